@@ -1,0 +1,1 @@
+"""Typed settings (TOML and environment); every mistake is reported at once."""

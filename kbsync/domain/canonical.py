@@ -1,0 +1,50 @@
+"""Canonical JSON and content hashes: the same value gives the same bytes, everywhere and always."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any
+
+
+def plain(value: Any) -> Any:
+    """Reduce dataclasses, enums, datetimes, tuples and sets to what JSON can say.
+
+    Raises ``TypeError`` for anything else, and ``ValueError`` for naive datetimes.
+    """
+    match value:
+        case Enum():
+            return value.value
+        case None | bool() | int() | float() | str():
+            return value
+        case datetime():
+            return timestamp(value)
+        case dict():
+            return {str(plain(k)): plain(v) for k, v in value.items()}
+        case list() | tuple():
+            return [plain(v) for v in value]
+        case set() | frozenset():
+            return sorted(plain(v) for v in value)
+        case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    raise TypeError(f"{type(value).__name__} has no canonical form")
+
+
+def canonical_json(value: Any) -> str:
+    """Sorted keys, no blanks, UTF-8 as is; NaN and infinities are refused (``ValueError``)."""
+    return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def content_hash(value: Any) -> str:
+    """SHA-256 (64 hex digits) of the canonical JSON."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def timestamp(at: datetime) -> str:
+    """UTC, microseconds, a trailing Z: sorts as text in the order of time."""
+    if at.tzinfo is None:
+        raise ValueError("a datetime without a time zone has no canonical form")
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

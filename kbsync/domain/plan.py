@@ -1,0 +1,139 @@
+"""The edit plan: data one can print, diff and approve; made by a pure function."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from kbsync.domain.canonical import content_hash
+from kbsync.domain.fact import FactKey
+from kbsync.domain.verdict import normalise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditRequest:
+    """One fact to write: ``template`` holds ``{}`` for ``subject``; ``target`` follows it after one blank."""
+
+    key: FactKey
+    subject: str
+    template: str
+    target: str
+    value_hash: str
+    revision: int
+    statement_ids: tuple[str, ...] = ()
+    base_answer: str = ""
+
+    @property
+    def id(self) -> str:
+        """Hash of what shapes the weights: subject, template and target (not provenance)."""
+        return content_hash([self.subject, self.template, self.target])
+
+
+class Change(StrEnum):
+    ADD = "add"
+    CHANGE = "change"
+    RETRACT = "retract"
+    KEEP = "keep"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanEntry:
+    """``request`` is what the new version holds (None when retracted), ``previous`` what ``current`` holds."""
+
+    key: FactKey
+    change: Change
+    request: EditRequest | None
+    previous: EditRequest | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    key: FactKey
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditPlan:
+    """All facts of the next version, each with its change against version ``predecessor`` (0: the base)."""
+
+    base_fingerprint: str
+    recipe_fingerprint: str
+    predecessor: int
+    entries: tuple[PlanEntry, ...]
+    refused: tuple[Refusal, ...] = ()
+
+    @property
+    def requests(self) -> tuple[EditRequest, ...]:
+        return tuple(e.request for e in self.entries if e.request is not None)
+
+    @property
+    def changes(self) -> tuple[PlanEntry, ...]:
+        return tuple(e for e in self.entries if e.change is not Change.KEEP)
+
+    @property
+    def build_hash(self) -> str:
+        """Identity of the version that this plan builds: (base, active facts, recipe), whatever came before it."""
+        return content_hash([self.base_fingerprint, self.recipe_fingerprint, sorted(r.id for r in self.requests)])
+
+
+def make_plan(
+    wanted: Iterable[EditRequest],
+    active: Mapping[FactKey, EditRequest],
+    *,
+    base_fingerprint: str,
+    recipe_fingerprint: str,
+    predecessor: int,
+    quarantined: Mapping[FactKey, str] | None = None,
+    gone: Mapping[FactKey, str] | None = None,
+) -> EditPlan:
+    """Compare what must be written (``wanted``) with what ``current`` holds (``active``).
+
+    Deterministic: entries are sorted by key. Two requests with the same prompt and different targets are both
+    refused, by name. ``gone`` gives the reason why an active fact is no longer wanted.
+    """
+    quarantined, gone = quarantined or {}, gone or {}
+    requests = {r.key: r for r in wanted}
+    refused = _conflicts(requests.values())
+    refused |= {key: f"quarantined: {reason}" for key, reason in quarantined.items() if key in requests}
+    entries = []
+    for key in sorted(set(requests) | set(active)):
+        request = None if key in refused else requests.get(key)
+        previous = active.get(key)
+        if request is None and previous is None:
+            continue
+        change, reason = _compare(request, previous, refused.get(key) or gone.get(key) or "no longer wanted")
+        entries.append(PlanEntry(key=key, change=change, request=request, previous=previous, reason=reason))
+    return EditPlan(
+        base_fingerprint=base_fingerprint,
+        recipe_fingerprint=recipe_fingerprint,
+        predecessor=predecessor,
+        entries=tuple(entries),
+        refused=tuple(Refusal(key=k, reason=refused[k]) for k in sorted(refused)),
+    )
+
+
+def _compare(request: EditRequest | None, previous: EditRequest | None, gone: str) -> tuple[Change, str]:
+    if request is None:
+        return Change.RETRACT, gone
+    if previous is None:
+        return Change.ADD, f"the base says {request.base_answer.strip()!r}"
+    if previous.id == request.id:
+        return Change.KEEP, "unchanged"
+    return Change.CHANGE, f"{previous.target!r} → {request.target!r}"
+
+
+def _conflicts(requests: Iterable[EditRequest]) -> dict[FactKey, str]:
+    by_prompt: dict[tuple[str, str], list[EditRequest]] = defaultdict(list)
+    for request in requests:
+        by_prompt[normalise(request.subject), request.template].append(request)
+    refused: dict[FactKey, str] = {}
+    for group in by_prompt.values():
+        if len({normalise(r.target) for r in group}) < 2:
+            continue
+        for request in group:
+            others = ", ".join(f"{r.key} says {r.target!r}" for r in group if r.key != request.key)
+            refused[request.key] = f"same prompt, another answer: {others}"
+    return refused

@@ -1,0 +1,149 @@
+"""Wikidata's own words: items, properties, statements, ranks, qualifiers, as immutable values."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import NewType
+
+from kbsync.domain.errors import BadIdentifier, DataError
+
+ItemId = NewType("ItemId", str)
+PropertyId = NewType("PropertyId", str)
+
+_ITEM = re.compile(r"Q[1-9][0-9]{0,11}\Z")
+_PROPERTY = re.compile(r"P[1-9][0-9]{0,11}\Z")
+
+
+def item_id(text: str) -> ItemId:
+    """Check an item id such as ``Q145``; raises ``BadIdentifier``."""
+    if not _ITEM.match(text):
+        raise BadIdentifier(f"{text!r} is not a Wikidata item id (Q and digits).")
+    return ItemId(text)
+
+
+def property_id(text: str) -> PropertyId:
+    """Check a property id such as ``P35``; raises ``BadIdentifier``."""
+    if not _PROPERTY.match(text):
+        raise BadIdentifier(f"{text!r} is not a Wikidata property id (P and digits).")
+    return PropertyId(text)
+
+
+class Rank(StrEnum):
+    PREFERRED = "preferred"
+    NORMAL = "normal"
+    DEPRECATED = "deprecated"
+
+
+class Snak(StrEnum):
+    """Whether a statement has a value, an unknown one (``somevalue``), or says that there is none."""
+
+    VALUE = "value"
+    SOMEVALUE = "somevalue"
+    NOVALUE = "novalue"
+
+
+class ValueKind(StrEnum):
+    ITEM = "item"
+    TIME = "time"
+    QUANTITY = "quantity"
+    STRING = "string"
+    MONOLINGUAL = "monolingual"
+    EXTERNAL_ID = "external-id"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Value:
+    """A statement's value.
+
+    ``text`` is the canonical lexical form (``Q84``, ``1969-07-20T00:00:00Z``, ``+8849``, ``"Paris"`` without quotes);
+    ``detail`` refines it: a time's precision (Wikidata's 0 to 14), a quantity's unit item, a text's language.
+    """
+
+    kind: ValueKind
+    text: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TimePoint:
+    """A Wikidata time: ``iso`` as ``[+-]YYYY-MM-DDThh:mm:ssZ`` (month and day may be 00), ``precision`` 0 to 14 (9 year, 10 month, 11 day)."""
+
+    iso: str
+    precision: int = 11
+
+    def __post_init__(self) -> None:
+        if not re.match(r"[+-]?[0-9]{4,16}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)?\Z", self.iso):
+            raise DataError(f"{self.iso!r} is not a Wikidata time.")
+
+    def sort_key(self) -> tuple[int, ...]:
+        """Year, month, day, hour, minute, second of the *earliest* instant that the precision allows.
+
+        (Wikidata writes a year as its first of January, or with month and day 00; a decade or century, as years.)
+        """
+        sign = -1 if self.iso.startswith("-") else 1
+        numbers = [int(n) for n in re.findall(r"[0-9]+", self.iso)]
+        numbers[0] *= sign
+        parts = numbers + [0] * (6 - len(numbers))
+        keep = 1 if self.precision <= 9 else 2 if self.precision == 10 else 3 if self.precision == 11 else 6
+        floor = (parts[0], 1, 1, 0, 0, 0)
+        return tuple(max(p, floor[i]) if i else p for i, p in enumerate(parts[:keep])) + floor[keep:]
+
+    def reached(self, now: datetime) -> bool:
+        """Whether the earliest instant of this time is in the past: an end time of "2024" has been reached in 2024."""
+        utc = now.astimezone(UTC)
+        return self.sort_key() <= (utc.year, utc.month, utc.day, utc.hour, utc.minute, utc.second)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """One statement as its revision says it. ``id`` is Wikidata's (``Q145$UUID``), stable over changes of its content."""
+
+    id: str
+    subject: ItemId
+    property: PropertyId
+    snak: Snak
+    value: Value | None
+    rank: Rank
+    start: TimePoint | None = None
+    end: TimePoint | None = None
+    point_in_time: TimePoint | None = None
+    references: int = 0
+
+    def __post_init__(self) -> None:
+        if (self.value is not None) != (self.snak is Snak.VALUE):
+            raise DataError(
+                f"Statement {self.id}: snak {self.snak.value} and value {self.value} contradict each other."
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemHead:
+    """Where an item stands: its newest revision, or that it is deleted, or that it redirects."""
+
+    id: ItemId
+    revision: int
+    modified: datetime | None
+    redirect_to: ItemId | None = None
+    deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labels:
+    """An item's name in one language; ``label`` is None where the item has none there."""
+
+    item: ItemId
+    label: str | None
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemRecord:
+    """A watched item at one revision with all its statements of the watched properties."""
+
+    head: ItemHead
+    labels: Labels
+    statements: tuple[Statement, ...] = ()

@@ -1,0 +1,126 @@
+"""Versions: immutable, numbered, explained by their manifest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from kbsync.domain.canonical import content_hash
+from kbsync.domain.gate import GateDecision, Metric
+from kbsync.domain.plan import EditRequest
+from kbsync.domain.recipe import Recipe
+
+CURRENT = "current"
+"""The alias that names the version in use; it stands at 0, the unedited base, before the first promotion."""
+
+
+class VersionState(StrEnum):
+    """``building``: intended, weights not yet stored. ``candidate``: stored and verified. The rest as the gate said."""
+
+    BUILDING = "building"
+    CANDIDATE = "candidate"
+    REFUSED = "refused"
+    PROMOTED = "promoted"
+    ROLLED_BACK = "rolled-back"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerReport:
+    """One edited layer. ``residual_before/after``: mean ‖z − h‖ over the facts at the last edited layer, in the
+    residual stream's units, before and after this layer's change; ``delta_ratio``: ‖Δ‖ / ‖W‖ (Frobenius);
+    ``condition``: estimated condition number of λC + KKᵀ; ``ridge``: what was added to its diagonal (0: nothing)."""
+
+    layer: int
+    residual_before: float
+    residual_after: float
+    delta_ratio: float
+    condition: float
+    ridge: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditReport:
+    """How an edit went. ``losses``: final loss of each target vector by request id; ``left_out``: requests that
+    can't be edited, by id, with the reason."""
+
+    layers: tuple[LayerReport, ...]
+    losses: dict[str, float] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    targets_reused: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """Everything that explains a version. ``content`` (not the dates or timings) makes ``version_hash``.
+
+    ``factors`` maps each edited parameter's name to the SHA-256 of its factors' bytes; ``targets`` maps request ids
+    to target-vector hashes; ``audit_head`` anchors the audit chain outside the database.
+    """
+
+    base_fingerprint: str
+    build_hash: str
+    recipe: Recipe
+    requests: tuple[EditRequest, ...]
+    factors: dict[str, str]
+    targets: dict[str, str]
+    covariance_fingerprint: str
+    libraries: dict[str, str]
+    report: EditReport
+    audit_head: str
+    created_at: datetime
+
+    @property
+    def version_hash(self) -> str:
+        return content_hash(
+            {
+                "base": self.base_fingerprint,
+                "build": self.build_hash,
+                "recipe": self.recipe.fingerprint,
+                "factors": self.factors,
+                "targets": self.targets,
+                "covariance": self.covariance_fingerprint,
+                "libraries": self.libraries,
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """The ledger's row of a version. ``version_hash`` is None while it is building."""
+
+    number: int
+    base_fingerprint: str
+    build_hash: str
+    plan_hash: str
+    state: VersionState
+    version_hash: str | None
+    predecessor: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """Measured figures and the decision. ``outcomes`` are the per-prompt results behind them."""
+
+    version: int
+    metrics: tuple[Metric, ...]
+    decision: GateDecision
+    outcomes: tuple[Outcome, ...]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """One prompt asked of base and candidate. ``group``: ``edited``, ``paraphrase`` or ``neighbour``."""
+
+    group: str
+    subject: str
+    property: str
+    prompt: str
+    expected: str
+    base_answer: str
+    answer: str
+    base_right: bool
+    right: bool
