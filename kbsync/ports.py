@@ -128,10 +128,6 @@ class BaseModel(ABC):
     def edited(self, delta: Delta) -> AbstractContextManager[LanguageModel]:
         """The base with ``delta`` in place inside the ``with`` block; afterwards the base's own tensors are back."""
 
-    @abstractmethod
-    def editor(self, algorithm: str) -> Editor:
-        """The editor named by a recipe (``memit``, ``rome``, ``ft``); raises ``ConfigError`` for another name."""
-
 
 class ArtifactStore(ABC):
     """Content-keyed blobs (target vectors, covariances) that may be computed again, and so may be lost without harm."""
