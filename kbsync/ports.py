@@ -231,6 +231,10 @@ class LedgerReader(ABC):
         """Live statements, by id."""
 
     @abstractmethod
+    def statements_of(self, property: PropertyId, subjects: Sequence[ItemId]) -> dict[ItemId, list[Statement]]:
+        """Live statements of one property for many subjects, each list by id; subjects without any are left out."""
+
+    @abstractmethod
     def history(self, subject: ItemId, property: PropertyId) -> list[StatementChange]:
         """All changes ever seen, oldest first."""
 

@@ -104,6 +104,8 @@ def make_plan(
         previous = active.get(key)
         if request is None and previous is None:
             continue
+        if request and previous and _same_fact(request, previous):
+            request = previous
         change, reason = _compare(request, previous, refused.get(key) or gone.get(key) or "no longer wanted")
         entries.append(PlanEntry(key=key, change=change, request=request, previous=previous, reason=reason))
     return EditPlan(
@@ -123,6 +125,11 @@ def _compare(request: EditRequest | None, previous: EditRequest | None, gone: st
     if previous.id == request.id:
         return Change.KEEP, "unchanged"
     return Change.CHANGE, f"{previous.target!r} → {request.target!r}"
+
+
+def _same_fact(request: EditRequest, previous: EditRequest) -> bool:
+    """A label that changed, or another of several right answers, is no reason to edit anew."""
+    return (request.value_hash, request.template) == (previous.value_hash, previous.template)
 
 
 def _conflicts(requests: Iterable[EditRequest]) -> dict[FactKey, str]:

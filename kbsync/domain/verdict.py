@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -66,15 +67,19 @@ def normalise(text: str) -> str:
     return _LEADING.sub("", _NOISE.sub(" ", folded).strip())
 
 
-def match(continuation: str, answers: tuple[Answer, ...]) -> str | None:
-    """The name with which ``continuation`` begins (whole words), among the answers' labels and aliases; else None."""
+def match_names(continuation: str, names: Iterable[str]) -> str | None:
+    """The first of ``names`` with which ``continuation`` begins (whole words, normalised), else None."""
     said = normalise(continuation) + " "
-    for answer in answers:
-        for name in answer.names:
-            wanted = normalise(name)
-            if wanted and said.startswith(wanted + " "):
-                return name
+    for name in names:
+        wanted = normalise(name)
+        if wanted and said.startswith(wanted + " "):
+            return name
     return None
+
+
+def match(continuation: str, answers: tuple[Answer, ...]) -> str | None:
+    """As :func:`match_names`, among the answers' labels and aliases."""
+    return match_names(continuation, (name for answer in answers for name in answer.names))
 
 
 def ambiguity(fact: Fact, *, single: bool) -> str | None:

@@ -1,0 +1,1 @@
+"""One module a stage; :mod:`kbsync.stages.cycle` reads as the list of them."""

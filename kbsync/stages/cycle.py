@@ -1,0 +1,99 @@
+"""sync: one whole cycle. Pull, probe, plan, edit, evaluate, promote."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from kbsync.domain.gate import Threshold
+from kbsync.domain.recipe import Recipe
+from kbsync.domain.relation import Relation
+from kbsync.domain.verdict import VerdictKind
+from kbsync.domain.version import Evaluation, Version, VersionState
+from kbsync.ports import BaseModel, CheckpointStore, Editor, StatementSource
+from kbsync.stages.edit import edit
+from kbsync.stages.evaluate import EvaluationSize, evaluate
+from kbsync.stages.plan import PlanResult, plan
+from kbsync.stages.probe import ProbeResult, probe
+from kbsync.stages.pull import PullResult, pull
+from kbsync.stages.release import promote
+from kbsync.stages.run import Writer
+
+
+class Outcome(StrEnum):
+    """How a cycle ended. ``held``: what the facts ask for was built before and refused, or rolled back by a person."""
+
+    NOTHING = "nothing to do"
+    PROMOTED = "promoted"
+    REFUSED = "refused"
+    HELD = "held"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything a cycle works with, apart from the ledger. ``editor`` is called when there is something to edit."""
+
+    source: StatementSource
+    relations: Sequence[Relation]
+    base: BaseModel
+    recipe: Recipe
+    editor: Callable[[], Editor]
+    store: CheckpointStore
+    gate: Sequence[Threshold]
+    held_out: Sequence[str]
+    size: EvaluationSize
+    edit_kinds: frozenset[VerdictKind]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleResult:
+    outcome: Outcome
+    pulled: PullResult
+    probed: ProbeResult
+    planned: PlanResult
+    version: Version | None = None
+    evaluation: Evaluation | None = None
+    reason: str = ""
+
+
+def sync(writer: Writer, parts: Parts) -> CycleResult:
+    """Run the stages in order; each is safe to repeat, so a cycle that was killed anywhere is simply run again."""
+    run = writer.run
+    pulled = pull(run, parts.source, parts.relations)
+    probed = probe(run, parts.base, parts.relations, answer_tokens=parts.size.answer_tokens)
+    planned = plan(run, parts.relations, parts.recipe, parts.base.fingerprint, kinds=parts.edit_kinds)
+    done = CycleResult(outcome=Outcome.NOTHING, pulled=pulled, probed=probed, planned=planned)
+    if not planned.plan.changes:
+        return done
+    return _build(writer, parts, done)
+
+
+def _build(writer: Writer, parts: Parts, done: CycleResult) -> CycleResult:
+    run, planned = writer.run, done.planned
+    with run.ledger.read() as tx:
+        known = tx.version_by_build(planned.plan.build_hash)
+    if known is not None and known.state in (VersionState.REFUSED, VersionState.ROLLED_BACK):
+        reason = f"version {known.number} holds these facts and was {known.state}"
+        return replace(done, outcome=Outcome.HELD, version=known, reason=reason)
+    edited = edit(run, planned.plan_hash, parts.recipe, parts.editor(), parts.store)
+    measured = evaluate(
+        run,
+        edited.version.number,
+        parts.base,
+        parts.store,
+        parts.relations,
+        parts.gate,
+        parts.held_out,
+        parts.size,
+    )
+    decision = measured.evaluation.decision
+    if not decision.passed:
+        reason = "; ".join(r.text for r in decision.reasons if not r.holds)
+        return replace(
+            done, outcome=Outcome.REFUSED, version=measured.version, evaluation=measured.evaluation, reason=reason
+        )
+    promote(writer, edited.version.number)
+    with run.ledger.read() as tx:
+        version = tx.version(edited.version.number)
+    return replace(done, outcome=Outcome.PROMOTED, version=version, evaluation=measured.evaluation)

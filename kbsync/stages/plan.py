@@ -1,0 +1,116 @@
+"""plan: from verdicts to an edit plan that one can print, diff and approve."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from kbsync.domain.errors import KbsyncError
+from kbsync.domain.fact import Fact, FactKey
+from kbsync.domain.plan import EditPlan, EditRequest, make_plan
+from kbsync.domain.recipe import Recipe
+from kbsync.domain.relation import Relation
+from kbsync.domain.verdict import Verdict, VerdictKind
+from kbsync.domain.version import CURRENT
+from kbsync.ports import LedgerReader
+from kbsync.stages.facts import believed_facts
+from kbsync.stages.probe import due, verdict_key
+from kbsync.stages.run import Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanResult:
+    plan_hash: str
+    plan: EditPlan
+    already: bool
+
+
+def plan(
+    run: Run,
+    relations: Sequence[Relation],
+    recipe: Recipe,
+    base_fingerprint: str,
+    *,
+    kinds: frozenset[VerdictKind],
+) -> PlanResult:
+    """All believed facts whose verdict on the base is one of ``kinds``, compared with the current version."""
+    with run.ledger.read() as tx:
+        unasked = len(due(tx, relations, base_fingerprint))
+        if unasked:
+            raise KbsyncError(
+                f"{unasked} facts have no verdict on this base yet.",
+                kept="No plan was made.",
+                next_step="Run `kbsync probe` first (`kbsync sync` does both).",
+            )
+        made = _make(tx, relations, recipe, base_fingerprint, kinds)
+    now = run.clock.now()
+    with run.ledger.write() as tx:
+        plan_hash, new = tx.record_plan(made, now)
+        if new:
+            changes = [{"fact": str(e.key), "change": e.change, "reason": e.reason} for e in made.changes]
+            refused = {str(r.key): r.reason for r in made.refused}
+            body = {"plan": plan_hash, "build": made.build_hash, "changes": changes, "refused": refused}
+            tx.append_audit("plan", run.actor, body, now)
+    return PlanResult(plan_hash=plan_hash, plan=made, already=not new)
+
+
+def _make(
+    tx: LedgerReader, relations: Sequence[Relation], recipe: Recipe, fingerprint: str, kinds: frozenset[VerdictKind]
+) -> EditPlan:
+    facts = believed_facts(tx, relations)
+    verdicts = tx.verdicts(fingerprint)
+    wanted, right = [], {}
+    for relation, fact in facts:
+        verdict = verdicts[verdict_key(relation, fact, fingerprint)]
+        if verdict.kind in kinds:
+            wanted.append(_request(relation, fact, verdict))
+        else:
+            right[fact.key] = f"verdict {verdict.kind}: {verdict.evidence.reason or verdict.evidence.greedy.strip()}"
+    alias = tx.alias(CURRENT)
+    predecessor = alias.number if alias else 0
+    quarantined = _quarantined(tx, facts)
+    active = {k: r for k, r in _active(tx, predecessor).items() if k not in quarantined}
+    return make_plan(
+        wanted,
+        active,
+        base_fingerprint=fingerprint,
+        recipe_fingerprint=recipe.fingerprint,
+        predecessor=predecessor,
+        quarantined=quarantined,
+        gone=right | _ended(tx, active, facts),
+    )
+
+
+def _request(relation: Relation, fact: Fact, verdict: Verdict) -> EditRequest:
+    answer = fact.answers[0]
+    return EditRequest(
+        key=fact.key,
+        subject=fact.subject_label or "",
+        template=relation.templates[0],
+        target=answer.label or "",
+        value_hash=fact.value_hash,
+        revision=fact.state.revision,
+        statement_ids=fact.state.statement_ids,
+        base_answer=verdict.evidence.greedy,
+    )
+
+
+def _active(tx: LedgerReader, number: int) -> dict[FactKey, EditRequest]:
+    """What version ``number`` holds (nothing, for the base)."""
+    version = tx.version(number) if number else None
+    recorded = tx.plan(version.plan_hash) if version else None
+    return {r.key: r for r in recorded.requests} if recorded else {}
+
+
+def _quarantined(tx: LedgerReader, facts: Sequence[tuple[Relation, Fact]]) -> dict[FactKey, str]:
+    """Quarantined facts whose value is still the one that was tried."""
+    values = {fact.key: fact.value_hash for _, fact in facts}
+    return {key: reason for key, (tried, reason) in tx.quarantine().items() if values.get(key) == tried}
+
+
+def _ended(
+    tx: LedgerReader, active: Mapping[FactKey, EditRequest], facts: Sequence[tuple[Relation, Fact]]
+) -> dict[FactKey, str]:
+    """Why active facts have no believed answer any more."""
+    believed = {fact.key for _, fact in facts}
+    return {key: "no statement holds now" for key in active if key not in believed and tx.fact(key) is not None}

@@ -1,0 +1,109 @@
+"""probe: ask the base what it believes about every fact that is due for a look.
+
+A verdict is keyed by fact value, model fingerprint and template hash, so nothing is ever asked twice.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kbsync.domain.fact import Fact
+from kbsync.domain.relation import Cardinality, Relation
+from kbsync.domain.verdict import Evidence, Verdict, VerdictKey, VerdictKind, ambiguity, judge
+from kbsync.ports import BaseModel, LanguageModel, LedgerReader
+from kbsync.stages.facts import believed_facts
+from kbsync.stages.run import Run
+
+CHUNK = 64
+"""Facts a transaction: what a kill may cost."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeResult:
+    """``asked`` facts were due; ``verdicts`` counts all believed facts by kind."""
+
+    asked: int
+    verdicts: dict[VerdictKind, int]
+
+
+def verdict_key(relation: Relation, fact: Fact, model_fingerprint: str) -> VerdictKey:
+    return VerdictKey(
+        fact=fact.key,
+        value_hash=fact.value_hash,
+        model_fingerprint=model_fingerprint,
+        template_hash=relation.template_hash,
+    )
+
+
+def due(tx: LedgerReader, relations: Sequence[Relation], fingerprint: str) -> list[tuple[Relation, Fact]]:
+    """Believed facts without a verdict."""
+    known = tx.verdicts(fingerprint)
+    return [(r, f) for r, f in believed_facts(tx, relations) if verdict_key(r, f, fingerprint) not in known]
+
+
+def probe(run: Run, base: BaseModel, relations: Sequence[Relation], *, answer_tokens: int) -> ProbeResult:
+    """Judge every due fact by the base's greedy continuation of at most ``answer_tokens`` tokens."""
+    with run.ledger.read() as tx:
+        waiting = due(tx, relations, base.fingerprint)
+    if waiting:
+        model = base.language_model()
+        run.progress.start("probe", len(waiting))
+        for start in range(0, len(waiting), CHUNK):
+            chunk = waiting[start : start + CHUNK]
+            verdicts = _judge(model, base.fingerprint, chunk, answer_tokens)
+            with run.ledger.write() as tx:
+                tx.record_verdicts(verdicts, run.clock.now())
+            run.progress.advance(len(chunk))
+        run.progress.finish()
+    with run.ledger.write() as tx:
+        known = tx.verdicts(base.fingerprint)
+        keys = [verdict_key(r, f, base.fingerprint) for r, f in believed_facts(tx, relations)]
+        counts = Counter(known[key].kind for key in keys)
+        if waiting:
+            body = {"model": base.fingerprint, "asked": len(waiting), "verdicts": dict(counts)}
+            tx.append_audit("probe", run.actor, body, run.clock.now())
+    return ProbeResult(asked=len(waiting), verdicts={kind: counts[kind] for kind in VerdictKind})
+
+
+def _judge(
+    model: LanguageModel, fingerprint: str, chunk: Sequence[tuple[Relation, Fact]], answer_tokens: int
+) -> list[Verdict]:
+    verdicts, asked = [], []
+    for relation, fact in chunk:
+        reason = ambiguity(fact, single=relation.cardinality is not Cardinality.SET)
+        if reason:
+            evidence = Evidence(prompt="", greedy="", reason=reason)
+            key = verdict_key(relation, fact, fingerprint)
+            verdicts.append(Verdict(key=key, kind=VerdictKind.AMBIGUOUS, evidence=evidence))
+        else:
+            asked.append((relation, fact, relation.prompt(fact.subject_label or "")))
+    greedy = model.complete([prompt for _, _, prompt in asked], max_new_tokens=answer_tokens)
+    scores = _scores(model, [(fact, prompt) for _, fact, prompt in asked])
+    for (relation, fact, prompt), said, (answer, former) in zip(asked, greedy, scores, strict=True):
+        kind, matched = judge(fact, said)
+        evidence = Evidence(prompt=prompt, greedy=said, matched=matched, logprob_answer=answer, logprob_former=former)
+        verdicts.append(Verdict(key=verdict_key(relation, fact, fingerprint), kind=kind, evidence=evidence))
+    return verdicts
+
+
+def _scores(model: LanguageModel, asked: Sequence[tuple[Fact, str]]) -> list[tuple[float, float | None]]:
+    """Log-probability of the first right answer, and of the likeliest former one."""
+    pairs, owners = [], []
+    for index, (fact, prompt) in enumerate(asked):
+        pairs.append((prompt, f" {fact.answers[0].label}"))
+        owners.append((index, True))
+        for former in fact.former:
+            if former.label:
+                pairs.append((prompt, f" {former.label}"))
+                owners.append((index, False))
+    right = [0.0] * len(asked)
+    former_best: list[float | None] = [None] * len(asked)
+    for (index, is_answer), score in zip(owners, model.logprobs(pairs), strict=True):
+        if is_answer:
+            right[index] = score
+        else:
+            best = former_best[index]
+            former_best[index] = score if best is None else max(best, score)
+    return list(zip(right, former_best, strict=True))
