@@ -17,17 +17,22 @@ from kbsync.stages.evaluate import EvaluationSize, evaluate
 from kbsync.stages.plan import PlanResult, plan
 from kbsync.stages.probe import ProbeResult, probe
 from kbsync.stages.pull import PullResult, pull
-from kbsync.stages.release import promote
+from kbsync.stages.release import promote, rollback
 from kbsync.stages.run import Writer
 
 
 class Outcome(StrEnum):
-    """How a cycle ended. ``held``: what the facts ask for was built before and refused, or rolled back by a person."""
+    """How a cycle ended.
+
+    ``held``: what the facts ask for was built before and refused, or rolled back by a person. ``base``: no fact is
+    left to write, so ``current`` went back to the base.
+    """
 
     NOTHING = "nothing to do"
     PROMOTED = "promoted"
     REFUSED = "refused"
     HELD = "held"
+    BASE = "back to the base"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,9 @@ def sync(writer: Writer, parts: Parts) -> CycleResult:
 
 def _build(writer: Writer, parts: Parts, done: CycleResult) -> CycleResult:
     run, planned = writer.run, done.planned
+    if not planned.plan.requests:
+        rollback(writer, to=0)
+        return replace(done, outcome=Outcome.BASE)
     with run.ledger.read() as tx:
         known = tx.version_by_build(planned.plan.build_hash)
     if known is not None and known.state in (VersionState.REFUSED, VersionState.ROLLED_BACK):
