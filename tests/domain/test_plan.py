@@ -1,0 +1,82 @@
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kbsync.domain.fact import FactKey
+from kbsync.domain.plan import Change, EditPlan, EditRequest, make_plan
+from kbsync.domain.statement import ItemId, PropertyId
+
+
+def request(item: int, target: str, subject: str = "", value: str = "") -> EditRequest:
+    return EditRequest(
+        key=FactKey(ItemId(f"Q{item}"), PropertyId("P6")),
+        subject=subject or f"Country {item}",
+        template="The head of government of {} is",
+        target=target,
+        value_hash=value or f"hash of {target}",
+        revision=1,
+        base_answer=" nobody",
+    )
+
+
+def plan(wanted: list[EditRequest], active: list[EditRequest], **more: object) -> EditPlan:
+    return make_plan(
+        wanted,
+        {r.key: r for r in active},
+        base_fingerprint="base",
+        recipe_fingerprint="recipe",
+        predecessor=0,
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def test_every_change_is_named() -> None:
+    made = plan(
+        [request(1, "A"), request(2, "B2"), request(3, "C")], [request(2, "B"), request(3, "C"), request(4, "D")]
+    )
+    assert {e.key.subject: e.change for e in made.entries} == {
+        "Q1": Change.ADD,
+        "Q2": Change.CHANGE,
+        "Q3": Change.KEEP,
+        "Q4": Change.RETRACT,
+    }
+    assert [r.target for r in made.requests] == ["A", "B2", "C"]
+    assert len(made.changes) == 3
+
+
+def test_the_same_prompt_with_two_answers_is_refused_by_name() -> None:
+    made = plan([request(1, "A", subject="Georgia"), request(2, "B", subject="georgia"), request(3, "C")], [])
+    assert [r.target for r in made.requests] == ["C"]
+    assert {str(r.key): r.reason for r in made.refused} == {
+        "Q1 P6": "same prompt, another answer: Q2 P6 says 'B'",
+        "Q2 P6": "same prompt, another answer: Q1 P6 says 'A'",
+    }
+
+
+def test_a_quarantined_fact_is_left_out_with_its_reason() -> None:
+    made = plan([request(1, "A")], [request(1, "A0")], quarantined={request(1, "A").key: "broke its neighbours"})
+    assert made.requests == ()
+    assert made.entries[0].change is Change.RETRACT
+    assert made.entries[0].reason == "quarantined: broke its neighbours"
+
+
+def test_a_new_label_for_the_same_value_changes_nothing() -> None:
+    old = request(1, "Burma", value="Q836")
+    made = plan([replace(old, target="Myanmar", subject="New name")], [old])
+    assert made.changes == ()
+    assert made.requests == (old,)
+
+
+@given(st.permutations([request(i, t) for i, t in enumerate("ABCDE", start=1)]))
+def test_order_never_matters(requests: list[EditRequest]) -> None:
+    made = plan(requests, [])
+    assert made == plan(sorted(requests, key=lambda r: r.key), [])
+
+
+def test_the_build_hash_is_that_of_base_facts_and_recipe_alone() -> None:
+    first = plan([request(1, "A"), request(2, "B")], [])
+    later = plan([request(1, "A"), replace(request(2, "B"), revision=99)], [request(1, "A"), request(3, "C")])
+    assert first.build_hash == later.build_hash
+    assert first.build_hash != plan([request(1, "A")], []).build_hash
+    assert first.build_hash != replace(first, recipe_fingerprint="other").build_hash

@@ -1,0 +1,75 @@
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kbsync.domain.canonical import canonical_json, content_hash, timestamp
+from kbsync.domain.errors import BadIdentifier, DataError
+from kbsync.domain.statement import Rank, Snak, Statement, TimePoint, Value, ValueKind, item_id, property_id
+
+
+@pytest.mark.parametrize("text", ["", "Q", "q42", "Q0", "Q042", "P42", "Q42 ", "Q42\n", "Q42} DROP", "Q" + "9" * 13])
+def test_text_that_is_no_item_id_is_refused(text: str) -> None:
+    with pytest.raises(BadIdentifier):
+        item_id(text)
+
+
+def test_identifiers_pass_unchanged() -> None:
+    assert item_id("Q42") == "Q42"
+    assert property_id("P36") == "P36"
+    with pytest.raises(BadIdentifier):
+        property_id("Q36")
+
+
+@pytest.mark.parametrize(
+    ("iso", "precision", "reached"),
+    [
+        ("2024-01-01T00:00:00Z", 9, True),
+        ("2024-00-00T00:00:00Z", 9, True),
+        ("2025-01-01T00:00:00Z", 9, False),
+        ("2024-06-01T00:00:00Z", 10, True),
+        ("2024-07-01T00:00:00Z", 10, False),
+        ("2024-06-15T00:00:00Z", 11, True),
+        ("2024-06-16T00:00:00Z", 11, False),
+        ("+2024-06-15T00:00:00Z", 11, True),
+        ("-0044-03-15T00:00:00Z", 11, True),
+        ("13798000000-01-01T00:00:00Z", 9, False),
+    ],
+)
+def test_a_time_is_reached_at_the_earliest_instant_of_its_precision(iso: str, precision: int, reached: bool) -> None:
+    assert TimePoint(iso, precision).reached(datetime(2024, 6, 15, 12, tzinfo=UTC)) is reached
+
+
+def test_text_that_is_no_time_is_refused() -> None:
+    with pytest.raises(DataError):
+        TimePoint("last Tuesday")
+
+
+@pytest.mark.parametrize("snak", [Snak.SOMEVALUE, Snak.NOVALUE])
+def test_a_value_beside_an_unknown_one_is_refused(snak: Snak) -> None:
+    with pytest.raises(DataError):
+        Statement(
+            id="Q1$a",
+            subject=item_id("Q1"),
+            property=property_id("P1"),
+            snak=snak,
+            value=Value(ValueKind.ITEM, "Q2"),
+            rank=Rank.NORMAL,
+        )
+
+
+@given(st.dictionaries(st.text(), st.one_of(st.integers(), st.text(), st.none(), st.booleans()), max_size=5))
+def test_the_canonical_form_does_not_depend_on_the_order_of_keys(data: dict[str, object]) -> None:
+    backwards = dict(reversed(list(data.items())))
+    assert canonical_json(data) == canonical_json(backwards)
+    assert content_hash(data) == content_hash(backwards)
+
+
+def test_what_has_no_canonical_form_is_refused() -> None:
+    with pytest.raises(ValueError, match="Out of range"):
+        canonical_json(float("nan"))
+    with pytest.raises(TypeError):
+        canonical_json(object())
+    with pytest.raises(ValueError, match="time zone"):
+        timestamp(datetime(2024, 1, 1))

@@ -1,0 +1,61 @@
+import pytest
+
+from kbsync.domain.fact import Answer, Fact, FactKey, FactState
+from kbsync.domain.statement import ItemId, PropertyId, Value, ValueKind
+from kbsync.domain.verdict import VerdictKind, ambiguity, judge, match, normalise
+
+NOW_STATE = FactState(values=(), former=(), statement_ids=(), references=1, revision=1, since=None)  # type: ignore[arg-type]
+
+
+def answer(item: str, label: str | None, *aliases: str) -> Answer:
+    return Answer(value=Value(ValueKind.ITEM, item), label=label, aliases=aliases)
+
+
+def fact(*answers: Answer, former: tuple[Answer, ...] = (), subject: str | None = "France") -> Fact:
+    key = FactKey(ItemId("Q142"), PropertyId("P36"))
+    return Fact(key=key, subject_label=subject, answers=answers, former=former, state=NOW_STATE)
+
+
+PARIS = answer("Q90", "Paris", "City of Light", "París")
+
+
+@pytest.mark.parametrize(
+    ("said", "matched"),
+    [
+        (" Paris.", "Paris"),
+        (" paris, which", "Paris"),
+        (" the City of Light", "City of Light"),
+        (" PARÍS", "Paris"),
+        (" Parisian", None),
+        (" in Paris", None),
+        ("", None),
+        (" Lyon and Paris", None),
+    ],
+)
+def test_an_answer_is_matched_at_its_beginning_by_whole_words(said: str, matched: str | None) -> None:
+    assert match(said, (PARIS,)) == matched
+
+
+def test_a_name_of_punctuation_alone_matches_nothing() -> None:
+    assert match(" anything", (answer("Q1", "!!!"),)) is None
+
+
+def test_normalise_folds_accents_case_punctuation_and_the_article() -> None:
+    assert normalise("  The São-Tomé, ") == "sao tome"
+
+
+def test_kinds_of_verdict() -> None:
+    bonn = answer("Q586", "Bonn")
+    asked = fact(PARIS, former=(bonn,))
+    assert judge(asked, " Paris") == (VerdictKind.CURRENT, "Paris")
+    assert judge(asked, " Bonn, where") == (VerdictKind.STALE, "Bonn")
+    assert judge(asked, " a city") == (VerdictKind.UNKNOWN, None)
+
+
+def test_what_has_no_single_answer_is_ambiguous() -> None:
+    assert ambiguity(fact(PARIS), single=True) is None
+    assert "no label" in (ambiguity(fact(PARIS, subject=None), single=True) or "")
+    assert "Q5" in (ambiguity(fact(answer("Q5", None)), single=True) or "")
+    two = fact(PARIS, answer("Q456", "Lyon"))
+    assert "2 values" in (ambiguity(two, single=True) or "")
+    assert ambiguity(two, single=False) is None

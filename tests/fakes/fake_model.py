@@ -1,0 +1,93 @@
+"""A language model that is a table, a base that edits the table, and an editor that writes into it.
+
+They subclass the ports and pass ``tests/conformance/test_model_ports.py`` beside the real transformer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from kbsync.domain.canonical import content_hash
+from kbsync.domain.plan import EditRequest
+from kbsync.domain.recipe import Recipe
+from kbsync.domain.relation import fill
+from kbsync.domain.version import EditReport, LayerReport
+from kbsync.ports import BaseModel, Delta, Edit, Editor, LanguageModel, Progress
+
+
+class TableModel(LanguageModel):
+    """Answers a prompt by the longest key that the prompt ends with; anything else with `` something``."""
+
+    def __init__(self, answers: Mapping[str, str], perplexity: float = 20.0) -> None:
+        self.answers = dict(answers)
+        self.fingerprint = content_hash(self.answers)
+        self.asked: list[str] = []
+        self._perplexity = perplexity
+
+    def complete(
+        self, prompts: Sequence[str], *, max_new_tokens: int = 10, progress: Progress | None = None
+    ) -> list[str]:
+        self.asked += prompts
+        for _ in prompts:
+            if progress:
+                progress.advance()
+        return [self._say(prompt) for prompt in prompts]
+
+    def logprobs(self, pairs: Sequence[tuple[str, str]], *, progress: Progress | None = None) -> list[float]:
+        return [-0.5 if self._say(prompt).startswith(said) else -20.0 for prompt, said in pairs]
+
+    def perplexity(self, texts: Sequence[str], *, progress: Progress | None = None) -> tuple[float, int]:
+        return self._perplexity, sum(len(text.split()) for text in texts)
+
+    def _say(self, prompt: str) -> str:
+        known = [key for key in self.answers if prompt.endswith(key)]
+        return self.answers[max(known, key=len)] if known else " something"
+
+
+@dataclass(frozen=True)
+class TableDelta(Delta):
+    entries: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        return tuple(sorted(self.entries))
+
+
+class TableBase(BaseModel):
+    """``damage`` is put into every edited table: what a bad edit breaks elsewhere."""
+
+    def __init__(self, answers: Mapping[str, str], damage: Mapping[str, str] | None = None) -> None:
+        self.model = TableModel(answers)
+        self.fingerprint = self.model.fingerprint
+        self.damage = dict(damage or {})
+
+    def language_model(self) -> LanguageModel:
+        return self.model
+
+    @contextmanager
+    def edited(self, delta: Delta) -> Iterator[LanguageModel]:
+        assert isinstance(delta, TableDelta)
+        yield TableModel(self.model.answers | self.damage | delta.entries)
+
+
+class TableEditor(Editor):
+    """``refuse`` names subjects that it leaves out, with the reason."""
+
+    def __init__(self, refuse: Mapping[str, str] | None = None) -> None:
+        self.refuse = dict(refuse or {})
+        self.calls = 0
+
+    def edit(self, requests: Sequence[EditRequest], recipe: Recipe, progress: Progress) -> Edit:
+        self.calls += 1
+        written = [r for r in requests if r.subject not in self.refuse]
+        left_out = {r.id: self.refuse[r.subject] for r in requests if r.subject in self.refuse}
+        delta = TableDelta({fill(r.template, r.subject): f" {r.target}" for r in written})
+        layers = tuple(
+            LayerReport(layer=n, residual_before=1.0, residual_after=0.1, delta_ratio=0.01, condition=10.0)
+            for n in recipe.layers
+        )
+        report = EditReport(layers=layers, losses={r.id: 0.01 for r in written}, left_out=left_out)
+        targets = {r.id: content_hash(r.id) for r in written}
+        return Edit(delta, report, targets, covariance_fingerprint="table", libraries={})
