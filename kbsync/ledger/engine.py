@@ -1,0 +1,170 @@
+"""Connections and transactions: how both databases are opened, locked, and made to fail in the house's words.
+
+Writers are serialised on both: SQLite by ``BEGIN IMMEDIATE``, PostgreSQL by an advisory lock that the transaction
+holds. Readers see one snapshot and wait for nobody (WAL on SQLite, repeatable read on PostgreSQL).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from kbsync.domain.errors import Busy, ConfigError, KbsyncError, StoreError
+
+PATIENCE = timedelta(seconds=30)
+"""How long a writer waits for the one before it."""
+
+_WRITE_LOCK = int.from_bytes(b"kbsync")
+_WRITER = "kbsync_writer"
+_ROLLED_BACK = "The transaction was rolled back; the ledger is as it was before."
+
+
+def sqlite_url(path: Path) -> str:
+    """The URL of a ledger in a SQLite file."""
+    return URL.create("sqlite", database=str(path)).render_as_string()
+
+
+def parse_url(url: str) -> URL:
+    """A URL for a SQLite file or a PostgreSQL database. Raises ``ConfigError``, which does not repeat the URL."""
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise ConfigError(["the ledger's URL can't be read"], next_step=_URL_HELP) from None
+    backend = parsed.get_backend_name()
+    if backend == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
+    if backend != "sqlite":
+        raise ConfigError([f"the ledger can't live in {backend!r}"], next_step=_URL_HELP)
+    if parsed.database in (None, "", ":memory:"):
+        raise ConfigError(["the ledger needs a file, not a database in memory"], next_step=_URL_HELP)
+    return parsed
+
+
+_URL_HELP = "Write sqlite:////path/to/ledger.db or postgresql://user@host/database."
+
+
+def place(url: URL) -> str:
+    """Where the ledger is, for messages: without password and options."""
+    if url.get_backend_name() == "sqlite":
+        return str(url.database)
+    bare = URL.create("postgresql", username=url.username, host=url.host, port=url.port, database=url.database)
+    return bare.render_as_string()
+
+
+def make_engine(url: URL, *, patience: timedelta = PATIENCE, foreign_keys: bool = True) -> Engine:
+    """An engine for ``reading`` and ``writing``; connects to nothing yet.
+
+    ``foreign_keys=False`` is for migrations, since SQLite rebuilds tables by dropping them.
+    """
+    seconds = patience.total_seconds()
+    if url.get_backend_name() == "sqlite":
+        engine = create_engine(url, hide_parameters=True, connect_args={"timeout": seconds, "isolation_level": None})
+        _prepare_sqlite(engine, foreign_keys)
+        return engine
+    connect_args: dict[str, Any] = {"application_name": "kbsync", "connect_timeout": 10}
+    connect_args = {k: v for k, v in connect_args.items() if k not in url.query}
+    try:
+        engine = create_engine(url, hide_parameters=True, pool_pre_ping=True, connect_args=connect_args)
+    except ModuleNotFoundError as error:
+        what = f"a ledger in PostgreSQL needs the package {error.name}"
+        raise ConfigError([what], next_step="Install it: pip install 'kbsync[postgres]'.") from error
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        if connection.get_execution_options().get(_WRITER):
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = {int(seconds * 1000)}")
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITE_LOCK})
+
+    return engine
+
+
+def _prepare_sqlite(engine: Engine, foreign_keys: bool) -> None:
+    @event.listens_for(engine, "connect")
+    def connect(connection: sqlite3.Connection, _record: object) -> None:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA foreign_keys = {'ON' if foreign_keys else 'OFF'}")
+        # INSERT OR REPLACE removes rows; without this the triggers that refuse a DELETE would not see it.
+        connection.execute("PRAGMA recursive_triggers = ON")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        writer = connection.get_execution_options().get(_WRITER)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writer else "BEGIN")
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """One snapshot, taken at the first query."""
+    options: dict[str, Any] = {}
+    if engine.dialect.name == "postgresql":
+        options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    with translated(engine.url), engine.connect().execution_options(**options) as connection, connection.begin():
+        yield connection
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """The only writer: commits at the end of the block, rolls back on any exception.
+
+    Raises ``Busy`` when the writer before it does not finish in time. A thread must not open a second one inside.
+    """
+    with (
+        translated(engine.url),
+        engine.connect().execution_options(**{_WRITER: True}) as connection,
+        connection.begin(),
+    ):
+        yield connection
+
+
+@contextmanager
+def translated(url: URL) -> Iterator[None]:
+    """Turn the driver's errors into ``Busy`` and ``StoreError``."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise _translate(error, url) from error
+
+
+def _translate(error: DBAPIError, url: URL) -> KbsyncError:
+    where, cause = place(url), error.orig
+    said = _without_password(str(cause).strip(), url)
+    if isinstance(cause, sqlite3.Error):
+        # The low byte is the primary result code; the rest of the number refines it.
+        code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+        busy, next_step = code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED), _SQLITE_HELP.get(code, "")
+    else:
+        state = getattr(cause, "sqlstate", None)
+        busy, next_step = state == "55P03", _POSTGRES_HELP if state is None else ""
+    if busy:
+        return Busy(f"Another process is writing to the ledger {where}.", next_step="Try again in a moment.")
+    next_step = next_step or "`kbsync db check` examines the ledger."
+    return StoreError(f"The ledger {where} failed: {said}.", kept=_ROLLED_BACK, next_step=next_step)
+
+
+_DIRECTORY = "Check that its directory exists, and that this user may write to the directory and the file."
+_SQLITE_HELP = {
+    sqlite3.SQLITE_CANTOPEN: _DIRECTORY,
+    sqlite3.SQLITE_READONLY: _DIRECTORY,
+    sqlite3.SQLITE_PERM: _DIRECTORY,
+    sqlite3.SQLITE_IOERR: "Check the disk.",
+    sqlite3.SQLITE_FULL: "Make room on the disk.",
+    sqlite3.SQLITE_CORRUPT: "The file is damaged: stop kbsync and restore it from a backup.",
+    sqlite3.SQLITE_NOTADB: "This is no SQLite file: check the configured path.",
+}
+_POSTGRES_HELP = "Check that the server runs, that the URL names it rightly, and that its password is right."
+
+
+def _without_password(said: str, url: URL) -> str:
+    query = url.query.get("password", ())
+    for secret in (url.password, *((query,) if isinstance(query, str) else query)):
+        if secret:
+            said = said.replace(str(secret), "***")
+    return said.rstrip(".")

@@ -1,0 +1,1 @@
+"""The ledger's questions and changes, one module a subject; ``kbsync.ledger.ledger`` puts them together."""

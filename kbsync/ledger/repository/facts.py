@@ -1,0 +1,98 @@
+"""Facts, verdicts on them, and the quarantine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Table, and_, delete, select
+
+from kbsync.domain.fact import FactKey, FactRecord
+from kbsync.domain.statement import ItemId, PropertyId
+from kbsync.domain.verdict import Verdict, VerdictKey
+from kbsync.ledger import tables as t
+from kbsync.ledger.repository.base import Repository
+
+
+class FactReader(Repository):
+    def facts(self, property: PropertyId | None = None) -> list[FactRecord]:
+        query = select(t.facts)
+        if property is not None:
+            query = query.where(t.facts.c.property == property)
+        return sorted((_record(row) for row in self._connection.execute(query)), key=lambda record: record.key)
+
+    def fact(self, key: FactKey) -> FactRecord | None:
+        row = self._connection.execute(select(t.facts).where(_is(t.facts, key))).one_or_none()
+        return _record(row) if row else None
+
+    def verdicts(self, model_fingerprint: str) -> dict[VerdictKey, Verdict]:
+        query = select(t.verdicts).where(t.verdicts.c.model_fingerprint == model_fingerprint)
+        verdicts = map(_verdict, self._connection.execute(query))
+        return {verdict.key: verdict for verdict in verdicts}
+
+    def quarantine(self) -> dict[FactKey, tuple[str, str]]:
+        rows = self._connection.execute(select(t.quarantine))
+        return {_key(row): (row.value_hash, row.reason) for row in rows}
+
+
+class FactWriter(FactReader):
+    def put_facts(self, records: Sequence[FactRecord]) -> None:
+        self._upsert(
+            t.facts,
+            [
+                {
+                    **record.key._asdict(),
+                    "observed": record.observed,
+                    "believed": record.believed,
+                    "believed_at": record.believed_at,
+                }
+                for record in records
+            ],
+        )
+
+    def record_verdicts(self, verdicts: Sequence[Verdict], at: datetime) -> int:
+        if not verdicts:
+            return 0
+        insert = self._dialect_insert(t.verdicts).on_conflict_do_nothing().returning(t.verdicts.c.subject)
+        return len(self._connection.execute(insert, [_verdict_row(v, at) for v in verdicts]).all())
+
+    def set_quarantine(self, key: FactKey, value_hash: str, reason: str, at: datetime) -> None:
+        self._upsert(t.quarantine, [{**key._asdict(), "value_hash": value_hash, "reason": reason, "at": at}])
+
+    def clear_quarantine(self, key: FactKey) -> None:
+        self._connection.execute(delete(t.quarantine).where(_is(t.quarantine, key)))
+
+
+def _is(table: Table, key: FactKey) -> ColumnElement[bool]:
+    return and_(table.c.subject == key.subject, table.c.property == key.property)
+
+
+def _key(row: Row[Any]) -> FactKey:
+    return FactKey(ItemId(row.subject), PropertyId(row.property))
+
+
+def _record(row: Row[Any]) -> FactRecord:
+    return FactRecord(key=_key(row), observed=row.observed, believed=row.believed, believed_at=row.believed_at)
+
+
+def _verdict(row: Row[Any]) -> Verdict:
+    key = VerdictKey(
+        fact=_key(row),
+        value_hash=row.value_hash,
+        model_fingerprint=row.model_fingerprint,
+        template_hash=row.template_hash,
+    )
+    return Verdict(key=key, kind=row.kind, evidence=row.evidence)
+
+
+def _verdict_row(verdict: Verdict, at: datetime) -> dict[str, Any]:
+    return {
+        **verdict.key.fact._asdict(),
+        "value_hash": verdict.key.value_hash,
+        "model_fingerprint": verdict.key.model_fingerprint,
+        "template_hash": verdict.key.template_hash,
+        "kind": verdict.kind,
+        "evidence": verdict.evidence,
+        "at": at,
+    }

@@ -1,0 +1,210 @@
+"""Items, their statements and labels, and the history of every change."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, bindparam, delete, select
+
+from kbsync.domain.errors import DataError
+from kbsync.domain.statement import ItemHead, ItemId, ItemRecord, Labels, PropertyId, Statement, Value
+from kbsync.ledger import tables as t
+from kbsync.ledger.repository.base import Repository, batches
+from kbsync.ports import PullCounts, StatementChange
+
+_ITEMS = 500
+"""Items that are compared and written at once."""
+
+
+class StatementReader(Repository):
+    def watermark(self, source: str) -> datetime | None:
+        return self._connection.scalar(select(t.watermarks.c.at).where(t.watermarks.c.source == source))
+
+    def heads(self, items: Sequence[ItemId]) -> dict[ItemId, ItemHead]:
+        found = {}
+        for batch in batches(items):
+            for row in self._connection.execute(select(t.items).where(t.items.c.id.in_(batch))):
+                found[ItemId(row.id)] = ItemHead(**row._mapping)
+        return found
+
+    def statements(self, subject: ItemId, property: PropertyId) -> list[Statement]:
+        return self.statements_of(property, [subject]).get(subject, [])
+
+    def statements_of(self, property: PropertyId, subjects: Sequence[ItemId]) -> dict[ItemId, list[Statement]]:
+        found: dict[ItemId, list[Statement]] = defaultdict(list)
+        for batch in batches(subjects):
+            wanted = t.statements.c.subject.in_(batch) & (t.statements.c.property == property)
+            for row in self._connection.execute(select(t.statements).where(wanted)):
+                found[ItemId(row.subject)].append(statement_of(row))
+        return {subject: sorted(group, key=lambda s: s.id) for subject, group in found.items()}
+
+    def history(self, subject: ItemId, property: PropertyId) -> list[StatementChange]:
+        table = t.statement_history
+        wanted = (table.c.subject == subject) & (table.c.property == property)
+        rows = self._connection.execute(select(table).where(wanted).order_by(table.c.seq))
+        return [StatementChange(**row._mapping) for row in rows]
+
+    def labels(self, items: Sequence[ItemId]) -> dict[ItemId, Labels]:
+        found = {}
+        for batch in batches(items):
+            for row in self._connection.execute(select(t.labels).where(t.labels.c.item.in_(batch))):
+                found[ItemId(row.item)] = Labels(**row._mapping)
+        return found
+
+
+class StatementWriter(StatementReader):
+    def set_watermark(self, source: str, at: datetime) -> None:
+        self._upsert(t.watermarks, [{"source": source, "at": at}])
+
+    def record_labels(self, labels: Sequence[Labels]) -> None:
+        self._upsert(t.labels, [asdict(entry) for entry in labels])
+
+    def record_items(self, records: Sequence[ItemRecord], properties: Sequence[PropertyId], at: datetime) -> PullCounts:
+        """As the port says. Deleted items and redirects lose their live statements and keep labels and history.
+
+        Raises ``DataError`` for a statement of another item or of a property outside ``properties``.
+        """
+        counts = PullCounts()
+        for batch in _distinct(records):
+            counts += self._record(batch, frozenset(properties), at)
+        return counts
+
+    def _record(self, records: Sequence[ItemRecord], properties: frozenset[PropertyId], at: datetime) -> PullCounts:
+        stored = self.heads([r.head.id for r in records])
+        live = self._live([r.head.id for r in records])
+        heads, labels, changes, kept = [], [], [], 0
+        for record in records:
+            head = _advance(record.head, stored.get(record.head.id))
+            if head is None:
+                continue
+            heads.append(head)
+            if not _gone(head):
+                labels.append(record.labels)
+            before = {s.id: s for s in live.get(head.id, ()) if _gone(head) or s.property in properties}
+            differences = _compare(record, before, properties)
+            kept += len(before) - sum(c.before is not None for c in differences)
+            changes += [(head, change) for change in differences]
+        self._upsert(t.items, [asdict(head) for head in heads])
+        self.record_labels(labels)
+        self._apply([change for _, change in changes])
+        self._insert(t.statement_history, [_history_row(head, change, at) for head, change in changes])
+        return PullCounts(
+            added=sum(c.before is None for _, c in changes),
+            changed=sum(c.before is not None and c.after is not None for _, c in changes),
+            removed=sum(c.after is None for _, c in changes),
+            unchanged=kept,
+        )
+
+    def _live(self, items: Sequence[ItemId]) -> dict[ItemId, list[Statement]]:
+        found: dict[ItemId, list[Statement]] = defaultdict(list)
+        for row in self._connection.execute(select(t.statements).where(t.statements.c.subject.in_(items))):
+            found[ItemId(row.subject)].append(statement_of(row))
+        return found
+
+    def _apply(self, changes: Sequence[_Change]) -> None:
+        old = [{"old": c.before.id} for c in changes if c.before]
+        if old:
+            self._connection.execute(delete(t.statements).where(t.statements.c.id == bindparam("old")), old)
+        self._insert(t.statements, [_statement_row(c.after) for c in changes if c.after])
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    before: Statement | None
+    after: Statement | None
+
+    @property
+    def statement(self) -> Statement:
+        """Whichever there is: both have the same id, subject and property."""
+        known = self.after or self.before
+        assert known is not None
+        return known
+
+
+def _distinct(records: Sequence[ItemRecord]) -> Iterator[list[ItemRecord]]:
+    """Batches in which no item comes twice, so that each is compared with what the one before it left."""
+    batch: dict[ItemId, ItemRecord] = {}
+    for record in records:
+        if record.head.id in batch or len(batch) == _ITEMS:
+            yield list(batch.values())
+            batch = {}
+        batch[record.head.id] = record
+    if batch:
+        yield list(batch.values())
+
+
+def _gone(head: ItemHead) -> bool:
+    return head.deleted or head.redirect_to is not None
+
+
+def _advance(head: ItemHead, stored: ItemHead | None) -> ItemHead | None:
+    """The head to store; None where the source answered with less than the ledger knows.
+
+    A deletion has no revision of its own: it is always news, and the last known revision stays.
+    """
+    if head.deleted:
+        revision = max(head.revision, stored.revision if stored else 0)
+        return replace(head, revision=revision, redirect_to=None)
+    return None if stored and head.revision < stored.revision else head
+
+
+def _compare(record: ItemRecord, before: dict[str, Statement], properties: frozenset[PropertyId]) -> list[_Change]:
+    after = {} if _gone(record.head) else {s.id: s for s in record.statements}
+    for statement in after.values():
+        if statement.subject != record.head.id or statement.property not in properties:
+            raise DataError(
+                f"Statement {statement.id} ({statement.subject} {statement.property}) came with the record of "
+                f"{record.head.id}, of which {', '.join(sorted(properties))} were asked."
+            )
+    changes = (_Change(before.get(id), after.get(id)) for id in sorted(before | after))
+    return [change for change in changes if change.before != change.after]
+
+
+def statement_of(row: Row[Any]) -> Statement:
+    value = None if row.value_text is None else Value(row.value_kind, row.value_text, row.value_detail)
+    return Statement(
+        id=row.id,
+        subject=ItemId(row.subject),
+        property=PropertyId(row.property),
+        snak=row.snak,
+        value=value,
+        rank=row.rank,
+        start=row.starts,
+        end=row.ends,
+        point_in_time=row.point_in_time,
+        references=row.reference_count,
+    )
+
+
+def _statement_row(statement: Statement) -> dict[str, Any]:
+    value = statement.value
+    return {
+        "id": statement.id,
+        "subject": statement.subject,
+        "property": statement.property,
+        "snak": statement.snak,
+        "value_kind": value.kind if value else None,
+        "value_text": value.text if value else None,
+        "value_detail": value.detail if value else None,
+        "rank": statement.rank,
+        "starts": statement.start,
+        "ends": statement.end,
+        "point_in_time": statement.point_in_time,
+        "reference_count": statement.references,
+    }
+
+
+def _history_row(head: ItemHead, change: _Change, at: datetime) -> dict[str, Any]:
+    return {
+        "statement_id": change.statement.id,
+        "subject": change.statement.subject,
+        "property": change.statement.property,
+        "revision": head.revision,
+        "seen_at": at,
+        "before": change.before,
+        "after": change.after,
+    }

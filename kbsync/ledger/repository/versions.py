@@ -1,0 +1,121 @@
+"""Plans, the versions that they build, and the evaluations of those."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, func, select
+
+from kbsync.domain.canonical import content_hash
+from kbsync.domain.errors import DataError, NotFound
+from kbsync.domain.plan import EditPlan
+from kbsync.domain.version import Evaluation, Version, VersionState
+from kbsync.ledger import tables as t
+from kbsync.ledger.repository.base import Repository
+
+
+class VersionReader(Repository):
+    def plan(self, plan_hash: str) -> EditPlan | None:
+        plan: EditPlan | None = self._connection.scalar(select(t.plans.c.body).where(t.plans.c.hash == plan_hash))
+        return plan
+
+    def newest_plan(self) -> tuple[str, EditPlan] | None:
+        newest = self._newest_plan_hash()
+        plan = self.plan(newest) if newest else None
+        return (newest, plan) if newest and plan else None
+
+    def _newest_plan_hash(self) -> str | None:
+        recordings = t.plan_recordings
+        return self._connection.scalar(select(recordings.c.plan).order_by(recordings.c.seq.desc()).limit(1))
+
+    def versions(self) -> list[Version]:
+        return [_version(row) for row in self._connection.execute(select(t.versions).order_by(t.versions.c.number))]
+
+    def version(self, number: int) -> Version | None:
+        row = self._connection.execute(select(t.versions).where(t.versions.c.number == number)).one_or_none()
+        return _version(row) if row else None
+
+    def version_by_build(self, build_hash: str) -> Version | None:
+        row = self._connection.execute(select(t.versions).where(t.versions.c.build_hash == build_hash)).one_or_none()
+        return _version(row) if row else None
+
+    def evaluation(self, number: int) -> Evaluation | None:
+        table = t.evaluations
+        newest = select(table.c.body).where(table.c.version == number).order_by(table.c.seq.desc()).limit(1)
+        evaluation: Evaluation | None = self._connection.scalar(newest)
+        return evaluation
+
+    def _require_version(self, number: int) -> Version:
+        version = self.version(number)
+        if version is None:
+            raise NotFound(
+                f"The ledger holds no version {number}.", next_step="`kbsync versions` lists those that it does."
+            )
+        return version
+
+
+class VersionWriter(VersionReader):
+    def record_plan(self, plan: EditPlan, at: datetime) -> tuple[str, bool]:
+        """As the port says. A plan that comes again after others is the newest again."""
+        plan_hash = content_hash(plan)
+        known = self._connection.scalar(select(t.plans.c.hash).where(t.plans.c.hash == plan_hash))
+        if known is None:
+            self._insert(t.plans, [{"hash": plan_hash, "body": plan}])
+        if self._newest_plan_hash() != plan_hash:
+            self._insert(t.plan_recordings, [{"plan": plan_hash, "at": at}])
+        return plan_hash, known is None
+
+    def add_version(self, plan_hash: str, plan: EditPlan, at: datetime) -> Version:
+        """As the port says: asked again for the same build hash, the version that there is. Raises ``NotFound`` for
+        a plan that was not recorded."""
+        known = self.version_by_build(plan.build_hash)
+        if known is not None:
+            return known
+        if self._connection.scalar(select(t.plans.c.hash).where(t.plans.c.hash == plan_hash)) is None:
+            raise NotFound(f"The ledger holds no plan {plan_hash}.", next_step="Make one: `kbsync plan`.")
+        if plan.predecessor:
+            self._require_version(plan.predecessor)
+        last = self._connection.scalar(select(func.max(t.versions.c.number))) or 0
+        row = {
+            "number": last + 1,
+            "base_fingerprint": plan.base_fingerprint,
+            "build_hash": plan.build_hash,
+            "plan": plan_hash,
+            "state": VersionState.BUILDING,
+            "predecessor": plan.predecessor or None,
+            "created_at": at,
+        }
+        self._insert(t.versions, [row])
+        return self._require_version(last + 1)
+
+    def set_version_state(self, number: int, state: VersionState, *, version_hash: str | None = None) -> None:
+        """As the port says. Raises ``DataError`` for another hash than the one that was set, and for a state that
+        weights have without them, or the other way round."""
+        stored = self._require_version(number).version_hash
+        if stored and version_hash and stored != version_hash:
+            raise DataError(f"Version {number} has the hash {stored}, which {version_hash} can't replace.")
+        new = version_hash or stored
+        if (state is VersionState.BUILDING) != (new is None):
+            has = "stored weights" if new else "no stored weights"
+            raise DataError(f"Version {number} has {has}, so its state can't be {state.value!r}.")
+        change = t.versions.update().where(t.versions.c.number == number)
+        self._connection.execute(change.values(state=state, version_hash=new))
+
+    def record_evaluation(self, evaluation: Evaluation) -> None:
+        """Raises ``NotFound`` for an unknown version."""
+        self._require_version(evaluation.version)
+        self._insert(t.evaluations, [{"version": evaluation.version, "body": evaluation}])
+
+
+def _version(row: Row[Any]) -> Version:
+    return Version(
+        number=row.number,
+        base_fingerprint=row.base_fingerprint,
+        build_hash=row.build_hash,
+        plan_hash=row.plan,
+        state=row.state,
+        version_hash=row.version_hash,
+        predecessor=row.predecessor or 0,
+        created_at=row.created_at,
+    )

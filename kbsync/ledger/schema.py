@@ -1,0 +1,163 @@
+"""The schema's life: upgrade it, demand it, check everything that a database can prove about itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, and_, exists, func, inspect, select, text
+
+from kbsync.domain import audit
+from kbsync.domain.errors import SchemaError, StoreError
+from kbsync.ledger import tables as t
+from kbsync.ledger import triggers
+from kbsync.ledger.engine import make_engine, parse_url, place, reading, writing
+from kbsync.ledger.repository.audit import AuditReader
+from kbsync.ledger.repository.statements import statement_of
+
+REVISION = "0001"
+"""The schema revision that this program works with: the newest of ``migrations/versions``, numbered in order."""
+
+
+def migrations_directory() -> Path:
+    """Where the migrations are: beside the package, in a checkout."""
+    return Path(__file__).resolve().parents[2] / "migrations"
+
+
+def upgrade(url: str) -> None:
+    """Create the ledger, or bring an older one to ``REVISION``, in one transaction; a current one stays as it is.
+
+    Raises ``SchemaError`` for a newer one, ``StoreError`` where the place can't be written or reached.
+    """
+    # Alembic is imported where it is used: no other command pays for it.
+    from alembic import command
+    from alembic.config import Config
+
+    parsed = parse_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        _make_directory(Path(str(parsed.database)).parent)
+    engine = make_engine(parsed, foreign_keys=False)
+    config = Config()
+    config.set_main_option("script_location", str(migrations_directory()).replace("%", "%%"))
+    try:
+        with writing(engine) as connection:
+            found = revision(connection)
+            if found is not None and found > REVISION:
+                raise _newer(place(parsed), found)
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            broken = _broken_references(connection)
+            if broken:
+                raise StoreError(f"The upgrade of {place(parsed)} would break the ledger: {'; '.join(broken)}.")
+    finally:
+        engine.dispose()
+
+
+def _make_directory(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"The ledger's directory {directory} can't be made: {error.strerror}.",
+            next_step="Configure another place, or give this user the right to write there.",
+        ) from error
+
+
+def revision(connection: Connection) -> str | None:
+    """The schema revision that the database says it has; None where there is no ledger."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return found
+
+
+def require_current(engine: Engine) -> None:
+    """Raise ``SchemaError`` unless the schema is exactly ``REVISION``. Creates nothing."""
+    where = place(engine.url)
+    found = None
+    if engine.dialect.name != "sqlite" or _exists(Path(str(engine.url.database))):
+        with reading(engine) as connection:
+            found = revision(connection)
+    if found == REVISION:
+        return
+    if found is None:
+        raise SchemaError(f"There is no ledger at {where}.", next_step="Make one: `kbsync db upgrade`.")
+    if found > REVISION:
+        raise _newer(where, found)
+    raise SchemaError(
+        f"The ledger at {where} has schema {found}, and this kbsync works with {REVISION}.",
+        next_step="Run `kbsync db upgrade`.",
+    )
+
+
+def _exists(path: Path) -> bool:
+    """SQLite would make an empty file where there is none."""
+    try:
+        return path.exists()
+    except OSError as error:
+        raise StoreError(
+            f"The ledger {path} can't be reached: {error.strerror}.",
+            next_step="Give this user the right to read and write there.",
+        ) from error
+
+
+def _newer(where: str, found: str) -> SchemaError:
+    return SchemaError(
+        f"The ledger at {where} has schema {found}, which a newer kbsync made; this one works with {REVISION}.",
+        next_step="Upgrade kbsync.",
+    )
+
+
+def check(url: str) -> list[str]:
+    """Problems of the ledger, one sentence each; empty where it is sound. Raises ``StoreError`` when unreachable."""
+    engine = make_engine(parse_url(url))
+    try:
+        try:
+            require_current(engine)
+        except SchemaError as error:
+            return [str(error)]
+        with reading(engine) as connection:
+            problems = _damage(connection) + _broken_references(connection)
+            problems += [f"the trigger {name} is missing or switched off" for name in triggers.missing(connection)]
+            problems += _forgotten_changes(connection)
+            broken = audit.verify(AuditReader(connection).audit())
+        return problems + ([f"the audit trail is broken: {broken}"] if broken else [])
+    finally:
+        engine.dispose()
+
+
+def _damage(connection: Connection) -> list[str]:
+    """What the database engine itself finds wrong."""
+    if connection.dialect.name == "sqlite":
+        found = connection.scalars(text("PRAGMA integrity_check")).all()
+        return [f"the file is damaged: {line}" for line in found if line != "ok"]
+    unproven = text("SELECT conrelid::regclass || ' ' || conname FROM pg_constraint WHERE NOT convalidated")
+    return [f"the constraint {name} was never validated" for name in connection.scalars(unproven)]
+
+
+def _broken_references(connection: Connection) -> list[str]:
+    """Foreign keys that lead nowhere, as rows can that were written while the constraints were off."""
+    problems = []
+    for table in t.metadata.sorted_tables:
+        for key in table.foreign_key_constraints:
+            parent = key.referred_table.alias()
+            meets = and_(*(e.parent == parent.c[e.column.name] for e in key.elements))
+            given = and_(*(e.parent.is_not(None) for e in key.elements))
+            orphans = select(func.count()).select_from(table).where(given, ~exists().select_from(parent).where(meets))
+            count = connection.scalar(orphans)
+            if count:
+                problems.append(
+                    f"{count} rows of {table.name} refer to rows of {key.referred_table.name} that are gone"
+                )
+    return problems
+
+
+def _forgotten_changes(connection: Connection) -> list[str]:
+    """Live statements must be what their history leads to."""
+    history = t.statement_history
+    replayed = dict(
+        row._tuple()
+        for row in connection.execute(select(history.c.statement_id, history.c.after).order_by(history.c.seq))
+    )
+    live = {s.id: s for s in map(statement_of, connection.execute(select(t.statements)))}
+    wrong = sorted(id for id in replayed | live if replayed.get(id) != live.get(id))
+    return [f"{len(wrong)} live statements differ from their history, the first is {wrong[0]}"] if wrong else []

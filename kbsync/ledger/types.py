@@ -1,0 +1,123 @@
+# ruff: noqa: ARG002 (SQLAlchemy prescribes the signatures of the two processing methods)
+"""Column types: the domain's values on the way into the database and back, the same on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import cache
+from typing import Any
+
+from pydantic import TypeAdapter
+from sqlalchemy import BigInteger, Boolean, DateTime, Dialect, Integer, Text
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from kbsync.domain.canonical import canonical_json, timestamp
+from kbsync.domain.errors import DataError
+from kbsync.domain.statement import TimePoint
+
+Whole = BigInteger().with_variant(Integer(), "sqlite")
+"""64-bit integers. SQLite's INTEGER always is one, and its STRICT tables know no other name for it."""
+
+
+class Timestamp(TypeDecorator[datetime]):
+    """An aware datetime in UTC with microseconds: ``timestamptz`` on PostgreSQL, canonical text (which sorts in the
+    order of time) on SQLite. Naive datetimes are refused (``ValueError``)."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        text = timestamp(value)
+        return text if dialect.name == "sqlite" else value.astimezone(UTC)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        at = datetime.fromisoformat(value) if isinstance(value, str) else value
+        return at.astimezone(UTC)
+
+
+class Flag(TypeDecorator[bool]):
+    """True or false: BOOLEAN on PostgreSQL, 0 or 1 on SQLite."""
+
+    impl = Boolean
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(Integer() if dialect.name == "sqlite" else Boolean())
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> bool | None:
+        return None if value is None else bool(value)
+
+
+class Word(TypeDecorator[StrEnum]):
+    """A member of ``enum`` by its value; ``tables.one_of`` makes the constraint that belongs to it."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, enum: type[StrEnum]) -> None:
+        super().__init__()
+        self.enum = enum
+
+    def process_bind_param(self, value: StrEnum | None, dialect: Dialect) -> str | None:
+        return None if value is None else value.value
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> StrEnum | None:
+        return None if value is None else self.enum(value)
+
+
+class Moment(TypeDecorator[TimePoint]):
+    """A Wikidata time with its precision as ``+1952-02-06T00:00:00Z/11``."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: TimePoint | None, dialect: Dialect) -> str | None:
+        return None if value is None else f"{value.iso}/{value.precision}"
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> TimePoint | None:
+        if value is None:
+            return None
+        iso, _, precision = value.rpartition("/")
+        return TimePoint(iso, int(precision))
+
+
+class Document(TypeDecorator[Any]):
+    """A value of type ``kind`` (a frozen dataclass of the domain, or plain data) as canonical JSON text.
+
+    Text and not the database's own JSON type, because content hashes cover these very bytes, while JSONB writes
+    numbers its own way and refuses a NUL that a model may well answer with.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, kind: Any) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else to_json(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        return None if value is None else _adapter(self.kind).validate_json(value)
+
+
+def to_json(value: Any) -> str:
+    """Canonical JSON; raises ``DataError`` for NaN and infinities, which JSON can't say."""
+    try:
+        return canonical_json(value)
+    except ValueError as error:
+        raise DataError(f"A {type(value).__name__} can't be recorded: {error}.") from error
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)

@@ -1,0 +1,35 @@
+"""Alembic's entry: `kbsync db upgrade` hands a connection over; developers name a database by `-x url=...`."""
+
+from __future__ import annotations
+
+from alembic import context
+from sqlalchemy import Connection
+
+from kbsync.ledger import triggers
+from kbsync.ledger.engine import make_engine, parse_url, writing
+from kbsync.ledger.tables import metadata
+
+
+def migrate(connection: Connection) -> None:
+    context.configure(
+        connection=connection,
+        target_metadata=metadata,
+        render_as_batch=True,
+        compare_type=True,
+        transactional_ddl=True,
+    )
+    context.run_migrations()
+    triggers.install(connection)
+
+
+given = context.config.attributes.get("connection")
+if given is not None:
+    migrate(given)
+else:
+    url = context.get_x_argument(as_dictionary=True).get("url")
+    if not url:
+        raise SystemExit("Name the database: alembic -c migrations/alembic.ini -x url=sqlite:////tmp/ledger.db ...")
+    engine = make_engine(parse_url(url), foreign_keys=False)
+    with writing(engine) as connection:
+        migrate(connection)
+    engine.dispose()
