@@ -98,6 +98,10 @@ class TimePoint:
         return self.sort_key() <= (utc.year, utc.month, utc.day, utc.hour, utc.minute, utc.second)
 
 
+UNKNOWN_TIME = TimePoint("0000-00-00T00:00:00Z", 0)
+"""Some time in the past, unknown when: an end time with an unknown value still says that the statement has ended."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
     """One statement as its revision says it. ``id`` is Wikidata's (``Q145$UUID``), stable over changes of its content."""
