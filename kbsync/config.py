@@ -1,1 +1,0 @@
-"""Typed settings (TOML and environment); every mistake is reported at once."""

@@ -1,0 +1,37 @@
+"""Typed settings, relations and recipe (TOML and environment); every mistake is reported at once."""
+
+from kbsync.config.files import load_recipe, load_relations
+from kbsync.config.loading import Configuration, load, load_all
+from kbsync.config.settings import (
+    EditSettings,
+    GateSettings,
+    LeaseSettings,
+    LogSettings,
+    ModelSettings,
+    ScheduleSettings,
+    Settings,
+    SourceSettings,
+    TextSettings,
+    ThresholdSettings,
+)
+from kbsync.config.shipped import default_config_text, shipped_config
+
+__all__ = [
+    "Configuration",
+    "EditSettings",
+    "GateSettings",
+    "LeaseSettings",
+    "LogSettings",
+    "ModelSettings",
+    "ScheduleSettings",
+    "Settings",
+    "SourceSettings",
+    "TextSettings",
+    "ThresholdSettings",
+    "default_config_text",
+    "load",
+    "load_all",
+    "load_recipe",
+    "load_relations",
+    "shipped_config",
+]

@@ -1,0 +1,224 @@
+"""The settings of ``kbsync.toml``: one class a section, frozen, unknown keys refused."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, model_validator
+
+from kbsync.config.values import (
+    AnyDuration,
+    AnyPath,
+    DatabaseUrl,
+    Dtype,
+    Duration,
+    ExistingPath,
+    Text,
+    base_directory,
+    duration,
+    hide_password,
+    positive,
+)
+from kbsync.config.values import unique as no_doubles
+from kbsync.domain.gate import Threshold
+from kbsync.domain.verdict import VerdictKind
+
+
+class Section(BaseModel):
+    """Base of all sections: frozen, and a key that does not exist is a mistake."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+def _contact(agent: str) -> str:
+    if not re.search(r"@|https?://", agent):
+        raise ValueError('must hold a contact, an e-mail address or a URL: "kbsync (mailto:name@host)"')
+    return agent
+
+
+def _endpoint(address: str, info: ValidationInfo) -> str:
+    kind, _, place = address.partition(":")
+    if kind == "oxigraph" and place:
+        return f"oxigraph:{base_directory(info) / Path(place).expanduser()}"
+    if not re.match(r"https?://[^\s/]+\S*\Z", address):
+        raise ValueError("is neither an http(s) address nor oxigraph:DIRECTORY")
+    return address
+
+
+class SourceSettings(Section):
+    """The SPARQL endpoint: an address, or ``oxigraph:DIRECTORY`` for a local store that kbsync serves itself.
+
+    ``timeout`` bounds each silence on the line, ``deadline`` one exchange from the first byte to the last, and
+    ``max_wait`` the longest Retry-After that is waited out on the spot. ``attempts`` counts the first one too.
+    """
+
+    endpoint: Annotated[str, AfterValidator(_endpoint)] = "https://query.wikidata.org/sparql"
+    user_agent: Annotated[str, AfterValidator(_contact)]
+    language: Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[a-z0-9]+)*$")] = "en"
+    batch: Annotated[int, Field(ge=1, le=1000)] = 200
+    timeout: Duration = timedelta(seconds=70)
+    deadline: Duration = timedelta(seconds=120)
+    max_wait: AnyDuration = timedelta(minutes=5)
+    attempts: Annotated[int, Field(ge=1, le=20)] = 5
+
+    @model_validator(mode="after")
+    def _order(self) -> SourceSettings:
+        if self.deadline < self.timeout:
+            raise ValueError("deadline is shorter than timeout, so no request could use its time")
+        return self
+
+
+class ModelSettings(Section):
+    """The base model. ``base_answer_tokens``: length of a probed answer in tokens."""
+
+    reference: Text
+    dtype: Dtype = "float32"
+    device: Text = "auto"
+    base_answer_tokens: Annotated[int, Field(ge=1, le=100)] = 10
+
+
+def _editable(kind: VerdictKind) -> VerdictKind:
+    if kind not in (VerdictKind.STALE, VerdictKind.UNKNOWN):
+        raise ValueError(f"{kind.value} facts are not edited; choose of 'stale' and 'unknown'")
+    return kind
+
+
+Editable = Annotated[VerdictKind, AfterValidator(_editable)]
+
+
+class EditSettings(Section):
+    """What is edited, and how. ``recipe``: a name in ``recipes_dir``, or a path to a recipe file."""
+
+    recipe: Text = "gemma-3-270m"
+    verdicts: Annotated[tuple[Editable, ...], Field(min_length=1), AfterValidator(no_doubles)] = (
+        VerdictKind.STALE,
+        VerdictKind.UNKNOWN,
+    )
+    max_facts: Annotated[int, Field(ge=1)] = 1000
+
+
+class TextSettings(Section):
+    """Files or directories of plain text. ``corpus`` feeds the key covariance (empty: the model samples its own
+    text), ``held_out`` the perplexity (empty: the text that is shipped)."""
+
+    corpus: tuple[ExistingPath, ...] = ()
+    held_out: tuple[ExistingPath, ...] = ()
+
+
+class ThresholdSettings(Section):
+    """One bound of the gate; at least one of the three bounds is demanded."""
+
+    metric: Text
+    at_least: float | None = None
+    at_most: float | None = None
+    max_growth: float | None = None
+    min_samples: Annotated[int, Field(ge=1)] = 1
+
+    @model_validator(mode="after")
+    def _bounded(self) -> ThresholdSettings:
+        if self.at_least is None and self.at_most is None and self.max_growth is None:
+            raise ValueError(f"{self.metric} has no bound: set at_least, at_most or max_growth")
+        return self
+
+
+def _thresholds(values: tuple[ThresholdSettings, ...]) -> tuple[ThresholdSettings, ...]:
+    no_doubles(tuple(v.metric for v in values))
+    return values
+
+
+class GateSettings(Section):
+    """What a candidate must reach. ``neighbours``: how many facts that the base knows are asked for specificity."""
+
+    neighbours: Annotated[int, Field(ge=1)] = 200
+    thresholds: Annotated[tuple[ThresholdSettings, ...], Field(min_length=1), AfterValidator(_thresholds)] = (
+        ThresholdSettings(metric="efficacy", at_least=0.9, min_samples=1),
+        ThresholdSettings(metric="generalization", at_least=0.5, min_samples=1),
+        ThresholdSettings(metric="specificity", at_least=0.9, min_samples=50),
+        ThresholdSettings(metric="perplexity", max_growth=0.05, min_samples=1000),
+    )
+
+    @property
+    def policy(self) -> tuple[Threshold, ...]:
+        """The thresholds as the gate's domain type."""
+        return tuple(Threshold(**t.model_dump()) for t in self.thresholds)
+
+
+def _when(text: str) -> str:
+    if len(text.split()) == 5:
+        return _cron(text)
+    try:
+        length = duration(text)
+    except ValueError:
+        raise ValueError('is neither an interval such as "6h" nor a cron line of five fields') from None
+    positive(length)
+    return text
+
+
+def _cron(line: str) -> str:
+    from apscheduler.triggers.cron import CronTrigger  # 60 ms to import: only those who write cron lines wait for it
+
+    try:
+        CronTrigger.from_crontab(line, timezone="UTC")
+    except ValueError as error:
+        raise ValueError(f"is not a cron line: {error}") from None
+    return line
+
+
+class ScheduleSettings(Section):
+    """When the daemon synchronises: an interval, or a cron line in UTC; ``jitter`` spreads the start at random."""
+
+    sync: Annotated[str, AfterValidator(_when)] = "6h"
+    jitter: AnyDuration = timedelta(minutes=5)
+
+    @property
+    def interval(self) -> timedelta | None:
+        """The interval; None where ``sync`` is a cron line."""
+        return None if self.cron else duration(self.sync)
+
+    @property
+    def cron(self) -> str | None:
+        """The cron line; None where ``sync`` is an interval."""
+        return self.sync if len(self.sync.split()) == 5 else None
+
+
+class LeaseSettings(Section):
+    """How long the single writer may be silent before another process may take over."""
+
+    ttl: Duration = timedelta(minutes=10)
+
+
+class LogSettings(Section):
+    format: Literal["json", "console"] = "console"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+def _ledger_file(data: dict[str, Any]) -> SecretStr:
+    return SecretStr(f"sqlite:///{data['state_dir'] / 'ledger.sqlite3'}")
+
+
+class Settings(Section):
+    """Everything that ``kbsync.toml`` says. All paths are absolute, counted from the directory of that file.
+
+    ``database_url`` is secret, because it may hold a password; print ``database`` instead.
+    """
+
+    state_dir: AnyPath = Path("var/kbsync")
+    relations_dir: AnyPath = Path("relations")
+    recipes_dir: AnyPath = Path("recipes")
+    database_url: DatabaseUrl = Field(default_factory=_ledger_file)
+    source: SourceSettings
+    model: ModelSettings
+    edit: EditSettings = EditSettings()
+    text: TextSettings = TextSettings()
+    gate: GateSettings = GateSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    lease: LeaseSettings = LeaseSettings()
+    log: LogSettings = LogSettings()
+
+    @property
+    def database(self) -> str:
+        """The database URL without its password."""
+        return hide_password(self.database_url.get_secret_value())

@@ -1,0 +1,113 @@
+"""Kinds of value that the configuration files hold: durations, paths, identifiers, templates."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, SecretStr, StringConstraints, ValidationInfo
+
+from kbsync.domain.statement import item_id, property_id
+
+BASE = "base"
+"""Key of the validation context that holds the directory from which relative paths count."""
+
+_UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
+_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?\Z")
+_DATABASES = ("sqlite", "postgresql")
+
+
+def duration(value: Any) -> timedelta:
+    """Read ``90s``, ``10m``, ``72h``, ``3d`` or a falling sequence such as ``1h30m``; raises ``ValueError``.
+
+    A bare number is refused: its unit would have to be guessed.
+    """
+    if isinstance(value, timedelta):
+        return value
+    found = _DURATION.match(value.replace(" ", "")) if isinstance(value, str) else None
+    if not found or not any(found.groups()):
+        raise ValueError('is not a duration such as "90s", "10m", "72h", "3d" or "1h30m"')
+    parts = zip(_UNITS.values(), found.groups(), strict=True)
+    try:
+        return timedelta(**{unit: int(number) for unit, number in parts if number})
+    except OverflowError:
+        raise ValueError("is longer than a duration can be") from None
+
+
+def positive(value: timedelta) -> timedelta:
+    """Refuse zero."""
+    if value <= timedelta(0):
+        raise ValueError("must be longer than zero")
+    return value
+
+
+def base_directory(info: ValidationInfo) -> Path:
+    """The directory from which relative paths count: the configuration file's, else the working directory."""
+    return Path((info.context or {}).get(BASE) or Path.cwd())
+
+
+def _resolve(path: Path, info: ValidationInfo) -> Path:
+    return base_directory(info) / path.expanduser()
+
+
+def _existing(path: Path) -> Path:
+    if not path.exists():
+        raise ValueError(f"{path} does not exist")
+    return path
+
+
+def _database(url: SecretStr, info: ValidationInfo) -> SecretStr:
+    """Check the kind of database; a relative SQLite file counts from the base directory like every path."""
+    text = url.get_secret_value()
+    kind = text.partition(":")[0].partition("+")[0]
+    if kind not in _DATABASES or "://" not in text:
+        raise ValueError("must begin with sqlite:/// or postgresql+psycopg://")
+    head, slashes, file = text.partition(":///")
+    if kind != "sqlite" or not slashes or not file or file.startswith(("/", ":memory:", "file:")):
+        return url
+    return SecretStr(f"{head}:///{base_directory(info) / file}")
+
+
+def hide_password(url: str) -> str:
+    """A database URL that may be printed: the password, in either of its places, becomes ``***``."""
+    shown = re.sub(r"(://[^/:@]*):.*@", r"\1:***@", url)
+    return re.sub(r"([?&]password=)[^&]*", r"\1***", shown)
+
+
+def _template(text: str) -> str:
+    if text.count("{}") != 1:
+        raise ValueError(f"{text!r} must hold {{}} exactly once, where the subject goes")
+    if not text.strip() or text != text.rstrip():
+        raise ValueError(f"{text!r} ends with a blank; the answer is put after one blank by itself")
+    if text.endswith("{}"):
+        raise ValueError(f"{text!r} ends with the subject; the words that ask for the answer must follow it")
+    return text
+
+
+def _context(text: str) -> str:
+    if text.count("{}") != 1:
+        raise ValueError(f"{text!r} must hold {{}} exactly once, where the prompt goes")
+    return text
+
+
+def unique(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Refuse doubles, by name."""
+    doubles = sorted({str(v) for v in values if values.count(v) > 1})
+    if doubles:
+        raise ValueError(f"listed more than once: {', '.join(doubles)}")
+    return values
+
+
+Dtype = Literal["float32", "bfloat16", "float16"]
+AnyDuration = Annotated[timedelta, BeforeValidator(duration)]
+Duration = Annotated[timedelta, BeforeValidator(duration), AfterValidator(positive)]
+AnyPath = Annotated[Path, AfterValidator(_resolve)]
+ExistingPath = Annotated[Path, AfterValidator(_resolve), AfterValidator(_existing)]
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_database)]
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Item = Annotated[str, AfterValidator(item_id)]
+Property = Annotated[str, AfterValidator(property_id)]
+Template = Annotated[str, AfterValidator(_template)]
+Context = Annotated[str, AfterValidator(_context)]
