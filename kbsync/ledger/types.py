@@ -22,7 +22,7 @@ Whole = BigInteger().with_variant(Integer(), "sqlite")
 
 class Timestamp(TypeDecorator[datetime]):
     """An aware datetime in UTC with microseconds: ``timestamptz`` on PostgreSQL, canonical text (which sorts in the
-    order of time) on SQLite. Naive datetimes are refused (``ValueError``)."""
+    order of time) on SQLite. Naive datetimes are refused (``DataError``)."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -33,8 +33,9 @@ class Timestamp(TypeDecorator[datetime]):
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
         if value is None:
             return None
-        text = timestamp(value)
-        return text if dialect.name == "sqlite" else value.astimezone(UTC)
+        if value.tzinfo is None:
+            raise DataError(f"The time {value} has no time zone and can't be recorded.")
+        return timestamp(value) if dialect.name == "sqlite" else value.astimezone(UTC)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         if value is None:

@@ -1,0 +1,131 @@
+"""Short ways to domain values, with everything that a test does not care about filled in."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from kbsync.domain.fact import FactKey, FactRecord, FactState
+from kbsync.domain.gate import GateDecision, Metric, Reason
+from kbsync.domain.plan import Change, EditPlan, EditRequest, PlanEntry
+from kbsync.domain.statement import (
+    ItemHead,
+    ItemId,
+    ItemRecord,
+    Labels,
+    PropertyId,
+    Rank,
+    Snak,
+    Statement,
+    Value,
+    ValueKind,
+)
+from kbsync.domain.verdict import Evidence, Verdict, VerdictKey, VerdictKind
+from kbsync.domain.version import Evaluation, Outcome
+
+NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+HEAD_OF_STATE, CAPITAL = PropertyId("P35"), PropertyId("P36")
+
+
+def item_value(item: str) -> Value:
+    return Value(ValueKind.ITEM, item)
+
+
+def statement(
+    number: int, value: str | None = "Q1", *, subject: str = "Q145", property: str = "P35", **more
+) -> Statement:
+    return Statement(
+        id=f"{subject}${number}",
+        subject=ItemId(subject),
+        property=PropertyId(property),
+        snak=more.pop("snak", Snak.VALUE),
+        value=item_value(value) if value else None,
+        rank=more.pop("rank", Rank.NORMAL),
+        **more,
+    )
+
+
+def record(*statements: Statement, subject: str = "Q145", revision: int = 1, **head) -> ItemRecord:
+    return ItemRecord(
+        head=ItemHead(id=ItemId(subject), revision=revision, modified=head.pop("modified", NOW), **head),
+        labels=Labels(item=ItemId(subject), label=f"label of {subject}", aliases=(f"alias of {subject}",)),
+        statements=statements,
+    )
+
+
+def state(*values: str, revision: int = 1, since: datetime = NOW) -> FactState:
+    return FactState(
+        values=tuple(sorted(map(item_value, values))),
+        former=(item_value("Q9682"),),
+        statement_ids=("Q145$1",),
+        references=2,
+        revision=revision,
+        since=since,
+    )
+
+
+def fact(subject: str = "Q145", property: str = "P35", *, believed: bool = False) -> FactRecord:
+    return FactRecord(
+        key=FactKey(ItemId(subject), PropertyId(property)),
+        observed=state("Q43274"),
+        believed=state("Q9682") if believed else None,
+        believed_at=NOW - HOUR if believed else None,
+    )
+
+
+def verdict(key: FactKey, *, model: str = "model", value_hash: str = "v", kind=VerdictKind.STALE) -> Verdict:
+    return Verdict(
+        key=VerdictKey(fact=key, value_hash=value_hash, model_fingerprint=model, template_hash="t"),
+        kind=kind,
+        evidence=Evidence(
+            prompt="The monarch of the United Kingdom is",
+            greedy=' Elizabeth\x00 “II”\n"quoted"',
+            matched="Elizabeth II",
+            logprob_answer=-12.300000000000001,
+            logprob_former=-1e-17,
+        ),
+    )
+
+
+def edit_plan(*targets: str, predecessor: int = 0, base: str = "base") -> EditPlan:
+    entries = [
+        PlanEntry(
+            key=FactKey(ItemId(f"Q{n}"), HEAD_OF_STATE),
+            change=Change.ADD,
+            request=EditRequest(
+                key=FactKey(ItemId(f"Q{n}"), HEAD_OF_STATE),
+                subject=f"country {n}",
+                template="The head of state of {} is",
+                target=target,
+                value_hash="v",
+                revision=n,
+                statement_ids=(f"Q{n}$1",),
+            ),
+            previous=None,
+            reason="the base says something else",
+        )
+        for n, target in enumerate(targets, start=1)
+    ]
+    return EditPlan(base_fingerprint=base, recipe_fingerprint="recipe", predecessor=predecessor, entries=tuple(entries))
+
+
+def evaluation(version: int, *, value: float = 0.987654321, at: datetime = NOW, passed: bool = True) -> Evaluation:
+    return Evaluation(
+        version=version,
+        metrics=(Metric(name="efficacy", value=value, base=0.0, samples=10),),
+        decision=GateDecision(passed=passed, reasons=(Reason(metric="efficacy", holds=passed, text="why"),)),
+        outcomes=(
+            Outcome(
+                group="edited",
+                subject="Q1",
+                property="P35",
+                prompt="The head of state of country 1 is",
+                expected="Ada",
+                base_answer="Bob",
+                answer="Ada",
+                base_right=False,
+                right=True,
+            ),
+        ),
+        at=at,
+    )
