@@ -5,7 +5,8 @@ label and aliases:
 
 - ``efficacy``: edited facts answered rightly on the prompt that was edited;
 - ``generalization``: the same on paraphrases that the edit never saw;
-- ``specificity``: neighbours (same relations, other subjects) that the base has right and that stay right;
+- ``specificity``: neighbours, which the base has right and which must stay right: facts that share the relation or
+  the subject with an edited one;
 - ``perplexity``: on held-out text.
 """
 
@@ -157,10 +158,11 @@ def _questions(
             prompt = fill(template, request.subject)
             paraphrases.append(_Question(group="paraphrase", key=request.key, prompt=prompt, names=names))
     written = {r.key for r in requests}
-    touched = {r.key.property for r in requests}
+    properties, subjects = {r.key.property for r in requests}, {r.key.subject for r in requests}
     for key, (relation, fact) in facts.items():
         verdict = verdicts.get(verdict_key(relation, fact, fingerprint))
-        if key in written or key.property not in touched or not verdict or verdict.kind is not VerdictKind.CURRENT:
+        near = key.property in properties or key.subject in subjects
+        if key in written or not near or verdict is None or verdict.kind is not VerdictKind.CURRENT:
             continue
         evidence = verdict.evidence
         names = tuple(name for answer in fact.answers for name in answer.names)

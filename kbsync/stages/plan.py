@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from kbsync.domain.canonical import content_hash
 from kbsync.domain.errors import KbsyncError
 from kbsync.domain.fact import Fact, FactKey
 from kbsync.domain.plan import EditPlan, EditRequest, make_plan
@@ -20,6 +21,8 @@ from kbsync.stages.run import Run
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanResult:
+    """``already``: the same plan was recorded before, or it has no changes and so is not recorded at all."""
+
     plan_hash: str
     plan: EditPlan
     already: bool
@@ -43,6 +46,8 @@ def plan(
                 next_step="Run `kbsync probe` first (`kbsync sync` does both).",
             )
         made = _make(tx, relations, recipe, base_fingerprint, kinds)
+    if not made.changes:
+        return PlanResult(plan_hash=content_hash(made), plan=made, already=True)
     now = run.clock.now()
     with run.ledger.write() as tx:
         plan_hash, new = tx.record_plan(made, now)
@@ -68,15 +73,14 @@ def _make(
             right[fact.key] = f"verdict {verdict.kind}: {verdict.evidence.reason or verdict.evidence.greedy.strip()}"
     alias = tx.alias(CURRENT)
     predecessor = alias.number if alias else 0
-    quarantined = _quarantined(tx, facts)
-    active = {k: r for k, r in _active(tx, predecessor).items() if k not in quarantined}
+    active = _active(tx, predecessor)
     return make_plan(
         wanted,
         active,
         base_fingerprint=fingerprint,
         recipe_fingerprint=recipe.fingerprint,
         predecessor=predecessor,
-        quarantined=quarantined,
+        quarantined=_quarantined(tx, facts),
         gone=right | _ended(tx, active, facts),
     )
 
@@ -96,10 +100,11 @@ def _request(relation: Relation, fact: Fact, verdict: Verdict) -> EditRequest:
 
 
 def _active(tx: LedgerReader, number: int) -> dict[FactKey, EditRequest]:
-    """What version ``number`` holds (nothing, for the base)."""
+    """What version ``number`` holds (nothing, for the base): its plan, less what its edit had to leave out."""
     version = tx.version(number) if number else None
     recorded = tx.plan(version.plan_hash) if version else None
-    return {r.key: r for r in recorded.requests} if recorded else {}
+    left_out = {(key, tried) for key, (tried, _) in tx.quarantine().items()}
+    return {r.key: r for r in recorded.requests if (r.key, r.value_hash) not in left_out} if recorded else {}
 
 
 def _quarantined(tx: LedgerReader, facts: Sequence[tuple[Relation, Fact]]) -> dict[FactKey, str]:
