@@ -102,10 +102,12 @@ class EditSettings(Section):
 
 class TextSettings(Section):
     """Files or directories of plain text. ``corpus`` feeds the key covariance (empty: the model samples its own
-    text), ``held_out`` the perplexity (empty: the text that is shipped)."""
+    text), ``held_out`` the perplexity (empty: the text that is shipped), of which the first so many characters are
+    read: an evaluation reads them twice."""
 
     corpus: tuple[ExistingPath, ...] = ()
     held_out: tuple[ExistingPath, ...] = ()
+    held_out_characters: Annotated[int, Field(ge=1000)] = 40_000
 
 
 class ThresholdSettings(Section):

@@ -58,6 +58,18 @@ def _existing(path: Path) -> Path:
     return path
 
 
+LOCAL_STORE = "oxigraph:"
+
+
+def _endpoint(text: str, info: ValidationInfo) -> str:
+    """A URL as it is; the path of a local store counts from the base directory like every path."""
+    if text.startswith(LOCAL_STORE):
+        return f"{LOCAL_STORE}{_resolve(Path(text.removeprefix(LOCAL_STORE)), info)}"
+    if not re.match(r"https?://[^\s/]+", text):
+        raise ValueError('is neither a URL that begins with http:// or https://, nor "oxigraph:DIRECTORY"')
+    return text
+
+
 def _database(url: SecretStr, info: ValidationInfo) -> SecretStr:
     """Check the kind of database; a relative SQLite file counts from the base directory like every path."""
     text = url.get_secret_value()
@@ -105,6 +117,7 @@ AnyDuration = Annotated[timedelta, BeforeValidator(duration)]
 Duration = Annotated[timedelta, BeforeValidator(duration), AfterValidator(positive)]
 AnyPath = Annotated[Path, AfterValidator(_resolve)]
 ExistingPath = Annotated[Path, AfterValidator(_resolve), AfterValidator(_existing)]
+Endpoint = Annotated[str, AfterValidator(_endpoint)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database)]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Item = Annotated[str, AfterValidator(item_id)]
