@@ -1,0 +1,66 @@
+"""Figures in the documentation: blocks that are generated from evidence files, never typed.
+
+A block stands between ``<!-- figures FILE.json -->`` and ``<!-- end -->`` in a Markdown file; FILE.json lies in
+``docs/results/``. ``python -m kbsync.evaluation.tables`` (``make docs``) writes all blocks anew, ``--check`` only tells
+whether they are.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+_BLOCK = re.compile(r"(<!-- figures (?P<file>[\w.-]+\.json) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def render(document: dict[str, Any]) -> str:
+    """The figures of one evidence document as a Markdown table under a line that says where they come from."""
+    machine = document["machine"]
+    head = (
+        f"`{document['command']}`, {document['started'][:10]}, {machine['cores']} cores, "
+        f"{machine['memory_bytes'] / 2**30:.0f} GiB, commit `{(document['commit'] or 'unknown')[:10]}`:"
+    )
+    rows = ["| figure | value | target | holds |", "|---|---|---|---|"]
+    for figure in document["figures"]:
+        holds = {True: "yes", False: "**no**", None: ""}[figure["holds"]]
+        rows.append(f"| {figure['name']} | {_value(figure)} | {figure['target'] or ''} | {holds} |")
+    return "\n".join([head, "", *rows, ""])
+
+
+def _value(figure: dict[str, Any]) -> str:
+    if figure["unit"] == "share":
+        return f"{figure['value']:.1%}"
+    return f"{figure['value']:.4g} {figure['unit']}"
+
+
+def rewrite(text: str, results: Path) -> str:
+    """``text`` with every block as its evidence file has it now."""
+
+    def block(match: re.Match[str]) -> str:
+        document = json.loads((results / match["file"]).read_text(encoding="utf-8"))
+        return f"{match[1]}{render(document)}{match[3]}"
+
+    return _BLOCK.sub(block, text)
+
+
+def main(arguments: list[str]) -> int:
+    """Rewrite (or ``--check``) README.md and docs/*.md under the working directory; 1 when a check fails."""
+    stale = []
+    for path in [Path("README.md"), *sorted(Path("docs").glob("*.md"))]:
+        text = path.read_text(encoding="utf-8")
+        fresh = rewrite(text, Path("docs/results"))
+        if fresh != text:
+            stale.append(str(path))
+            if "--check" not in arguments:
+                path.write_text(fresh, encoding="utf-8")
+    if "--check" in arguments and stale:
+        sys.stderr.write(f"Figures are not those of docs/results in: {', '.join(stale)}. Run `make docs`.\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
