@@ -22,10 +22,16 @@ def free_port() -> int:
 
 
 class OxigraphServer:
-    """Use as a context manager; the process is ended by its own handle."""
+    """Use as a context manager; the process is ended by its own handle.
 
-    def __init__(self, *, port: int | None = None, ready_within: float = 15.0) -> None:
+    ``query_timeout`` is the server's own limit for a query, in whole seconds.
+    """
+
+    def __init__(
+        self, *, port: int | None = None, query_timeout: int | None = None, ready_within: float = 15.0
+    ) -> None:
         self.port = port or free_port()
+        self._limits = ["--timeout-s", str(query_timeout)] if query_timeout else []
         self._ready_within = ready_within
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -39,7 +45,7 @@ class OxigraphServer:
 
     def start(self) -> None:
         self._process = subprocess.Popen(
-            [str(BINARY), "serve", "--bind", f"127.0.0.1:{self.port}"],
+            [str(BINARY), "serve", "--bind", f"127.0.0.1:{self.port}", *self._limits],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

@@ -99,7 +99,8 @@ class WikidataSource(StatementSource):
         again: list[ItemId] = []
         for page, torn in self._pages(asked, ask):
             again += torn
-            yield [record for record in page if record.head.id not in torn]
+            if whole := [record for record in page if record.head.id not in torn]:
+                yield whole
         for page, torn in self._pages(again, ask):
             for item, how in torn.items():
                 structlog.get_logger(__name__).warning("contradictory item", item=item, problem=how, source=self.name)

@@ -54,12 +54,12 @@ class FakeSource(StatementSource):
         statements: Iterable[Statement] = (),
         revision: int | None = None,
     ) -> ItemHead:
-        """Create the item or replace all of it; returns its new head."""
+        """Create the item or replace all of it (an alias that is the label is none); returns its new head."""
         return self._put(
             item_id(item),
             revision,
             label=label,
-            aliases=tuple(sorted(set(aliases))),
+            aliases=tuple(sorted(set(aliases) - {label})),
             statements=tuple(sorted(statements, key=lambda s: s.id)),
         )
 

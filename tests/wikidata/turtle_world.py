@@ -60,8 +60,8 @@ def _item(item: ItemId, content: FakeItem, shape: str) -> list[str]:
     lines.append(f'wd:{item} a wikibase:Item ; rdfs:label "nom {item}"@fr ; skos:altLabel "autre {item}"@fr .')
     lines.append(f'<https://en.wikipedia.org/wiki/{item}> schema:about wd:{item} ; schema:name "Page"@en .')
     if content.label is not None:
-        lines.append(f"wd:{item} rdfs:label {json.dumps(content.label)}@en .")
-    lines += [f"wd:{item} skos:altLabel {json.dumps(alias)}@en ." for alias in content.aliases]
+        lines.append(f"wd:{item} rdfs:label {_text(content.label)}@en .")
+    lines += [f"wd:{item} skos:altLabel {_text(alias)}@en ." for alias in content.aliases]
     return lines
 
 
@@ -92,9 +92,9 @@ def _value(node: str, prop: str, value: Value, nodes: bool) -> list[str]:
     if value.kind is ValueKind.ITEM:
         return [f"{node} ps:{prop} wd:{value.text} ."]
     if value.kind is ValueKind.MONOLINGUAL:
-        return [f"{node} ps:{prop} {json.dumps(value.text)}@{value.detail} ."]
+        return [f"{node} ps:{prop} {_text(value.text)}@{value.detail} ."]
     if value.kind is ValueKind.STRING:
-        return [f"{node} ps:{prop} {json.dumps(value.text)} ."]
+        return [f"{node} ps:{prop} {_text(value.text)} ."]
     if value.kind is ValueKind.TIME:
         lines = [f"{node} ps:{prop} {_date(value.text)} ."]
         return lines + (_time_node(f"{node} psv:{prop}", value.text, int(value.detail)) if nodes else [])
@@ -121,3 +121,8 @@ def _date(iso: str) -> str:
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _text(text: str) -> str:
+    """A quoted string: JSON's escapes are Turtle's, as long as characters outside the BMP stay as they are."""
+    return json.dumps(text, ensure_ascii=False)
