@@ -23,7 +23,6 @@ PATIENCE = timedelta(seconds=30)
 
 _WRITE_LOCK = int.from_bytes(b"kbsync")
 _WRITER = "kbsync_writer"
-_ROLLED_BACK = "The transaction was rolled back; the ledger is as it was before."
 
 
 def sqlite_url(path: Path) -> str:
@@ -139,7 +138,7 @@ def translated(url: URL) -> Iterator[None]:
 
 def _translate(error: DBAPIError, url: URL) -> KbsyncError:
     where, cause = place(url), error.orig
-    said = _without_password(str(cause).strip(), url)
+    said = _without_password(" ".join(str(cause).split()), url)
     if isinstance(cause, sqlite3.Error):
         # The low byte is the primary result code; the rest of the number refines it.
         code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
@@ -150,7 +149,7 @@ def _translate(error: DBAPIError, url: URL) -> KbsyncError:
     if busy:
         return Busy(f"Another process is writing to the ledger {where}.", next_step="Try again in a moment.")
     next_step = next_step or "`kbsync db check` examines the ledger."
-    return StoreError(f"The ledger {where} failed: {said}.", kept=_ROLLED_BACK, next_step=next_step)
+    return StoreError(f"The ledger {where} failed: {said}.", next_step=next_step)
 
 
 _DIRECTORY = "Check that its directory exists, and that this user may write to the directory and the file."
@@ -171,4 +170,4 @@ def _without_password(said: str, url: URL) -> str:
     for secret in (url.password, *((query,) if isinstance(query, str) else query)):
         if secret:
             said = said.replace(str(secret), "***")
-    return said.rstrip(".")
+    return said.rstrip(".?")

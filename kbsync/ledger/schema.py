@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, and_, exists, func, inspect, select, text
 
@@ -13,6 +14,9 @@ from kbsync.ledger import triggers
 from kbsync.ledger.engine import make_engine, parse_url, place, reading, writing
 from kbsync.ledger.repository.audit import AuditReader
 from kbsync.ledger.repository.statements import statement_of
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 REVISION = "0001"
 """The schema revision that this program works with: the newest of ``migrations/versions``, numbered in order."""
@@ -28,28 +32,34 @@ def upgrade(url: str) -> None:
 
     Raises ``SchemaError`` for a newer one, ``StoreError`` where the place can't be written or reached.
     """
-    # Alembic is imported where it is used: no other command pays for it.
     from alembic import command
-    from alembic.config import Config
 
     parsed = parse_url(url)
     if parsed.get_backend_name() == "sqlite":
         _make_directory(Path(str(parsed.database)).parent)
     engine = make_engine(parsed, foreign_keys=False)
-    config = Config()
-    config.set_main_option("script_location", str(migrations_directory()).replace("%", "%%"))
     try:
         with writing(engine) as connection:
             found = revision(connection)
             if found is not None and found > REVISION:
                 raise _newer(place(parsed), found)
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            command.upgrade(alembic_config(connection), "head")
             broken = _broken_references(connection)
             if broken:
                 raise StoreError(f"The upgrade of {place(parsed)} would break the ledger: {'; '.join(broken)}.")
     finally:
         engine.dispose()
+
+
+def alembic_config(connection: Connection) -> Config:
+    """What Alembic's commands take; they work inside the transaction that ``connection`` has open."""
+    # Alembic is imported where it is used: no other command pays for it.
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(migrations_directory()).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
 
 
 def _make_directory(directory: Path) -> None:
@@ -154,10 +164,9 @@ def _broken_references(connection: Connection) -> list[str]:
 def _forgotten_changes(connection: Connection) -> list[str]:
     """Live statements must be what their history leads to."""
     history = t.statement_history
-    replayed = dict(
-        row._tuple()
-        for row in connection.execute(select(history.c.statement_id, history.c.after).order_by(history.c.seq))
-    )
+    rows = connection.execute(select(history.c.statement_id, history.c.after).order_by(history.c.seq))
+    latest = {row.statement_id: row.after for row in rows}
+    replayed = {id: statement for id, statement in latest.items() if statement is not None}
     live = {s.id: s for s in map(statement_of, connection.execute(select(t.statements)))}
     wrong = sorted(id for id in replayed | live if replayed.get(id) != live.get(id))
     return [f"{len(wrong)} live statements differ from their history, the first is {wrong[0]}"] if wrong else []

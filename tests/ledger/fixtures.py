@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-from kbsync.ledger import schema
+from kbsync.ledger import schema, triggers
 from kbsync.ledger.engine import sqlite_url
 from kbsync.ledger.ledger import SqlLedger
 from kbsync.ledger.tables import metadata
@@ -61,6 +61,7 @@ def _empty(url: str) -> None:
         connection.execute(text("SET LOCAL session_replication_role = replica"))
         for table in metadata.tables.values():
             connection.execute(table.delete())
+        triggers.install(connection)
     engine.dispose()
 
 
