@@ -1,0 +1,1 @@
+"""Versions and artifacts on disk: content-addressed, checked byte by byte, written whole or not at all."""

@@ -71,10 +71,18 @@ class SourceSettings(Section):
         return self
 
 
-class ModelSettings(Section):
-    """The base model. ``base_answer_tokens``: length of a probed answer in tokens."""
+def _reference(text: str, info: ValidationInfo) -> str:
+    is_path = text.startswith((".", "~", "/")) or text.endswith(".gguf")
+    return str(base_directory(info) / Path(text).expanduser()) if is_path else text
 
-    reference: Text
+
+class ModelSettings(Section):
+    """The base model. ``base_answer_tokens``: length of a probed answer in tokens.
+
+    ``reference`` is what ``kbsync.model.load`` knows; a path to a directory must begin with ``.``, ``~`` or ``/``.
+    """
+
+    reference: Annotated[Text, AfterValidator(_reference)]
     dtype: Dtype = "float32"
     device: Text = "auto"
     base_answer_tokens: Annotated[int, Field(ge=1, le=100)] = 10

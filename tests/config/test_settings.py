@@ -256,3 +256,17 @@ def test_an_endpoint_is_an_address_or_a_local_store(write: Writer) -> None:
         assert problems(path, {"source": {"endpoint": wrong}}) == [
             f"command line: source.endpoint: is neither an http(s) address nor oxigraph:DIRECTORY (got {wrong!r})"
         ]
+
+
+def test_a_model_reference_that_is_a_path_counts_from_the_files_directory(write: Writer) -> None:
+    path = write()
+    here = path.parent
+    expected = {
+        "./tiny": f"{here}/tiny",
+        "models/tiny.gguf": f"{here}/models/tiny.gguf",
+        "/srv/tiny": "/srv/tiny",
+        "~/tiny": str(Path("~/tiny").expanduser()),
+        "owner/name@main": "owner/name@main",
+        "package:tiny": "package:tiny",
+    }
+    assert {r: load(path, {"model": {"reference": r}}).model.reference for r in expected} == expected

@@ -1,0 +1,71 @@
+"""Target vectors and covariances as files: each with its checksum, each written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from kbsync.checkpoints.files import explained, make_directory, remove_unfinished
+from kbsync.model.durable import write_file
+from kbsync.ports import ArtifactStore
+
+_MAGIC = b"kbsync-artifact 1 "
+_HEADER = len(_MAGIC) + 64 + 1
+_KIND = re.compile(r"[a-z][a-z0-9_-]{0,63}\Z")
+_KEY = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,199}\Z")
+_DAMAGED = ".damaged-"
+
+
+class FileArtifactStore(ArtifactStore):
+    """Blobs at ``<root>/<kind>/<key[:2]>/<key>``: a line with the SHA-256 of the content, then the content.
+
+    ``kind`` is a lower-case word, ``key`` begins with a letter or digit and goes on with those, ``.``, ``_`` and
+    ``-``; anything else is a ``ValueError``, so that no name leaves the store or meets a temporary one. A file that
+    can't be read or written is a ``StoreError``.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def get(self, kind: str, key: str) -> bytes | None:
+        path = self._path(kind, key)
+        with explained(f"reading the artifact {path}", kept="It was not changed."):
+            try:
+                stored = path.read_bytes()
+            except FileNotFoundError:
+                return None
+            header, content = stored[:_HEADER], stored[_HEADER:]
+            if header == _header(content):
+                return content
+            path.replace(path.with_name(f"{_DAMAGED}{key}"))
+        return None
+
+    def put(self, kind: str, key: str, data: bytes) -> None:
+        """What is there and sound stays, so that all readers of a key see the same bytes for ever."""
+        path = self._path(kind, key)
+        if self.get(kind, key) is not None:
+            return
+        kept = "All artifacts that were there are still there; this one can be computed again."
+        with explained(f"writing the artifact {path} ({len(data):,} bytes)", kept=kept):
+            make_directory(path.parent)
+            write_file(path, _header(data) + data)
+
+    def damaged(self) -> list[Path]:
+        """Files that were set aside because their content did not match their checksum."""
+        return sorted(self.root.rglob(f"{_DAMAGED}*"))
+
+    def clean_temporary(self) -> list[Path]:
+        """Remove leftovers of killed writes; to be called by a process that knows itself to be the only writer."""
+        return remove_unfinished(self.root)
+
+    def _path(self, kind: str, key: str) -> Path:
+        if not _KIND.match(kind):
+            raise ValueError(f"{kind!r} can't be the kind of an artifact")
+        if not _KEY.match(key):
+            raise ValueError(f"{key!r} can't be the key of an artifact")
+        return self.root / kind / key[:2] / key
+
+
+def _header(content: bytes) -> bytes:
+    return _MAGIC + hashlib.sha256(content).hexdigest().encode() + b"\n"

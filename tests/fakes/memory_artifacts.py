@@ -1,0 +1,28 @@
+"""An artifact store in memory; passes ``tests/conformance/test_store_artifacts.py`` beside the one on files."""
+
+from __future__ import annotations
+
+import hashlib
+
+from kbsync.ports import ArtifactStore
+
+
+class MemoryArtifactStore(ArtifactStore):
+    """``blobs`` maps (kind, key) to (SHA-256, content) and is in the open for tests to damage."""
+
+    def __init__(self) -> None:
+        self.blobs: dict[tuple[str, str], tuple[str, bytes]] = {}
+        self.damaged: dict[tuple[str, str], bytes] = {}
+
+    def get(self, kind: str, key: str) -> bytes | None:
+        if (kind, key) not in self.blobs:
+            return None
+        digest, data = self.blobs[kind, key]
+        if hashlib.sha256(data).hexdigest() == digest:
+            return data
+        self.damaged[kind, key] = self.blobs.pop((kind, key))[1]
+        return None
+
+    def put(self, kind: str, key: str, data: bytes) -> None:
+        if self.get(kind, key) is None:
+            self.blobs[kind, key] = (hashlib.sha256(data).hexdigest(), data)

@@ -1,0 +1,41 @@
+"""A checkpoint store in memory for any delta; passes ``tests/conformance/test_store_checkpoints.py``."""
+
+from __future__ import annotations
+
+from kbsync.domain.canonical import content_hash
+from kbsync.domain.errors import NotFound, StoreError
+from kbsync.domain.version import Manifest
+from kbsync.ports import CheckpointStore, Delta
+
+
+class MemoryCheckpointStore(CheckpointStore):
+    """A delta is known by its ``repr``. Hashes in ``damaged`` play versions with a wrong byte."""
+
+    def __init__(self) -> None:
+        self.versions: dict[str, tuple[Manifest, Delta]] = {}
+        self.damaged: set[str] = set()
+
+    def write(self, manifest: Manifest, delta: Delta) -> str:
+        if manifest.factors != self.factor_hashes(delta):
+            raise StoreError("The manifest's factor hashes are not those of the factors.")
+        version_hash = manifest.version_hash
+        if version_hash not in self.versions or version_hash in self.damaged:
+            self.versions[version_hash] = (manifest, delta)
+        self.damaged.discard(version_hash)
+        return version_hash
+
+    def factor_hashes(self, delta: Delta) -> dict[str, str]:
+        return {name: content_hash([name, repr(delta)]) for name in delta.parameters}
+
+    def read(self, version_hash: str) -> tuple[Manifest, Delta]:
+        if version_hash not in self.versions:
+            raise NotFound(f"There is no version {version_hash}.")
+        if version_hash in self.damaged:
+            raise StoreError(f"Version {version_hash} has a wrong byte.")
+        return self.versions[version_hash]
+
+    def hashes(self) -> list[str]:
+        return sorted(self.versions)
+
+    def verify(self, version_hash: str) -> None:
+        self.read(version_hash)
