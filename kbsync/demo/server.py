@@ -1,0 +1,134 @@
+"""A real SPARQL server for the demonstration: ``oxigraph serve`` on a free port of the loopback interface."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+
+from kbsync.domain.errors import SourceDown, SourceError
+
+HOST = "127.0.0.1"
+STOP_WITHIN = 10.0
+"""Seconds between the polite signal and the one that can't be refused."""
+_REQUEST_TIMEOUT = 60.0
+
+
+class OxigraphServer:
+    """A context manager: the server runs inside the ``with`` block, in a process that this one started and ends.
+
+    With a ``location`` the data outlive the server; without one they are kept in memory. Entering raises
+    ``SourceError`` when the server can't start, and ``SourceDown`` when it does not answer within ``ready_within``
+    seconds; every other method raises ``SourceError`` when the server refuses.
+    """
+
+    def __init__(self, location: Path | None = None, *, ready_within: float = 15.0) -> None:
+        self.location = location
+        self.port = 0
+        self._ready_within = ready_within
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def endpoint(self) -> str:
+        """The URL that takes SPARQL queries."""
+        return f"{self.url}/query"
+
+    @property
+    def pid(self) -> int | None:
+        """The server's process id while it runs."""
+        return self._process.pid if self._process else None
+
+    def __enter__(self) -> OxigraphServer:
+        binary = Path(sys.executable).parent / "oxigraph"
+        if not binary.is_file():
+            raise SourceError(f"{binary} is missing.", next_step="Install the extra: `pip install 'kbsync[demo]'`.")
+        self.port = _free_port()
+        location = ["--location", str(self.location)] if self.location else []
+        self._process = subprocess.Popen(
+            [str(binary), "serve", "--bind", f"{HOST}:{self.port}", *location],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        try:
+            self._wait()
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    def load(self, turtle: str) -> int:
+        """Add Turtle to the store in bulk; returns the number of triples that the store then holds."""
+        self._send("/store?default", "text/turtle", turtle)
+        query = "SELECT (COUNT(*) AS ?count) WHERE { ?s ?p ?o }"
+        answer = self._send("/query", "application/sparql-query", query, accept="application/sparql-results+json")
+        return int(json.loads(answer)["results"]["bindings"][0]["count"]["value"])
+
+    def update(self, sparql: str) -> None:
+        """Run a SPARQL update: all of it, or nothing."""
+        self._send("/update", "application/sparql-update", sparql)
+
+    def _wait(self) -> None:
+        """Until the port answers; a process that ended is reported with its own words."""
+        process, deadline = self._running(), time.monotonic() + self._ready_within
+        while time.monotonic() < deadline:
+            if process.poll() is not None:
+                _, words = process.communicate()
+                raise SourceError(f"The SPARQL server ended at once: {words.decode(errors='replace').strip()}")
+            try:
+                with socket.create_connection((HOST, self.port), timeout=1):
+                    return
+            except OSError:
+                time.sleep(0.02)
+        raise SourceDown(f"The SPARQL server did not answer within {self._ready_within:g} seconds.")
+
+    def _stop(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.communicate(timeout=STOP_WITHIN)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            raise SourceError("The SPARQL server does not run.", next_step="Use it inside its `with` block.")
+        return self._process
+
+    def _send(self, path: str, media_type: str, body: str, *, accept: str = "*/*") -> bytes:
+        self._running()
+        headers = {"Content-Type": media_type, "Accept": accept}
+        request = urllib.request.Request(self.url + path, data=body.encode(), headers=headers, method="POST")
+        try:
+            with urllib.request.urlopen(request, timeout=_REQUEST_TIMEOUT) as response:
+                return bytes(response.read())
+        except urllib.error.HTTPError as error:
+            words = error.read().decode(errors="replace").strip()
+            raise SourceError(f"The SPARQL server refused {path} ({error.code}): {words}") from error
+        except (OSError, http.client.HTTPException) as error:
+            raise SourceDown(f"The SPARQL server did not answer {path}: {error}") from error
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,316 @@
+"""The RDF of the snapshot, the server that serves it, and the changes that happen on it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import socket
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyoxigraph
+import pytest
+
+from kbsync.demo import rdf
+from kbsync.demo.changes import Event, apply_changes, lines_of
+from kbsync.demo.server import OxigraphServer
+from kbsync.demo.snapshot import snapshot_turtle
+from kbsync.demo.table import Kind, Row, Table, time_point
+from kbsync.domain.errors import DataError, SourceError
+from kbsync.domain.statement import Rank, item_id, property_id
+
+PREFIXES = """
+PREFIX wd: <http://www.wikidata.org/entity/> PREFIX wdt: <http://www.wikidata.org/prop/direct/>
+PREFIX p: <http://www.wikidata.org/prop/> PREFIX ps: <http://www.wikidata.org/prop/statement/>
+PREFIX pq: <http://www.wikidata.org/prop/qualifier/> PREFIX pqv: <http://www.wikidata.org/prop/qualifier/value/>
+PREFIX wikibase: <http://wikiba.se/ontology#> PREFIX prov: <http://www.w3.org/ns/prov#>
+PREFIX schema: <http://schema.org/> PREFIX rdfs: <http://www.w3.org/2000/01/rdf-schema#>
+PREFIX skos: <http://www.w3.org/2004/02/skos/core#>
+"""
+
+Bindings = list[dict[str, str]]
+Snapshot = dict[str, dict[str, dict[str, str]]]
+World = tuple[OxigraphServer, list[Event]]
+LATER = datetime(2026, 1, 20, 12, tzinfo=UTC)
+
+
+def ask(server: OxigraphServer, query: str) -> Bindings:
+    """Rows of plain text; entity IRIs are cut to their ids."""
+    body = urllib.parse.urlencode({"query": PREFIXES + query}).encode()
+    request = urllib.request.Request(
+        server.endpoint, data=body, headers={"Accept": "application/sparql-results+json"}, method="POST"
+    )
+    with urllib.request.urlopen(request, timeout=30) as response:
+        rows = json.load(response)["results"]["bindings"]
+    return [{name: cell["value"].removeprefix(rdf.ENTITY) for name, cell in row.items()} for row in rows]
+
+
+def statements(server: OxigraphServer, subject: str, prop: str) -> dict[str, dict[str, str]]:
+    """Statements of a fact by value."""
+    rows = ask(
+        server,
+        f"""SELECT ?st ?value ?rank ?best ?start ?end (COUNT(?ref) AS ?refs) WHERE {{
+          wd:{subject} p:{prop} ?st . ?st ps:{prop} ?value ; wikibase:rank ?rank .
+          BIND(EXISTS {{ ?st a wikibase:BestRank }} AS ?best)
+          OPTIONAL {{ ?st pq:P580 ?start }} OPTIONAL {{ ?st pq:P582 ?end }}
+          OPTIONAL {{ ?st prov:wasDerivedFrom ?ref }} }} GROUP BY ?st ?value ?rank ?best ?start ?end""",
+    )
+    return {row["value"]: row for row in rows}
+
+
+def head(server: OxigraphServer, subject: str) -> tuple[int, datetime]:
+    [row] = ask(server, f"SELECT ?v ?m WHERE {{ wd:{subject} schema:version ?v ; schema:dateModified ?m }}")
+    return int(row["v"]), datetime.fromisoformat(row["m"])
+
+
+def server_time(server: OxigraphServer) -> datetime:
+    [row] = ask(server, "SELECT ?t WHERE { <http://www.wikidata.org> schema:dateModified ?t }")
+    return datetime.fromisoformat(row["t"])
+
+
+@pytest.fixture(scope="module")
+def store(moment: datetime) -> pyoxigraph.Store:
+    store = pyoxigraph.Store()
+    store.bulk_load(input=snapshot_turtle(moment).encode(), format=pyoxigraph.RdfFormat.TURTLE)
+    return store
+
+
+def count(store: pyoxigraph.Store, pattern: str) -> int:
+    [row] = store.query(PREFIXES + f"SELECT (COUNT(*) AS ?count) WHERE {{ {pattern} }}")
+    return int(row["count"].value)
+
+
+class TestSnapshot:
+    def test_counts_agree_with_the_table(self, store: pyoxigraph.Store, table: Table) -> None:
+        rows = table.statements
+        assert count(store, "?st a wikibase:Statement") == len(rows)
+        assert count(store, "?item a wikibase:Item") == len(table.items)
+        assert count(
+            store, "?item a wikibase:Item ; rdfs:label ?l ; schema:version ?v ; schema:dateModified ?m"
+        ) == len(table.items)
+        assert count(store, "?item skos:altLabel ?alias") == sum(len(i.aliases) for i in table.items.values())
+        assert count(store, "?st pq:P580 ?t ; pqv:P580/wikibase:timeValue ?t") == sum(r.start is not None for r in rows)
+        assert count(store, "?st pq:P582 ?t ; pqv:P582/wikibase:timeValue ?t") == sum(r.end is not None for r in rows)
+        assert count(store, "?st prov:wasDerivedFrom/a wikibase:Reference") == sum(r.references for r in rows)
+
+    def test_what_holds_is_best_and_truthy(self, store: pyoxigraph.Store, table: Table) -> None:
+        live = {(r.subject, r.property, r.object) for r in table.statements if r.end is None}
+        for prop in table.properties:
+            query = f"SELECT ?s ?o WHERE {{ ?s p:{prop} ?st ; wdt:{prop} ?o . ?st ps:{prop} ?o ; a wikibase:BestRank }}"
+            found = {
+                tuple(row[v].value.removeprefix(rdf.ENTITY) for v in ("s", "o"))
+                for row in store.query(PREFIXES + query)
+            }
+            assert found == {(s, o) for s, p, o in live if p == prop}
+            assert count(store, f"?s wdt:{prop} ?o") == len(found)
+
+    def test_time_nodes_carry_the_precision(self, store: pyoxigraph.Store, table: Table) -> None:
+        wanted = {t.iso[:10]: t.precision for r in table.statements for t in (r.start, r.end) if t}
+        assert set(wanted.values()) == {9, 10, 11}
+        query = """SELECT ?t ?p WHERE { ?v a wikibase:TimeValue ; wikibase:timeValue ?t ; wikibase:timePrecision ?p ;
+                   wikibase:timeTimezone 0 ; wikibase:timeCalendarModel wd:Q1985727 }"""
+        found = {(row["t"].value[:10], int(row["p"].value)) for row in store.query(PREFIXES + query)}
+        assert found == {(t.iso[:10], t.precision) for r in table.statements for t in (r.start, r.end) if t}
+
+    def test_same_moment_same_bytes_and_later_moment_same_statements(self, moment: datetime) -> None:
+        first = snapshot_turtle(moment)
+        assert snapshot_turtle(moment) == first
+        later = snapshot_turtle(moment + timedelta(days=1))
+        differing = set(first.splitlines()) ^ set(later.splitlines())
+        assert differing
+        assert all(rdf.MODIFIED in line for line in differing)
+
+    def test_every_item_was_edited_long_ago(self, store: pyoxigraph.Store, moment: datetime) -> None:
+        query = "SELECT ?m WHERE { ?item a wikibase:Item ; schema:dateModified ?m }"
+        stamps = [datetime.fromisoformat(row["m"].value) for row in store.query(PREFIXES + query)]
+        assert max(stamps) <= moment - timedelta(days=7)
+
+
+class TestRdf:
+    ROW = Row(
+        subject=item_id("Q1"),
+        property=property_id("P36"),
+        object=item_id("Q2"),
+        rank=Rank.NORMAL,
+        start=time_point("2020"),
+        end=None,
+        references=2,
+    )
+
+    def test_a_statement_keeps_its_id_when_it_ends(self) -> None:
+        ended = dataclasses.replace(self.ROW, end=time_point("2021-05"), rank=Rank.DEPRECATED)
+        assert rdf.statement_node(ended) == rdf.statement_node(self.ROW)
+        other = dataclasses.replace(self.ROW, start=time_point("2022"))
+        assert rdf.statement_node(other) != rdf.statement_node(self.ROW)
+
+    def test_deprecated_statements_are_never_best(self) -> None:
+        deprecated = dataclasses.replace(self.ROW, rank=Rank.DEPRECATED)
+        assert rdf.best_rank([deprecated]) is None
+        assert not any("BestRank" in line or "direct" in line for line in rdf.group_lines([deprecated]))
+
+    def test_references_are_separate_nodes(self) -> None:
+        assert len({line for line in rdf.statement_lines(self.ROW, best=True) if rdf.DERIVED_FROM in line}) == 2
+
+    def test_any_label_survives(self) -> None:
+        label = 'a "b" \\ c\n\t{d} é 漢 \u202e'
+        item = rdf.Item(id=item_id("Q1"), label=label, aliases=())
+        store = pyoxigraph.Store()
+        store.load(input="\n".join(rdf.item_lines(item)).encode(), format=pyoxigraph.RdfFormat.N_TRIPLES)
+        [row] = store.query(PREFIXES + "SELECT ?l WHERE { wd:Q1 rdfs:label ?l }")
+        assert row["l"].value == label
+
+
+class TestServer:
+    def test_it_serves_inside_the_block_only(self) -> None:
+        server = OxigraphServer()
+        with server:
+            pid, port = server.pid, server.port
+            assert pid is not None
+            assert server.load("<http://example.org/a> <http://example.org/b> <http://example.org/c> .") == 1
+            assert ask(server, "SELECT ?s WHERE { ?s ?p ?o }") == [{"s": "http://example.org/a"}]
+        assert server.pid is None
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+        with pytest.raises(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            pass
+        with pytest.raises(SourceError, match="does not run"):
+            server.update("DELETE WHERE { ?s ?p ?o }")
+
+    def test_it_ends_with_an_error_too(self) -> None:
+        server, pid = OxigraphServer(), None
+        with pytest.raises(ZeroDivisionError), server:
+            pid = server.pid
+            _ = 1 / 0
+        assert pid is not None
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+    def test_a_location_outlives_it(self, tmp_path: Path) -> None:
+        with OxigraphServer(tmp_path / "world") as server:
+            server.load("<http://example.org/a> <http://example.org/b> 1 .")
+        with OxigraphServer(tmp_path / "world") as server:
+            assert server.load("") == 1
+
+    def test_a_server_that_can_not_start_says_why(self, tmp_path: Path) -> None:
+        file = tmp_path / "world"
+        file.write_text("not a directory")
+        server = OxigraphServer(file)
+        with pytest.raises(SourceError, match="ended at once"), server:
+            pass
+        assert server.pid is None
+
+    def test_wrong_sparql_is_refused_with_the_servers_words(self) -> None:
+        with OxigraphServer() as server:
+            with pytest.raises(SourceError, match="refused /update"):
+                server.update("DELETE nonsense")
+            with pytest.raises(SourceError, match="refused /store"):
+                server.load("nonsense")
+
+
+@pytest.fixture(scope="module")
+def before(table: Table, moment: datetime) -> Iterator[Snapshot]:
+    with OxigraphServer() as server:
+        server.load(snapshot_turtle(moment))
+        assert server_time(server) < moment
+        yield {c.subject: statements(server, c.subject, c.property) for c in table.changes}
+
+
+@pytest.fixture(scope="module")
+def world(moment: datetime) -> Iterator[World]:
+    with OxigraphServer() as server:
+        server.load(snapshot_turtle(moment))
+        yield server, apply_changes(server, LATER)
+
+
+class TestChanges:
+    def test_old_values_end_and_new_ones_begin(
+        self,
+        table: Table,
+        before: Snapshot,
+        world: World,
+    ) -> None:
+        server, _ = world
+        for change in table.changes:
+            if change.kind is not Kind.CHANGE:
+                continue
+            after = statements(server, change.subject, change.property)
+            old, new = after[change.old], after[str(change.new)]
+            assert change.end and old["end"] == change.end.iso
+            assert change.start and new["start"] == change.start.iso
+            assert "end" not in new
+            assert old["st"] == before[change.subject][change.old]["st"]
+            assert "end" not in before[change.subject][change.old]
+            assert str(change.new) not in before[change.subject]
+            assert int(new["refs"]) == change.references
+            ranks = {value: row["rank"].rpartition("#")[2] for value, row in after.items()}
+            if change.rank is Rank.PREFERRED:
+                assert (ranks[change.old], ranks[str(change.new)]) == ("NormalRank", "PreferredRank")
+            else:
+                assert ranks[change.old] == before[change.subject][change.old]["rank"].rpartition("#")[2]
+                assert ranks[str(change.new)] == "NormalRank"
+            best = "PreferredRank" if "PreferredRank" in ranks.values() else "NormalRank"
+            assert {value for value, row in after.items() if row["best"] == "true"} == {
+                value for value, rank in ranks.items() if rank == best
+            }
+            others = before[change.subject].keys() - {change.old}
+            assert all(after[value] == before[change.subject][value] for value in others)
+            truthy = {
+                row["o"] for row in ask(server, f"SELECT ?o WHERE {{ wd:{change.subject} wdt:{change.property} ?o }}")
+            }
+            assert truthy == {value for value, row in after.items() if row["best"] == "true"}
+
+    def test_the_retracted_statement_is_gone(
+        self,
+        table: Table,
+        before: Snapshot,
+        world: World,
+    ) -> None:
+        server, _ = world
+        [change] = [c for c in table.changes if c.kind is Kind.RETRACTION]
+        node = before[change.subject][change.old]["st"]
+        assert ask(server, f"SELECT ?o WHERE {{ <{rdf.ENTITY}{node}> ?p ?o }}") == []
+        left = statements(server, change.subject, change.property)
+        assert left.keys() == before[change.subject].keys() - {change.old}
+
+    def test_the_vandalised_statement_keeps_its_id(
+        self,
+        table: Table,
+        before: Snapshot,
+        world: World,
+    ) -> None:
+        server, _ = world
+        [change] = [c for c in table.changes if c.kind is Kind.VANDALISM]
+        after = statements(server, change.subject, change.property)
+        assert after.keys() == {change.new}
+        assert after[str(change.new)]["st"] == before[change.subject][change.old]["st"]
+        assert ask(server, f"SELECT ?o WHERE {{ wd:{change.subject} wdt:{change.property} ?o }}") == [{"o": change.new}]
+
+    def test_revisions_grow_and_dates_say_when(self, table: Table, world: World) -> None:
+        server, _ = world
+        touched = {change.subject for change in table.changes}
+        untouched = max(head(server, item)[0] for item in list(table.items)[-5:] if item not in touched)
+        for change in table.changes:
+            revision, modified = head(server, change.subject)
+            assert revision > untouched
+            age = LATER - modified
+            assert age == (timedelta(minutes=2) if change.kind is Kind.VANDALISM else timedelta(days=4))
+        assert server_time(server) == LATER
+
+    def test_events_tell_what_happened(self, table: Table, world: World) -> None:
+        _, events = world
+        assert [(e.kind, e.subject, e.property, e.new) for e in events] == [
+            (c.kind.value, c.subject, c.property, c.new or "") for c in table.changes
+        ]
+        for event in events:
+            assert table.label(item_id(event.subject)) in event.text
+            assert table.label(item_id(event.old)) in event.text
+            assert not event.new or table.label(item_id(event.new)) in event.text
+
+    def test_a_change_of_what_does_not_hold_is_refused(self, table: Table) -> None:
+        change = table.changes[0]
+        with pytest.raises(DataError, match="no live statement"):
+            lines_of(change, [row for row in table.group(change.subject, change.property) if row.object != change.old])
