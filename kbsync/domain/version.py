@@ -42,11 +42,12 @@ class LayerReport:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EditReport:
     """How an edit went. ``losses``: final loss of each target vector by request id; ``left_out``: requests that
-    can't be edited, by id, with the reason."""
+    can't be edited, by id, with the reason; ``contexts``: the prefixes that were used, sampled or given."""
 
     layers: tuple[LayerReport, ...]
     losses: dict[str, float] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+    contexts: tuple[str, ...] = ()
     targets_reused: int = 0
     seconds: float = 0.0
 
