@@ -57,7 +57,8 @@ class FileArtifactStore(ArtifactStore):
 
     def clean_temporary(self) -> list[Path]:
         """Remove leftovers of killed writes; to be called by a process that knows itself to be the only writer."""
-        return remove_unfinished(self.root)
+        with explained(f"clearing up {self.root}", kept="Everything that is complete was kept."):
+            return remove_unfinished(self.root)
 
     def _path(self, kind: str, key: str) -> Path:
         if not _KIND.match(kind):

@@ -8,11 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from kbsync.domain.errors import StoreError
 from kbsync.model.durable import sync
 
 UNFINISHED = ".unfinished-"
 """How ``kbsync.model.durable`` begins the names of what is not complete yet."""
+
+_CHECK = "Check that the disk is sound and has room, then run the command again."
 
 
 def make_directory(path: Path) -> None:
@@ -37,14 +41,16 @@ def remove_unfinished(root: Path) -> list[Path]:
 
 @contextmanager
 def explained(doing: str, *, kept: str, if_missing: str = "") -> Iterator[None]:
-    """Turn an ``OSError`` inside the block into a ``StoreError`` that says what to do about it.
+    """Turn a refusal of the operating system inside the block into a ``StoreError`` that says what to do about it.
 
     ``if_missing``: what to do about a file that should be there and is not.
     """
     try:
         yield
+    except SafetensorError as error:  # how safetensors reports that the system refused to write
+        raise StoreError(f"{_sentence(doing)} failed: {error}.", kept=kept, next_step=_CHECK) from error
     except OSError as error:
-        next_step = "Check the disk and the file system, then run the command again."
+        next_step = _CHECK
         match error.errno:
             case errno.ENOENT if if_missing:
                 next_step = if_missing
@@ -54,5 +60,9 @@ def explained(doing: str, *, kept: str, if_missing: str = "") -> Iterator[None]:
                 next_step = "Give the user that runs kbsync the right to read and write it, then run again."
             case errno.ENOTDIR | errno.EEXIST | errno.ENOTEMPTY | errno.EISDIR:
                 next_step = "Something else stands where kbsync keeps its files; move it away, then run again."
-        what = f"{doing[:1].upper()}{doing[1:]} failed: {error.strerror or error}."
+        what = f"{_sentence(doing)} failed: {error.strerror or error}."
         raise StoreError(what, kept=kept, next_step=next_step) from error
+
+
+def _sentence(doing: str) -> str:
+    return doing[:1].upper() + doing[1:]

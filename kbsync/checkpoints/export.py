@@ -1,0 +1,34 @@
+"""Export a version as a directory that needs no kbsync any more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kbsync.checkpoints.files import explained, make_directory
+from kbsync.domain.errors import StoreError
+from kbsync.model.delta import FactorDelta, applied
+from kbsync.model.durable import new_directory
+from kbsync.model.load import LoadedModel
+from kbsync.model.quiet import quiet
+
+
+def export_hf(loaded: LoadedModel, delta: FactorDelta, directory: Path) -> Path:
+    """Write weights (safetensors), configuration and tokenizer of the edited base to ``directory``.
+
+    ``AutoModelForCausalLM.from_pretrained`` loads it, and it answers as the version does: the weights are the ones
+    that ``applied`` puts in place, in the base's dtype. The directory appears whole or not at all; its name may be
+    taken by an empty directory only.
+
+    Returns the absolute path. Raises ``StoreError`` when it can't be written, ``EditError`` when the delta does not
+    fit the base.
+    """
+    target = directory.expanduser().absolute()
+    kept = "The version and the base were not changed, and nothing was exported."
+    with explained(f"exporting to {target}", kept=kept):
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise StoreError(f"{target} is there already.", kept=kept, next_step="Name a new or an empty directory.")
+        make_directory(target.parent)
+        with new_directory(target) as unfinished, applied(loaded.model, delta), quiet():
+            loaded.model.save_pretrained(unfinished)
+            loaded.tokenizer.save_pretrained(unfinished)
+    return target

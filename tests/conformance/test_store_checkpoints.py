@@ -1,0 +1,129 @@
+"""What every ``CheckpointStore`` must do: the fake in memory, and the one on files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import torch
+
+from kbsync.checkpoints.store import FACTORS, FileCheckpointStore
+from kbsync.domain.errors import NotFound, StoreError
+from kbsync.domain.version import Manifest
+from kbsync.model.delta import FactorDelta
+from kbsync.ports import CheckpointStore, Delta
+from tests.checkpoints.manifest_samples import AT, make_manifest
+from tests.fakes.memory_checkpoints import MemoryCheckpointStore
+
+
+@dataclass(frozen=True)
+class WordDelta(Delta):
+    """A delta that only has a name."""
+
+    word: str
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        return ("table",)
+
+
+@dataclass
+class Case:
+    store: CheckpointStore
+    delta: Callable[[int], Delta]
+    same: Callable[[Delta, Delta], bool]
+    damage: Callable[[str], None]
+
+    def manifest(self, seed: int = 0) -> Manifest:
+        return make_manifest(self.store.factor_hashes(self.delta(seed)))
+
+
+def factors(seed: int) -> FactorDelta:
+    generator = torch.Generator().manual_seed(seed)
+    pair = (torch.randn(6, 2, generator=generator), torch.randn(2, 4, generator=generator))
+    return FactorDelta(factors={"model.layers.1.mlp.down_proj.weight": pair})
+
+
+def same_factors(a: Delta, b: Delta) -> bool:
+    assert isinstance(a, FactorDelta)
+    assert isinstance(b, FactorDelta)
+    return set(a.factors) == set(b.factors) and all(
+        torch.equal(x, y) for name in a.factors for x, y in zip(a.factors[name], b.factors[name], strict=True)
+    )
+
+
+@pytest.fixture(params=["memory", "files"])
+def case(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
+    if request.param == "memory":
+        memory = MemoryCheckpointStore()
+        return Case(memory, lambda seed: WordDelta(str(seed)), lambda a, b: a == b, memory.damaged.add)
+
+    def damage(version_hash: str) -> None:
+        path = tmp_path / "versions" / version_hash / FACTORS
+        data = path.read_bytes()
+        path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+
+    return Case(FileCheckpointStore(tmp_path), factors, same_factors, damage)
+
+
+def test_a_version_comes_back_as_it_was_written(case: Case) -> None:
+    manifest = case.manifest()
+    version_hash = case.store.write(manifest, case.delta(0))
+    assert version_hash == manifest.version_hash
+    found, delta = case.store.read(version_hash)
+    assert found == manifest
+    assert case.same(delta, case.delta(0))
+    assert case.store.factor_hashes(delta) == manifest.factors
+    case.store.verify(version_hash)
+
+
+def test_hashes_lists_all_versions_sorted(case: Case) -> None:
+    assert case.store.hashes() == []
+    written = [case.store.write(case.manifest(seed), case.delta(seed)) for seed in range(4)]
+    assert len(set(written)) == 4
+    assert case.store.hashes() == sorted(written)
+
+
+def test_writing_twice_keeps_the_first(case: Case) -> None:
+    manifest = case.manifest()
+    later = replace(manifest, created_at=AT + timedelta(days=1))
+    assert case.store.write(manifest, case.delta(0)) == case.store.write(later, case.delta(0))
+    assert len(case.store.hashes()) == 1
+    assert case.store.read(manifest.version_hash)[0].created_at == AT
+
+
+def test_factor_hashes_follow_the_content(case: Case) -> None:
+    assert case.store.factor_hashes(case.delta(1)) == case.store.factor_hashes(case.delta(1))
+    assert case.store.factor_hashes(case.delta(1)) != case.store.factor_hashes(case.delta(2))
+    assert set(case.store.factor_hashes(case.delta(1))) == set(case.delta(1).parameters)
+
+
+def test_a_manifest_of_other_factors_is_refused(case: Case) -> None:
+    with pytest.raises(StoreError, match="factor hashes"):
+        case.store.write(case.manifest(1), case.delta(2))
+    assert case.store.hashes() == []
+
+
+@pytest.mark.parametrize("version_hash", ["0" * 64, "", "..", "../versions", "x/y"])
+def test_what_is_not_there_is_not_found(case: Case, version_hash: str) -> None:
+    with pytest.raises(NotFound):
+        case.store.read(version_hash)
+    with pytest.raises(NotFound):
+        case.store.verify(version_hash)
+
+
+def test_a_wrong_byte_is_an_error_and_writing_again_heals_it(case: Case) -> None:
+    manifest = case.manifest()
+    version_hash = case.store.write(manifest, case.delta(0))
+    other = case.store.write(case.manifest(1), case.delta(1))
+    case.damage(version_hash)
+    with pytest.raises(StoreError):
+        case.store.verify(version_hash)
+    with pytest.raises(StoreError):
+        case.store.read(version_hash)
+    case.store.verify(other)
+    assert case.store.write(manifest, case.delta(0)) == version_hash
+    case.store.verify(version_hash)
