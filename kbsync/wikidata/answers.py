@@ -95,7 +95,7 @@ def retry_after(answer: Answer, now: datetime) -> float | None:
     A date is taken relative to the answer's own ``Date``: the two are by the same clock, ours may be ahead.
     """
     text = answer.headers.get("retry-after", "").strip()
-    if re.fullmatch(r"[0-9]+", text):
+    if re.fullmatch(r"[0-9]{1,9}", text):
         return float(text)
     at = _http_date(text)
     if at is None:

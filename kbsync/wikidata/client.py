@@ -15,7 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -127,7 +127,8 @@ class SparqlClient:
         """
         until = self._now() + (BAN if wait is None else timedelta(seconds=wait))
         if said := _BANNED_UNTIL.search(answer.text):
-            until = datetime.fromisoformat(said[1])
+            with suppress(ValueError):
+                until = datetime.fromisoformat(said[1])
         what = "forbids us to ask" if answer.status == 403 else "asks for a pause"
         self._closed = until, f"{what} (status {answer.status}, {answer.excerpt!r})"
 

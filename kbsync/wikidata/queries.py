@@ -158,12 +158,12 @@ def _labels(items: Sequence[str], language: str) -> str:
 def _statements(items: Sequence[str], prop: str, shape: Shape) -> str:
     revision = {
         Shape.SERVICE: "?item schema:version ?rev .",
-        Shape.DUMP: "?data schema:about ?item ; schema:version ?rev .",
+        Shape.DUMP: "OPTIONAL { ?data schema:about ?item ; schema:version ?rev }",
     }[shape]
     qualifiers = "\n".join(_qualifier(name, pid) for name, pid in QUALIFIERS.items())
     return f"""{_values(items)}
-  {revision}
   ?item p:{prop} ?st . ?st wikibase:rank ?rank .
+  {revision}
   BIND(wd:{prop} AS ?property)
   BIND(EXISTS {{ ?st a wdno:{prop} }} AS ?none)
   OPTIONAL {{ ?st ps:{prop} ?value }}

@@ -200,7 +200,7 @@ def test_retry_after_as_a_date_without_the_servers_clock(client_of: Ask, patienc
     assert patience.slept == [40.0]
 
 
-@pytest.mark.parametrize("unreadable", ["soon", "-5", "1.5", "Sun, 99 Mar 2026"])
+@pytest.mark.parametrize("unreadable", ["soon", "-5", "1.5", "9" * 400, "Sun, 99 Mar 2026"])
 def test_an_unreadable_retry_after_leaves_our_own_patience(unreadable: str, client_of: Ask, patience: Patience) -> None:
     with ScriptedServer(on.http(429, Retry_After=unreadable), on.good()) as server:
         assert client_of(server.endpoint).select(QUERY) == GOOD
@@ -220,6 +220,22 @@ def test_a_long_retry_after_closes_the_door_instead_of_blocking(client_of: Ask, 
         assert client.select(QUERY) == GOOD
 
 
+def test_a_good_answer_opens_the_door_again(client_of: Ask, patience: Patience) -> None:
+    """A clock that was set back while we waited must not keep us out."""
+    with ScriptedServer(on.http(429, Retry_After="60"), on.good()) as server:
+        client = client_of(server.endpoint)
+        assert client.select(QUERY) == GOOD
+        patience.at = NOW
+        assert client.select(QUERY) == GOOD
+
+
+def test_a_retry_after_goes_before_talk_of_timeouts(client_of: Ask, patience: Patience) -> None:
+    act = on.http(503, b"backend timed out", kind="text/plain", Retry_After="7")
+    with ScriptedServer(act, on.good()) as server:
+        assert client_of(server.endpoint).select(QUERY) == GOOD
+    assert patience.slept == [7.0]
+
+
 def test_used_up_attempts_do_not_shorten_the_last_retry_after(client_of: Ask, patience: Patience) -> None:
     with ScriptedServer(on.http(429, Retry_After="60")) as server:
         client = client_of(server.endpoint)
@@ -236,6 +252,7 @@ def test_used_up_attempts_do_not_shorten_the_last_retry_after(client_of: Ask, pa
     [
         (on.http(403, b"Forbidden"), "2026-03-02 12:00:00"),
         (on.http(403, Retry_After="7200"), "2026-03-01 14:00:00"),
+        (on.http(403, b"You have been banned until 2026-99-99T99:99:99Z, please"), "2026-03-02 12:00:00"),
         (on.http(403, b"You have been banned until 2026-03-01T18:30:00.123Z, please"), "2026-03-01 18:30:00"),
     ],
 )

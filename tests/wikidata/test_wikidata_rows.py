@@ -174,6 +174,13 @@ def test_of_two_revisions_the_newest_that_is_whole_wins() -> None:
     assert [s.value for s in found[0].statements] == [Value(ValueKind.ITEM, "Q85")]
 
 
+def test_statements_that_overtook_the_head_wait_for_the_next_look() -> None:
+    answer = [head(10), statement(10, value=item("Q84")), statement(11, value=item("Q85"))]
+    found, torn = rows.records(answer, [Q1], "en")
+    assert (found[0].head.revision, torn) == (10, {})
+    assert [s.value for s in found[0].statements] == [Value(ValueKind.ITEM, "Q84")]
+
+
 def test_statements_older_than_the_head_keep_their_own_revision() -> None:
     found, torn = rows.records([head(12), statement(11, value=item("Q84"))], [Q1], "en")
     assert found[0].head.revision == 11

@@ -176,6 +176,18 @@ def test_values_without_nodes_and_unknown_values_as_blank_nodes(oxigraph: Oxigra
     )
 
 
+def test_a_doubled_time_node_does_not_double_the_references(oxigraph: OxigraphServer) -> None:
+    """The same day in two calendars: two nodes with equal time and precision."""
+    q1 = ItemId("Q1")
+    world = FakeSource()
+    dated = replace(simple(q1, "Q2"), start=TimePoint("2001-01-01T00:00:00Z", 11), references=2)
+    world.set_item(q1, statements=[dated])
+    julian = 'wikibase:timeValue "2001-01-01T00:00:00Z"^^xsd:dateTime ; wikibase:timePrecision 11'
+    oxigraph.replace(turtle(world) + f"\ns:Q1-S1 pqv:P580 v:julian . v:julian {julian} .")
+    ((record,),) = WikidataSource(SparqlClient(oxigraph.endpoint, AGENT)).records([q1], [P35])
+    assert record.statements == (dated,)
+
+
 def test_the_language_is_a_setting(oxigraph: OxigraphServer) -> None:
     world = FakeSource()
     world.set_item("Q1", label="one", aliases=["uno"])
