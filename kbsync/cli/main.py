@@ -1,0 +1,127 @@
+"""``kbsync``: the commands in the order in which they are used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kbsync.cli.ask import ask
+from kbsync.cli.audit import log, verify
+from kbsync.cli.command import Options, Verb
+from kbsync.cli.daemon import daemon
+from kbsync.cli.db import check, upgrade
+from kbsync.cli.demo import demo
+from kbsync.cli.doctor import doctor
+from kbsync.cli.edit import edit
+from kbsync.cli.evaluate import evaluate
+from kbsync.cli.explain import explain
+from kbsync.cli.init import init
+from kbsync.cli.plan import plan
+from kbsync.cli.probe import probe
+from kbsync.cli.promote import promote
+from kbsync.cli.pull import pull
+from kbsync.cli.rollback import rollback
+from kbsync.cli.status import status
+from kbsync.cli.sync import sync
+from kbsync.cli.versions import versions
+
+VERBS: tuple[Verb, ...] = (
+    init,
+    pull,
+    probe,
+    plan,
+    edit,
+    evaluate,
+    promote,
+    rollback,
+    sync,
+    status,
+    versions,
+    explain,
+    ask,
+    log,
+    verify,
+    daemon,
+    upgrade,
+    check,
+    doctor,
+    demo,
+)
+
+GROUPS = {
+    "audit": "The audit trail: an append-only hash chain of every decision.",
+    "db": "The ledger's schema and its soundness.",
+}
+
+SUMMARY = """Keep what a language model says about the world in step with Wikidata.
+
+Statements are pulled into a ledger, the model is asked what it believes, stale beliefs become one mass edit of its
+weights, and the edited model is measured and released as a new version that can be explained and taken back.
+
+\b
+Example:
+  kbsync init
+  kbsync sync
+  kbsync status
+
+Results go to stdout, logs and progress to stderr. Every command may be run again: what is done already is said so.
+
+\b
+Exit codes:
+   0  done, done already, or nothing to do
+   2  wrong usage
+  78  the configuration is wrong
+  The help of each command lists its own.
+"""
+
+
+def build() -> typer.Typer:
+    """The whole command line."""
+    app = typer.Typer(name="kbsync", help=SUMMARY, no_args_is_help=True, rich_markup_mode=None, add_completion=False)
+    app.callback()(root)
+    groups: dict[str, typer.Typer] = {}
+    for verb in VERBS:
+        group, _, name = verb.name.rpartition(" ")
+        if group and group not in groups:
+            groups[group] = typer.Typer(help=GROUPS[group], no_args_is_help=True, rich_markup_mode=None)
+            app.add_typer(groups[group], name=group)
+        (groups[group] if group else app).command(name, help=verb.help, short_help=verb.summary)(verb.function)
+    return app
+
+
+def root(
+    context: typer.Context,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            metavar="PATH",
+            help="The main configuration file. Default: $KBSYNC_CONFIG, else kbsync.toml, else config/kbsync.toml.",
+        ),
+    ] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress and no logs but errors; sync says only what happened.")
+    ] = False,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=lambda asked: _show_version(asked), is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    context.obj = Options(config=config, quiet=quiet)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from kbsync import __version__
+
+        typer.echo(f"kbsync {__version__}")
+        raise typer.Exit
+
+
+def run() -> None:
+    """The entry point of the ``kbsync`` script."""
+    build()(prog_name="kbsync")

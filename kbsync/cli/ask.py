@@ -1,0 +1,101 @@
+"""``kbsync ask``"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kbsync.cli.command import JsonOption, verb
+
+if TYPE_CHECKING:
+    from kbsync.bootstrap import App
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerView:
+    """``version`` as it was asked for, ``number`` what it stands for (0: the base), ``text`` the continuation."""
+
+    version: str
+    number: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskView:
+    """One prompt, continued by each version."""
+
+    prompt: str
+    answers: tuple[AnswerView, ...]
+
+
+@verb(
+    "ask",
+    examples=[
+        "kbsync ask 'The head of state of the United Kingdom is'",
+        "kbsync ask 'The capital of Kazakhstan is' --version base --version 2 --version current",
+    ],
+    exits=[65, 66, 74],
+    prints="kbsync.cli.ask:AskView",
+)
+def ask(
+    context: typer.Context,
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="The words to continue.")],
+    version: Annotated[
+        list[str] | None,
+        typer.Option(metavar="N|base|current", help="May be repeated. Default: base and current, side by side."),
+    ] = None,
+    tokens: Annotated[int, typer.Option(help="Length of the answer in tokens.", min=1, max=1000)] = 20,
+    json: JsonOption = False,
+) -> None:
+    """Let versions continue a prompt, each word the likeliest one (greedy), up to the end of the line."""
+    from kbsync.cli.context import application
+    from kbsync.cli.output import emit, table
+
+    with application(context) as app:
+        wanted = version or ["base", "current"]
+        numbers = [_number(app, name) for name in wanted]
+        said = {number: _continue(app, number, prompt, tokens) for number in dict.fromkeys(numbers)}
+    answers = (AnswerView(version=n, number=i, text=said[i]) for n, i in zip(wanted, numbers, strict=True))
+    view = AskView(prompt=prompt, answers=tuple(answers))
+    if json:
+        return emit(view)
+    return table(("version", "answer"), [(_called(a), a.text.strip()) for a in view.answers])
+
+
+def _called(answer: AnswerView) -> str:
+    number = str(answer.number) if answer.number else "base"
+    return answer.version if answer.version == number else f"{answer.version} ({number})"
+
+
+def _number(app: App, name: str) -> int:
+    from kbsync.stages.release import current_number
+
+    if name == "base":
+        return 0
+    if name == "current":
+        with app.ledger.read() as tx:
+            return current_number(tx)
+    if not name.isdecimal():
+        raise typer.BadParameter(f"{name!r} is neither a version's number nor base or current.")
+    return int(name)
+
+
+def _continue(app: App, number: int, prompt: str, tokens: int) -> str:
+    from kbsync.domain.errors import ModelError, NotFound
+
+    if number == 0:
+        return app.base.language_model().complete([prompt], max_new_tokens=tokens, progress=app.progress)[0]
+    with app.ledger.read() as tx:
+        version = tx.version(number)
+    if version is None or version.version_hash is None:
+        raise NotFound(f"Version {number} is not built.", next_step="`kbsync versions` lists what there is.")
+    if version.base_fingerprint != app.base.fingerprint:
+        raise ModelError(
+            f"Version {number} was built on another base ({version.base_fingerprint[:12]}) than the configured one.",
+            next_step="Set model.reference to the base that it was built on.",
+        )
+    _, delta = app.store.read(version.version_hash)
+    with app.base.edited(delta) as model:
+        return model.complete([prompt], max_new_tokens=tokens, progress=app.progress)[0]

@@ -1,0 +1,95 @@
+"""``kbsync audit log`` and ``kbsync audit verify``"""
+
+from __future__ import annotations
+
+import json as jsonlib
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from kbsync.cli.command import JsonOption, verb
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyView:
+    """A whole chain of ``events`` that ends in ``head``; ``anchors`` versions point into it."""
+
+    events: int
+    head: str
+    anchors: int
+
+
+@verb(
+    "audit log",
+    examples=["kbsync audit log --limit 50", "kbsync audit log --json | jq '.[].kind'"],
+    exits=[74],
+    prints="list of kbsync.domain.audit:AuditEvent",
+)
+def log(
+    context: typer.Context,
+    limit: Annotated[int, typer.Option(help="The newest events, so many.", min=1)] = 20,
+    json: JsonOption = False,
+) -> None:
+    """Print the newest events of the audit trail, the oldest of them first."""
+    from kbsync.cli.context import application
+    from kbsync.cli.output import emit, say, table
+    from kbsync.domain.canonical import canonical_json
+
+    with application(context) as app, app.ledger.read() as tx:
+        events = tx.audit()[-limit:]
+    if json:
+        return emit(events)
+    if not events:
+        return say("no event yet")
+    rows = [(e.seq, e.at, e.actor, e.kind, _told(jsonlib.loads(canonical_json(e.body)))) for e in events]
+    return table(("#", "at (UTC)", "actor", "kind", "what"), rows)
+
+
+def _told(body: dict[str, object]) -> str:
+    """The body's short values; lists and tables are counted, ``--json`` has them whole."""
+    parts = []
+    for key, value in body.items():
+        if isinstance(value, dict | list):
+            value = len(value)
+        shown = str(value)
+        parts.append(f"{key}={shown[:12] if len(shown) == 64 else shown}")
+    return " ".join(parts)
+
+
+@verb(
+    "audit verify",
+    examples=["kbsync audit verify"],
+    exits=[74],
+    prints="kbsync.cli.audit:VerifyView",
+)
+def verify(context: typer.Context, json: JsonOption = False) -> None:
+    """Recompute the whole hash chain, and check that each stored version's anchor is in it.
+
+    A version's manifest holds the chain's head at the time when it was built. So whoever rewrites the trail in the
+    database must also rewrite the stored versions.
+    """
+    from kbsync.cli.context import application
+    from kbsync.cli.output import count, emit, say, short
+    from kbsync.domain import audit
+    from kbsync.domain.errors import StoreError
+
+    with application(context) as app:
+        with app.ledger.read() as tx:
+            events = tx.audit()
+            stored = [(v.number, v.version_hash) for v in tx.versions() if v.version_hash]
+        broken = audit.verify(events)
+        hashes = {audit.GENESIS, *(e.hash for e in events)}
+        for number, version_hash in () if broken else stored:
+            manifest, _ = app.store.read(version_hash)
+            if manifest.audit_head not in hashes:
+                broken = f"version {number} was built after event {short(manifest.audit_head)}, which is not in it"
+    if broken:
+        raise StoreError(
+            f"The audit trail is broken: {broken}.",
+            next_step="Keep the ledger as it is, compare it with a backup, and find out who could write to it.",
+        )
+    view = VerifyView(events=len(events), head=events[-1].hash if events else audit.GENESIS, anchors=len(stored))
+    if json:
+        return emit(view)
+    return say(f"whole: {count(view.events, 'event')}, anchored by {count(view.anchors, 'version')}, head {view.head}")

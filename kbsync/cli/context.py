@@ -1,0 +1,58 @@
+"""From the options before the verb to a working application."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+from kbsync.cli.command import Options
+
+if TYPE_CHECKING:
+    from kbsync.bootstrap import App
+    from kbsync.config import Configuration
+
+
+def options(context: typer.Context) -> Options:
+    found = context.find_object(Options)
+    return found or Options()
+
+
+def configuration(context: typer.Context) -> Configuration:
+    """Load the configuration and set the logs up as it says; raises ``ConfigError``."""
+    from kbsync.config import load_all
+    from kbsync.service import log
+
+    asked = options(context)
+    found = load_all(asked.config)
+    log.set_up(found.settings.log.format, "error" if asked.quiet else found.settings.log.level)
+    return found
+
+
+@contextmanager
+def application(context: typer.Context) -> Iterator[App]:
+    """The application for one command: SIGTERM and SIGINT stop it where stopping is safe; closed at the end."""
+    found = configuration(context)
+
+    from kbsync.bootstrap import App
+    from kbsync.cli.progress import progress_for
+    from kbsync.service.stop import Stop, on_signals
+
+    with on_signals(Stop()) as stop:
+        app = App(found, actor=actor(), progress=progress_for(stop, quiet=options(context).quiet))
+        try:
+            yield app
+        finally:
+            app.close()
+
+
+def actor() -> str:
+    """Who asks, for the audit trail: ``cli:alice``."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):  # a container's user without a name
+        return f"cli:uid {os.getuid()}"

@@ -1,0 +1,48 @@
+"""``kbsync demo``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kbsync.cli.command import verb
+
+
+@verb("demo", examples=["kbsync demo", "kbsync demo --state /tmp/demo --text ~/texts"], exits=[3, 65, 69, 70, 74, 75])
+def demo(
+    context: typer.Context,
+    state: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where everything goes; used again by the next run.", file_okay=False)
+    ] = Path("demo-state"),
+    text: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Plain texts for the key covariance and the perplexity.", exists=True, file_okay=False
+        ),
+    ] = None,
+    database_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="An empty PostgreSQL database instead of a SQLite file.")
+    ] = None,
+) -> None:
+    """Run two whole cycles on real statements and a real model, on this machine alone.
+
+    Starts a SPARQL server with a piece of Wikidata, edits a small model, lets the world change, and edits it again.
+    The state directory can be examined with all commands afterwards. No configuration is read.
+    """
+    from rich.console import Console
+
+    from kbsync.cli.context import options
+    from kbsync.cli.progress import progress_for
+    from kbsync.demo.run import run_demo
+    from kbsync.service import log
+    from kbsync.service.stop import Stop, on_signals
+
+    log.set_up("console", "error" if options(context).quiet else "info")
+    with on_signals(Stop()) as stop:
+        progress = progress_for(stop, quiet=options(context).quiet)
+        code = run_demo(
+            state, text=text, database_url=database_url, progress=progress, console=Console(highlight=False)
+        )
+    raise typer.Exit(code)

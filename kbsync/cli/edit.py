@@ -1,0 +1,49 @@
+"""``kbsync edit``"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from kbsync.cli.command import JsonOption, verb
+
+
+@verb(
+    "edit",
+    examples=["kbsync edit", "kbsync edit 3f9c12ab04de"],
+    exits=[65, 66, 70, 74, 75],
+    prints="kbsync.service.results:EditView",
+)
+def edit(
+    context: typer.Context,
+    plan: Annotated[str, typer.Argument(help="Hash of a recorded plan, in full. Default: the newest plan.")] = "",
+    json: JsonOption = False,
+) -> None:
+    """Build the candidate version that a plan describes, from the pinned base.
+
+    The base model's files are never touched: a version is stored as small factors beside them. Facts that can't be
+    edited soundly are left out by name and put into quarantine. A version that was built before is not built again.
+    """
+    from kbsync.cli.context import application
+    from kbsync.cli.output import emit, say, short, table
+    from kbsync.domain.errors import NotFound
+    from kbsync.service.results import edit_view
+    from kbsync.stages.edit import edit as stage
+
+    with application(context) as app, app.writer() as writer:
+        if not plan:
+            with app.ledger.read() as tx:
+                newest = tx.newest_plan()
+            if newest is None:
+                raise NotFound("The ledger holds no plan yet.", next_step="Make one: `kbsync plan`.")
+            plan = newest[0]
+        view = edit_view(stage(writer.run, plan, app.recipe, app.editor(), app.store))
+    if json:
+        return emit(view)
+    table(("left out", "reason"), [(f.fact, f.reason) for f in view.left_out])
+    if view.already:
+        say(f"already built: version {view.version} ({view.state}), {short(view.hash)}")
+    else:
+        say(f"built version {view.version}, {short(view.hash)}; `kbsync evaluate {view.version}` measures it")
+    return None

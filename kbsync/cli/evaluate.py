@@ -1,0 +1,81 @@
+"""``kbsync evaluate``"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kbsync.cli.command import JsonOption, verb
+
+if TYPE_CHECKING:
+    from kbsync.ports import LedgerReader
+    from kbsync.service.results import EvaluationView
+
+
+@verb(
+    "evaluate",
+    examples=["kbsync evaluate", "kbsync evaluate 3 --again --json"],
+    exits=[3, 65, 66, 74, 75],
+    prints="kbsync.service.results:EvaluationView",
+)
+def evaluate(
+    context: typer.Context,
+    number: Annotated[int | None, typer.Argument(metavar="[N]", help="Version. Default: the newest built one.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Measure an evaluated version anew.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Measure a version against its base and let the gate decide; ends with code 3 when the gate refuses it.
+
+    Efficacy: edited facts answered rightly. Generalization: the same on paraphrases. Specificity: other facts that
+    the base knows and that stay right. Perplexity: on held-out text, against the base. `current` does not move.
+    """
+    from kbsync.cli.context import application
+    from kbsync.cli.output import emit
+    from kbsync.domain.errors import GateRefused
+    from kbsync.service.results import evaluate_view
+    from kbsync.stages.evaluate import evaluate as stage
+
+    with application(context) as app, app.writer() as writer:
+        if number is None:
+            with app.ledger.read() as tx:
+                number = newest_built(tx)
+        parts = app.parts()
+        result = stage(
+            writer.run,
+            number,
+            parts.base,
+            parts.store,
+            parts.relations,
+            parts.gate,
+            parts.held_out,
+            parts.size,
+            again=again,
+        )
+    view = evaluate_view(result)
+    if json:
+        emit(view)
+    else:
+        show(view)
+    if not view.passed:
+        raise typer.Exit(GateRefused.exit_code)
+
+
+def newest_built(tx: LedgerReader) -> int:
+    from kbsync.domain.errors import NotFound
+
+    built = [v.number for v in tx.versions() if v.version_hash is not None]
+    if not built:
+        raise NotFound("No version is built yet.", next_step="Build one: `kbsync plan`, then `kbsync edit`.")
+    return built[-1]
+
+
+def show(view: EvaluationView) -> None:
+    from kbsync.cli.output import say, table
+
+    columns = ("metric", "#base", f"#version {view.version}", "#samples")
+    table(columns, [(m.name, m.base, m.value, m.samples) for m in view.metrics])
+    table(("holds", "reason"), [(r.holds, r.text) for r in view.reasons])
+    known = "already evaluated: " if view.already else ""
+    verdict = "passed the gate" if view.passed else "was refused by the gate"
+    say(f"{known}version {view.version} {verdict} ({view.state})")

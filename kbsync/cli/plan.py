@@ -1,0 +1,54 @@
+"""``kbsync plan``"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kbsync.cli.command import JsonOption, verb
+
+if TYPE_CHECKING:
+    from kbsync.service.results import PlanView
+
+
+@verb(
+    "plan",
+    examples=["kbsync plan", "kbsync plan --all", "kbsync plan --json > plan.json"],
+    exits=[65, 74, 75],
+    prints="kbsync.service.results:PlanView",
+)
+def plan(
+    context: typer.Context,
+    everything: Annotated[bool, typer.Option("--all", help="Also list the facts that stay as they are.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Make the edit plan of the next version, and print it: nothing is edited yet.
+
+    The plan holds every believed fact that the base gets wrong, each with its change against the current version: add,
+    change, retract or keep. Facts that contradict each other, and quarantined ones, are refused by name.
+    """
+    from kbsync.cli.context import application
+    from kbsync.cli.output import emit
+    from kbsync.service.results import plan_view
+    from kbsync.stages.plan import plan as stage
+
+    with application(context) as app, app.writer() as writer:
+        kinds = frozenset(app.settings.edit.verdicts)
+        result = stage(writer.run, app.relations, app.recipe, app.base.fingerprint, kinds=kinds)
+    view = plan_view(result)
+    return emit(view) if json else show(view, everything=everything)
+
+
+def show(view: PlanView, *, everything: bool = False) -> None:
+    from kbsync.cli.output import count, say, short, table
+
+    entries = [e for e in view.entries if everything or e.change != "keep"]
+    rows = [(e.change, f"{e.label} ({e.subject} {e.property})", e.answer, e.reason) for e in entries]
+    table(("change", "fact", "answer", "reason"), rows)
+    table(("refused", "reason"), [(f"{r.subject} {r.property}", r.reason) for r in view.refused])
+    kept = len(view.entries) - view.changes
+    against = f"version {view.predecessor}" if view.predecessor else "the base"
+    known = "already recorded as" if view.already else "recorded as"
+    say(f"{count(view.changes, 'change')} against {against}, {count(kept, 'fact')} kept, {len(view.refused)} refused")
+    say(f"{known} plan {short(view.plan)}" + ("" if view.changes else "; nothing to do"))

@@ -1,0 +1,34 @@
+"""``kbsync probe``"""
+
+from __future__ import annotations
+
+import typer
+
+from kbsync.cli.command import JsonOption, verb
+
+
+@verb(
+    "probe",
+    examples=["kbsync probe"],
+    exits=[65, 74, 75],
+    prints="kbsync.stages.probe:ProbeResult",
+)
+def probe(context: typer.Context, json: JsonOption = False) -> None:
+    """Ask the base model what it believes about every fact that is due for a look.
+
+    Each fact gets a verdict: current (the model says what holds), stale (it says what held once), unknown (it says
+    neither) or ambiguous (there is no one right answer to ask for). A verdict is kept with its evidence, and nothing
+    is asked twice of the same model.
+    """
+    from kbsync.cli.context import application
+    from kbsync.cli.output import count, emit, say
+    from kbsync.stages.probe import probe as stage
+
+    with application(context) as app, app.writer() as writer:
+        tokens = app.evaluation_size.answer_tokens
+        result = stage(writer.run, app.base, app.relations, answer_tokens=tokens)
+    if json:
+        return emit(result)
+    say(f"{count(result.asked, 'fact')} asked" if result.asked else "already asked about every believed fact")
+    say("verdicts: " + ", ".join(f"{number} {kind.value}" for kind, number in result.verdicts.items()))
+    return None

@@ -1,0 +1,42 @@
+"""``kbsync rollback``"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from kbsync.cli.command import JsonOption, verb
+
+
+@verb(
+    "rollback",
+    examples=["kbsync rollback", "kbsync rollback --to 2", "kbsync rollback --to 0"],
+    exits=[66, 74, 75],
+    prints="kbsync.stages.release:ReleaseResult",
+)
+def rollback(
+    context: typer.Context,
+    to: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="A version that was current before, or 0 for the base.", min=0),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Move current back to the version before it, or to the one that is named.
+
+    The version left behind is not promoted again by itself: `kbsync promote N` does that. Run twice without `--to`,
+    this goes back twice; `--to N` may be repeated.
+    """
+    from kbsync.cli.context import application
+    from kbsync.cli.output import emit, say
+    from kbsync.stages.release import rollback as stage
+
+    with application(context) as app, app.writer() as writer:
+        result = stage(writer, to)
+    if json:
+        return emit(result)
+    named = f"version {result.after}" if result.after else "the base"
+    if result.already:
+        return say(f"already at {named}")
+    return say(f"current is {named} (before: version {result.before})")

@@ -1,0 +1,208 @@
+"""Is everything in place? One check after the other, each with what to do where it fails."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from kbsync.domain.errors import Busy, KbsyncError, StoreError
+from kbsync.stages.run import WRITER
+
+if TYPE_CHECKING:
+    from kbsync.bootstrap import App
+
+GIB = 2**30
+SKEW = timedelta(minutes=2)
+LAG = timedelta(days=1)
+LITTLE_SPACE, TOO_LITTLE_SPACE = 5 * GIB, GIB // 2
+SAMPLE = 5
+"""Subjects of each relation that the source is asked about."""
+
+
+class Level(StrEnum):
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckView:
+    """One check. ``level``: ok, warning, failed or skipped (what it needs failed before); ``exit_code`` is 0 unless
+    it failed."""
+
+    name: str
+    level: str
+    detail: str
+    next_step: str
+    exit_code: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoctorView:
+    """All checks in order; ``healthy`` when none failed."""
+
+    healthy: bool
+    checks: tuple[CheckView, ...]
+
+
+class Doubt(Exception):
+    """A check that did not fail, and that somebody should know about."""
+
+    def __init__(self, what: str, next_step: str) -> None:
+        super().__init__(what)
+        self.next_step = next_step
+
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """``run`` says what it found, or raises ``Doubt`` or ``KbsyncError``; ``needs`` names checks that must not have
+    failed."""
+
+    name: str
+    run: Callable[[App], str]
+    needs: tuple[str, ...] = ()
+
+
+def examine(app: App) -> Iterator[CheckView]:
+    """Run all checks, yielding each as it is done."""
+    failed: set[str] = set()
+    for check in CHECKS:
+        missing = failed.intersection(check.needs)
+        view = skipped(check.name, ", ".join(sorted(missing))) if missing else _run(check, app)
+        if view.level in (Level.FAILED, Level.SKIPPED):
+            failed.add(check.name)
+        yield view
+
+
+def skipped(name: str, because: str) -> CheckView:
+    detail = f"needs: {because}"
+    return CheckView(name=name, level=Level.SKIPPED.value, detail=detail, next_step="", exit_code=0)
+
+
+def failure(name: str, error: KbsyncError) -> CheckView:
+    code = error.exit_code or 1
+    return CheckView(name=name, level=Level.FAILED.value, detail=error.what, next_step=error.next_step, exit_code=code)
+
+
+def _run(check: _Check, app: App) -> CheckView:
+    try:
+        detail = check.run(app)
+    except Doubt as doubt:
+        return CheckView(
+            name=check.name, level=Level.WARNING.value, detail=str(doubt), next_step=doubt.next_step, exit_code=0
+        )
+    except KbsyncError as error:
+        return failure(check.name, error)
+    except OSError as error:
+        return failure(check.name, StoreError(f"{error.filename or ''}: {error.strerror or error}."))
+    return CheckView(name=check.name, level=Level.OK.value, detail=detail, next_step="", exit_code=0)
+
+
+def _configuration(app: App) -> str:
+    """It was loaded, so it is right."""
+    return f"{app.configuration.file}: {len(app.relations)} relations, recipe {app.recipe.name}"
+
+
+def _state_directory(app: App) -> str:
+    path = app.settings.state_dir
+    try:
+        with tempfile.TemporaryFile(dir=path) as probe:
+            probe.write(b"kbsync")
+    except FileNotFoundError:
+        raise StoreError(f"{path} does not exist.", next_step="Make it: `kbsync init`.") from None
+    except OSError as error:
+        raise StoreError(
+            f"{path} can't be written: {error.strerror}.",
+            next_step="Give this user the right to write there, or configure another state_dir.",
+        ) from error
+    return f"{path} can be written"
+
+
+def _disk_space(app: App) -> str:
+    usage = shutil.disk_usage(app.settings.state_dir)
+    detail = f"{usage.free / GIB:.1f} of {usage.total / GIB:.1f} GiB free"
+    if usage.free < TOO_LITTLE_SPACE:
+        raise StoreError(f"Only {detail}.", next_step="Make room: a version that can't be stored is lost work.")
+    if usage.free < LITTLE_SPACE:
+        raise Doubt(f"only {detail}", "Make room before the converted model and the covariances are stored.")
+    return detail
+
+
+def _database(app: App) -> str:
+    with app.ledger.read() as tx:
+        count = len(tx.versions())
+    return f"{app.settings.database} has the right schema and {count} versions"
+
+
+def _lease(app: App) -> str:
+    """The ledger tells who holds a lease when one asks for it; so ask, and give it back at once."""
+    now = app.clock.now()
+    try:
+        with app.ledger.write() as tx:
+            tx.release_lease(tx.acquire_lease(WRITER, f"{app.actor} (doctor)", timedelta(seconds=1), now))
+    except Busy as busy:
+        raise Doubt(busy.what, "Nothing to do if that process lives; after its death the lease runs out.") from busy
+    return "free"
+
+
+def _source(app: App) -> str:
+    server, now = app.source.server_time(), app.clock.now()
+    place = app.settings.source.endpoint
+    with app.ledger.read() as tx:
+        mark = tx.watermark(app.source.name)
+    if mark is not None and server < mark:
+        raise Doubt(
+            f"{place} knows Wikidata up to {server:%Y-%m-%d %H:%M}, the ledger already up to {mark:%Y-%m-%d %H:%M}",
+            "It was restored or is lagging; pull refuses to go back until it has caught up.",
+        )
+    if server - now > SKEW:
+        raise Doubt(
+            f"{place} is {_span(server - now)} ahead of this machine's clock",
+            "Set this machine's clock (NTP): trust times and leases are counted by it.",
+        )
+    if now - server > LAG:
+        raise Doubt(
+            f"{place} answers, and lags {_span(now - server)} behind", "Fine for a mirror; else use a fresher endpoint."
+        )
+    return f"{place} answers, lags {_span(now - server)} behind, and accepts {app.settings.source.user_agent!r}"
+
+
+def _shape(app: App) -> str:
+    """Ask what pull asks, for a few subjects of each relation."""
+    told, silent = [], []
+    for relation in app.relations:
+        subjects = app.source.subjects(relation)
+        asked = subjects[:SAMPLE]
+        alive = [head.id for head in app.source.heads(asked) if not head.deleted]
+        pages = app.source.records(alive, [relation.property])
+        statements = sum(len(record.statements) for page in pages for record in page)
+        told.append(f"{relation.name}: {len(subjects)} subjects")
+        if not statements:
+            silent.append(f"{relation.name} ({relation.property})")
+    if silent:
+        raise Doubt(
+            f"no statement among the first {SAMPLE} subjects of {', '.join(silent)}",
+            "Check the property and the subjects in the relation's file.",
+        )
+    return "; ".join(told)
+
+
+def _span(delta: timedelta) -> str:
+    return str(timedelta(seconds=round(delta.total_seconds())))
+
+
+CHECKS: tuple[_Check, ...] = (
+    _Check("configuration", _configuration),
+    _Check("state directory", _state_directory),
+    _Check("disk space", _disk_space, needs=("state directory",)),
+    _Check("database", _database),
+    _Check("lease", _lease, needs=("database",)),
+    _Check("source", _source, needs=("database",)),
+    _Check("relations", _shape, needs=("source",)),
+)

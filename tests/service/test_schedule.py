@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from kbsync.config import ScheduleSettings
+from kbsync.service.schedule import trigger, weekdays
+
+SATURDAY = datetime(2026, 1, 3, 12, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("field", "days"),
+    [
+        ("*", "*"),
+        ("0", "sun"),
+        ("7", "sun"),
+        ("1-5", "mon,tue,wed,thu,fri"),
+        ("5-7", "sun,fri,sat"),
+        ("fri-mon", "sun,mon,fri,sat"),
+        ("*/2", "sun,tue,thu,sat"),
+        ("1-5/2,sun", "sun,mon,wed,fri"),
+        ("MON", "mon"),
+    ],
+)
+def test_weekdays_are_cron_s(field: str, days: str) -> None:
+    assert weekdays(field) == days
+
+
+@pytest.mark.parametrize("field", ["8", "someday", "", "1-x"])
+def test_a_day_that_is_none_is_refused(field: str) -> None:
+    with pytest.raises(ValueError, match="day of the week"):
+        weekdays(field)
+
+
+def test_sunday_is_sunday() -> None:
+    made = trigger(ScheduleSettings(sync="30 4 * * 0", jitter="0s"))
+    assert made.get_next_fire_time(None, SATURDAY) == datetime(2026, 1, 4, 4, 30, tzinfo=UTC)
+
+
+def test_an_interval_counts_from_the_last_time() -> None:
+    made = trigger(ScheduleSettings(sync="6h", jitter="0s"))
+    assert made.get_next_fire_time(SATURDAY, SATURDAY) == SATURDAY + timedelta(hours=6)
+
+
+def test_jitter_stays_within_its_bound() -> None:
+    made = trigger(ScheduleSettings(sync="0 0 * * *", jitter="5m"))
+    midnight = datetime(2026, 1, 4, tzinfo=UTC)
+    assert abs(made.get_next_fire_time(None, SATURDAY) - midnight) <= timedelta(minutes=5)
