@@ -15,6 +15,7 @@ from kbsync.config.values import (
     DatabaseUrl,
     Dtype,
     Duration,
+    Endpoint,
     ExistingPath,
     Text,
     base_directory,
@@ -39,15 +40,6 @@ def _contact(agent: str) -> str:
     return agent
 
 
-def _endpoint(address: str, info: ValidationInfo) -> str:
-    kind, _, place = address.partition(":")
-    if kind == "oxigraph" and place:
-        return f"oxigraph:{base_directory(info) / Path(place).expanduser()}"
-    if not re.match(r"https?://[^\s/]+\S*\Z", address):
-        raise ValueError("is neither an http(s) address nor oxigraph:DIRECTORY")
-    return address
-
-
 class SourceSettings(Section):
     """The SPARQL endpoint: an address, or ``oxigraph:DIRECTORY`` for a local store that kbsync serves itself.
 
@@ -55,7 +47,7 @@ class SourceSettings(Section):
     ``max_wait`` the longest Retry-After that is waited out on the spot. ``attempts`` counts the first one too.
     """
 
-    endpoint: Annotated[str, AfterValidator(_endpoint)] = "https://query.wikidata.org/sparql"
+    endpoint: Endpoint = "https://query.wikidata.org/sparql"
     user_agent: Annotated[str, AfterValidator(_contact)]
     language: Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[a-z0-9]+)*$")] = "en"
     batch: Annotated[int, Field(ge=1, le=1000)] = 200
@@ -156,6 +148,11 @@ class GateSettings(Section):
         return tuple(Threshold(**t.model_dump()) for t in self.thresholds)
 
 
+_DAY = "(?:[0-7]|sun|mon|tue|wed|thu|fri|sat)"
+_WEEKDAYS = re.compile(rf"((\*|{_DAY}(-{_DAY})?)(/[1-9][0-9]*)?(,(?!\Z)|\Z))+\Z", re.IGNORECASE)
+"""Cron's own days: Sunday is 0 and 7, while APScheduler's numbers begin on Monday."""
+
+
 def _when(text: str) -> str:
     if len(text.split()) == 5:
         return _cron(text)
@@ -170,10 +167,13 @@ def _when(text: str) -> str:
 def _cron(line: str) -> str:
     from apscheduler.triggers.cron import CronTrigger  # 60 ms to import: only those who write cron lines wait for it
 
+    minute, hour, day, month, weekday = line.split()
     try:
-        CronTrigger.from_crontab(line, timezone="UTC")
+        CronTrigger(minute=minute, hour=hour, day=day, month=month, timezone="UTC")
     except ValueError as error:
         raise ValueError(f"is not a cron line: {error}") from None
+    if not _WEEKDAYS.match(weekday):
+        raise ValueError(f"is not a cron line: {weekday!r} is not a day of the week (0 to 7, or sun to sat)")
     return line
 
 

@@ -59,13 +59,14 @@ def _existing(path: Path) -> Path:
 
 
 LOCAL_STORE = "oxigraph:"
+"""How an endpoint begins that is a directory of Oxigraph's, which kbsync serves itself."""
 
 
 def _endpoint(text: str, info: ValidationInfo) -> str:
     """A URL as it is; the path of a local store counts from the base directory like every path."""
-    if text.startswith(LOCAL_STORE):
+    if text.startswith(LOCAL_STORE) and text != LOCAL_STORE:
         return f"{LOCAL_STORE}{_resolve(Path(text.removeprefix(LOCAL_STORE)), info)}"
-    if not re.match(r"https?://[^\s/]+", text):
+    if not re.match(r"https?://[^\s/]+\S*\Z", text):
         raise ValueError('is neither a URL that begins with http:// or https://, nor "oxigraph:DIRECTORY"')
     return text
 

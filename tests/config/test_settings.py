@@ -207,7 +207,9 @@ def test_a_schedule_is_an_interval_or_a_cron_line(write: Writer) -> None:
     assert (schedule.cron, schedule.interval) == ("15 3 * * *", None)
     schedule = load(path, {"schedule": {"sync": "90m"}}).schedule
     assert (schedule.cron, schedule.interval) == (None, timedelta(minutes=90))
-    for wrong in ("0s", "daily", "* * * *"):
+    for days in ("0", "7", "1-5", "5-7", "fri-mon", "*/2", "1-5/2,sun", "MON"):
+        assert load(path, {"schedule": {"sync": f"0 4 * * {days}"}}).schedule.interval is None
+    for wrong in ("0s", "daily", "* * * *", "60 * * * *", "* * * * 8", "* * * * 1,", "* * * * someday", "* * * * 1-x"):
         assert problems(path, {"schedule": {"sync": wrong}})[0].startswith("command line: schedule.sync: ")
 
 
@@ -254,7 +256,8 @@ def test_an_endpoint_is_an_address_or_a_local_store(write: Writer) -> None:
     assert local == f"oxigraph:{path.parent}/world"
     for wrong in ("query.wikidata.org", "https://", "oxigraph:", "http://a b"):
         assert problems(path, {"source": {"endpoint": wrong}}) == [
-            f"command line: source.endpoint: is neither an http(s) address nor oxigraph:DIRECTORY (got {wrong!r})"
+            f"command line: source.endpoint: is neither a URL that begins with http:// or https://, "
+            f'nor "oxigraph:DIRECTORY" (got {wrong!r})'
         ]
 
 
