@@ -1,0 +1,54 @@
+"""Finished parts of a benchmark, kept by content: a run that was killed goes on where it stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import kbsync
+from kbsync.domain.canonical import canonical_json, content_hash
+from kbsync.ports import ArtifactStore
+
+_LIBRARIES = ("torch", "transformers", "tokenizers")
+
+
+def code_hash(packages: Iterable[str]) -> str:
+    """SHA-256 of the source files of these sub-packages: a part that other code made is not the same part."""
+    digest = hashlib.sha256()
+    root = Path(kbsync.__file__).parent
+    for path in sorted(path for package in packages for path in (root / package).rglob("*.py")):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+class Parts:
+    """JSON values by what they were computed from.
+
+    The key always holds the source code of ``packages`` and the versions of the libraries that compute, besides what
+    the caller names.
+    """
+
+    def __init__(self, store: ArtifactStore, kind: str, packages: Iterable[str]) -> None:
+        self._store = store
+        self._kind = kind
+        self._made_by = [code_hash(packages), {name: version(name) for name in _LIBRARIES}]
+
+    def get(self, **inputs: Any) -> Any | None:
+        """The finished part, or None."""
+        stored = self._store.get(self._kind, self._key(inputs))
+        return None if stored is None else json.loads(stored)
+
+    def make(self, compute: Callable[[], Any], **inputs: Any) -> Any:
+        """The finished part; computed and kept first where there is none."""
+        known = self.get(**inputs)
+        if known is None:
+            known = compute()
+            self._store.put(self._kind, self._key(inputs), canonical_json(known).encode())
+        return known
+
+    def _key(self, inputs: dict[str, Any]) -> str:
+        return content_hash([self._made_by, inputs])
