@@ -1,0 +1,66 @@
+"""The pinned base on torch: answers as it is, and with a delta in place for the length of a ``with`` block."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from kbsync.domain.errors import EditError, ModelError
+from kbsync.model.delta import FactorDelta, applied
+from kbsync.model.language_model import TorchLanguageModel
+from kbsync.model.load import LoadedModel
+from kbsync.ports import BaseModel, Delta, LanguageModel
+
+
+class TorchBase(BaseModel):
+    """One model in memory. Its weights can be the base's or those of one edited version, never both at once:
+
+    a ``LanguageModel`` that is asked while other weights than its own are in place raises ``ModelError``.
+    """
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        self.fingerprint = loaded.fingerprint
+        self._loaded = loaded
+        self._in_place = loaded.fingerprint
+
+    def language_model(self) -> LanguageModel:
+        return self._answering(self.fingerprint)
+
+    @contextmanager
+    def edited(self, delta: Delta) -> Iterator[LanguageModel]:
+        """Raises ``EditError`` where the delta does not fit the base, or another one is in place already."""
+        if not isinstance(delta, FactorDelta):
+            raise EditError(f"A {type(delta).__name__} can't be applied to a model on torch.")
+        if self._in_place != self.fingerprint:
+            raise EditError("Another delta is in place already.", next_step="Leave its block first.")
+        edited = f"{self.fingerprint}+{delta_hash(delta)}"
+        with applied(self._loaded.model, delta):
+            self._in_place = edited
+            try:
+                yield self._answering(edited)
+            finally:
+                self._in_place = self.fingerprint
+
+    def _answering(self, fingerprint: str) -> TorchLanguageModel:
+        return TorchLanguageModel(self._loaded.model, self._loaded.tokenizer, fingerprint, self._checking(fingerprint))
+
+    def _checking(self, fingerprint: str) -> Callable[[], None]:
+        def check() -> None:
+            if self._in_place != fingerprint:
+                raise ModelError(
+                    f"The weights in place are those of {self._in_place[:80]}, not of {fingerprint[:80]}.",
+                    next_step="Ask the base outside the edited model's block, and the edited model inside it.",
+                )
+
+        return check
+
+
+def delta_hash(delta: FactorDelta) -> str:
+    """First 16 hex digits of the SHA-256 over names, shapes and factors."""
+    digest = hashlib.sha256()
+    for name in delta.parameters:
+        for factor in delta.factors[name]:
+            digest.update(f"{name} {tuple(factor.shape)}\n".encode())
+            digest.update(factor.contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,191 @@
+"""Loads a causal language model from a package, a GGUF file, a directory or the hub; safetensors only, no remote code."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from safetensors import SafetensorError
+from torch import nn
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+from kbsync.domain.errors import ModelError
+from kbsync.model import gguf
+from kbsync.model.fingerprint import TOKENIZER_FILES, Digests, fingerprint, read_json, weight_files
+from kbsync.model.quiet import quiet
+from kbsync.ports import Progress
+
+PACKAGE = "package:"
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclasses.dataclass(frozen=True)
+class LoadedModel:
+    """A model in evaluation mode whose parameters want no gradients, with all that belongs to it.
+
+    ``reference`` is what the user wrote, ``directory`` where the safetensors lie.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerFast
+    fingerprint: str
+    reference: str
+    directory: Path
+
+
+def load(
+    reference: str, *, cache_dir: Path, device: str = "auto", dtype: str = "float32", progress: Progress | None = None
+) -> LoadedModel:
+    """Load ``reference``, which is one of
+
+    - ``package:<name>``: an installed package that carries a GGUF file,
+    - a path ending in ``.gguf``,
+    - a local directory with ``config.json``, a fast tokenizer and safetensors,
+    - ``<owner>/<name>`` or ``<owner>/<name>@<revision>`` on the Hugging Face hub.
+
+    ``device`` is ``auto`` (CUDA where there is one, else the CPU) or what torch calls it. ``cache_dir`` keeps
+    converted GGUF files and remembered digests; the hub's own cache stays where HF_HOME says.
+
+    Raises ``ModelError``.
+    """
+    torch_dtype, torch_device = _dtype(dtype), _device(device)
+    digests = Digests(cache_dir / "digests.json")
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    directory = _directory(reference, cache_dir, digests, progress)
+    weight_files(directory)
+    _check_config(directory)
+    model = _model(directory, torch_dtype)
+    tokenizer = _tokenizer(directory)
+    nn.Module.to(model, torch_device)
+    nn.Module.eval(model).requires_grad_(False)
+    return LoadedModel(model, tokenizer, fingerprint(directory, dtype, digests), reference, directory)
+
+
+def _directory(reference: str, cache_dir: Path, digests: Digests, progress: Progress | None) -> Path:
+    """Where the model lies as safetensors."""
+    if reference.startswith(PACKAGE):
+        return gguf.from_package(reference.removeprefix(PACKAGE), cache_dir, digests, progress)
+    path = Path(reference).expanduser()
+    if path.suffix == ".gguf":
+        if not path.is_file():
+            raise ModelError(f"There is no file {path}.", next_step="Name a GGUF file that exists.")
+        return gguf.from_file(path, cache_dir, digests, progress)
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise ModelError(
+            f"{path} is neither a directory nor a .gguf file.", next_step="Name the directory that holds config.json."
+        )
+    if path.is_absolute() or reference.startswith((".", "~")) or reference.count("/") != 1:
+        raise ModelError(
+            f"There is no directory {path}.",
+            next_step="Name a directory, a .gguf file, package:<name>, or <owner>/<name> on the hub.",
+        )
+    return _from_hub(reference)
+
+
+def _from_hub(reference: str) -> Path:
+    """The snapshot of ``<owner>/<name>[@revision]``, fetched where it is not in the hub's cache; no pickles."""
+    name, _, revision = reference.partition("@")
+    wanted = ["*.safetensors", "config.json", "generation_config.json", "*.safetensors.index.json", *TOKENIZER_FILES]
+    try:
+        with quiet():
+            return Path(snapshot_download(name, revision=revision or None, allow_patterns=wanted))
+    except LocalEntryNotFoundError as error:
+        raise ModelError(
+            f"{reference} is neither a directory here nor in the hub's cache, and the hub can't be reached.",
+            next_step="Check the spelling and the network, or name a local directory.",
+        ) from error
+    except (HfHubHTTPError, HFValidationError, OSError) as error:
+        raise ModelError(
+            f"The hub did not give {reference}: {str(error).splitlines()[0]}",
+            next_step="Check the name and the revision; a gated model needs HF_TOKEN.",
+        ) from error
+
+
+def _check_config(directory: Path) -> None:
+    """Refuse what is not a causal language model in full precision, by what its configuration says."""
+    config = read_json(directory / "config.json")
+    named = [str(n) for n in config.get("architectures") or ()]
+    causal = set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())
+    if config.get("is_encoder_decoder") or (named and causal.isdisjoint(named)):
+        raise ModelError(
+            f"{directory} is not a causal language model but {', '.join(named) or 'an encoder-decoder'}.",
+            next_step="Name a decoder-only model, such as a Llama, Gemma or GPT-2.",
+        )
+    if config.get("quantization_config"):
+        method = dict(config["quantization_config"]).get("quant_method", "an unnamed method")
+        raise ModelError(
+            f"The weights of {directory} are quantised ({method}), and an edit needs them in full precision.",
+            next_step="Name the model that they were quantised from.",
+        )
+
+
+def _model(directory: Path, dtype: torch.dtype) -> PreTrainedModel:
+    """Read the weights; every parameter must be there, for transformers fills gaps with random numbers."""
+    try:
+        with quiet():
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                directory, dtype=dtype, use_safetensors=True, trust_remote_code=False, output_loading_info=True
+            )
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
+        raise ModelError(
+            f"{directory} can't be loaded: {_first_line(error)}",
+            next_step="Check that the files are whole and that transformers knows the architecture.",
+        ) from error
+    model: PreTrainedModel = loaded[0]
+    missing = sorted(loaded[1]["missing_keys"])
+    if missing:
+        raise ModelError(
+            f"{directory} lacks {len(missing)} of the model's parameters, the first is {missing[0]}.",
+            next_step="Fetch the model again.",
+        )
+    return model
+
+
+def _tokenizer(directory: Path) -> PreTrainedTokenizerFast:
+    """The fast tokenizer: only that one tells which characters a token stands for."""
+    try:
+        with quiet():
+            tokenizer: Any = AutoTokenizer.from_pretrained(directory, trust_remote_code=False)
+    except Exception as error:  # the Rust tokenizer raises bare Exception on a damaged tokenizer.json
+        raise ModelError(
+            f"The tokenizer of {directory} can't be read: {_first_line(error)}",
+            next_step="Put the model's tokenizer.json and tokenizer_config.json there.",
+        ) from error
+    if not tokenizer.is_fast:
+        raise ModelError(
+            f"{directory} has a slow tokenizer ({type(tokenizer).__name__}), which does not tell where its tokens lie in the text.",
+            next_step="Save its fast form (tokenizer.json) there.",
+        )
+    fast: PreTrainedTokenizerFast = tokenizer
+    return fast
+
+
+def _dtype(name: str) -> torch.dtype:
+    if name not in DTYPES:
+        raise ModelError(f"{name!r} is not a dtype that kbsync loads.", next_step=f"Use one of {', '.join(DTYPES)}.")
+    return DTYPES[name]
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ModelError(
+            f"There is no device {name!r} here: {_first_line(error)}", next_step="Use auto, cpu or cuda:<number>."
+        ) from error
+    return device
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].rstrip(".") + "."
