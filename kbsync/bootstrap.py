@@ -1,1 +1,173 @@
-"""The only place where adapters are built."""
+"""The only place where adapters are built: from a configuration to a working application."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+from kbsync.checkpoints.artifacts import FileArtifactStore
+from kbsync.checkpoints.store import FileCheckpointStore
+from kbsync.config import Configuration
+from kbsync.config.values import LOCAL_STORE
+from kbsync.domain.errors import ConfigError
+from kbsync.editing.memit import MemitEditor
+from kbsync.evaluation.texts import held_out
+from kbsync.ledger.ledger import SqlLedger
+from kbsync.model.base import TorchBase
+from kbsync.model.load import LoadedModel, load
+from kbsync.model.text import read_texts
+from kbsync.ports import Clock, Editor, Progress
+from kbsync.stages.cycle import Parts
+from kbsync.stages.evaluate import EvaluationSize
+from kbsync.stages.run import Run, Silent, Writer, writer
+from kbsync.wikidata.client import SparqlClient
+from kbsync.wikidata.local import OxigraphServer
+from kbsync.wikidata.source import WikidataSource
+
+
+class SystemClock(Clock):
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+class App:
+    """Everything a command may need, each part built when it is first asked for.
+
+    ``kbsync status`` thus opens the ledger and never loads a model.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        *,
+        actor: str,
+        progress: Progress | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.configuration = configuration
+        self.settings = configuration.settings
+        self.relations = configuration.relations
+        self.recipe = configuration.recipe
+        self.actor = actor
+        self.progress = progress or Silent()
+        self.clock = clock or SystemClock()
+        self._closing = ExitStack()
+
+    @property
+    def run(self) -> Run:
+        return Run(ledger=self.ledger, clock=self.clock, progress=self.progress, actor=self.actor)
+
+    @contextmanager
+    def writer(self) -> Iterator[Writer]:
+        """Hold the writer's lease; raises ``Busy`` when another process does. What killed writers left is cleaned."""
+        with writer(self.run, self.settings.lease.ttl) as held:
+            self.store.clean_temporary()
+            self.artifacts.clean_temporary()
+            yield held
+
+    @cached_property
+    def ledger(self) -> SqlLedger:
+        """Raises ``SchemaError`` when the schema is not this program's, ``StoreError`` when it can't be opened."""
+        return self._closing.enter_context(closing(SqlLedger(self.settings.database_url.get_secret_value())))
+
+    @cached_property
+    def source(self) -> WikidataSource:
+        settings = self.settings.source
+        endpoint = settings.endpoint
+        if endpoint.startswith(LOCAL_STORE):
+            store = Path(endpoint.removeprefix(LOCAL_STORE))
+            endpoint = self._closing.enter_context(OxigraphServer(store, read_only=True)).endpoint
+        client = SparqlClient(
+            endpoint,
+            settings.user_agent,
+            timeout=settings.timeout.total_seconds(),
+            deadline=settings.deadline.total_seconds(),
+            attempts=settings.attempts,
+            max_wait=settings.max_wait.total_seconds(),
+        )
+        return WikidataSource(client, language=settings.language, batch=settings.batch)
+
+    @cached_property
+    def loaded(self) -> LoadedModel:
+        """The base model, loaded (and converted once, where it comes as GGUF)."""
+        model = self.settings.model
+        return load(
+            model.reference,
+            cache_dir=self.settings.state_dir / "models",
+            device=model.device,
+            dtype=model.dtype,
+            progress=self.progress,
+        )
+
+    @cached_property
+    def base(self) -> TorchBase:
+        return TorchBase(self.loaded)
+
+    @cached_property
+    def artifacts(self) -> FileArtifactStore:
+        return FileArtifactStore(self.settings.state_dir / "artifacts")
+
+    @cached_property
+    def store(self) -> FileCheckpointStore:
+        return FileCheckpointStore(self.settings.state_dir)
+
+    @cached_property
+    def corpus(self) -> list[str]:
+        """Texts for the key covariance; empty: the model samples its own."""
+        return _texts(self.settings.text.corpus)
+
+    @cached_property
+    def held_out(self) -> list[str]:
+        """Texts for perplexity; by default those that kbsync ships."""
+        texts, left = [], self.settings.text.held_out_characters
+        for text in _texts(self.settings.text.held_out) or held_out():
+            texts.append(text[:left])
+            left -= len(texts[-1])
+            if left <= 0:
+                break
+        return texts
+
+    def editor(self) -> Editor:
+        """The editor that the recipe names."""
+        editors: dict[str, Callable[[], Editor]] = {"memit": self._memit}
+        if self.recipe.algorithm not in editors:
+            known = ", ".join(sorted(editors))
+            raise ConfigError([f"recipe {self.recipe.name}: algorithm {self.recipe.algorithm!r} is none of {known}"])
+        return editors[self.recipe.algorithm]()
+
+    def _memit(self) -> Editor:
+        loaded = self.loaded
+        return MemitEditor(loaded.model, loaded.tokenizer, loaded.fingerprint, self.artifacts, self.corpus)
+
+    def parts(self) -> Parts:
+        """What a cycle works with."""
+        return Parts(
+            source=self.source,
+            relations=self.relations,
+            base=self.base,
+            recipe=self.recipe,
+            editor=self.editor,
+            store=self.store,
+            gate=self.settings.gate.policy,
+            held_out=self.held_out,
+            size=self.evaluation_size,
+            edit_kinds=frozenset(self.settings.edit.verdicts),
+            max_facts=self.settings.edit.max_facts,
+        )
+
+    @property
+    def evaluation_size(self) -> EvaluationSize:
+        """How much an evaluation asks."""
+        tokens = self.settings.model.base_answer_tokens
+        return EvaluationSize(neighbours=self.settings.gate.neighbours, answer_tokens=tokens)
+
+    def close(self) -> None:
+        """Close what was opened; parts that were never asked for cost nothing."""
+        self._closing.close()
+
+
+def _texts(paths: Sequence[Path]) -> list[str]:
+    return read_texts(paths) if paths else []

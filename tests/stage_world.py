@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from fakes.fake_model import TableBase, TableEditor
 from fakes.fake_source import FakeSource
-from memory_checkpoints import MemoryCheckpointStore
+from fakes.memory_checkpoints import MemoryCheckpointStore
 
 from kbsync.domain.gate import Threshold
 from kbsync.domain.recipe import Recipe
@@ -100,6 +100,7 @@ class World:
     base: TableBase
     editor: TableEditor = field(default_factory=TableEditor)
     store: MemoryCheckpointStore = field(default_factory=MemoryCheckpointStore)
+    max_facts: int = 1000
     gate: tuple[Threshold, ...] = (
         Threshold(metric="efficacy", at_least=0.9),
         Threshold(metric="specificity", at_least=0.9),
@@ -123,6 +124,7 @@ class World:
             held_out=["some held out text"],
             size=EvaluationSize(),
             edit_kinds=frozenset({VerdictKind.STALE, VerdictKind.UNKNOWN}),
+            max_facts=self.max_facts,
         )
 
     def sync(self) -> CycleResult:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from kbsync.demo import rdf
-from kbsync.demo.server import OxigraphServer
 from kbsync.demo.snapshot import FIRST_REVISION
 from kbsync.demo.table import ChangeRow, Kind, Row, Table, load_table
 from kbsync.domain.errors import DataError
 from kbsync.domain.statement import ItemId, Rank
+from kbsync.wikidata.local import OxigraphServer
 
 AGE = {Kind.CHANGE: timedelta(days=4), Kind.RETRACTION: timedelta(days=4), Kind.VANDALISM: timedelta(minutes=2)}
 """How long ago each kind happened: past the 72 hours of trust, but for the vandalism, which has not even settled."""

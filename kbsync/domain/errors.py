@@ -36,7 +36,8 @@ class ConfigError(KbsyncError):
         self.problems = tuple(problems)
         count = len(self.problems)
         head = "The configuration has one mistake:" if count == 1 else f"The configuration has {count} mistakes:"
-        super().__init__("\n".join([head, *(f"  - {p}" for p in self.problems)]), next_step=next_step)
+        what = "\n".join([head, *(f"  - {p}" for p in self.problems), ""])
+        super().__init__(what, next_step=next_step)
 
 
 class BadIdentifier(KbsyncError, ValueError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -88,16 +88,19 @@ def make_plan(
     predecessor: int,
     quarantined: Mapping[FactKey, str] | None = None,
     gone: Mapping[FactKey, str] | None = None,
+    limit: int | None = None,
 ) -> EditPlan:
     """Compare what must be written (``wanted``) with what ``current`` holds (``active``).
 
     Deterministic: entries are sorted by key. Two requests with the same prompt and different targets are both
-    refused, by name. ``gone`` gives the reason why an active fact is no longer wanted.
+    refused, by name. ``gone`` gives the reason why an active fact is no longer wanted. Of more than ``limit`` facts
+    the active ones stay first, and those that are too many are refused.
     """
     quarantined, gone = quarantined or {}, gone or {}
     requests = {r.key: r for r in wanted}
     refused = _conflicts(requests.values())
     refused |= {key: f"quarantined: {reason}" for key, reason in quarantined.items() if key in requests}
+    refused |= _beyond([k for k in sorted(requests, key=lambda k: (k not in active, k)) if k not in refused], limit)
     entries = []
     for key in sorted(set(requests) | set(active)):
         request = None if key in refused else requests.get(key)
@@ -125,6 +128,12 @@ def _compare(request: EditRequest | None, previous: EditRequest | None, gone: st
     if previous.id == request.id:
         return Change.KEEP, "unchanged"
     return Change.CHANGE, f"{previous.target!r} → {request.target!r}"
+
+
+def _beyond(keys: Sequence[FactKey], limit: int | None) -> dict[FactKey, str]:
+    if limit is None:
+        return {}
+    return {key: f"over the limit of {limit} facts in one version" for key in keys[limit:]}
 
 
 def _same_fact(request: EditRequest, previous: EditRequest) -> bool:

@@ -49,6 +49,7 @@ class Parts:
     held_out: Sequence[str]
     size: EvaluationSize
     edit_kinds: frozenset[VerdictKind]
+    max_facts: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +68,9 @@ def sync(writer: Writer, parts: Parts) -> CycleResult:
     run = writer.run
     pulled = pull(run, parts.source, parts.relations)
     probed = probe(run, parts.base, parts.relations, answer_tokens=parts.size.answer_tokens)
-    planned = plan(run, parts.relations, parts.recipe, parts.base.fingerprint, kinds=parts.edit_kinds)
+    planned = plan(
+        run, parts.relations, parts.recipe, parts.base.fingerprint, kinds=parts.edit_kinds, limit=parts.max_facts
+    )
     done = CycleResult(outcome=Outcome.NOTHING, pulled=pulled, probed=probed, planned=planned)
     if not planned.plan.changes:
         return done

@@ -35,8 +35,10 @@ def plan(
     base_fingerprint: str,
     *,
     kinds: frozenset[VerdictKind],
+    limit: int | None = None,
 ) -> PlanResult:
-    """All believed facts whose verdict on the base is one of ``kinds``, compared with the current version."""
+    """All believed facts whose verdict on the base is one of ``kinds`` (at most ``limit``), compared with the current
+    version. Raises ``KbsyncError`` when facts wait for a verdict."""
     with run.ledger.read() as tx:
         unasked = len(due(tx, relations, base_fingerprint))
         if unasked:
@@ -45,7 +47,7 @@ def plan(
                 kept="No plan was made.",
                 next_step="Run `kbsync probe` first (`kbsync sync` does both).",
             )
-        made = _make(tx, relations, recipe, base_fingerprint, kinds)
+        made = _make(tx, relations, recipe, base_fingerprint, kinds, limit)
     if not made.changes:
         return PlanResult(plan_hash=content_hash(made), plan=made, already=True)
     now = run.clock.now()
@@ -60,7 +62,12 @@ def plan(
 
 
 def _make(
-    tx: LedgerReader, relations: Sequence[Relation], recipe: Recipe, fingerprint: str, kinds: frozenset[VerdictKind]
+    tx: LedgerReader,
+    relations: Sequence[Relation],
+    recipe: Recipe,
+    fingerprint: str,
+    kinds: frozenset[VerdictKind],
+    limit: int | None,
 ) -> EditPlan:
     facts = believed_facts(tx, relations)
     verdicts = tx.verdicts(fingerprint)
@@ -82,6 +89,7 @@ def _make(
         predecessor=predecessor,
         quarantined=_quarantined(tx, facts),
         gone=right | _ended(tx, active, facts),
+        limit=limit,
     )
 
 

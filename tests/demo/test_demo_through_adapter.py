@@ -11,13 +11,13 @@ import pytest
 
 from kbsync.config.files import load_relations
 from kbsync.demo.changes import apply_changes
-from kbsync.demo.server import OxigraphServer
 from kbsync.demo.snapshot import snapshot_turtle
 from kbsync.demo.table import Kind, Row, Table
 from kbsync.domain.fact import FactKey, FactRecord, FactState, observe, settle
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemId, ItemRecord, Statement
 from kbsync.wikidata.client import SparqlClient
+from kbsync.wikidata.local import OxigraphServer
 from kbsync.wikidata.source import WikidataSource
 
 RELATIONS = load_relations(Path(__file__).parents[2] / "config" / "relations")

@@ -17,11 +17,11 @@ import pytest
 
 from kbsync.demo import rdf
 from kbsync.demo.changes import Event, apply_changes, lines_of
-from kbsync.demo.server import OxigraphServer
 from kbsync.demo.snapshot import snapshot_turtle
 from kbsync.demo.table import Kind, Row, Table, time_point
 from kbsync.domain.errors import DataError, SourceError
 from kbsync.domain.statement import Rank, item_id, property_id
+from kbsync.wikidata.local import OxigraphServer
 
 PREFIXES = """
 PREFIX wd: <http://www.wikidata.org/entity/> PREFIX wdt: <http://www.wikidata.org/prop/direct/>

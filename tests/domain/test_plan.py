@@ -80,3 +80,9 @@ def test_the_build_hash_is_that_of_base_facts_and_recipe_alone() -> None:
     assert first.build_hash == later.build_hash
     assert first.build_hash != plan([request(1, "A")], []).build_hash
     assert first.build_hash != replace(first, recipe_fingerprint="other").build_hash
+
+
+def test_of_too_many_facts_the_active_ones_stay() -> None:
+    made = plan([request(1, "A"), request(2, "B"), request(3, "C")], [request(3, "C")], limit=2)
+    assert [r.target for r in made.requests] == ["A", "C"]
+    assert [(r.key.subject, r.reason) for r in made.refused] == [("Q2", "over the limit of 2 facts in one version")]

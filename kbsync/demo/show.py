@@ -1,0 +1,94 @@
+"""What the demonstration prints. Labels come from the world and are escaped before rich sees them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from kbsync.bootstrap import App
+from kbsync.demo.changes import Event
+from kbsync.domain.plan import Change
+from kbsync.domain.verdict import VerdictKind
+from kbsync.stages.cycle import CycleResult
+from kbsync.stages.facts import believed_facts
+from kbsync.stages.probe import verdict_key
+
+
+def cycle(console: Console, app: App, result: CycleResult) -> None:
+    """One cycle, stage by stage."""
+    pulled, statements = result.pulled, result.pulled.statements
+    console.print(
+        f"pull: {pulled.fetched} of {pulled.watched} watched items fetched; statements: {statements.added} added, "
+        f"{statements.changed} changed, {statements.removed} removed; {pulled.waiting} facts wait to be trusted"
+    )
+    if result.probed.asked:
+        verdicts(console, app)
+    changes = Counter(entry.change for entry in result.planned.plan.entries)
+    console.print("plan: " + ", ".join(f"{changes[c]} {c}" for c in Change))
+    for refusal in result.planned.plan.refused:
+        console.print(f"  refused {refusal.key}: {escape(refusal.reason)}")
+    if result.version and result.evaluation:
+        console.print(f"edit: version {result.version.number}, hash {(result.version.version_hash or '')[:16]}")
+        for reason in result.evaluation.decision.reasons:
+            console.print(f"gate: {'holds' if reason.holds else 'FAILS'}: {escape(reason.text)}")
+    console.print(f"[bold]{result.outcome}[/bold] {escape(result.reason)}")
+
+
+def verdicts(console: Console, app: App) -> None:
+    """What the base knows, has outdated, or doesn't know, by relation."""
+    with app.ledger.read() as tx:
+        known = tx.verdicts(app.base.fingerprint)
+        counts: dict[str, Counter[VerdictKind]] = {relation.label: Counter() for relation in app.relations}
+        for relation, fact in believed_facts(tx, app.relations):
+            counts[relation.label][known[verdict_key(relation, fact, app.base.fingerprint)].kind] += 1
+    table = Table("relation", "knows", "outdated", "wrong", "ambiguous", title="What the base model believes")
+    total: Counter[VerdictKind] = Counter()
+    for label, kinds in counts.items():
+        table.add_row(escape(label), *(str(kinds[k]) for k in VerdictKind))
+        total += kinds
+    table.add_section()
+    table.add_row("all", *(str(total[k]) for k in VerdictKind))
+    console.print(table)
+
+
+def events(console: Console, happened: Sequence[Event]) -> None:
+    for event in happened:
+        console.print(f"{event.kind}: {escape(event.text)}")
+
+
+def answers(console: Console, app: App, result: CycleResult) -> None:
+    """Every edited fact: what the base said, and what the new version says."""
+    labels = {str(relation.property): relation.label for relation in app.relations}
+    table = Table("fact", "the base said", "version 2 says", "", title="Edited facts")
+    for outcome in result.evaluation.outcomes if result.evaluation else ():
+        if outcome.group == "edited":
+            fact = f"{outcome.prompt} → {outcome.expected} ({labels.get(outcome.property, outcome.property)})"
+            table.add_row(*map(escape, (fact, outcome.base_answer, outcome.answer)), "✓" if outcome.right else "✗")
+    console.print(table)
+
+
+def gate(console: Console, results: Sequence[CycleResult]) -> None:
+    """The gate's figures: base against each version."""
+    table = Table("figure", "n", "base", "version", "", title="The gate")
+    for result in results:
+        for metric in result.evaluation.metrics if result.evaluation else ():
+            number = result.version.number if result.version else "?"
+            table.add_row(
+                metric.name, str(metric.samples), f"{metric.base:.3f}", f"{metric.value:.3f}", f"version {number}"
+            )
+        table.add_section()
+    console.print(table)
+
+
+def figures(console: Console, document: dict[str, Any]) -> None:
+    """The evidence file as a table."""
+    table = Table("figure", "value", "unit", "target", "", title="Figures of this run")
+    for figure in document["figures"]:
+        holds = {True: "✓", False: "✗ missed", None: ""}[figure["holds"]]
+        table.add_row(figure["name"], f"{figure['value']:.4g}", figure["unit"], figure["target"] or "", holds)
+    console.print(table)
