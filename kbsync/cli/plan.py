@@ -35,7 +35,9 @@ def plan(
 
     with application(context) as app, app.writer() as writer:
         kinds = frozenset(app.settings.edit.verdicts)
-        result = stage(writer.run, app.relations, app.recipe, app.base.fingerprint, kinds=kinds)
+        result = stage(
+            writer.run, app.relations, app.recipe, app.base.fingerprint, kinds=kinds, limit=app.settings.edit.max_facts
+        )
     view = plan_view(result)
     return emit(view) if json else show(view, everything=everything)
 
