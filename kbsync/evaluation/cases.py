@@ -84,11 +84,11 @@ def split(cases: Sequence[C], part: Part, *, dev_share: float = 0.2) -> list[C]:
     """
     if part is Part.ALL:
         return list(cases)
-    groups = _groups(cases)
+    marks = [_marks(case) for case in cases]
+    groups = _groups(marks)
     smallest: dict[int, str] = {}
-    for case, group in zip(cases, groups, strict=True):
-        key = min(_marks(case))
-        smallest[group] = min(key, smallest.get(group, key))
+    for group, own in zip(groups, marks, strict=True):
+        smallest[group] = min(*own, smallest.get(group, min(own)))
     dev = {group for group, key in smallest.items() if int(content_hash(key)[:8], 16) < dev_share * 2**32}
     return [case for case, group in zip(cases, groups, strict=True) if (group in dev) == (part is Part.DEV)]
 
@@ -123,9 +123,9 @@ def _marks(case: Case) -> set[str]:
     return {f"subject {normalise(case.subject)}", *(f"prompt {normalise(prompt)}" for prompt in prompts)}
 
 
-def _groups(cases: Sequence[Case]) -> list[int]:
-    """Connected components by shared marks (union-find with path halving): a group number per case."""
-    parent = list(range(len(cases)))
+def _groups(marks: Sequence[set[str]]) -> list[int]:
+    """Connected components by shared marks (union-find with path halving): a group number per set."""
+    parent = list(range(len(marks)))
 
     def root(node: int) -> int:
         while parent[node] != node:
@@ -134,7 +134,7 @@ def _groups(cases: Sequence[Case]) -> list[int]:
         return node
 
     first_with: dict[str, int] = {}
-    for index, case in enumerate(cases):
-        for mark in _marks(case):
+    for index, own in enumerate(marks):
+        for mark in own:
             parent[root(index)] = root(first_with.setdefault(mark, index))
-    return [root(index) for index in range(len(cases))]
+    return [root(index) for index in range(len(marks))]

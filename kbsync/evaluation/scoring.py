@@ -44,7 +44,7 @@ class PairScorer:
     def scores(self, pairs: Sequence[tuple[str, str]], *, progress: Progress | None = None) -> list[PairScore]:
         """One score per (prompt, answer), answers without their leading blank.
 
-        ``progress`` advances by pairs. Raises ``DataError`` for a prompt or answer without tokens, ``EditError`` when the
+        ``progress`` advances by pairs. Raises ``DataError`` where no token stands before the answer, ``EditError`` when the
         model's output is not finite.
         """
         places = self._places(pairs)
