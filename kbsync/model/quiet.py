@@ -6,30 +6,35 @@ import functools
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-import transformers.modeling_gguf_pytorch_utils as gguf_reader
-from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+import huggingface_hub.utils
+from transformers import modeling_gguf_pytorch_utils
 from transformers.utils import logging
+
+_hub: Any = huggingface_hub.utils
+_settings: Any = logging
+_gguf_reader: Any = modeling_gguf_pytorch_utils
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
     """Inside the block only errors are logged; afterwards the settings are what they were."""
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    hub_bars = not are_progress_bars_disabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    disable_progress_bars()
-    gguf_bar = gguf_reader.tqdm  # this reader draws its own bar and asks no setting
-    gguf_reader.tqdm = functools.partial(gguf_bar, disable=True)
+    verbosity, bars = _settings.get_verbosity(), _settings.is_progress_bar_enabled()
+    hub_bars = not _hub.are_progress_bars_disabled()
+    gguf_bar = _gguf_reader.tqdm  # this reader draws its own bar and asks no setting
+    _settings.set_verbosity_error()
+    _settings.disable_progress_bar()
+    _hub.disable_progress_bars()
+    _gguf_reader.tqdm = functools.partial(gguf_bar, disable=True)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        gguf_reader.tqdm = gguf_bar
-        logging.set_verbosity(verbosity)
+        _gguf_reader.tqdm = gguf_bar
+        _settings.set_verbosity(verbosity)
         if bars:
-            logging.enable_progress_bar()
+            _settings.enable_progress_bar()
         if hub_bars:
-            enable_progress_bars()
+            _hub.enable_progress_bars()
