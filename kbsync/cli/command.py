@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import functools
-import os
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, NoReturn, ParamSpec
+from typing import Annotated, Any, NoReturn, ParamSpec
 
 import typer
 
@@ -32,6 +30,7 @@ EXIT_CODES = {
 """The contract (house rule 10); the numbers from 64 on are BSD's ``sysexits.h``."""
 
 _ALWAYS = (0, 1, 2, 78)
+_INTERRUPTED = 130
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 
@@ -40,11 +39,17 @@ P = ParamSpec("P")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options before the verb."""
+    """The options before the verb; ``debug`` (KBSYNC_DEBUG) gives tracebacks instead of messages."""
 
     config: Path | None = None
     quiet: bool = False
     debug: bool = False
+
+
+def options(context: Any) -> Options:
+    """What the root command was given."""
+    found: Options | None = context.find_object(Options)
+    return found or Options()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,7 @@ def verb(
 ) -> Callable[[Callable[P, None]], Verb]:
     """Make a function a command. ``exits``: codes beside those that every command has.
 
-    The function takes a ``typer.Context`` first, whose ``obj`` is :class:`Options`.
+    The function's first parameter is ``context: typer.Context``.
     """
 
     def make(function: Callable[P, None]) -> Verb:
@@ -86,19 +91,22 @@ def verb(
         def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
             try:
                 function(*args, **kwargs)
+            except KeyboardInterrupt:
+                typer.echo("Interrupted. Every finished step is kept; the same command goes on from there.", err=True)
+                raise typer.Exit(_INTERRUPTED) from None
             except Exception as error:
-                _give_up(error)
+                _give_up(error, debug=options(kwargs["context"]).debug)
 
         return Verb(name, guarded, tuple(examples), tuple(sorted({*_ALWAYS, *exits})), prints)
 
     return make
 
 
-def _give_up(error: Exception) -> NoReturn:
+def _give_up(error: Exception, *, debug: bool) -> NoReturn:
     """Say what happened, what was kept and what to do next, and leave with the error's exit code."""
     if isinstance(error, typer.Exit | typer.Abort | BrokenPipeError) or _is_usage(error):
         raise error
-    if debugging():
+    if debug:
         raise error
     if isinstance(error, OSError):
         error = _os_error(error)
@@ -134,9 +142,4 @@ def print_error(error: KbsyncError) -> None:
 
     for part in (error.what, error.kept, error.next_step):
         if part:
-            typer.echo(printable(part, keep="\n"), file=sys.stderr)
-
-
-def debugging() -> bool:
-    """Tracebacks instead of messages, for those who work on kbsync."""
-    return bool(os.environ.get("KBSYNC_DEBUG"))
+            typer.echo(printable(part.rstrip(), keep="\n"), err=True)

@@ -10,16 +10,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from kbsync.cli.command import Options
+from kbsync.cli.command import options
 
 if TYPE_CHECKING:
     from kbsync.bootstrap import App
     from kbsync.config import Configuration
-
-
-def options(context: typer.Context) -> Options:
-    found = context.find_object(Options)
-    return found or Options()
 
 
 def configuration(context: typer.Context) -> Configuration:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kbsync.cli.command import verb
+from kbsync.cli.command import options, verb
 
 
 @verb("demo", examples=["kbsync demo", "kbsync demo --state /tmp/demo --text ~/texts"], exits=[3, 65, 69, 70, 74, 75])
@@ -33,7 +33,6 @@ def demo(
     """
     from rich.console import Console
 
-    from kbsync.cli.context import options
     from kbsync.cli.progress import progress_for
     from kbsync.demo.run import run_demo
     from kbsync.service import log

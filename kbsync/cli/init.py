@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from kbsync.cli.command import verb
+from kbsync.cli.command import options, verb
 
 
 @verb(
@@ -33,7 +33,7 @@ def init(
     Files that exist are never changed. Where the written configuration still lacks something that only you know, the
     command names it and ends with code 78; complete the file and run it again.
     """
-    from kbsync.cli.context import configuration, options
+    from kbsync.cli.context import configuration
     from kbsync.cli.db import make_ledger
     from kbsync.cli.output import say
     from kbsync.domain.errors import ConfigError

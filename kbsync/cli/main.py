@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -111,7 +112,9 @@ def root(
         ),
     ] = False,
 ) -> None:
-    context.obj = Options(config=config, quiet=quiet)
+    # Taken out of the environment, where the configuration would call it a misspelt setting.
+    debug = bool(os.environ.pop("KBSYNC_DEBUG", ""))
+    context.obj = Options(config=config, quiet=quiet, debug=debug)
 
 
 def _show_version(asked: bool) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from kbsync.cli.command import JsonOption, verb
+from kbsync.cli.command import JsonOption, options, verb
 
 if TYPE_CHECKING:
     from kbsync.service.results import CycleView
@@ -25,7 +25,7 @@ def sync(context: typer.Context, json: JsonOption = False) -> None:
     new version, current does not move and the command ends with code 3; the same refused facts are not built again.
     With `--quiet` nothing is printed when nothing happened.
     """
-    from kbsync.cli.context import application, options
+    from kbsync.cli.context import application
     from kbsync.cli.output import emit
     from kbsync.domain.errors import GateRefused
     from kbsync.service.results import cycle_view

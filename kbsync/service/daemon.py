@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import gc
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -39,8 +39,12 @@ def serve(configuration: Configuration) -> None:
             executors={"default": ThreadPoolExecutor(1)},
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
         )
-        job = scheduler.add_job(_tick, trigger(configuration.settings.schedule), next_run_time=datetime.now(UTC))
-        job.modify(args=(configuration, stop, job))
+        # The job itself tells when it is next: asking the scheduler would wait for a shutdown that waits for the job.
+        job = scheduler.add_job(
+            lambda: _tick(configuration, stop, lambda: job.next_run_time),
+            trigger(configuration.settings.schedule),
+            next_run_time=datetime.now(UTC),
+        )
         scheduler.start()
         logger().info("daemon started", schedule=configuration.settings.schedule.sync)
         notify("READY=1", "STATUS=running the first cycle")
@@ -62,7 +66,7 @@ def _check(configuration: Configuration, stop: Stop) -> None:
         app.close()
 
 
-def _tick(configuration: Configuration, stop: Stop, job: Any) -> None:
+def _tick(configuration: Configuration, stop: Stop, upcoming: Callable[[], datetime | None]) -> None:
     started = time.monotonic()
     said = run_cycle(configuration, stop)
     # The model is let go between cycles: hours of idle gigabytes cost more than the seconds that loading takes.
@@ -70,8 +74,8 @@ def _tick(configuration: Configuration, stop: Stop, job: Any) -> None:
     gc.collect()
     if stop.requested:
         return
-    upcoming = job.next_run_time
-    when = f"{upcoming:%Y-%m-%d %H:%M:%S} UTC" if upcoming else "never"
+    at = upcoming()
+    when = f"{at:%Y-%m-%d %H:%M:%S} UTC" if at else "never"
     logger().info("waiting", last=said, seconds=round(time.monotonic() - started, 3), next=when)
     notify(f"STATUS={said}; next cycle at {when}")
 

@@ -101,6 +101,8 @@ def _run(check: _Check, app: App) -> CheckView:
         return failure(check.name, error)
     except OSError as error:
         return failure(check.name, StoreError(f"{error.filename or ''}: {error.strerror or error}."))
+    except Exception as error:  # the other checks still tell something
+        return failure(check.name, KbsyncError(f"Unexpected {type(error).__name__}: {error}"))
     return CheckView(name=check.name, level=Level.OK.value, detail=detail, next_step="", exit_code=0)
 
 
@@ -193,6 +195,25 @@ def _shape(app: App) -> str:
     return "; ".join(told)
 
 
+def _model(app: App) -> str:
+    from kbsync.model.decoder import discover
+
+    decoder = discover(app.loaded.model)
+    decoder.edited_layers(app.recipe.layers)
+    return (
+        f"{app.loaded.reference}: {len(decoder.layers)} layers, width {decoder.hidden_size}, {decoder.dtype}, "
+        f"recipe {app.recipe.name} edits {', '.join(map(str, app.recipe.layers))}; "
+        f"fingerprint {app.loaded.fingerprint[:12]}"
+    )
+
+
+def _covariance(app: App) -> str:
+    stored = [p for p in (app.artifacts.root / "covariance").rglob("*") if p.is_file() and not p.name.startswith(".")]
+    if not stored:
+        return f"none stored yet: the first edit measures {len(app.recipe.layers)}, which takes minutes"
+    return f"{len(stored)} stored in {app.artifacts.root / 'covariance'}; an edit measures what another model needs"
+
+
 def _span(delta: timedelta) -> str:
     return str(timedelta(seconds=round(delta.total_seconds())))
 
@@ -205,4 +226,6 @@ CHECKS: tuple[_Check, ...] = (
     _Check("lease", _lease, needs=("database",)),
     _Check("source", _source, needs=("database",)),
     _Check("relations", _shape, needs=("source",)),
+    _Check("model", _model, needs=("state directory",)),
+    _Check("covariance", _covariance, needs=("state directory",)),
 )

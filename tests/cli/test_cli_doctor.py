@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stage_world import TTL
+from tiny_model import byte_level_tokenizer, tiny_config
+from transformers import LlamaForCausalLM
+
+from kbsync.domain.errors import SourceDown
+from kbsync.stages.run import Run, Silent, writer
+
+
+def levels(result: Any) -> dict[str, str]:
+    return {check["name"]: check["level"] for check in result.json["checks"]}
+
+
+def check(result: Any, name: str) -> dict[str, Any]:
+    return next(c for c in result.json["checks"] if c["name"] == name)
+
+
+@pytest.fixture(autouse=True)
+def room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kbsync.service.doctor.LITTLE_SPACE", 0)
+    monkeypatch.setattr("kbsync.service.doctor.TOO_LITTLE_SPACE", 0)
+
+
+def test_a_model_that_can_not_be_loaded_is_the_only_trouble_here(cli: Any) -> None:
+    result = cli("doctor", "--json")
+    assert result.code == 65
+    assert result.json["healthy"] is False
+    assert levels(result) == {
+        "configuration": "ok",
+        "state directory": "ok",
+        "disk space": "ok",
+        "database": "ok",
+        "lease": "ok",
+        "source": "ok",
+        "relations": "ok",
+        "model": "failed",
+        "covariance": "ok",
+    }
+    assert "table" in check(result, "model")["detail"] and check(result, "model")["next_step"]
+    text = cli("doctor")
+    assert text.code == 65 and "failed   model" in text.out and "→" in text.out
+
+
+def test_everything_is_in_place(cli: Any, tmp_path: Path) -> None:
+    with_model(cli, tmp_path / "tiny")
+    result = cli("doctor", "--json")
+    assert result.code == 0 and result.json["healthy"] is True
+    assert set(levels(result).values()) == {"ok"}
+    assert "4 layers, width 96, torch.float32" in check(result, "model")["detail"]
+    assert "none stored yet" in check(result, "covariance")["detail"]
+    text = cli("doctor")
+    assert (text.code, text.out.splitlines()[-1]) == (0, "everything is in place")
+
+
+def test_a_recipe_for_a_deeper_model_fails(cli: Any, tmp_path: Path) -> None:
+    with_model(cli, tmp_path / "tiny")
+    (tmp_path / "recipes" / "table.toml").write_text("layers = [40]", encoding="utf-8")
+    result = cli("doctor", "--json")
+    assert result.code == 65
+    assert "40" in check(result, "model")["detail"]
+
+
+def with_model(cli: Any, directory: Path) -> None:
+    """Configure a real model, tiny and untrained."""
+    tokenizer = byte_level_tokenizer(["The capital of France is Paris."])
+    LlamaForCausalLM(tiny_config(len(tokenizer))).save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
+    text = cli.config.read_text(encoding="utf-8").replace('reference = "table"', f'reference = "{directory}"')
+    cli.config.write_text(text, encoding="utf-8")
+
+
+def test_what_rests_on_a_failed_check_is_skipped(cli: Any) -> None:
+    cli.world.source.fail_next(SourceDown("It is down.", next_step="Try later."))
+    result = cli("doctor", "--json")
+    assert result.code == 69
+    assert check(result, "source")["next_step"] == "Try later."
+    assert check(result, "relations") | {"detail": ""} == {
+        "name": "relations",
+        "level": "skipped",
+        "detail": "",
+        "next_step": "",
+        "exit_code": 0,
+    }
+
+
+def test_without_ledger_and_state(cli: Any) -> None:
+    text = cli.config.read_text(encoding="utf-8").replace('state_dir = "state"', 'state_dir = "elsewhere"')
+    cli.config.write_text(text, encoding="utf-8")
+    result = cli("doctor", "--json")
+    assert result.code == 74
+    assert "kbsync init" in check(result, "state directory")["next_step"]
+    assert "kbsync db upgrade" in check(result, "database")["next_step"]
+    assert levels(result)["source"] == levels(result)["lease"] == "skipped"
+
+
+def test_a_wrong_configuration_is_the_first_finding(cli: Any) -> None:
+    cli.config.write_text("[source]\n", encoding="utf-8")
+    result = cli("doctor", "--json")
+    assert result.code == 78
+    assert levels(result) == {"configuration": "failed"}
+    assert "model" in check(result, "configuration")["detail"]
+
+
+@pytest.mark.parametrize(
+    ("ahead", "says"), [(timedelta(hours=1), "ahead of this machine's clock"), (timedelta(days=-3), "lags 3 days")]
+)
+def test_clocks_that_differ_are_a_warning(cli: Any, ahead: timedelta, says: str) -> None:
+    cli.world.source.now = cli.world.clock.time + ahead
+    found = check(cli("doctor", "--json"), "source")
+    assert found["level"] == "warning"
+    assert says in found["detail"] and found["next_step"]
+
+
+def test_the_holder_of_the_lease_is_named(cli: Any) -> None:
+    with writer(Run(ledger=cli.world.ledger, clock=cli.world.clock, progress=Silent(), actor="somebody"), TTL):
+        found = check(cli("doctor", "--json"), "lease")
+    assert found["level"] == "warning" and "somebody" in found["detail"]
+
+
+def test_a_relation_without_statements_is_a_warning(cli: Any) -> None:
+    cli.world.set_statements("Q142")
+    cli.world.set_statements("Q183")
+    found = check(cli("doctor", "--json"), "relations")
+    assert found["level"] == "warning" and "head-of-government (P6)" in found["detail"]
+
+
+def test_a_full_disk_fails_and_an_almost_full_one_warns(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kbsync.service.doctor.LITTLE_SPACE", 2**80)
+    assert levels(cli("doctor", "--json"))["disk space"] == "warning"
+    monkeypatch.setattr("kbsync.service.doctor.TOO_LITTLE_SPACE", 2**80)
+    result = cli("doctor", "--json")
+    assert result.code == 74 and levels(result)["disk space"] == "failed"

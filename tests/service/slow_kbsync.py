@@ -1,0 +1,53 @@
+"""``kbsync`` over the small world, with a source that takes its time: for tests that send signals to a real process.
+
+Usage: slow_kbsync.py CONFIG MARKER VERB...; MARKER is made when the source is asked for revisions.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from cli.world_app import app_of
+from fakes.fake_source import FakeSource
+from stage_world import make_world
+
+import kbsync.bootstrap
+from kbsync.domain.statement import ItemHead, ItemId
+from kbsync.ledger import schema
+from kbsync.ledger.ledger import SqlLedger
+
+SECONDS_AN_ITEM = 1.0
+
+
+class SlowSource(FakeSource):
+    marker: Path
+
+    def heads(self, items: Sequence[ItemId]) -> Iterator[ItemHead]:
+        self.marker.touch()
+        for head in super().heads(items):
+            time.sleep(SECONDS_AN_ITEM)
+            yield head
+
+
+def main() -> None:
+    config, marker, *verb = sys.argv[1:]
+    url = f"sqlite:///{Path(config).parent / 'state' / 'ledger.sqlite3'}"
+    schema.upgrade(url)
+    ledger = SqlLedger(url)
+    world = make_world(ledger)
+    slow = SlowSource(now=world.source.now)
+    slow.items, slow.marker = world.source.items, Path(marker)
+    world.source = slow
+    kbsync.bootstrap.App = app_of(world)  # type: ignore[misc]
+    sys.argv[1:] = ["--config", config, *verb]
+
+    from kbsync.cli.main import run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()

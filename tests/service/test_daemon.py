@@ -1,0 +1,120 @@
+"""The daemon's cycles in this process: what each kind of failure means for the next tick."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from cli.world_app import MAIN, app_of, write_configuration
+from stage_world import TTL, World, make_world
+
+from kbsync.config import Configuration, load_all
+from kbsync.domain.errors import SchemaError, SourceDown, SourceError
+from kbsync.ledger import schema
+from kbsync.ledger.ledger import SqlLedger
+from kbsync.service import daemon, log
+from kbsync.service.stop import Stop
+from kbsync.stages.release import current_number
+from kbsync.stages.run import Run, Silent, writer
+
+
+@dataclass
+class Service:
+    world: World
+    configuration: Configuration
+    stream: io.StringIO
+
+    def cycle(self) -> str:
+        return daemon.run_cycle(self.configuration, Stop())
+
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        lines = [json.loads(line) for line in self.stream.getvalue().splitlines()]
+        return [line for line in lines if line["event"] == event]
+
+    @property
+    def current(self) -> int:
+        with self.world.ledger.read() as tx:
+            return current_number(tx)
+
+
+@pytest.fixture
+def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    config = write_configuration(tmp_path, MAIN + '[schedule]\nsync = "1s"\njitter = "0s"\n')
+    url = f"sqlite:///{tmp_path / 'state' / 'ledger.sqlite3'}"
+    schema.upgrade(url)
+    ledger = SqlLedger(url)
+    world = make_world(ledger)
+    monkeypatch.setattr(daemon, "App", app_of(world))
+    stream = io.StringIO()
+    log.set_up("json", "info", stream)
+    yield Service(world, load_all(config), stream)
+    ledger.close()
+    structlog.reset_defaults()
+
+
+def test_a_cycle_promotes_and_the_next_has_nothing_to_do(service: Service) -> None:
+    assert service.cycle() == "promoted"
+    assert service.cycle() == "nothing to do"
+    first, second = service.logged("cycle ended")
+    assert (first["version"], first["changes"], second["version"]) == (1, 2, None)
+    assert {"poll revisions", "probe"} <= {line["step"] for line in service.logged("step ended")}
+
+
+@pytest.mark.parametrize(
+    ("error", "level", "says"),
+    [
+        (SourceDown("It is down.", next_step="Wait."), "warning", "failed: It is down."),
+        (SourceError("It is wrong.", next_step="Look."), "error", "failed: It is wrong."),
+        (RuntimeError("boom"), "error", "failed: unexpected error"),
+    ],
+)
+def test_a_failure_is_logged_and_the_next_cycle_goes_on(
+    service: Service, error: Exception, level: str, says: str
+) -> None:
+    service.world.source.fail_next(error)
+    assert service.cycle() == says
+    (line,) = service.logged("cycle failed")
+    assert line["level"] == level
+    assert service.cycle() == "promoted", "the lease was given back"
+
+
+def test_a_cycle_that_comes_second_is_skipped(service: Service) -> None:
+    world = service.world
+    with writer(Run(ledger=world.ledger, clock=world.clock, progress=Silent(), actor="somebody"), TTL):
+        assert service.cycle() == "skipped: another process is writing"
+    (line,) = service.logged("cycle skipped")
+    assert "somebody" in line["reason"]
+
+
+def test_the_first_cycle_starts_at_once_and_ticks_try_again(service: Service) -> None:
+    service.world.source.fail_next(SourceDown("It is down."))
+
+    def stop_when_promoted() -> None:
+        give_up = time.monotonic() + 60
+        while not service.current and time.monotonic() < give_up:
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=stop_when_promoted).start()
+    daemon.serve(service.configuration)
+    assert service.current == 1
+    assert len(service.logged("cycle failed")) == 1
+    (failed, *_) = service.logged("waiting")
+    assert failed["last"] == "failed: It is down." and failed["next"].endswith("UTC")
+    assert service.logged("daemon stopped")
+
+
+def test_a_ledger_that_no_tick_can_heal_ends_the_daemon_at_once(service: Service, tmp_path: Path) -> None:
+    (tmp_path / "state" / "ledger.sqlite3").unlink()
+    with pytest.raises(SchemaError):
+        daemon.serve(service.configuration)

@@ -1,0 +1,110 @@
+"""SIGTERM and SIGINT in the middle of a cycle, sent to real processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cli.world_app import write_configuration
+
+from kbsync.ledger.ledger import SqlLedger
+from kbsync.stages.run import WRITER
+
+TESTS = Path(__file__).parents[1]
+STARTS_WITHIN, STOPS_WITHIN = 120, 60
+
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def systemd(tmp_path: Path) -> Iterator[socket.socket]:
+    """The receiving end of ``NOTIFY_SOCKET``."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(str(tmp_path / "notify"))
+        receiver.settimeout(STARTS_WITHIN)
+        yield receiver
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start ``kbsync VERB`` and come back when it waits for its slow source."""
+    config, marker = write_configuration(tmp_path), tmp_path / "asked"
+    started: list[subprocess.Popen[str]] = []
+
+    def run(*verb: str) -> subprocess.Popen[str]:
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("KBSYNC_")}
+        environment |= {"PYTHONPATH": str(TESTS), "NOTIFY_SOCKET": str(tmp_path / "notify"), "OMP_NUM_THREADS": "1"}
+        process = subprocess.Popen(
+            [sys.executable, str(TESTS / "service" / "slow_kbsync.py"), str(config), str(marker), *verb],
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        started.append(process)
+        give_up = time.monotonic() + STARTS_WITHIN
+        while not marker.exists():
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < give_up, "the source was never asked"
+            time.sleep(0.02)
+        return process
+
+    yield run
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+
+
+def assert_lease_is_free(directory: Path) -> None:
+    ledger = SqlLedger(f"sqlite:///{directory / 'state' / 'ledger.sqlite3'}")
+    try:
+        with ledger.write() as tx:
+            token = tx.acquire_lease(WRITER, "test", timedelta(minutes=1), datetime.now(UTC))
+            tx.release_lease(token)
+            assert token.token == 2, "held once before, and given back"
+    finally:
+        ledger.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_daemon_abandons_its_cycle_and_ends_well(
+    tmp_path: Path, start: Start, systemd: socket.socket, number: signal.Signals
+) -> None:
+    process = start("daemon")
+    assert systemd.recv(1000).startswith(b"READY=1\nSTATUS=")
+    process.send_signal(number)
+    assert systemd.recv(1000).startswith(b"STOPPING=1")
+    out, err = process.communicate(timeout=STOPS_WITHIN)
+    assert (process.returncode, out) == (0, ""), err
+    assert f"Stopped by {number.name}" in err and "daemon stopped" in err
+    assert "Traceback" not in err
+    assert_lease_is_free(tmp_path)
+
+
+def test_a_command_abandons_its_stage_and_ends_well(tmp_path: Path, start: Start) -> None:
+    process = start("sync")
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=STOPS_WITHIN)
+    assert (process.returncode, out) == (0, ""), err
+    assert "Stopped by SIGTERM" in err and "What was finished is kept" in err
+    assert_lease_is_free(tmp_path)
+
+
+def test_a_second_ctrl_c_does_not_wait_and_still_gives_the_lease_back(tmp_path: Path, start: Start) -> None:
+    process = start("sync")
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=STOPS_WITHIN)
+    assert process.returncode in (0, 130), err
+    assert "Traceback" not in err
+    assert_lease_is_free(tmp_path)
