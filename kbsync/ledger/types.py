@@ -105,13 +105,13 @@ class Document(TypeDecorator[Any]):
         self.kind = kind
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
-        return None if value is None else to_json(value)
+        return None if value is None else _to_json(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         return None if value is None else _adapter(self.kind).validate_json(value)
 
 
-def to_json(value: Any) -> str:
+def _to_json(value: Any) -> str:
     """Canonical JSON; raises ``DataError`` for NaN and infinities, which JSON can't say."""
     try:
         return canonical_json(value)

@@ -189,6 +189,13 @@ class TestStatements:
             assert set(tx.heads(subjects)) == set(tx.labels(subjects)) == set(subjects[:-1])
             assert tx.statements_of(CAPITAL, subjects) == {}
 
+    def test_of_more_subjects_than_a_statement_has_room_for_variables(self, ledger):
+        put(ledger, record(statement(1)))
+        subjects = ["Q145", *(f"Q{n}" for n in range(1000, 70_000))]
+        with ledger.read() as tx:
+            assert set(tx.statements_of(HEAD_OF_STATE, subjects)) == {"Q145"}
+            assert set(tx.heads(subjects)) == set(tx.labels(subjects)) == {"Q145"}
+
 
 class TestItems:
     def test_deleted_ones_lose_their_statements_and_keep_the_rest(self, ledger):
