@@ -1,4 +1,4 @@
-"""CounterFact's and zsRE's scores (Meng et al., ICLR 2023, section 5.2 and appendix E), as pure functions.
+"""CounterFact's and zsRE's scores (Meng et al., ICLR 2023, section 5.2), as pure functions.
 
 A prompt gives figures; they are averaged inside a case, then over cases. The three groups of prompts keep the
 paper's names: the edited prompt gives ``efficacy``, paraphrases ``generalization``, neighbours ``specificity``.
