@@ -12,6 +12,7 @@ label and aliases:
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,9 @@ from kbsync.ports import BaseModel, CheckpointStore, LanguageModel, Progress
 from kbsync.stages.facts import believed_facts
 from kbsync.stages.probe import verdict_key
 from kbsync.stages.run import Run
+
+
+EXPLODED = 1e30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,4 +222,6 @@ def _accuracies(outcomes: Sequence[Outcome]) -> list[Metric]:
 
 
 def _perplexity(before: _Answers, after: _Answers) -> Metric:
-    return Metric(name="perplexity", value=after.perplexity, base=before.perplexity, samples=after.tokens)
+    # A candidate that explodes has no finite perplexity, and a record must hold a number that no policy admits.
+    value = after.perplexity if math.isfinite(after.perplexity) else EXPLODED
+    return Metric(name="perplexity", value=value, base=before.perplexity, samples=after.tokens)

@@ -56,12 +56,13 @@ class TableDelta(Delta):
 
 
 class TableBase(BaseModel):
-    """``damage`` is put into every edited table: what a bad edit breaks elsewhere."""
+    """``damage`` is put into every edited table, what a bad edit breaks elsewhere; so is ``perplexity``."""
 
     def __init__(self, answers: Mapping[str, str], damage: Mapping[str, str] | None = None) -> None:
         self.model = TableModel(answers)
         self.fingerprint = self.model.fingerprint
         self.damage = dict(damage or {})
+        self.perplexity = 20.0
 
     def language_model(self) -> LanguageModel:
         return self.model
@@ -69,7 +70,7 @@ class TableBase(BaseModel):
     @contextmanager
     def edited(self, delta: Delta) -> Iterator[LanguageModel]:
         assert isinstance(delta, TableDelta)
-        yield TableModel(self.model.answers | self.damage | delta.entries)
+        yield TableModel(self.model.answers | self.damage | delta.entries, self.perplexity)
 
 
 class TableEditor(Editor):

@@ -138,6 +138,14 @@ def test_a_bad_edit_is_refused_and_current_does_not_move(world: World) -> None:
     assert world.editor.calls == 1
 
 
+@pytest.mark.parametrize("perplexity", [30.0, float("inf"), float("nan")])
+def test_an_edit_that_ruins_the_language_is_refused(world: World, perplexity: float) -> None:
+    world.base.perplexity = perplexity
+    result = world.sync()
+    assert result.outcome is Outcome.REFUSED
+    assert "perplexity" in result.reason
+
+
 def test_what_the_editor_leaves_out_goes_to_quarantine_until_its_value_changes(world: World) -> None:
     world.editor.refuse = {"France": "the subject can't be located"}
     assert world.sync().outcome is Outcome.PROMOTED
