@@ -12,7 +12,7 @@ from typing import Any
 from kbsync.domain.canonical import plain
 from kbsync.domain.gate import Threshold
 from kbsync.evaluation.cases import Case, Part, cases_hash, select, split
-from kbsync.evaluation.consistency import References
+from kbsync.evaluation.consistency import Consistency, References
 from kbsync.evaluation.counterfact import read_counterfact
 from kbsync.evaluation.evidence import Figure, at_least, at_most, evidence
 from kbsync.evaluation.gauges import CounterfactPrompts, CounterfactTexts, Gauge, ZsrePrompts
@@ -57,7 +57,7 @@ def run_counterfact(
 ) -> dict[str, Any]:
     """Edit ``edits`` cases at once with each algorithm; returns the evidence document.
 
-    ``references`` adds the consistency score of the texts. A target's ``metric`` is the name of a figure, such as
+    ``references`` adds the consistency score of the texts (and must not be empty). A target's ``metric`` is the name of a figure, such as
     ``memit@100.score``. Raises ``DataError`` for data that can't be read or is too small, ``EditError`` when an edit
     fails, ``Stopped`` between two parts.
     """
@@ -110,7 +110,8 @@ def _counterfact(
     cases = select(split(list(read_counterfact(data.path)), data.part), max(sizes), seed=data.seed)
     gauges: list[Gauge[Any]] = [CounterfactPrompts(extent.answer_tokens)]
     if extent.texts:
-        gauges.append(CounterfactTexts(extent.texts, seed=data.seed, references=references or {}))
+        consistency = None if references is None else Consistency(references)
+        gauges.append(CounterfactTexts(extent.texts, seed=data.seed, consistency=consistency))
     suite = Suite(gauges, _score("success"), extent.cases, extent.chunk)
     return _document(bench, data, algorithms, sizes, cases, suite, targets, command)
 

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from kbsync.domain.canonical import content_hash
 from kbsync.domain.errors import DataError
 from kbsync.evaluation.records import read_records
 
@@ -69,10 +70,11 @@ def _terms(text: str) -> list[str]:
 
 
 class Consistency:
-    """Scores generated texts of a case against the references of its new target."""
+    """Scores generated texts of a case against the references of its new target. ``key``: identity of the references."""
 
     def __init__(self, references: References) -> None:
         """Raises ``DataError`` where ``references`` is empty."""
+        self.key = content_hash([[*pair, *texts] for pair, texts in sorted(references.items())])
         self._references = references
         self._tfidf = TfIdf(text for texts in references.values() for text in texts)
 

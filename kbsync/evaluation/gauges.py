@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 from statistics import fmean
 from typing import Generic, TypeVar
@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.verdict import match_names
 from kbsync.evaluation.cases import Case
-from kbsync.evaluation.consistency import Consistency, References
+from kbsync.evaluation.consistency import Consistency
 from kbsync.evaluation.counterfact import CounterfactCase
 from kbsync.evaluation.fluency import ngram_entropy
 from kbsync.evaluation.generation import Sampler
@@ -109,7 +109,7 @@ def _counterfact_prompts(number: int, case: CounterfactCase) -> list[_Prompt]:
 
 @dataclass(frozen=True, slots=True)
 class CounterfactTexts(Gauge[CounterfactCase]):
-    """``fluency`` of sampled texts, and their ``consistency`` where ``references`` are given.
+    """``fluency`` of sampled texts, and their ``consistency`` where there are references.
 
     Texts begin with the case's generation prompts; where the file has none, with the edited prompt.
     """
@@ -117,13 +117,12 @@ class CounterfactTexts(Gauge[CounterfactCase]):
     cases: int | None = None
     length: int = 100
     seed: int = 0
-    references: References = field(default_factory=dict)
+    consistency: Consistency | None = None
     name: str = "texts"
 
     @property
     def key(self) -> str:
-        references = [[*pair, *texts] for pair, texts in sorted(self.references.items())]
-        return content_hash(["counterfact texts", self.length, self.seed, references])
+        return content_hash(["counterfact texts", self.length, self.seed, self.consistency and self.consistency.key])
 
     def measure(
         self,
@@ -131,7 +130,6 @@ class CounterfactTexts(Gauge[CounterfactCase]):
         loaded: LoadedModel,
         cases: Sequence[CounterfactCase],
     ) -> list[dict[str, float]]:
-        consistency = Consistency(self.references) if self.references else None
         prompts = [case.generation or (case.prompt,) for case in cases]
         sampler = Sampler(loaded.model, loaded.tokenizer, length=self.length, seed=self.seed)
         texts = iter(sampler.texts([prompt for group in prompts for prompt in group]))
@@ -139,8 +137,8 @@ class CounterfactTexts(Gauge[CounterfactCase]):
         for case, group in zip(cases, prompts, strict=True):
             mine = [next(texts) for _ in group]
             figures = {"fluency": fmean(map(ngram_entropy, mine))}
-            if consistency:
-                figures["consistency"] = consistency.score(mine, case.relation, case.target_id, case.id)
+            if self.consistency:
+                figures["consistency"] = self.consistency.score(mine, case.relation, case.target_id, case.id)
             found.append(figures)
         return found
 

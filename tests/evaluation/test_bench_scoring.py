@@ -8,6 +8,7 @@ from evaluation.bench_model import CORPUS, loaded
 from evaluation.bench_records import published, write, zsre
 
 from kbsync.domain.errors import DataError, EditError
+from kbsync.evaluation.consistency import Consistency
 from kbsync.evaluation.counterfact import read_counterfact
 from kbsync.evaluation.fluency import ngram_entropy
 from kbsync.evaluation.gauges import CounterfactPrompts, CounterfactTexts, ZsrePrompts
@@ -197,20 +198,20 @@ def test_sampled_length_holds_the_prompt_and_an_overlong_prompt_is_cut() -> None
 
 def test_fluency_is_the_mean_entropy_of_the_case_s_texts(tmp_path, model: LoadedModel) -> None:
     cases = list(read_counterfact(write(tmp_path / "cf.json", [published(1, "Lyon"), published(2, "Oslo")])))
-    references = {("P17", "Q1"): ("Rome is known for a city in the sea",)}
+    consistency = Consistency({("P17", "Q1"): ("Rome is known for a city in the sea",)})
     lm = TorchBase(model).language_model()
-    found = CounterfactTexts(length=30, references=references).measure(lm, model, cases)
+    found = CounterfactTexts(length=30, consistency=consistency).measure(lm, model, cases)
     for case, figures in zip(cases, found, strict=True):
         texts = Sampler(model.model, model.tokenizer, length=30).texts(case.generation)
         assert figures["fluency"] == pytest.approx(sum(map(ngram_entropy, texts)) / 2)
         assert 0 < figures["consistency"] < 100
     with pytest.raises(DataError, match="Case 1: no reference texts"):
-        CounterfactTexts(length=30, references={("P1", "Q9"): ("x",)}).measure(lm, model, cases)
+        CounterfactTexts(length=30, consistency=Consistency({("P1", "Q9"): ("x",)})).measure(lm, model, cases)
 
 
 def test_settings_are_in_a_gauge_s_key() -> None:
     texts = [CounterfactTexts(), CounterfactTexts(length=30), CounterfactTexts(seed=1)]
-    texts.append(CounterfactTexts(references={("P1", "Q1"): ("x",)}))
+    texts += [CounterfactTexts(consistency=Consistency({("P1", "Q1"): (text,)})) for text in ("x", "y")]
     keys = [g.key for g in (*texts, CounterfactPrompts(), CounterfactPrompts(answer_tokens=3), ZsrePrompts())]
     assert len(set(keys)) == len(keys)
     assert CounterfactTexts(cases=5).key == CounterfactTexts().key
