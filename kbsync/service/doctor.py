@@ -138,8 +138,8 @@ def _disk_space(app: App) -> str:
 
 def _database(app: App) -> str:
     with app.ledger.read() as tx:
-        count = len(tx.versions())
-    return f"{app.settings.database} has the right schema and {count} versions"
+        newest = len(tx.versions())
+    return f"{app.settings.database} has the right schema; newest version: {newest or 'none'}"
 
 
 def _lease(app: App) -> str:

@@ -10,7 +10,7 @@ from kbsync.domain.errors import NotFound
 from kbsync.domain.fact import FactKey, FactRecord, FactState, trust
 from kbsync.domain.plan import PlanEntry
 from kbsync.domain.relation import Relation
-from kbsync.domain.statement import ItemId, Labels, Rank, Snak, Statement, Value, ValueKind
+from kbsync.domain.statement import UNKNOWN_TIME, ItemId, Labels, Rank, Snak, Statement, TimePoint, Value, ValueKind
 from kbsync.domain.verdict import VerdictKind
 from kbsync.domain.version import Outcome, Version
 from kbsync.ports import LedgerReader, StatementChange
@@ -205,9 +205,17 @@ def _statement(statement: Statement, labels: Mapping[ItemId, Labels]) -> str:
     parts = [said] if statement.rank is Rank.NORMAL else [said, statement.rank.value]
     for word, point in (("from", statement.start), ("until", statement.end), ("at", statement.point_in_time)):
         if point:
-            parts.append(f"{word} {point.iso.lstrip('+').split('T')[0]}")
+            parts.append(f"{word} {_date(point)}")
     count = statement.references
     return ", ".join([*parts, "1 reference" if count == 1 else f"{count} references"])
+
+
+def _date(point: TimePoint) -> str:
+    """As precise as Wikidata is: ``2021-12-08``, ``2021-12``, ``2021``; coarser ones as their year."""
+    if point == UNKNOWN_TIME:
+        return "an unknown time"
+    year, month, day = point.iso.lstrip("+").split("T")[0].rsplit("-", 2)
+    return "-".join((year, month, day)[: max(1, min(3, point.precision - 8))])
 
 
 _NO_ANSWER = {Snak.SOMEVALUE: "unknown value", Snak.NOVALUE: "no value"}
