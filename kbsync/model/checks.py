@@ -1,0 +1,24 @@
+"""Small checks that every way to read a model shares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kbsync.domain.errors import ModelError
+
+
+def require_complete(loading_info: Mapping[str, Any], place: str) -> None:
+    """Refuse a model with parameters that ``place`` did not hold: transformers fills such gaps with random numbers."""
+    missing = sorted(loading_info["missing_keys"])
+    if missing:
+        raise ModelError(
+            f"{place} lacks {len(missing)} of the model's parameters, the first is {missing[0]}.",
+            next_step="Fetch the model again.",
+        )
+
+
+def first_line(error: Exception) -> str:
+    """An error of a library as one sentence."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].rstrip(".") + "."
