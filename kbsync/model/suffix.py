@@ -1,0 +1,161 @@
+"""Run only what a change at one position can reach: the upper layers, from that position on.
+
+Below the first changed layer and before the changed position nothing depends on the change, so the prefix's keys and
+values and the suffix's states are computed once. Each run then replays the upper layers with the very arguments (masks,
+rotary tables, cache) that the model's own forward pass gave them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import DynamicCache
+
+from kbsync.domain.errors import ModelError
+from kbsync.model.decoder import Decoder, first_tensor
+
+
+class FixedPrefix(DynamicCache):
+    """Keys and values of a prefix that every pass reads and none extends, so that a pass can be repeated."""
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_args: Any, **_kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Prefix and new keys and values, joined along the length; what is stored stays as it is."""
+        if layer_idx >= len(self.layers):
+            return key_states, value_states
+        keys, values = stored(self)[layer_idx]
+        return torch.cat([keys, key_states], dim=-2), torch.cat([values, value_states], dim=-2)
+
+    def rows(self, index: Tensor) -> FixedPrefix:
+        return FixedPrefix([(keys[index], values[index]) for keys, values in stored(self)])
+
+
+def stored(cache: DynamicCache) -> list[tuple[Tensor, Tensor]]:
+    """Keys and values (batch, heads, length, width) by layer. Raises ``ModelError`` for a layer without attention."""
+    pairs = []
+    for layer in cache.layers:
+        keys, values = getattr(layer, "keys", None), getattr(layer, "values", None)
+        if keys is None or values is None:
+            raise ModelError("A layer keeps no keys and values.", next_step="Choose a model with attention only.")
+        pairs.append((keys, values))
+    return pairs
+
+
+@dataclass(frozen=True, slots=True)
+class Suffixes:
+    """A batch of rows cut at their lookup position, which is column 0 of ``hidden``.
+
+    ``hidden`` (batch, length, d) enters layer ``first``; ``calls`` are the further arguments of that layer and those
+    above; ``normed`` (batch, length, d) is the final norm's output without any change.
+    """
+
+    decoder: Decoder
+    first: int
+    hidden: Tensor
+    calls: tuple[tuple[tuple[Any, ...], dict[str, Any]], ...]
+    cache: FixedPrefix
+    normed: Tensor
+
+    def run(self, hidden: Tensor) -> Tensor:
+        """The final norm's output (batch, length, d) when ``hidden`` enters layer ``first``."""
+        for layer, (args, kwargs) in zip(self.decoder.layers[self.first :], self.calls, strict=True):
+            hidden = first_tensor(layer.module(hidden, *args, **kwargs))
+        normed: Tensor = self.decoder.final_norm(hidden)
+        return normed
+
+    def select(self, index: Tensor) -> Suffixes:
+        """Only the rows in ``index``."""
+        cache, batch = self.cache.rows(index), self.hidden.shape[0]
+
+        def cut(value: Any) -> Any:
+            match value:
+                case Tensor() if value.ndim > 1 and value.shape[0] == batch:
+                    return value[index]
+                case FixedPrefix():
+                    return cache
+                case tuple():
+                    return tuple(cut(v) for v in value)
+                case dict():
+                    return {k: cut(v) for k, v in value.items()}
+            return value
+
+        return Suffixes(self.decoder, self.first, self.hidden[index], cut(self.calls), cache, self.normed[index])
+
+
+def longest(decoder: Decoder) -> int:
+    """Tokens of a row that can be run in two parts: all positions, but half of a sliding window."""
+    config = decoder.model.config.get_text_config()
+    window = getattr(config, "sliding_window", None)
+    return int(min(config.max_position_embeddings, window // 2 if window else config.max_position_embeddings))
+
+
+@torch.no_grad()
+def prepare(decoder: Decoder, rows: Sequence[tuple[Sequence[int], int]], first: int) -> Suffixes:
+    """Compute all that a change from layer ``first`` on, at or after the lookup position, does not reach.
+
+    ``rows``: (token ids, lookup position). Prefixes and suffixes are both padded on the right, so that no position is
+    left without anything to attend to (a softmax over nothing is not a number); what a suffix must not see of its
+    prefix's padding is masked, and padding takes no positions. It does count as distance in a sliding window: rows of
+    more than ``longest(decoder)`` tokens would be cut wrongly, and raise ``ModelError``. ``first`` may be the number
+    of layers: then only the final norm is left to run.
+    """
+    if max(len(ids) for ids, _ in rows) > longest(decoder):
+        raise ModelError(f"A prompt is longer than {longest(decoder)} tokens.", next_step="Shorten it.")
+    prefix = max(lookup for _, lookup in rows)
+    length = max(len(ids) - lookup for ids, lookup in rows)
+    tokens = torch.zeros(len(rows), prefix + length, dtype=torch.long)
+    mask = torch.zeros_like(tokens)
+    lookups = torch.tensor([lookup for _, lookup in rows])
+    positions = torch.cat([torch.arange(prefix).repeat(len(rows), 1), lookups[:, None] + torch.arange(length)], dim=1)
+    for i, (ids, lookup) in enumerate(rows):
+        tokens[i, :lookup] = torch.tensor(ids[:lookup])
+        tokens[i, prefix : prefix + len(ids) - lookup] = torch.tensor(ids[lookup:])
+        mask[i, :lookup] = 1
+        mask[i, prefix:] = 1
+    device = decoder.model.device
+    tokens, mask, positions = tokens.to(device), mask.to(device), positions.to(device)
+    cache = FixedPrefix()
+    if prefix:
+        filled = DynamicCache()
+        decoder.model.base_model(
+            input_ids=tokens[:, :prefix], position_ids=positions[:, :prefix], past_key_values=filled, use_cache=True
+        )
+        cache = FixedPrefix(stored(filled))
+    inputs = {
+        "input_ids": tokens[:, prefix:],
+        "attention_mask": mask,
+        "position_ids": positions[:, prefix:],
+        "past_key_values": cache,
+        "use_cache": True,
+    }
+    hidden, calls, normed = _recorded(decoder, inputs, first)
+    return Suffixes(decoder, first, hidden, calls, cache, normed)
+
+
+def _recorded(
+    decoder: Decoder, inputs: dict[str, Any], first: int
+) -> tuple[Tensor, tuple[tuple[tuple[Any, ...], dict[str, Any]], ...], Tensor]:
+    """One pass that notes what enters layer ``first`` (or leaves the last), and the other arguments from there on."""
+    entered: list[Tensor] = []
+    calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+
+    def note(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        rest = dict(kwargs)
+        entered.append(args[0] if args else rest.pop("hidden_states"))
+        calls.append((args[1:], rest))
+
+    def leave(_module: nn.Module, _args: tuple[Any, ...], output: Any) -> None:
+        entered.append(first_tensor(output))
+
+    with ExitStack() as stack:
+        for layer in decoder.layers[first:]:
+            stack.callback(layer.module.register_forward_pre_hook(note, with_kwargs=True).remove)
+        stack.callback(decoder.layers[-1].module.register_forward_hook(leave).remove)
+        normed = decoder.model.base_model(**inputs).last_hidden_state
+    return entered[0], tuple(calls), normed

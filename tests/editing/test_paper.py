@@ -1,0 +1,83 @@
+"""The fast, batched code gives what the paper's equations give."""
+
+import pytest
+import torch
+
+from kbsync.editing.covariance import covariances
+from kbsync.editing.head import Head
+from kbsync.editing.insertion import StreamInsertion
+from kbsync.editing.keys import look
+from kbsync.editing.memit import MemitEditor
+from kbsync.editing.subject import task
+from kbsync.editing.targets import batches, optimise
+from kbsync.model.decoder import discover
+from kbsync.model.hooks import frozen
+from tests.editing.families import FAMILIES, REQUESTS, MemoryArtifacts, Silent, random_model, recipe, texts, tokenizer
+from tests.editing.paper import Paper
+
+DTYPE = torch.float64
+PLAIN = tuple(f for f in FAMILIES if f not in ("gemma2", "gemma3", "olmo2"))
+
+
+def world(family: str, **changes: object):
+    model = random_model(family, DTYPE)
+    r = recipe(dtype="float64", **changes)
+    layers = discover(model).edited_layers(r.layers)
+    paper = Paper(model, [(layer.module, layer.down.module) for layer in layers], r)
+    return model, r, paper, [task(tokenizer(), q, r.contexts) for q in REQUESTS]
+
+
+def searched(model, r, tasks):
+    decoder = discover(model)
+    with frozen(model):
+        place = StreamInsertion(decoder, decoder.edited_layers(r.layers))
+        head = Head(decoder)
+        return {
+            t.request.id: target.goal[0]
+            for batch in batches(tasks)
+            for t, target in zip(batch, optimise(batch, r, place, head), strict=True)
+        }
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"relative_step": False, "learning_rate": 0.5},
+        {"clamp": 0.1, "steps": 6},
+        {"loss_threshold": 4.0, "steps": 12},
+    ],
+    ids=["relative", "absolute", "clamped", "converging"],
+)
+def test_target_vectors_are_the_papers(family, changes):
+    model, r, paper, tasks = world(family, **changes)
+    got = searched(model, r, tasks)
+    for t in tasks:
+        wanted = paper.target(t)
+        moved = (wanted - paper.seen(paper.layers[-1][0], t.prompts[0].ids, t.prompts[0].lookup)).norm()
+        assert moved > 0
+        torch.testing.assert_close(got[t.request.id], wanted, rtol=0, atol=1e-5 * float(moved))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_keys_are_the_papers(family):
+    model, r, paper, tasks = world(family)
+    found = look(discover(model), tasks, keys=r.layers)
+    for index, (_, down) in zip(r.layers, paper.layers, strict=True):
+        wanted = torch.stack([paper.key(down, t) for t in tasks])
+        torch.testing.assert_close(found.keys[index], wanted, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("family", PLAIN)
+def test_changes_of_weights_are_the_papers(family):
+    model, r, paper, tasks = world(family)
+    artifacts = MemoryArtifacts()
+    made = MemitEditor(model, tokenizer(), "base", artifacts, texts()).edit(REQUESTS, r, Silent())
+    moments = covariances(discover(model), tokenizer(), texts(), r, "base", artifacts, Silent()).matrices
+    goals = searched(model, r, tasks)
+    wanted = paper.spread(tasks, [goals[t.request.id] for t in tasks], [moments[i] for i in r.layers])
+    for name, change in zip(made.delta.parameters, wanted, strict=True):
+        left, right = made.delta.factors[name]
+        difference = (left.double() @ right.double() - change).norm()
+        assert difference <= 1e-5 * change.norm(), float(difference/change.norm())
