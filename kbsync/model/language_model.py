@@ -27,6 +27,8 @@ LOGITS = 2**25
 """Most logits held at once (128 MiB in float32): what bounds the memory beside the weights."""
 WINDOW = 512
 """Tokens of text that perplexity sees at once."""
+MOST_NATS = 700.0
+"""A ruined model may be further off than a float can say as perplexity; a gate still needs a number to refuse."""
 
 
 class TorchLanguageModel(LanguageModel):
@@ -115,7 +117,7 @@ class TorchLanguageModel(LanguageModel):
             raise DataError(
                 "The texts hold no token that could be predicted.", next_step="Name texts of some sentences."
             )
-        return math.exp(total / count), count
+        return math.exp(min(total / count, MOST_NATS)), count
 
     @torch.inference_mode()
     def _greedy(self, batch: Sequence[Encoded], max_new_tokens: int) -> list[list[int]]:
@@ -128,7 +130,8 @@ class TorchLanguageModel(LanguageModel):
         new: list[list[int]] = [[] for _ in batch]
         alive = list(range(len(batch)))
         for step in range(max_new_tokens):
-            tokens = self._forward(ids, mask, cache, keep=1)[:, -1].argmax(-1)
+            best, tokens = self._forward(ids, mask, cache, keep=1)[:, -1].max(-1)
+            _require_finite(best)
             going = []
             for place, (row, token) in enumerate(zip(alive, tokens.tolist(), strict=True)):
                 if token not in self._eos:
@@ -230,7 +233,17 @@ class TorchLanguageModel(LanguageModel):
 def _picked(logits: Tensor, wanted: Tensor) -> Tensor:
     """Log-probabilities (rows, places) of the ``wanted`` ids, computed in float32."""
     logits = logits.float()
-    return logits.gather(-1, wanted[..., None])[..., 0] - logits.logsumexp(-1)
+    logprobs = logits.gather(-1, wanted[..., None])[..., 0] - logits.logsumexp(-1)
+    _require_finite(logprobs)
+    return logprobs
+
+
+def _require_finite(values: Tensor) -> None:
+    if not values.isfinite().all():
+        raise ModelError(
+            "The model's predictions are not finite numbers.",
+            next_step="Check its weights; where they were edited, use a smaller clamp or a larger covariance weight.",
+        )
 
 
 def _batches(sizes: Sequence[int], rows: int) -> Iterator[list[int]]:

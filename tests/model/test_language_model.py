@@ -78,6 +78,22 @@ def test_an_answer_does_not_depend_on_its_batch(architecture: str) -> None:
     assert together == model.complete(PROMPTS[::-1], max_new_tokens=12)[::-1]
 
 
+def test_rows_that_end_early_leave_the_others_alone(architecture: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, tokenizer = random_model(architecture)
+    ids = tokenizer(PROMPTS[2], return_tensors="pt", return_token_type_ids=False)
+    with torch.inference_mode():
+        out = model.generate(**ids, max_new_tokens=4, do_sample=False, pad_token_id=1)[0]
+    unending = language_model(architecture).complete(PROMPTS, max_new_tokens=12)
+    monkeypatch.setattr(model.generation_config, "eos_token_id", [1, int(out[-1])])
+    ending = language_model(architecture)
+    together = ending.complete(PROMPTS, max_new_tokens=12)
+    assert together == [ending.complete([prompt], max_new_tokens=12)[0] for prompt in PROMPTS]
+    cut = [len(short) < len(long) for short, long in zip(together, unending, strict=True)]
+    assert cut[2]
+    assert not all(cut)
+    assert all(long.startswith(short) for short, long in zip(together, unending, strict=True))
+
+
 def test_logprobs_are_those_of_a_plain_forward_pass(architecture: str) -> None:
     _, tokenizer = random_model(architecture)
     for (prompt, said), score in zip(PAIRS, language_model(architecture).logprobs(PAIRS), strict=True):
@@ -207,6 +223,20 @@ def test_what_cannot_be_continued_is_refused() -> None:
         without_bos.logprobs([("The", "")])
     with pytest.raises(DataError, match="no token that could be predicted"):
         without_bos.perplexity(["", ""])
+
+
+def test_a_ruined_model_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, _ = random_model("llama")
+    norm = model.model.norm.weight
+    subject = language_model("llama")
+    monkeypatch.setattr(model.model.norm, "weight", torch.nn.Parameter(norm * 1e6, requires_grad=False))
+    perplexity, _ = subject.perplexity(SENTENCES)
+    assert 1e100 < perplexity < math.inf
+    monkeypatch.setattr(model.model.norm, "weight", torch.nn.Parameter(norm * math.nan, requires_grad=False))
+    asks = (lambda: subject.complete(["The"]), lambda: subject.logprobs(PAIRS), lambda: subject.perplexity(SENTENCES))
+    for ask in asks:
+        with pytest.raises(ModelError, match="not finite"):
+            ask()
 
 
 def test_the_check_comes_before_every_use() -> None:
