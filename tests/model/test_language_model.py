@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import math
 
 import pytest
@@ -225,14 +226,14 @@ def test_what_cannot_be_continued_is_refused() -> None:
         without_bos.perplexity(["", ""])
 
 
-def test_a_ruined_model_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, _ = random_model("llama")
-    norm = model.model.norm.weight
-    subject = language_model("llama")
-    monkeypatch.setattr(model.model.norm, "weight", torch.nn.Parameter(norm * 1e6, requires_grad=False))
+def test_a_ruined_model_is_not_believed() -> None:
+    model, tokenizer = random_model("llama")
+    ruined = copy.deepcopy(model)
+    subject = TorchLanguageModel(ruined, tokenizer, "ruined")
+    ruined.model.norm.weight.mul_(1e6)
     perplexity, _ = subject.perplexity(SENTENCES)
     assert 1e100 < perplexity < math.inf
-    monkeypatch.setattr(model.model.norm, "weight", torch.nn.Parameter(norm * math.nan, requires_grad=False))
+    ruined.model.norm.weight.mul_(math.nan)
     asks = (lambda: subject.complete(["The"]), lambda: subject.logprobs(PAIRS), lambda: subject.perplexity(SENTENCES))
     for ask in asks:
         with pytest.raises(ModelError, match="not finite"):
