@@ -7,25 +7,25 @@ from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from kbsync.checkpoints.artifacts import FileArtifactStore
-from kbsync.checkpoints.store import FileCheckpointStore
 from kbsync.config import Configuration
 from kbsync.config.values import LOCAL_STORE
 from kbsync.domain.errors import ConfigError
-from kbsync.editing.memit import MemitEditor
-from kbsync.evaluation.texts import held_out
 from kbsync.ledger.ledger import SqlLedger
-from kbsync.model.base import TorchBase
-from kbsync.model.load import LoadedModel, load
-from kbsync.model.text import read_texts
 from kbsync.ports import Clock, Editor, Progress
 from kbsync.stages.cycle import Parts
 from kbsync.stages.evaluate import EvaluationSize
 from kbsync.stages.run import Run, Silent, Writer, writer
-from kbsync.wikidata.client import SparqlClient
-from kbsync.wikidata.local import OxigraphServer
-from kbsync.wikidata.source import WikidataSource
+
+# torch, transformers and SPARQLWrapper take seconds to import: each is imported by the part that needs it, so that
+# `kbsync status` answers at once.
+if TYPE_CHECKING:
+    from kbsync.checkpoints.artifacts import FileArtifactStore
+    from kbsync.checkpoints.store import FileCheckpointStore
+    from kbsync.model.base import TorchBase
+    from kbsync.model.load import LoadedModel
+    from kbsync.wikidata.source import WikidataSource
 
 
 class SystemClock(Clock):
@@ -75,6 +75,10 @@ class App:
 
     @cached_property
     def source(self) -> WikidataSource:
+        from kbsync.wikidata.client import SparqlClient
+        from kbsync.wikidata.local import OxigraphServer
+        from kbsync.wikidata.source import WikidataSource
+
         settings = self.settings.source
         endpoint = settings.endpoint
         if endpoint.startswith(LOCAL_STORE):
@@ -93,6 +97,8 @@ class App:
     @cached_property
     def loaded(self) -> LoadedModel:
         """The base model, loaded (and converted once, where it comes as GGUF)."""
+        from kbsync.model.load import load
+
         model = self.settings.model
         return load(
             model.reference,
@@ -104,14 +110,20 @@ class App:
 
     @cached_property
     def base(self) -> TorchBase:
+        from kbsync.model.base import TorchBase
+
         return TorchBase(self.loaded)
 
     @cached_property
     def artifacts(self) -> FileArtifactStore:
+        from kbsync.checkpoints.artifacts import FileArtifactStore
+
         return FileArtifactStore(self.settings.state_dir / "artifacts")
 
     @cached_property
     def store(self) -> FileCheckpointStore:
+        from kbsync.checkpoints.store import FileCheckpointStore
+
         return FileCheckpointStore(self.settings.state_dir)
 
     @cached_property
@@ -122,6 +134,8 @@ class App:
     @cached_property
     def held_out(self) -> list[str]:
         """Texts for perplexity; by default those that kbsync ships."""
+        from kbsync.evaluation.texts import held_out
+
         texts, left = [], self.settings.text.held_out_characters
         for text in _texts(self.settings.text.held_out) or held_out():
             texts.append(text[:left])
@@ -139,6 +153,8 @@ class App:
         return editors[self.recipe.algorithm]()
 
     def _memit(self) -> Editor:
+        from kbsync.editing.memit import MemitEditor
+
         loaded = self.loaded
         return MemitEditor(loaded.model, loaded.tokenizer, loaded.fingerprint, self.artifacts, self.corpus)
 
@@ -170,4 +186,6 @@ class App:
 
 
 def _texts(paths: Sequence[Path]) -> list[str]:
+    from kbsync.model.text import read_texts
+
     return read_texts(paths) if paths else []

@@ -30,7 +30,6 @@ from kbsync.stages.facts import believed_facts
 from kbsync.stages.probe import verdict_key
 from kbsync.stages.run import Run
 
-
 EXPLODED = 1e30
 
 

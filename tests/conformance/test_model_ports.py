@@ -1,0 +1,135 @@
+"""What every language model, base and editor must do: the table behind the stage tests, and a real transformer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from fakes.fake_model import TableBase, TableEditor
+from fakes.memory_artifacts import MemoryArtifactStore
+from tiny_model import train_tiny_model
+
+from kbsync.domain.fact import FactKey
+from kbsync.domain.plan import EditRequest
+from kbsync.domain.recipe import Recipe
+from kbsync.domain.statement import ItemId, PropertyId
+from kbsync.editing.memit import MemitEditor
+from kbsync.model.base import TorchBase
+from kbsync.model.load import load
+from kbsync.ports import BaseModel, Editor
+from kbsync.stages.run import Silent
+
+TEMPLATE = "The capital of {} is"
+CAPITALS = {
+    "France": "Paris",
+    "Germany": "Berlin",
+    "Italy": "Rome",
+    "Spain": "Madrid",
+    "Japan": "Tokyo",
+    "Egypt": "Cairo",
+    "Peru": "Lima",
+    "Kenya": "Nairobi",
+    "Norway": "Oslo",
+    "Cuba": "Havana",
+}
+RECIPE = Recipe(
+    name="tiny",
+    layers=(0, 1),
+    covariance_weight=1.0,
+    clamp=4.0,
+    steps=40,
+    learning_rate=0.3,
+    weight_decay=0.0,
+    covariance_tokens=2000,
+    contexts=("{}", "In short: {}"),
+)
+
+
+@dataclass(frozen=True)
+class Kit:
+    base: BaseModel
+    editor: Editor
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    sentences = [f"{TEMPLATE.replace('{}', country)} {city}." for country, city in CAPITALS.items()]
+    return train_tiny_model(tmp_path_factory.mktemp("capitals"), sentences)
+
+
+@pytest.fixture(scope="module", params=["table", "transformer"])
+def kit(request: pytest.FixtureRequest, trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Kit:
+    if request.param == "table":
+        answers = {TEMPLATE.replace("{}", country): f" {city}." for country, city in CAPITALS.items()}
+        return Kit(TableBase(answers), TableEditor())
+    loaded = load(str(trained), cache_dir=tmp_path_factory.mktemp("models"), device="cpu")
+    texts = [f"{country} is a country, and {city} is a city in it." for country, city in CAPITALS.items()] * 10
+    editor = MemitEditor(loaded.model, loaded.tokenizer, loaded.fingerprint, MemoryArtifactStore(), texts)
+    return Kit(TorchBase(loaded), editor)
+
+
+def request(country: str, city: str) -> EditRequest:
+    number = list(CAPITALS).index(country) + 1
+    key = FactKey(ItemId(f"Q{number}"), PropertyId("P36"))
+    return EditRequest(key=key, subject=country, template=TEMPLATE, target=city, value_hash=city, revision=1)
+
+
+def prompts(*countries: str) -> list[str]:
+    return [TEMPLATE.replace("{}", country) for country in countries]
+
+
+def test_a_known_prompt_is_continued_with_its_answer(kit: Kit) -> None:
+    said = kit.base.language_model().complete(prompts(*CAPITALS), max_new_tokens=6)
+    assert [s.strip().rstrip(".") for s in said] == list(CAPITALS.values())
+
+
+def test_nothing_asked_is_nothing_answered(kit: Kit) -> None:
+    model = kit.base.language_model()
+    assert model.complete([]) == []
+    assert model.logprobs([]) == []
+
+
+def test_the_answer_that_is_given_is_likelier_than_another(kit: Kit) -> None:
+    (prompt,) = prompts("Japan")
+    right, wrong = kit.base.language_model().logprobs([(prompt, " Tokyo"), (prompt, " Lima")])
+    assert wrong < right <= 0
+
+
+def test_perplexity_is_positive_and_counts_its_tokens(kit: Kit) -> None:
+    perplexity, tokens = kit.base.language_model().perplexity(["The capital of Kenya is Nairobi."])
+    assert perplexity > 0
+    assert tokens > 0
+
+
+def test_an_edit_changes_what_was_asked_for_and_the_base_comes_back(kit: Kit) -> None:
+    edit = kit.editor.edit([request("France", "Oslo"), request("Peru", "Cairo")], RECIPE, Silent())
+    before = kit.base.language_model().complete(prompts(*CAPITALS), max_new_tokens=6)
+    with kit.base.edited(edit.delta) as candidate:
+        said = candidate.complete(prompts("France", "Peru"), max_new_tokens=6)
+    assert [s.strip().rstrip(".") for s in said] == ["Oslo", "Cairo"]
+    assert kit.base.language_model().complete(prompts(*CAPITALS), max_new_tokens=6) == before
+
+
+def test_the_base_comes_back_after_an_error_too(kit: Kit) -> None:
+    edit = kit.editor.edit([request("Spain", "Rome")], RECIPE, Silent())
+    before = kit.base.language_model().complete(prompts("Spain"), max_new_tokens=6)
+    with pytest.raises(RuntimeError, match="on purpose"), kit.base.edited(edit.delta):
+        raise RuntimeError("on purpose")
+    assert kit.base.language_model().complete(prompts("Spain"), max_new_tokens=6) == before
+
+
+def test_the_order_of_requests_does_not_matter(kit: Kit) -> None:
+    requests = [request("France", "Oslo"), request("Peru", "Cairo"), request("Cuba", "Lima")]
+    one, other = (kit.editor.edit(r, RECIPE, Silent()) for r in (requests, requests[::-1]))
+    assert one.targets == other.targets
+    assert repr_of(one.delta) == repr_of(other.delta)
+    assert set(one.targets) == {r.id for r in requests}
+
+
+def repr_of(delta: object) -> object:
+    """A delta's content in a form that compares bit for bit."""
+    factors = getattr(delta, "factors", None)
+    if factors is None:
+        return delta
+    return {name: [t.numpy().tobytes() for t in pair] for name, pair in factors.items()}
