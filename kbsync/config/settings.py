@@ -107,7 +107,7 @@ class TextSettings(Section):
 
     corpus: tuple[ExistingPath, ...] = ()
     held_out: tuple[ExistingPath, ...] = ()
-    held_out_characters: Annotated[int, Field(ge=1000)] = 40_000
+    held_out_characters: Annotated[int, Field(ge=1000)] = 20_000
 
 
 class ThresholdSettings(Section):
