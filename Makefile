@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STATE ?= demo-state
 TEXT ?= $(wildcard ../shared/data/text)
 
-.PHONY: demo test check clean
+.PHONY: demo test check docs clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -16,8 +16,14 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: $(VENV)/.installed
 	$(BIN)/kbsync demo --state $(STATE) $(if $(TEXT),--text $(TEXT))
 
+# One worker a core, each with one thread for torch: two workers that use two threads each slow each other down.
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+# Figures and the command-line reference in the documentation are generated.
+docs: $(VENV)/.installed
+	$(BIN)/python -m kbsync.evaluation.tables
+	$(BIN)/python -m kbsync.cli.reference > docs/cli.md
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check .
