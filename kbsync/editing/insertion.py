@@ -17,10 +17,9 @@ import torch
 from torch import Tensor
 
 from kbsync.domain.errors import ModelError
-from kbsync.editing.keys import look
-from kbsync.editing.subject import Task
+from kbsync.editing.keys import Climb
 from kbsync.model.decoder import Decoder, DecoderLayer
-from kbsync.model.hooks import adding
+from kbsync.model.hooks import adding, watching
 from kbsync.model.suffix import Suffixes
 
 
@@ -40,12 +39,17 @@ class Insertion(ABC):
         """The final norm's output (batch, length, d) with ``shift`` (batch, sites, d) added at column 0."""
 
     @abstractmethod
-    def current(self, tasks: Sequence[Task]) -> Tensor:
-        """What is at the sites now: (N, sites, d), of the bare prompts."""
+    def origin(self, suffixes: Suffixes, rows: Tensor) -> Tensor:
+        """What the unedited model has at the sites, at column 0 of these rows: (rows, sites, d)."""
 
     @abstractmethod
-    def residual(self, goals: Tensor, step: int, current: Tensor) -> tuple[Tensor, Tensor]:
-        """For the ``step``-th edited layer: (whole distance to the goal (N, d), the change its output must make)."""
+    def residual(self, goals: Tensor, climb: Climb, step: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Before the ``step``-th edited layer changes: the facts' keys (N, m), their distance to the goal (N, d), and
+        the change that this layer's output must make (N, d). ``goals`` are (N, sites, d)."""
+
+    @abstractmethod
+    def remainder(self, goals: Tensor, climb: Climb, step: int) -> Tensor:
+        """Pass the ``step``-th edited layer, which has been changed; the distance to the goal that is left (N, d)."""
 
 
 class StreamInsertion(Insertion):
@@ -63,13 +67,16 @@ class StreamInsertion(Insertion):
         moved[:, 0] = shift[:, 0].to(moved.dtype)
         return suffixes.run(suffixes.hidden + moved)
 
-    def current(self, tasks: Sequence[Task]) -> Tensor:
-        last = self.layers[-1].index
-        return look(self.decoder, tasks, outputs=[last]).outputs[last][:, None]
+    def origin(self, suffixes: Suffixes, rows: Tensor) -> Tensor:
+        return suffixes.hidden[rows, :1]
 
-    def residual(self, goals: Tensor, step: int, current: Tensor) -> tuple[Tensor, Tensor]:
-        distance = goals[:, 0] - current[:, 0]
-        return distance, distance / (len(self.layers) - step)
+    def residual(self, goals: Tensor, climb: Climb, step: int) -> tuple[Tensor, Tensor, Tensor]:
+        distance = goals[:, 0] - climb.stream(step)
+        return climb.look(step)[0], distance, distance / (len(self.layers) - step)
+
+    def remainder(self, goals: Tensor, climb: Climb, step: int) -> Tensor:
+        climb.advance(step)
+        return goals[:, 0] - climb.stream(step + 1)
 
 
 class PreNormInsertion(Insertion):
@@ -88,14 +95,19 @@ class PreNormInsertion(Insertion):
                 stack.enter_context(adding(layer.down.module, 0, shift[:, site]))
             return suffixes.run(suffixes.hidden)
 
-    def current(self, tasks: Sequence[Task]) -> Tensor:
+    def origin(self, suffixes: Suffixes, rows: Tensor) -> Tensor:
         indices = [layer.index for layer in self.layers]
-        downs = look(self.decoder, tasks, downs=indices).downs
-        return torch.stack([downs[i] for i in indices], dim=1)
+        with torch.no_grad(), watching(self.decoder, downs=indices) as seen:
+            suffixes.run(suffixes.hidden)
+        return torch.stack([seen.downs[i][rows, 0] for i in indices], dim=1)
 
-    def residual(self, goals: Tensor, step: int, current: Tensor) -> tuple[Tensor, Tensor]:
-        distance = goals[:, step] - current[:, step]
-        return distance, distance
+    def residual(self, goals: Tensor, climb: Climb, step: int) -> tuple[Tensor, Tensor, Tensor]:
+        keys, outputs = climb.look(step)
+        distance = goals[:, step] - outputs
+        return keys, distance, distance
+
+    def remainder(self, goals: Tensor, climb: Climb, step: int) -> Tensor:
+        return goals[:, step] - climb.advance(step)
 
 
 def insertion(decoder: Decoder, layers: Sequence[DecoderLayer]) -> Insertion:

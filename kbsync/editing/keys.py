@@ -1,68 +1,148 @@
-"""Keys: what the edited layers see at the subject's last token, averaged over the prompts of a fact."""
+"""Keys: what the edited layers see at the subject's last token, averaged over the prompts of a fact.
+
+Layers are edited from the lowest up, and each must be seen on the copy that holds the edits below it. So all prompts
+climb together: their states stand before an edited layer, are looked at, and pass it once it has been edited. That
+costs two passes through the edited layers instead of one pass through everything per layer.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from kbsync.editing.subject import Task
-from kbsync.model.decoder import Decoder
-from kbsync.model.hooks import trace
+from kbsync.model.decoder import Decoder, DecoderLayer, first_tensor
+from kbsync.model.hooks import Trace, watching
+from kbsync.model.suffix import Call, record
 
 BATCH_TOKENS = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Looks:
-    """What one pass up to the last asked layer shows at the lookup positions, by layer.
+class Row(NamedTuple):
+    """One prompt up to its lookup token: the fact's index, the prompt's (0: bare), its weight in the key."""
 
-    ``keys`` (N, m): weighted over the prompts, the bare one ½ and the contexts ½ together (MEMIT's mean over template
-    types). ``outputs`` and ``downs`` (N, d): of the bare prompt alone, after the layer and after the down projection.
+    fact: int
+    prompt: int
+    weight: float
+    ids: tuple[int, ...]
+
+
+@dataclass(slots=True)
+class _Batch:
+    """``hidden`` (rows, length, d) stands before an edited layer; ``last`` are the lookup positions."""
+
+    rows: list[Row]
+    hidden: Tensor
+    last: Tensor
+    calls: tuple[Call, ...]
+
+
+class Climb:
+    """All prompts of all facts on their way through the edited layers.
+
+    Results are (N, width) in the order of the tasks, on the CPU, at least float32. Call ``look`` and ``stream`` any
+    number of times before ``advance``, and ``advance`` once per step, in order.
     """
 
-    keys: dict[int, Tensor]
-    outputs: dict[int, Tensor]
-    downs: dict[int, Tensor]
+    @torch.no_grad()
+    def __init__(self, decoder: Decoder, layers: Sequence[DecoderLayer], tasks: Sequence[Task]) -> None:
+        self._decoder = decoder
+        self._layers = tuple(layers)
+        self._first, self._end = layers[0].index, layers[-1].index + 1
+        self._count = len(tasks)
+        self._batches = [self._start(rows) for rows in _grouped(_rows(tasks))]
+
+    @torch.no_grad()
+    def look(self, step: int) -> tuple[Tensor, Tensor]:
+        """At the ``step``-th edited layer: the facts' keys, and the down projection's output for the bare prompts.
+
+        A key weighs the bare prompt ½ and all contexts together ½ (MEMIT's mean over template types).
+        """
+        layer, keys, downs = self._layers[step], Gather(self._count), Gather(self._count)
+        for batch in self._batches:
+            seen = self._through(batch, layer.index, layer.index + 1)[1]
+            at = torch.arange(len(batch.rows)), batch.last
+            keys.add(batch.rows, seen.keys[layer.index][at])
+            downs.put(batch.rows, seen.downs[layer.index][at])
+        return keys.total, downs.total
+
+    @torch.no_grad()
+    def advance(self, step: int) -> Tensor:
+        """Pass the ``step``-th edited layer and those up to the next; returns its outputs as ``look`` does."""
+        layer, downs = self._layers[step], Gather(self._count)
+        stop = self._layers[step + 1].index if step + 1 < len(self._layers) else self._end
+        for batch in self._batches:
+            batch.hidden, seen = self._through(batch, layer.index, stop)
+            downs.put(batch.rows, seen.downs[layer.index][torch.arange(len(batch.rows)), batch.last])
+        return downs.total
+
+    @torch.no_grad()
+    def stream(self, step: int) -> Tensor:
+        """The residual stream after the last edited layer at the bare prompts' lookup tokens, from where all stand."""
+        start = self._layers[step].index if step < len(self._layers) else self._end
+        found = Gather(self._count)
+        for batch in (b for b in self._batches if b.rows[0].prompt == 0):
+            hidden = self._through(batch, start, self._end)[0]
+            found.put(batch.rows, hidden[torch.arange(len(batch.rows)), batch.last])
+        return found.total
+
+    def _start(self, rows: list[Row]) -> _Batch:
+        """Rows padded on the right: what they hold is at or before the lookup token, which sees no padding."""
+        tokens = torch.zeros(len(rows), max(len(r.ids) for r in rows), dtype=torch.long)
+        for i, row in enumerate(rows):
+            tokens[i, : len(row.ids)] = torch.tensor(row.ids)
+        inputs = {"input_ids": tokens.to(self._decoder.model.device), "use_cache": False}
+        seen = record(self._decoder, inputs, self._first, self._end - 1)
+        return _Batch(rows, seen.entered, torch.tensor([len(r.ids) - 1 for r in rows]), seen.calls)
+
+    def _through(self, batch: _Batch, start: int, stop: int) -> tuple[Tensor, Trace]:
+        """States after layer ``stop`` - 1, and what layer ``start`` showed on the way."""
+        hidden = batch.hidden
+        shown = [start] if start < stop else []
+        with watching(self._decoder, keys=shown, downs=shown) as seen:
+            for index in range(start, stop):
+                args, kwargs = batch.calls[index - self._first]
+                hidden = first_tensor(self._decoder.layers[index].module(hidden, *args, **kwargs))
+        return hidden, seen
 
 
-@torch.no_grad()
-def look(
-    decoder: Decoder,
-    tasks: Sequence[Task],
-    *,
-    keys: Sequence[int] = (),
-    outputs: Sequence[int] = (),
-    downs: Sequence[int] = (),
-) -> Looks:
-    """Run every prompt up to its lookup token. All results are on the CPU, at least float32, in the order of tasks."""
-    rows = [(n, p, prompt.head) for n, t in enumerate(tasks) for p, prompt in enumerate(t.prompts)]
-    weights = {(n, p): _weight(p, len(t.prompts)) for n, t in enumerate(tasks) for p in range(len(t.prompts))}
-    found = Looks({}, {}, {})
-    for batch in _batches(rows):
-        ids = [head for _, _, head in batch]
-        tokens = torch.zeros(len(ids), max(map(len, ids)), dtype=torch.long)
-        for i, head in enumerate(ids):
-            tokens[i, : len(head)] = torch.tensor(head)
-        last = torch.tensor([len(head) - 1 for head in ids])
-        inputs = {"input_ids": tokens.to(decoder.model.device), "use_cache": False}
-        seen = trace(decoder, inputs, keys=keys, outputs=outputs, downs=downs)
-        for states, into, bare in (
-            (seen.keys, found.keys, False),
-            (seen.outputs, found.outputs, True),
-            (seen.downs, found.downs, True),
-        ):
-            for layer, state in states.items():
-                at = _wide(state[torch.arange(len(ids)), last])
-                total = into.setdefault(layer, torch.zeros(len(tasks), at.shape[1], dtype=at.dtype))
-                for (n, p, _), vector in zip(batch, at, strict=True):
-                    if not bare:
-                        total[n] += weights[n, p] * vector
-                    elif p == 0:
-                        total[n] = vector
-    return found
+class Gather:
+    """Sums vectors of rows into one (N, width) tensor by fact."""
+
+    def __init__(self, count: int) -> None:
+        self.total = torch.empty(0)
+        self._count = count
+
+    def add(self, rows: Sequence[Row], vectors: Tensor) -> None:
+        """Every row, with its weight."""
+        wide = self._wide(vectors)
+        for row, vector in zip(rows, wide, strict=True):
+            self.total[row.fact] += row.weight * vector
+
+    def put(self, rows: Sequence[Row], vectors: Tensor) -> None:
+        """The bare prompts' rows only."""
+        wide = self._wide(vectors)
+        for row, vector in zip(rows, wide, strict=True):
+            if row.prompt == 0:
+                self.total[row.fact] = vector
+
+    def _wide(self, vectors: Tensor) -> Tensor:
+        wide = vectors.to("cpu", torch.promote_types(vectors.dtype, torch.float32))
+        if not self.total.numel():
+            self.total = torch.zeros(self._count, wide.shape[1], dtype=wide.dtype)
+        return wide
+
+
+def _rows(tasks: Sequence[Task]) -> list[Row]:
+    return [
+        Row(n, p, _weight(p, len(task.prompts)), prompt.head)
+        for n, task in enumerate(tasks)
+        for p, prompt in enumerate(task.prompts)
+    ]
 
 
 def _weight(prompt: int, count: int) -> float:
@@ -71,17 +151,14 @@ def _weight(prompt: int, count: int) -> float:
     return 0.5 if prompt == 0 else 0.5 / (count - 1)
 
 
-def _batches(rows: list[tuple[int, int, tuple[int, ...]]]) -> Iterator[list[tuple[int, int, tuple[int, ...]]]]:
-    """Rows of like length together, so that little is padded."""
-    batch: list[tuple[int, int, tuple[int, ...]]] = []
-    for row in sorted(rows, key=lambda r: (len(r[2]), r[2], r[:2])):
-        if batch and (len(batch) + 1) * len(row[2]) > BATCH_TOKENS:
+def _grouped(rows: list[Row]) -> Iterator[list[Row]]:
+    """Batches of like length, bare prompts apart, so that little is padded and ``stream`` runs them alone."""
+    batch: list[Row] = []
+    for row in sorted(rows, key=lambda r: (r.prompt > 0, len(r.ids), r.ids, r.fact, r.prompt)):
+        apart = batch and (batch[0].prompt > 0) != (row.prompt > 0)
+        if apart or (batch and (len(batch) + 1) * len(row.ids) > BATCH_TOKENS):
             yield batch
             batch = []
         batch.append(row)
     if batch:
         yield batch
-
-
-def _wide(tensor: Tensor) -> Tensor:
-    return tensor.to("cpu", torch.promote_types(tensor.dtype, torch.float32))

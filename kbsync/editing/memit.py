@@ -24,7 +24,7 @@ from kbsync.editing.contexts import contexts
 from kbsync.editing.covariance import covariances
 from kbsync.editing.head import Head
 from kbsync.editing.insertion import Insertion, insertion
-from kbsync.editing.keys import look
+from kbsync.editing.keys import Climb
 from kbsync.editing.solve import Factor, factorise, solve
 from kbsync.editing.subject import Task, tokenise
 from kbsync.editing.targets import Target, batches, optimise
@@ -153,16 +153,15 @@ class MemitEditor(Editor):
         reports: list[LayerReport] = []
         progress.start("layers", len(place.layers))
         with ExitStack() as edited:
+            climb = Climb(self._decoder, place.layers, tasks)
             for step, layer in enumerate(place.layers):
-                distance, wanted = place.residual(goals, step, place.current(tasks))
-                keys = look(self._decoder, tasks, keys=[layer.index]).keys[layer.index]
+                keys, distance, wanted = place.residual(goals, climb, step)
                 solution = solve(factors[layer.index], recipe.covariance_weight, keys.T, wanted.T)
                 pair = (solution.left.float().contiguous(), solution.right.float().contiguous())
-                part = FactorDelta({layer.down.name: pair})
                 ratio = _ratio(layer, pair)
-                edited.enter_context(applied(self._decoder.model, part))
+                edited.enter_context(applied(self._decoder.model, FactorDelta({layer.down.name: pair})))
                 made[layer.down.name] = pair
-                after, _ = place.residual(goals, step, place.current(tasks))
+                after = place.remainder(goals, climb, step)
                 reports.append(
                     LayerReport(
                         layer=layer.index,

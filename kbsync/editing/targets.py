@@ -86,7 +86,7 @@ class _Search:
         dtype = torch.promote_types(self.decoder.dtype, torch.float32)
         self.head = head
         self.before = head.log_probs(self.essences.normed[:, 0])
-        self.origin = insertion.current(tasks).to(self.decoder.model.device, dtype)
+        self.origin = insertion.origin(self.prompts, torch.arange(len(tasks)) * self.per_fact).to(dtype)
         self.norm = self.origin.norm(dim=-1, keepdim=True)
         self.unit = self.norm / math.sqrt(self.origin.shape[-1]) if recipe.relative_step else torch.ones_like(self.norm)
         self.shift = torch.zeros_like(self.origin)

@@ -40,8 +40,27 @@ def trace(
     downs: Collection[int] = (),
 ) -> Trace:
     """Run the model on ``inputs`` up to the last layer that is asked for: no layer above it, no head."""
+    stop = decoder.layers[max([*keys, *outputs, *downs])].module
+
+    def end(_module: nn.Module, _args: tuple[Any, ...], _output: Any) -> None:
+        raise _StopForward
+
+    with watching(decoder, keys=keys, outputs=outputs, downs=downs) as seen:
+        handle = stop.register_forward_hook(end)
+        try:
+            with suppress(_StopForward):
+                decoder.model(**inputs)
+        finally:
+            handle.remove()
+    return seen
+
+
+@contextmanager
+def watching(
+    decoder: Decoder, *, keys: Collection[int] = (), outputs: Collection[int] = (), downs: Collection[int] = ()
+) -> Iterator[Trace]:
+    """Inside the block, whatever runs the asked layers fills the trace; a later run overwrites an earlier one."""
     seen = Trace()
-    stop = max([*keys, *outputs, *downs])
 
     def watch_down(index: int) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
         def hook(_module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
@@ -54,23 +73,16 @@ def trace(
 
     def watch_layer(index: int) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
         def hook(_module: nn.Module, _args: tuple[Any, ...], output: Any) -> None:
-            if index in outputs:
-                seen.outputs[index] = first_tensor(output)
-            if index == stop:
-                raise _StopForward
+            seen.outputs[index] = first_tensor(output)
 
         return hook
 
     with ExitStack() as stack:
         for index in {*keys, *downs}:
-            handle = decoder.layers[index].down.module.register_forward_hook(watch_down(index))
-            stack.callback(handle.remove)
-        for index in {*outputs, stop}:
-            handle = decoder.layers[index].module.register_forward_hook(watch_layer(index))
-            stack.callback(handle.remove)
-        with suppress(_StopForward):
-            decoder.model(**inputs)
-    return seen
+            stack.callback(decoder.layers[index].down.module.register_forward_hook(watch_down(index)).remove)
+        for index in outputs:
+            stack.callback(decoder.layers[index].module.register_forward_hook(watch_layer(index)).remove)
+        yield seen
 
 
 @contextmanager

@@ -18,6 +18,10 @@ from transformers import DynamicCache
 
 from kbsync.domain.errors import ModelError
 from kbsync.model.decoder import Decoder, first_tensor
+from kbsync.model.hooks import trace
+
+Call = tuple[tuple[Any, ...], dict[str, Any]]
+"""A layer's arguments apart from the hidden states: positional ones, and those by name."""
 
 
 class FixedPrefix(DynamicCache):
@@ -58,7 +62,7 @@ class Suffixes:
     decoder: Decoder
     first: int
     hidden: Tensor
-    calls: tuple[tuple[tuple[Any, ...], dict[str, Any]], ...]
+    calls: tuple[Call, ...]
     cache: FixedPrefix
     normed: Tensor
 
@@ -134,28 +138,37 @@ def prepare(decoder: Decoder, rows: Sequence[tuple[Sequence[int], int]], first: 
         "past_key_values": cache,
         "use_cache": True,
     }
-    hidden, calls, normed = _recorded(decoder, inputs, first)
-    return Suffixes(decoder, first, hidden, calls, cache, normed)
+    seen = record(decoder, inputs, first)
+    normed = decoder.final_norm(seen.left)
+    return Suffixes(decoder, first, seen.entered, seen.calls, cache, normed)
 
 
-def _recorded(
-    decoder: Decoder, inputs: dict[str, Any], first: int
-) -> tuple[Tensor, tuple[tuple[tuple[Any, ...], dict[str, Any]], ...], Tensor]:
-    """One pass that notes what enters layer ``first`` (or leaves the last), and the other arguments from there on."""
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One pass: what entered the first layer of interest and what left the last, (batch, length, d), and with which
+    further arguments each of these layers was called."""
+
+    entered: Tensor
+    left: Tensor
+    calls: tuple[Call, ...]
+
+
+def record(decoder: Decoder, inputs: dict[str, Any], first: int, last: int | None = None) -> Recording:
+    """Run the layers up to ``last`` (all of them by default), noting the calls from layer ``first`` on.
+
+    Where ``first`` is the number of layers, nothing is noted, and what left the last layer also counts as entered.
+    """
     entered: list[Tensor] = []
-    calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+    calls: list[Call] = []
 
     def note(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         rest = dict(kwargs)
         entered.append(args[0] if args else rest.pop("hidden_states"))
         calls.append((args[1:], rest))
 
-    def leave(_module: nn.Module, _args: tuple[Any, ...], output: Any) -> None:
-        entered.append(first_tensor(output))
-
+    end = len(decoder.layers) - 1 if last is None else last
     with ExitStack() as stack:
-        for layer in decoder.layers[first:]:
+        for layer in decoder.layers[first : end + 1]:
             stack.callback(layer.module.register_forward_pre_hook(note, with_kwargs=True).remove)
-        stack.callback(decoder.layers[-1].module.register_forward_hook(leave).remove)
-        normed = decoder.model.base_model(**inputs).last_hidden_state
-    return entered[0], tuple(calls), normed
+        left = trace(decoder, inputs, outputs=[end]).outputs[end]
+    return Recording(entered[0] if entered else left, left, tuple(calls))

@@ -6,7 +6,7 @@ import torch
 from kbsync.editing.covariance import covariances
 from kbsync.editing.head import Head
 from kbsync.editing.insertion import StreamInsertion
-from kbsync.editing.keys import look
+from kbsync.editing.keys import Climb
 from kbsync.editing.memit import MemitEditor
 from kbsync.editing.subject import task
 from kbsync.editing.targets import batches, optimise
@@ -63,10 +63,15 @@ def test_target_vectors_are_the_papers(family, changes):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_keys_are_the_papers(family):
     model, r, paper, tasks = world(family)
-    found = look(discover(model), tasks, keys=r.layers)
-    for index, (_, down) in zip(r.layers, paper.layers, strict=True):
+    decoder = discover(model)
+    climb = Climb(decoder, decoder.edited_layers(r.layers), tasks)
+    for step, (_, down) in enumerate(paper.layers):
+        keys, outputs = climb.look(step)
         wanted = torch.stack([paper.key(down, t) for t in tasks])
-        torch.testing.assert_close(found.keys[index], wanted, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(keys, wanted, rtol=1e-5, atol=1e-6)
+        produced = torch.stack([paper.seen(down, t.prompts[0].ids, t.prompts[0].lookup) for t in tasks])
+        torch.testing.assert_close(outputs, produced, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(climb.advance(step), outputs)
 
 
 @pytest.mark.parametrize("family", PLAIN)
@@ -80,4 +85,4 @@ def test_changes_of_weights_are_the_papers(family):
     for name, change in zip(made.delta.parameters, wanted, strict=True):
         left, right = made.delta.factors[name]
         difference = (left.double() @ right.double() - change).norm()
-        assert difference <= 1e-5 * change.norm(), float(difference/change.norm())
+        assert difference <= 1e-5 * change.norm(), float(difference / change.norm())
