@@ -35,12 +35,9 @@ class Insertion(ABC):
         self.layers = tuple(layers)
 
     @abstractmethod
-    def run(self, suffixes: Suffixes, shift: Tensor) -> Tensor:
-        """The final norm's output (batch, length, d) with ``shift`` (batch, sites, d) added at column 0."""
-
-    @abstractmethod
-    def origin(self, suffixes: Suffixes, rows: Tensor) -> Tensor:
-        """What the unedited model has at the sites, at column 0 of these rows: (rows, sites, d)."""
+    def run(self, suffixes: Suffixes, shift: Tensor) -> tuple[Tensor, Tensor]:
+        """Add ``shift`` (batch, sites, d) at column 0: the final norm's output (batch, length, d), and what then is at
+        the sites (batch, sites, d), which includes what a shift does to the sites above it."""
 
     @abstractmethod
     def residual(self, goals: Tensor, climb: Climb, step: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -62,13 +59,11 @@ class StreamInsertion(Insertion):
         super().__init__(decoder, layers)
         self.first = layers[-1].index + 1
 
-    def run(self, suffixes: Suffixes, shift: Tensor) -> Tensor:
+    def run(self, suffixes: Suffixes, shift: Tensor) -> tuple[Tensor, Tensor]:
         moved = torch.zeros_like(suffixes.hidden)
         moved[:, 0] = shift[:, 0].to(moved.dtype)
-        return suffixes.run(suffixes.hidden + moved)
-
-    def origin(self, suffixes: Suffixes, rows: Tensor) -> Tensor:
-        return suffixes.hidden[rows, :1]
+        hidden = suffixes.hidden + moved
+        return suffixes.run(hidden), hidden[:, :1]
 
     def residual(self, goals: Tensor, climb: Climb, step: int) -> tuple[Tensor, Tensor, Tensor]:
         distance = goals[:, 0] - climb.stream(step)
@@ -89,17 +84,14 @@ class PreNormInsertion(Insertion):
         self.sites = len(layers)
         self.first = layers[0].index
 
-    def run(self, suffixes: Suffixes, shift: Tensor) -> Tensor:
+    def run(self, suffixes: Suffixes, shift: Tensor) -> tuple[Tensor, Tensor]:
+        indices = [layer.index for layer in self.layers]
         with ExitStack() as stack:
             for site, layer in enumerate(self.layers):
                 stack.enter_context(adding(layer.down.module, 0, shift[:, site]))
-            return suffixes.run(suffixes.hidden)
-
-    def origin(self, suffixes: Suffixes, rows: Tensor) -> Tensor:
-        indices = [layer.index for layer in self.layers]
-        with torch.no_grad(), watching(self.decoder, downs=indices) as seen:
-            suffixes.run(suffixes.hidden)
-        return torch.stack([seen.downs[i][rows, 0] for i in indices], dim=1)
+            seen = stack.enter_context(watching(self.decoder, downs=indices))
+            normed = suffixes.run(suffixes.hidden)
+        return normed, torch.stack([seen.downs[i][:, 0] for i in indices], dim=1)
 
     def residual(self, goals: Tensor, climb: Climb, step: int) -> tuple[Tensor, Tensor, Tensor]:
         keys, outputs = climb.look(step)

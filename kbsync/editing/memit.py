@@ -34,7 +34,7 @@ from kbsync.model.hooks import frozen
 from kbsync.model.suffix import longest
 from kbsync.ports import ArtifactStore, Edit, Editor, Progress
 
-TARGET_FORMAT = 1
+TARGET_FORMAT = 2
 
 
 class MemitEditor(Editor):

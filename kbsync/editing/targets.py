@@ -86,17 +86,22 @@ class _Search:
         dtype = torch.promote_types(self.decoder.dtype, torch.float32)
         self.head = head
         self.before = head.log_probs(self.essences.normed[:, 0])
-        self.origin = insertion.origin(self.prompts, torch.arange(len(tasks)) * self.per_fact).to(dtype)
-        self.norm = self.origin.norm(dim=-1, keepdim=True)
-        self.unit = self.norm / math.sqrt(self.origin.shape[-1]) if recipe.relative_step else torch.ones_like(self.norm)
-        self.shift = torch.zeros_like(self.origin)
+        width, device = self.decoder.hidden_size, self.decoder.model.device
+        with torch.no_grad():
+            _, sites = insertion.run(
+                self.prompts, torch.zeros(len(rows), insertion.sites, width, dtype=dtype, device=device)
+            )
+        origin = sites[:: self.per_fact].to(dtype)
+        self.norm = origin.norm(dim=-1, keepdim=True)
+        self.unit = self.norm / math.sqrt(width) if recipe.relative_step else torch.ones_like(self.norm)
+        self.shift = torch.zeros_like(origin)
         self.mean, self.square = torch.zeros_like(self.shift), torch.zeros_like(self.shift)
         self.alive = torch.arange(len(tasks))
 
     def run(self) -> list[Target]:
         done: dict[int, Target] = {}
         for step in range(self.recipe.steps):
-            loss, gradient = self._loss()
+            loss, gradient, sites = self._loss()
             if not torch.isfinite(loss).all():
                 raise EditError(
                     "The loss of a target vector is not finite.",
@@ -105,8 +110,7 @@ class _Search:
             last = step == self.recipe.steps - 1
             finished = (loss < self.recipe.loss_threshold) | last
             for i in finished.nonzero().flatten().tolist():
-                goal = (self.origin[i] + self.shift[i]).cpu()
-                done[int(self.alive[i])] = Target(goal, float(loss[i]))
+                done[int(self.alive[i])] = Target(sites[i].cpu(), float(loss[i]))
             if finished.all():
                 break
             self._update(gradient, step + 1)
@@ -114,13 +118,13 @@ class _Search:
                 self._keep((~finished).nonzero().flatten())
         return [done[i] for i in range(len(self.tasks))]
 
-    def _loss(self) -> tuple[Tensor, Tensor]:
-        """Loss of each living fact, and its gradient by the shift (N, sites, d)."""
+    def _loss(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Loss of each living fact, its gradient by the shift, and what is at the bare prompt's sites (N, sites, d)."""
         with torch.enable_grad():
             shift = self.shift.detach().requires_grad_()
-            states = self.insertion.run(self.prompts, shift.repeat_interleave(self.per_fact, dim=0))
+            states, sites = self.insertion.run(self.prompts, shift.repeat_interleave(self.per_fact, dim=0))
             chosen = states[self.positions.row, self.positions.column]
-            subject = self.insertion.run(self.essences, shift)[:, 0]
+            subject = self.insertion.run(self.essences, shift)[0][:, 0]
             decay = self.recipe.weight_decay * (shift.norm(dim=-1) / self.norm[..., 0] ** 2).mean(dim=1)
         at = self.positions
         losses, by_chosen = self.head.nll(chosen.detach(), at.token, at.weight)
@@ -128,7 +132,8 @@ class _Search:
         drift, by_subject = self.head.drift(subject.detach(), self.before, self.recipe.kl_weight)
         outputs, weights = [chosen, subject, decay], [by_chosen, by_subject, torch.ones_like(decay)]
         (gradient,) = torch.autograd.grad(outputs, [shift], weights)
-        return nll + drift + decay.detach(), gradient
+        goals = sites[:: self.per_fact].detach().to(self.shift.dtype)
+        return nll + drift + decay.detach(), gradient, goals
 
     def _update(self, gradient: Tensor, step: int) -> None:
         """One step of Adam in units of ``unit``, then the clamp ‖δ‖ ≤ clamp·‖h₀‖ at every site."""
@@ -146,8 +151,8 @@ class _Search:
         self.prompts = self.prompts.select(rows)
         self.essences = self.essences.select(index)
         self.positions = self.positions.keep(index, self.per_fact)
-        self.before, self.origin, self.norm = self.before[index], self.origin[index], self.norm[index]
-        self.unit, self.shift = self.unit[index], self.shift[index]
+        self.before, self.norm, self.unit = self.before[index], self.norm[index], self.unit[index]
+        self.shift = self.shift[index]
         self.mean, self.square = self.mean[index], self.square[index]
         self.alive = self.alive[index]
 
