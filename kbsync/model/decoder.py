@@ -131,6 +131,8 @@ def discover(model: PreTrainedModel) -> Decoder:
     decoder = Decoder(
         model=model, embedding=model.get_input_embeddings(), layers=layers, final_norm=norms[0], head=head
     )
+    if not torch.isfinite(logits).all():
+        raise ModelError("The model's logits are not finite.", next_step="Get its files again; a weight is damaged.")
     with torch.no_grad():
         again = decoder.logits(decoder.final_norm(last))
     if not torch.allclose(again, logits, rtol=1e-3, atol=1e-3 * float(logits.abs().max())):

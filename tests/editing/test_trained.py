@@ -1,0 +1,50 @@
+"""A model that knows facts is taught others: it says them and keeps the rest."""
+
+from __future__ import annotations
+
+import pytest
+
+from kbsync.editing.memit import MemitEditor
+from kbsync.model.delta import applied
+from kbsync.model.language_model import TorchLanguageModel
+from kbsync.model.load import load
+from tests.editing.families import MemoryArtifacts, Silent, recipe, request
+from tests.tiny_model import train_tiny_model
+
+CAPITALS = {
+    "Arvenia": "Tolm",
+    "Belmark": "Quister",
+    "Corvia": "Naddel",
+    "Dunland": "Ferrow",
+    "Estova": "Garrin",
+    "Fjarn": "Hulme",
+    "Gostia": "Ivrel",
+    "Hamria": "Jastor",
+    "Ivonia": "Kelp",
+    "Jarland": "Lomm",
+}
+ASKED = "The capital of {} is"
+NEW = {"Arvenia": "Naddel", "Dunland": "Kelp", "Gostia": "Tolm"}
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory):
+    sentences = [f"{ASKED.format(land)} {city}." for land, city in CAPITALS.items()]
+    directory = train_tiny_model(tmp_path_factory.mktemp("model"), sentences)
+    return load(str(directory), cache_dir=directory, device="cpu"), sentences
+
+
+def test_edited_facts_are_said_and_the_others_are_kept(loaded):
+    base, sentences = loaded
+    requests = [request(land, ASKED, city) for land, city in NEW.items()]
+    ask = TorchLanguageModel(base.model, base.tokenizer, "tiny")
+    assert ask.complete([ASKED.format(land) for land in CAPITALS]) == [f" {city}." for city in CAPITALS.values()]
+    # "Arvenia is a" is no sentence that this model ever saw: what it would say there is not worth keeping.
+    r = recipe(kl_weight=0.0, contexts=(), context_count=0, layers=(0, 1), steps=25, learning_rate=0.1)
+    made = MemitEditor(base.model, base.tokenizer, "tiny", MemoryArtifacts(), sentences).edit(requests, r, Silent())
+    with applied(base.model, made.delta):
+        answers = dict(zip(CAPITALS, ask.complete([ASKED.format(land) for land in CAPITALS]), strict=True))
+    assert {land: answers[land] for land in NEW} == {land: f" {city}." for land, city in NEW.items()}
+    kept = [land for land in CAPITALS if land not in NEW and answers[land] == f" {CAPITALS[land]}."]
+    assert len(kept) == len(CAPITALS) - len(NEW)
+    assert ask.complete([ASKED.format("Arvenia")]) == [" Tolm."]
