@@ -23,13 +23,13 @@ CAPITALS = {
     "Ivonia": "Kelp",
     "Jarland": "Lomm",
 }
-ASKED = "The capital of {} is"
+ASKED, OTHERWISE = "The capital of {} is", "{} is governed from"
 NEW = {"Arvenia": "Naddel", "Dunland": "Kelp", "Gostia": "Tolm"}
 
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory):
-    sentences = [f"{ASKED.format(land)} {city}." for land, city in CAPITALS.items()]
+    sentences = [f"{t.format(land)} {city}." for land, city in CAPITALS.items() for t in (ASKED, OTHERWISE)]
     directory = train_tiny_model(tmp_path_factory.mktemp("model"), sentences)
     return load(str(directory), cache_dir=directory, device="cpu"), sentences
 
