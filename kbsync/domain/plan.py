@@ -133,7 +133,7 @@ def _compare(request: EditRequest | None, previous: EditRequest | None, gone: st
 def _beyond(keys: Sequence[FactKey], limit: int | None) -> dict[FactKey, str]:
     if limit is None:
         return {}
-    return {key: f"over the limit of {limit} facts in one version" for key in keys[limit:]}
+    return dict.fromkeys(keys[limit:], f"over the limit of {limit} facts in one version")
 
 
 def _same_fact(request: EditRequest, previous: EditRequest) -> bool:
