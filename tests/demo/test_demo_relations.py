@@ -21,7 +21,9 @@ def relations() -> tuple[Relation, ...]:
     return load_relations(RELATIONS)
 
 
-def test_each_property_of_the_table_is_watched_with_all_subjects_that_change(relations: tuple[Relation, ...], table: Table) -> None:
+def test_each_property_of_the_table_is_watched_with_all_subjects_that_change(
+    relations: tuple[Relation, ...], table: Table
+) -> None:
     assert {r.property: r.label for r in relations} == table.properties
     for relation in relations:
         assert set(relation.subjects) <= set(table.subjects(relation.property)), relation.name
