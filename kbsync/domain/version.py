@@ -27,8 +27,9 @@ class VersionState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerReport:
-    """One edited layer. ``residual_before/after``: mean ‖z − h‖ over the facts at the last edited layer, in the
-    residual stream's units, before and after this layer's change; ``delta_ratio``: ‖Δ‖ / ‖W‖ (Frobenius);
+    """One edited layer. ``residual_before/after``: mean distance to the goal over the facts, before and after this
+    layer's change: ‖z − h‖ in the residual stream after the last edited layer, or, in models with a norm after the
+    MLP, between what this layer's down projection should put out and does; ``delta_ratio``: ‖Δ‖ / ‖W‖ (Frobenius);
     ``condition``: estimated condition number of λC + KKᵀ; ``ridge``: what was added to its diagonal (0: nothing)."""
 
     layer: int
