@@ -23,7 +23,7 @@ _HASH = re.compile(r"[0-9a-f]{64}\Z")
 _DAMAGED = ".damaged-"
 _KEPT = "All versions that were stored are still there, and no new one was added."
 _UNTOUCHED = "The stored files were not changed."
-_REBUILD = "`kbsync rebuild` makes the version again from the base, its facts and its recipe."
+_RESTORE = "Restore it from a backup, or go to a version that is whole: `kbsync rollback --to N`."
 
 
 class FileCheckpointStore(CheckpointStore):
@@ -60,7 +60,7 @@ class FileCheckpointStore(CheckpointStore):
     def read(self, version_hash: str) -> tuple[Manifest, FactorDelta]:
         directory = self.versions / version_hash
         if version_hash not in self.hashes():
-            raise NotFound(f"The store {self.versions} holds no version {version_hash}.", next_step=_REBUILD)
+            raise NotFound(f"The store {self.versions} holds no version {version_hash}.", next_step=_RESTORE)
         return _read(directory, version_hash)
 
     def hashes(self) -> list[str]:
@@ -103,12 +103,12 @@ def _read(directory: Path, version_hash: str) -> tuple[Manifest, FactorDelta]:
     """Read both files and check every byte of them; raises ``StoreError`` naming the file that is wrong."""
     path = directory / MANIFEST
     try:
-        with explained(f"reading {path}", kept=_UNTOUCHED, if_missing=_REBUILD):
+        with explained(f"reading {path}", kept=_UNTOUCHED, if_missing=_RESTORE):
             found, factors_sha256 = manifest_file.decode(path.read_bytes())
         if found.version_hash != version_hash:
             raise ValueError(f"explains version {found.version_hash}")
         path = directory / FACTORS
-        with explained(f"reading {path}", kept=_UNTOUCHED, if_missing=_REBUILD):
+        with explained(f"reading {path}", kept=_UNTOUCHED, if_missing=_RESTORE):
             data = path.read_bytes()
         if hashlib.sha256(data).hexdigest() != factors_sha256:
             raise ValueError(f"does not match the checksum in {MANIFEST}")
@@ -116,7 +116,7 @@ def _read(directory: Path, version_hash: str) -> tuple[Manifest, FactorDelta]:
         if factors.hashes(delta) != found.factors:
             raise ValueError(f"holds other factors than {MANIFEST} says")
     except ValueError as error:
-        raise StoreError(f"{path} {error}.", kept=_UNTOUCHED, next_step=_REBUILD) from error
+        raise StoreError(f"{path} {error}.", kept=_UNTOUCHED, next_step=_RESTORE) from error
     return found, delta
 
 

@@ -78,7 +78,7 @@ def test_every_single_byte_is_checked(store: FileCheckpointStore, name: str, ste
         with pytest.raises(StoreError, match=name):
             store.verify(directory.name)
     path.unlink()
-    with pytest.raises(StoreError, match=f"{name} failed: No such file .*kbsync rebuild"):
+    with pytest.raises(StoreError, match=f"{name} failed: No such file .*kbsync rollback"):
         store.read(directory.name)
 
 
