@@ -11,7 +11,7 @@ from typing import Any
 
 from kbsync.domain.audit import AuditEvent
 from kbsync.domain.fact import FactKey, FactRecord
-from kbsync.domain.plan import EditPlan, EditRequest
+from kbsync.domain.plan import EditPlan, EditRequest, Guard
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemHead, ItemId, ItemRecord, Labels, PropertyId, Statement
@@ -111,8 +111,12 @@ class Editor(ABC):
     """Computes a delta for (base, requests, recipe). The base comes out bit for bit as it went in."""
 
     @abstractmethod
-    def edit(self, requests: Sequence[EditRequest], recipe: Recipe, progress: Progress) -> Edit:
-        """Raises ``EditError`` when no sound delta exists; single requests that can't be edited are left out by name."""
+    def edit(
+        self, requests: Sequence[EditRequest], recipe: Recipe, progress: Progress, *, guards: Sequence[Guard] = ()
+    ) -> Edit:
+        """Write ``requests`` and leave ``guards`` as they are, as far as the algorithm has a place for them.
+
+        Raises ``EditError`` when no sound delta exists; single requests that can't be edited are left out by name."""
 
 
 class BaseModel(ABC):

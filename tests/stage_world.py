@@ -101,6 +101,7 @@ class World:
     editor: TableEditor = field(default_factory=TableEditor)
     store: MemoryCheckpointStore = field(default_factory=MemoryCheckpointStore)
     max_facts: int = 1000
+    guard_count: int = 0
     gate: tuple[Threshold, ...] = (
         Threshold(metric="efficacy", at_least=0.9),
         Threshold(metric="specificity", at_least=0.9),
@@ -117,7 +118,7 @@ class World:
             source=self.source,
             relations=RELATIONS,
             base=self.base,
-            recipe=Recipe(name="table", layers=(1, 2)),
+            recipe=Recipe(name="table", layers=(1, 2), guard_count=self.guard_count),
             editor=lambda: self.editor,
             store=self.store,
             gate=self.gate,

@@ -89,6 +89,8 @@ class RecipeFile(Section):
     context_tokens: Annotated[int, Field(ge=1)] = _RECIPE["context_tokens"]
     covariance_tokens: Annotated[int, Field(ge=1)] = _RECIPE["covariance_tokens"]
     corpus: Text = _RECIPE["corpus"]
+    guard_count: Annotated[int, Field(ge=0)] = _RECIPE["guard_count"]
+    guard_weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = _RECIPE["guard_weight"]
     dtype: Dtype = _RECIPE["dtype"]
     seed: Annotated[int, Field(ge=0)] = _RECIPE["seed"]
 

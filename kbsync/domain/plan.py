@@ -31,6 +31,31 @@ class EditRequest:
         return content_hash([self.subject, self.template, self.target])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guard:
+    """A fact that the base has right and that no edit may move (ADR 0005): its key joins the normal matrix with nothing
+    to change."""
+
+    key: FactKey
+    subject: str
+    template: str
+
+    @property
+    def id(self) -> str:
+        """Hash of what shapes the weights."""
+        return content_hash([self.subject, self.template])
+
+
+def guarded(right: Iterable[Guard], most: int) -> tuple[Guard, ...]:
+    """Those of the facts that the base has right that an edit guards: at most ``most``, and about one half.
+
+    The other half is what specificity is measured on, so a guarded fact never vouches for the guard. A fact's half hangs
+    on its key alone and the order on its hash, so that a new fact moves no other.
+    """
+    ranked = sorted((content_hash([g.key.subject, g.key.property]), g) for g in right)
+    return tuple(g for digest, g in ranked if int(digest[-1], 16) % 2)[:most]
+
+
 class Change(StrEnum):
     ADD = "add"
     CHANGE = "change"
@@ -64,6 +89,7 @@ class EditPlan:
     predecessor: int
     entries: tuple[PlanEntry, ...]
     refused: tuple[Refusal, ...] = ()
+    guards: tuple[Guard, ...] = ()
 
     @property
     def requests(self) -> tuple[EditRequest, ...]:
@@ -75,8 +101,9 @@ class EditPlan:
 
     @property
     def build_hash(self) -> str:
-        """Identity of the version that this plan builds: (base, active facts, recipe), whatever came before it."""
-        return content_hash([self.base_fingerprint, self.recipe_fingerprint, sorted(r.id for r in self.requests)])
+        """Identity of the version that this plan builds: (base, active facts, guards, recipe), whatever came before it."""
+        written, guards = sorted(r.id for r in self.requests), sorted(g.id for g in self.guards)
+        return content_hash([self.base_fingerprint, self.recipe_fingerprint, written, guards])
 
 
 def make_plan(
@@ -88,6 +115,7 @@ def make_plan(
     predecessor: int,
     quarantined: Mapping[FactKey, str] | None = None,
     gone: Mapping[FactKey, str] | None = None,
+    guards: Sequence[Guard] = (),
     limit: int | None = None,
 ) -> EditPlan:
     """Compare what must be written (``wanted``) with what ``current`` holds (``active``).
@@ -117,6 +145,7 @@ def make_plan(
         predecessor=predecessor,
         entries=tuple(entries),
         refused=tuple(Refusal(key=k, reason=refused[k]) for k in sorted(refused)),
+        guards=tuple(guards),
     )
 
 

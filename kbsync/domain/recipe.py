@@ -14,7 +14,8 @@ class Recipe:
     ``covariance_weight`` is the paper's λ; ``clamp`` bounds ‖δ‖ by ``clamp``·‖h₀‖; ``learning_rate`` is Adam's, in
     units of ‖h₀‖/sqrt(d) when ``relative_step`` (models differ a thousandfold in the norm of their residual stream), else
     absolute as published. ``contexts`` are prefixes with one ``{}`` for the prompt; empty: ``context_count`` are
-    sampled from the model with ``seed``. ``covariance_tokens`` is the token budget of C, ``corpus`` names its text.
+    sampled from the model with ``seed``. ``covariance_tokens`` is the token budget of C, ``corpus`` names its text. At most ``guard_count`` facts that the base
+    has right are guarded, each with ``guard_weight`` times the weight of an edited fact (ADR 0005; none: as published).
     """
 
     name: str
@@ -33,6 +34,8 @@ class Recipe:
     context_tokens: int = 10
     covariance_tokens: int = 100_000
     corpus: str = "model"
+    guard_count: int = 0
+    guard_weight: float = 1.0
     dtype: str = "float32"
     seed: int = 0
 

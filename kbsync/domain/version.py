@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.gate import GateDecision, Metric
-from kbsync.domain.plan import EditRequest
+from kbsync.domain.plan import EditRequest, Guard
 from kbsync.domain.recipe import Recipe
 
 CURRENT = "current"
@@ -72,6 +72,7 @@ class Manifest:
     report: EditReport
     audit_head: str
     created_at: datetime
+    guards: tuple[Guard, ...] = ()
 
     @property
     def version_hash(self) -> str:

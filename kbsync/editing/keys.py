@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from kbsync.editing.subject import Task
+from kbsync.editing.subject import Prompt
 from kbsync.model.decoder import Decoder, DecoderLayer, first_tensor
 from kbsync.model.hooks import Trace, watching
 from kbsync.model.suffix import Call, record
@@ -42,19 +42,19 @@ class _Batch:
 
 
 class Climb:
-    """All prompts of all facts on their way through the edited layers.
+    """All prompts of all facts (each fact's bare prompt first) on their way through the edited layers.
 
-    Results are (N, width) in the order of the tasks, on the CPU, at least float32. Call ``look`` and ``stream`` any
+    Results are (N, width) in the order of the facts, on the CPU, at least float32. Call ``look`` and ``stream`` any
     number of times before ``advance``, and ``advance`` once per step, in order.
     """
 
     @torch.no_grad()
-    def __init__(self, decoder: Decoder, layers: Sequence[DecoderLayer], tasks: Sequence[Task]) -> None:
+    def __init__(self, decoder: Decoder, layers: Sequence[DecoderLayer], facts: Sequence[Sequence[Prompt]]) -> None:
         self._decoder = decoder
         self._layers = tuple(layers)
         self._first, self._end = layers[0].index, layers[-1].index + 1
-        self._count = len(tasks)
-        self._batches = [self._start(rows) for rows in _grouped(_rows(tasks))]
+        self._count = len(facts)
+        self._batches = [self._start(rows) for rows in _grouped(_rows(facts))]
 
     @torch.no_grad()
     def look(self, step: int) -> tuple[Tensor, Tensor]:
@@ -137,11 +137,11 @@ class Gather:
         return wide
 
 
-def _rows(tasks: Sequence[Task]) -> list[Row]:
+def _rows(facts: Sequence[Sequence[Prompt]]) -> list[Row]:
     return [
-        Row(n, p, _weight(p, len(task.prompts)), prompt.head)
-        for n, task in enumerate(tasks)
-        for p, prompt in enumerate(task.prompts)
+        Row(n, p, _weight(p, len(prompts)), prompt.head)
+        for n, prompts in enumerate(facts)
+        for p, prompt in enumerate(prompts)
     ]
 
 

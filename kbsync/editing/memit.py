@@ -17,11 +17,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.errors import EditError
-from kbsync.domain.plan import EditRequest
+from kbsync.domain.plan import EditRequest, Guard
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.version import EditReport, LayerReport
 from kbsync.editing.contexts import contexts
 from kbsync.editing.covariance import covariances
+from kbsync.editing.guards import Still, guard_prompts
 from kbsync.editing.head import Head
 from kbsync.editing.insertion import Insertion, insertion
 from kbsync.editing.keys import Climb
@@ -58,17 +59,18 @@ class MemitEditor(Editor):
         self._artifacts = artifacts
         self._texts = tuple(texts)
 
-    def edit(self, requests: Sequence[EditRequest], recipe: Recipe, progress: Progress) -> Edit:
-        """A delta that holds all requests but those left out by name; the order of the requests does not matter."""
+    def edit(
+        self, requests: Sequence[EditRequest], recipe: Recipe, progress: Progress, *, guards: Sequence[Guard] = ()
+    ) -> Edit:
+        """A delta that holds all requests but those left out by name; the order of requests and of guards does not matter."""
         started = time.monotonic()
         self._check(recipe)
+        limit = longest(self._decoder)
         layers = self._decoder.edited_layers(recipe.layers)
         with frozen(self._decoder.model):
             prefixes = contexts(self._decoder, self._tokenizer, recipe, self._base, self._artifacts)
             distinct = {r.id: r for r in requests}
-            tasks, left_out = tokenise(
-                self._tokenizer, [distinct[i] for i in sorted(distinct)], prefixes, longest(self._decoder)
-            )
+            tasks, left_out = tokenise(self._tokenizer, [distinct[i] for i in sorted(distinct)], prefixes, limit)
             if not tasks:
                 raise EditError(
                     f"None of the {len(distinct)} requests can be edited: {'; '.join(left_out.values()) or 'no request'}.",
@@ -80,7 +82,8 @@ class MemitEditor(Editor):
             factors = {layer: factorise(matrix) for layer, matrix in known.matrices.items()}
             place = insertion(self._decoder, layers)
             targets, hashes, reused = self._targets(tasks, prefixes, recipe, place, progress)
-            delta, reports = self._spread(tasks, targets, place, factors, recipe, progress)
+            still = Still(self._decoder, layers, guard_prompts(self._tokenizer, guards, tasks, limit), recipe)
+            delta, reports = self._spread(tasks, targets, place, factors, still, recipe, progress)
         report = EditReport(
             layers=tuple(reports),
             losses={t.request.id: target.loss for t, target in zip(tasks, targets, strict=True)},
@@ -144,6 +147,7 @@ class MemitEditor(Editor):
         targets: Sequence[Target],
         place: Insertion,
         factors: dict[int, Factor],
+        still: Still,
         recipe: Recipe,
         progress: Progress,
     ) -> tuple[FactorDelta, list[LayerReport]]:
@@ -153,15 +157,16 @@ class MemitEditor(Editor):
         reports: list[LayerReport] = []
         progress.start("layers", len(place.layers))
         with ExitStack() as edited:
-            climb = Climb(self._decoder, place.layers, tasks)
+            climb = Climb(self._decoder, place.layers, [t.prompts for t in tasks])
             for step, layer in enumerate(place.layers):
                 keys, distance, wanted = place.residual(goals, climb, step)
-                solution = solve(factors[layer.index], recipe.covariance_weight, keys.T, wanted.T)
+                solution = solve(factors[layer.index], recipe.covariance_weight, keys.T, wanted.T, still.keys(step))
                 pair = (solution.left.float().contiguous(), solution.right.float().contiguous())
                 ratio = _ratio(layer, pair)
                 edited.enter_context(applied(self._decoder.model, FactorDelta({layer.down.name: pair})))
                 made[layer.down.name] = pair
                 after = place.remainder(goals, climb, step)
+                still.advance(step)
                 reports.append(
                     LayerReport(
                         layer=layer.index,

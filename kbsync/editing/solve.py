@@ -58,12 +58,17 @@ def factorise(covariance: Tensor) -> Factor:
     raise _unsound("has negative eigenvalues")
 
 
-def solve(factor: Factor, weight: float, keys: Tensor, residuals: Tensor) -> Solution:
-    """Minimise ‖Δ K − R‖² + λ tr(Δ C Δᵀ) for keys (d, N) and residuals (out, N), with λ = ``weight`` > 0.
+def solve(factor: Factor, weight: float, keys: Tensor, residuals: Tensor, still: Tensor | None = None) -> Solution:
+    """Minimise ‖Δ K − R‖² + ‖Δ S‖² + λ tr(Δ C Δᵀ) for keys (d, N), residuals (out, N) and λ = ``weight`` > 0.
 
+    ``still`` (d, G): keys S whose answers must not move, in other words keys with a residual of nothing.
     With fewer facts than dimensions only an N × N system is factored (Woodbury): (A + K Kᵀ)⁻¹ K = A⁻¹K (I + KᵀA⁻¹K)⁻¹.
     """
     K, R = keys.double(), residuals.double()
+    wanted = R.shape[1]
+    if still is not None:
+        K = torch.cat([K, still.double()], dim=1)
+        R = torch.nn.functional.pad(R, (0, K.shape[1] - wanted))
     if weight <= 0:
         raise EditError(f"The covariance weight must be above zero, not {weight}.", next_step="Correct the recipe.")
     if not (torch.isfinite(K).all() and torch.isfinite(R).all()):
@@ -89,7 +94,7 @@ def solve(factor: Factor, weight: float, keys: Tensor, residuals: Tensor) -> Sol
         return weight * (factor.lower @ (factor.lower.T @ x)) + K @ (K.T @ x)
 
     condition = _largest(forward, d) * _largest(inverse, d)
-    return Solution(*_thin(left, right), condition=condition, ridge=weight * factor.ridge)
+    return Solution(*_thin(left[:, :wanted], right[:wanted]), condition=condition, ridge=weight * factor.ridge)
 
 
 def _thin(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:

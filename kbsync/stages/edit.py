@@ -38,7 +38,7 @@ def edit(run: Run, plan_hash: str, recipe: Recipe, editor: Editor, store: Checkp
             kept="The plan and all versions stay.",
             next_step="Make a new plan: `kbsync plan`.",
         )
-    made = editor.edit(planned.requests, recipe, run.progress)
+    made = editor.edit(planned.requests, recipe, run.progress, guards=planned.guards)
     manifest = _manifest(run, planned, recipe, made, store)
     version_hash = store.write(manifest, made.delta)
     left_out = {r.key: made.report.left_out[r.id] for r in planned.requests if r.id in made.report.left_out}
@@ -96,4 +96,5 @@ def _manifest(run: Run, planned: EditPlan, recipe: Recipe, made: Edit, store: Ch
         report=made.report,
         audit_head=head,
         created_at=run.clock.now(),
+        guards=planned.guards,
     )

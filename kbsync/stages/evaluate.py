@@ -24,7 +24,7 @@ from kbsync.domain.gate import Metric, Threshold, decide
 from kbsync.domain.plan import EditRequest
 from kbsync.domain.relation import Relation, fill
 from kbsync.domain.verdict import VerdictKind, match_names
-from kbsync.domain.version import Evaluation, Outcome, Version, VersionState
+from kbsync.domain.version import Evaluation, Manifest, Outcome, Version, VersionState
 from kbsync.ports import BaseModel, CheckpointStore, LanguageModel, Progress
 from kbsync.stages.facts import believed_facts
 from kbsync.stages.probe import verdict_key
@@ -80,7 +80,7 @@ def evaluate(
     if known is not None and not again:
         return EvaluateResult(version=version, evaluation=known, already=True)
     manifest, delta = store.read(version.version_hash)
-    questions = _questions(run, manifest.requests, relations, base.fingerprint, size, version.build_hash)
+    questions = _questions(run, manifest, relations, base.fingerprint, size, version.build_hash)
     before = _ask(base.language_model(), questions, held_out, size, run.progress, "base")
     with base.edited(delta) as candidate:
         after = _ask(candidate, questions, held_out, size, run.progress, "candidate")
@@ -139,13 +139,17 @@ def _ask(
 
 def _questions(
     run: Run,
-    requests: Sequence[EditRequest],
+    manifest: Manifest,
     relations: Sequence[Relation],
     fingerprint: str,
     size: EvaluationSize,
     salt: str,
 ) -> list[_Question]:
-    """Edited prompts (all), paraphrases and neighbours (samples drawn by hash, the same for the same version)."""
+    """Edited prompts (all), paraphrases and neighbours (samples drawn by hash, the same for the same version).
+
+    Guarded facts are no neighbours: the edit was told of them.
+    """
+    requests = manifest.requests
     with run.ledger.read() as tx:
         facts = {fact.key: (relation, fact) for relation, fact in believed_facts(tx, relations)}
         verdicts = tx.verdicts(fingerprint)
@@ -160,12 +164,12 @@ def _questions(
         for template in relation.templates[1:] if relation else ():
             prompt = fill(template, request.subject)
             paraphrases.append(_Question(group="paraphrase", key=request.key, prompt=prompt, names=names))
-    written = {r.key for r in requests}
+    told = {r.key for r in requests} | {g.key for g in manifest.guards}
     properties, subjects = {r.key.property for r in requests}, {r.key.subject for r in requests}
     for key, (relation, fact) in facts.items():
         verdict = verdicts.get(verdict_key(relation, fact, fingerprint))
         near = key.property in properties or key.subject in subjects
-        if key in written or not near or verdict is None or verdict.kind is not VerdictKind.CURRENT:
+        if key in told or not near or verdict is None or verdict.kind is not VerdictKind.CURRENT:
             continue
         evidence = verdict.evidence
         names = tuple(name for answer in fact.answers for name in answer.names)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.errors import KbsyncError
 from kbsync.domain.fact import Fact, FactKey
-from kbsync.domain.plan import EditPlan, EditRequest, make_plan
+from kbsync.domain.plan import EditPlan, EditRequest, Guard, guarded, make_plan
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.relation import Relation
 from kbsync.domain.verdict import Verdict, VerdictKind
@@ -71,12 +71,14 @@ def _make(
 ) -> EditPlan:
     facts = believed_facts(tx, relations)
     verdicts = tx.verdicts(fingerprint)
-    wanted, right = [], {}
+    wanted, right, sound = [], {}, []
     for relation, fact in facts:
         verdict = verdicts[verdict_key(relation, fact, fingerprint)]
         if verdict.kind in kinds:
             wanted.append(_request(relation, fact, verdict))
         else:
+            if verdict.kind is VerdictKind.CURRENT:
+                sound.append(Guard(key=fact.key, subject=fact.subject_label or "", template=relation.templates[0]))
             right[fact.key] = f"verdict {verdict.kind}: {verdict.evidence.reason or verdict.evidence.greedy.strip()}"
     alias = tx.alias(CURRENT)
     predecessor = alias.number if alias else 0
@@ -89,6 +91,7 @@ def _make(
         predecessor=predecessor,
         quarantined=_quarantined(tx, facts),
         gone=right | _ended(tx, active, facts),
+        guards=guarded(sound, recipe.guard_count),
         limit=limit,
     )
 

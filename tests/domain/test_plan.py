@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kbsync.domain.fact import FactKey
-from kbsync.domain.plan import Change, EditPlan, EditRequest, make_plan
+from kbsync.domain.plan import Change, EditPlan, EditRequest, Guard, guarded, make_plan
 from kbsync.domain.statement import ItemId, PropertyId
 
 
@@ -86,3 +86,22 @@ def test_of_too_many_facts_the_active_ones_stay() -> None:
     made = plan([request(1, "A"), request(2, "B"), request(3, "C")], [request(3, "C")], limit=2)
     assert [r.target for r in made.requests] == ["A", "C"]
     assert [(r.key.subject, r.reason) for r in made.refused] == [("Q2", "over the limit of 2 facts in one version")]
+
+
+def guard(item: int) -> Guard:
+    return Guard(key=FactKey(ItemId(f"Q{item}"), PropertyId("P6")), subject=f"Country {item}", template="{} is led by")
+
+
+def test_about_half_of_what_the_base_has_right_is_guarded_and_a_new_fact_moves_no_other() -> None:
+    all_guards = [guard(i) for i in range(400)]
+    chosen = guarded(all_guards, 400)
+    assert 160 < len(chosen) < 240
+    assert guarded(reversed(all_guards), 400) == chosen
+    assert set(guarded(all_guards[:300], 400)) <= set(chosen)
+    assert guarded(all_guards, 7) == chosen[:7]
+    assert guarded(all_guards, 0) == ()
+
+
+def test_guards_are_part_of_what_a_version_is() -> None:
+    bare, one = plan([request(1, "A")], []), plan([request(1, "A")], [], guards=(guard(1),))
+    assert len({bare.build_hash, one.build_hash, plan([request(1, "A")], [], guards=(guard(2),)).build_hash}) == 3

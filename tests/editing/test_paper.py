@@ -64,7 +64,7 @@ def test_target_vectors_are_the_papers(family, changes):
 def test_keys_are_the_papers(family):
     model, r, paper, tasks = world(family)
     decoder = discover(model)
-    climb = Climb(decoder, decoder.edited_layers(r.layers), tasks)
+    climb = Climb(decoder, decoder.edited_layers(r.layers), [t.prompts for t in tasks])
     for step, (_, down) in enumerate(paper.layers):
         keys, outputs = climb.look(step)
         wanted = torch.stack([paper.key(down, t) for t in tasks])

@@ -87,3 +87,14 @@ def test_non_finite_keys_and_residuals_are_refused():
 def test_a_weight_that_is_not_positive_is_refused(weight):
     with pytest.raises(EditError, match="above zero"):
         solve(factorise(torch.eye(4)), weight, random(4, 2), random(3, 2))
+
+
+@pytest.mark.parametrize("count", [2, 7])
+def test_keys_that_stay_still_are_keys_with_nothing_to_change(count):
+    C, K, S, R = moment(12, 50), random(12, count, seed=2), random(12, 6, seed=4), random(8, count, seed=3)
+    got = solve(factorise(C), 2.0, K, R, S)
+    wanted = R @ K.T @ torch.linalg.inv(2.0 * C + K @ K.T + S @ S.T)
+    torch.testing.assert_close(got.left @ got.right, wanted, rtol=1e-7, atol=1e-9)
+    assert got.left.shape[1] == count
+    free = solve(factorise(C), 2.0, K, R)
+    assert (got.left @ got.right @ S).norm() < 0.7 * (free.left @ free.right @ S).norm()

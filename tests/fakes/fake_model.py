@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from kbsync.domain.canonical import content_hash
-from kbsync.domain.plan import EditRequest
+from kbsync.domain.plan import EditRequest, Guard
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.relation import fill
 from kbsync.domain.version import EditReport, LayerReport
@@ -79,9 +79,13 @@ class TableEditor(Editor):
     def __init__(self, refuse: Mapping[str, str] | None = None) -> None:
         self.refuse = dict(refuse or {})
         self.calls = 0
+        self.guarded: set[str] = set()
 
-    def edit(self, requests: Sequence[EditRequest], recipe: Recipe, progress: Progress) -> Edit:
+    def edit(
+        self, requests: Sequence[EditRequest], recipe: Recipe, progress: Progress, *, guards: Sequence[Guard] = ()
+    ) -> Edit:
         self.calls += 1
+        self.guarded = {str(g.key) for g in guards}
         written = [r for r in requests if r.subject not in self.refuse]
         left_out = {r.id: self.refuse[r.subject] for r in requests if r.subject in self.refuse}
         delta = TableDelta({fill(r.template, r.subject): f" {r.target}" for r in written})

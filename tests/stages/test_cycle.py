@@ -228,3 +228,15 @@ def test_a_killed_edit_is_built_again_under_the_same_number(world: World) -> Non
     result = world.sync()
     assert result.outcome is Outcome.PROMOTED
     assert current(world) == 1
+
+
+def test_half_of_what_the_base_has_right_is_guarded_and_the_rest_is_measured(world: World) -> None:
+    world.guard_count = 10
+    result = world.sync()
+    guards = {str(g.key) for g in result.planned.plan.guards} if result.planned else set()
+    assert guards
+    assert result.evaluation is not None
+    neighbours = {f"{o.subject} {o.property}" for o in result.evaluation.outcomes if o.group == "neighbour"}
+    assert neighbours
+    assert not guards & neighbours
+    assert world.editor.guarded == guards
