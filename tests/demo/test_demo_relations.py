@@ -21,14 +21,10 @@ def relations() -> tuple[Relation, ...]:
     return load_relations(RELATIONS)
 
 
-def test_each_property_of_the_table_is_watched_with_all_subjects_that_change(
-    relations: tuple[Relation, ...], table: Table
-) -> None:
+def test_each_property_of_the_table_is_watched_with_its_subjects(relations: tuple[Relation, ...], table: Table) -> None:
     assert {r.property: r.label for r in relations} == table.properties
     for relation in relations:
-        assert set(relation.subjects) <= set(table.subjects(relation.property)), relation.name
-        changed = {c.subject for c in table.changes if c.property == relation.property}
-        assert changed <= set(relation.subjects), relation.name
+        assert relation.subjects == table.subjects(relation.property), relation.name
 
 
 def test_templates_are_a_prompt_and_at_least_two_paraphrases(relations: tuple[Relation, ...]) -> None:
