@@ -65,7 +65,8 @@ class RelationView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanSummary:
-    """A recorded plan: how many facts it adds, changes, retracts and keeps, and how many it refused."""
+    """A recorded plan: how many facts it adds, changes, retracts and keeps, how many it refused, and how many
+    that the base has right it guards."""
 
     hash: str
     predecessor: int
@@ -74,6 +75,7 @@ class PlanSummary:
     retract: int
     keep: int
     refused: int
+    guards: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,4 +196,5 @@ def _summary(plan_hash: str, plan: EditPlan) -> PlanSummary:
         retract=counts[Change.RETRACT],
         keep=counts[Change.KEEP],
         refused=len(plan.refused),
+        guards=len(plan.guards),
     )
