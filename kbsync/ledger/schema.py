@@ -23,8 +23,10 @@ REVISION = "0001"
 
 
 def migrations_directory() -> Path:
-    """Where the migrations are: beside the package, in a checkout."""
-    return Path(__file__).resolve().parents[2] / "migrations"
+    """Where the migrations are: inside an installed package, beside it in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    packaged = package / "share" / "migrations"
+    return packaged if packaged.is_dir() else package.parent / "migrations"
 
 
 def upgrade(url: str) -> None:
