@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from kbsync.config import Configuration
 from kbsync.config.values import LOCAL_STORE
 from kbsync.domain.errors import ConfigError
+from kbsync.domain.recipe import Recipe
 from kbsync.ledger.ledger import SqlLedger
-from kbsync.ports import Clock, Editor, Progress
+from kbsync.ports import ArtifactStore, Clock, Editor, Progress
 from kbsync.stages.cycle import Parts
 from kbsync.stages.evaluate import EvaluationSize
 from kbsync.stages.run import Run, Silent, Writer, writer
@@ -144,19 +145,22 @@ class App:
                 break
         return texts
 
-    def editor(self) -> Editor:
-        """The editor that the recipe names."""
-        editors: dict[str, Callable[[], Editor]] = {"memit": self._memit}
-        if self.recipe.algorithm not in editors:
-            known = ", ".join(sorted(editors))
-            raise ConfigError([f"recipe {self.recipe.name}: algorithm {self.recipe.algorithm!r} is none of {known}"])
-        return editors[self.recipe.algorithm]()
+    def editor(self, recipe: Recipe | None = None, artifacts: ArtifactStore | None = None) -> Editor:
+        """The editor that ``recipe`` (default: the configured one) names, over ``artifacts`` (default: the stored)."""
+        from kbsync.checkpoints.used import RecordingEditor
 
-    def _memit(self) -> Editor:
+        recipe = recipe or self.recipe
+        editors: dict[str, Callable[[ArtifactStore], Editor]] = {"memit": self._memit}
+        if recipe.algorithm not in editors:
+            known = ", ".join(sorted(editors))
+            raise ConfigError([f"recipe {recipe.name}: algorithm {recipe.algorithm!r} is none of {known}"])
+        return RecordingEditor(artifacts or self.artifacts, editors[recipe.algorithm])
+
+    def _memit(self, artifacts: ArtifactStore) -> Editor:
         from kbsync.editing.memit import MemitEditor
 
         loaded = self.loaded
-        return MemitEditor(loaded.model, loaded.tokenizer, loaded.fingerprint, self.artifacts, self.corpus)
+        return MemitEditor(loaded.model, loaded.tokenizer, loaded.fingerprint, artifacts, self.corpus)
 
     def parts(self) -> Parts:
         """What a cycle works with."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -98,13 +98,15 @@ class Delta(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """What an editor returns. ``targets`` maps request ids to the content hash of their target vector."""
+    """What an editor returns. ``targets`` maps request ids to the content hash of their target vector; ``artifacts``
+    maps each artifact that was read or written (``kind/key``) to the SHA-256 of its content."""
 
     delta: Delta
     report: EditReport
     targets: Mapping[str, str]
     covariance_fingerprint: str
     libraries: Mapping[str, str]
+    artifacts: Mapping[str, str] = field(default_factory=dict)
 
 
 class Editor(ABC):
@@ -159,6 +161,10 @@ class CheckpointStore(ABC):
     @abstractmethod
     def read(self, version_hash: str) -> tuple[Manifest, Delta]:
         """Raises ``NotFound`` or, when a byte is wrong, ``StoreError``."""
+
+    def manifest(self, version_hash: str) -> Manifest:
+        """The manifest alone, which a store may keep of versions whose weights it removed. Raises as ``read`` does."""
+        return self.read(version_hash)[0]
 
     @abstractmethod
     def hashes(self) -> list[str]:

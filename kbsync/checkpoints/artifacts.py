@@ -6,8 +6,9 @@ import hashlib
 import re
 from pathlib import Path
 
-from kbsync.checkpoints.files import explained, make_directory, remove_unfinished
-from kbsync.model.durable import write_file
+from kbsync.checkpoints.files import explained
+from kbsync.domain.errors import StoreError
+from kbsync.model.durable import make_directory, remove_unfinished, write_file
 from kbsync.ports import ArtifactStore
 
 _MAGIC = b"kbsync-artifact 1 "
@@ -50,6 +51,34 @@ class FileArtifactStore(ArtifactStore):
         with explained(f"writing the artifact {path} ({len(data):,} bytes)", kept=kept):
             make_directory(path.parent)
             write_file(path, _header(data) + data)
+
+    def names(self) -> list[str]:
+        """``kind/key`` of everything that is stored, sorted."""
+        with explained(f"listing {self.root}", kept="Nothing was changed."):
+            found = (p.relative_to(self.root).parts for p in self.root.glob("*/*/*") if p.is_file())
+            return sorted(f"{kind}/{key}" for kind, _, key in found if _KIND.match(kind) and _KEY.match(key))
+
+    def digest(self, name: str) -> str:
+        """SHA-256 of the content of ``kind/key``, all of it read; raises ``StoreError`` where its checksum is another."""
+        path = self.path(name)
+        with explained(f"reading the artifact {path}", kept="It was not changed."):
+            stored = path.read_bytes()
+        if stored[:_HEADER] != _header(stored[_HEADER:]):
+            next_step = "It is set aside and computed again when it is needed."
+            raise StoreError(
+                f"{path} does not match its own checksum.", kept="It was not changed.", next_step=next_step
+            )
+        return hashlib.sha256(stored[_HEADER:]).hexdigest()
+
+    def remove(self, name: str) -> None:
+        """Remove ``kind/key``; to be called by the holder of the writer's lease."""
+        with explained(f"removing the artifact {self.path(name)}", kept="All other artifacts are still there."):
+            self.path(name).unlink(missing_ok=True)
+
+    def path(self, name: str) -> Path:
+        """Where ``kind/key`` is stored, whether or not it is there."""
+        kind, _, key = name.partition("/")
+        return self._path(kind, key)
 
     def damaged(self) -> list[Path]:
         """Files that were set aside because their content did not match their checksum."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kbsync.checkpoints.files import explained, make_directory
+from kbsync.checkpoints.files import explained
 from kbsync.domain.errors import StoreError
 from kbsync.model.delta import FactorDelta, applied
-from kbsync.model.durable import new_directory
+from kbsync.model.durable import make_directory, new_directory
 from kbsync.model.load import LoadedModel
 from kbsync.model.quiet import quiet
 

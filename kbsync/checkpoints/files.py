@@ -1,42 +1,16 @@
-"""What both stores do with files: explain what went wrong, name directories durably, clear up after a kill."""
+"""What the system refuses, in the house's words: what was being done, what was kept, what to do next."""
 
 from __future__ import annotations
 
 import errno
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from safetensors import SafetensorError
 
 from kbsync.domain.errors import StoreError
-from kbsync.model.durable import sync
-
-UNFINISHED = ".unfinished-"
-"""How ``kbsync.model.durable`` begins the names of what is not complete yet."""
 
 _CHECK = "Check that the disk is sound and has room, then run the command again."
-
-
-def make_directory(path: Path) -> None:
-    """Create a directory and its parents; each new name is synced in the directory that holds it."""
-    if path.is_dir():
-        return
-    make_directory(path.parent)
-    path.mkdir(exist_ok=True)
-    sync(path.parent)
-
-
-def remove_unfinished(root: Path) -> list[Path]:
-    """Remove everything below ``root`` that a killed write left behind; returns what was removed."""
-    found = sorted(root.rglob(f"{UNFINISHED}*"))
-    for path in found:
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-    return found
 
 
 @contextmanager

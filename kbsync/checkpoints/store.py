@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from kbsync.checkpoints import factors
 from kbsync.checkpoints import manifest as manifest_file
-from kbsync.checkpoints.files import explained, make_directory, remove_unfinished
+from kbsync.checkpoints.files import explained
 from kbsync.domain.errors import NotFound, StoreError
 from kbsync.domain.version import Manifest
 from kbsync.model.delta import FactorDelta
-from kbsync.model.durable import new_directory
+from kbsync.model.durable import make_directory, new_directory, remove_directory, remove_unfinished, write_file
 from kbsync.ports import CheckpointStore, Delta
 
 MANIFEST = "manifest.json"
@@ -23,18 +25,24 @@ _HASH = re.compile(r"[0-9a-f]{64}\Z")
 _DAMAGED = ".damaged-"
 _KEPT = "All versions that were stored are still there, and no new one was added."
 _UNTOUCHED = "The stored files were not changed."
-_RESTORE = "Restore it from a backup, or go to a version that is whole: `kbsync rollback --to N`."
+_RESTORE = (
+    "`kbsync rebuild N --repair` builds it again; else restore it from a backup, or go to a version that is whole: "
+    "`kbsync rollback --to N`."
+)
+_AGAIN = "`kbsync rebuild N --repair` builds it again from its manifest, which was kept."
 
 
 class FileCheckpointStore(CheckpointStore):
     """``<root>/versions/<version hash>/`` with ``manifest.json`` and ``factors.safetensors``.
 
     A directory gets its name after its files were read back, verified and synced, so a version that can be listed is
-    whole. Files that can't be read or written, and wrong bytes, are ``StoreError``.
+    whole. Of a version that was removed, ``<root>/removed/<version hash>.json`` keeps the manifest: it still explains
+    the version, and anchors the audit trail. Files that can't be read or written, and wrong bytes, are ``StoreError``.
     """
 
     def __init__(self, root: Path) -> None:
         self.versions = root / "versions"
+        self.explanations = root / "removed"
 
     def write(self, manifest: Manifest, delta: Delta) -> str:
         """A version that is there and sound stays as it is (dates and timings are its first build's); a damaged one
@@ -52,16 +60,26 @@ class FileCheckpointStore(CheckpointStore):
                 _read(unfinished, version_hash)
                 if target.exists():
                     target.rename(self.versions / f"{_DAMAGED}{version_hash}-{secrets.token_hex(4)}")
+            self._explanation(version_hash).unlink(missing_ok=True)
         return version_hash
 
     def factor_hashes(self, delta: Delta) -> dict[str, str]:
         return factors.hashes(_factor_delta(delta))
 
     def read(self, version_hash: str) -> tuple[Manifest, FactorDelta]:
-        directory = self.versions / version_hash
         if version_hash not in self.hashes():
+            if version_hash in self.removed():
+                raise NotFound(f"The weights of version {version_hash} were removed by gc.", next_step=_AGAIN)
             raise NotFound(f"The store {self.versions} holds no version {version_hash}.", next_step=_RESTORE)
-        return _read(directory, version_hash)
+        return _read(self.versions / version_hash, version_hash)
+
+    def manifest(self, version_hash: str) -> Manifest:
+        """Of stored and of removed versions, also where the factors are damaged."""
+        if version_hash in self.hashes():
+            return read_manifest(self.versions / version_hash / MANIFEST, version_hash)[0]
+        if version_hash in self.removed():
+            return read_manifest(self._explanation(version_hash), version_hash)[0]
+        raise NotFound(f"The store {self.versions} holds no version {version_hash}.", next_step=_RESTORE)
 
     def hashes(self) -> list[str]:
         with explained(f"listing {self.versions}", kept="Nothing was changed."):
@@ -69,8 +87,41 @@ class FileCheckpointStore(CheckpointStore):
                 return []
             return sorted(p.name for p in self.versions.iterdir() if _HASH.match(p.name) and p.is_dir())
 
+    def removed(self) -> list[str]:
+        """Versions of which only the manifest is left."""
+        with explained(f"listing {self.explanations}", kept="Nothing was changed."):
+            if not self.explanations.is_dir():
+                return []
+            stored = set(self.hashes())
+            return sorted(
+                p.stem for p in self.explanations.glob("*.json") if _HASH.match(p.stem) and p.stem not in stored
+            )
+
+    def remove(self, version_hash: str) -> None:
+        """Remove the weights and keep the manifest; to be called by the holder of the writer's lease.
+
+        Raises as ``manifest`` does: a version that can't be explained is not removed.
+        """
+        directory = self.versions / version_hash
+        read_manifest(directory / MANIFEST, version_hash)
+        kept = "The manifest was kept, and so were all other versions."
+        with explained(f"removing version {version_hash[:12]}", kept=kept):
+            make_directory(self.explanations)
+            write_file(self._explanation(version_hash), (directory / MANIFEST).read_bytes())
+            remove_directory(directory)
+
+    def files(self, version_hash: str) -> list[Path]:
+        """All files that speak for a version, stored or removed."""
+        if version_hash in self.hashes():
+            return [self.versions / version_hash / name for name in (MANIFEST, FACTORS)]
+        return [self._explanation(version_hash)] if version_hash in self.removed() else []
+
     def verify(self, version_hash: str) -> None:
-        self.read(version_hash)
+        """A version that was removed is verified by what is left of it."""
+        if version_hash in self.removed():
+            self.manifest(version_hash)
+        else:
+            self.read(version_hash)
 
     def damaged(self) -> list[Path]:
         """Directories that were set aside because a byte in them was wrong."""
@@ -79,7 +130,10 @@ class FileCheckpointStore(CheckpointStore):
     def clean_temporary(self) -> list[Path]:
         """Remove leftovers of killed writes; to be called by the holder of the writer's lease."""
         with explained(f"clearing up {self.versions}", kept="Everything that is complete was kept."):
-            return remove_unfinished(self.versions)
+            return remove_unfinished(self.versions) + remove_unfinished(self.explanations)
+
+    def _explanation(self, version_hash: str) -> Path:
+        return self.explanations / f"{version_hash}.json"
 
     def _files(self, manifest: Manifest, delta: FactorDelta) -> dict[str, bytes]:
         if manifest.factors != factors.hashes(delta):
@@ -99,25 +153,41 @@ class FileCheckpointStore(CheckpointStore):
         return True
 
 
-def _read(directory: Path, version_hash: str) -> tuple[Manifest, FactorDelta]:
-    """Read both files and check every byte of them; raises ``StoreError`` naming the file that is wrong."""
-    path = directory / MANIFEST
-    try:
-        with explained(f"reading {path}", kept=_UNTOUCHED, if_missing=_RESTORE):
-            found, factors_sha256 = manifest_file.decode(path.read_bytes())
+def read_manifest(path: Path, version_hash: str) -> tuple[Manifest, str]:
+    """The manifest and the checksum of the factors' file; raises ``StoreError`` naming the file that is wrong."""
+    with _checked(path):
+        found, factors_sha256 = manifest_file.decode(path.read_bytes())
         if found.version_hash != version_hash:
             raise ValueError(f"explains version {found.version_hash}")
-        path = directory / FACTORS
-        with explained(f"reading {path}", kept=_UNTOUCHED, if_missing=_RESTORE):
-            data = path.read_bytes()
+    return found, factors_sha256
+
+
+def read_factors(path: Path, manifest: Manifest, factors_sha256: str) -> FactorDelta:
+    """The factors that the manifest explains; raises ``StoreError`` naming the file that is wrong."""
+    with _checked(path):
+        data = path.read_bytes()
         if hashlib.sha256(data).hexdigest() != factors_sha256:
             raise ValueError(f"does not match the checksum in {MANIFEST}")
         delta = factors.decode(data)
-        if factors.hashes(delta) != found.factors:
+        if factors.hashes(delta) != manifest.factors:
             raise ValueError(f"holds other factors than {MANIFEST} says")
+    return delta
+
+
+def _read(directory: Path, version_hash: str) -> tuple[Manifest, FactorDelta]:
+    """Read both files and check every byte of them."""
+    found, factors_sha256 = read_manifest(directory / MANIFEST, version_hash)
+    return found, read_factors(directory / FACTORS, found, factors_sha256)
+
+
+@contextmanager
+def _checked(path: Path) -> Iterator[None]:
+    """Make what is wrong with the file's content (``ValueError``), or with reading it, a ``StoreError``."""
+    try:
+        with explained(f"reading {path}", kept=_UNTOUCHED, if_missing=_RESTORE):
+            yield
     except ValueError as error:
         raise StoreError(f"{path} {error}.", kept=_UNTOUCHED, next_step=_RESTORE) from error
-    return found, delta
 
 
 def _factor_delta(delta: Delta) -> FactorDelta:

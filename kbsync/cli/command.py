@@ -17,6 +17,8 @@ EXIT_CODES = {
     1: "unexpected error: a bug in kbsync",
     2: "wrong usage: an unknown command, option or argument",
     3: "the gate refused the version; current did not move",
+    4: "verification found damage; every bad file or event is named",
+    5: "the version that was built again is not the stored one",
     65: "bad data: an identifier, a file, or a model that kbsync can't work with",
     66: "a version, plan or fact that does not exist",
     69: "the source can't be reached or is overloaded; trying later may help",

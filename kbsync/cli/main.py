@@ -23,7 +23,9 @@ from kbsync.cli.plan import plan
 from kbsync.cli.probe import probe
 from kbsync.cli.promote import promote
 from kbsync.cli.pull import pull
+from kbsync.cli.rebuild import rebuild
 from kbsync.cli.rollback import rollback
+from kbsync.cli.serve import serve
 from kbsync.cli.status import status
 from kbsync.cli.sync import sync
 from kbsync.cli.versions import versions
@@ -42,9 +44,11 @@ VERBS: tuple[Verb, ...] = (
     versions,
     explain,
     ask,
+    rebuild,
     log,
     verify,
     daemon,
+    serve,
     upgrade,
     check,
     doctor,

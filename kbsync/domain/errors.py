@@ -101,6 +101,18 @@ class GateRefused(KbsyncError):
     exit_code = 3
 
 
+class Damaged(KbsyncError):
+    """Stored bytes or events are not what they were when they were written; every one is named."""
+
+    exit_code = 4
+
+
+class NotReproduced(KbsyncError):
+    """A version that was built again came out as another one."""
+
+    exit_code = 5
+
+
 class Busy(KbsyncError):
     """Another process holds the lease."""
 

@@ -102,8 +102,13 @@ class EditPlan:
     @property
     def build_hash(self) -> str:
         """Identity of the version that this plan builds: (base, active facts, guards, recipe), whatever came before it."""
-        written, guards = sorted(r.id for r in self.requests), sorted(g.id for g in self.guards)
-        return content_hash([self.base_fingerprint, self.recipe_fingerprint, written, guards])
+        written = (r.id for r in self.requests)
+        return build_hash(self.base_fingerprint, self.recipe_fingerprint, written, self.guards)
+
+
+def build_hash(base: str, recipe: str, requests: Iterable[str], guards: Iterable[Guard]) -> str:
+    """Identity of what is built from a base and a recipe (their fingerprints), ids of requests, and guards."""
+    return content_hash([base, recipe, sorted(requests), sorted(g.id for g in guards)])
 
 
 def make_plan(

@@ -58,7 +58,8 @@ class Manifest:
     """Everything that explains a version. ``content`` (not the dates or timings) makes ``version_hash``.
 
     ``factors`` maps each edited parameter's name to the SHA-256 of its factors' bytes; ``targets`` maps request ids
-    to target-vector hashes; ``audit_head`` anchors the audit chain outside the database.
+    to target-vector hashes; ``artifacts`` maps each artifact that went in (``kind/key``: target vectors, covariances,
+    contexts) to the SHA-256 of its content; ``audit_head`` anchors the audit chain outside the database.
     """
 
     base_fingerprint: str
@@ -73,6 +74,7 @@ class Manifest:
     audit_head: str
     created_at: datetime
     guards: tuple[Guard, ...] = ()
+    artifacts: dict[str, str] = field(default_factory=dict)
 
     @property
     def version_hash(self) -> str:

@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+UNFINISHED = ".unfinished-"
+"""How the names of what is not complete yet begin."""
+
 
 @contextmanager
 def new_directory(target: Path) -> Iterator[Path]:
@@ -17,7 +20,7 @@ def new_directory(target: Path) -> Iterator[Path]:
 
     Hold ``locked`` around it: what an earlier, killed process left behind is removed first.
     """
-    prefix = f".unfinished-{target.name}-"
+    prefix = f"{UNFINISHED}{target.name}-"
     for left_behind in target.parent.glob(f"{prefix}*"):
         shutil.rmtree(left_behind)
     unfinished = Path(tempfile.mkdtemp(prefix=prefix, dir=target.parent))
@@ -34,7 +37,7 @@ def new_directory(target: Path) -> Iterator[Path]:
 
 def write_file(path: Path, data: bytes) -> None:
     """Write under a temporary name, fsync, rename."""
-    descriptor, name = tempfile.mkstemp(prefix=f".unfinished-{path.name}-", dir=path.parent)
+    descriptor, name = tempfile.mkstemp(prefix=f"{UNFINISHED}{path.name}-", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
@@ -46,10 +49,54 @@ def write_file(path: Path, data: bytes) -> None:
         Path(name).unlink(missing_ok=True)
 
 
+def point(link: Path, target: Path) -> None:
+    """Make the symbolic link ``link`` lead to ``target``; whoever opens it at that moment gets the old or the new one."""
+    name = Path(tempfile.mkdtemp(prefix=f"{UNFINISHED}{link.name}-", dir=link.parent))
+    try:
+        (name / "link").symlink_to(target)
+        (name / "link").replace(link)
+        sync(link.parent)
+    finally:
+        shutil.rmtree(name, ignore_errors=True)
+
+
+def remove_directory(path: Path) -> None:
+    """Take the name away first, so that no reader finds half a directory, then what it held."""
+    doomed = Path(tempfile.mkdtemp(prefix=f"{UNFINISHED}{path.name}-", dir=path.parent))
+    path.replace(doomed)
+    sync(path.parent)
+    shutil.rmtree(doomed)
+
+
+def unfinished(root: Path) -> list[Path]:
+    """What killed writes left below ``root``, and what writes at work have not finished."""
+    return sorted(root.rglob(f"{UNFINISHED}*"))
+
+
+def remove_unfinished(root: Path) -> list[Path]:
+    """Remove everything below ``root`` that a killed write left behind; returns what was removed."""
+    found = unfinished(root)
+    for path in found:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    return found
+
+
+def make_directory(path: Path) -> None:
+    """Create a directory and its parents; each new name is synced in the directory that holds it."""
+    if path.is_dir():
+        return
+    make_directory(path.parent)
+    path.mkdir(exist_ok=True)
+    sync(path.parent)
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold an advisory lock on ``path``; a second process waits. The lock goes with the process that dies."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_directory(path.parent)
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -97,4 +97,5 @@ def _manifest(run: Run, planned: EditPlan, recipe: Recipe, made: Edit, store: Ch
         audit_head=head,
         created_at=run.clock.now(),
         guards=planned.guards,
+        artifacts=dict(made.artifacts),
     )

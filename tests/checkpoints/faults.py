@@ -68,6 +68,8 @@ def _install(set_attribute: Callable[[object, str, object], None], step: str, re
             set_attribute(os, "fsync", replacement)
         case "rename":
             set_attribute(pathlib.Path, "rename", replacement)
+        case "replace":
+            set_attribute(pathlib.Path, "replace", replacement)
         case "mkdir":
             set_attribute(pathlib.Path, "mkdir", replacement)
         case _:

@@ -48,4 +48,5 @@ def make_manifest(factors: dict[str, str], *, created_at: datetime = AT, seconds
         ),
         audit_head="a" * 64,
         created_at=created_at,
+        artifacts={"targets/" + "7" * 64: "d" * 64},
     )

@@ -15,7 +15,7 @@ from kbsync.checkpoints import manifest as manifest_file
 from kbsync.checkpoints.factors import decode, encode, hashes
 from kbsync.checkpoints.store import FACTORS, MANIFEST, FileCheckpointStore
 from kbsync.domain.canonical import canonical_json
-from kbsync.domain.errors import StoreError
+from kbsync.domain.errors import NotFound, StoreError
 from kbsync.domain.version import EditReport, Manifest
 from kbsync.model.delta import FactorDelta
 from tests.checkpoints.faults import failing, killed
@@ -120,15 +120,64 @@ def test_factor_hashes_tell_shapes_apart() -> None:
     ("data", "says"),
     [
         (b"{", "is not JSON"),
-        (b"[]", "is not of format 1"),
-        (b'{"format":2}', "is not of format 1"),
+        (b"[]", "is not of format 2"),
+        (b'{"format":3}', "is not of format 2"),
+        (b'{"format":[1]}', "is not of format 2"),
         (b'{"format":1}', "is not a manifest"),
+        (b'{"format":2}', "is not a manifest"),
         (b'{"format":1,"manifest":{"base_fingerprint":3}}', "is not a manifest: base_fingerprint"),
     ],
 )
 def test_what_is_no_manifest(data: bytes, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         manifest_file.decode(data)
+
+
+def test_a_manifest_of_the_first_format_is_still_read() -> None:
+    manifest = replace(make_manifest(hashes(make_delta())), artifacts={})
+    old = manifest_file.encode(manifest, "f" * 64, 1)
+    assert "artifacts" not in json.loads(old)["manifest"]
+    assert manifest_file.decode(old) == (manifest, "f" * 64)
+    with pytest.raises(ValueError, match="own checksum"):
+        manifest_file.decode(old.replace(b'"format":1', b'"format":true'))
+
+
+def test_a_removed_version_keeps_its_manifest(store: FileCheckpointStore) -> None:
+    manifest, directory = write(store)
+    other, _ = write(store, 1)
+    store.remove(directory.name)
+    assert store.hashes() == [other.version_hash]
+    assert store.removed() == [directory.name]
+    assert store.manifest(directory.name) == manifest
+    store.verify(directory.name)
+    with pytest.raises(NotFound, match=r"removed by gc.*--repair"):
+        store.read(directory.name)
+    write(store)
+    assert store.removed() == []
+    assert store.read(directory.name)[0] == manifest
+    assert list(store.explanations.iterdir()) == []
+
+
+@pytest.mark.parametrize("step", ["write", "fsync", "rename", "replace"])
+def test_a_kill_while_removing_leaves_a_version_that_is_stored_or_removed(
+    store: FileCheckpointStore, step: str
+) -> None:
+    manifest, directory = write(store)
+    assert killed(step, lambda: store.remove(directory.name))
+    store.clean_temporary()
+    assert (directory.name in store.hashes()) != (directory.name in store.removed())
+    assert store.manifest(directory.name) == manifest
+    write(store)
+    store.verify(directory.name)
+    assert [p for p in store.versions.iterdir() if p.name.startswith(".unfinished")] == []
+
+
+def test_a_version_that_can_not_be_explained_is_not_removed(store: FileCheckpointStore) -> None:
+    _, directory = write(store)
+    (directory / MANIFEST).write_bytes(b"{}")
+    with pytest.raises(StoreError, match=MANIFEST):
+        store.remove(directory.name)
+    assert (directory / FACTORS).is_file()
 
 
 @pytest.mark.parametrize("step", ["write", "fsync", "rename"])

@@ -67,7 +67,7 @@ def app_of(world: World) -> Any:
             """A store in memory has no leftovers of killed writers to be cleaned."""
             return writer(self.run, self.settings.lease.ttl)
 
-        def editor(self) -> Any:
+        def editor(self, *_: Any) -> Any:
             return world.editor
 
     return WorldApp

@@ -1,0 +1,65 @@
+"""Artifact stores around another: one remembers what went into an edit, one lets an edit run without leaving a trace."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+
+from kbsync.domain.plan import EditRequest, Guard
+from kbsync.domain.recipe import Recipe
+from kbsync.ports import ArtifactStore, Edit, Editor, Progress
+
+MakeEditor = Callable[[ArtifactStore], Editor]
+
+
+class Recording(ArtifactStore):
+    """Passes everything on; ``used`` maps ``kind/key`` of all that was read or written to the SHA-256 of its content."""
+
+    def __init__(self, store: ArtifactStore) -> None:
+        self._store = store
+        self.used: dict[str, str] = {}
+
+    def get(self, kind: str, key: str) -> bytes | None:
+        data = self._store.get(kind, key)
+        if data is not None:
+            self._note(kind, key, data)
+        return data
+
+    def put(self, kind: str, key: str, data: bytes) -> None:
+        self._store.put(kind, key, data)
+        self._note(kind, key, data)
+
+    def _note(self, kind: str, key: str, data: bytes) -> None:
+        self.used[f"{kind}/{key}"] = hashlib.sha256(data).hexdigest()
+
+
+class Traceless(ArtifactStore):
+    """Reads from ``store`` but for ``anew`` (kinds, which are never found there); what is written stays in memory."""
+
+    def __init__(self, store: ArtifactStore, anew: Collection[str] = ()) -> None:
+        self._store, self._anew = store, anew
+        self._written: dict[tuple[str, str], bytes] = {}
+
+    def get(self, kind: str, key: str) -> bytes | None:
+        if (kind, key) in self._written:
+            return self._written[kind, key]
+        return None if kind in self._anew else self._store.get(kind, key)
+
+    def put(self, kind: str, key: str, data: bytes) -> None:
+        self._written.setdefault((kind, key), data)
+
+
+class RecordingEditor(Editor):
+    """The editor that ``make`` builds over an artifact store, with all that it takes from there on record."""
+
+    def __init__(self, artifacts: ArtifactStore, make: MakeEditor) -> None:
+        self._recording = Recording(artifacts)
+        self._editor = make(self._recording)
+
+    def edit(
+        self, requests: Sequence[EditRequest], recipe: Recipe, progress: Progress, *, guards: Sequence[Guard] = ()
+    ) -> Edit:
+        self._recording.used = {}
+        made = self._editor.edit(requests, recipe, progress, guards=guards)
+        return replace(made, artifacts=self._recording.used)

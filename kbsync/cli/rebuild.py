@@ -1,0 +1,64 @@
+"""``kbsync rebuild``"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kbsync.cli.command import JsonOption, verb
+
+if TYPE_CHECKING:
+    from kbsync.stages.rebuild import RebuildResult
+
+
+@verb(
+    "rebuild",
+    examples=["kbsync rebuild 3", "kbsync rebuild 3 --anew", "kbsync rebuild 3 --repair"],
+    exits=[5, 65, 66, 70, 74, 75],
+    prints="kbsync.stages.rebuild:RebuildResult",
+)
+def rebuild(
+    context: typer.Context,
+    number: Annotated[int, typer.Argument(metavar="N", help="The version to build again.", min=1)],
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Compute target vectors, covariances and contexts anew, too.")
+    ] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Store the weights again, where they were removed or damaged.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Compute a version again from its manifest, and show that the same version comes out.
+
+    Nothing is written without `--repair`. When the hash is another one, what differs is named (a library's version, the
+    covariance's text, a fact's target vector, a parameter's factors), and the command ends with code 5.
+    """
+    from kbsync.cli.context import application
+    from kbsync.cli.output import emit
+    from kbsync.domain.errors import NotReproduced
+    from kbsync.service.rebuild import run_rebuild
+
+    with application(context) as app, ExitStack() as held:
+        run = held.enter_context(app.writer()).run if repair else app.run
+        result = run_rebuild(app, run, number, anew=anew, repair=repair)
+    if json:
+        emit(result)
+    else:
+        show(result)
+    if not result.reproduced:
+        raise typer.Exit(NotReproduced.exit_code)
+
+
+def show(result: RebuildResult) -> None:
+    from kbsync.cli.output import count, say
+
+    reused = f"{result.targets_reused} of {count(result.facts, 'target vector')} from the store"
+    if result.reproduced:
+        stored = ", stored again" if result.repaired else ""
+        say(f"reproduced: version {result.version} is {result.got}{stored} ({reused}, {result.seconds:.1f} s)")
+        return
+    say(f"not reproduced: version {result.version} is {result.expected}, and {result.got} came out ({reused})")
+    for difference in result.differences:
+        say(f"  {difference}")

@@ -1,0 +1,25 @@
+"""What ``kbsync rebuild`` works with: the stored artifacts, or as few of them as is asked for."""
+
+from __future__ import annotations
+
+from kbsync.bootstrap import App
+from kbsync.domain.recipe import Recipe
+from kbsync.ports import Editor
+from kbsync.stages.rebuild import RebuildResult, rebuild
+from kbsync.stages.run import Run
+
+COMPUTED = ("contexts", "covariance", "targets")
+"""The kinds of artifact that an edit computes, and may compute again."""
+
+
+def run_rebuild(app: App, run: Run, number: int, *, anew: bool, repair: bool) -> RebuildResult:
+    """Build version ``number`` again, ``anew`` without anything from the artifact store; artifacts are only written
+    with ``repair``, for which ``run`` must hold the writer's lease."""
+    from kbsync.checkpoints.used import Traceless
+
+    def editor(recipe: Recipe) -> Editor:
+        if repair and not anew:
+            return app.editor(recipe)
+        return app.editor(recipe, Traceless(app.artifacts, COMPUTED if anew else ()))
+
+    return rebuild(run, number, app.base.fingerprint, editor, app.store, repair=repair)
