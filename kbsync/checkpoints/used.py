@@ -35,7 +35,7 @@ class Recording(ArtifactStore):
 
 
 class Traceless(ArtifactStore):
-    """Reads from ``store`` but for ``anew`` (kinds, which are never found there); what is written stays in memory."""
+    """Reads from ``store`` but for ``anew`` (kinds, which are never found there); what is written stays in memory until ``keep``."""
 
     def __init__(self, store: ArtifactStore, anew: Collection[str] = ()) -> None:
         self._store, self._anew = store, anew
@@ -48,6 +48,11 @@ class Traceless(ArtifactStore):
 
     def put(self, kind: str, key: str, data: bytes) -> None:
         self._written.setdefault((kind, key), data)
+
+    def keep(self) -> None:
+        """Store after all what was written."""
+        for (kind, key), data in self._written.items():
+            self._store.put(kind, key, data)
 
 
 class RecordingEditor(Editor):

@@ -28,6 +28,7 @@ from kbsync.cli.rollback import rollback
 from kbsync.cli.serve import serve
 from kbsync.cli.status import status
 from kbsync.cli.sync import sync
+from kbsync.cli.verify import verify as verify_versions
 from kbsync.cli.versions import versions
 
 VERBS: tuple[Verb, ...] = (
@@ -45,6 +46,7 @@ VERBS: tuple[Verb, ...] = (
     explain,
     ask,
     rebuild,
+    verify_versions,
     log,
     verify,
     daemon,

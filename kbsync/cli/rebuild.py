@@ -46,12 +46,12 @@ def rebuild(
     if json:
         emit(result)
     else:
-        show(result)
+        show(result, anew=anew)
     if not result.reproduced:
         raise typer.Exit(NotReproduced.exit_code)
 
 
-def show(result: RebuildResult) -> None:
+def show(result: RebuildResult, *, anew: bool) -> None:
     from kbsync.cli.output import count, say
 
     reused = f"{result.targets_reused} of {count(result.facts, 'target vector')} from the store"
@@ -62,3 +62,5 @@ def show(result: RebuildResult) -> None:
     say(f"not reproduced: version {result.version} is {result.expected}, and {result.got} came out ({reused})")
     for difference in result.differences:
         say(f"  {difference}")
+    if not anew and result.targets_reused < result.facts:
+        say("target vectors were computed again, and their last bits depend on which share a batch: try `--anew`")

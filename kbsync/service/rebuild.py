@@ -13,13 +13,16 @@ COMPUTED = ("contexts", "covariance", "targets")
 
 
 def run_rebuild(app: App, run: Run, number: int, *, anew: bool, repair: bool) -> RebuildResult:
-    """Build version ``number`` again, ``anew`` without anything from the artifact store; artifacts are only written
-    with ``repair``, for which ``run`` must hold the writer's lease."""
+    """Build version ``number`` again, ``anew`` without anything from the artifact store. With ``repair``, for which
+    ``run`` must hold the writer's lease, weights and artifacts are stored if they are those of the version."""
     from kbsync.checkpoints.used import Traceless
 
-    def editor(recipe: Recipe) -> Editor:
-        if repair and not anew:
-            return app.editor(recipe)
-        return app.editor(recipe, Traceless(app.artifacts, COMPUTED if anew else ()))
+    artifacts = Traceless(app.artifacts, COMPUTED if anew else ())
 
-    return rebuild(run, number, app.base.fingerprint, editor, app.store, repair=repair)
+    def editor(recipe: Recipe) -> Editor:
+        return app.editor(recipe, artifacts)
+
+    result = rebuild(run, number, app.base.fingerprint, editor, app.store, repair=repair)
+    if result.repaired:
+        artifacts.keep()
+    return result

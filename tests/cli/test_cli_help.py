@@ -29,6 +29,7 @@ PROMISED = [
     "explain",
     "ask",
     "rebuild",
+    "verify",
     "audit log",
     "audit verify",
     "daemon",
