@@ -13,6 +13,7 @@ from kbsync.config.settings import (
     SourceSettings,
     TextSettings,
     ThresholdSettings,
+    WebSettings,
 )
 from kbsync.config.shipped import default_config_text, shipped_config
 
@@ -28,6 +29,7 @@ __all__ = [
     "SourceSettings",
     "TextSettings",
     "ThresholdSettings",
+    "WebSettings",
     "default_config_text",
     "load",
     "load_all",

@@ -178,10 +178,16 @@ def _cron(line: str) -> str:
 
 
 class ScheduleSettings(Section):
-    """When the daemon synchronises: an interval, or a cron line in UTC; ``jitter`` spreads the start at random."""
+    """When the daemon synchronises: an interval, or a cron line in UTC; ``jitter`` spreads the start at random.
+
+    A cycle that is still running after ``deadline`` is abandoned like one that is stopped. A stop waits
+    ``stop_within`` for the running stage to come to a place where stopping is safe, and then leaves without it.
+    """
 
     sync: Annotated[str, AfterValidator(_when)] = "6h"
     jitter: AnyDuration = timedelta(minutes=5)
+    deadline: Duration = timedelta(hours=12)
+    stop_within: Duration = timedelta(minutes=2)
 
     @property
     def interval(self) -> timedelta | None:
@@ -205,6 +211,46 @@ class LogSettings(Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+class WebSettings(Section):
+    """The status page. ``enabled``: the daemon serves it, too. ``token`` (or the file that holds it) is demanded for
+    every action, and for every look where ``host`` is not loopback."""
+
+    enabled: bool = False
+    host: Text = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8640
+    token: SecretStr | None = None
+    token_file: ExistingPath | None = None
+
+    @model_validator(mode="after")
+    def _guarded(self) -> WebSettings:
+        if self.token is not None and self.token_file is not None:
+            raise ValueError("token and token_file are both set; keep one")
+        token = self.secret
+        if token is None and not self.loopback:
+            raise ValueError(f"{self.host} can be reached from outside: set token or token_file")
+        if token is not None and len(token) < 16:
+            raise ValueError("the token is shorter than 16 characters")
+        return self
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach ``host``."""
+        return self.host in LOOPBACK
+
+    @property
+    def secret(self) -> str | None:
+        """The token; None where there is none. Raises ``ValueError`` for a file that can't be read."""
+        if self.token_file is None:
+            return self.token.get_secret_value() if self.token else None
+        try:
+            return self.token_file.read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ValueError(f"{self.token_file} can't be read: {error.strerror}") from None
+
+
 def _ledger_file(data: dict[str, Any]) -> SecretStr:
     return SecretStr(f"sqlite:///{data['state_dir'] / 'ledger.sqlite3'}")
 
@@ -226,6 +272,7 @@ class Settings(Section):
     gate: GateSettings = GateSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     lease: LeaseSettings = LeaseSettings()
+    web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()
 
     @property

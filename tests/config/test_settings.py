@@ -273,3 +273,21 @@ def test_a_model_reference_that_is_a_path_counts_from_the_files_directory(write:
         "package:tiny": "package:tiny",
     }
     assert {r: load(path, {"model": {"reference": r}}).model.reference for r in expected} == expected
+
+
+@pytest.mark.parametrize("line", ["0 4 * * 7", "0 4 * * 0", "0 4 * * 5-7", "0 4 * * sun"])
+def test_a_cron_line_s_sunday_has_all_its_names(write: Writer, line: str) -> None:
+    assert load(write(), {"schedule": {"sync": line}}).schedule.cron == line
+
+
+def test_a_page_that_others_can_reach_needs_a_token(write: Writer, tmp_path: Path) -> None:
+    path = write()
+    (problem,) = problems(path, {"web": {"host": "0.0.0.0"}})
+    assert "web: 0.0.0.0 can be reached from outside: set token or token_file" in problem
+    (problem,) = problems(path, {"web": {"token": "short"}})
+    assert "shorter than 16" in problem and "short'" not in problem
+    file = tmp_path / "token"
+    file.write_text("a token of some length\n")
+    web = load(path, {"web": {"host": "0.0.0.0", "token_file": str(file)}}).web
+    assert (web.secret, web.loopback) == ("a token of some length", False)
+    assert load(path, {"web": {"host": "::1"}}).web.secret is None

@@ -1,0 +1,41 @@
+"""``kbsync serve``"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from kbsync.cli.command import verb
+
+
+@verb("serve", examples=["kbsync serve", "kbsync serve --port 0"], exits=[74])
+def serve(
+    context: typer.Context,
+    port: Annotated[int | None, typer.Option(metavar="N", help="Instead of web.port; 0: any free one.", min=0)] = None,
+) -> None:
+    """Serve the status page, /healthz, /readyz and /metrics until SIGTERM or SIGINT, beside a cron job or a daemon.
+
+    Reads the ledger: no model is loaded and the source is not asked. Listens on `web.host` (loopback by default; any
+    other demands a token). A daemon serves the same by itself where `web.enabled` is set, and shows what it is doing.
+    """
+    from kbsync.cli.context import configuration
+    from kbsync.cli.output import say
+
+    found = configuration(context)
+
+    from kbsync.bootstrap import App
+    from kbsync.service.metrics import Recorder
+    from kbsync.service.stop import Stop, on_signals
+    from kbsync.service.web.server import serving
+    from kbsync.service.web.site import Site
+
+    web = found.settings.web if port is None else found.settings.web.model_copy(update={"port": port})
+    app = App(found, actor="web")
+    try:
+        site = Site(configuration=lambda: found, ledger=app.ledger, clock=app.clock, recorder=Recorder())
+        with on_signals(Stop()) as stop, serving(site, web) as address:
+            say(f"serving {address}")
+            stop.wait()
+    finally:
+        app.close()
