@@ -33,7 +33,13 @@ def serve(
     web = found.settings.web if port is None else found.settings.web.model_copy(update={"port": port})
     app = App(found, actor="web")
     try:
-        site = Site(configuration=lambda: found, ledger=app.ledger, clock=app.clock, recorder=Recorder())
+        site = Site(
+            configuration=lambda: found,
+            ledger=app.ledger,
+            store=lambda: app.store,
+            clock=app.clock,
+            recorder=Recorder(),
+        )
         with on_signals(Stop()) as stop, serving(site, web) as address:
             say(f"serving {address}")
             stop.wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 
 
 def notify(*lines: str) -> bool:
@@ -20,3 +21,16 @@ def notify(*lines: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def reloading() -> bool:
+    """Say that the configuration is read anew; systemd wants the time of it, so as not to take an older message for it."""
+    return notify("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+
+
+def watchdog_seconds() -> float | None:
+    """Half the time after which systemd takes a silent service for dead; None where it does not watch this process."""
+    microseconds = os.environ.get("WATCHDOG_USEC", "")
+    if not microseconds.isdigit() or os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        return None
+    return max(0.1, int(microseconds) / 2e6)

@@ -1,10 +1,12 @@
 """``kbsync`` over the small world, with a source that takes its time: for tests that send signals to a real process.
 
-Usage: slow_kbsync.py CONFIG MARKER VERB...; MARKER is made when the source is asked for revisions.
+Usage: slow_kbsync.py CONFIG MARKER VERB...; MARKER is made when the source is asked for revisions. SECONDS_AN_ITEM in
+the environment sets how long the source takes.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -19,7 +21,7 @@ from kbsync.domain.statement import ItemHead, ItemId
 from kbsync.ledger import schema
 from kbsync.ledger.ledger import SqlLedger
 
-SECONDS_AN_ITEM = 1.0
+SECONDS_AN_ITEM = float(os.environ.get("SECONDS_AN_ITEM", "1"))
 
 
 class SlowSource(FakeSource):

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import os
 import signal
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 import structlog
 from cli.world_app import MAIN, app_of, write_configuration
 from stage_world import TTL, World, make_world
 
-from kbsync.config import Configuration, load_all
+from kbsync.config import Configuration, WebSettings, load_all
 from kbsync.domain.errors import SchemaError, SourceDown, SourceError
 from kbsync.ledger import schema
 from kbsync.ledger.ledger import SqlLedger
-from kbsync.service import daemon, log
+from kbsync.service import cycle, daemon, log
+from kbsync.service.activity import Activity
+from kbsync.service.metrics import Recorder
 from kbsync.service.stop import Stop
 from kbsync.stages.release import current_number
 from kbsync.stages.run import Run, Silent, writer
@@ -33,13 +39,17 @@ class Service:
     world: World
     configuration: Configuration
     stream: io.StringIO
+    recorder: Recorder
 
     def cycle(self) -> str:
-        return daemon.run_cycle(self.configuration, Stop())
+        return cycle.run_cycle(self.configuration, Stop(), Activity(self.world.clock), self.recorder).said
 
     def logged(self, event: str) -> list[dict[str, Any]]:
         lines = [json.loads(line) for line in self.stream.getvalue().splitlines()]
         return [line for line in lines if line["event"] == event]
+
+    def count(self, name: str, **labels: str) -> float | None:
+        return self.recorder.registry.get_sample_value(name, labels)
 
     @property
     def current(self) -> int:
@@ -55,9 +65,10 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service
     ledger = SqlLedger(url)
     world = make_world(ledger)
     monkeypatch.setattr(daemon, "App", app_of(world))
+    monkeypatch.setattr(cycle, "App", app_of(world))
     stream = io.StringIO()
     log.set_up("json", "info", stream)
-    yield Service(world, load_all(config), stream)
+    yield Service(world, load_all(config), stream, Recorder())
     ledger.close()
     structlog.reset_defaults()
 
@@ -118,3 +129,68 @@ def test_a_ledger_that_no_tick_can_heal_ends_the_daemon_at_once(service: Service
     (tmp_path / "state" / "ledger.sqlite3").unlink()
     with pytest.raises(SchemaError):
         daemon.serve(service.configuration)
+
+
+def test_a_cycle_ends_at_its_deadline_and_the_next_goes_on(service: Service) -> None:
+    ample = service.configuration
+    schedule = ample.settings.schedule.model_copy(update={"deadline": timedelta(microseconds=1)})
+    short = ample.settings.model_copy(update={"schedule": schedule})
+    service.configuration = dataclasses.replace(ample, settings=short)
+    assert service.cycle() == "abandoned at its deadline"
+    (line,) = service.logged("cycle overdue")
+    assert line["level"] == "warning" and "deadline" in line["reason"]
+    service.configuration = ample
+    assert service.cycle() == "promoted"
+    assert service.count("kbsync_cycles_total", outcome="overdue") == 1
+    assert service.count("kbsync_cycles_total", outcome="promoted") == 1
+    assert service.count("kbsync_edits_total", change="add") == 2
+    assert service.count("kbsync_errors_total", kind="Stopped", transient="true") == 1
+
+
+def test_nothing_of_a_cycle_outlives_it(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The application holds the model: once it is gone, so is the model."""
+    kept: list[weakref.ref[Any]] = []
+
+    class Watched(cycle.App):
+        def __init__(self, *arguments: Any, **more: Any) -> None:
+            super().__init__(*arguments, **more)
+            kept.append(weakref.ref(self))
+
+    monkeypatch.setattr(cycle, "App", Watched)
+    for kind in (None, SourceDown, RuntimeError):
+        if kind:
+            service.world.source.fail_next(kind("It is down."))
+        service.cycle()
+        assert kept[-1]() is None, kind
+    assert len(kept) == 3
+
+
+def test_the_page_is_served_while_the_daemon_runs(service: Service) -> None:
+    settings = service.configuration.settings
+    web = WebSettings.model_validate({"enabled": True, "port": 0})
+    found = dataclasses.replace(service.configuration, settings=settings.model_copy(update={"web": web}))
+    seen: list[str] = []
+
+    def look() -> None:
+        give_up = time.monotonic() + 60
+        while not service.current and time.monotonic() < give_up:
+            time.sleep(0.05)
+        (line,) = service.logged("status page")
+        while "last cycle: " not in (page := read(line["address"])) and time.monotonic() < give_up:
+            time.sleep(0.05)
+        seen.extend((page, read(line["address"] + "metrics"), read(line["address"] + "readyz")))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    daemon.serve(found)
+    thread.join()
+    page, metrics, ready = seen
+    assert "last cycle: " in page and "next cycle: " in page and "version 1" in page
+    assert 'kbsync_cycles_total{outcome="promoted"} 1.0' in metrics
+    assert json.loads(ready) == {"ready": True, "reasons": []}
+
+
+def read(address: str) -> str:
+    with urlopen(address, timeout=30) as answer:
+        return str(answer.read().decode())

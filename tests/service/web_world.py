@@ -36,6 +36,7 @@ def make_site(directory: Path, *, hostile: bool = False, main: str = MAIN) -> tu
     site = Site(
         configuration=lambda: found,
         ledger=world.ledger,
+        store=lambda: world.store,
         clock=world.clock,
         recorder=Recorder(),
         activity=Activity(world.clock),

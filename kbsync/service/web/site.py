@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from kbsync.config import Configuration
 from kbsync.domain.relation import Relation
-from kbsync.ports import Clock, Ledger
+from kbsync.ports import CheckpointStore, Clock, Ledger
 from kbsync.service import views
 from kbsync.service.activity import Activity
 from kbsync.service.metrics import LedgerCollector, Recorder
@@ -24,11 +24,13 @@ FRESH_SECONDS = 2.0
 
 @dataclass
 class Site:
-    """``configuration`` gives the newest one; ``activity`` is what the daemon of this process does and ``sync_now``
+    """``configuration`` gives the newest one; ``store`` opens
+    the stored versions; ``activity`` is what the daemon of this process does and ``sync_now``
     starts its next cycle (None where there is no daemon here); ``trouble`` says why the process is not ready (empty: it is)."""
 
     configuration: Callable[[], Configuration]
     ledger: Ledger
+    store: Callable[[], CheckpointStore]
     clock: Clock
     recorder: Recorder
     activity: Activity | None = None
@@ -58,7 +60,7 @@ class Site:
         """As ``kbsync rollback --to``; raises ``Busy`` while a cycle runs."""
         run = Run(ledger=self.ledger, clock=self.clock, progress=Silent(), actor=ACTOR)
         with writer(run, self.configuration().settings.lease.ttl) as held:
-            result = rollback(held, to)
+            result = rollback(held, self.store(), to)
         with self._lock:
             self._looked = None
         return result
