@@ -110,6 +110,11 @@ class FileCheckpointStore(CheckpointStore):
             write_file(self._explanation(version_hash), (directory / MANIFEST).read_bytes())
             remove_directory(directory)
 
+    def remove_stray(self, version_hash: str) -> None:
+        """Remove a version that no row of the ledger names, manifest and all; by the holder of the writer's lease."""
+        with explained(f"removing version {version_hash[:12]}", kept="All other versions were kept."):
+            remove_directory(self.versions / version_hash)
+
     def files(self, version_hash: str) -> list[Path]:
         """All files that speak for a version, stored or removed."""
         if version_hash in self.hashes():

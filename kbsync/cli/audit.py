@@ -81,7 +81,7 @@ def verify(context: typer.Context, json: JsonOption = False) -> None:
         broken = audit.verify(events)
         hashes = {audit.GENESIS, *(e.hash for e in events)}
         for number, version_hash in () if broken else stored:
-            manifest, _ = app.store.read(version_hash)
+            manifest = app.store.manifest(version_hash)
             if manifest.audit_head not in hashes:
                 broken = f"version {number} was built after event {short(manifest.audit_head)}, which is not in it"
     if broken:

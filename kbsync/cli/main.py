@@ -18,6 +18,7 @@ from kbsync.cli.doctor import doctor
 from kbsync.cli.edit import edit
 from kbsync.cli.evaluate import evaluate
 from kbsync.cli.explain import explain
+from kbsync.cli.gc import gc
 from kbsync.cli.init import init
 from kbsync.cli.plan import plan
 from kbsync.cli.probe import probe
@@ -47,6 +48,7 @@ VERBS: tuple[Verb, ...] = (
     ask,
     rebuild,
     verify_versions,
+    gc,
     log,
     verify,
     daemon,

@@ -32,7 +32,7 @@ def promote(
     from kbsync.stages.release import promote as stage
 
     with application(context) as app, app.writer() as writer:
-        result = stage(writer, number, override=override)
+        result = stage(writer, app.store, number, override=override)
     if json:
         return emit(result)
     if result.already:

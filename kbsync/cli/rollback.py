@@ -33,7 +33,7 @@ def rollback(
     from kbsync.stages.release import rollback as stage
 
     with application(context) as app, app.writer() as writer:
-        result = stage(writer, to)
+        result = stage(writer, app.store, to)
     if json:
         return emit(result)
     named = f"version {result.after}" if result.after else "the base"

@@ -25,6 +25,7 @@ from kbsync.config.values import (
 )
 from kbsync.config.values import unique as no_doubles
 from kbsync.domain.gate import Threshold
+from kbsync.domain.retention import RetentionPolicy
 from kbsync.domain.verdict import VerdictKind
 
 
@@ -177,6 +178,20 @@ def _cron(line: str) -> str:
     return line
 
 
+class RetentionSettings(Section):
+    """What ``gc`` keeps (``domain.retention.RetentionPolicy``)."""
+
+    keep_last: Annotated[int, Field(ge=1)] = 10
+    keep_newer: AnyDuration = timedelta(days=30)
+    rollback_window: Annotated[int, Field(ge=1)] = 3
+    spare: AnyDuration = timedelta(days=7)
+
+    @property
+    def policy(self) -> RetentionPolicy:
+        """The same as the domain's type."""
+        return RetentionPolicy(**self.model_dump())
+
+
 class ScheduleSettings(Section):
     """When the daemon synchronises: an interval, or a cron line in UTC; ``jitter`` spreads the start at random.
 
@@ -271,6 +286,7 @@ class Settings(Section):
     text: TextSettings = TextSettings()
     gate: GateSettings = GateSettings()
     schedule: ScheduleSettings = ScheduleSettings()
+    retention: RetentionSettings = RetentionSettings()
     lease: LeaseSettings = LeaseSettings()
     web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()

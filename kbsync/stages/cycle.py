@@ -80,7 +80,7 @@ def sync(writer: Writer, parts: Parts) -> CycleResult:
 def _build(writer: Writer, parts: Parts, done: CycleResult) -> CycleResult:
     run, planned = writer.run, done.planned
     if not planned.plan.requests:
-        rollback(writer, to=0)
+        rollback(writer, parts.store, to=0)
         return replace(done, outcome=Outcome.BASE)
     with run.ledger.read() as tx:
         known = tx.version_by_build(planned.plan.build_hash)
@@ -104,7 +104,7 @@ def _build(writer: Writer, parts: Parts, done: CycleResult) -> CycleResult:
         return replace(
             done, outcome=Outcome.REFUSED, version=measured.version, evaluation=measured.evaluation, reason=reason
         )
-    promote(writer, edited.version.number)
+    promote(writer, parts.store, edited.version.number)
     with run.ledger.read() as tx:
         version = tx.version(edited.version.number)
     return replace(done, outcome=Outcome.PROMOTED, version=version, evaluation=measured.evaluation)

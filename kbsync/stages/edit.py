@@ -28,9 +28,13 @@ class EditResult:
 
 
 def edit(run: Run, plan_hash: str, recipe: Recipe, editor: Editor, store: CheckpointStore) -> EditResult:
-    """Build the planned version. Raises ``NotFound`` for an unknown plan and ``EditError`` for an empty one."""
+    """Build the planned version, or build it again where its weights were removed.
+
+    Raises ``NotFound`` for an unknown plan, and ``EditError`` for an empty one, or when a removed version does not come
+    out as it was.
+    """
     planned, version = _intend(run, plan_hash)
-    if version.state is not VersionState.BUILDING:
+    if version.version_hash in store.hashes():
         return EditResult(version=version, left_out={}, already=True)
     if recipe.fingerprint != planned.recipe_fingerprint:
         raise EditError(
@@ -40,11 +44,19 @@ def edit(run: Run, plan_hash: str, recipe: Recipe, editor: Editor, store: Checkp
         )
     made = editor.edit(planned.requests, recipe, run.progress, guards=planned.guards)
     manifest = _manifest(run, planned, recipe, made, store)
+    if version.version_hash not in (None, manifest.version_hash):
+        raise EditError(
+            f"Version {version.number}, whose weights were removed, comes out as another one: a library or the covariance changed.",
+            kept="All versions stay as they are.",
+            next_step=f"`kbsync rebuild {version.number}` names what differs; a recipe with another seed makes a new version.",
+        )
     version_hash = store.write(manifest, made.delta)
     left_out = {r.key: made.report.left_out[r.id] for r in planned.requests if r.id in made.report.left_out}
     now = run.clock.now()
+    # A version that was refused or released before its weights were removed stays so.
+    state = VersionState.CANDIDATE if version.state is VersionState.BUILDING else version.state
     with run.ledger.write() as tx:
-        tx.set_version_state(version.number, VersionState.CANDIDATE, version_hash=version_hash)
+        tx.set_version_state(version.number, state, version_hash=version_hash)
         for request in planned.requests:
             if request.key in left_out:
                 tx.set_quarantine(request.key, request.value_hash, left_out[request.key], now)

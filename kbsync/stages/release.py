@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from kbsync.domain.errors import GateRefused, NotFound
 from kbsync.domain.version import CURRENT, Version, VersionState
-from kbsync.ports import LedgerReader, LedgerTransaction
+from kbsync.ports import CheckpointStore, LedgerReader, LedgerTransaction
 from kbsync.stages.run import Writer
 
 
@@ -28,12 +28,12 @@ def current_number(tx: LedgerReader) -> int:
     return alias.number if alias else 0
 
 
-def promote(writer: Writer, number: int, *, override: str = "") -> ReleaseResult:
+def promote(writer: Writer, store: CheckpointStore, number: int, *, override: str = "") -> ReleaseResult:
     """Make version ``number`` current. Raises ``GateRefused`` unless it passed the gate, or a person gives a reason
-    to ``override`` the refusal, which the audit trail keeps."""
+    to ``override`` the refusal, which the audit trail keeps; ``NotFound`` where ``store`` does not hold its weights."""
     run = writer.run
     with run.ledger.write() as tx:
-        version = _built(tx, number)
+        version = _built(tx, store, number)
         evaluation, before = tx.evaluation(number), current_number(tx)
         if before == number:
             return ReleaseResult(before=before, after=number, already=True)
@@ -55,10 +55,10 @@ def promote(writer: Writer, number: int, *, override: str = "") -> ReleaseResult
     return ReleaseResult(before=before, after=number, already=False)
 
 
-def rollback(writer: Writer, to: int | None = None) -> ReleaseResult:
+def rollback(writer: Writer, store: CheckpointStore, to: int | None = None) -> ReleaseResult:
     """Move ``current`` back to version ``to``, by default to the one before it (0: the base).
 
-    Raises ``NotFound`` when there is nothing before, or ``to`` was never promoted.
+    Raises ``NotFound`` when there is nothing before, ``to`` was never promoted, or ``store`` does not hold its weights.
     """
     run = writer.run
     with run.ledger.write() as tx:
@@ -66,7 +66,7 @@ def rollback(writer: Writer, to: int | None = None) -> ReleaseResult:
         target = _before(tx, before) if to is None else to
         if target == before:
             return ReleaseResult(before=before, after=target, already=True)
-        if target and _built(tx, target).state not in (VersionState.PROMOTED, VersionState.ROLLED_BACK):
+        if target and _built(tx, store, target).state not in (VersionState.PROMOTED, VersionState.ROLLED_BACK):
             raise NotFound(
                 f"Version {target} was never promoted.",
                 kept=f"Current stays at {before}.",
@@ -93,8 +93,14 @@ def _before(tx: LedgerReader, current: int) -> int:
     return version.predecessor
 
 
-def _built(tx: LedgerTransaction, number: int) -> Version:
+def _built(tx: LedgerTransaction, store: CheckpointStore, number: int) -> Version:
     version = tx.version(number)
     if version is None or version.version_hash is None:
         raise NotFound(f"Version {number} is not built.", next_step="`kbsync versions` lists what there is.")
+    if version.version_hash not in store.hashes():
+        raise NotFound(
+            f"The weights of version {number} are not stored any more.",
+            kept=f"Current stays at {current_number(tx)}.",
+            next_step=f"`kbsync rebuild {number} --repair` builds them again.",
+        )
     return version

@@ -30,6 +30,7 @@ PROMISED = [
     "ask",
     "rebuild",
     "verify",
+    "gc",
     "audit log",
     "audit verify",
     "daemon",

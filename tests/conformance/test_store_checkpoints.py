@@ -127,3 +127,10 @@ def test_a_wrong_byte_is_an_error_and_writing_again_heals_it(case: Case) -> None
     case.store.verify(other)
     assert case.store.write(manifest, case.delta(0)) == version_hash
     case.store.verify(version_hash)
+
+
+def test_the_manifest_alone(case: Case) -> None:
+    manifest = case.manifest()
+    with pytest.raises(NotFound):
+        case.store.manifest(manifest.version_hash)
+    assert case.store.manifest(case.store.write(manifest, case.delta(0))) == manifest

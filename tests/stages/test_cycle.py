@@ -163,16 +163,16 @@ def test_what_the_editor_leaves_out_goes_to_quarantine_until_its_value_changes(w
 def test_a_rolled_back_version_is_not_promoted_again_by_a_sync(world: World) -> None:
     world.sync()
     with writer(world.run, TTL) as held:
-        assert rollback(held).after == 0
+        assert rollback(held, world.store).after == 0
     result = world.sync()
     assert result.outcome is Outcome.HELD
     assert "rolled-back" in result.reason
     assert current(world) == 0
     with writer(world.run, TTL) as held:
-        assert promote(held, 1).after == 1
-        assert promote(held, 1).already
+        assert promote(held, world.store, 1).after == 1
+        assert promote(held, world.store, 1).already
         with pytest.raises(NotFound):
-            promote(held, 7)
+            promote(held, world.store, 7)
     assert world.sync().outcome is Outcome.NOTHING
 
 
@@ -181,8 +181,8 @@ def test_a_refused_version_needs_a_person_and_a_reason(world: World) -> None:
     world.sync()
     with writer(world.run, TTL) as held:
         with pytest.raises(GateRefused, match="specificity"):
-            promote(held, 1)
-        assert promote(held, 1, override="checked by hand").after == 1
+            promote(held, world.store, 1)
+        assert promote(held, world.store, 1, override="checked by hand").after == 1
     with world.ledger.read() as tx:
         assert tx.audit()[-1].body["override"] == "checked by hand"
 
@@ -198,7 +198,7 @@ def test_a_writer_that_stalled_past_its_lease_cannot_release(world: World) -> No
         world.pass_time(TTL * 2)
         with writer(world.run, TTL) as other, pytest.raises(LeaseLost):
             assert other.lease.token > stalled.lease.token
-            rollback(stalled)
+            rollback(stalled, world.store)
     assert current(world) == 1
 
 

@@ -1,0 +1,117 @@
+"""What may be removed: pure functions that give their reasons for everything that they keep, and that they don't."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from kbsync.domain.version import Version
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionPolicy:
+    """Weights are kept of the newest ``keep_last`` versions, of those made less than ``keep_newer`` ago, and of the last
+    ``rollback_window`` versions where an alias stood. What no kept version needs (target vectors, covariances, files that
+    were set aside) is kept for ``spare`` after it was written, since a fact may come back."""
+
+    keep_last: int
+    keep_newer: timedelta
+    rollback_window: int
+    spare: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """Whether a thing is kept, and every reason for it."""
+
+    keep: bool
+    reasons: tuple[str, ...]
+
+
+def judge_versions(
+    versions: Sequence[Version], positions: Mapping[str, Sequence[int]], policy: RetentionPolicy, now: datetime
+) -> dict[int, Judgement]:
+    """By number, every version that is built. ``positions``: where each alias ever stood, oldest first (0: the base)."""
+    built = sorted((v for v in versions if v.version_hash), key=lambda v: -v.number)
+    reasons: dict[int, list[str]] = {v.number: [] for v in built}
+    predecessors = {v.number: v.predecessor for v in versions}
+    for alias, stood in positions.items():
+        for number, reason in _standing(alias, stood, predecessors, policy.rollback_window):
+            if number in reasons and reason not in reasons[number]:
+                reasons[number].append(reason)
+    for place, version in enumerate(built):
+        if place < policy.keep_last:
+            reasons[version.number].append(f"one of the newest {policy.keep_last}")
+        if now - version.created_at < policy.keep_newer:
+            reasons[version.number].append(f"made less than {_span(policy.keep_newer)} ago")
+    nothing = (
+        f"no alias, not within {policy.rollback_window} rollbacks, not one of the newest {policy.keep_last}, "
+        f"made {_span(policy.keep_newer)} ago or before"
+    )
+    return {n: Judgement(keep=bool(why), reasons=tuple(why) or (nothing,)) for n, why in reasons.items()}
+
+
+def _standing(
+    alias: str, stood: Sequence[int], predecessors: Mapping[int, int], window: int
+) -> Iterable[tuple[int, str]]:
+    """The version where the alias stands, and those that a rollback may go to: where it stood before, and what
+    ``kbsync rollback``, called again and again, passes."""
+    if not stood:
+        return
+    current = stood[-1]
+    yield current, f"{alias} points to it"
+    before = list(dict.fromkeys(n for n in reversed(stood) if n != current))
+    chain: list[int] = []
+    number = current
+    while len(chain) < window and (number := predecessors.get(number, 0)):
+        chain.append(number)
+    for number in (*before[:window], *chain):
+        yield number, f"within {window} rollbacks of {alias}"
+
+
+def judge_strays(builds: Mapping[str, str | None], building: Mapping[str, int]) -> dict[str, Judgement]:
+    """Stored versions that no row of the ledger names. ``builds``: version hash to build hash (None: its manifest can't
+    be read); ``building``: build hash to the number of a version that is being built."""
+    judged = {}
+    for version_hash, build in builds.items():
+        if build is not None and build in building:
+            judged[version_hash] = Judgement(keep=True, reasons=(f"version {building[build]} is being built",))
+        else:
+            judged[version_hash] = Judgement(keep=False, reasons=("no row of the ledger names it",))
+    return judged
+
+
+def judge_artifacts(
+    written: Mapping[str, datetime],
+    needed: Mapping[int, Iterable[str] | None],
+    policy: RetentionPolicy,
+    now: datetime,
+) -> dict[str, Judgement]:
+    """By name, every artifact. ``needed``: what each kept version was built with; None where that is not known, which
+    keeps everything."""
+    by_name: dict[str, list[int]] = {name: [] for name in written}
+    for number, names in sorted(needed.items()):
+        for name in written if names is None else names:
+            if name in by_name:
+                by_name[name].append(number)
+    judged = {}
+    for name, numbers in by_name.items():
+        shown = ", ".join(map(str, numbers))
+        judged[name] = (
+            Judgement(keep=True, reasons=(f"version{'s' if len(numbers) > 1 else ''} {shown} may need it",))
+            if numbers
+            else judge_age(written[name], policy, now, "no kept version needs it")
+        )
+    return judged
+
+
+def judge_age(written: datetime, policy: RetentionPolicy, now: datetime, unneeded: str) -> Judgement:
+    """Something that nothing needs, by its age."""
+    if now - written < policy.spare:
+        return Judgement(keep=True, reasons=(unneeded, f"written less than {_span(policy.spare)} ago"))
+    return Judgement(keep=False, reasons=(unneeded, f"written {_span(policy.spare)} ago or before"))
+
+
+def _span(length: timedelta) -> str:
+    return str(length).removesuffix(", 0:00:00")
