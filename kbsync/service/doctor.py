@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from kbsync.domain.errors import Busy, KbsyncError, StoreError
+from kbsync.domain.errors import Busy, ConfigError, KbsyncError, StoreError
 from kbsync.stages.run import WRITER
 
 if TYPE_CHECKING:
@@ -153,6 +154,32 @@ def _lease(app: App) -> str:
     return "free"
 
 
+def _clock(app: App) -> str:
+    """What was written can't be of later than now; the source's time is compared by its own check."""
+    now = app.clock.now()
+    with app.ledger.read() as tx:
+        events = tx.audit()
+    ahead = max((event.at for event in events), default=now) - now
+    if ahead > SKEW:
+        raise Doubt(
+            f"the ledger's newest event is {_span(ahead)} ahead of this machine's clock, which says {now:%Y-%m-%d %H:%M}",
+            "Set this machine's clock (NTP): trust times and leases are counted by it.",
+        )
+    return f"{now:%Y-%m-%d %H:%M} UTC, not behind what the ledger holds"
+
+
+def _status_page(app: App) -> str:
+    web = app.settings.web
+    missing = [name for name in ("starlette", "uvicorn", "jinja2") if importlib.util.find_spec(name) is None]
+    if missing and web.enabled:
+        raise ConfigError([f"web: the status page needs {', '.join(missing)}"], next_step="pip install 'kbsync[web]'")
+    if not web.enabled:
+        return "not served by the daemon (web.enabled)"
+    return (
+        f"the daemon serves it on {web.host} port {web.port}, actions {'need the token' if web.secret else 'are off'}"
+    )
+
+
 def _source(app: App) -> str:
     server, now = app.source.server_time(), app.clock.now()
     place = app.settings.source.endpoint
@@ -223,9 +250,11 @@ CHECKS: tuple[_Check, ...] = (
     _Check("state directory", _state_directory),
     _Check("disk space", _disk_space, needs=("state directory",)),
     _Check("database", _database),
+    _Check("clock", _clock, needs=("database",)),
     _Check("lease", _lease, needs=("database",)),
     _Check("source", _source, needs=("database",)),
     _Check("relations", _shape, needs=("source",)),
     _Check("model", _model, needs=("state directory",)),
     _Check("covariance", _covariance, needs=("state directory",)),
+    _Check("status page", _status_page),
 )

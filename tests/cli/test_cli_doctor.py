@@ -36,11 +36,13 @@ def test_a_model_that_can_not_be_loaded_is_the_only_trouble_here(cli: Any) -> No
         "state directory": "ok",
         "disk space": "ok",
         "database": "ok",
+        "clock": "ok",
         "lease": "ok",
         "source": "ok",
         "relations": "ok",
         "model": "failed",
         "covariance": "ok",
+        "status page": "ok",
     }
     assert "table" in check(result, "model")["detail"] and check(result, "model")["next_step"]
     text = cli("doctor")
@@ -136,3 +138,20 @@ def test_a_full_disk_fails_and_an_almost_full_one_warns(cli: Any, monkeypatch: p
     monkeypatch.setattr("kbsync.service.doctor.TOO_LITTLE_SPACE", 2**80)
     result = cli("doctor", "--json")
     assert result.code == 74 and levels(result)["disk space"] == "failed"
+
+
+def test_a_clock_behind_the_ledger_is_a_warning(cli: Any) -> None:
+    cli.world.sync()
+    cli.world.clock.time -= timedelta(hours=2)
+    found = check(cli("doctor", "--json"), "clock")
+    assert found["level"] == "warning"
+    assert "2:00:00 ahead of this machine's clock" in found["detail"] and "NTP" in found["next_step"]
+
+
+def test_a_page_that_can_not_be_served_fails(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = cli.config.read_text(encoding="utf-8")
+    cli.config.write_text(text + "[web]\nenabled = true\n", encoding="utf-8")
+    assert "actions are off" in check(cli("doctor", "--json"), "status page")["detail"]
+    monkeypatch.setattr("kbsync.service.doctor.importlib.util.find_spec", lambda name: None)
+    found = check(cli("doctor", "--json"), "status page")
+    assert found["level"] == "failed" and "kbsync[web]" in found["next_step"]
