@@ -11,9 +11,11 @@ import typer
 from kbsync.cli.ask import ask
 from kbsync.cli.audit import log, verify
 from kbsync.cli.command import Options, Verb
+from kbsync.cli.blame import blame
 from kbsync.cli.daemon import daemon
 from kbsync.cli.db import check, upgrade
 from kbsync.cli.demo import demo
+from kbsync.cli.diff import diff
 from kbsync.cli.doctor import doctor
 from kbsync.cli.edit import edit
 from kbsync.cli.evaluate import evaluate
@@ -46,6 +48,8 @@ VERBS: tuple[Verb, ...] = (
     versions,
     explain,
     ask,
+    diff,
+    blame,
     rebuild,
     verify_versions,
     gc,

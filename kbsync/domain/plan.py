@@ -154,6 +154,19 @@ def make_plan(
     )
 
 
+def difference(before: Iterable[EditRequest], after: Iterable[EditRequest]) -> tuple[PlanEntry, ...]:
+    """Facts that ``after`` adds, changes or retracts against ``before``, by key; what stays is left out."""
+    old, new = {r.key: r for r in before}, {r.key: r for r in after}
+    entries = []
+    for key in sorted(old.keys() | new.keys()):
+        change, reason = _compare(new.get(key), old.get(key), "not held any more")
+        if change is not Change.KEEP:
+            entries.append(
+                PlanEntry(key=key, change=change, request=new.get(key), previous=old.get(key), reason=reason)
+            )
+    return tuple(entries)
+
+
 def _compare(request: EditRequest | None, previous: EditRequest | None, gone: str) -> tuple[Change, str]:
     if request is None:
         return Change.RETRACT, gone

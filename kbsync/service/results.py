@@ -107,14 +107,14 @@ def plan_view(result: PlanResult) -> PlanView:
         predecessor=plan.predecessor,
         already=result.already,
         changes=len(plan.changes),
-        entries=tuple(_entry(entry) for entry in plan.entries),
+        entries=tuple(entry_view(entry) for entry in plan.entries),
         refused=tuple(
             RefusalView(subject=r.key.subject, property=r.key.property, reason=r.reason) for r in plan.refused
         ),
     )
 
 
-def _entry(entry: PlanEntry) -> EntryView:
+def entry_view(entry: PlanEntry) -> EntryView:
     named = entry.request or entry.previous
     return EntryView(
         subject=entry.key.subject,

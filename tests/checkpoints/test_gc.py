@@ -93,6 +93,9 @@ def test_a_removed_version_is_explained_refused_and_built_again(four: Site) -> N
     four.good("gc")
     refused = four("rollback", "--to", "1")
     assert refused.code == 66 and "`kbsync rebuild 1 --repair`" in refused.err and "Current stays at 3" in refused.err
+    (change, *_) = four.good("diff", "1", "2", "--json").json["changes"]
+    assert (change["subject"], change["change"]) == ("Q1", "retract")
+    assert [f["answer"] for f in four.good("blame", "1", "--json").json] == ["Paris"]
     assert "removed by gc" in four("ask", "x", "--version", "1").err
     assert four.good("rebuild", "1", "--json").json["reproduced"] is True
     four.good("rebuild", "1", "--repair")

@@ -28,6 +28,8 @@ PROMISED = [
     "versions",
     "explain",
     "ask",
+    "diff",
+    "blame",
     "rebuild",
     "verify",
     "gc",
