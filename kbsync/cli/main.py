@@ -92,7 +92,7 @@ Exit codes:
 
 def build() -> typer.Typer:
     """The whole command line."""
-    app = typer.Typer(name="kbsync", help=SUMMARY, no_args_is_help=True, rich_markup_mode=None, add_completion=False)
+    app = typer.Typer(name="kbsync", help=SUMMARY, no_args_is_help=True, rich_markup_mode=None)
     app.callback()(root)
     groups: dict[str, typer.Typer] = {}
     for verb in VERBS:

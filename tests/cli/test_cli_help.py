@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -92,3 +93,10 @@ def test_wrong_usage_ends_with_2(arguments: list[str]) -> None:
 def test_the_module_is_the_script() -> None:
     done = subprocess.run([sys.executable, "-m", "kbsync", "--version"], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout.split()[0]) == (0, "kbsync")
+
+
+def test_the_shell_completes_verbs() -> None:
+    environment = os.environ | {"COMP_WORDS": "kbsync ro", "COMP_CWORD": "1", "_KBSYNC_COMPLETE": "complete_bash"}
+    script = Path(sys.executable).with_name("kbsync")
+    done = subprocess.run([str(script)], capture_output=True, text=True, timeout=60, env=environment, check=False)
+    assert done.stdout.split() == ["rollback"]
