@@ -10,8 +10,8 @@ import typer
 
 from kbsync.cli.ask import ask
 from kbsync.cli.audit import log, verify
-from kbsync.cli.command import Options, Verb
 from kbsync.cli.blame import blame
+from kbsync.cli.command import Options, Verb
 from kbsync.cli.daemon import daemon
 from kbsync.cli.db import check, upgrade
 from kbsync.cli.demo import demo
