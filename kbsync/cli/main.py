@@ -20,6 +20,7 @@ from kbsync.cli.doctor import doctor
 from kbsync.cli.edit import edit
 from kbsync.cli.evaluate import evaluate
 from kbsync.cli.explain import explain
+from kbsync.cli.export import export
 from kbsync.cli.gc import gc
 from kbsync.cli.init import init
 from kbsync.cli.plan import plan
@@ -50,6 +51,7 @@ VERBS: tuple[Verb, ...] = (
     ask,
     diff,
     blame,
+    export,
     rebuild,
     verify_versions,
     gc,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -23,7 +24,9 @@ def new_directory(target: Path) -> Iterator[Path]:
     prefix = f"{UNFINISHED}{target.name}-"
     for left_behind in target.parent.glob(f"{prefix}*"):
         shutil.rmtree(left_behind)
-    unfinished = Path(tempfile.mkdtemp(prefix=prefix, dir=target.parent))
+    # mkdtemp would shut out everybody else, such as a server that is to read what becomes of it.
+    unfinished = target.parent / f"{prefix}{secrets.token_hex(4)}"
+    unfinished.mkdir()
     try:
         yield unfinished
         for path in unfinished.rglob("*"):

@@ -31,6 +31,7 @@ PROMISED = [
     "ask",
     "diff",
     "blame",
+    "export",
     "rebuild",
     "verify",
     "gc",

@@ -1,0 +1,62 @@
+"""``kbsync export``"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kbsync.cli.command import JsonOption, verb
+
+if TYPE_CHECKING:
+    from kbsync.service.export import ExportView
+
+
+class Format(StrEnum):
+    """``hf``: a whole model. ``lora``: a PEFT adapter for the same base."""
+
+    HF = "hf"
+    LORA = "lora"
+
+
+@verb(
+    "export",
+    examples=["kbsync export 3 ./model-3", "kbsync export 3 --format lora ./adapter-3 --rank 16"],
+    exits=[65, 66, 70, 74],
+    prints="kbsync.service.export:ExportView",
+)
+def export(
+    context: typer.Context,
+    number: Annotated[int, typer.Argument(metavar="N", help="The version to export.", min=1)],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A directory that does not exist yet, or is empty.")],
+    format: Annotated[Format, typer.Option(help="A whole model, or a PEFT adapter for the same base.")] = Format.HF,
+    rank: Annotated[
+        int | None, typer.Option(help="lora: the highest rank of a matrix. Default: as needed to lose nothing.", min=1)
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Write a version as a directory that needs no kbsync any more.
+
+    `hf` is what `AutoModelForCausalLM.from_pretrained` loads. `lora` is an adapter that PEFT loads, and servers that
+    hot-load adapters: exact by default, or truncated to a rank with the loss measured. The directory appears whole or not
+    at all, and says in kbsync.json what it is.
+    """
+    from kbsync.cli.context import application
+    from kbsync.cli.output import emit
+    from kbsync.service import export as service
+
+    if rank is not None and format is not Format.LORA:
+        raise typer.BadParameter("--rank goes with --format lora.")
+    with application(context) as app:
+        view = service.export(app, number, format.value, directory, rank)
+    return emit(view) if json else show(view)
+
+
+def show(view: ExportView) -> None:
+    from kbsync.cli.output import say, table
+
+    rows = [(m.parameter, m.rank, m.full_rank, f"{m.relative_loss:.2e}") for m in view.matrices]
+    table(("matrix", "#rank", "#full rank", "#relative loss"), rows)
+    say(f"exported version {view.version} as {view.format} to {view.directory}")
