@@ -67,6 +67,20 @@ class StatementSource(ABC):
         """Pages of labels and aliases in the source's language, one entry per asked item."""
 
 
+@dataclass(frozen=True, slots=True)
+class PairScore:
+    """A continuation after its prompt, teacher-forced. ``nll``: mean per token, natural logarithm; ``hits``: for each
+    token, whether the model's likeliest next token is it."""
+
+    nll: float
+    hits: tuple[bool, ...]
+
+    @property
+    def strict(self) -> bool:
+        """All tokens are the likeliest: greedy decoding would say exactly this."""
+        return all(self.hits)
+
+
 class LanguageModel(ABC):
     """A causal language model that answers; ``fingerprint`` covers weights, tokenizer and dtype."""
 
@@ -85,6 +99,29 @@ class LanguageModel(ABC):
     @abstractmethod
     def perplexity(self, texts: Sequence[str], *, progress: Progress | None = None) -> tuple[float, int]:
         """Perplexity over all texts together (exp of the mean token NLL), and the number of predicted tokens."""
+
+    @abstractmethod
+    def scores(self, pairs: Sequence[tuple[str, str]], *, progress: Progress | None = None) -> list[PairScore]:
+        """Each (prompt, answer) scored token by token; answers come without their leading blank."""
+
+    @abstractmethod
+    def sample(
+        self, prompts: Sequence[str], *, length: int = 100, seed: int = 0, progress: Progress | None = None
+    ) -> list[str]:
+        """Each prompt with its sampled continuation, ``length`` tokens in all. A text hangs on its prompt, the seed and
+        the weights, and on nothing else."""
+
+    @abstractmethod
+    def next_tokens(self, prompts: Sequence[str], *, top: int = 256) -> list[dict[int, float]]:
+        """The ``top`` likeliest next tokens after each prompt: id → natural log-probability."""
+
+    @abstractmethod
+    def divergence(self, prompts: Sequence[str], reference: Sequence[Mapping[int, float]]) -> list[float]:
+        """KL(reference ‖ this model) over the next token after each prompt, in nats.
+
+        ``reference`` is what another model's ``next_tokens`` gave; all tokens that it does not name count as one, so the
+        figure is a lower bound, and 0 for the same weights up to rounding.
+        """
 
 
 class Delta(ABC):
@@ -133,6 +170,10 @@ class BaseModel(ABC):
     @abstractmethod
     def edited(self, delta: Delta) -> AbstractContextManager[LanguageModel]:
         """The base with ``delta`` in place inside the ``with`` block; afterwards the base's own tensors are back."""
+
+    @abstractmethod
+    def norm_growth(self, delta: Delta) -> dict[str, float]:
+        """‖W + Δ‖ / ‖W‖ − 1 (Frobenius) of each edited parameter, by its name."""
 
 
 class ArtifactStore(ABC):

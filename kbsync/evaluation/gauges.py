@@ -10,16 +10,16 @@ from statistics import fmean
 from typing import Generic, TypeVar
 
 from kbsync.domain.canonical import content_hash
+from kbsync.domain.fluency import ngram_entropy
 from kbsync.domain.verdict import match_names
 from kbsync.evaluation.cases import Case
 from kbsync.evaluation.consistency import Consistency
 from kbsync.evaluation.counterfact import CounterfactCase
-from kbsync.evaluation.fluency import ngram_entropy
-from kbsync.evaluation.generation import Sampler
 from kbsync.evaluation.metrics import GROUPS, contrast, mean_of, token_accuracy
-from kbsync.evaluation.scoring import PairScorer
 from kbsync.evaluation.zsre import ZsreCase
+from kbsync.model.generation import Sampler
 from kbsync.model.load import LoadedModel
+from kbsync.model.scoring import PairScorer
 from kbsync.ports import LanguageModel
 
 AnyCase = TypeVar("AnyCase", bound=Case)

@@ -14,21 +14,9 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
+from kbsync.ports import PairScore
+
 GROUPS = ("efficacy", "generalization", "specificity")
-
-
-@dataclass(frozen=True, slots=True)
-class PairScore:
-    """A continuation after its prompt, teacher-forced. ``nll``: mean per token, natural logarithm; ``hits``: for each
-    token, whether the model's likeliest next token is it."""
-
-    nll: float
-    hits: tuple[bool, ...]
-
-    @property
-    def strict(self) -> bool:
-        """All tokens are the likeliest: greedy decoding would say exactly this."""
-        return all(self.hits)
 
 
 def contrast(wanted: PairScore, other: PairScore) -> dict[str, float]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from kbsync.domain.errors import EditError, ModelError
-from kbsync.model.delta import FactorDelta, applied
+from kbsync.model.delta import FactorDelta, applied, norm_growth
 from kbsync.model.language_model import TorchLanguageModel
 from kbsync.model.load import LoadedModel
 from kbsync.ports import BaseModel, Delta, LanguageModel
@@ -30,8 +30,7 @@ class TorchBase(BaseModel):
     @contextmanager
     def edited(self, delta: Delta) -> Iterator[LanguageModel]:
         """Raises ``EditError`` where the delta does not fit the base, or another one is in place already."""
-        if not isinstance(delta, FactorDelta):
-            raise EditError(f"A {type(delta).__name__} can't be applied to a model on torch.")
+        delta = _on_torch(delta)
         if self._in_place != self.fingerprint:
             raise EditError("Another delta is in place already.", next_step="Leave its block first.")
         edited = f"{self.fingerprint}+{delta_hash(delta)}"
@@ -41,6 +40,10 @@ class TorchBase(BaseModel):
                 yield self._answering(edited)
             finally:
                 self._in_place = self.fingerprint
+
+    def norm_growth(self, delta: Delta) -> dict[str, float]:
+        """Raises ``EditError`` where the delta does not fit the base."""
+        return norm_growth(self._loaded.model, _on_torch(delta))
 
     def _answering(self, fingerprint: str) -> TorchLanguageModel:
         return TorchLanguageModel(self._loaded.model, self._loaded.tokenizer, fingerprint, self._checking(fingerprint))
@@ -54,6 +57,12 @@ class TorchBase(BaseModel):
                 )
 
         return check
+
+
+def _on_torch(delta: Delta) -> FactorDelta:
+    if not isinstance(delta, FactorDelta):
+        raise EditError(f"A {type(delta).__name__} can't be applied to a model on torch.")
+    return delta
 
 
 def delta_hash(delta: FactorDelta) -> str:

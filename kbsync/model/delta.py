@@ -62,6 +62,16 @@ def applied(model: PreTrainedModel, delta: FactorDelta) -> Iterator[None]:
             setattr(owner, key, original)
 
 
+def norm_growth(model: PreTrainedModel, delta: FactorDelta) -> dict[str, float]:
+    """‖W + Δ‖ / ‖W‖ − 1 (Frobenius, in float64) by parameter; 0 for a weight of norm 0. Raises as ``applied`` does."""
+    grown = {}
+    for name in delta.parameters:
+        _, _, original, edited = _replacements(model, name, *delta.factors[name])[0]
+        norm = float(original.detach().double().norm())
+        grown[name] = float(edited.detach().double().norm()) / norm - 1 if norm else 0.0
+    return grown
+
+
 def edited_weight(module: nn.Module, stored: Tensor, left: Tensor, right: Tensor) -> Tensor:
     """W + left @ right in the storage's own layout, dtype and device; ``stored`` is only read."""
     change = left.double() @ right.double()

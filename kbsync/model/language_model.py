@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,8 +18,10 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerFast
 
 from kbsync.domain.errors import DataError, ModelError
+from kbsync.model.generation import Sampler
+from kbsync.model.scoring import PairScorer
 from kbsync.model.tokens import Encoded, encode, split
-from kbsync.ports import LanguageModel, Progress
+from kbsync.ports import LanguageModel, PairScore, Progress
 
 BATCH_ROWS = 64
 BATCH_TOKENS = 8192
@@ -118,6 +120,50 @@ class TorchLanguageModel(LanguageModel):
                 "The texts hold no token that could be predicted.", next_step="Name texts of some sentences."
             )
         return math.exp(min(total / count, MOST_NATS)), count
+
+    def scores(self, pairs: Sequence[tuple[str, str]], *, progress: Progress | None = None) -> list[PairScore]:
+        """Raises as ``PairScorer.scores`` does."""
+        self._check()
+        _start(progress, "scores", len(pairs))
+        found = PairScorer(self._model, self._tokenizer).scores(pairs, progress=progress)
+        _finish(progress)
+        return found
+
+    def sample(
+        self, prompts: Sequence[str], *, length: int = 100, seed: int = 0, progress: Progress | None = None
+    ) -> list[str]:
+        """As ``Sampler`` draws: from the five likeliest tokens."""
+        self._check()
+        _start(progress, "texts", len(prompts))
+        found = Sampler(self._model, self._tokenizer, length=length, seed=seed).texts(prompts, progress=progress)
+        _finish(progress)
+        return found
+
+    def next_tokens(self, prompts: Sequence[str], *, top: int = 256) -> list[dict[int, float]]:
+        """Raises as ``complete`` does."""
+        found: list[dict[int, float]] = []
+        for logprobs in self._next(prompts):
+            values, ids = logprobs.topk(min(top, len(logprobs)))
+            found.append(dict(zip(ids.tolist(), values.tolist(), strict=True)))
+        return found
+
+    def divergence(self, prompts: Sequence[str], reference: Sequence[Mapping[int, float]]) -> list[float]:
+        """Raises as ``complete`` does."""
+        found = []
+        for logprobs, known in zip(self._next(prompts), reference, strict=True):
+            ours = logprobs[list(known)].double().tolist()
+            found.append(_coarse_kl(list(known.values()), ours))
+        return found
+
+    @torch.inference_mode()
+    def _next(self, prompts: Sequence[str]) -> Iterator[Tensor]:
+        """Log-probabilities (vocabulary,) of the next token after each prompt, in float32, in order."""
+        self._check()
+        for item in encode(self._tokenizer, prompts):
+            self._check_length(item, 1)
+            logits = self._forward(*self._padded([item.ids]), None, keep=1)[0, -1].float()
+            _require_finite(logits)
+            yield logits.log_softmax(-1)
 
     @torch.inference_mode()
     def _greedy(self, batch: Sequence[Encoded], max_new_tokens: int) -> list[list[int]]:
@@ -228,6 +274,15 @@ class TorchLanguageModel(LanguageModel):
                 f"that is more than the model's context of {self._context}.",
                 next_step="Shorten it, or use a model with a longer context.",
             )
+
+
+def _coarse_kl(reference: Sequence[float], ours: Sequence[float]) -> float:
+    """KL in nats of two distributions given by the log-probabilities of the same tokens; all others count as one."""
+    total = sum(math.exp(p) * (p - q) for p, q in zip(reference, ours, strict=True))
+    rest, other = (max(0.0, 1 - sum(map(math.exp, logprobs))) for logprobs in (reference, ours))
+    if rest > 1e-6:
+        total += rest * math.log(rest / max(other, 1e-12))
+    return max(0.0, total)
 
 
 def _picked(logits: Tensor, wanted: Tensor) -> Tensor:

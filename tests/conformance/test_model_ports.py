@@ -88,6 +88,8 @@ def test_nothing_asked_is_nothing_answered(kit: Kit) -> None:
     model = kit.base.language_model()
     assert model.complete([]) == []
     assert model.logprobs([]) == []
+    assert model.scores([]) == [] and model.sample([]) == []
+    assert model.next_tokens([]) == [] and model.divergence([], []) == []
 
 
 def test_the_answer_that_is_given_is_likelier_than_another(kit: Kit) -> None:
@@ -100,6 +102,39 @@ def test_perplexity_is_positive_and_counts_its_tokens(kit: Kit) -> None:
     perplexity, tokens = kit.base.language_model().perplexity(["The capital of Kenya is Nairobi."])
     assert perplexity > 0
     assert tokens > 0
+
+
+def test_what_is_said_has_the_better_score_and_is_said_strictly(kit: Kit) -> None:
+    (prompt,) = prompts("Japan")
+    right, wrong = kit.base.language_model().scores([(prompt, "Tokyo"), (prompt, "Lima")])
+    assert right.nll < wrong.nll
+    assert (right.strict, wrong.strict) == (True, False)
+
+
+def test_a_sample_begins_with_its_prompt_and_comes_again(kit: Kit) -> None:
+    model = kit.base.language_model()
+    asked = prompts("Japan", "Peru")
+    texts = model.sample(asked, length=20, seed=3)
+    assert [t.startswith(p) for t, p in zip(texts, asked, strict=True)] == [True, True]
+    assert model.sample(asked[1:], length=20, seed=3) == texts[1:]
+
+
+def test_the_base_does_not_diverge_from_itself_and_an_edit_does_where_it_was_made(kit: Kit) -> None:
+    model, asked = kit.base.language_model(), prompts("France", "Japan")
+    reference = model.next_tokens(asked, top=50)
+    assert model.divergence(asked, reference) == pytest.approx([0.0, 0.0], abs=1e-5)
+    edit = kit.editor.edit([request("France", "Oslo")], RECIPE, Silent())
+    with kit.base.edited(edit.delta) as candidate:
+        edited, other = candidate.divergence(asked, reference)
+    assert edited > 0.5
+    assert other < edited / 2
+
+
+def test_norm_growth_names_every_edited_parameter(kit: Kit) -> None:
+    delta = kit.editor.edit([request("France", "Oslo")], RECIPE, Silent()).delta
+    grown = kit.base.norm_growth(delta)
+    assert set(grown) == set(delta.parameters)
+    assert all(value > -1 for value in grown.values())
 
 
 def test_an_edit_changes_what_was_asked_for_and_the_base_comes_back(kit: Kit) -> None:

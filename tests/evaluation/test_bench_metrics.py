@@ -7,8 +7,8 @@ import math
 import pytest
 
 from kbsync.domain.errors import DataError
+from kbsync.domain.fluency import ngram_entropy, words
 from kbsync.evaluation.consistency import Consistency, TfIdf, read_references
-from kbsync.evaluation.fluency import ngram_entropy, words
 from kbsync.evaluation.metrics import PairScore, contrast, harmonic_mean, mean_of, summarise, token_accuracy
 
 

@@ -8,15 +8,15 @@ from evaluation.bench_model import CORPUS, loaded
 from evaluation.bench_records import published, write, zsre
 
 from kbsync.domain.errors import DataError, EditError
+from kbsync.domain.fluency import ngram_entropy
 from kbsync.evaluation.consistency import Consistency
 from kbsync.evaluation.counterfact import read_counterfact
-from kbsync.evaluation.fluency import ngram_entropy
 from kbsync.evaluation.gauges import CounterfactPrompts, CounterfactTexts, ZsrePrompts
-from kbsync.evaluation.generation import Sampler
-from kbsync.evaluation.scoring import PairScorer
 from kbsync.evaluation.zsre import read_zsre
 from kbsync.model.base import TorchBase
+from kbsync.model.generation import Sampler
 from kbsync.model.load import LoadedModel
+from kbsync.model.scoring import PairScorer
 
 PAIRS = [
     ("Lyon is a city in", "France"),

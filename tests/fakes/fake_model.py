@@ -14,7 +14,7 @@ from kbsync.domain.plan import EditRequest, Guard
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.relation import fill
 from kbsync.domain.version import EditReport, LayerReport
-from kbsync.ports import BaseModel, Delta, Edit, Editor, LanguageModel, Progress
+from kbsync.ports import BaseModel, Delta, Edit, Editor, LanguageModel, PairScore, Progress
 
 
 class TableModel(LanguageModel):
@@ -41,9 +41,32 @@ class TableModel(LanguageModel):
     def perplexity(self, texts: Sequence[str], *, progress: Progress | None = None) -> tuple[float, int]:
         return self._perplexity, sum(len(text.split()) for text in texts)
 
+    def scores(self, pairs: Sequence[tuple[str, str]], *, progress: Progress | None = None) -> list[PairScore]:
+        right = [self._say(prompt).startswith(f" {answer}") for prompt, answer in pairs]
+        return [PairScore(0.5, (True,)) if said else PairScore(20.0, (False,)) for said in right]
+
+    def sample(
+        self, prompts: Sequence[str], *, length: int = 100, seed: int = 0, progress: Progress | None = None
+    ) -> list[str]:
+        return [f"{prompt}{self._say(prompt)}" for prompt in prompts]
+
+    def next_tokens(self, prompts: Sequence[str], *, top: int = 256) -> list[dict[int, float]]:
+        """All mass on one token, which stands for the answer."""
+        return [{_token(self._say(prompt)): 0.0} for prompt in prompts]
+
+    def divergence(self, prompts: Sequence[str], reference: Sequence[Mapping[int, float]]) -> list[float]:
+        return [
+            0.0 if _token(self._say(prompt)) in known else 10.0
+            for prompt, known in zip(prompts, reference, strict=True)
+        ]
+
     def _say(self, prompt: str) -> str:
         known = [key for key in self.answers if prompt.endswith(key)]
         return self.answers[max(known, key=len)] if known else " something"
+
+
+def _token(text: str) -> int:
+    return int(content_hash(text)[:6], 16)
 
 
 @dataclass(frozen=True)
@@ -63,6 +86,7 @@ class TableBase(BaseModel):
         self.fingerprint = self.model.fingerprint
         self.damage = dict(damage or {})
         self.perplexity = 20.0
+        self.growth = 0.01
 
     def language_model(self) -> LanguageModel:
         return self.model
@@ -71,6 +95,9 @@ class TableBase(BaseModel):
     def edited(self, delta: Delta) -> Iterator[LanguageModel]:
         assert isinstance(delta, TableDelta)
         yield TableModel(self.model.answers | self.damage | delta.entries, self.perplexity)
+
+    def norm_growth(self, delta: Delta) -> dict[str, float]:
+        return dict.fromkeys(delta.parameters, self.growth)
 
 
 class TableEditor(Editor):

@@ -1,4 +1,4 @@
-"""Teacher-forced scores of (prompt, answer) pairs: what the port ``LanguageModel`` doesn't tell, token by token."""
+"""Teacher-forced scores of (prompt, answer) pairs, token by token."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from kbsync.domain.errors import EditError
-from kbsync.evaluation.metrics import PairScore
 from kbsync.model.tokens import encode, split
-from kbsync.ports import Progress
+from kbsync.ports import PairScore, Progress
 
 Tokens = tuple[int, ...]
 
