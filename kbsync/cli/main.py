@@ -10,6 +10,7 @@ import typer
 
 from kbsync.cli.ask import ask
 from kbsync.cli.audit import log, verify
+from kbsync.cli.bench import BENCHES
 from kbsync.cli.blame import blame
 from kbsync.cli.command import Options, Verb
 from kbsync.cli.daemon import daemon
@@ -63,10 +64,12 @@ VERBS: tuple[Verb, ...] = (
     check,
     doctor,
     demo,
+    *BENCHES,
 )
 
 GROUPS = {
     "audit": "The audit trail: an append-only hash chain of every decision.",
+    "bench": "Measurements that write their figures, with machine and seed, as one JSON file each.",
     "db": "The ledger's schema and its soundness.",
 }
 

@@ -55,7 +55,7 @@ class SparqlClient:
     seconds; the public service ends a query at 60). ``attempts`` is how often a question is asked when the line or
     the server fails. The endpoint's ``Retry-After`` is waited out in full if it is at most ``max_wait`` seconds;
     else, and after a ban, nothing is asked until its time has come. ``sleep`` and ``now`` are there for tests and
-    for a daemon that wants to wake up early.
+    for a daemon that wants to wake up early. ``requests`` counts what was sent, second attempts included.
 
     Raises ``ConfigError`` where endpoint or user agent can't be right.
     """
@@ -77,6 +77,7 @@ class SparqlClient:
         if problems:
             raise ConfigError(problems)
         self.endpoint = endpoint
+        self.requests = 0
         self._user_agent = user_agent
         self._timeout = timeout
         self._deadline = deadline
@@ -150,6 +151,7 @@ class SparqlClient:
         Socket timeouts bound one silence only: neither a name server that hangs nor a server that drips its
         headers or its body byte by byte ever meets one.
         """
+        self.requests += 1
         result: queue.SimpleQueue[Answer | Exception] = queue.SimpleQueue()
         given_up = threading.Event()
 

@@ -43,6 +43,7 @@ PROMISED = [
     "db check",
     "doctor",
     "demo",
+    "bench pull",
 ]
 
 

@@ -1,0 +1,67 @@
+"""``kbsync bench …``: one verb a benchmark. None reads a configuration unless its help says so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kbsync.cli.command import JsonOption, Verb, options, verb
+
+RESULTS = Path("docs/results")
+
+
+@verb(
+    "bench pull",
+    examples=["kbsync bench pull", "kbsync bench pull --items 1000 --unwatched 0 --output /tmp/pull.json"],
+    exits=[69, 74, 76],
+)
+def pull(
+    context: typer.Context,
+    items: Annotated[int, typer.Option(min=1, metavar="N", help="Watched items.")] = 10_000,
+    properties: Annotated[int, typer.Option(min=1, max=100, metavar="N", help="Statements of each.")] = 10,
+    changed: Annotated[
+        float, typer.Option(min=0, max=1, metavar="SHARE", help="Of the items, between two pulls.")
+    ] = 0.01,
+    unwatched: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Items that make the graph larger before the last pull.")
+    ] = 20_000,
+    seed: Annotated[int, typer.Option(metavar="N", help="Draws the world and its changes.")] = 0,
+    output: Annotated[Path, typer.Option(metavar="PATH", help="The JSON file.", dir_okay=False)] = RESULTS
+    / "pull.json",
+    json: JsonOption = False,
+) -> None:
+    """Measure what pulls cost: requests, seconds and peak memory of the first one and of later ones.
+
+    A SPARQL server with a made-up world of Wikidata's shape runs on loopback meanwhile; each pull has a process of its
+    own. The file is written anew.
+    """
+    from kbsync.cli.progress import progress_for
+    from kbsync.service.bench_pull import bench_pull
+    from kbsync.service.bench_world import Extent
+    from kbsync.service.stop import Stop, on_signals
+
+    extent = Extent(items=items, properties=properties, changed=changed, unwatched=unwatched)
+    with on_signals(Stop()) as stop:
+        document = bench_pull(extent, progress_for(stop, quiet=options(context).quiet), seed=seed)
+    finish(document, output, json=json)
+
+
+def finish(document: Mapping[str, Any], output: Path, *, json: bool) -> None:
+    """Write the evidence and show its figures (or, with ``--json``, print it whole)."""
+    from kbsync.cli.output import emit, say, table
+    from kbsync.evaluation.evidence import write_evidence
+
+    output.parent.mkdir(parents=True, exist_ok=True)
+    write_evidence(output, dict(document))
+    if json:
+        emit(document)
+        return
+    rows = [(f["name"], f["value"], f["unit"], f["target"], f["holds"]) for f in document["figures"]]
+    table(("figure", "#value", "unit", "target", "holds"), rows)
+    say(f"written to {output}")
+
+
+BENCHES: tuple[Verb, ...] = (pull,)
