@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kbsync.config import Configuration
 from kbsync.config.values import LOCAL_STORE
@@ -24,6 +25,7 @@ from kbsync.stages.run import Run, Silent, Writer, writer
 if TYPE_CHECKING:
     from kbsync.checkpoints.artifacts import FileArtifactStore
     from kbsync.checkpoints.store import FileCheckpointStore
+    from kbsync.editing.statistics import Statistics
     from kbsync.model.base import TorchBase
     from kbsync.model.load import LoadedModel
     from kbsync.wikidata.source import WikidataSource
@@ -130,7 +132,21 @@ class App:
     @cached_property
     def corpus(self) -> list[str]:
         """Texts for the key covariance; empty: the model samples its own."""
-        return _texts(self.settings.text.corpus)
+        text = self.settings.text
+        return _texts([*text.corpus, *self._fetched()])
+
+    def _fetched(self) -> list[Path]:
+        """The configured data sets as files, fetched from the hub where they are not here yet."""
+        if not self.settings.text.datasets:
+            return []
+        from kbsync.model.dataset import DatasetName, fetch_dataset
+
+        text, place = self.settings.text, self.settings.state_dir / "texts"
+        try:
+            names = [DatasetName.parse(name) for name in text.datasets]
+        except ValueError as error:
+            raise ConfigError([f"text.datasets: {error}"]) from None
+        return [fetch_dataset(name, text.dataset_characters, place, self.progress) for name in names]
 
     @cached_property
     def held_out(self) -> list[str]:
@@ -144,6 +160,16 @@ class App:
             if left <= 0:
                 break
         return texts
+
+    def recipe_with(self, **changes: Any) -> Recipe:
+        """The configured recipe with some of its fields changed."""
+        return replace(self.recipe, **changes)
+
+    def statistics(self, recipe: Recipe, texts: Sequence[str]) -> Statistics:
+        """The key covariance that ``recipe`` asks for; raises ``ModelError`` for layers that the model lacks."""
+        from kbsync.editing.statistics import Statistics
+
+        return Statistics(self.loaded, recipe, texts, self.artifacts)
 
     def editor(self, recipe: Recipe | None = None, artifacts: ArtifactStore | None = None) -> Editor:
         """The editor that ``recipe`` (default: the configured one) names, over ``artifacts`` (default: the stored)."""

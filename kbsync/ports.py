@@ -187,6 +187,10 @@ class ArtifactStore(ABC):
     def put(self, kind: str, key: str, data: bytes) -> None:
         """Atomic (temporary name, fsync, rename); the same key twice is the same content."""
 
+    @abstractmethod
+    def drop(self, kind: str, key: str) -> None:
+        """Forget a blob that is of no more use; one that is not there is no mistake."""
+
 
 class CheckpointStore(ABC):
     """Immutable versions, by version hash."""

@@ -52,6 +52,11 @@ class FileArtifactStore(ArtifactStore):
             make_directory(path.parent)
             write_file(path, _header(data) + data)
 
+    def drop(self, kind: str, key: str) -> None:
+        path = self._path(kind, key)
+        with explained(f"removing the artifact {path}", kept="All other artifacts are still there."):
+            path.unlink(missing_ok=True)
+
     def names(self) -> list[str]:
         """``kind/key`` of everything that is stored, sorted."""
         with explained(f"listing {self.root}", kept="Nothing was changed."):

@@ -30,6 +30,10 @@ class Recording(ArtifactStore):
         self._store.put(kind, key, data)
         self._note(kind, key, data)
 
+    def drop(self, kind: str, key: str) -> None:
+        self._store.drop(kind, key)
+        self.used.pop(f"{kind}/{key}", None)
+
     def _note(self, kind: str, key: str, data: bytes) -> None:
         self.used[f"{kind}/{key}"] = hashlib.sha256(data).hexdigest()
 
@@ -48,6 +52,10 @@ class Traceless(ArtifactStore):
 
     def put(self, kind: str, key: str, data: bytes) -> None:
         self._written.setdefault((kind, key), data)
+
+    def drop(self, kind: str, key: str) -> None:
+        """Forgets what was written here; ``store`` stays as it is."""
+        self._written.pop((kind, key), None)
 
     def keep(self) -> None:
         """Store after all what was written."""

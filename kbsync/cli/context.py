@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import getpass
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -17,21 +17,24 @@ if TYPE_CHECKING:
     from kbsync.config import Configuration
 
 
-def configuration(context: typer.Context) -> Configuration:
-    """Load the configuration and set the logs up as it says; raises ``ConfigError``."""
+def configuration(context: typer.Context, overrides: Mapping[str, Any] | None = None) -> Configuration:
+    """Load the configuration, ``overrides`` over it, and set the logs up as it says; raises ``ConfigError``."""
     from kbsync.config import load_all
     from kbsync.service import log
 
     asked = options(context)
-    found = load_all(asked.config)
+    found = load_all(asked.config, overrides)
     log.set_up(found.settings.log.format, "error" if asked.quiet else found.settings.log.level)
     return found
 
 
 @contextmanager
-def application(context: typer.Context) -> Iterator[App]:
-    """The application for one command: SIGTERM and SIGINT stop it where stopping is safe; closed at the end."""
-    found = configuration(context)
+def application(context: typer.Context, overrides: Mapping[str, Any] | None = None) -> Iterator[App]:
+    """The application for one command: SIGTERM and SIGINT stop it where stopping is safe; closed at the end.
+
+    ``overrides`` is nested like the configuration file.
+    """
+    found = configuration(context, overrides)
 
     from kbsync.bootstrap import App
     from kbsync.cli.progress import progress_for

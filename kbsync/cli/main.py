@@ -31,6 +31,7 @@ from kbsync.cli.pull import pull
 from kbsync.cli.rebuild import rebuild
 from kbsync.cli.rollback import rollback
 from kbsync.cli.serve import serve
+from kbsync.cli.stats import build as build_stats
 from kbsync.cli.status import status
 from kbsync.cli.sync import sync
 from kbsync.cli.verify import verify as verify_versions
@@ -62,6 +63,7 @@ VERBS: tuple[Verb, ...] = (
     serve,
     upgrade,
     check,
+    build_stats,
     doctor,
     demo,
     *BENCHES,
@@ -71,6 +73,7 @@ GROUPS = {
     "audit": "The audit trail: an append-only hash chain of every decision.",
     "bench": "Measurements that write their figures, with machine and seed, as one JSON file each.",
     "db": "The ledger's schema and its soundness.",
+    "stats": "The key covariance: what an edit must not touch.",
 }
 
 SUMMARY = """Keep what a language model says about the world in step with Wikidata.

@@ -102,11 +102,13 @@ class EditSettings(Section):
 
 
 class TextSettings(Section):
-    """Files or directories of plain text. ``corpus`` feeds the key covariance (empty: the model samples its own
-    text), ``held_out`` the perplexity (empty: the text that is shipped), of which the first so many characters are
-    read: an evaluation reads them twice."""
+    """Files or directories of text. ``corpus`` and ``datasets`` (of the hub, of each the first ``dataset_characters``)
+    feed the key covariance (both empty: the model samples its own text), ``held_out`` the perplexity (empty: the text
+    that is shipped), of which the first so many characters are read: an evaluation reads them twice."""
 
     corpus: tuple[ExistingPath, ...] = ()
+    datasets: tuple[Text, ...] = ()
+    dataset_characters: Annotated[int, Field(ge=1000)] = 10_000_000
     held_out: tuple[ExistingPath, ...] = ()
     held_out_characters: Annotated[int, Field(ge=1000)] = 20_000
 

@@ -1,41 +1,45 @@
 """Key covariance: C = E[k kᵀ] over ordinary text, the weight that an edit gives to all that it must not touch.
 
-Source: MEMIT, section 4.2 and appendix B. One pass serves all layers and stops at the last; sums are float64.
+Source: MEMIT, section 4.2 and appendix B. Kept under the fingerprint of model, text and settings, and each file says
+itself what it was measured on, so that one that was moved or damaged is refused.
 """
 
 from __future__ import annotations
 
 import hashlib
-import random
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from kbsync.domain.canonical import content_hash
+from kbsync.domain.canonical import canonical_json, content_hash
 from kbsync.domain.errors import EditError
 from kbsync.domain.recipe import Recipe
-from kbsync.editing.sample import CORPUS_LENGTH, CORPUS_TOP_K, opening, sampled_corpus
+from kbsync.editing.corpus import WINDOW, corpus, identity
+from kbsync.editing.moments import Snapshots, measure
+from kbsync.editing.sample import opening
 from kbsync.model.decoder import Decoder
-from kbsync.model.hooks import trace
-from kbsync.model.text import texts_hash
 from kbsync.ports import ArtifactStore, Progress
 
-WINDOW = 256
-"""Tokens of a stretch of text, what the tokenizer puts in front included."""
-BATCH_TOKENS = 4096
-FORMAT = 1
+FORMAT = 2
+KIND = "covariance"
 
 
 @dataclass(frozen=True, slots=True)
 class Covariances:
-    """``matrices``: C by layer, (m, m) float64. ``fingerprint``: hash of their stored bytes."""
+    """``matrices``: C by layer, (m, m) float64. ``fingerprint``: hash of their stored bytes. ``tokens``: keys that each
+    was measured on; ``known``: layers that were stored before."""
 
     matrices: dict[int, Tensor]
     fingerprint: str
+    tokens: dict[int, int]
+    known: tuple[int, ...]
 
 
 def covariances(
@@ -49,26 +53,88 @@ def covariances(
 ) -> Covariances:
     """C of each layer of the recipe, from the artifact store or computed; text is sampled where ``texts`` is empty.
 
-    Raises ``EditError`` when the text gives fewer than two tokens or a key is not finite.
+    A measurement that was killed goes on from its last snapshot. Raises ``EditError`` when the text gives fewer than
+    two tokens, a key is not finite, or what is stored is not finite or was measured on something else;
+    ``ModelError`` for layers that the model does not have.
     """
-    keys = {layer: _key(layer, texts, recipe, base) for layer in recipe.layers}
-    blobs = {layer: artifacts.get("covariance", key) for layer, key in keys.items()}
+    decoder.edited_layers(recipe.layers)
+    about = {layer: _about(layer, texts, recipe, base) for layer in recipe.layers}
+    keys = {layer: _key(what) for layer, what in about.items()}
+    blobs = {layer: artifacts.get(KIND, key) for layer, key in keys.items()}
     missing = [layer for layer, blob in blobs.items() if blob is None]
     if missing:
-        for layer, matrix in _measure(decoder, tokenizer, texts, recipe, missing, progress).items():
-            blob = save({"second_moment": matrix})
-            artifacts.put("covariance", keys[layer], blob)
+        for layer, (matrix, counted) in _measure(
+            decoder, tokenizer, texts, recipe, missing, [keys[i] for i in missing], artifacts, progress
+        ).items():
+            blob = save({"second_moment": matrix, "tokens": torch.tensor(counted), "about": _packed(about[layer])})
+            artifacts.put(KIND, keys[layer], blob)
             blobs[layer] = blob
+        Snapshots(artifacts, content_hash([keys[i] for i in missing])).drop()
     found = {layer: blob for layer, blob in sorted(blobs.items()) if blob is not None}
-    matrices = {layer: load(blob)["second_moment"] for layer, blob in found.items()}
+    tensors = {layer: _read(blob, layer, about[layer]) for layer, blob in found.items()}
     prints = [[layer, hashlib.sha256(blob).hexdigest()] for layer, blob in found.items()]
-    return Covariances(matrices, content_hash(prints))
+    return Covariances(
+        {layer: t["second_moment"] for layer, t in tensors.items()},
+        content_hash(prints),
+        {layer: int(t["tokens"]) for layer, t in tensors.items()},
+        tuple(layer for layer in found if layer not in missing),
+    )
 
 
-def _key(layer: int, texts: Sequence[str], recipe: Recipe, base: str) -> str:
-    source = texts_hash(texts) if texts else ["sampled", CORPUS_LENGTH, CORPUS_TOP_K]
-    settings = [recipe.covariance_tokens, recipe.seed, recipe.dtype, WINDOW]
-    return content_hash(["covariance", FORMAT, base, layer, source, settings])
+def known_layers(texts: Sequence[str], recipe: Recipe, base: str, artifacts: ArtifactStore) -> list[int]:
+    """The recipe's layers whose covariance is stored."""
+    return [i for i in recipe.layers if artifacts.get(KIND, _key(_about(i, texts, recipe, base))) is not None]
+
+
+def forget(texts: Sequence[str], recipe: Recipe, base: str, artifacts: ArtifactStore) -> None:
+    """Drop the recipe's covariances, so that they are measured again."""
+    for layer in recipe.layers:
+        artifacts.drop(KIND, _key(_about(layer, texts, recipe, base)))
+
+
+def _about(layer: int, texts: Sequence[str], recipe: Recipe, base: str) -> dict[str, Any]:
+    """All that a layer's covariance depends on."""
+    return {
+        "model": base,
+        "layer": layer,
+        "text": identity(texts),
+        "tokens": recipe.covariance_tokens,
+        "seed": recipe.seed,
+        "dtype": recipe.dtype,
+        "window": WINDOW,
+    }
+
+
+def _key(about: dict[str, Any]) -> str:
+    return content_hash([KIND, FORMAT, about])
+
+
+def _packed(about: dict[str, Any]) -> Tensor:
+    """As bytes in a tensor: the metadata of a safetensors file have no fixed order, and equal content must be equal bytes."""
+    return torch.tensor(list(canonical_json(about).encode()), dtype=torch.uint8)
+
+
+def _read(blob: bytes, layer: int, about: dict[str, Any]) -> dict[str, Tensor]:
+    """The stored tensors. Raises ``EditError`` for a covariance of something else, and for one that is not finite."""
+    try:
+        tensors = load(blob)
+        told = json.loads(bytes(tensors["about"].tolist()))
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise _unsound(f"of layer {layer} does not say what it was measured on") from error
+    wrong = [name for name, value in json.loads(canonical_json(about)).items() if told.get(name) != value]
+    if wrong:
+        raise _unsound(f"of layer {layer} is another's: it was measured on another {', '.join(wrong)}")
+    matrix = tensors["second_moment"]
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not torch.isfinite(matrix).all():
+        raise _unsound(f"of layer {layer} is not a square matrix of finite numbers")
+    return tensors
+
+
+def _unsound(reason: str) -> EditError:
+    return EditError(
+        f"The stored key covariance {reason}.",
+        next_step="`kbsync stats build --anew` measures it again.",
+    )
 
 
 def _measure(
@@ -77,74 +143,15 @@ def _measure(
     texts: Sequence[str],
     recipe: Recipe,
     layers: Sequence[int],
+    keys: Sequence[str],
+    artifacts: ArtifactStore,
     progress: Progress,
-) -> dict[int, Tensor]:
-    skipped = len(opening(tokenizer))
-    sums: dict[int, Tensor] = {}
-    counted = 0
+) -> dict[int, tuple[Tensor, int]]:
     progress.start("covariance", recipe.covariance_tokens)
-    for rows in _stretches(decoder, tokenizer, texts, recipe):
-        tokens, valid = _padded(rows, skipped)
-        with torch.no_grad():
-            seen = trace(decoder, {"input_ids": tokens.to(decoder.model.device), "use_cache": False}, keys=layers)
-        for layer in layers:
-            chosen = seen.keys[layer][valid.to(seen.keys[layer].device)].cpu()
-            chosen = chosen.to(torch.promote_types(chosen.dtype, torch.float32))
-            part = (chosen.T @ chosen).double()
-            if not torch.isfinite(part).all():
-                raise EditError(
-                    f"A key of layer {layer} is not finite, so no covariance exists.",
-                    next_step="Load the model in float32.",
-                )
-            sums[layer] = sums[layer].add_(part) if layer in sums else part
-        counted += int(valid.sum())
-        progress.advance(int(valid.sum()))
-    progress.finish(f"{counted} tokens")
-    if counted < 2:
+    source = corpus(decoder, tokenizer, texts, recipe.covariance_tokens, recipe.seed)
+    snapshots = Snapshots(artifacts, content_hash(list(keys)))
+    sums = measure(decoder, source, layers, len(opening(tokenizer)), snapshots, progress)
+    progress.finish(f"{sums.counted} tokens")
+    if sums.counted < 2:
         raise EditError("The covariance text holds no tokens.", next_step="Name a corpus with text in it.")
-    return {layer: (total + total.T) / (2 * counted) for layer, total in sums.items()}
-
-
-def _stretches(
-    decoder: Decoder, tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], recipe: Recipe
-) -> Iterator[list[list[int]]]:
-    """Batches of token rows until the budget is met; given texts in a seeded order, so that a budget samples them all."""
-    if not texts:
-        yield from sampled_corpus(decoder, tokenizer, recipe.covariance_tokens, recipe.seed)
-        return
-    order = list(range(len(texts)))
-    random.Random(recipe.seed).shuffle(order)
-    front = opening(tokenizer)
-    step = WINDOW - len(front)
-    rows: list[list[int]] = []
-    left = recipe.covariance_tokens
-    for index in order:
-        ids = tokenizer(texts[index], add_special_tokens=False)["input_ids"]
-        for begin in range(0, len(ids), step):
-            piece = ids[begin : begin + min(step, left)]
-            rows.append(front + piece)
-            left -= len(piece)
-            if left <= 0:
-                break
-        if left <= 0:
-            break
-    rows.sort(key=len)
-    batch: list[list[int]] = []
-    for row in rows:
-        if batch and (len(batch) + 1) * len(row) > BATCH_TOKENS:
-            yield batch
-            batch = []
-        batch.append(row)
-    if batch:
-        yield batch
-
-
-def _padded(rows: list[list[int]], skipped: int) -> tuple[Tensor, Tensor]:
-    """Rows padded on the right (nothing before the padding sees it), and which positions count."""
-    width = max(map(len, rows))
-    tokens = torch.zeros(len(rows), width, dtype=torch.long)
-    valid = torch.zeros(len(rows), width, dtype=torch.bool)
-    for i, row in enumerate(rows):
-        tokens[i, : len(row)] = torch.tensor(row)
-        valid[i, skipped : len(row)] = True
-    return tokens, valid
+    return {layer: ((total + total.T) / (2 * sums.counted), sums.counted) for layer, total in sums.by_layer.items()}

@@ -41,6 +41,7 @@ PROMISED = [
     "serve",
     "db upgrade",
     "db check",
+    "stats build",
     "doctor",
     "demo",
     "bench pull",

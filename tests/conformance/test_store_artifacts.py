@@ -88,6 +88,17 @@ def test_put_replaces_a_damaged_blob(store_and_damage: tuple[ArtifactStore, Dama
     assert store.get("target", "abc") == b"content"
 
 
+def test_a_dropped_blob_is_gone_and_its_key_is_free(store: ArtifactStore) -> None:
+    store.put("target", "abc", b"first")
+    store.put("target", "abd", b"other")
+    store.drop("target", "abc")
+    store.drop("target", "abc")
+    assert store.get("target", "abc") is None
+    assert store.get("target", "abd") == b"other"
+    store.put("target", "abc", b"second")
+    assert store.get("target", "abc") == b"second"
+
+
 def test_many_writers_of_one_key_leave_one_whole_blob(store: ArtifactStore) -> None:
     contents = [bytes([n]) * 50_000 for n in range(8)]
     with ThreadPoolExecutor(8) as pool:

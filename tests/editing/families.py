@@ -150,6 +150,9 @@ class MemoryArtifacts(ArtifactStore):
     def put(self, kind: str, key: str, data: bytes) -> None:
         self.blobs[kind, key] = data
 
+    def drop(self, kind: str, key: str) -> None:
+        self.blobs.pop((kind, key), None)
+
 
 class Silent(Progress):
     """Remembers what was reported; ``stop_at`` raises ``error`` at that advance."""

@@ -7,9 +7,10 @@ import torch
 from safetensors.torch import load, save
 
 from kbsync.domain.errors import EditError
-from kbsync.editing.covariance import WINDOW, covariances
+from kbsync.editing.corpus import WINDOW, SampledCorpus
+from kbsync.editing.covariance import covariances
 from kbsync.editing.memit import MemitEditor
-from kbsync.editing.sample import opening, sample, sampled_corpus, seeded
+from kbsync.editing.sample import opening, sample, seeded
 from kbsync.model.decoder import discover
 from kbsync.model.hooks import trace
 from tests.editing.families import (
@@ -114,10 +115,43 @@ def test_a_damaged_covariance_is_refused_and_the_base_is_untouched(matrix):
     for kind, key in list(artifacts.blobs):
         if kind == "covariance":
             assert load(artifacts.blobs[kind, key])["second_moment"].shape == (M, M)
-            artifacts.blobs[kind, key] = save({"second_moment": matrix})
+            kept = load(artifacts.blobs[kind, key])
+            artifacts.blobs[kind, key] = save(kept | {"second_moment": matrix})
     with pytest.raises(EditError, match="covariance"):
         editor.edit(REQUESTS, recipe(), Silent())
     assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
+
+
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [
+        ({"base": "other"}, "model"),
+        ({"layers": (2,)}, "layer"),
+        ({"covariance_tokens": 500}, "tokens"),
+        ({"corpus": texts(31)}, "text"),
+    ],
+)
+def test_a_covariance_of_something_else_is_refused_by_name(other, named):
+    model, artifacts = random_model("llama"), MemoryArtifacts()
+    settings = recipe(**({"layers": (1,)} | {k: v for k, v in other.items() if k in ("layers", "covariance_tokens")}))
+    base, corpus = other.get("base", "base"), other.get("corpus", texts())
+    covariances(discover(model), tokenizer(), corpus, settings, base, artifacts, Silent())
+    (foreign,) = artifacts.blobs.values()
+    mine = MemoryArtifacts()
+    measure(model, texts(), mine, layers=(1,))
+    (key,) = mine.blobs
+    mine.blobs[key] = foreign
+    with pytest.raises(EditError, match=f"measured on another .*{named}"):
+        measure(model, texts(), mine, layers=(1,))
+
+
+def test_a_file_that_does_not_say_what_it_is_is_refused():
+    model, artifacts = random_model("llama"), MemoryArtifacts()
+    measure(model, texts(), artifacts)
+    for key, blob in list(artifacts.blobs.items()):
+        artifacts.blobs[key] = save({"second_moment": load(blob)["second_moment"]})
+    with pytest.raises(EditError, match="does not say what it was measured on"):
+        measure(model, texts(), artifacts)
 
 
 def test_a_key_that_is_not_finite_is_refused():
@@ -147,7 +181,7 @@ def test_sampling_draws_from_the_likeliest_tokens_only():
 
 def test_a_sampled_corpus_begins_as_texts_do_and_ends_at_the_end_token():
     decoder = discover(random_model("llama"))
-    rows = [row for batch in sampled_corpus(decoder, tokenizer(), 6000, 0) for row in batch]
+    rows = [row for batch in SampledCorpus(decoder, tokenizer(), 6000, 0).batches() for row in batch]
     assert opening(tokenizer()) == [0] and opening(tokenizer(with_bos=False)) == []
     assert all(row[0] == 0 and tokenizer().eos_token_id not in row[1:] for row in rows)
     assert sum(len(row) - 1 for row in rows) >= 6000

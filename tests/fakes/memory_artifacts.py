@@ -26,3 +26,6 @@ class MemoryArtifactStore(ArtifactStore):
     def put(self, kind: str, key: str, data: bytes) -> None:
         if self.get(kind, key) is None:
             self.blobs[kind, key] = (hashlib.sha256(data).hexdigest(), data)
+
+    def drop(self, kind: str, key: str) -> None:
+        self.blobs.pop((kind, key), None)
