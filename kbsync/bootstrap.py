@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from kbsync.config import Configuration
 from kbsync.config.values import LOCAL_STORE
-from kbsync.domain.errors import ConfigError
+from kbsync.domain.errors import ConfigError, NotFound
 from kbsync.domain.recipe import Recipe
+from kbsync.domain.relation import Relation
 from kbsync.ledger.ledger import SqlLedger
 from kbsync.ports import ArtifactStore, Clock, Editor, Progress
 from kbsync.stages.cycle import Parts
 from kbsync.stages.evaluate import EvaluationSize
-from kbsync.stages.run import Run, Silent, Writer, writer
+from kbsync.stages.run import Run, Silent, Writer, puller, writer
 
 # torch, transformers and SPARQLWrapper take seconds to import: each is imported by the part that needs it, so that
 # `kbsync status` answers at once.
@@ -70,6 +71,19 @@ class App:
             self.store.clean_temporary()
             self.artifacts.clean_temporary()
             yield held
+
+    @contextmanager
+    def puller(self) -> Iterator[Run]:
+        """Hold the puller's lease; raises ``Busy`` when another process does."""
+        with puller(self.run, self.settings.lease.ttl) as held:
+            yield held
+
+    def group(self, names: Sequence[str]) -> tuple[Relation, ...]:
+        """The relations of these names; raises ``NotFound`` for one that is not watched."""
+        known = {relation.name: relation for relation in self.relations}
+        if missing := sorted(set(names) - known.keys()):
+            raise NotFound(f"No relation {', '.join(missing)} is watched.", next_step="`kbsync status` lists them.")
+        return tuple(known[name] for name in names)
 
     @cached_property
     def ledger(self) -> SqlLedger:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from kbsync.cli.command import JsonOption, verb
@@ -9,22 +11,30 @@ from kbsync.cli.command import JsonOption, verb
 
 @verb(
     "pull",
-    examples=["kbsync pull", "kbsync pull --json | jq .waiting"],
-    exits=[65, 69, 74, 75, 76],
+    examples=["kbsync pull", "kbsync pull --relation head_of_state", "kbsync pull --json | jq .waiting"],
+    exits=[65, 66, 69, 74, 75, 76],
     prints="kbsync.stages.pull:PullResult",
 )
-def pull(context: typer.Context, json: JsonOption = False) -> None:
+def pull(
+    context: typer.Context,
+    relation: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Look at this relation's subjects only; may be repeated.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
     """Fetch changed statements of the watched relations from the source into the ledger.
 
     Only items with a new revision are fetched. Each page is stored whole or not at all, so a pull that failed half-way
     is simply run again. Changes are believed only after the relation's trust time; until then they wait.
+    A pull does not wait for an edit that runs, nor an edit for it.
     """
     from kbsync.cli.context import application
     from kbsync.cli.output import count, emit, say
     from kbsync.stages.pull import pull as stage
 
-    with application(context) as app, app.writer() as writer:
-        result = stage(writer.run, app.source, app.relations)
+    with application(context) as app, app.puller() as run:
+        group = app.group(relation) if relation else None
+        result = stage(run, app.source, app.relations, group=group)
     if json:
         return emit(result)
     if result.nothing_new:

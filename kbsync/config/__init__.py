@@ -2,13 +2,13 @@
 
 from kbsync.config.files import load_recipe, load_relations
 from kbsync.config.loading import Configuration, load, load_all
+from kbsync.config.schedule import JobSettings, ScheduleSettings, interval_of
 from kbsync.config.settings import (
     EditSettings,
     GateSettings,
     LeaseSettings,
     LogSettings,
     ModelSettings,
-    ScheduleSettings,
     Settings,
     SourceSettings,
     TextSettings,
@@ -21,6 +21,7 @@ __all__ = [
     "Configuration",
     "EditSettings",
     "GateSettings",
+    "JobSettings",
     "LeaseSettings",
     "LogSettings",
     "ModelSettings",
@@ -31,6 +32,7 @@ __all__ = [
     "ThresholdSettings",
     "WebSettings",
     "default_config_text",
+    "interval_of",
     "load",
     "load_all",
     "load_recipe",

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
 from kbsync.config.problems import describe, dotted, read_toml, suggest
-from kbsync.config.settings import Section
+from kbsync.config.section import Section
 from kbsync.config.values import AnyDuration, Context, Dtype, Item, Property, Template, Text, unique
 from kbsync.domain.errors import ConfigError
 from kbsync.domain.recipe import Recipe

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,9 +60,20 @@ def load_all(path: Path | None = None, overrides: Mapping[str, Any] | None = Non
         relations = read_relations(relations_dir, problems)
     if recipes_dir := layers.directory("recipes_dir"):
         recipe = read_recipe(layers.recipe(), recipes_dir, problems)
+    if settings is not None and relations:
+        problems.extend(_unknown_relations(settings, relations))
     if settings is None or recipe is None or problems:
         raise ConfigError(problems)
     return Configuration(settings=settings, relations=relations, recipe=recipe, file=layers.file)
+
+
+def _unknown_relations(settings: Settings, relations: tuple[Relation, ...]) -> Iterator[str]:
+    """Jobs may only name relations that are watched."""
+    known = [relation.name for relation in relations]
+    for job, its in settings.schedule.jobs.items():
+        for name in its.relations:
+            if name not in known:
+                yield f"schedule.jobs.{job}.relations: no relation {name!r} is watched{suggest(name, known)}"
 
 
 class _Environment(Settings, BaseSettings):

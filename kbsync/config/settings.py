@@ -7,8 +7,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, model_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, model_validator
 
+from kbsync.config.schedule import ScheduleSettings
+from kbsync.config.section import Section
 from kbsync.config.values import (
     AnyDuration,
     AnyPath,
@@ -19,20 +21,12 @@ from kbsync.config.values import (
     ExistingPath,
     Text,
     base_directory,
-    duration,
     hide_password,
-    positive,
 )
 from kbsync.config.values import unique as no_doubles
 from kbsync.domain.gate import Threshold
 from kbsync.domain.retention import RetentionPolicy
 from kbsync.domain.verdict import VerdictKind
-
-
-class Section(BaseModel):
-    """Base of all sections: frozen, and a key that does not exist is a mistake."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
 def _contact(agent: str) -> str:
@@ -151,35 +145,6 @@ class GateSettings(Section):
         return tuple(Threshold(**t.model_dump()) for t in self.thresholds)
 
 
-_DAY = "(?:[0-7]|sun|mon|tue|wed|thu|fri|sat)"
-_WEEKDAYS = re.compile(rf"((\*|{_DAY}(-{_DAY})?)(/[1-9][0-9]*)?(,(?!\Z)|\Z))+\Z", re.IGNORECASE)
-"""Cron's own days: Sunday is 0 and 7, while APScheduler's numbers begin on Monday."""
-
-
-def _when(text: str) -> str:
-    if len(text.split()) == 5:
-        return _cron(text)
-    try:
-        length = duration(text)
-    except ValueError:
-        raise ValueError('is neither an interval such as "6h" nor a cron line of five fields') from None
-    positive(length)
-    return text
-
-
-def _cron(line: str) -> str:
-    from apscheduler.triggers.cron import CronTrigger  # 60 ms to import: only those who write cron lines wait for it
-
-    minute, hour, day, month, weekday = line.split()
-    try:
-        CronTrigger(minute=minute, hour=hour, day=day, month=month, timezone="UTC")
-    except ValueError as error:
-        raise ValueError(f"is not a cron line: {error}") from None
-    if not _WEEKDAYS.match(weekday):
-        raise ValueError(f"is not a cron line: {weekday!r} is not a day of the week (0 to 7, or sun to sat)")
-    return line
-
-
 class RetentionSettings(Section):
     """What ``gc`` keeps (``domain.retention.RetentionPolicy``)."""
 
@@ -192,29 +157,6 @@ class RetentionSettings(Section):
     def policy(self) -> RetentionPolicy:
         """The same as the domain's type."""
         return RetentionPolicy(**self.model_dump())
-
-
-class ScheduleSettings(Section):
-    """When the daemon synchronises: an interval, or a cron line in UTC; ``jitter`` spreads the start at random.
-
-    A cycle that is still running after ``deadline`` is abandoned like one that is stopped. A stop waits
-    ``stop_within`` for the running stage to come to a place where stopping is safe, and then leaves without it.
-    """
-
-    sync: Annotated[str, AfterValidator(_when)] = "6h"
-    jitter: AnyDuration = timedelta(minutes=5)
-    deadline: Duration = timedelta(hours=12)
-    stop_within: Duration = timedelta(minutes=2)
-
-    @property
-    def interval(self) -> timedelta | None:
-        """The interval; None where ``sync`` is a cron line."""
-        return None if self.cron else duration(self.sync)
-
-    @property
-    def cron(self) -> str | None:
-        """The cron line; None where ``sync`` is an interval."""
-        return self.sync if len(self.sync.split()) == 5 else None
 
 
 class LeaseSettings(Section):

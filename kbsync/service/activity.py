@@ -16,10 +16,11 @@ IDLE, RUNNING = "idle", "running"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActivityView:
-    """``step`` with ``done`` of ``total`` items while a cycle runs (total null: not known); ``last`` says how the cycle
-    that ended at ``last_at`` went; ``next_at`` is when the schedule starts the next one."""
+    """``step`` of ``job`` with ``done`` of ``total`` items while one runs (total null: not known); ``last`` says how the
+    job that ended at ``last_at`` went; ``next_at`` is when the schedule starts ``next_job``."""
 
     state: str = IDLE
+    job: str | None = None
     since: datetime | None = None
     step: str | None = None
     done: int = 0
@@ -27,6 +28,7 @@ class ActivityView:
     last: str | None = None
     last_at: datetime | None = None
     next_at: datetime | None = None
+    next_job: str | None = None
 
 
 class Activity:
@@ -41,8 +43,8 @@ class Activity:
     def view(self) -> ActivityView:
         return self._view
 
-    def began(self) -> None:
-        self._set(state=RUNNING, since=self._clock.now(), step=None, done=0, total=None)
+    def began(self, job: str) -> None:
+        self._set(state=RUNNING, job=job, since=self._clock.now(), step=None, done=0, total=None)
 
     def moved(self, step: Step) -> None:
         self._set(step=step.name, done=step.done, total=step.total)
@@ -51,8 +53,8 @@ class Activity:
         now = self._clock.now()
         self._set(state=IDLE, since=now, step=None, done=0, total=None, last=outcome, last_at=now)
 
-    def scheduled(self, at: datetime | None) -> None:
-        self._set(next_at=at)
+    def scheduled(self, at: datetime | None, job: str) -> None:
+        self._set(next_at=at, next_job=job)
 
     def _set(self, **changes: object) -> None:
         with self._lock:

@@ -1,20 +1,23 @@
-"""One cycle of the daemon: run, measured, and told; whatever goes wrong, the next tick tries again."""
+"""One run of a job: done within its deadline, measured, and told; whatever goes wrong, the next tick tries again."""
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from kbsync.bootstrap import App
 from kbsync.config import Configuration
+from kbsync.config.schedule import SYNC
 from kbsync.domain.errors import Busy, KbsyncError, Stopped
+from kbsync.ports import Clock, Progress
 from kbsync.service.activity import Activity, WatchedProgress
+from kbsync.service.idle import Idle, sweep
+from kbsync.service.jobs import WORK, Job, do
 from kbsync.service.log import logger
 from kbsync.service.metrics import Recorder
 from kbsync.service.stop import Deadline, Stop
-from kbsync.stages.cycle import CycleResult, sync
 
 ACTOR = "daemon"
 
@@ -28,69 +31,70 @@ class Ended:
     good: bool
 
 
-def run_cycle(configuration: Configuration, stop: Stop, activity: Activity, recorder: Recorder) -> Ended:
-    """One cycle within its deadline; raises nothing."""
-    activity.began()
+def workshop(clock: Clock | None = None) -> Idle:
+    """Where applications for jobs come from."""
+
+    def make(configuration: Configuration, progress: Progress) -> App:
+        return App(configuration, actor=ACTOR, progress=progress, clock=clock)
+
+    return Idle(make)
+
+
+def run_job(
+    job: Job, configuration: Configuration, stop: Stop, activity: Activity, recorder: Recorder, apps: Idle
+) -> Ended:
+    """One run of ``job`` within its deadline; raises nothing."""
+    activity.began(job.name)
     started = time.monotonic()
-    deadline = Deadline(stop, configuration.settings.schedule.deadline)
-    ended = _guarded(
-        lambda: _run(configuration, WatchedProgress(deadline, activity, recorder), recorder), deadline, recorder
-    )
-    # The model is let go between cycles: hours of idle gigabytes cost more than the seconds that loading takes.
-    # Modules and their hooks refer to each other, so only the collector frees them.
-    gc.collect()
-    recorder.cycle(ended.outcome, time.monotonic() - started, good=ended.good)
+    deadline = Deadline(stop, job.deadline)
+    progress = WatchedProgress(deadline, activity, recorder)
+    ended = _guarded(job, lambda: _run(job, configuration, progress, recorder, apps), deadline, recorder)
+    if job.lane == WORK:
+        # Between jobs the model is let go (at once, or after schedule.keep_model): hours of idle gigabytes cost more
+        # than the seconds that loading takes.
+        sweep()
+    seconds = time.monotonic() - started
+    recorder.job(job.name, ended.outcome, good=ended.good)
+    if job.name == SYNC:
+        recorder.cycle(ended.outcome, seconds, good=ended.good)
     activity.ended(ended.said)
     return ended
 
 
-def _run(configuration: Configuration, progress: WatchedProgress, recorder: Recorder) -> CycleResult:
-    app = App(configuration, actor=ACTOR, progress=progress)
+def _run(job: Job, configuration: Configuration, progress: WatchedProgress, recorder: Recorder, apps: Idle) -> str:
+    app = apps.take(configuration, progress)
+    keep = timedelta(0)
     try:
-        with app.writer() as writer:
-            result = sync(writer, app.parts())
+        outcome = do(job, app, recorder)
+        keep = configuration.settings.schedule.keep_model if job.lane == WORK else keep
     finally:
-        app.close()
-    _tell(result)
-    if result.evaluation is not None:
-        changes = (entry.change.value for entry in result.planned.plan.changes)
-        recorder.built(changes, passed=result.evaluation.decision.passed)
-    return result
+        # After an error nothing is kept: whatever was wrong with the application is gone with it.
+        apps.give(app, keep)
+    return outcome
 
 
-def _guarded(run: Callable[[], CycleResult], deadline: Deadline, recorder: Recorder) -> Ended:
+def _guarded(job: Job, run: Callable[[], str], deadline: Deadline, recorder: Recorder) -> Ended:
+    what = "cycle" if job.name == SYNC else "job"
+    log = logger().bind(job=job.name)
     try:
-        result = run()
+        outcome = run()
     except Stopped as error:
         if deadline.overdue:
             recorder.error(error)
-            logger().warning("cycle overdue", reason=error.what, kept=error.kept, next_step=error.next_step)
+            log.warning(f"{what} overdue", reason=error.what, kept=error.kept, next_step=error.next_step)
             return Ended("overdue", "abandoned at its deadline", good=False)
-        logger().info("cycle stopped", reason=error.what, kept=error.kept)
+        log.info(f"{what} stopped", reason=error.what, kept=error.kept)
         return Ended("stopped", "stopped", good=True)
     except Busy as error:
-        logger().info("cycle skipped", reason=error.what)
+        log.info(f"{what} skipped", reason=error.what)
         return Ended("skipped", "skipped: another process is writing", good=True)
     except KbsyncError as error:
         recorder.error(error)
-        log = logger().warning if error.transient else logger().error
-        log("cycle failed", error=error.what, kept=error.kept, next_step=error.next_step, transient=error.transient)
+        tell = log.warning if error.transient else log.error
+        tell(f"{what} failed", error=error.what, kept=error.kept, next_step=error.next_step, transient=error.transient)
         return Ended("failed", f"failed: {error.what}", good=False)
     except Exception as error:
         recorder.error(error)
-        logger().exception("cycle failed")
+        log.exception(f"{what} failed")
         return Ended("failed", "failed: unexpected error", good=False)
-    return Ended(result.outcome.value, result.outcome.value, good=True)
-
-
-def _tell(result: CycleResult) -> None:
-    logger().info(
-        "cycle ended",
-        outcome=result.outcome.value,
-        reason=result.reason,
-        fetched=result.pulled.fetched,
-        believed=result.pulled.believed,
-        asked=result.probed.asked,
-        changes=len(result.planned.plan.changes),
-        version=result.version.number if result.version else None,
-    )
+    return Ended(outcome, outcome, good=True)

@@ -1,7 +1,9 @@
-"""The daemon: one ``sync`` at start and at every tick of the schedule, one at a time.
+"""The daemon: one ``sync`` at start and at every tick of the schedule, and the jobs that the configuration adds.
 
-The schedule lives in memory and the state in the ledger, so a restart loses nothing. The lease keeps a daemon, a cron
-job and a person apart; whoever comes second is refused and comes again.
+What needs the model or writes versions is done one at a time; pulls have a thread and a lease of their own, so that a
+long edit does not block them. The schedule lives in memory and the state in the ledger, so a restart loses nothing; the
+register tells which times were missed. The leases keep a daemon, a cron job and a person apart; whoever comes second is
+refused and comes again.
 """
 
 from __future__ import annotations
@@ -11,55 +13,65 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
-from typing import Any
-
-from apscheduler.events import EVENT_JOB_MAX_INSTANCES
-from apscheduler.executors.pool import ThreadPoolExecutor
-from apscheduler.schedulers.background import BackgroundScheduler
 
 from kbsync.bootstrap import App
 from kbsync.config import Configuration
+from kbsync.config.schedule import SYNC
 from kbsync.domain.errors import ConfigError
+from kbsync.ports import Clock
 from kbsync.service import log
 from kbsync.service.activity import RUNNING, Activity
-from kbsync.service.cycle import ACTOR, run_cycle
+from kbsync.service.cycle import ACTOR, Ended, run_job, workshop
+from kbsync.service.jobs import PULL, WORK, Job, jobs
 from kbsync.service.log import logger
 from kbsync.service.metrics import Recorder
 from kbsync.service.notify import notify, reloading, watchdog_seconds
-from kbsync.service.schedule import trigger
+from kbsync.service.register import Register
+from kbsync.service.schedule import Tempo
 from kbsync.service.stop import Stop, on_signals
+from kbsync.service.timetable import Timetable
 
 LOOK_SECONDS = 10.0
 """So often the daemon looks after itself and tells systemd, when systemd does not ask for more."""
 
 
-def serve(configuration: Configuration, reload: Callable[[], Configuration] | None = None) -> None:
+def serve(
+    configuration: Configuration,
+    reload: Callable[[], Configuration] | None = None,
+    *,
+    clock: Clock | None = None,
+    tempo: Tempo | None = None,
+) -> None:
     """Run until SIGTERM or SIGINT, then abandon the running stage where that is safe, and return.
 
     SIGHUP takes the configuration that ``reload`` gives; where that raises ``ConfigError`` the old one stays. Raises at
-    once what no later tick can heal: ``SchemaError``, and ``StoreError`` for a ledger that can't be opened.
+    once what no later tick can heal: ``SchemaError``, and ``StoreError`` for a ledger that can't be opened. ``clock``
+    and ``tempo`` are the machine's where they are not given.
     """
-    Daemon(configuration, reload).run()
+    Daemon(configuration, reload, clock=clock, tempo=tempo).run()
 
 
 class Daemon:
-    """One process's life. The scheduler's single thread runs the cycles, the main thread watches and answers signals."""
+    """One process's life. Two threads do the jobs, one lane each; the main thread watches and answers signals."""
 
-    def __init__(self, configuration: Configuration, reload: Callable[[], Configuration] | None) -> None:
+    def __init__(
+        self,
+        configuration: Configuration,
+        reload: Callable[[], Configuration] | None,
+        *,
+        clock: Clock | None = None,
+        tempo: Tempo | None = None,
+    ) -> None:
         self.configuration = configuration
         self.stop = Stop()
         self.recorder = Recorder()
         self._reload, self._hung_up = reload, False
-        self._app = App(configuration, actor=ACTOR)
-        self.activity = Activity(self._app.clock)
-        self._began: float | None = None
-        self._scheduler = BackgroundScheduler(
-            timezone=UTC,
-            executors={"default": ThreadPoolExecutor(1)},
-            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
-        )
-        self._job: Any = None
+        self._app = App(configuration, actor=ACTOR, clock=clock)
+        self._apps = {lane: workshop(clock) for lane in (WORK, PULL)}
+        self.activities = {lane: Activity(self._app.clock) for lane in (WORK, PULL)}
+        self._began: dict[str, tuple[float, Job]] = {}
+        register = Register(configuration.settings.state_dir)
+        self.timetable = Timetable(self._do, register, self.recorder, self._app.clock, tempo or Tempo())
 
     def run(self) -> None:
         with ExitStack() as stack:
@@ -76,43 +88,39 @@ class Daemon:
 
     def sync_now(self) -> None:
         """Have the next cycle begin at once; one that runs already goes on."""
-        if self.activity.view.state != RUNNING:
-            self._job.modify(next_run_time=datetime.now(UTC))
+        view = self.activities[WORK].view
+        if (view.state, view.job) != (RUNNING, SYNC):
+            self.timetable.start_now(SYNC)
 
     def trouble(self) -> str:
         """Why this process needs help; empty when it needs none. A stage that makes no progress can't notice its
         deadline."""
-        settings, began = self.configuration.settings.schedule, self._began
-        limit = (settings.deadline + settings.stop_within).total_seconds()
-        if began is not None and time.monotonic() - began > limit:
-            return f"The running cycle passed its deadline of {settings.deadline} and does not stop."
+        spare = self.configuration.settings.schedule.stop_within.total_seconds()
+        for began, job in list(self._began.values()):
+            if time.monotonic() - began > job.deadline.total_seconds() + spare:
+                what = "cycle" if job.name == SYNC else f"job {job.name}"
+                return f"The running {what} passed its deadline of {job.deadline} and does not stop."
         return ""
 
     @contextmanager
     def _scheduled(self) -> Iterator[None]:
-        self._job = self._scheduler.add_job(
-            self._tick, trigger(self.configuration.settings.schedule), next_run_time=datetime.now(UTC)
-        )
-        self._scheduler.add_listener(
-            lambda _event: logger().warning("tick skipped", reason="the cycle before it still runs"),
-            EVENT_JOB_MAX_INSTANCES,
-        )
-        self._scheduler.start()
-        logger().info("daemon started", schedule=self.configuration.settings.schedule.sync)
+        known = jobs(self.configuration)
+        self.timetable.start(known)
+        logger().info("daemon started", schedule={job.name: job.when for job in known})
         try:
             yield
         finally:
             self._end()
 
     def _end(self) -> None:
-        """Wait for the running stage, but not for ever: every state survives a kill."""
+        """Wait for the running stages, but not for ever: every state survives a kill."""
         limit = self.configuration.settings.schedule.stop_within.total_seconds()
         notify("STOPPING=1", "STATUS=stopping", f"EXTEND_TIMEOUT_USEC={int((limit + LOOK_SECONDS) * 1e6)}")
         logger().info("daemon stopping")
         ended = threading.Event()
 
         def wait() -> None:
-            self._scheduler.shutdown(wait=True)
+            self.timetable.end()
             ended.set()
 
         threading.Thread(target=wait, daemon=True).start()
@@ -121,31 +129,42 @@ class Daemon:
             logger().warning("stage abandoned", reason=f"it did not stop within {limit:g} s", kept=kept)
             # The stage's thread can't be ended from here, and would keep the process alive.
             os._exit(0)
+        for apps in self._apps.values():
+            apps.drop()
         logger().info("daemon stopped")
 
-    def _tick(self) -> None:
-        self._began = time.monotonic()
-        ended = run_cycle(self.configuration, self.stop, self.activity, self.recorder)
-        seconds, self._began = time.monotonic() - self._began, None
-        if self.stop.requested:
-            return
-        # The job itself tells when it is next: asking the scheduler would wait for a shutdown that waits for the job.
-        at = self._job.next_run_time
+    def _do(self, job: Job) -> Ended | None:
+        """One run in the job's lane; None where a stop kept it from beginning or ending."""
+        lane = job.lane
+        activity, began = self.activities[lane], time.monotonic()
+        self._began[lane] = (began, job)
+        try:
+            ended = run_job(job, self.configuration, self.stop, activity, self.recorder, self._apps[lane])
+        finally:
+            del self._began[lane]
+        if ended.outcome == "stopped":
+            return None
+        name, at = self.timetable.upcoming(lane)
         when = f"{at:%Y-%m-%d %H:%M:%S} UTC" if at else "never"
-        self.activity.scheduled(at)
-        logger().info("waiting", last=ended.said, seconds=round(seconds, 3), next=when)
-        notify(f"STATUS={ended.said}; next cycle at {when}")
+        activity.scheduled(at, name)
+        seconds = round(time.monotonic() - began, 3)
+        logger().info("waiting", job=job.name, last=ended.said, seconds=seconds, next=when, next_job=name)
+        if lane == WORK:
+            notify(f"STATUS={job.name}: {ended.said}; {name} at {when}")
+        return ended
 
     def _look(self) -> None:
-        """Between signals: a new configuration, a sign of life for the watchdog, and what runs."""
+        """Between signals: a new configuration, a model that idles, a sign of life for the watchdog, and what runs."""
         if self._hung_up:
             self._hung_up = False
             self._take_configuration()
+        if self._apps[WORK].look():
+            logger().info("model let go", reason="idle for schedule.keep_model")
         if trouble := self.trouble():
             logger().error("daemon stuck", reason=trouble)
             notify(f"STATUS={trouble}")
             return
-        view = self.activity.view
+        view = self.activities[WORK].view
         step = [f"STATUS={view.step}: {view.done} of {view.total}"] if view.step and view.total else []
         notify("WATCHDOG=1", *step)
 
@@ -171,10 +190,14 @@ class Daemon:
         log.set_up(new.settings.log.format, new.settings.log.level)
         self.recorder.reloaded(accepted=True)
         if new.settings.schedule != old.settings.schedule:
-            self._scheduler.reschedule_job(self._job.id, trigger=trigger(new.settings.schedule))
-            self.activity.scheduled(self._job.next_run_time)
+            self.timetable.change(jobs(new))
+            for lane, activity in self.activities.items():
+                name, at = self.timetable.upcoming(lane)
+                activity.scheduled(at, name)
         waiting = [k for k in ("web", "database_url") if getattr(new.settings, k) != getattr(old.settings, k)]
-        logger().info("configuration reloaded", schedule=new.settings.schedule.sync, after_restart=waiting)
+        logger().info(
+            "configuration reloaded", schedule={job.name: job.when for job in jobs(new)}, after_restart=waiting
+        )
         notify("READY=1", "STATUS=configuration reloaded")
 
     @contextmanager
@@ -188,7 +211,9 @@ class Daemon:
             store=lambda: self._app.store,
             clock=self._app.clock,
             recorder=self.recorder,
-            activity=self.activity,
+            activity=self.activities[WORK],
+            pulls=self.activities[PULL],
+            register=self.timetable.register,
             sync_now=self.sync_now,
             trouble=self.trouble,
         )

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from kbsync.domain.errors import Busy, ConfigError, KbsyncError, StoreError
-from kbsync.stages.run import WRITER
+from kbsync.stages.run import PULLER, WRITER
 
 if TYPE_CHECKING:
     from kbsync.bootstrap import App
@@ -143,15 +143,17 @@ def _database(app: App) -> str:
     return f"{app.settings.database} has the right schema; newest version: {newest or 'none'}"
 
 
-def _lease(app: App) -> str:
+def _leases(app: App) -> str:
     """The ledger tells who holds a lease when one asks for it; so ask, and give it back at once."""
     now = app.clock.now()
-    try:
-        with app.ledger.write() as tx:
-            tx.release_lease(tx.acquire_lease(WRITER, f"{app.actor} (doctor)", timedelta(seconds=1), now))
-    except Busy as busy:
-        raise Doubt(busy.what, "Nothing to do if that process lives; after its death the lease runs out.") from busy
-    return "free"
+    for name in (WRITER, PULLER):
+        try:
+            with app.ledger.write() as tx:
+                tx.release_lease(tx.acquire_lease(name, f"{app.actor} (doctor)", timedelta(seconds=1), now))
+        except Busy as busy:
+            next_step = "Nothing to do if that process lives; after its death the lease runs out."
+            raise Doubt(busy.what, next_step) from busy
+    return f"free: {WRITER}, {PULLER}"
 
 
 def _clock(app: App) -> str:
@@ -251,7 +253,7 @@ CHECKS: tuple[_Check, ...] = (
     _Check("disk space", _disk_space, needs=("state directory",)),
     _Check("database", _database),
     _Check("clock", _clock, needs=("database",)),
-    _Check("lease", _lease, needs=("database",)),
+    _Check("lease", _leases, needs=("database",)),
     _Check("source", _source, needs=("database",)),
     _Check("relations", _shape, needs=("source",)),
     _Check("model", _model, needs=("state directory",)),

@@ -39,6 +39,13 @@ class Recorder:
         self._good = Gauge(
             "kbsync_last_success_timestamp_seconds", "When the last cycle without error ended.", registry=at
         )
+        self._jobs = Counter("kbsync_job_runs", "Runs of a job by how they ended.", ["job", "outcome"], registry=at)
+        self._job_good = Gauge(
+            "kbsync_job_last_success_timestamp_seconds", "When a job last ended without error.", ["job"], registry=at
+        )
+        self._missed = Counter(
+            "kbsync_schedule_missed", "Times at which a job was due and did not run.", ["job"], registry=at
+        )
         self._reloads = Counter("kbsync_config_reloads", "Reloads of the configuration.", ["result"], registry=at)
 
     def stage(self, name: str, seconds: float) -> None:
@@ -51,6 +58,14 @@ class Recorder:
         self._ended.set_to_current_time()
         if good:
             self._good.set_to_current_time()
+
+    def job(self, name: str, outcome: str, *, good: bool) -> None:
+        self._jobs.labels(name, outcome).inc()
+        if good:
+            self._job_good.labels(name).set_to_current_time()
+
+    def missed(self, name: str, times: int) -> None:
+        self._missed.labels(name).inc(times)
 
     def error(self, error: BaseException) -> None:
         transient = error.transient if isinstance(error, KbsyncError) else False

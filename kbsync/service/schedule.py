@@ -2,33 +2,72 @@
 
 from __future__ import annotations
 
-from datetime import UTC
-from typing import Any
+from datetime import UTC, datetime, timedelta
 
+from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
-from kbsync.config import ScheduleSettings
+from kbsync.config import interval_of
 
 DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 """By cron's numbers; 7 is Sunday, too."""
+MOST = 10_000
+"""So many missed times are counted; whoever was away for longer reads "10000"."""
 
 
-def trigger(schedule: ScheduleSettings) -> Any:
-    """An APScheduler trigger in UTC, moved at random by up to ``jitter``."""
-    jitter = int(schedule.jitter.total_seconds()) or None
-    if schedule.interval is not None:
-        return IntervalTrigger(seconds=int(schedule.interval.total_seconds()), jitter=jitter, timezone=UTC)
-    minute, hour, day, month, weekday = schedule.sync.split()
+class Tempo:
+    """How the schedule's time relates to the machine's: they are the same, but in a soak, where a month takes minutes."""
+
+    def scheduled(self, real: datetime) -> datetime:
+        """The schedule's time at the machine's ``real``."""
+        return real
+
+    def real(self, scheduled: datetime) -> datetime:
+        """The machine's time at which the schedule's is ``scheduled``, never before it."""
+        return scheduled
+
+
+class Paced(BaseTrigger):  # type: ignore[misc]
+    """A trigger of the schedule's time for a scheduler of the machine's."""
+
+    def __init__(self, inner: BaseTrigger, tempo: Tempo) -> None:
+        self._inner, self._tempo = inner, tempo
+
+    def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime | None:
+        before = self._tempo.scheduled(previous) if previous else None
+        found = self._inner.get_next_fire_time(before, self._tempo.scheduled(now))
+        return self._tempo.real(found) if found else None
+
+
+def trigger(when: str, jitter: timedelta = timedelta(0)) -> BaseTrigger:
+    """An APScheduler trigger in UTC for an interval or a cron line, delayed at random by up to ``jitter``."""
+    seconds = int(jitter.total_seconds()) or None
+    interval = interval_of(when)
+    if interval is not None:
+        return IntervalTrigger(seconds=int(interval.total_seconds()), jitter=seconds, timezone=UTC)
+    minute, hour, day, month, weekday = when.split()
     return CronTrigger(
         minute=minute,
         hour=hour,
         day=day,
         month=month,
         day_of_week=weekdays(weekday),
-        jitter=jitter,
+        jitter=seconds,
         timezone=UTC,
     )
+
+
+def between(when: str, after: datetime, before: datetime, jitter: timedelta = timedelta(0)) -> list[datetime]:
+    """The times of ``when`` that lie after ``after`` and, with their jitter, before ``before``; ``MOST`` at most."""
+    exact, last = trigger(when), after
+    found: list[datetime] = []
+    while len(found) < MOST:
+        last = exact.get_next_fire_time(last, last)
+        if last is None or last + jitter >= before:
+            break
+        found.append(last)
+    return found
 
 
 def weekdays(field: str) -> str:

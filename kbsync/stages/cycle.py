@@ -66,7 +66,8 @@ class CycleResult:
 def sync(writer: Writer, parts: Parts) -> CycleResult:
     """Run the stages in order; each is safe to repeat, so a cycle that was killed anywhere is simply run again."""
     run = writer.run
-    pulled = pull(run, parts.source, parts.relations)
+    with writer.pulling() as pulling:
+        pulled = pull(pulling, parts.source, parts.relations)
     probed = probe(run, parts.base, parts.relations, answer_tokens=parts.size.answer_tokens)
     planned = plan(
         run, parts.relations, parts.recipe, parts.base.fingerprint, kinds=parts.edit_kinds, limit=parts.max_facts

@@ -40,12 +40,19 @@ class PullResult:
         return not (self.fetched or self.observed or self.believed)
 
 
-def pull(run: Run, source: StatementSource, relations: Sequence[Relation]) -> PullResult:
-    """Bring the ledger up to the source. Raises ``SourceDown`` and ``SourceError``; finished pages stay."""
+def pull(
+    run: Run, source: StatementSource, relations: Sequence[Relation], *, group: Sequence[Relation] | None = None
+) -> PullResult:
+    """Bring the ledger up to the source. Raises ``SourceDown`` and ``SourceError``; finished pages stay.
+
+    ``group``: look at the subjects of these relations only, and derive their facts. What is fetched of an item is all
+    that ``relations`` watch of it even so, because its one revision is the cursor for all of them.
+    """
+    polled = relations if group is None else group
     server_time = source.server_time()
     _refuse_going_back(run, source.name, server_time)
-    watch = {relation.property: source.subjects(relation) for relation in relations}
-    properties = sorted(watch)
+    watch = {relation.property: source.subjects(relation) for relation in polled}
+    properties = sorted(relation.property for relation in relations)
     items = sorted({item for subjects in watch.values() for item in subjects})
     run.progress.start("poll revisions", len(items))
     heads: dict[ItemId, ItemHead] = {}
@@ -56,8 +63,9 @@ def pull(run: Run, source: StatementSource, relations: Sequence[Relation]) -> Pu
 
     changed = _changed(run, source.name, watch, heads)
     counts = _fetch(run, source, changed, properties)
-    _fetch_object_labels(run, source, relations, watch)
-    observed, believed, waiting = _derive(run, source.name, relations, watch, server_time)
+    _fetch_object_labels(run, source, polled, watch)
+    marks = [f"{source.name}/{relation.property}" for relation in polled] + [source.name] * (group is None)
+    observed, believed, waiting = _derive(run, polled, watch, dict.fromkeys(marks, server_time))
     result = PullResult(
         watched=len(items),
         fetched=len(changed),
@@ -156,10 +164,9 @@ def _fetch_object_labels(
 
 def _derive(
     run: Run,
-    source: str,
     relations: Sequence[Relation],
     watch: Mapping[PropertyId, list[ItemId]],
-    server_time: datetime,
+    marks: Mapping[str, datetime],
 ) -> tuple[int, int, int]:
     """Observe and settle every watched fact; facts and watermarks are one transaction.
 
@@ -175,8 +182,8 @@ def _derive(
             observed += sum(_observed_hash(before.get(r.key)) != r.observed.value_hash for r in after)
             believed += sum(_believed_hash(before.get(r.key)) != _believed_hash(r) for r in after)
             waiting += sum(r.pending for r in after)
-            tx.set_watermark(f"{source}/{relation.property}", server_time)
-        tx.set_watermark(source, server_time)
+        for name, at in marks.items():
+            tx.set_watermark(name, at)
     return observed, believed, waiting
 
 

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from kbsync.domain.errors import Busy
 from kbsync.ports import Clock, LeaseToken, Ledger, Progress
 
 WRITER = "writer"
-"""The one lease: whoever holds it may change versions and aliases."""
+"""The lease of whoever changes verdicts, plans, versions and aliases."""
+PULLER = "puller"
+"""The lease of whoever brings statements in: a lease of its own, so that a long edit does not block pulls."""
+PATIENCE = timedelta(minutes=10)
+"""So long a cycle waits for a pull that somebody else has begun."""
+_LOOK_SECONDS = 0.25
 
 
 class Silent(Progress):
@@ -39,7 +46,7 @@ class _Heartbeat(Progress):
     """Renews the lease while work advances, so that a long edit keeps it and a stalled one loses it."""
 
     def __init__(self, run: Run, lease: LeaseToken, ttl: timedelta) -> None:
-        self._run, self.lease, self._ttl = run, lease, ttl
+        self._run, self.lease, self.ttl = run, lease, ttl
 
     def start(self, stage: str, total: int | None) -> None:
         self._run.progress.start(stage, total)
@@ -54,10 +61,10 @@ class _Heartbeat(Progress):
 
     def _renew(self) -> None:
         now = self._run.clock.now()
-        if self.lease.expires - now > self._ttl / 2:
+        if self.lease.expires - now > self.ttl / 2:
             return
         with self._run.ledger.write() as tx:
-            self.lease = tx.renew_lease(self.lease, self._ttl, now)
+            self.lease = tx.renew_lease(self.lease, self.ttl, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,10 @@ class Writer:
 
     run: Run
     _heartbeat: _Heartbeat
+
+    def pulling(self, patience: timedelta = PATIENCE) -> AbstractContextManager[Run]:
+        """As ``puller``, with this lease kept alive, too."""
+        return puller(self.run, self._heartbeat.ttl, patience)
 
     @property
     def lease(self) -> LeaseToken:
@@ -76,12 +87,39 @@ class Writer:
 @contextmanager
 def writer(run: Run, ttl: timedelta) -> Iterator[Writer]:
     """Hold the writer's lease for the block. Raises ``Busy`` when another process holds it."""
-    holder = f"{run.actor} on {socket.gethostname()} pid {os.getpid()}"
-    with run.ledger.write() as tx:
-        lease = tx.acquire_lease(WRITER, holder, ttl, run.clock.now())
-    heartbeat = _Heartbeat(run, lease, ttl)
-    try:
+    with _holding(run, WRITER, ttl) as heartbeat:
         yield Writer(replace(run, progress=heartbeat), heartbeat)
+
+
+@contextmanager
+def puller(run: Run, ttl: timedelta, patience: timedelta = timedelta(0)) -> Iterator[Run]:
+    """Hold the puller's lease for the block, whose value is the run to pull with.
+
+    Raises ``Busy`` when somebody else still pulls after ``patience``.
+    """
+    with _holding(run, PULLER, ttl, patience) as heartbeat:
+        yield replace(run, progress=heartbeat)
+
+
+@contextmanager
+def _holding(run: Run, name: str, ttl: timedelta, patience: timedelta = timedelta(0)) -> Iterator[_Heartbeat]:
+    heartbeat = _Heartbeat(run, _acquire(run, name, ttl, patience), ttl)
+    try:
+        yield heartbeat
     finally:
         with run.ledger.write() as tx:
             tx.release_lease(heartbeat.lease)
+
+
+def _acquire(run: Run, name: str, ttl: timedelta, patience: timedelta) -> LeaseToken:
+    holder = f"{run.actor} on {socket.gethostname()} pid {os.getpid()}"
+    end = time.monotonic() + patience.total_seconds()
+    while True:
+        try:
+            with run.ledger.write() as tx:
+                return tx.acquire_lease(name, holder, ttl, run.clock.now())
+        except Busy:
+            if time.monotonic() >= end:
+                raise
+        run.progress.advance(0)
+        time.sleep(_LOOK_SECONDS)

@@ -10,7 +10,7 @@ import pytest
 from stage_world import TTL, World, statement
 
 from kbsync.domain.errors import SourceDown, SourceError
-from kbsync.stages.run import Run, Silent, writer
+from kbsync.stages.run import Run, Silent, puller, writer
 
 STEPS = ("pull", "probe", "plan", "edit", "evaluate", "promote 1")
 HOSTILE = "[red]x[/red] \x1b[31mred\x1b[0m \u202eevil"
@@ -192,12 +192,17 @@ def test_labels_can_not_steer_the_terminal(cli: Any) -> None:
 def test_whoever_comes_second_is_told_who_is_first(cli: Any) -> None:
     world: World = cli.world
     with writer(Run(ledger=world.ledger, clock=world.clock, progress=Silent(), actor="somebody"), TTL):
-        for step in ("pull", "probe", "plan", "edit", "evaluate", "promote 1", "rollback", "sync"):
+        for step in ("probe", "plan", "edit", "evaluate", "promote 1", "rollback", "sync"):
             busy = cli(*step.split())
             assert busy.code == 75, step
             assert "somebody" in busy.err and busy.out == ""
         assert cli("status").code == 0
-    assert cli("pull").code == 0
+        assert cli("pull").code == 0, "a pull has a lease of its own"
+    with puller(Run(ledger=world.ledger, clock=world.clock, progress=Silent(), actor="somebody"), TTL):
+        busy = cli("pull")
+        assert busy.code == 75 and "somebody" in busy.err
+    assert cli("pull", "--relation", "capital").code == 0
+    assert cli("pull", "--relation", "capitol").code == 66
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kbsync.config import default_config_text, load, load_all
+from kbsync.config import default_config_text, interval_of, load, load_all
 from kbsync.config.values import duration, hide_password
 from kbsync.domain.errors import ConfigError
 from kbsync.domain.gate import Metric, Threshold, decide
@@ -32,7 +32,7 @@ def test_defaults_and_paths_count_from_the_files_directory(write: Writer) -> Non
     assert settings.source.endpoint == "https://query.wikidata.org/sparql"
     assert (settings.source.batch, settings.source.timeout) == (200, timedelta(seconds=70))
     assert settings.edit.verdicts == (VerdictKind.STALE, VerdictKind.UNKNOWN)
-    assert settings.schedule.interval == timedelta(hours=6)
+    assert interval_of(settings.schedule.sync) == timedelta(hours=6)
     assert settings.text.corpus == ()
     assert settings.lease.ttl == timedelta(minutes=10)
 
@@ -204,11 +204,11 @@ def test_durations_add_up(days: int, hours: int, minutes: int, seconds: int) -> 
 def test_a_schedule_is_an_interval_or_a_cron_line(write: Writer) -> None:
     path = write()
     schedule = load(path, {"schedule": {"sync": "15 3 * * *", "jitter": "0s"}}).schedule
-    assert (schedule.cron, schedule.interval) == ("15 3 * * *", None)
+    assert (schedule.sync, interval_of(schedule.sync)) == ("15 3 * * *", None)
     schedule = load(path, {"schedule": {"sync": "90m"}}).schedule
-    assert (schedule.cron, schedule.interval) == (None, timedelta(minutes=90))
+    assert interval_of(schedule.sync) == timedelta(minutes=90)
     for days in ("0", "7", "1-5", "5-7", "fri-mon", "*/2", "1-5/2,sun", "MON"):
-        assert load(path, {"schedule": {"sync": f"0 4 * * {days}"}}).schedule.interval is None
+        assert interval_of(load(path, {"schedule": {"sync": f"0 4 * * {days}"}}).schedule.sync) is None
     for wrong in ("0s", "daily", "* * * *", "60 * * * *", "* * * * 8", "* * * * 1,", "* * * * someday", "* * * * 1-x"):
         assert problems(path, {"schedule": {"sync": wrong}})[0].startswith("command line: schedule.sync: ")
 
@@ -231,7 +231,9 @@ def test_the_default_file_comments_out_the_real_defaults(tmp_path: Path, write: 
     """With every commented assignment switched on, the settings equal those of an empty file."""
     bare = load(write('[source]\nuser_agent = "x@y"\n[model]\nreference = "google/gemma-3-270m"\n'))
     lines = default_config_text().replace('user_agent = ""', 'user_agent = "x@y"').splitlines()
-    on = [x.removeprefix("# ") if x.startswith(("# [[", "# ")) and (" = " in x or "[[" in x) else x for x in lines]
+    on = [
+        x.removeprefix("# ") if x.startswith("# ") and x[2] != " " and (" = " in x or "[[" in x) else x for x in lines
+    ]
     on = [x for x in on if not x.startswith("database_url")]
     path = tmp_path / "etc" / "all.toml"
     path.write_text("\n".join(on))
@@ -277,7 +279,7 @@ def test_a_model_reference_that_is_a_path_counts_from_the_files_directory(write:
 
 @pytest.mark.parametrize("line", ["0 4 * * 7", "0 4 * * 0", "0 4 * * 5-7", "0 4 * * sun"])
 def test_a_cron_line_s_sunday_has_all_its_names(write: Writer, line: str) -> None:
-    assert load(write(), {"schedule": {"sync": line}}).schedule.cron == line
+    assert load(write(), {"schedule": {"sync": line}}).schedule.sync == line
 
 
 def test_a_page_that_others_can_reach_needs_a_token(write: Writer, tmp_path: Path) -> None:
@@ -291,3 +293,18 @@ def test_a_page_that_others_can_reach_needs_a_token(write: Writer, tmp_path: Pat
     web = load(path, {"web": {"host": "0.0.0.0", "token_file": str(file)}}).web
     assert (web.secret, web.loopback) == ("a token of some length", False)
     assert load(path, {"web": {"host": "::1"}}).web.secret is None
+
+
+def test_jobs_name_stages_and_relations_that_exist(write: Writer) -> None:
+    jobs = {"offices": {"stage": "pull", "when": "15m", "relations": ["capital"], "jitter": "0s"}}
+    assert load(write(), {"schedule": {"jobs": jobs}}).schedule.jobs["offices"].relations == ("capital",)
+    wrong = {
+        "sync": {"stage": "pull", "when": "1h"},
+        "Upper": {"stage": "pull", "when": "1h"},
+        "edits": {"stage": "edit", "when": "1h"},
+        "often": {"stage": "pull", "when": "sometimes"},
+        "part": {"stage": "gc", "when": "1d", "relations": ["capital"]},
+    }
+    for name, job in wrong.items():
+        with pytest.raises(ConfigError):
+            load(write(), {"schedule": {"jobs": {name: job}}})

@@ -26,7 +26,7 @@ from kbsync.config import Configuration, WebSettings, load_all
 from kbsync.domain.errors import SchemaError, SourceDown, SourceError
 from kbsync.ledger import schema
 from kbsync.ledger.ledger import SqlLedger
-from kbsync.service import cycle, daemon, log
+from kbsync.service import cycle, daemon, jobs, log
 from kbsync.service.activity import Activity
 from kbsync.service.metrics import Recorder
 from kbsync.service.stop import Stop
@@ -42,7 +42,9 @@ class Service:
     recorder: Recorder
 
     def cycle(self) -> str:
-        return cycle.run_cycle(self.configuration, Stop(), Activity(self.world.clock), self.recorder).said
+        job = jobs.jobs(self.configuration)[0]
+        activity, apps = Activity(self.world.clock), cycle.workshop()
+        return cycle.run_job(job, self.configuration, Stop(), activity, self.recorder, apps).said
 
     def logged(self, event: str) -> list[dict[str, Any]]:
         lines = [json.loads(line) for line in self.stream.getvalue().splitlines()]
@@ -176,7 +178,7 @@ def test_the_page_is_served_while_the_daemon_runs(service: Service) -> None:
         while not service.current and time.monotonic() < give_up:
             time.sleep(0.05)
         (line,) = service.logged("status page")
-        while "last cycle: " not in (page := read(line["address"])) and time.monotonic() < give_up:
+        while "last: " not in (page := read(line["address"])) and time.monotonic() < give_up:
             time.sleep(0.05)
         seen.extend((page, read(line["address"] + "metrics"), read(line["address"] + "readyz")))
         os.kill(os.getpid(), signal.SIGTERM)
@@ -186,7 +188,7 @@ def test_the_page_is_served_while_the_daemon_runs(service: Service) -> None:
     daemon.serve(found)
     thread.join()
     page, metrics, ready = seen
-    assert "last cycle: " in page and "next cycle: " in page and "version 1" in page
+    assert "last: " in page and "next: " in page and "version 1" in page
     assert 'kbsync_cycles_total{outcome="promoted"} 1.0' in metrics
     assert json.loads(ready) == {"ready": True, "reasons": []}
 

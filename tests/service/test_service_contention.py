@@ -28,7 +28,11 @@ class Process:
     def __init__(self, directory: Path, config: Path, name: str, *verb: str) -> None:
         self.log, self.asked = directory / f"{name}.log", directory / f"{name}.asked"
         environment = {k: v for k, v in os.environ.items() if not k.startswith("KBSYNC_")}
-        environment |= {"PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1", "SECONDS_AN_ITEM": "4"}
+        environment |= {
+            "PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}",
+            "OMP_NUM_THREADS": "1",
+            "SECONDS_AN_ITEM": "4",
+        }
         command = [sys.executable, str(TESTS / "service" / "slow_kbsync.py"), str(config), str(self.asked), *verb]
         with self.log.open("wb") as stream:
             self.popen = subprocess.Popen(command, env=environment, stdout=stream, stderr=subprocess.STDOUT)

@@ -44,7 +44,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         config.write_text(config.read_text() + settings)
         environment = {k: v for k, v in os.environ.items() if not k.startswith("KBSYNC_")}
         environment |= {
-            "PYTHONPATH": str(TESTS),
+            "PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}",
             "NOTIFY_SOCKET": str(tmp_path / "notify"),
             "OMP_NUM_THREADS": "1",
             **more,
@@ -140,7 +140,7 @@ def test_a_hangup_takes_a_right_configuration_and_refuses_a_wrong_one(
     (refused,) = [line for line in lines if line["event"] == "configuration refused"]
     assert "schedule.sync" in refused["problems"][0] and refused["kept"] == "The configuration of before stays."
     (taken,) = [line for line in lines if line["event"] == "configuration reloaded"]
-    assert taken["schedule"] == "17 3 * * 7" and process.returncode == 0
+    assert taken["schedule"] == {"sync": "17 3 * * 7"} and process.returncode == 0
 
 
 def test_a_command_abandons_its_stage_and_ends_well(tmp_path: Path, start: Start) -> None:

@@ -136,11 +136,11 @@ def test_hostile_labels_are_text(tmp_path: Path) -> None:
 def test_while_a_cycle_runs_the_live_part_moves(site: Site) -> None:
     browser = client(site)
     assert site.activity is not None
-    site.activity.began()
+    site.activity.began("sync")
     site.activity.moved(Step("target vectors", 40, done=7))
     assert "running: target vectors" in browser.get("/live").text and "7 of 40" in browser.get("/live").text
     site.activity.ended("promoted")
-    assert "idle" in browser.get("/live").text and "last cycle: promoted" in browser.get("/live").text
+    assert "idle" in browser.get("/live").text and "last: promoted" in browser.get("/live").text
 
 
 def test_from_outside_everything_demands_the_token(site: Site) -> None:

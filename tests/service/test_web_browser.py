@@ -115,12 +115,12 @@ def test_the_page_follows_a_running_cycle(chromium: Any, served: tuple[Site, str
     size(chromium, 1200, 900)
     chromium.get(address)
     assert site.activity is not None
-    site.activity.began()
+    site.activity.began("sync")
     site.activity.moved(Step("target vectors", 40, done=7))
     wait_for(chromium, "#live", "7 of 40")
     shoot(chromium, "running")
     site.activity.ended("promoted")
-    wait_for(chromium, "#live", "last cycle: promoted")
+    wait_for(chromium, "#live", "last: promoted")
 
 
 def wait_for(chromium: Any, part: str, text: str) -> None:

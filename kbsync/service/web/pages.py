@@ -110,7 +110,14 @@ class Pages:
         status, _ = self.site.look()
         lag = (self.site.clock.now() - status.watermark).total_seconds() if status.watermark else None
         activity = self.site.activity.view if self.site.activity else None
-        return {"status": status, "activity": activity, "lag": None if lag is None else _span(lag)}
+        pulls = self.site.pulls.view if self.site.pulls else None
+        return {
+            "status": status,
+            "activity": activity,
+            "pulls": pulls if pulls and (pulls.since or pulls.next_at) else None,
+            "book": self.site.register.read() if self.site.register else None,
+            "lag": None if lag is None else _span(lag),
+        }
 
     def _relation(self, asked: str) -> Relation:
         found = next((r for r in self.site.relations if asked in (r.property, r.name)), None)

@@ -13,6 +13,7 @@ from kbsync.ports import CheckpointStore, Clock, Ledger
 from kbsync.service import views
 from kbsync.service.activity import Activity
 from kbsync.service.metrics import LedgerCollector, Recorder
+from kbsync.service.register import Register
 from kbsync.service.views import StatusView, VersionsView
 from kbsync.stages.release import ReleaseResult, rollback
 from kbsync.stages.run import Run, Silent, writer
@@ -25,8 +26,9 @@ FRESH_SECONDS = 2.0
 @dataclass
 class Site:
     """``configuration`` gives the newest one; ``store`` opens
-    the stored versions; ``activity`` is what the daemon of this process does and ``sync_now``
-    starts its next cycle (None where there is no daemon here); ``trouble`` says why the process is not ready (empty: it is)."""
+    the stored versions; ``activity`` is what the daemon of this process does, ``pulls`` the same of its pulls, and
+    ``sync_now`` starts its next cycle (None where there is no daemon here); ``register`` tells what the schedule missed;
+    ``trouble`` says why the process is not ready (empty: it is)."""
 
     configuration: Callable[[], Configuration]
     ledger: Ledger
@@ -34,6 +36,8 @@ class Site:
     clock: Clock
     recorder: Recorder
     activity: Activity | None = None
+    pulls: Activity | None = None
+    register: Register | None = None
     sync_now: Callable[[], None] | None = None
     trouble: Callable[[], str] = lambda: ""
     _lock: threading.Lock = field(default_factory=threading.Lock)
