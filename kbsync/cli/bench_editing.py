@@ -112,10 +112,10 @@ def counterfact(
     from kbsync.evaluation.bench import Extent, run_counterfact
     from kbsync.evaluation.consistency import read_references
 
-    materials = _materials(context, model, recipe, state, corpus, held_out)
+    materials = materials_of(context, model, recipe, state, corpus, held_out)
     extent = Extent(cases=cases, texts=texts, answer_tokens=answer_tokens)
     targets = _targets(target)
-    with _laboratory(context, materials) as place:
+    with laboratory_of(context, materials) as place:
         document = run_counterfact(
             place.bench(),
             _data(data, part, seed),
@@ -154,10 +154,10 @@ def zsre(
     """
     from kbsync.evaluation.bench import Extent, run_zsre
 
-    materials = _materials(context, model, recipe, state, corpus, held_out)
+    materials = materials_of(context, model, recipe, state, corpus, held_out)
     extent = Extent(cases=cases, answer_tokens=answer_tokens)
     targets = _targets(target)
-    with _laboratory(context, materials) as place:
+    with laboratory_of(context, materials) as place:
         bench, lines = place.bench(), place.algorithms()
         document = run_zsre(bench, _data(data, part, seed), lines, edits=edits, extent=extent, targets=targets)
         output = output or _default("zsre", place)
@@ -198,10 +198,10 @@ def scaling(
     if find_spec("matplotlib") is None:
         raise DataError("The plot needs matplotlib.", next_step="Install it: pip install 'kbsync[bench]'")
     counts = _sizes(sizes)
-    materials = _materials(context, model, recipe, state, corpus, held_out)
+    materials = materials_of(context, model, recipe, state, corpus, held_out)
     extent = Extent(cases=cases, answer_tokens=answer_tokens)
     targets = _targets(target)
-    with _laboratory(context, materials) as place:
+    with laboratory_of(context, materials) as place:
         bench, lines = place.bench(), place.algorithms()
         document = run_scaling(bench, _data(data, part, seed), lines, sizes=counts, extent=extent, targets=targets)
         output = output or _default("scaling", place)
@@ -211,7 +211,7 @@ def scaling(
         say(f"drawn in {output.with_suffix('.png')}")
 
 
-def _materials(
+def materials_of(
     context: typer.Context,
     model: str | None,
     recipes: list[str] | None,
@@ -219,6 +219,7 @@ def _materials(
     corpus: list[Path] | None,
     held_out: list[Path] | None,
 ) -> Materials:
+    """What the shared options say."""
     from kbsync.service.laboratory import Materials
 
     return Materials(
@@ -232,7 +233,8 @@ def _materials(
 
 
 @contextmanager
-def _laboratory(context: typer.Context, materials: Materials) -> Iterator[Laboratory]:
+def laboratory_of(context: typer.Context, materials: Materials) -> Iterator[Laboratory]:
+    """The laboratory of one command: SIGTERM and SIGINT stop it between two parts; wrong names are wrong usage."""
     from kbsync.cli.progress import progress_for
     from kbsync.service import log
     from kbsync.service.laboratory import laboratory

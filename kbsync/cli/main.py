@@ -29,6 +29,7 @@ from kbsync.cli.probe import probe
 from kbsync.cli.promote import promote
 from kbsync.cli.pull import pull
 from kbsync.cli.rebuild import rebuild
+from kbsync.cli.recipe import tune
 from kbsync.cli.rollback import rollback
 from kbsync.cli.serve import serve
 from kbsync.cli.stats import build as build_stats
@@ -64,6 +65,7 @@ VERBS: tuple[Verb, ...] = (
     upgrade,
     check,
     build_stats,
+    tune,
     doctor,
     demo,
     *BENCHES,
@@ -73,6 +75,7 @@ GROUPS = {
     "audit": "The audit trail: an append-only hash chain of every decision.",
     "bench": "Measurements that write their figures, with machine and seed, as one JSON file each.",
     "db": "The ledger's schema and its soundness.",
+    "recipe": "Recipes: everything that shapes the weights beside the base and the facts.",
     "stats": "The key covariance: what an edit must not touch.",
 }
 

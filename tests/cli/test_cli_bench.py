@@ -12,6 +12,7 @@ from cli.world_app import MAIN, write_configuration
 from editing.families import random_model, texts, tokenizer
 from evaluation.bench_records import flattened, published, write, zsre
 
+from kbsync.config import load_recipe
 from kbsync.domain.errors import ConfigError
 from kbsync.service.laboratory import Materials, laboratory, model_name
 from kbsync.stages.run import Silent
@@ -129,3 +130,41 @@ def test_bad_input_is_one_clear_error_and_nothing_is_written(
     assert result.code == code, result
     assert says in result.err
     assert not (tmp_path / "docs").exists()
+
+
+def test_a_recipe_is_found_on_one_part_and_checked_on_the_other(bench: Any, tmp_path: Path) -> None:
+    write(tmp_path / "many.json", [flattened(n, f"Town {n}") for n in range(40)])
+    arguments = [
+        "--layers",
+        "1-2",
+        "--layers",
+        "0-1",
+        "--lambda",
+        "1",
+        "--lambda",
+        "10",
+        "--rate",
+        "0.2",
+        "--clamp",
+        "0.6",
+    ]
+    small = ["--dev", "2", "--check", "3", "--answer-tokens", "1"]
+    planned = bench.good("recipe", "tune", "many.json", "mine", *arguments, *small, "--dry-run", "--json").json
+    assert planned["trials"] == 5 and not (tmp_path / "docs").exists()
+    shown = bench.good("recipe", "tune", "many.json", "mine", *arguments, *small)
+    assert "recipe written to" in shown.out
+    path = tmp_path / "recipes" / "mine.toml"
+    recipe = load_recipe("mine", tmp_path / "recipes")
+    document = json.loads((tmp_path / "docs" / "results" / "recipe-mine.json").read_text())
+    assert (recipe.learning_rate, recipe.clamp, recipe.steps, recipe.covariance_tokens) == (0.2, 0.6, 3, 900)
+    assert recipe.fingerprint == document["recipe"]["fingerprint"]
+    assert document["data"]["dev"]["cases"] == 2 and document["data"]["held_out"]["cases"] == 3
+    best = max(
+        document["trials"], key=lambda t: (t["sound"], round(t["figures"]["score"], 3), t["figures"]["efficacy_strict"])
+    )
+    assert figure(document, "dev.score")["value"] == best["figures"]["score"]
+    assert f"{figure(document, 'held-out.score')['value']:.3f}" in path.read_text()
+    before = path.read_bytes()
+    again = bench.good("recipe", "tune", "many.json", "mine", *arguments, *small)
+    assert path.read_bytes() == before and "targets" not in again.err, "all trials were kept"
+    assert bench.good("bench", "counterfact", "many.json", "--edits", "2", "--recipe", "mine", *SMALL).code == 0

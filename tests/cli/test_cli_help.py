@@ -42,6 +42,7 @@ PROMISED = [
     "db upgrade",
     "db check",
     "stats build",
+    "recipe tune",
     "doctor",
     "demo",
     "bench pull",
