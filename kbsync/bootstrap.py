@@ -18,7 +18,7 @@ from kbsync.domain.relation import Relation
 from kbsync.ledger.ledger import SqlLedger
 from kbsync.ports import ArtifactStore, Clock, Editor, Progress
 from kbsync.stages.cycle import Parts
-from kbsync.stages.evaluate import EvaluationSize
+from kbsync.stages.questions import EvaluationSize
 from kbsync.stages.run import Run, Silent, Writer, puller, writer
 
 # torch, transformers and SPARQLWrapper take seconds to import: each is imported by the part that needs it, so that
@@ -185,6 +185,13 @@ class App:
 
         return Statistics(self.loaded, recipe, texts, self.artifacts)
 
+    @cached_property
+    def neutral(self) -> list[str]:
+        """Beginnings of sentences that an edit should leave alone, for the divergence from the base."""
+        from kbsync.evaluation.texts import neutral
+
+        return neutral()[: self.settings.gate.neutral]
+
     def editor(self, recipe: Recipe | None = None, artifacts: ArtifactStore | None = None) -> Editor:
         """The editor that ``recipe`` (default: the configured one) names, over ``artifacts`` (default: the stored)."""
         from kbsync.checkpoints.used import RecordingEditor
@@ -216,13 +223,22 @@ class App:
             size=self.evaluation_size,
             edit_kinds=frozenset(self.settings.edit.verdicts),
             max_facts=self.settings.edit.max_facts,
+            artifacts=self.artifacts,
+            neutral=self.neutral,
         )
 
     @property
     def evaluation_size(self) -> EvaluationSize:
         """How much an evaluation asks."""
-        tokens = self.settings.model.base_answer_tokens
-        return EvaluationSize(neighbours=self.settings.gate.neighbours, answer_tokens=tokens)
+        gate = self.settings.gate
+        return EvaluationSize(
+            paraphrases=gate.paraphrases,
+            neighbours=gate.neighbours,
+            hops=gate.hops,
+            texts=gate.texts,
+            text_tokens=gate.text_tokens,
+            answer_tokens=self.settings.model.base_answer_tokens,
+        )
 
     def close(self) -> None:
         """Close what was opened; parts that were never asked for cost nothing."""

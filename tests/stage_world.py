@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from fakes.fake_model import TableBase, TableEditor
 from fakes.fake_source import FakeSource
+from fakes.memory_artifacts import MemoryArtifactStore
 from fakes.memory_checkpoints import MemoryCheckpointStore
 
 from kbsync.domain.gate import Threshold
@@ -18,7 +19,7 @@ from kbsync.domain.verdict import VerdictKind
 from kbsync.ledger.ledger import SqlLedger
 from kbsync.ports import Clock
 from kbsync.stages.cycle import CycleResult, Parts, sync
-from kbsync.stages.evaluate import EvaluationSize
+from kbsync.stages.questions import EvaluationSize
 from kbsync.stages.run import Run, Silent, writer
 
 CAPITAL, HEAD = PropertyId("P36"), PropertyId("P6")
@@ -100,6 +101,7 @@ class World:
     base: TableBase
     editor: TableEditor = field(default_factory=TableEditor)
     store: MemoryCheckpointStore = field(default_factory=MemoryCheckpointStore)
+    artifacts: MemoryArtifactStore = field(default_factory=MemoryArtifactStore)
     max_facts: int = 1000
     guard_count: int = 0
     gate: tuple[Threshold, ...] = (
@@ -126,6 +128,8 @@ class World:
             size=EvaluationSize(),
             edit_kinds=frozenset({VerdictKind.STALE, VerdictKind.UNKNOWN}),
             max_facts=self.max_facts,
+            artifacts=self.artifacts,
+            neutral=["It is"],
         )
 
     def sync(self) -> CycleResult:

@@ -9,6 +9,8 @@ import typer
 from kbsync.cli.command import JsonOption, verb
 
 if TYPE_CHECKING:
+    from kbsync.domain.gate import Metric
+    from kbsync.domain.interval import Paired
     from kbsync.ports import LedgerReader
     from kbsync.service.results import EvaluationView
 
@@ -25,10 +27,12 @@ def evaluate(
     again: Annotated[bool, typer.Option("--again", help="Measure an evaluated version anew.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Measure a version against its base and let the gate decide; ends with code 3 when the gate refuses it.
+    """Measure a version against its base and the version before, and let the gate decide; ends with code 3 when the gate
+    refuses it.
 
     Efficacy: edited facts answered rightly. Generalization: the same on paraphrases. Specificity: other facts that
-    the base knows and that stay right. Perplexity: on held-out text, against the base. `current` does not move.
+    the base knows and that stay right. Retention: facts that the version before held. Each with its 95 % interval, and
+    compared prompt by prompt; docs/release.md lists all figures. `current` does not move.
     """
     from kbsync.cli.context import application
     from kbsync.cli.output import emit
@@ -40,18 +44,7 @@ def evaluate(
         if number is None:
             with app.ledger.read() as tx:
                 number = newest_built(tx)
-        parts = app.parts()
-        result = stage(
-            writer.run,
-            number,
-            parts.base,
-            parts.store,
-            parts.relations,
-            parts.gate,
-            parts.held_out,
-            parts.size,
-            again=again,
-        )
+        result = stage(writer.run, number, app.parts().measuring, again=again)
     view = evaluate_view(result)
     if json:
         emit(view)
@@ -73,9 +66,28 @@ def newest_built(tx: LedgerReader) -> int:
 def show(view: EvaluationView) -> None:
     from kbsync.cli.output import say, table
 
-    columns = ("metric", "#base", f"#version {view.version}", "#samples")
-    table(columns, [(m.name, m.base, m.value, m.samples) for m in view.metrics])
+    columns = (
+        "metric",
+        "#base",
+        "#before",
+        f"#version {view.version}",
+        "95 %",
+        "#samples",
+        "against base",
+        "against before",
+    )
+    table(columns, [_row(m) for m in view.metrics])
     table(("holds", "reason"), [(r.holds, r.text) for r in view.reasons])
     known = "already evaluated: " if view.already else ""
     verdict = "passed the gate" if view.passed else "was refused by the gate"
     say(f"{known}version {view.version} {verdict} ({view.state})")
+
+
+def _row(metric: Metric) -> tuple[object, ...]:
+    interval = None if metric.low is None else f"{metric.low:.3g} to {metric.high:.3g}"
+    against = (_change(metric.against_base), _change(metric.against_previous))
+    return (metric.name, metric.base, metric.previous, metric.value, interval, metric.samples, *against)
+
+
+def _change(paired: Paired | None) -> str | None:
+    return None if paired is None else f"{paired.value:+.3g} ({paired.low:+.2g} to {paired.high:+.2g})"

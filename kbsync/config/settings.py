@@ -129,9 +129,15 @@ def _thresholds(values: tuple[ThresholdSettings, ...]) -> tuple[ThresholdSetting
 
 
 class GateSettings(Section):
-    """What a candidate must reach. ``neighbours``: how many facts that the base knows are asked for specificity."""
+    """What a candidate must reach, and how much is asked: at most so many prompts of each kind, ``texts`` sampled texts
+    of ``text_tokens`` tokens for the fluency, ``neutral`` prompts for the divergence from the base."""
 
     neighbours: Annotated[int, Field(ge=1)] = 200
+    paraphrases: Annotated[int, Field(ge=0)] = 200
+    hops: Annotated[int, Field(ge=0)] = 50
+    texts: Annotated[int, Field(ge=0)] = 16
+    text_tokens: Annotated[int, Field(ge=10, le=500)] = 60
+    neutral: Annotated[int, Field(ge=0)] = 32
     thresholds: Annotated[tuple[ThresholdSettings, ...], Field(min_length=1), AfterValidator(_thresholds)] = (
         ThresholdSettings(metric="efficacy", at_least=0.9, min_samples=1),
         ThresholdSettings(metric="generalization", at_least=0.5, min_samples=1),

@@ -14,6 +14,9 @@ from kbsync.domain.version import Evaluation
 from kbsync.evaluation.evidence import Figure, at_least, at_most, peak_rss_bytes
 from kbsync.stages.cycle import CycleResult
 
+SHOWN = ("efficacy", "generalization", "specificity", "retention", "multihop", "perplexity")
+"""Of the gate's figures; ``kbsync evaluate N --json`` and ``kbsync report N`` have all."""
+
 
 def figures(app: App, first: CycleResult, second: CycleResult, events: Sequence[Event], seconds: float) -> list[Figure]:
     """All figures of one run; ``seconds`` is its whole duration."""
@@ -73,7 +76,7 @@ def _key(event: Event) -> FactKey:
 
 def _gate(version: str, evaluation: Evaluation | None, *, targets: bool) -> list[Figure]:
     found = []
-    for metric in evaluation.metrics if evaluation else ():
+    for metric in (m for m in (evaluation.metrics if evaluation else ()) if m.name in SHOWN):
         name = f"{version}: {metric.name}"
         found.append(Figure(f"{name} of the base", metric.base, _unit(metric.name)))
         if metric.name == "perplexity":

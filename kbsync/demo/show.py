@@ -73,14 +73,14 @@ def answers(console: Console, app: App, result: CycleResult) -> None:
 
 
 def gate(console: Console, results: Sequence[CycleResult]) -> None:
-    """The gate's figures: base against each version."""
-    table = Table("figure", "n", "base", "version", "", title="The gate")
+    """The gate's figures: base against each version, with the 95 % interval."""
+    table = Table("figure", "n", "base", "version", "95 %", "", title="The gate")
     for result in results:
         for metric in result.evaluation.metrics if result.evaluation else ():
             number = result.version.number if result.version else "?"
-            table.add_row(
-                metric.name, str(metric.samples), f"{metric.base:.3f}", f"{metric.value:.3f}", f"version {number}"
-            )
+            interval = "" if metric.low is None else f"{metric.low:.3f} to {metric.high:.3f}"
+            figures = (f"{metric.base:.3f}", f"{metric.value:.3f}", interval)
+            table.add_row(metric.name, str(metric.samples), *figures, f"version {number}")
         table.add_section()
     console.print(table)
 

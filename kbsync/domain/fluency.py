@@ -34,6 +34,13 @@ def ngram_entropy(text: str) -> float:
     return 100 * fmean(weight * _entropy(tokens, n) for n, weight in WEIGHTS.items())
 
 
+def repetition(text: str, n: int = 3) -> float:
+    """Share of the text's n-grams that stood in it before; 0 for a text too short to hold one."""
+    tokens = words(text)
+    grams = list(zip(*(tokens[i:] for i in range(n)), strict=False))
+    return 1 - len(set(grams)) / len(grams) if grams else 0.0
+
+
 def _entropy(tokens: list[str], n: int) -> float:
     counts = Counter(zip(*(tokens[i:] for i in range(n)), strict=False))
     total = counts.total()

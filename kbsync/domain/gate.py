@@ -5,15 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from kbsync.domain.interval import Paired
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """One measured figure of candidate and base. ``samples`` is the number of prompts (or tokens) behind it."""
+    """One measured figure of candidate and base. ``samples`` is the number of prompts (or tokens) behind it.
+
+    ``low`` and ``high`` bound the value's 95 % interval (Wilson where each fact is asked once, else a bootstrap over
+    facts); ``previous`` is the figure of the version before, on those of the prompts that it was asked. ``against_base``
+    and ``against_previous``: the mean difference prompt by prompt. None: not measured.
+    """
 
     name: str
     value: float
     base: float
     samples: int
+    low: float | None = None
+    high: float | None = None
+    previous: float | None = None
+    against_base: Paired | None = None
+    against_previous: Paired | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -106,19 +106,24 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluation:
-    """Measured figures and the decision. ``outcomes`` are the per-prompt results behind them."""
+class Score:
+    """The right answer after a prompt, teacher-forced. ``probability``: geometric mean per token; ``strict``: greedy
+    decoding would say exactly it; ``success``: it is likelier per token than its rival (what held before, or else what the
+    base says)."""
 
-    version: int
-    metrics: tuple[Metric, ...]
-    decision: GateDecision
-    outcomes: tuple[Outcome, ...]
-    at: datetime
+    probability: float
+    strict: bool
+    success: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """One prompt asked of base and candidate. ``group``: ``edited``, ``paraphrase`` or ``neighbour``."""
+    """One prompt asked of base, candidate and, where it could be, of the version before (``previous_…``).
+
+    ``group``: ``edited``, ``paraphrase``, ``neighbour`` (another subject, the same relation), ``subject`` (an edited
+    subject, another relation) or ``hop`` (the second of two hops). ``since`` is the version that held the fact first
+    without a break (0: not an edited fact).
+    """
 
     group: str
     subject: str
@@ -129,3 +134,23 @@ class Outcome:
     answer: str
     base_right: bool
     right: bool
+    since: int = 0
+    score: Score | None = None
+    base_score: Score | None = None
+    previous_answer: str | None = None
+    previous_right: bool | None = None
+    previous_score: Score | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """Measured figures and the decision. ``outcomes`` are the per-prompt results behind them; ``norm_growth`` is
+    ‖W + Δ‖ / ‖W‖ − 1 by edited parameter; ``previous`` the version that figures are compared with (0: the base)."""
+
+    version: int
+    metrics: tuple[Metric, ...]
+    decision: GateDecision
+    outcomes: tuple[Outcome, ...]
+    at: datetime
+    norm_growth: dict[str, float] = field(default_factory=dict)
+    previous: int = 0

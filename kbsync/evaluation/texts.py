@@ -1,4 +1,4 @@
-"""The text that perplexity is measured on when the user names none."""
+"""Texts that are shipped: for the perplexity when the user names none, and for the divergence from the base."""
 
 from __future__ import annotations
 
@@ -10,3 +10,9 @@ def held_out() -> list[str]:
     or place, so an edit of facts should leave their perplexity alone."""
     text = files("kbsync.evaluation").joinpath("data/held_out.txt").read_text(encoding="utf-8")
     return [paragraph.strip() for paragraph in text.split("\n\n")]
+
+
+def neutral() -> list[str]:
+    """Beginnings of everyday sentences, written for kbsync, that ask for no fact about a person or place."""
+    text = files("kbsync.evaluation").joinpath("data/neutral.txt").read_text(encoding="utf-8")
+    return text.split("\n")[:-1]

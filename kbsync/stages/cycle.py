@@ -11,12 +11,13 @@ from kbsync.domain.recipe import Recipe
 from kbsync.domain.relation import Relation
 from kbsync.domain.verdict import VerdictKind
 from kbsync.domain.version import Evaluation, Version, VersionState
-from kbsync.ports import BaseModel, CheckpointStore, Editor, StatementSource
+from kbsync.ports import ArtifactStore, BaseModel, CheckpointStore, Editor, StatementSource
 from kbsync.stages.edit import edit
-from kbsync.stages.evaluate import EvaluationSize, evaluate
+from kbsync.stages.evaluate import Measuring, evaluate
 from kbsync.stages.plan import PlanResult, plan
 from kbsync.stages.probe import ProbeResult, probe
 from kbsync.stages.pull import PullResult, pull
+from kbsync.stages.questions import EvaluationSize
 from kbsync.stages.release import promote, rollback
 from kbsync.stages.run import Writer
 
@@ -50,6 +51,22 @@ class Parts:
     size: EvaluationSize
     edit_kinds: frozenset[VerdictKind]
     max_facts: int
+    artifacts: ArtifactStore
+    neutral: Sequence[str] = ()
+
+    @property
+    def measuring(self) -> Measuring:
+        """What a version is measured with."""
+        return Measuring(
+            base=self.base,
+            store=self.store,
+            artifacts=self.artifacts,
+            relations=self.relations,
+            policy=self.gate,
+            held_out=self.held_out,
+            neutral=self.neutral,
+            size=self.size,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,16 +106,7 @@ def _build(writer: Writer, parts: Parts, done: CycleResult) -> CycleResult:
         reason = f"version {known.number} holds these facts and was {known.state}"
         return replace(done, outcome=Outcome.HELD, version=known, reason=reason)
     edited = edit(run, planned.plan_hash, parts.recipe, parts.editor(), parts.store)
-    measured = evaluate(
-        run,
-        edited.version.number,
-        parts.base,
-        parts.store,
-        parts.relations,
-        parts.gate,
-        parts.held_out,
-        parts.size,
-    )
+    measured = evaluate(run, edited.version.number, parts.measuring)
     decision = measured.evaluation.decision
     if not decision.passed:
         reason = "; ".join(r.text for r in decision.reasons if not r.holds)

@@ -1,45 +1,43 @@
-"""evaluate: measure a candidate against its base, and let the gate decide.
+"""evaluate: measure a candidate against its base and the version before, and let the gate decide.
 
-Four figures, each for base and candidate on the same prompts. Answers are greedy continuations, matched against
-label and aliases:
-
-- ``efficacy``: edited facts answered rightly on the prompt that was edited;
-- ``generalization``: the same on paraphrases that the edit never saw;
-- ``specificity``: neighbours, which the base has right and which must stay right: facts that share the relation or
-  the subject with an edited one;
-- ``perplexity``: on held-out text.
+Every figure is measured on the same prompts for all three; ``docs/release.md`` lists them. Answers are greedy
+continuations, matched against label and aliases; edited facts and their paraphrases are scored teacher-forced, too.
 """
 
 from __future__ import annotations
 
-import math
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from kbsync.domain.canonical import content_hash
-from kbsync.domain.errors import NotFound
-from kbsync.domain.fact import Fact, FactKey
-from kbsync.domain.gate import Metric, Threshold, decide
-from kbsync.domain.plan import EditRequest
-from kbsync.domain.relation import Relation, fill
-from kbsync.domain.verdict import VerdictKind, match_names
-from kbsync.domain.version import Evaluation, Manifest, Outcome, Version, VersionState
-from kbsync.ports import BaseModel, CheckpointStore, LanguageModel, Progress
-from kbsync.stages.facts import believed_facts
-from kbsync.stages.probe import verdict_key
+from kbsync.domain.errors import EditError, ModelError, NotFound, StoreError
+from kbsync.domain.fact import FactKey
+from kbsync.domain.fluency import ngram_entropy, repetition
+from kbsync.domain.gate import GateDecision, Metric, Reason, Threshold, decide
+from kbsync.domain.plan import EditRequest, Guard
+from kbsync.domain.relation import Relation
+from kbsync.domain.statement import ItemId, PropertyId
+from kbsync.domain.verdict import match_names
+from kbsync.domain.version import Evaluation, Outcome, Version, VersionState
+from kbsync.ports import ArtifactStore, BaseModel, CheckpointStore, Delta
+from kbsync.stages.figures import mean_metric, shares
+from kbsync.stages.questions import EDITED, EvaluationSize, Question, cohorts, questions, world
+from kbsync.stages.replies import Identity, Replies, Reply
 from kbsync.stages.run import Run
-
-EXPLODED = 1e30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EvaluationSize:
-    """How much is asked: at most so many paraphrase and neighbour prompts, answers of so many tokens."""
+class Measuring:
+    """What a version is measured with. ``held_out`` texts give the perplexity, ``neutral`` prompts the divergence."""
 
-    paraphrases: int = 200
-    neighbours: int = 200
-    answer_tokens: int = 10
+    base: BaseModel
+    store: CheckpointStore
+    artifacts: ArtifactStore
+    relations: Sequence[Relation]
+    policy: Sequence[Threshold]
+    held_out: Sequence[str]
+    neutral: Sequence[str] = ()
+    size: EvaluationSize = field(default_factory=EvaluationSize)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,27 +48,31 @@ class EvaluateResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Question:
-    group: str
-    key: FactKey
-    prompt: str
-    names: tuple[str, ...]
-    base_answer: str | None = None
-    """The base's answer where a verdict holds it already."""
+class Measured:
+    """Figures of one delta. ``broken`` says why the edited model could not be asked at all (empty: it could)."""
+
+    metrics: tuple[Metric, ...]
+    outcomes: tuple[Outcome, ...] = ()
+    norm_growth: Mapping[str, float] = field(default_factory=dict)
+    broken: str = ""
+
+    def decision(self, policy: Sequence[Threshold]) -> GateDecision:
+        """What the gate says of it, with every reason."""
+        if not self.broken:
+            return decide(self.metrics, policy)
+        return GateDecision(passed=False, reasons=(Reason(metric="finite", holds=False, text=self.broken),))
 
 
-def evaluate(
-    run: Run,
-    number: int,
-    base: BaseModel,
-    store: CheckpointStore,
-    relations: Sequence[Relation],
-    policy: Sequence[Threshold],
-    held_out: Sequence[str],
-    size: EvaluationSize,
-    *,
-    again: bool = False,
-) -> EvaluateResult:
+@dataclass(frozen=True, slots=True)
+class Before:
+    """The version before (0: the base), its weights where they are stored, and what it is known to have said."""
+
+    number: int = 0
+    delta: Delta | None = None
+    evaluation: Evaluation | None = None
+
+
+def evaluate(run: Run, number: int, measuring: Measuring, *, again: bool = False) -> EvaluateResult:
     """Measure version ``number`` and record the gate's decision; an evaluated version is only measured ``again``
     when asked to. Raises ``NotFound`` for a version that is not built."""
     with run.ledger.read() as tx:
@@ -79,19 +81,135 @@ def evaluate(
         raise NotFound(f"Version {number} is not built.", next_step="`kbsync versions` lists what there is.")
     if known is not None and not again:
         return EvaluateResult(version=version, evaluation=known, already=True)
-    manifest, delta = store.read(version.version_hash)
-    questions = _questions(run, manifest, relations, base.fingerprint, size, version.build_hash)
-    before = _ask(base.language_model(), questions, held_out, size, run.progress, "base")
-    with base.edited(delta) as candidate:
-        after = _ask(candidate, questions, held_out, size, run.progress, "candidate")
-    outcomes = tuple(
-        _outcome(q, old, new) for q, old, new in zip(questions, before.answers, after.answers, strict=True)
+    manifest, delta = measuring.store.read(version.version_hash)
+    before = _before(run, measuring, version)
+    with run.ledger.read() as tx:
+        since = cohorts(tx, version, manifest.requests)
+    measured = measure(run, measuring, delta, manifest.requests, manifest.guards, since, version.number, before)
+    evaluation = Evaluation(
+        version=number,
+        metrics=measured.metrics,
+        decision=measured.decision(measuring.policy),
+        outcomes=measured.outcomes,
+        at=run.clock.now(),
+        norm_growth=dict(measured.norm_growth),
+        previous=before.number,
     )
-    metrics = (*_accuracies(outcomes), _perplexity(before, after))
-    now = run.clock.now()
-    decision = decide(metrics, policy)
-    evaluation = Evaluation(version=number, metrics=metrics, decision=decision, outcomes=outcomes, at=now)
     return EvaluateResult(version=_record(run, version, evaluation), evaluation=evaluation, already=False)
+
+
+def measure(
+    run: Run,
+    measuring: Measuring,
+    delta: Delta,
+    requests: Sequence[EditRequest],
+    guards: Sequence[Guard],
+    since: Mapping[FactKey, int],
+    number: int,
+    before: Before,
+) -> Measured:
+    """All figures of ``delta``, which holds ``requests``. A model that gives no finite numbers is broken, not an error."""
+    base, size = measuring.base, measuring.size
+    with run.ledger.read() as tx:
+        around = world(tx, measuring.relations, base.fingerprint)
+    asked = questions(around, requests, guards, size, since)
+    prompts = _subjects(requests, size.texts)
+    reference = Replies(base.language_model(), size, run.progress, "base", artifacts=measuring.artifacts)
+    base_said = reference.to(asked, verdicts=True)
+    try:
+        with base.edited(delta) as model:
+            candidate = Replies(model, size, run.progress, "candidate")
+            said = candidate.to(asked)
+            metrics = list(_language(candidate, reference, measuring, prompts, before))
+        grown = base.norm_growth(delta)
+    except (ModelError, EditError) as error:
+        return Measured(metrics=(), broken=f"the edited model can't be asked: {error.what}")
+    previous = _ask_before(run, measuring, before, asked)
+    outcomes = tuple(map(_outcome, asked, base_said, said, previous))
+    growth = Metric(name="norm_growth", value=max(grown.values(), default=0.0), base=0.0, samples=max(1, len(grown)))
+    last = {m.name: m.value for m in before.evaluation.metrics} if before.evaluation else {}
+    growth = replace(growth, previous=last.get("norm_growth"))
+    return Measured(metrics=(*shares(outcomes, number), *metrics, growth), outcomes=outcomes, norm_growth=grown)
+
+
+def _before(run: Run, measuring: Measuring, version: Version) -> Before:
+    """The version before, without weights where they are not stored any more or damaged."""
+    with run.ledger.read() as tx:
+        found = tx.version(version.predecessor) if version.predecessor else None
+        evaluation = tx.evaluation(version.predecessor) if found else None
+    if found is None or found.base_fingerprint != version.base_fingerprint:
+        return Before()
+    try:
+        delta = measuring.store.read(found.version_hash or "")[1]
+    except (NotFound, StoreError):
+        delta = None
+    return Before(found.number, delta, evaluation)
+
+
+def _ask_before(run: Run, measuring: Measuring, before: Before, asked: Sequence[Question]) -> Sequence[Reply | None]:
+    """What the version before says; only what its own evaluation does not hold is asked of it."""
+    if before.delta is None:
+        return [None] * len(asked)
+    known = {_identity(o): Reply(o.answer, o.score) for o in (before.evaluation.outcomes if before.evaluation else ())}
+    with measuring.base.edited(before.delta) as model:
+        return Replies(model, measuring.size, run.progress, "the version before", known=known).to(asked)
+
+
+def _language(
+    candidate: Replies, reference: Replies, measuring: Measuring, prompts: Sequence[str], before: Before
+) -> Iterator[Metric]:
+    """Figures of the language as a whole: perplexity, divergence, fluency, repetition."""
+    last = {m.name: m for m in before.evaluation.metrics} if before.evaluation else {}
+    base, _ = reference.perplexity(measuring.held_out)
+    value, tokens = candidate.perplexity(measuring.held_out)
+    known = last.get("perplexity")
+    previous = known.value if known and known.base == base else None
+    yield Metric(name="perplexity", value=value, base=base, samples=tokens, previous=previous)
+    found = []
+    if measuring.neutral:
+        drift = candidate.divergence(measuring.neutral, reference.next_tokens(measuring.neutral))
+        found.append(("divergence", drift, [0.0] * len(drift)))
+    if prompts:
+        ours, theirs = candidate.texts(prompts), reference.texts(prompts)
+        found.append(("fluency", [ngram_entropy(t) for t in ours], [ngram_entropy(t) for t in theirs]))
+        found.append(("repetition", [repetition(t) for t in ours], [repetition(t) for t in theirs]))
+    for name, values, bases in found:
+        known = last.get(name)
+        metric = mean_metric(name, values, bases, previous=known.value if known else None)
+        if metric is not None:
+            yield metric
+
+
+def _subjects(requests: Sequence[EditRequest], count: int) -> list[str]:
+    """Prompts that begin a text about an edited subject, a sample drawn by hash."""
+    names = sorted({r.subject for r in requests}, key=content_hash)
+    return [f"{name} is" for name in sorted(names[:count])]
+
+
+def _identity(outcome: Outcome) -> Identity:
+    key = FactKey(ItemId(outcome.subject), PropertyId(outcome.property))
+    scored = outcome.score is not None
+    return outcome.group, tuple(key), outcome.prompt, scored, outcome.expected
+
+
+def _outcome(question: Question, base: Reply, ours: Reply, before: Reply | None) -> Outcome:
+    return Outcome(
+        group=question.group,
+        subject=question.key.subject,
+        property=question.key.property,
+        prompt=question.prompt,
+        expected=question.names[0],
+        base_answer=base.answer,
+        answer=ours.answer,
+        base_right=match_names(base.answer, question.names) is not None,
+        right=match_names(ours.answer, question.names) is not None,
+        since=question.since if question.group == EDITED else 0,
+        score=ours.score,
+        base_score=base.score,
+        previous_answer=before.answer if before else None,
+        previous_right=match_names(before.answer, question.names) is not None if before else None,
+        previous_score=before.score if before else None,
+    )
 
 
 def _record(run: Run, version: Version, evaluation: Evaluation) -> Version:
@@ -107,124 +225,3 @@ def _record(run: Run, version: Version, evaluation: Evaluation) -> Version:
         }
         tx.append_audit("evaluate", run.actor, body, evaluation.at)
         return tx.version(version.number) or version
-
-
-@dataclass(frozen=True, slots=True)
-class _Answers:
-    answers: list[str]
-    perplexity: float
-    tokens: int
-
-
-def _ask(
-    model: LanguageModel,
-    questions: Sequence[_Question],
-    held_out: Sequence[str],
-    size: EvaluationSize,
-    progress: Progress,
-    who: str,
-) -> _Answers:
-    """All answers of one model; the base is not asked again what its verdicts already say."""
-    known = [q.base_answer if who == "base" else None for q in questions]
-    open_prompts = [q.prompt for q, answer in zip(questions, known, strict=True) if answer is None]
-    progress.start(f"evaluate {who}", len(open_prompts))
-    said = iter(model.complete(open_prompts, max_new_tokens=size.answer_tokens, progress=progress))
-    progress.finish()
-    answers = [next(said) if answer is None else answer for answer in known]
-    progress.start(f"perplexity of {who}", None)
-    perplexity, tokens = model.perplexity(held_out, progress=progress)
-    progress.finish()
-    return _Answers(answers, perplexity, tokens)
-
-
-def _questions(
-    run: Run,
-    manifest: Manifest,
-    relations: Sequence[Relation],
-    fingerprint: str,
-    size: EvaluationSize,
-    salt: str,
-) -> list[_Question]:
-    """Edited prompts (all), paraphrases and neighbours (samples drawn by hash, the same for the same version).
-
-    Guarded facts are no neighbours: the edit was told of them.
-    """
-    requests = manifest.requests
-    with run.ledger.read() as tx:
-        facts = {fact.key: (relation, fact) for relation, fact in believed_facts(tx, relations)}
-        verdicts = tx.verdicts(fingerprint)
-    edited, paraphrases, neighbours = [], [], []
-    for request in requests:
-        relation, fact = facts.get(request.key, (None, None))
-        names = _names(request, fact)
-        prompt = fill(request.template, request.subject)
-        edited.append(
-            _Question(group="edited", key=request.key, prompt=prompt, names=names, base_answer=request.base_answer)
-        )
-        for template in relation.templates[1:] if relation else ():
-            prompt = fill(template, request.subject)
-            paraphrases.append(_Question(group="paraphrase", key=request.key, prompt=prompt, names=names))
-    told = {r.key for r in requests} | {g.key for g in manifest.guards}
-    properties, subjects = {r.key.property for r in requests}, {r.key.subject for r in requests}
-    for key, (relation, fact) in facts.items():
-        verdict = verdicts.get(verdict_key(relation, fact, fingerprint))
-        near = key.property in properties or key.subject in subjects
-        if key in told or not near or verdict is None or verdict.kind is not VerdictKind.CURRENT:
-            continue
-        evidence = verdict.evidence
-        names = tuple(name for answer in fact.answers for name in answer.names)
-        neighbours.append(
-            _Question(group="neighbour", key=key, prompt=evidence.prompt, names=names, base_answer=evidence.greedy)
-        )
-    return edited + _sample(paraphrases, size.paraphrases, salt) + _sample(neighbours, size.neighbours, salt)
-
-
-def _names(request: EditRequest, fact: Fact | None) -> tuple[str, ...]:
-    """What counts as right; where the ledger has moved on since, the target as it was written."""
-    if fact is not None and fact.value_hash == request.value_hash:
-        return tuple(name for answer in fact.answers for name in answer.names)
-    return (request.target,)
-
-
-def _sample(questions: Iterable[_Question], count: int, salt: str) -> list[_Question]:
-    ranked = sorted(questions, key=lambda q: content_hash([salt, list(q.key), q.prompt]))
-    return sorted(ranked[:count], key=lambda q: (q.key, q.prompt))
-
-
-def _outcome(question: _Question, old: str, new: str) -> Outcome:
-    return Outcome(
-        group=question.group,
-        subject=question.key.subject,
-        property=question.key.property,
-        prompt=question.prompt,
-        expected=question.names[0],
-        base_answer=old,
-        answer=new,
-        base_right=match_names(old, question.names) is not None,
-        right=match_names(new, question.names) is not None,
-    )
-
-
-_GROUP_METRIC = {"edited": "efficacy", "paraphrase": "generalization", "neighbour": "specificity"}
-
-
-def _accuracies(outcomes: Sequence[Outcome]) -> list[Metric]:
-    groups: dict[str, list[Outcome]] = defaultdict(list)
-    for outcome in outcomes:
-        groups[outcome.group].append(outcome)
-    return [
-        Metric(
-            name=metric,
-            value=sum(o.right for o in groups[group]) / len(groups[group]),
-            base=sum(o.base_right for o in groups[group]) / len(groups[group]),
-            samples=len(groups[group]),
-        )
-        for group, metric in _GROUP_METRIC.items()
-        if groups[group]
-    ]
-
-
-def _perplexity(before: _Answers, after: _Answers) -> Metric:
-    # A candidate that explodes has no finite perplexity, and a record must hold a number that no policy admits.
-    value = after.perplexity if math.isfinite(after.perplexity) else EXPLODED
-    return Metric(name="perplexity", value=value, base=before.perplexity, samples=after.tokens)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from kbsync.domain.canonical import content_hash
+from kbsync.domain.errors import ModelError
 from kbsync.domain.plan import EditRequest, Guard
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.relation import fill
@@ -79,7 +80,8 @@ class TableDelta(Delta):
 
 
 class TableBase(BaseModel):
-    """``damage`` is put into every edited table, what a bad edit breaks elsewhere; so is ``perplexity``."""
+    """``damage`` is put into every edited table, what a bad edit breaks elsewhere; so is ``perplexity``. ``broken``: why
+    no edited table can be asked."""
 
     def __init__(self, answers: Mapping[str, str], damage: Mapping[str, str] | None = None) -> None:
         self.model = TableModel(answers)
@@ -87,6 +89,7 @@ class TableBase(BaseModel):
         self.damage = dict(damage or {})
         self.perplexity = 20.0
         self.growth = 0.01
+        self.broken = ""
 
     def language_model(self) -> LanguageModel:
         return self.model
@@ -94,6 +97,8 @@ class TableBase(BaseModel):
     @contextmanager
     def edited(self, delta: Delta) -> Iterator[LanguageModel]:
         assert isinstance(delta, TableDelta)
+        if self.broken:
+            raise ModelError(self.broken)
         yield TableModel(self.model.answers | self.damage | delta.entries, self.perplexity)
 
     def norm_growth(self, delta: Delta) -> dict[str, float]:

@@ -236,7 +236,9 @@ def test_half_of_what_the_base_has_right_is_guarded_and_the_rest_is_measured(wor
     guards = {str(g.key) for g in result.planned.plan.guards} if result.planned else set()
     assert guards
     assert result.evaluation is not None
-    neighbours = {f"{o.subject} {o.property}" for o in result.evaluation.outcomes if o.group == "neighbour"}
+    neighbours = {
+        f"{o.subject} {o.property}" for o in result.evaluation.outcomes if o.group in ("neighbour", "subject")
+    }
     assert neighbours
     assert not guards & neighbours
     assert world.editor.guarded == guards

@@ -1,0 +1,186 @@
+"""What a version is asked: edited prompts, paraphrases, neighbours, second hops.
+
+Samples are drawn by hash, so that the same version is always asked the same, and versions that share facts share
+prompts and can be compared prompt by prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from kbsync.domain.canonical import content_hash
+from kbsync.domain.fact import Fact, FactKey
+from kbsync.domain.plan import EditRequest, Guard
+from kbsync.domain.relation import Relation, fill
+from kbsync.domain.statement import ItemId, ValueKind
+from kbsync.domain.verdict import Verdict, VerdictKind, match_names, normalise
+from kbsync.domain.version import Version
+from kbsync.ports import LedgerReader
+from kbsync.stages.facts import believed_facts
+from kbsync.stages.probe import verdict_key
+
+EDITED, PARAPHRASE, NEIGHBOUR, SUBJECT, HOP = "edited", "paraphrase", "neighbour", "subject", "hop"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationSize:
+    """How much is asked: at most so many paraphrase, neighbour and second-hop prompts, answers of so many tokens,
+    ``texts`` sampled texts of ``text_tokens`` tokens (prompt included)."""
+
+    paraphrases: int = 200
+    neighbours: int = 200
+    hops: int = 50
+    answer_tokens: int = 10
+    texts: int = 16
+    text_tokens: int = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One prompt. ``names`` are right answers; ``target`` is scored against ``rival`` (empty: not scored);
+    ``base_answer`` is the base's where a verdict holds it already; ``since`` as in ``Outcome``."""
+
+    group: str
+    key: FactKey
+    prompt: str
+    names: tuple[str, ...]
+    target: str = ""
+    rival: str = ""
+    base_answer: str | None = None
+    since: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What the ledger holds of the facts around an edit."""
+
+    facts: Mapping[FactKey, tuple[Relation, Fact]]
+    verdicts: Mapping[FactKey, Verdict]
+
+
+def world(tx: LedgerReader, relations: Sequence[Relation], fingerprint: str) -> World:
+    """Believed facts, and their verdicts on the base ``fingerprint``."""
+    facts = {fact.key: (relation, fact) for relation, fact in believed_facts(tx, relations)}
+    known = tx.verdicts(fingerprint)
+    keys = {key: verdict_key(relation, fact, fingerprint) for key, (relation, fact) in facts.items()}
+    return World(facts, {key: known[asked] for key, asked in keys.items() if asked in known})
+
+
+def questions(
+    around: World,
+    requests: Sequence[EditRequest],
+    guards: Sequence[Guard],
+    size: EvaluationSize,
+    cohorts: Mapping[FactKey, int],
+) -> list[Question]:
+    """All edited prompts, and samples of the rest. ``cohorts`` gives the version that held a fact first.
+
+    Guarded facts are no neighbours: the edit was told of them.
+    """
+    edited, paraphrases = [], []
+    for request in requests:
+        made = list(_edited(around, request, cohorts.get(request.key, 0)))
+        edited.append(made[0])
+        paraphrases += made[1:]
+    neighbours, subjects = _neighbours(around, requests, guards)
+    near = _sample(subjects, size.neighbours // 2)
+    return [
+        *edited,
+        *_sample(paraphrases, size.paraphrases),
+        *_sample(neighbours, size.neighbours - len(near)),
+        *near,
+        *_sample(_hops(around, requests), size.hops),
+    ]
+
+
+def cohorts(tx: LedgerReader, version: Version, requests: Iterable[EditRequest]) -> dict[FactKey, int]:
+    """The version that held each fact first: this one, or what the evaluation of the one before says."""
+    before = tx.version(version.predecessor) if version.predecessor else None
+    planned = tx.plan(before.plan_hash) if before else None
+    evaluation = tx.evaluation(before.number) if before else None
+    held = {(r.key, r.value_hash) for r in planned.requests} if planned else set()
+    since = {(o.subject, o.property): o.since for o in evaluation.outcomes if o.since} if evaluation else {}
+    return {
+        r.key: since.get(r.key, version.predecessor) if (r.key, r.value_hash) in held else version.number
+        for r in requests
+    }
+
+
+def _edited(around: World, request: EditRequest, since: int) -> Iterator[Question]:
+    """The prompt that was edited, then its paraphrases, which the edit never saw."""
+    relation, fact = around.facts.get(request.key, (None, None))
+    names, rival = _names(request, fact), _rival(request, fact)
+    first = fill(request.template, request.subject)
+    for prompt in (first, *(fill(t, request.subject) for t in (relation.templates[1:] if relation else ()))):
+        yield Question(
+            group=EDITED if prompt == first else PARAPHRASE,
+            key=request.key,
+            prompt=prompt,
+            names=names,
+            target=request.target if rival else "",
+            rival=rival,
+            base_answer=request.base_answer if prompt == first else None,
+            since=since,
+        )
+
+
+def _names(request: EditRequest, fact: Fact | None) -> tuple[str, ...]:
+    """What counts as right; where the ledger has moved on since, the target as it was written."""
+    if fact is not None and fact.value_hash == request.value_hash:
+        return tuple(name for answer in fact.answers for name in answer.names)
+    return (request.target,)
+
+
+def _rival(request: EditRequest, fact: Fact | None) -> str:
+    """What must be less likely than the target: what held before, or the beginning of what the base says."""
+    former = [answer.label for answer in fact.former if answer.label] if fact else []
+    words = request.base_answer.split()[: max(1, len(request.target.split()))]
+    for rival in (*former, " ".join(words).strip(" .,;:!?\"'")):
+        if normalise(rival) and match_names(rival, (request.target,)) is None:
+            return rival
+    return ""
+
+
+def _neighbours(
+    around: World, requests: Sequence[EditRequest], guards: Sequence[Guard]
+) -> tuple[list[Question], list[Question]]:
+    """Facts that the base has right: of the same relation as an edited one, and of the same subject."""
+    told = {r.key for r in requests} | {g.key for g in guards}
+    properties, subjects = {r.key.property for r in requests}, {r.key.subject for r in requests}
+    same_relation, same_subject = [], []
+    for key, (_, fact) in around.facts.items():
+        verdict = around.verdicts.get(key)
+        if key in told or verdict is None or verdict.kind is not VerdictKind.CURRENT:
+            continue
+        evidence = verdict.evidence
+        names = tuple(name for answer in fact.answers for name in answer.names)
+        group = SUBJECT if key.subject in subjects else NEIGHBOUR
+        asked = Question(group=group, key=key, prompt=evidence.prompt, names=names, base_answer=evidence.greedy)
+        if group == SUBJECT:
+            same_subject.append(asked)
+        elif key.property in properties:
+            same_relation.append(asked)
+    return same_relation, same_subject
+
+
+def _hops(around: World, requests: Iterable[EditRequest]) -> Iterator[Question]:
+    """Facts about the new object, asked for through the edited fact: "The place of birth of the chair of X is"."""
+    by_subject: dict[ItemId, list[tuple[Relation, Fact]]] = {}
+    for key, found in around.facts.items():
+        by_subject.setdefault(key.subject, []).append(found)
+    for request in requests:
+        relation, fact = around.facts.get(request.key, (None, None))
+        if relation is None or fact is None or fact.value_hash != request.value_hash or len(fact.answers) != 1:
+            continue
+        value = fact.answers[0].value
+        for second, known in by_subject.get(ItemId(value.text), []) if value.kind is ValueKind.ITEM else []:
+            names = tuple(name for answer in known.answers for name in answer.names)
+            if names:
+                prompt = fill(second.templates[0], f"the {relation.label} of {request.subject}")
+                yield Question(group=HOP, key=request.key, prompt=prompt, names=names)
+
+
+def _sample(asked: Iterable[Question], count: int) -> list[Question]:
+    ranked = sorted(asked, key=lambda q: content_hash([list(q.key), q.prompt]))
+    return sorted(ranked[:count], key=lambda q: (q.key, q.prompt))
