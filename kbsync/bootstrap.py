@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kbsync.config import Configuration
 from kbsync.config.values import LOCAL_STORE
 from kbsync.domain.errors import ConfigError, NotFound
-from kbsync.domain.recipe import Recipe
+from kbsync.domain.recipe import ALGORITHMS, Recipe
 from kbsync.domain.relation import Relation
 from kbsync.ledger.ledger import SqlLedger
 from kbsync.ports import ArtifactStore, Clock, Editor, Progress
@@ -196,18 +196,16 @@ class App:
         """The editor that ``recipe`` (default: the configured one) names, over ``artifacts`` (default: the stored)."""
         from kbsync.checkpoints.used import RecordingEditor
 
-        recipe = recipe or self.recipe
-        editors: dict[str, Callable[[ArtifactStore], Editor]] = {"memit": self._memit}
-        if recipe.algorithm not in editors:
-            known = ", ".join(sorted(editors))
-            raise ConfigError([f"recipe {recipe.name}: algorithm {recipe.algorithm!r} is none of {known}"])
-        return RecordingEditor(artifacts or self.artifacts, editors[recipe.algorithm])
+        algorithm = (recipe or self.recipe).algorithm
+        if algorithm not in ALGORITHMS:  # a recipe from a manifest of another kbsync
+            raise ConfigError([f"algorithm {algorithm!r} is none of {', '.join(ALGORITHMS)}"])
+        return RecordingEditor(artifacts or self.artifacts, partial(self._editor, algorithm))
 
-    def _memit(self, artifacts: ArtifactStore) -> Editor:
-        from kbsync.editing.memit import MemitEditor
+    def _editor(self, algorithm: str, artifacts: ArtifactStore) -> Editor:
+        from kbsync.editing.editors import EDITORS
 
         loaded = self.loaded
-        return MemitEditor(loaded.model, loaded.tokenizer, loaded.fingerprint, artifacts, self.corpus)
+        return EDITORS[algorithm](loaded.model, loaded.tokenizer, loaded.fingerprint, artifacts, self.corpus)
 
     def parts(self) -> Parts:
         """What a cycle works with."""

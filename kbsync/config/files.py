@@ -13,7 +13,7 @@ from kbsync.config.problems import describe, dotted, read_toml, suggest
 from kbsync.config.section import Section
 from kbsync.config.values import AnyDuration, Context, Dtype, Item, Property, Template, Text, unique
 from kbsync.domain.errors import ConfigError
-from kbsync.domain.recipe import Recipe
+from kbsync.domain.recipe import ALGORITHMS, Recipe
 from kbsync.domain.relation import Cardinality, Relation, TrustPolicy
 from kbsync.domain.statement import ItemId, PropertyId
 
@@ -70,11 +70,17 @@ class RelationFile(Section):
         )
 
 
+def _algorithm(name: str) -> str:
+    if name not in ALGORITHMS:
+        raise ValueError(f"is none of {', '.join(ALGORITHMS)}{suggest(name, ALGORITHMS)}")
+    return name
+
+
 class RecipeFile(Section):
     """The fields of ``Recipe`` with their bounds; the name is the file's stem unless it is written."""
 
     name: Text | None = None
-    algorithm: Text = _RECIPE["algorithm"]
+    algorithm: Annotated[str, AfterValidator(_algorithm)] = _RECIPE["algorithm"]
     layers: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1), AfterValidator(unique)]
     covariance_weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = _RECIPE["covariance_weight"]
     clamp: Annotated[float, Field(gt=0, allow_inf_nan=False)] = _RECIPE["clamp"]
@@ -93,6 +99,9 @@ class RecipeFile(Section):
     guard_weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = _RECIPE["guard_weight"]
     dtype: Dtype = _RECIPE["dtype"]
     seed: Annotated[int, Field(ge=0)] = _RECIPE["seed"]
+    batch: Annotated[int, Field(ge=1)] = _RECIPE["batch"]
+    null_space_share: Annotated[float, Field(gt=0, lt=1)] = _RECIPE["null_space_share"]
+    trace: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = _RECIPE["trace"]
 
     @field_validator("layers")
     @classmethod
@@ -100,6 +109,12 @@ class RecipeFile(Section):
         if layers != tuple(sorted(layers)):
             raise ValueError("must rise: each layer takes up what the layers before it left over")
         return layers
+
+    @model_validator(mode="after")
+    def _one_layer(self) -> RecipeFile:
+        if self.algorithm == "rome" and len(self.layers) != 1:
+            raise ValueError("rome edits one layer; name one in layers")
+        return self
 
     def recipe(self, name: str) -> Recipe:
         return Recipe(**{**self.model_dump(), "name": self.name or name})

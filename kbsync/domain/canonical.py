@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
+_LATER = "later"
+
 
 def plain(value: Any) -> Any:
     """Reduce dataclasses, enums, datetimes, tuples and sets to what JSON can say.
@@ -29,8 +31,20 @@ def plain(value: Any) -> Any:
         case set() | frozenset():
             return sorted(plain(v) for v in value)
         case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+            return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value) if not _left_out(f, value)}
     raise TypeError(f"{type(value).__name__} has no canonical form")
+
+
+def later(default: Any) -> Any:
+    """The default of a dataclass field that was added after values without it were stored.
+
+    At its default such a field is left out of the canonical form, so that what is stored keeps its bytes and its hash.
+    """
+    return dataclasses.field(default=default, metadata={_LATER: True})
+
+
+def _left_out(field: dataclasses.Field[Any], value: Any) -> bool:
+    return bool(field.metadata.get(_LATER)) and getattr(value, field.name) == field.default
 
 
 def canonical_json(value: Any) -> str:

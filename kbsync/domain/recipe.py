@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from kbsync.domain.canonical import content_hash
+from kbsync.domain.canonical import content_hash, later
+
+ALGORITHMS = ("memit", "memit-sequential", "alphaedit", "rome", "finetune")
+"""What a recipe may name; docs/edit.md says what each does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,8 +17,15 @@ class Recipe:
     ``covariance_weight`` is the paper's λ; ``clamp`` bounds ‖δ‖ by ``clamp``·‖h₀‖; ``learning_rate`` is Adam's, in
     units of ‖h₀‖/sqrt(d) when ``relative_step`` (models differ a thousandfold in the norm of their residual stream), else
     absolute as published. ``contexts`` are prefixes with one ``{}`` for the prompt; empty: ``context_count`` are
-    sampled from the model with ``seed``. ``covariance_tokens`` is the token budget of C, ``corpus`` names its text. At most ``guard_count`` facts that the base
-    has right are guarded, each with ``guard_weight`` times the weight of an edited fact (ADR 0005; none: as published).
+    sampled from the model with ``seed``. ``covariance_tokens`` is the token budget of C, ``corpus`` names its text. At
+    most ``guard_count`` facts that the base has right are guarded, each with ``guard_weight`` times the weight of an
+    edited fact (ADR 0005; none: as published).
+
+    Sequences (``memit-sequential``, ``alphaedit``) write ``batch`` facts a step, fine-tuning so many a gradient. AlphaEdit's
+    null space holds the directions with at most ``null_space_share`` of C's trace, and its ``covariance_weight`` weighs
+    the identity. Fine-tuning takes ``clamp`` as the bound of each entry of the change and ``learning_rate`` as Adam's,
+    both in units of the weights' root mean square when ``relative_step``, and ``weight_decay`` as Adam's.
+    ``trace`` names the causal trace (its SHA-256) that the layers came from; it shapes nothing.
     """
 
     name: str
@@ -38,8 +48,11 @@ class Recipe:
     guard_weight: float = 1.0
     dtype: str = "float32"
     seed: int = 0
+    batch: int = later(100)
+    null_space_share: float = later(0.02)
+    trace: str = later("")
 
     @property
     def fingerprint(self) -> str:
-        """Hash of everything but the name."""
-        return content_hash({**{f: getattr(self, f) for f in self.__dataclass_fields__}, "name": ""})
+        """Hash of everything but the name and where the layers came from."""
+        return content_hash(replace(self, name="", trace=""))

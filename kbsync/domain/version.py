@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from kbsync.domain.canonical import content_hash
+from kbsync.domain.canonical import content_hash, later
 from kbsync.domain.gate import GateDecision, Metric
 from kbsync.domain.plan import EditRequest, Guard
 from kbsync.domain.recipe import Recipe
@@ -30,7 +30,10 @@ class LayerReport:
     """One edited layer. ``residual_before/after``: mean distance to the goal over the facts, before and after this
     layer's change: ‖z − h‖ in the residual stream after the last edited layer, or, in models with a norm after the
     MLP, between what this layer's down projection should put out and does; ``delta_ratio``: ‖Δ‖ / ‖W‖ (Frobenius);
-    ``condition``: estimated condition number of λC + KKᵀ; ``ridge``: what was added to its diagonal (0: nothing)."""
+    ``condition``: estimated condition number of the matrix that was solved, λC + KKᵀ for MEMIT; ``ridge``: what was
+    added to its diagonal (0: nothing); ``free``: dimensions of the null space that the change was held to (None: no such
+    bound). Where facts are written one after the other, each residual is taken around its own fact's step, and the
+    condition is the worst. Fine-tuning has no goal vectors and solves nothing: residuals 0, condition 1."""
 
     layer: int
     residual_before: float
@@ -38,6 +41,7 @@ class LayerReport:
     delta_ratio: float
     condition: float
     ridge: float = 0.0
+    free: int | None = later(None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

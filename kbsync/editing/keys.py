@@ -49,18 +49,26 @@ class Climb:
     """
 
     @torch.no_grad()
-    def __init__(self, decoder: Decoder, layers: Sequence[DecoderLayer], facts: Sequence[Sequence[Prompt]]) -> None:
+    def __init__(
+        self,
+        decoder: Decoder,
+        layers: Sequence[DecoderLayer],
+        facts: Sequence[Sequence[Prompt]],
+        *,
+        bare: float | None = 0.5,
+    ) -> None:
+        """``bare``: the bare prompt's share in a fact's key (MEMIT's mean over template types: ½); None: that of any."""
         self._decoder = decoder
         self._layers = tuple(layers)
         self._first, self._end = layers[0].index, layers[-1].index + 1
         self._count = len(facts)
-        self._batches = [self._start(rows) for rows in _grouped(_rows(facts))]
+        self._batches = [self._start(rows) for rows in _grouped(_rows(facts, bare))]
 
     @torch.no_grad()
     def look(self, step: int) -> tuple[Tensor, Tensor]:
         """At the ``step``-th edited layer: the facts' keys, and the down projection's output for the bare prompts.
 
-        A key weighs the bare prompt ½ and all contexts together ½ (MEMIT's mean over template types).
+        A key weighs the bare prompt by its share and all contexts together by the rest.
         """
         layer, keys, downs = self._layers[step], Gather(self._count), Gather(self._count)
         for batch in self._batches:
@@ -137,18 +145,18 @@ class Gather:
         return wide
 
 
-def _rows(facts: Sequence[Sequence[Prompt]]) -> list[Row]:
+def _rows(facts: Sequence[Sequence[Prompt]], bare: float | None) -> list[Row]:
     return [
-        Row(n, p, _weight(p, len(prompts)), prompt.head)
+        Row(n, p, _weight(p, len(prompts), bare), prompt.head)
         for n, prompts in enumerate(facts)
         for p, prompt in enumerate(prompts)
     ]
 
 
-def _weight(prompt: int, count: int) -> float:
-    if count == 1:
-        return 1.0
-    return 0.5 if prompt == 0 else 0.5 / (count - 1)
+def _weight(prompt: int, count: int, bare: float | None) -> float:
+    if bare is None or count == 1:
+        return 1.0 / count
+    return bare if prompt == 0 else (1.0 - bare) / (count - 1)
 
 
 def _grouped(rows: list[Row]) -> Iterator[list[Row]]:

@@ -94,10 +94,23 @@ def solve(factor: Factor, weight: float, keys: Tensor, residuals: Tensor, still:
         return weight * (factor.lower @ (factor.lower.T @ x)) + K @ (K.T @ x)
 
     condition = _largest(forward, d) * _largest(inverse, d)
-    return Solution(*_thin(left[:, :wanted], right[:wanted]), condition=condition, ridge=weight * factor.ridge)
+    return Solution(*thin(left[:, :wanted], right[:wanted]), condition=condition, ridge=weight * factor.ridge)
 
 
-def _thin(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+def condition_of(factor: Factor) -> float:
+    """Estimated condition number of the factored matrix itself."""
+    lower = factor.lower
+
+    def forward(x: Tensor) -> Tensor:
+        return lower @ (lower.T @ x)
+
+    def inverse(x: Tensor) -> Tensor:
+        return torch.cholesky_solve(x, lower)
+
+    return _largest(forward, len(lower)) * _largest(inverse, len(lower))
+
+
+def thin(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
     """Factors of the same product whose inner size is not above either outer one."""
     rows, count, columns = left.shape[0], left.shape[1], right.shape[1]
     if count <= min(rows, columns):

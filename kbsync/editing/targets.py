@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kbsync.domain.errors import EditError
 from kbsync.domain.recipe import Recipe
 from kbsync.editing.head import Head
 from kbsync.editing.insertion import Insertion
@@ -63,8 +62,8 @@ def batches(tasks: Sequence[Task]) -> Iterator[list[Task]]:
         yield ordered[begin : begin + FACTS_PER_BATCH]
 
 
-def optimise(tasks: Sequence[Task], recipe: Recipe, insertion: Insertion, head: Head) -> list[Target]:
-    """Target vectors of one batch, in its order. Raises ``EditError`` when a loss is not finite.
+def optimise(tasks: Sequence[Task], recipe: Recipe, insertion: Insertion, head: Head) -> list[Target | None]:
+    """Target vectors of one batch, in its order; None for a fact whose loss is not finite, which stops no other.
 
     The model must be frozen (``hooks.frozen``).
     """
@@ -98,19 +97,15 @@ class _Search:
         self.mean, self.square = torch.zeros_like(self.shift), torch.zeros_like(self.shift)
         self.alive = torch.arange(len(tasks))
 
-    def run(self) -> list[Target]:
-        done: dict[int, Target] = {}
+    def run(self) -> list[Target | None]:
+        done: dict[int, Target | None] = {}
         for step in range(self.recipe.steps):
             loss, gradient, sites = self._loss()
-            if not torch.isfinite(loss).all():
-                raise EditError(
-                    "The loss of a target vector is not finite.",
-                    next_step="Load the model in float32, or lower the recipe's learning rate.",
-                )
+            broken = ~torch.isfinite(loss) | ~torch.isfinite(sites).flatten(1).all(dim=1)
             last = step == self.recipe.steps - 1
-            finished = (loss < self.recipe.loss_threshold) | last
+            finished = broken | (loss < self.recipe.loss_threshold) | last
             for i in finished.nonzero().flatten().tolist():
-                done[int(self.alive[i])] = Target(sites[i].cpu(), float(loss[i]))
+                done[int(self.alive[i])] = None if broken[i] else Target(sites[i].cpu(), float(loss[i]))
             if finished.all():
                 break
             self._update(gradient, step + 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from kbsync.domain.fact import FactKey
 from kbsync.domain.plan import EditRequest
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.statement import ItemId, PropertyId
-from kbsync.editing.memit import MemitEditor
+from kbsync.editing.editors import EDITORS
 from kbsync.model.base import TorchBase
 from kbsync.model.load import load
 from kbsync.ports import BaseModel, Editor
@@ -46,10 +46,21 @@ RECIPE = Recipe(
 )
 
 
+RECIPES = {
+    "table": RECIPE,
+    "memit": RECIPE,
+    "memit-sequential": replace(RECIPE, algorithm="memit-sequential", batch=2),
+    "alphaedit": replace(RECIPE, algorithm="alphaedit", batch=2, covariance_weight=0.01),
+    "rome": replace(RECIPE, algorithm="rome", layers=(1,)),
+    "finetune": replace(RECIPE, algorithm="finetune", layers=(1,), learning_rate=0.1, clamp=3.0, steps=30),
+}
+
+
 @dataclass(frozen=True)
 class Kit:
     base: BaseModel
     editor: Editor
+    recipe: Recipe
 
 
 @pytest.fixture(scope="module")
@@ -58,15 +69,16 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train_tiny_model(tmp_path_factory.mktemp("capitals"), sentences)
 
 
-@pytest.fixture(scope="module", params=["table", "transformer"])
+@pytest.fixture(scope="module", params=RECIPES)
 def kit(request: pytest.FixtureRequest, trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Kit:
     if request.param == "table":
         answers = {TEMPLATE.replace("{}", country): f" {city}." for country, city in CAPITALS.items()}
-        return Kit(TableBase(answers), TableEditor())
+        return Kit(TableBase(answers), TableEditor(), RECIPE)
     loaded = load(str(trained), cache_dir=tmp_path_factory.mktemp("models"), device="cpu")
     texts = [f"{country} is a country, and {city} is a city in it." for country, city in CAPITALS.items()] * 10
-    editor = MemitEditor(loaded.model, loaded.tokenizer, loaded.fingerprint, MemoryArtifactStore(), texts)
-    return Kit(TorchBase(loaded), editor)
+    make = EDITORS[request.param]
+    editor = make(loaded.model, loaded.tokenizer, loaded.fingerprint, MemoryArtifactStore(), texts)
+    return Kit(TorchBase(loaded), editor, RECIPES[request.param])
 
 
 def request(country: str, city: str) -> EditRequest:
@@ -123,7 +135,7 @@ def test_the_base_does_not_diverge_from_itself_and_an_edit_does_where_it_was_mad
     model, asked = kit.base.language_model(), prompts("France", "Japan")
     reference = model.next_tokens(asked, top=50)
     assert model.divergence(asked, reference) == pytest.approx([0.0, 0.0], abs=1e-5)
-    edit = kit.editor.edit([request("France", "Oslo")], RECIPE, Silent())
+    edit = kit.editor.edit([request("France", "Oslo")], kit.recipe, Silent())
     with kit.base.edited(edit.delta) as candidate:
         edited, other = candidate.divergence(asked, reference)
     assert edited > 0.5
@@ -131,14 +143,14 @@ def test_the_base_does_not_diverge_from_itself_and_an_edit_does_where_it_was_mad
 
 
 def test_norm_growth_names_every_edited_parameter(kit: Kit) -> None:
-    delta = kit.editor.edit([request("France", "Oslo")], RECIPE, Silent()).delta
+    delta = kit.editor.edit([request("France", "Oslo")], kit.recipe, Silent()).delta
     grown = kit.base.norm_growth(delta)
     assert set(grown) == set(delta.parameters)
     assert all(value > -1 for value in grown.values())
 
 
 def test_an_edit_changes_what_was_asked_for_and_the_base_comes_back(kit: Kit) -> None:
-    edit = kit.editor.edit([request("France", "Oslo"), request("Peru", "Cairo")], RECIPE, Silent())
+    edit = kit.editor.edit([request("France", "Oslo"), request("Peru", "Cairo")], kit.recipe, Silent())
     before = kit.base.language_model().complete(prompts(*CAPITALS), max_new_tokens=6)
     with kit.base.edited(edit.delta) as candidate:
         said = candidate.complete(prompts("France", "Peru"), max_new_tokens=6)
@@ -147,7 +159,7 @@ def test_an_edit_changes_what_was_asked_for_and_the_base_comes_back(kit: Kit) ->
 
 
 def test_the_base_comes_back_after_an_error_too(kit: Kit) -> None:
-    edit = kit.editor.edit([request("Spain", "Rome")], RECIPE, Silent())
+    edit = kit.editor.edit([request("Spain", "Rome")], kit.recipe, Silent())
     before = kit.base.language_model().complete(prompts("Spain"), max_new_tokens=6)
     with pytest.raises(RuntimeError, match="on purpose"), kit.base.edited(edit.delta):
         raise RuntimeError("on purpose")
@@ -156,10 +168,11 @@ def test_the_base_comes_back_after_an_error_too(kit: Kit) -> None:
 
 def test_the_order_of_requests_does_not_matter(kit: Kit) -> None:
     requests = [request("France", "Oslo"), request("Peru", "Cairo"), request("Cuba", "Lima")]
-    one, other = (kit.editor.edit(r, RECIPE, Silent()) for r in (requests, requests[::-1]))
+    one, other = (kit.editor.edit(r, kit.recipe, Silent()) for r in (requests, requests[::-1]))
     assert one.targets == other.targets
     assert repr_of(one.delta) == repr_of(other.delta)
-    assert set(one.targets) == {r.id for r in requests}
+    vectors = {r.id for r in requests} if kit.recipe.algorithm != "finetune" else set()
+    assert set(one.targets) == vectors
 
 
 def repr_of(delta: object) -> object:

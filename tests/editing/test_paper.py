@@ -3,7 +3,9 @@
 import pytest
 import torch
 
+from kbsync.domain.recipe import ALGORITHMS
 from kbsync.editing.covariance import covariances
+from kbsync.editing.editors import EDITORS
 from kbsync.editing.head import Head
 from kbsync.editing.insertion import StreamInsertion
 from kbsync.editing.keys import Climb
@@ -86,3 +88,66 @@ def test_changes_of_weights_are_the_papers(family):
         left, right = made.delta.factors[name]
         difference = (left.double() @ right.double() - change).norm()
         assert difference <= 1e-5 * change.norm(), float(difference / change.norm())
+
+
+def changes(made) -> list[torch.Tensor]:
+    return [left.double() @ right.double() for left, right in (made.delta.factors[n] for n in made.delta.parameters)]
+
+
+def assert_papers(got, wanted, tolerance=1e-5):
+    assert len(got) == len(wanted)
+    for ours, change in zip(got, wanted, strict=True):
+        assert change.norm() > 0
+        assert (ours - change).norm() <= tolerance * change.norm(), float((ours - change).norm() / change.norm())
+
+
+def edited(family: str, algorithm: str, **options: object):
+    """The shipped code's edit, and the paper with its facts in the shipped order and its covariances."""
+    model, r, paper, tasks = world(family, algorithm=algorithm, **options)
+    artifacts = MemoryArtifacts()
+    made = EDITORS[algorithm](model, tokenizer(), "base", artifacts, texts()).edit(REQUESTS, r, Silent())
+    moments = covariances(discover(model), tokenizer(), texts(), r, "base", artifacts, Silent()).matrices
+    tasks.sort(key=lambda t: t.request.id)
+    return made, paper, tasks, [moments[i] for i in r.layers]
+
+
+def test_every_algorithm_that_a_recipe_may_name_has_its_editor():
+    assert tuple(EDITORS) == ALGORITHMS
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+@pytest.mark.parametrize("size", [1, 2])
+def test_steps_in_sequence_are_the_papers(family, size):
+    made, paper, tasks, moments = edited(family, "memit-sequential", batch=size)
+    assert_papers(
+        changes(made),
+        paper.sequence([tasks[:size], tasks[size : 2 * size], tasks[2 * size :]][: -(-3 // size)], moments),
+    )
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_changes_in_the_null_space_are_the_papers(family):
+    made, paper, tasks, moments = edited(family, "alphaedit", batch=2, null_space_share=0.05)
+    assert_papers(changes(made), paper.alpha([tasks[:2], tasks[2:]], moments, 0.05))
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2", "gpt-neox"])
+def test_rank_one_changes_are_the_papers(family):
+    made, paper, tasks, (moment,) = edited(family, "rome", layers=(1,))
+    assert_papers(changes(made), [paper.rome(tasks, moment)])
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"clamp": 9.0, "weight_decay": 0.0},
+        {"clamp": 0.03, "weight_decay": 0.01},
+        {"relative_step": False, "learning_rate": 1e-3, "clamp": 2e-3, "weight_decay": 0.0},
+        {"loss_threshold": 4.0, "steps": 30, "weight_decay": 0.0},
+    ],
+    ids=["free", "bounded", "absolute", "converging"],
+)
+def test_fine_tuned_changes_are_the_papers(family, options):
+    made, paper, tasks, _ = edited(family, "finetune", batch=2, **{"learning_rate": 0.02} | options)
+    assert_papers(changes(made), paper.finetune(tasks))
