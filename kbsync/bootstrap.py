@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kbsync.config import Configuration
 from kbsync.config.values import LOCAL_STORE
-from kbsync.domain.errors import ConfigError, NotFound
+from kbsync.domain.errors import ConfigError, NotFound, StoreError
 from kbsync.domain.recipe import ALGORITHMS, Recipe
 from kbsync.domain.relation import Relation
 from kbsync.ledger.ledger import SqlLedger
@@ -66,11 +66,28 @@ class App:
 
     @contextmanager
     def writer(self) -> Iterator[Writer]:
-        """Hold the writer's lease; raises ``Busy`` when another process does. What killed writers left is cleaned."""
+        """Hold the writer's lease; raises ``Busy`` when another process does. What killed writers left is cleaned; at
+        the end the audit trail is anchored outside the ledger."""
         with writer(self.run, self.settings.lease.ttl) as held:
             self.store.clean_temporary()
             self.artifacts.clean_temporary()
             yield held
+            self._anchor()
+
+    def _anchor(self) -> None:
+        """An anchor that does not fit stays: it is the evidence, and `audit verify` tells of it."""
+        from kbsync.checkpoints.anchor import Anchor, read_anchor, write_anchor
+
+        root = self.settings.state_dir
+        try:
+            old = read_anchor(root)
+        except StoreError:
+            return
+        with self.ledger.read() as tx:
+            fits = old is None or [e.hash for e in tx.audit(after=old.seq - 1, limit=1)] == [old.hash]
+            newest = tx.newest_event()
+        if fits and newest is not None:
+            write_anchor(root, Anchor(seq=newest.seq, hash=newest.hash))
 
     @contextmanager
     def puller(self) -> Iterator[Run]:

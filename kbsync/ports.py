@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -11,6 +11,7 @@ from typing import Any
 
 from kbsync.domain.audit import AuditEvent
 from kbsync.domain.fact import FactKey, FactRecord
+from kbsync.domain.history import HistoryLink
 from kbsync.domain.plan import EditPlan, EditRequest, Guard
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.relation import Relation
@@ -232,12 +233,14 @@ class AliasState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseToken:
-    """Proof of holding a lease: ``token`` grows with every new holder."""
+    """Proof of holding a lease: ``token`` grows with every new holder. ``taken_from``: the holder that was found dead
+    with its lease not yet run out."""
 
     name: str
     holder: str
     token: int
     expires: datetime
+    taken_from: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -294,6 +297,14 @@ class LedgerReader(ABC):
         """All changes ever seen, oldest first."""
 
     @abstractmethod
+    def history_links(self) -> Iterator[HistoryLink]:
+        """The whole statement history as a hash chain, in order; read as it is consumed."""
+
+    @abstractmethod
+    def history_head(self) -> str:
+        """Hash of the newest row of the statement history (``GENESIS`` when there is none)."""
+
+    @abstractmethod
     def labels(self, items: Sequence[ItemId]) -> dict[ItemId, Labels]:
         """Stored labels of those items that are known."""
 
@@ -344,6 +355,10 @@ class LedgerReader(ABC):
     @abstractmethod
     def audit(self, *, after: int = 0, limit: int | None = None) -> list[AuditEvent]:
         """Events with seq > ``after``, in order."""
+
+    @abstractmethod
+    def newest_event(self, kind: str | None = None) -> AuditEvent | None:
+        """The last event (of that kind)."""
 
     @abstractmethod
     def audit_head(self) -> str:
@@ -403,8 +418,18 @@ class LedgerTransaction(LedgerReader):
     def append_audit(self, kind: str, actor: str, body: Mapping[str, Any], at: datetime) -> AuditEvent: ...
 
     @abstractmethod
-    def acquire_lease(self, name: str, holder: str, ttl: timedelta, now: datetime) -> LeaseToken:
-        """A free or expired lease goes to ``holder`` with the next token; raises ``Busy`` naming the other holder."""
+    def acquire_lease(
+        self,
+        name: str,
+        holder: str,
+        ttl: timedelta,
+        now: datetime,
+        *,
+        process: str | None = None,
+        is_gone: Callable[[str | None], bool] = lambda _: False,
+    ) -> LeaseToken:
+        """A free or expired lease, or one whose holder's ``process`` ``is_gone``, goes to ``holder`` with the next
+        token; raises ``Busy`` naming the other holder."""
 
     @abstractmethod
     def renew_lease(self, lease: LeaseToken, ttl: timedelta, now: datetime) -> LeaseToken:

@@ -27,6 +27,15 @@ class Postgres:
         self._run(f"CREATE DATABASE {name}")
         return self._url.set(database=name).render_as_string(hide_password=False)
 
+    def copy(self, template: str, url: str) -> None:
+        """A new database ``url`` with all that ``template`` holds, which nobody may be connected to."""
+        self.drop(url)
+        self._run(f"CREATE DATABASE {make_url(url).database} TEMPLATE {make_url(template).database}")
+
+    def drop(self, url: str) -> None:
+        """Remove a database, whoever is connected to it."""
+        self._run(f"DROP DATABASE IF EXISTS {make_url(url).database} WITH (FORCE)")
+
     def configure(self) -> None:
         """Settings that serve tests.
 

@@ -64,32 +64,34 @@ def _told(body: dict[str, object]) -> str:
     prints="kbsync.cli.audit:VerifyView",
 )
 def verify(context: typer.Context, json: JsonOption = False) -> None:
-    """Recompute the whole hash chain, and check that each stored version's anchor is in it.
+    """Recompute the hash chains of audit trail and statement history, and check what anchors them.
 
-    A version's manifest holds the chain's head at the time when it was built. So whoever rewrites the trail in the
-    database must also rewrite the stored versions.
+    A version's manifest holds the trail's head at the time when it was built, and a file in the state directory the head
+    when a writer last finished. So whoever rewrites or cuts the trail in the database must also rewrite those. Each pull's
+    event holds the head of the statement history.
     """
     from kbsync.cli.context import application
     from kbsync.cli.output import count, emit, say, short
-    from kbsync.domain import audit
+    from kbsync.domain.audit import GENESIS
     from kbsync.domain.errors import StoreError
+    from kbsync.service.trails import trails
 
     with application(context) as app:
-        with app.ledger.read() as tx:
-            events = tx.audit()
-            stored = [(v.number, v.version_hash) for v in tx.versions() if v.version_hash]
-        broken = audit.verify(events)
-        hashes = {audit.GENESIS, *(e.hash for e in events)}
+        found = trails(app)
+        events = found.events
+        stored = [(v.number, v.version_hash) for v in found.versions if v.version_hash]
+        broken = [f"{where}: {what}" for where, what in found.problems]
         for number, version_hash in () if broken else stored:
             manifest = app.store.manifest(version_hash)
-            if manifest.audit_head not in hashes:
-                broken = f"version {number} was built after event {short(manifest.audit_head)}, which is not in it"
+            if manifest.audit_head not in found.hashes:
+                head = short(manifest.audit_head)
+                broken.append(f"audit trail: version {number} was built after event {head}, which is not in it.")
     if broken:
         raise StoreError(
-            f"The audit trail is broken: {broken}.",
+            f"What was recorded is not whole. {' '.join(broken)}",
             next_step="Keep the ledger as it is, compare it with a backup, and find out who could write to it.",
         )
-    view = VerifyView(events=len(events), head=events[-1].hash if events else audit.GENESIS, anchors=len(stored))
+    view = VerifyView(events=len(events), head=events[-1].hash if events else GENESIS, anchors=len(stored))
     if json:
         return emit(view)
     return say(f"whole: {count(view.events, 'event')}, anchored by {count(view.anchors, 'version')}, head {view.head}")

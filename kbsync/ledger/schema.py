@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, and_, exists, func, inspect, select, text
 
-from kbsync.domain import audit
+from kbsync.domain import audit, history
+from kbsync.domain.canonical import canonical_json
 from kbsync.domain.errors import SchemaError, StoreError
 from kbsync.ledger import tables as t
 from kbsync.ledger import triggers
 from kbsync.ledger.engine import make_engine, parse_url, place, reading, writing
 from kbsync.ledger.repository.audit import AuditReader
-from kbsync.ledger.repository.statements import statement_of
+from kbsync.ledger.repository.statements import StatementReader, statement_of
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
-REVISION = "0001"
+REVISION = "0002"
 """The schema revision that this program works with: the newest of ``migrations/versions``, numbered in order."""
 
 
@@ -131,7 +133,11 @@ def check(url: str) -> list[str]:
             problems = _damage(connection) + _broken_references(connection)
             problems += [f"the trigger {name} is missing or switched off" for name in triggers.missing(connection)]
             problems += _forgotten_changes(connection)
-            broken = audit.verify(AuditReader(connection).audit())
+            events = AuditReader(connection).audit()
+            told = {str(e.body["history"]) for e in events if e.kind == "pull" and "history" in e.body}
+            links = StatementReader(connection).history_links()
+            problems += [f"the statement history is broken: {what}" for what in history.verify(links, told)]
+            broken = audit.verify(events)
         return problems + ([f"the audit trail is broken: {broken}"] if broken else [])
     finally:
         engine.dispose()
@@ -165,10 +171,17 @@ def _broken_references(connection: Connection) -> list[str]:
 
 def _forgotten_changes(connection: Connection) -> list[str]:
     """Live statements must be what their history leads to."""
-    history = t.statement_history
-    rows = connection.execute(select(history.c.statement_id, history.c.after).order_by(history.c.seq))
-    latest = {row.statement_id: row.after for row in rows}
-    replayed = {id: statement for id, statement in latest.items() if statement is not None}
-    live = {s.id: s for s in map(statement_of, connection.execute(select(t.statements)))}
-    wrong = sorted(id for id in replayed | live if replayed.get(id) != live.get(id))
+    # Digests, since the statements of a large ledger would not fit into memory.
+    replayed: dict[str, bytes] = {}
+    for link in StatementReader(connection).history_links():
+        if link.after is None:
+            replayed.pop(link.statement_id, None)
+        else:
+            replayed[link.statement_id] = sha256(link.after.encode()).digest()
+    wrong = []
+    for row in connection.execute(select(t.statements).execution_options(yield_per=2000)):
+        said = sha256(canonical_json(statement_of(row)).encode()).digest()
+        if replayed.pop(row.id, None) != said:
+            wrong.append(row.id)
+    wrong = sorted([*wrong, *replayed])
     return [f"{len(wrong)} live statements differ from their history, the first is {wrong[0]}"] if wrong else []

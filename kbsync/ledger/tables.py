@@ -101,8 +101,10 @@ statement_history = _table(
     Column("seen_at", Timestamp, nullable=False),
     Column("before", Document(Statement)),
     Column("after", Document(Statement)),
+    Column("hash", Text, nullable=False),
     CheckConstraint("revision >= 0", name="revision"),
     CheckConstraint("before IS NOT NULL OR after IS NOT NULL", name="change"),
+    CheckConstraint("length(hash) = 64", name="hash"),
     Index(None, "subject", "property"),
 )
 
@@ -113,7 +115,11 @@ facts = _table(
     Column("observed", Document(FactState), nullable=False),
     Column("believed", Document(FactState)),
     Column("believed_at", Timestamp),
+    Column("observed_hash", Text, nullable=False),
+    Column("believed_hash", Text),
     CheckConstraint("(believed IS NULL) = (believed_at IS NULL)", name="believed"),
+    CheckConstraint("(believed IS NULL) = (believed_hash IS NULL)", name="believed_hash"),
+    Index(None, "property", "believed_hash", "observed_hash", "subject"),
 )
 
 quarantine = _table(
@@ -200,6 +206,7 @@ audit_events = _table(
     CheckConstraint("seq >= 1", name="seq"),
     CheckConstraint("length(hash) = 64", name="hash"),
     CheckConstraint(f"(seq = 1) = (prev = '{GENESIS}')", name="genesis"),
+    Index(None, "kind", "seq"),
 )
 
 leases = _table(
@@ -208,6 +215,7 @@ leases = _table(
     Column("token", Whole, nullable=False),
     Column("holder", Text),
     Column("expires", Timestamp),
+    Column("process", Text),
     CheckConstraint("token >= 1", name="token"),
     CheckConstraint("(holder IS NULL) = (expires IS NULL)", name="held"),
 )

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from kbsync.domain.errors import Busy, ConfigError, KbsyncError, StoreError
+from kbsync.stages.holder import is_gone
 from kbsync.stages.run import PULLER, WRITER
 
 if TYPE_CHECKING:
@@ -149,7 +150,9 @@ def _leases(app: App) -> str:
     for name in (WRITER, PULLER):
         try:
             with app.ledger.write() as tx:
-                tx.release_lease(tx.acquire_lease(name, f"{app.actor} (doctor)", timedelta(seconds=1), now))
+                tx.release_lease(
+                    tx.acquire_lease(name, f"{app.actor} (doctor)", timedelta(seconds=1), now, is_gone=is_gone)
+                )
         except Busy as busy:
             next_step = "Nothing to do if that process lives; after its death the lease runs out."
             raise Doubt(busy.what, next_step) from busy

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kbsync.bootstrap import App
-from kbsync.domain import audit
 from kbsync.domain.errors import KbsyncError, NotFound, StoreError
 from kbsync.domain.version import Manifest, Version
+from kbsync.service.trails import AUDIT_TRAIL, trails
 
 if TYPE_CHECKING:
     from kbsync.checkpoints.artifacts import FileArtifactStore
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProblemView:
-    """``where``: the file, or ``audit trail`` or ``ledger``; ``what`` is wrong with it, in a sentence."""
+    """``where``: the file, or ``audit trail``, ``statement history`` or ``ledger``; ``what`` is wrong with it, in a sentence."""
 
     where: str
     what: str
@@ -56,18 +56,17 @@ def verify(app: App, number: int | None = None) -> VerificationView:
 
     Raises ``NotFound`` for a version that is not built.
     """
-    with app.ledger.read() as tx:
-        events, versions = tx.audit(), tx.versions()
+    chains = trails(app)
+    versions = chains.versions
     if number is not None and not any(v.number == number and v.version_hash for v in versions):
         raise NotFound(f"Version {number} is not built.", next_step="`kbsync versions` lists what there is.")
     found = _Findings()
-    broken = audit.verify(events)
-    if broken:
-        found.add("audit trail", f"{broken}.")
+    for where, what in chains.problems:
+        found.add(where, what)
     known = {v.version_hash: v for v in versions if v.version_hash and number in (None, v.number)}
     stored, removed = app.store.hashes(), app.store.removed()
     hashes = sorted({*known, *stored, *removed}) if number is None else list(known)
-    _versions(app.store, hashes, known, {audit.GENESIS, *(e.hash for e in events)}, found, app.progress)
+    _versions(app.store, hashes, known, chains.hashes, found, app.progress)
     wanted = _wanted(app.store, {*stored, *removed}, found.manifests)
     names = {n for m in found.manifests for n in m.artifacts}
     present = app.artifacts.names()
@@ -79,7 +78,7 @@ def verify(app: App, number: int | None = None) -> VerificationView:
         artifacts=len(chosen),
         missing=len(names - set(present)),
         bytes=found.bytes,
-        events=len(events),
+        events=len(chains.events),
         problems=tuple(found.problems),
     )
 
@@ -113,7 +112,7 @@ def _versions(
                 found.add("ledger", f"Version {row.number} is another build there than its manifest says.")
             if manifest.audit_head not in events:
                 said = f"is anchored to event {manifest.audit_head[:12]}, which the trail does not hold"
-                found.add("audit trail", f"{files[0]} {said}.")
+                found.add(AUDIT_TRAIL, f"{files[0]} {said}.")
         progress.advance()
     progress.finish()
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from kbsync.domain.audit import GENESIS
 from kbsync.domain.errors import SourceDown, SourceError
 from kbsync.domain.fact import FactKey, FactRecord, FactState, observe, settle
 from kbsync.domain.relation import Relation
@@ -75,11 +76,20 @@ def pull(
         waiting=waiting,
         server_time=server_time,
     )
-    if not result.nothing_new:
-        with run.ledger.write() as tx:
-            body = {"source": source.name, "fetched": len(changed), "observed": observed, "believed": believed}
-            tx.append_audit("pull", run.actor, body | {"server_time": server_time}, run.clock.now())
+    _tell(run, source.name, result)
     return result
+
+
+def _tell(run: Run, source: str, result: PullResult) -> None:
+    """Into the audit trail, with the head of the statement history; also what a killed pull could not tell any more."""
+    with run.ledger.write() as tx:
+        before, head = tx.newest_event("pull"), tx.history_head()
+        told = GENESIS if before is None else before.body.get("history")
+        if result.nothing_new and told == head:
+            return
+        body = {"source": source, "fetched": result.fetched, "observed": result.observed, "believed": result.believed}
+        body |= {"server_time": result.server_time, "history": head}
+        tx.append_audit("pull", run.actor, body, run.clock.now())
 
 
 def _refuse_going_back(run: Run, source: str, server_time: datetime) -> None:

@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from kbsync.domain.errors import Busy
 from kbsync.ports import Clock, LeaseToken, Ledger, Progress
+from kbsync.stages.holder import is_gone, this_process
 
 WRITER = "writer"
 """The lease of whoever changes verdicts, plans, versions and aliases."""
@@ -86,7 +87,8 @@ class Writer:
 
 @contextmanager
 def writer(run: Run, ttl: timedelta) -> Iterator[Writer]:
-    """Hold the writer's lease for the block. Raises ``Busy`` when another process holds it."""
+    """Hold the writer's lease for the block. Raises ``Busy`` when another process holds it; a lease whose process is
+    provably dead is taken over at once, which the audit trail keeps."""
     with _holding(run, WRITER, ttl) as heartbeat:
         yield Writer(replace(run, progress=heartbeat), heartbeat)
 
@@ -117,7 +119,12 @@ def _acquire(run: Run, name: str, ttl: timedelta, patience: timedelta) -> LeaseT
     while True:
         try:
             with run.ledger.write() as tx:
-                return tx.acquire_lease(name, holder, ttl, run.clock.now())
+                now = run.clock.now()
+                lease = tx.acquire_lease(name, holder, ttl, now, process=this_process(), is_gone=is_gone)
+                if lease.taken_from:
+                    body = {"lease": name, "from": lease.taken_from, "token": lease.token}
+                    tx.append_audit("takeover", run.actor, body, now)
+                return lease
         except Busy:
             if time.monotonic() >= end:
                 raise

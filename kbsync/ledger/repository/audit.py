@@ -20,6 +20,14 @@ class AuditReader(Repository):
         query = select(events).where(events.c.seq > after).order_by(events.c.seq).limit(limit)
         return [AuditEvent(**row._mapping) for row in self._connection.execute(query)]
 
+    def newest_event(self, kind: str | None = None) -> AuditEvent | None:
+        events = t.audit_events
+        query = select(events).order_by(events.c.seq.desc()).limit(1)
+        if kind is not None:
+            query = query.where(events.c.kind == kind)
+        row = self._connection.execute(query).one_or_none()
+        return AuditEvent(**row._mapping) if row else None
+
     def audit_head(self) -> str:
         return self._head()[1]
 

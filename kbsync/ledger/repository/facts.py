@@ -46,6 +46,8 @@ class FactWriter(FactReader):
                     "observed": record.observed,
                     "believed": record.believed,
                     "believed_at": record.believed_at,
+                    "observed_hash": record.observed.value_hash,
+                    "believed_hash": record.believed.value_hash if record.believed else None,
                 }
                 for record in records
             ],

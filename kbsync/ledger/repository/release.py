@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import ColumnElement, Row, and_, select
 
 from kbsync.domain.errors import Busy, DataError, LeaseLost
 from kbsync.ledger import tables as t
@@ -35,35 +37,45 @@ class ReleaseWriter(ReleaseReader):
         row = {"name": name, "version": number or None, "token": lease.token, "moved_at": at}
         self._insert(t.alias_moves, [row])
 
-    def acquire_lease(self, name: str, holder: str, ttl: timedelta, now: datetime) -> LeaseToken:
+    def acquire_lease(
+        self,
+        name: str,
+        holder: str,
+        ttl: timedelta,
+        now: datetime,
+        *,
+        process: str | None = None,
+        is_gone: Callable[[str | None], bool] = lambda _: False,
+    ) -> LeaseToken:
         """As the port says; a holder that asks again is ``Busy`` too, since it may be another process of that name."""
         stored = self._lease(name)
-        if stored and stored.holder is not None and stored.expires > now:
+        live = stored if stored and stored.holder is not None and stored.expires > now else None
+        if live and not is_gone(live.process):
             raise Busy(
-                f"{stored.holder} holds the lease {name!r} until {stored.expires:%Y-%m-%d %H:%M:%S} UTC.",
+                f"{live.holder} holds the lease {name!r} until {live.expires:%Y-%m-%d %H:%M:%S} UTC.",
                 next_step="Wait for it to finish, and run again.",
             )
-        token = LeaseToken(name=name, holder=holder, token=stored.token + 1 if stored else 1, expires=now + ttl)
-        self._put(token)
+        token = LeaseToken(
+            name=name,
+            holder=holder,
+            token=stored.token + 1 if stored else 1,
+            expires=now + ttl,
+            taken_from=live.holder if live else "",
+        )
+        row = {"name": name, "token": token.token, "holder": holder, "expires": token.expires, "process": process}
+        self._upsert(t.leases, [row])
         return token
 
     def renew_lease(self, lease: LeaseToken, ttl: timedelta, now: datetime) -> LeaseToken:
         self._check(lease, now)
-        renewed = LeaseToken(name=lease.name, holder=lease.holder, token=lease.token, expires=now + ttl)
-        self._put(renewed)
-        return renewed
+        self._connection.execute(t.leases.update().where(_mine(lease)).values(expires=now + ttl))
+        return replace(lease, expires=now + ttl)
 
     def release_lease(self, lease: LeaseToken) -> None:
-        leases = t.leases
-        mine = (leases.c.name == lease.name) & (leases.c.token == lease.token) & (leases.c.holder == lease.holder)
-        self._connection.execute(leases.update().where(mine).values(holder=None, expires=None))
+        self._connection.execute(t.leases.update().where(_mine(lease)).values(holder=None, expires=None, process=None))
 
     def _lease(self, name: str) -> Row[Any] | None:
         return self._connection.execute(select(t.leases).where(t.leases.c.name == name)).one_or_none()
-
-    def _put(self, lease: LeaseToken) -> None:
-        row = {"name": lease.name, "token": lease.token, "holder": lease.holder, "expires": lease.expires}
-        self._upsert(t.leases, [row])
 
     def _check(self, lease: LeaseToken, now: datetime) -> None:
         """The stored expiry counts and not the token's, which may be an older renewal."""
@@ -79,6 +91,11 @@ class ReleaseWriter(ReleaseReader):
                 f"The lease {lease.name!r} with token {lease.token} ran out at {stored.expires:%Y-%m-%d %H:%M:%S} UTC.",
                 next_step="Run again; the work done so far is found again.",
             )
+
+
+def _mine(lease: LeaseToken) -> ColumnElement[bool]:
+    leases = t.leases
+    return and_(leases.c.name == lease.name, leases.c.token == lease.token, leases.c.holder == lease.holder)
 
 
 def _alias(row: Row[Any]) -> AliasState:

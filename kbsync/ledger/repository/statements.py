@@ -8,9 +8,12 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, select
+from sqlalchemy import Row, Text, bindparam, delete, select, type_coerce
 
+from kbsync.domain.audit import GENESIS
+from kbsync.domain.canonical import canonical_json
 from kbsync.domain.errors import DataError
+from kbsync.domain.history import HistoryLink, link_hash
 from kbsync.domain.statement import ItemHead, ItemId, ItemRecord, Labels, PropertyId, Statement, Value
 from kbsync.ledger import tables as t
 from kbsync.ledger.repository.base import Repository, batches
@@ -18,6 +21,9 @@ from kbsync.ports import PullCounts, StatementChange
 
 _ITEMS = 500
 """Items that are compared and written at once."""
+
+_LINKS = 2000
+"""Rows of the history that are held in memory at once while it is verified."""
 
 
 class StatementReader(Repository):
@@ -46,7 +52,19 @@ class StatementReader(Repository):
         table = t.statement_history
         wanted = (table.c.subject == subject) & (table.c.property == property)
         rows = self._connection.execute(select(table).where(wanted).order_by(table.c.seq))
-        return [StatementChange(**row._mapping) for row in rows]
+        return [_change(row) for row in rows]
+
+    def history_links(self) -> Iterator[HistoryLink]:
+        table = t.statement_history
+        plain = [type_coerce(table.c[name], Text).label(name) for name in ("before", "after")]
+        columns = [c for c in table.c if c.name not in ("before", "after")]
+        query = select(*columns, *plain).order_by(table.c.seq).execution_options(yield_per=_LINKS)
+        for row in self._connection.execute(query):
+            yield HistoryLink(**row._mapping)
+
+    def history_head(self) -> str:
+        table = t.statement_history
+        return self._connection.scalar(select(table.c.hash).order_by(table.c.seq.desc()).limit(1)) or GENESIS
 
     def labels(self, items: Sequence[ItemId]) -> dict[ItemId, Labels]:
         found = {}
@@ -91,7 +109,7 @@ class StatementWriter(StatementReader):
         self._upsert(t.items, [asdict(head) for head in heads])
         self.record_labels(labels)
         self._apply([change for _, change in changes])
-        self._insert(t.statement_history, [_history_row(head, change, at) for head, change in changes])
+        self._insert(t.statement_history, _chained([_history_row(h, c, at) for h, c in changes], self.history_head()))
         return PullCounts(
             added=sum(c.before is None for _, c in changes),
             changed=sum(c.before is not None and c.after is not None for _, c in changes),
@@ -196,6 +214,18 @@ def _statement_row(statement: Statement) -> dict[str, Any]:
         "point_in_time": statement.point_in_time,
         "reference_count": statement.references,
     }
+
+
+def _chained(rows: list[dict[str, Any]], prev: str) -> list[dict[str, Any]]:
+    """The rows with their hashes, in the order in which they are written; ``prev`` is the hash before them."""
+    for row in rows:
+        stored = {k: canonical_json(row[k]) if row[k] is not None else None for k in ("before", "after")}
+        prev = row["hash"] = link_hash(prev, **(row | stored))
+    return rows
+
+
+def _change(row: Row[Any]) -> StatementChange:
+    return StatementChange(**{name: row._mapping[name] for name in StatementChange.__dataclass_fields__})
 
 
 def _history_row(head: ItemHead, change: _Change, at: datetime) -> dict[str, Any]:

@@ -1,0 +1,56 @@
+"""An anchor of the audit trail outside the database: how far it went when a writer last finished.
+
+Each manifest anchors the trail as it was when the version was built. What came after (evaluations, promotions, pulls)
+would be missed by nobody if it were cut off; this file, written after each writer's work, tells of it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from kbsync.checkpoints.files import explained
+from kbsync.domain.canonical import canonical_json
+from kbsync.domain.errors import StoreError
+from kbsync.model.durable import make_directory, write_file
+
+NAME = "audit-anchor.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Anchor:
+    """The trail held event ``seq`` with ``hash``."""
+
+    seq: int
+    hash: str
+
+
+def write_anchor(root: Path, anchor: Anchor) -> None:
+    """Replace ``root``'s anchor. Raises ``StoreError``."""
+    with explained(f"writing {root / NAME}", kept="Everything that the ledger committed is kept."):
+        make_directory(root)
+        write_file(root / NAME, canonical_json(anchor).encode() + b"\n")
+
+
+def read_anchor(root: Path) -> Anchor | None:
+    """None where no writer has finished yet. Raises ``StoreError`` for a file that is no anchor."""
+    path = root / NAME
+    with explained(f"reading {path}", kept="It was not changed."):
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return None
+    try:
+        found = json.loads(data)
+        anchor = Anchor(seq=int(found["seq"]), hash=str(found["hash"]))
+        whole = canonical_json(anchor).encode() + b"\n" == data
+    except (ValueError, TypeError, KeyError):
+        whole = False
+    if not whole:
+        raise StoreError(
+            f"{path} is not what kbsync wrote.",
+            kept="It was not changed.",
+            next_step="Find out who changed it. Without the file, the next writer that finishes makes a new one.",
+        )
+    return anchor
