@@ -35,16 +35,19 @@ def plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no canonical form")
 
 
-def later(default: Any) -> Any:
-    """The default of a dataclass field that was added after values without it were stored.
+def later(default: Any = dataclasses.MISSING, *, factory: Any = dataclasses.MISSING) -> Any:
+    """The default (or the ``factory`` of a mutable one) of a dataclass field that was added after values without it were stored.
 
     At its default such a field is left out of the canonical form, so that what is stored keeps its bytes and its hash.
     """
-    return dataclasses.field(default=default, metadata={_LATER: True})
+    return dataclasses.field(default=default, default_factory=factory, metadata={_LATER: True})
 
 
 def _left_out(field: dataclasses.Field[Any], value: Any) -> bool:
-    return bool(field.metadata.get(_LATER)) and getattr(value, field.name) == field.default
+    if not field.metadata.get(_LATER):
+        return False
+    factory = field.default_factory
+    return bool(getattr(value, field.name) == (field.default if factory is dataclasses.MISSING else factory()))
 
 
 def canonical_json(value: Any) -> str:

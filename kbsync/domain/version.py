@@ -47,7 +47,8 @@ class LayerReport:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EditReport:
     """How an edit went. ``losses``: final loss of each target vector by request id; ``left_out``: requests that
-    can't be edited, by id, with the reason; ``contexts``: the prefixes that were used, sampled or given."""
+    can't be edited, by id, with the reason; ``contexts``: the prefixes that were used, sampled or given; ``pressed``:
+    weights of the facts that were written with more than 1, by id."""
 
     layers: tuple[LayerReport, ...]
     losses: dict[str, float] = field(default_factory=dict)
@@ -55,6 +56,7 @@ class EditReport:
     contexts: tuple[str, ...] = ()
     targets_reused: int = 0
     seconds: float = 0.0
+    pressed: dict[str, float] = later(factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import safetensors
 import structlog
@@ -51,6 +51,7 @@ class Written:
     lost: Mapping[str, str]
     reused: int
     covariance: str
+    pressed: Mapping[str, float] = field(default_factory=dict)
 
 
 class TorchEditor(Editor):
@@ -95,6 +96,7 @@ class TorchEditor(Editor):
             contexts=tuple(prefixes),
             targets_reused=made.reused,
             seconds=time.monotonic() - started,
+            pressed=dict(made.pressed),
         )
         _log(report)
         return Edit(made.delta, report, made.targets, made.covariance, libraries())

@@ -34,6 +34,11 @@ class Head:
         return torch.cat([self._logits(states[b]).log_softmax(dim=-1) for b in self._blocks(len(states))])
 
     @torch.no_grad()
+    def likeliest(self, states: Tensor) -> Tensor:
+        """The likeliest token (n,) after final-norm outputs (n, d)."""
+        return torch.cat([self._logits(states[b]).argmax(dim=-1) for b in self._blocks(len(states))])
+
+    @torch.no_grad()
     def nll(self, states: Tensor, tokens: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         """−log p(token) at each of n states (n, d), and the gradient (n, d) of Σ weights·nll."""
         losses, gradients = [], []

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import torch
+
 from kbsync.editing.covariance import covariances
 from kbsync.editing.editor import Job, TorchEditor, Written, survivors
 from kbsync.editing.guards import Still, guard_prompts
 from kbsync.editing.insertion import insertion
 from kbsync.editing.kept import TargetShelf
+from kbsync.editing.pressing import unanswered
 from kbsync.editing.solve import factorise
 from kbsync.editing.spread import Normal, growing, spread
 from kbsync.model.suffix import longest
@@ -23,15 +26,22 @@ class MemitEditor(TorchEditor):
         found = TargetShelf(self._artifacts, self._base, place, job).find(job.tasks)
         tasks = survivors(job.tasks, found.lost)
         guards = guard_prompts(self._tokenizer, job.guards, tasks, longest(decoder))
-        still = Still(decoder, job.layers, guards, recipe)
-        job.progress.start("layers", len(job.layers))
-        with growing(job, decoder.model) as weights:
-            made = spread(tasks, found.targets, place, normals, still, weights, job)
-            delta = weights.delta()
-        job.progress.finish()
+        emphasis = torch.ones(len(tasks), dtype=torch.float64)
+        for round in range(recipe.press_rounds + 1):
+            still = Still(decoder, job.layers, guards, recipe)
+            job.progress.start("layers", len(job.layers))
+            with growing(job, decoder.model) as weights:
+                made = spread(tasks, found.targets, place, normals, still, weights, job, emphasis)
+                delta = weights.delta()
+                weak = unanswered(decoder, tasks) if round < recipe.press_rounds else None
+            job.progress.finish("" if weak is None else f"{int(weak.sum())} not answered yet")
+            if weak is None or not weak.any():
+                break
+            emphasis[weak] *= recipe.press_factor
         return Written(
             delta=delta,
             layers=tuple(made.reports),
+            pressed={t.request.id: float(e) for t, e in zip(tasks, emphasis, strict=True) if e != 1},
             losses={i: target.loss for i, target in found.targets.items()},
             targets=found.hashes,
             lost=found.lost,

@@ -112,14 +112,19 @@ def spread(
     still: Still,
     weights: Growing,
     job: Job,
+    emphasis: Tensor | None = None,
 ) -> Spread:
-    """Write ``tasks`` into the growing weights. ``normals`` and ``still`` (keys that must not move) are by layer."""
+    """Write ``tasks`` into the growing weights. ``normals`` and ``still`` (keys that must not move) are by layer.
+
+    ``emphasis`` (N,): each fact's weight in the least squares (None: all 1), by which its key and its residual are scaled.
+    """
+    root = 1.0 if emphasis is None else emphasis.sqrt()
     goals = torch.stack([targets[t.request.id].goal for t in tasks])
     climb = Climb(place.decoder, place.layers, prompts_of(tasks))
     reports, seen = [], []
     for step, (layer, normal) in enumerate(zip(place.layers, normals, strict=True)):
         keys, distance, wanted = place.residual(goals, climb, step)
-        left, right, condition, ridge = _solve(normal, keys.T, wanted.T, still.keys(step))
+        left, right, condition, ridge = _solve(normal, keys.T * root, wanted.T * root, still.keys(step))
         ratio = weights.add(layer, left, right)
         after = place.remainder(goals, climb, step)
         still.advance(step)

@@ -48,3 +48,28 @@ def test_edited_facts_are_said_and_the_others_are_kept(loaded):
     kept = [land for land in CAPITALS if land not in NEW and answers[land] == f" {CAPITALS[land]}."]
     assert len(kept) == len(CAPITALS) - len(NEW)
     assert ask.complete([ASKED.format("Arvenia")]) == [" Tolm."]
+
+
+def test_pressing_gets_facts_across_that_a_large_weight_held_back(loaded):
+    base, sentences = loaded
+    requests = [request(land, ASKED, city) for land, city in NEW.items()]
+    ask = TorchLanguageModel(base.model, base.tokenizer, "tiny")
+    editor = MemitEditor(base.model, base.tokenizer, "tiny", MemoryArtifacts(), sentences)
+
+    def right(made) -> set[str]:
+        with applied(base.model, made.delta):
+            return {land for land, city in NEW.items() if ask.complete([ASKED.format(land)]) == [f" {city}."]}
+
+    plain = {"kl_weight": 0.0, "contexts": (), "context_count": 0, "layers": (0, 1), "steps": 25, "learning_rate": 0.1}
+    for weight in (10.0, 30.0, 100.0, 300.0, 1000.0):
+        weak = editor.edit(requests, recipe(**plain, covariance_weight=weight), Silent())
+        if len(right(weak)) < len(NEW):
+            break
+    assert len(right(weak)) < len(NEW) and weak.report.pressed == {}
+    strong = recipe(**plain, covariance_weight=weight, press_rounds=4, press_factor=10.0)
+    pressed = editor.edit(requests, strong, Silent())
+    assert right(pressed) > right(weak)
+    missing = {r.id for r in requests if r.subject not in right(weak)}
+    assert missing <= pressed.report.pressed.keys() and set(pressed.report.pressed.values()) <= {10.0, 100.0, 1e3, 1e4}
+    assert pressed.targets == weak.targets, "target vectors are the same"
+    assert ask.complete([ASKED.format("Arvenia")]) == [" Tolm."]
