@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from kbsync.domain.audit import AuditEvent
+from kbsync.domain.decision import Decision
 from kbsync.domain.fact import FactKey, FactRecord
 from kbsync.domain.history import HistoryLink
 from kbsync.domain.plan import EditPlan, EditRequest, Guard
@@ -324,6 +325,14 @@ class LedgerReader(ABC):
         """Quarantined facts: (value hash that was tried, reason)."""
 
     @abstractmethod
+    def decisions(self) -> dict[FactKey, Decision]:
+        """What people decided and did not withdraw."""
+
+    @abstractmethod
+    def members(self, property: PropertyId) -> list[ItemId]:
+        """The items that the relation's subject pattern found when it was asked last, sorted."""
+
+    @abstractmethod
     def plan(self, plan_hash: str) -> EditPlan | None:
         """A recorded plan by its content hash; ``newest_plan`` gives the last one."""
 
@@ -394,6 +403,17 @@ class LedgerTransaction(LedgerReader):
 
     @abstractmethod
     def clear_quarantine(self, key: FactKey) -> None: ...
+
+    @abstractmethod
+    def set_decision(self, decision: Decision) -> None:
+        """Takes the place of an earlier one about the same fact, which the ledger must hold."""
+
+    @abstractmethod
+    def clear_decision(self, key: FactKey) -> None: ...
+
+    @abstractmethod
+    def set_members(self, property: PropertyId, items: Sequence[ItemId], at: datetime) -> None:
+        """These and no others; those that were members before keep the time at which they were found."""
 
     @abstractmethod
     def record_plan(self, plan: EditPlan, at: datetime) -> tuple[str, bool]:

@@ -58,6 +58,8 @@ def show(view: ExplainView) -> None:
     from kbsync.cli.output import say, short, table
 
     say(f"{view.label or view.item} ({view.item}): {view.relation} ({view.property})", style="bold")
+    if view.redirect_to:
+        say(f"redirects to {view.redirect_to}, whose statements tell the fact now")
     history = [(c.seen_at, c.revision, c.before, c.after) for c in view.history]
     table(("seen (UTC)", "#revision", "before", "after"), history, title="Statements")
     say(f"observed  {_state(view.observed)}")

@@ -62,7 +62,7 @@ def write_files(file: Path, user_agent: str, model: str) -> list[Path]:
     """
     from kbsync.config import shipped_config
 
-    existing = {d for d in ("relations", "recipes") if (file.parent / d).exists()}
+    existing = {d for d in ("relations", "library", "recipes") if (file.parent / d).exists()}
     written = []
     for name, content in shipped_config().items():
         path = file if name == "kbsync.toml" else file.parent / name

@@ -20,6 +20,9 @@ def pull(
     relation: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Look at this relation's subjects only; may be repeated.")
     ] = None,
+    accept_deletions: Annotated[
+        bool, typer.Option("--accept-deletions", help="Believe the source even where it says that a lot is gone.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Fetch changed statements of the watched relations from the source into the ledger.
@@ -27,6 +30,7 @@ def pull(
     Only items with a new revision are fetched. Each page is stored whole or not at all, so a pull that failed half-way
     is simply run again. Changes are believed only after the relation's trust time; until then they wait.
     A pull does not wait for an edit that runs, nor an edit for it.
+    Where more than a fifth of what is known is gone at once, the pull stops and asks.
     """
     from kbsync.cli.context import application
     from kbsync.cli.output import count, emit, say
@@ -34,7 +38,7 @@ def pull(
 
     with application(context) as app, app.puller() as run:
         group = app.group(relation) if relation else None
-        result = stage(run, app.source, app.relations, group=group)
+        result = stage(run, app.source, app.relations, group=group, accept_deletions=accept_deletions)
     if json:
         return emit(result)
     if result.nothing_new:
@@ -44,6 +48,8 @@ def pull(
         say(f"{count(result.fetched, 'item')} of {result.watched} had a new revision")
         say(f"statements: {changed.added} added, {changed.changed} changed, {changed.removed} removed")
         say(f"facts: {result.observed} changed, {result.believed} became trusted")
+    if result.joined or result.left:
+        say(f"members of relations: {result.joined} joined, {result.left} left")
     if result.waiting:
         say(f"{count(result.waiting, 'fact')} wait to be trusted")
     return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -11,13 +12,14 @@ from pydantic import AfterValidator, Field, ValidationError, field_validator, mo
 
 from kbsync.config.problems import describe, dotted, read_toml, suggest
 from kbsync.config.section import Section
-from kbsync.config.values import AnyDuration, Context, Dtype, Item, Property, Template, Text, unique
+from kbsync.config.values import AnyDuration, Context, Dtype, Duration, Item, Language, Property, Template, Text, unique
 from kbsync.domain.errors import ConfigError
 from kbsync.domain.recipe import ALGORITHMS, Recipe
 from kbsync.domain.relation import Cardinality, Relation, TrustPolicy
-from kbsync.domain.statement import ItemId, PropertyId
+from kbsync.domain.statement import ItemId, PropertyId, ValueKind
 
 _TRUST = TrustPolicy()
+_REFRESH: timedelta = Relation.refresh
 _RECIPE: Mapping[str, Any] = {f.name: f.default for f in dataclasses.fields(Recipe)}
 
 
@@ -43,6 +45,11 @@ class RelationFile(Section):
     trust: TrustTable = TrustTable()
     subjects: Annotated[tuple[Item, ...], AfterValidator(unique)] = ()
     subject_pattern: str = ""
+    refresh: Duration = _REFRESH
+    answer: ValueKind | None = None
+    translations: dict[Language, Annotated[tuple[Template, ...], Field(min_length=1), AfterValidator(unique)]] = Field(
+        {}
+    )
 
     @field_validator("subject_pattern")
     @classmethod
@@ -57,16 +64,19 @@ class RelationFile(Section):
             raise ValueError("watches nothing: list subjects, or give a subject_pattern")
         return self
 
-    def relation(self, name: str) -> Relation:
+    def relation(self, name: str, language: str = "en") -> Relation:
+        """As the domain has it, asked in ``language``; ``templates`` stand where there is no translation."""
         return Relation(
             name=name,
             property=PropertyId(self.property),
             label=self.label,
-            templates=self.templates,
+            templates=self.translations.get(language, self.templates),
             cardinality=self.cardinality,
             trust=TrustPolicy(**self.trust.model_dump()),
             subjects=tuple(ItemId(s) for s in self.subjects),
             subject_pattern=self.subject_pattern,
+            refresh=self.refresh,
+            answer=self.answer,
         )
 
 
@@ -137,7 +147,7 @@ def _read(path: Path, model: type[Table], problems: list[str]) -> Table | None:
     return None
 
 
-def read_relations(directory: Path, problems: list[str]) -> tuple[Relation, ...]:
+def read_relations(directory: Path, problems: list[str], language: str = "en") -> tuple[Relation, ...]:
     """Every readable ``*.toml`` of the directory, by name; what is wrong is added to ``problems``."""
     paths = sorted(directory.glob("*.toml"))
     if not paths:
@@ -148,7 +158,7 @@ def read_relations(directory: Path, problems: list[str]) -> tuple[Relation, ...]
         table = _read(path, RelationFile, problems)
         if table is None:
             continue
-        relation = table.relation(path.stem)
+        relation = table.relation(path.stem, language)
         first, _ = relations.setdefault(relation.property, (path, relation))
         if first != path:
             problems.append(f"{path}: property: {relation.property} is watched by {first} already")

@@ -57,7 +57,7 @@ def load_all(path: Path | None = None, overrides: Mapping[str, Any] | None = Non
     relations: tuple[Relation, ...] = ()
     recipe = None
     if relations_dir := layers.directory("relations_dir"):
-        relations = read_relations(relations_dir, problems)
+        relations = read_relations(relations_dir, problems, settings.source.language if settings else "en")
     if recipes_dir := layers.directory("recipes_dir"):
         recipe = read_recipe(layers.recipe(), recipes_dir, problems)
     if settings is not None and relations:

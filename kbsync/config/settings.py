@@ -19,6 +19,7 @@ from kbsync.config.values import (
     Duration,
     Endpoint,
     ExistingPath,
+    Language,
     Text,
     base_directory,
     hide_password,
@@ -44,7 +45,7 @@ class SourceSettings(Section):
 
     endpoint: Endpoint = "https://query.wikidata.org/sparql"
     user_agent: Annotated[str, AfterValidator(_contact)]
-    language: Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[a-z0-9]+)*$")] = "en"
+    language: Language = "en"
     batch: Annotated[int, Field(ge=1, le=1000)] = 200
     timeout: Duration = timedelta(seconds=70)
     deadline: Duration = timedelta(seconds=120)

@@ -113,6 +113,7 @@ def unique(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return values
 
 
+Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[a-z0-9]+)*$")]
 Dtype = Literal["float32", "bfloat16", "float16"]
 AnyDuration = Annotated[timedelta, BeforeValidator(duration)]
 Duration = Annotated[timedelta, BeforeValidator(duration), AfterValidator(positive)]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.relation import Cardinality, TrustPolicy
-from kbsync.domain.statement import ItemId, PropertyId, Rank, Snak, Statement, Value
+from kbsync.domain.statement import ItemId, PropertyId, Rank, Snak, Statement, Value, ValueKind
 
 
 class FactKey(NamedTuple):
@@ -102,9 +102,17 @@ def _begin(statement: Statement) -> tuple[int, ...]:
 
 
 def observe(
-    statements: list[Statement], cardinality: Cardinality, *, revision: int, since: datetime, now: datetime
+    statements: list[Statement],
+    cardinality: Cardinality,
+    *,
+    revision: int,
+    since: datetime,
+    now: datetime,
+    kind: ValueKind | None = None,
 ) -> FactState:
-    """The state that these statements (of one subject and property) make at ``now``."""
+    """The state that these statements (of one subject and property) make at ``now``; of values, those of ``kind``
+    count (None: all)."""
+    statements = [typed for s in statements if (typed := _of_kind(s, kind))]
     held = holding(statements, cardinality, now)
     values = {s.value for s in held if s.value is not None}
     former = {s.value for s in statements if s.value is not None} - values
@@ -116,6 +124,19 @@ def observe(
         revision=revision,
         since=since,
     )
+
+
+def _of_kind(statement: Statement, kind: ValueKind | None) -> Statement | None:
+    """The statement, if its value is of ``kind`` or it has none.
+
+    The RDF does not tell external identifiers from other strings; the relation does.
+    """
+    value = statement.value
+    if kind is None or value is None or value.kind is kind:
+        return statement
+    if kind is ValueKind.EXTERNAL_ID and value.kind is ValueKind.STRING:
+        return replace(statement, value=replace(value, kind=kind))
+    return None
 
 
 class Trust(StrEnum):

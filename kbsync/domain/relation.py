@@ -8,7 +8,7 @@ from enum import StrEnum
 from functools import cached_property
 
 from kbsync.domain.canonical import content_hash
-from kbsync.domain.statement import ItemId, PropertyId
+from kbsync.domain.statement import ItemId, PropertyId, ValueKind
 
 
 class Cardinality(StrEnum):
@@ -37,7 +37,9 @@ class Relation:
     """``templates[0]`` is the prompt that is probed and edited; the others are paraphrases, kept for evaluation.
 
     Each template holds ``{}`` once, where the subject's label goes, and the answer follows its end.
-    ``subjects`` are listed items; ``subject_pattern`` is a SPARQL group pattern over ``?item`` that finds more.
+    ``subjects`` are listed items; ``subject_pattern`` is a SPARQL group pattern over ``?item`` that finds more, and is
+    asked again when ``refresh`` has passed. ``answer`` is the kind of value that counts (None: any); values of other
+    kinds are mistakes in the source and are passed over.
     """
 
     name: str
@@ -48,6 +50,8 @@ class Relation:
     trust: TrustPolicy = TrustPolicy()
     subjects: tuple[ItemId, ...] = ()
     subject_pattern: str = ""
+    refresh: timedelta = timedelta(days=1)
+    answer: ValueKind | None = None
 
     @cached_property
     def template_hash(self) -> str:

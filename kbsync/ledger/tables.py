@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, Column, ForeignKey, ForeignKeyConstraint, Identity, Index, MetaData, Table, Text
 
 from kbsync.domain.audit import GENESIS
+from kbsync.domain.decision import DecisionKind
 from kbsync.domain.fact import FactState
 from kbsync.domain.plan import EditPlan
 from kbsync.domain.statement import Rank, Snak, Statement, ValueKind
@@ -145,6 +146,25 @@ verdicts = _table(
     one_of("kind", VerdictKind),
     ForeignKeyConstraint(["subject", "property"], ["facts.subject", "facts.property"]),
     Index(None, "model_fingerprint"),
+)
+
+members = _table(
+    "members",
+    Column("property", Text, primary_key=True),
+    Column("item", Text, primary_key=True),
+    Column("found_at", Timestamp, nullable=False),
+)
+
+decisions = _table(
+    "decisions",
+    Column("subject", Text, primary_key=True),
+    Column("property", Text, primary_key=True),
+    Column("kind", Word(DecisionKind), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("at", Timestamp, nullable=False),
+    one_of("kind", DecisionKind),
+    ForeignKeyConstraint(["subject", "property"], ["facts.subject", "facts.property"]),
 )
 
 plans = _table(

@@ -15,9 +15,10 @@ from kbsync.domain.verdict import VerdictKind
 from kbsync.domain.version import Outcome, Version
 from kbsync.ports import LedgerReader, StatementChange
 from kbsync.service.views import left_out, probed_model
-from kbsync.stages.facts import answer, name
+from kbsync.stages.facts import answer, mentioned, name
 from kbsync.stages.probe import verdict_key
 from kbsync.stages.release import current_number
+from kbsync.stages.watch import MOST_HOPS, Redirects
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,11 +77,13 @@ class HeldView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExplainView:
-    """One fact from source to weights. ``observed`` is what the source says now, ``believed`` what was trusted last
+    """One fact from source to weights. Where the item became a redirect, ``redirect_to`` is the one whose statements
+    tell the fact now, and ``history`` has those of both. ``observed`` is what the source says now, ``believed`` what was trusted last
     (at ``believed_at``), ``trust`` how far ``observed`` is believed and ``trust_reason`` why."""
 
     item: str
     label: str | None
+    redirect_to: str | None
     relation: str
     property: str
     history: tuple[ChangeView, ...]
@@ -104,14 +107,18 @@ def explain(tx: LedgerReader, item: ItemId, relation: Relation, now: datetime) -
             f"The ledger holds no fact {item} {relation.property} ({relation.name}).",
             next_step=f"Is {item} among the subjects of relation {relation.name}? `kbsync pull` fetches what is watched.",
         )
-    history = tx.history(item, relation.property)
-    labels = tx.labels(sorted({item, *_mentioned(record, history)}))
+    target = _led_to(tx, item)
+    history = sorted(
+        [change for told in {item, target} for change in tx.history(told, relation.property)], key=lambda c: c.seq
+    )
+    labels = tx.labels(sorted({item, target, *_mentioned(record, history)}))
     level, reason = trust(record.observed, relation.trust, now)
     events, quarantined = tx.audit(), tx.quarantine().get(key)
     model = probed_model(tx, events)
     return ExplainView(
         item=item,
         label=labels[item].label if item in labels else None,
+        redirect_to=None if target == item else target,
         relation=relation.name,
         property=relation.property,
         history=tuple(_change(change, labels) for change in history),
@@ -125,6 +132,15 @@ def explain(tx: LedgerReader, item: ItemId, relation: Relation, now: datetime) -
         quarantine=quarantined[1] if quarantined else None,
         versions=_held(tx, key, left_out(events)),
     )
+
+
+def _led_to(tx: LedgerReader, item: ItemId) -> ItemId:
+    redirects, asked = Redirects(), [item]
+    for _ in range(MOST_HOPS):
+        heads = tx.heads(asked)
+        redirects.note(heads)
+        asked = [head.redirect_to for head in heads.values() if head.redirect_to]
+    return redirects.resolve(item)
 
 
 def _verdict(
@@ -232,4 +248,4 @@ def _mentioned(record: FactRecord, history: Iterable[StatementChange]) -> set[It
     states = [record.observed, *([record.believed] if record.believed else [])]
     values = [v for state in states for v in (*state.values, *state.former)]
     values += [s.value for c in history for s in (c.before, c.after) if s and s.value]
-    return {ItemId(v.text) for v in values if v.kind is ValueKind.ITEM}
+    return {item for v in values for item in mentioned(v)}

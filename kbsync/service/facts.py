@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from kbsync.domain.fact import Fact, FactRecord
 from kbsync.domain.relation import Relation
-from kbsync.domain.statement import ItemId, ValueKind
+from kbsync.domain.statement import ItemId
 from kbsync.domain.verdict import VerdictKind, normalise
 from kbsync.ports import LedgerReader
 from kbsync.service.views import probed_model
-from kbsync.stages.facts import name
+from kbsync.stages.facts import mentioned, name
 from kbsync.stages.probe import verdict_key
 
 PAGE = 50
@@ -92,7 +92,7 @@ def _names(fact: Fact) -> tuple[str, ...]:
 
 def _items(record: FactRecord) -> set[ItemId]:
     state = record.believed or record.observed
-    return {record.key.subject} | {ItemId(v.text) for v in state.values if v.kind is ValueKind.ITEM}
+    return {record.key.subject} | {item for v in state.values for item in mentioned(v)}
 
 
 def _matches(row: FactRow, query: str) -> bool:

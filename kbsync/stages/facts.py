@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 
 from kbsync.domain.fact import Answer, Fact, FactRecord, FactState
 from kbsync.domain.relation import Relation
@@ -37,9 +39,14 @@ def answer(value: Value, labels: Mapping[ItemId, Labels]) -> Answer:
     if value.kind is ValueKind.ITEM:
         found = labels.get(ItemId(value.text))
         return Answer(value=value, label=found.label if found else None, aliases=found.aliases if found else ())
-    return Answer(value=value, label=_text(value))
+    if value.kind is ValueKind.QUANTITY:
+        return _quantity(value, labels)
+    if value.kind is ValueKind.TIME:
+        return _time(value)
+    return Answer(value=value, label=value.text)
 
 
+_DATE = re.compile(r"\+?(-?[0-9]+)-([0-9]{2})-([0-9]{2})T.*")
 _MONTHS = [
     "January",
     "February",
@@ -56,22 +63,59 @@ _MONTHS = [
 ]
 
 
-def _text(value: Value) -> str:
-    if value.kind is ValueKind.QUANTITY:
-        return value.text.lstrip("+")
-    if value.kind is ValueKind.TIME:
-        year, month, day = value.text.lstrip("+").split("T")[0].rsplit("-", 2)
-        match int(value.detail or 11):
-            case precision if precision >= 11:
-                return f"{int(day)} {_MONTHS[int(month) - 1]} {int(year)}"
-            case 10:
-                return f"{_MONTHS[int(month) - 1]} {int(year)}"
-            case _:
-                return str(int(year))
-    return value.text
+def _quantity(value: Value, labels: Mapping[ItemId, Labels]) -> Answer:
+    """``8848.86 metre``; also without the unit, and with thousands set apart."""
+    number = value.text.lstrip("+")
+    grouped = f"{Decimal(number):,f}"
+    numbers = dict.fromkeys((number, grouped))
+    found = labels.get(ItemId(value.detail)) if value.detail else None
+    units = [name for name in ((found.label, *found.aliases) if found else ()) if name]
+    names = [f"{n} {unit}" for unit in units for n in numbers] + list(numbers)
+    return Answer(value=value, label=names[0], aliases=tuple(names[1:]))
+
+
+def _time(value: Value) -> Answer:
+    """As precise as Wikidata is: ``20 July 1969`` (and as others write it), ``July 1969``, ``1969``, ``1960s``,
+    ``20th century``; of a year before our era, ``44 BC``."""
+    year, month, day = (int(part) for part in _DATE.fullmatch(value.text).groups())  # type: ignore[union-attr]
+    precision = int(value.detail or 11)
+    era = " BC" if year < 0 else ""
+    shown = f"{abs(year)}{era}"
+    if precision <= 9 or month == 0:
+        names = [_coarse(abs(year), precision) + era if precision < 9 else shown]
+    elif precision == 10 or day == 0:
+        names = [f"{_MONTHS[month - 1]} {shown}", f"{_MONTHS[month - 1]}, {shown}"]
+    else:
+        named = _MONTHS[month - 1]
+        names = [f"{day} {named} {shown}", f"{named} {day}, {shown}", f"{abs(year):04d}-{month:02d}-{day:02d}{era}"]
+    return Answer(value=value, label=names[0], aliases=tuple(names[1:]))
+
+
+def _coarse(year: int, precision: int) -> str:
+    """A decade, a century, a millennium; of anything coarser, its year."""
+    match precision:
+        case 8:
+            return f"{year // 10 * 10}s"
+        case 7:
+            return f"{_ordinal((year + 99) // 100)} century"
+        case 6:
+            return f"{_ordinal((year + 999) // 1000)} millennium"
+    return str(year)
+
+
+def _ordinal(number: int) -> str:
+    ending = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
 
 
 def _items(record: FactRecord) -> set[ItemId]:
     state = record.believed
     values = (*state.values, *state.former) if state else ()
-    return {record.key.subject} | {ItemId(v.text) for v in values if v.kind is ValueKind.ITEM}
+    return {record.key.subject} | {item for v in values for item in mentioned(v)}
+
+
+def mentioned(value: Value) -> set[ItemId]:
+    """The items whose names a value needs: itself, or its unit."""
+    if value.kind is ValueKind.ITEM:
+        return {ItemId(value.text)}
+    return {ItemId(value.detail)} if value.kind is ValueKind.QUANTITY and value.detail else set()

@@ -7,26 +7,28 @@ transaction (rows and revisions together), so a failed page changes nothing and 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from kbsync.domain.audit import GENESIS
-from kbsync.domain.errors import SourceDown, SourceError
-from kbsync.domain.fact import FactKey, FactRecord, FactState, observe, settle
+from kbsync.domain.errors import SourceDown
 from kbsync.domain.relation import Relation
-from kbsync.domain.statement import ItemHead, ItemId, ItemRecord, Labels, PropertyId, ValueKind
-from kbsync.ports import LedgerTransaction, PullCounts, StatementSource
+from kbsync.domain.statement import ItemHead, ItemId, ItemRecord, Labels, PropertyId
+from kbsync.ports import LedgerReader, PullCounts, StatementSource
+from kbsync.stages.facts import mentioned
+from kbsync.stages.observe import derive
 from kbsync.stages.run import Run
+from kbsync.stages.watch import Redirects, Watch, ask_about, poll, suspicious, watch_set
 
 BATCH = 200
-MASS_DELETION = 0.2
-"""More than this share of the known items gone at once is taken for a broken source, not for news."""
+LABELS_REFRESH = timedelta(days=7)
+"""How long the names of objects may be out of date; those of subjects come with their revisions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PullResult:
     """``fetched`` items of ``watched`` had a new revision; ``observed`` facts changed, ``believed`` became trusted,
-    ``waiting`` are observed and not yet trusted."""
+    ``waiting`` are observed and not yet trusted; ``joined`` and ``left`` members of the relations' patterns."""
 
     watched: int
     fetched: int
@@ -35,6 +37,8 @@ class PullResult:
     believed: int
     waiting: int
     server_time: datetime
+    joined: int = 0
+    left: int = 0
 
     @property
     def nothing_new(self) -> bool:
@@ -42,39 +46,42 @@ class PullResult:
 
 
 def pull(
-    run: Run, source: StatementSource, relations: Sequence[Relation], *, group: Sequence[Relation] | None = None
+    run: Run,
+    source: StatementSource,
+    relations: Sequence[Relation],
+    *,
+    group: Sequence[Relation] | None = None,
+    accept_deletions: bool = False,
 ) -> PullResult:
     """Bring the ledger up to the source. Raises ``SourceDown`` and ``SourceError``; finished pages stay.
 
     ``group``: look at the subjects of these relations only, and derive their facts. What is fetched of an item is all
     that ``relations`` watch of it even so, because its one revision is the cursor for all of them.
+    ``accept_deletions``: believe the source even where it says that a suspicious lot is gone.
     """
-    polled = relations if group is None else group
+    polled, whole = (relations, True) if group is None else (group, False)
+    properties = sorted(relation.property for relation in relations)
     server_time = source.server_time()
     _refuse_going_back(run, source.name, server_time)
-    watch = {relation.property: source.subjects(relation) for relation in polled}
-    properties = sorted(relation.property for relation in relations)
-    items = sorted({item for subjects in watch.values() for item in subjects})
-    run.progress.start("poll revisions", len(items))
-    heads: dict[ItemId, ItemHead] = {}
-    for head in source.heads(items):
-        heads[head.id] = head
-        run.progress.advance()
-    run.progress.finish()
+    watch = watch_set(run, source, polled, server_time, accept=accept_deletions)
+    heads = poll(run, source, watch.items)
+    redirects = Redirects()
+    redirects.note(heads)
 
-    changed = _changed(run, source.name, watch, heads)
-    counts = _fetch(run, source, changed, properties)
-    _fetch_object_labels(run, source, polled, watch)
-    marks = [f"{source.name}/{relation.property}" for relation in polled] + [source.name] * (group is None)
-    observed, believed, waiting = _derive(run, polled, watch, dict.fromkeys(marks, server_time))
+    changed, known = _changed(run, source.name, watch, heads, redirects, accept=accept_deletions)
+    counts = _fetch(run, source, changed, properties, known=known, accept=accept_deletions)
+    _fetch_object_labels(run, source, polled, watch, redirects, server_time, whole=whole)
+    derived = derive(run, source.name, polled, watch, redirects, server_time, whole=whole)
     result = PullResult(
-        watched=len(items),
+        watched=len(watch.items),
         fetched=len(changed),
         statements=counts,
-        observed=observed,
-        believed=believed,
-        waiting=waiting,
+        observed=derived.observed,
+        believed=derived.believed,
+        waiting=derived.waiting,
         server_time=server_time,
+        joined=watch.joined,
+        left=watch.left,
     )
     _tell(run, source.name, result)
     return result
@@ -104,23 +111,25 @@ def _refuse_going_back(run: Run, source: str, server_time: datetime) -> None:
 
 
 def _changed(
-    run: Run, source: str, watch: Mapping[PropertyId, list[ItemId]], heads: Mapping[ItemId, ItemHead]
-) -> list[ItemHead]:
-    """Heads past the stored ones, and all subjects of a property that was never pulled."""
+    run: Run, source: str, watch: Watch, heads: Mapping[ItemId, ItemHead], redirects: Redirects, *, accept: bool
+) -> tuple[list[ItemHead], int]:
+    """Heads past the stored ones, and all subjects of a property that was never pulled, with what they lead to; and
+    how many items are known at all."""
     with run.ledger.read() as tx:
         stored = tx.heads(list(heads))
         fresh = {
-            item for prop, subjects in watch.items() if tx.watermark(f"{source}/{prop}") is None for item in subjects
+            item
+            for prop, subjects in watch.subjects.items()
+            if tx.watermark(f"{source}/{prop}") is None
+            for subject in subjects
+            for item in (subject, redirects.resolve(subject))
         }
     known = [h for h in stored.values() if not h.deleted]
-    vanished = [h for h in known if heads[h.id].deleted]
-    if len(vanished) > max(5, MASS_DELETION * len(known)):
-        raise SourceError(
-            f"{len(vanished)} of {len(known)} known items are missing from the source at once.",
-            kept="The ledger keeps them as they were.",
-            next_step="Check the endpoint (`kbsync doctor`); it may be loading, or be another dataset.",
-        )
-    return [head for item, head in sorted(heads.items()) if item in fresh or _moved(head, stored.get(item))]
+    vanished = sum(heads[h.id].deleted for h in known)
+    if suspicious(vanished, len(known)) and not accept:
+        raise ask_about(f"{vanished} of {len(known)} known items are missing from the source")
+    changed = [head for item, head in sorted(heads.items()) if item in fresh or _moved(head, stored.get(item))]
+    return changed, len(known)
 
 
 def _moved(head: ItemHead, stored: ItemHead | None) -> bool:
@@ -131,20 +140,59 @@ def _moved(head: ItemHead, stored: ItemHead | None) -> bool:
     return head.revision > stored.revision or head.redirect_to != stored.redirect_to
 
 
-def _fetch(run: Run, source: StatementSource, changed: list[ItemHead], properties: list[PropertyId]) -> PullCounts:
-    counts = PullCounts()
+def _fetch(
+    run: Run,
+    source: StatementSource,
+    changed: list[ItemHead],
+    properties: list[PropertyId],
+    *,
+    known: int,
+    accept: bool,
+) -> PullCounts:
+    """Record what changed, page by page.
+
+    Items that the poll knew and that the fetch does not are left for the next pull: one of the two answers is wrong.
+    Items that come back without the statements that the ledger holds are recorded last, and only if they are few: an
+    endpoint that is being loaded knows revisions before it knows statements.
+    """
+    counts, contradicted = PullCounts(), 0
+    emptied: list[ItemRecord] = []
     run.progress.start("pull statements", len(changed))
     gone = [h for h in changed if h.deleted]
     for start in range(0, len(gone), BATCH):
         page = [ItemRecord(head=h, labels=Labels(item=h.id, label=None)) for h in gone[start : start + BATCH]]
         counts += _record(run, page, properties)
     for page in source.records([h.id for h in changed if not h.deleted], properties):
-        counts += _record(run, page, properties)
+        present = [record for record in page if not record.head.deleted]
+        contradicted += len(page) - len(present)
+        lost = _lost(run, present, properties)
+        emptied += [record for record in present if record.head.id in lost]
+        counts += _record(run, [record for record in present if record.head.id not in lost], properties)
+    if suspicious(len(emptied), known) and not accept:
+        raise ask_about(f"{len(emptied)} of {known} known items have lost all their statements")
+    counts += _record(run, emptied, properties)
     run.progress.finish()
+    if contradicted:
+        raise SourceDown(
+            f"{contradicted} items had a revision when they were polled and were missing a moment later.",
+            kept="Finished pages are kept; these items stay as they were.",
+            next_step="The next pull looks again.",
+        )
     return counts
 
 
+def _lost(run: Run, page: Sequence[ItemRecord], properties: Sequence[PropertyId]) -> set[ItemId]:
+    """Items of the page that have no watched statement any more, while the ledger holds some."""
+    bare = [r.head.id for r in page if not r.statements and not r.head.redirect_to]
+    if not bare:
+        return set()
+    with run.ledger.read() as tx:
+        return {item for prop in properties for item in tx.statements_of(prop, bare)}
+
+
 def _record(run: Run, page: list[ItemRecord], properties: list[PropertyId]) -> PullCounts:
+    if not page:
+        return PullCounts()
     with run.ledger.write() as tx:
         counts = tx.record_items(page, properties, run.clock.now())
     run.progress.advance(len(page))
@@ -152,88 +200,39 @@ def _record(run: Run, page: list[ItemRecord], properties: list[PropertyId]) -> P
 
 
 def _fetch_object_labels(
-    run: Run, source: StatementSource, relations: Sequence[Relation], watch: Mapping[PropertyId, list[ItemId]]
+    run: Run,
+    source: StatementSource,
+    relations: Sequence[Relation],
+    watch: Watch,
+    redirects: Redirects,
+    server_time: datetime,
+    *,
+    whole: bool,
 ) -> None:
-    """Labels of objects that the ledger can't name yet."""
+    """Names of objects and units that the ledger can't name yet, and in ``whole`` pulls of all of them every
+    ``LABELS_REFRESH``."""
+    mark = f"{source.name}/labels"
     with run.ledger.read() as tx:
-        objects = {
-            ItemId(statement.value.text)
-            for relation in relations
-            for statements in tx.statements_of(relation.property, watch[relation.property]).values()
-            for statement in statements
-            if statement.value is not None and statement.value.kind is ValueKind.ITEM
-        }
-        missing = sorted(objects - set(tx.labels(sorted(objects))))
+        objects = _objects(tx, relations, watch, redirects)
+        named = {item for item, entry in tx.labels(sorted(objects)).items() if entry.label}
+        last = tx.watermark(mark)
+    whole = whole and (last is None or server_time - last >= LABELS_REFRESH)
+    missing = sorted(objects if whole else objects - named)
     run.progress.start("pull labels", len(missing))
     for page in source.labels(missing):
         with run.ledger.write() as tx:
-            tx.record_labels(page)
+            tx.record_labels([entry for entry in page if entry.label or entry.item not in named])
         run.progress.advance(len(page))
     run.progress.finish()
+    if whole:
+        with run.ledger.write() as tx:
+            tx.set_watermark(mark, server_time)
 
 
-def _derive(
-    run: Run,
-    relations: Sequence[Relation],
-    watch: Mapping[PropertyId, list[ItemId]],
-    marks: Mapping[str, datetime],
-) -> tuple[int, int, int]:
-    """Observe and settle every watched fact; facts and watermarks are one transaction.
-
-    All of them, not only the fetched items': trust grows with time alone, and so do statements begin and end.
-    """
-    observed = believed = waiting = 0
-    now = run.clock.now()
-    with run.ledger.write() as tx:
-        for relation in relations:
-            before = {record.key: record for record in tx.facts(relation.property)}
-            after = _records(tx, relation, watch[relation.property], before, now)
-            tx.put_facts([record for record in after if record != before.get(record.key)])
-            observed += sum(_observed_hash(before.get(r.key)) != r.observed.value_hash for r in after)
-            believed += sum(_believed_hash(before.get(r.key)) != _believed_hash(r) for r in after)
-            waiting += sum(r.pending for r in after)
-        for name, at in marks.items():
-            tx.set_watermark(name, at)
-    return observed, believed, waiting
-
-
-def _records(
-    tx: LedgerTransaction,
-    relation: Relation,
-    subjects: Sequence[ItemId],
-    before: Mapping[FactKey, FactRecord],
-    now: datetime,
-) -> list[FactRecord]:
-    """The relation's fact records as of ``now``; of subjects no longer watched, the old record stays as it is."""
-    heads = tx.heads(subjects)
-    statements = tx.statements_of(relation.property, subjects)
-    records = []
-    for subject in subjects:
-        key = FactKey(subject, relation.property)
-        stored = before.get(key)
-        head = heads[subject]
-        since = min(now, head.modified) if head.modified else now
-        state = observe(statements.get(subject, []), relation.cardinality, revision=head.revision, since=since, now=now)
-        record = FactRecord(
-            key=key,
-            observed=_continue(stored.observed, state, now) if stored else state,
-            believed=stored.believed if stored else None,
-            believed_at=stored.believed_at if stored else None,
-        )
-        records.append(settle(record, relation.trust, now))
-    return records
-
-
-def _continue(stored: FactState, state: FactState, now: datetime) -> FactState:
-    """Keep the moment since when the values stand; a change that no revision brought began now."""
-    if stored.value_hash == state.value_hash:
-        return replace(state, since=stored.since, revision=stored.revision)
-    return state if state.revision > stored.revision else replace(state, since=now)
-
-
-def _observed_hash(record: FactRecord | None) -> str | None:
-    return record.observed.value_hash if record else None
-
-
-def _believed_hash(record: FactRecord | None) -> str | None:
-    return record.believed.value_hash if record and record.believed else None
+def _objects(tx: LedgerReader, relations: Sequence[Relation], watch: Watch, redirects: Redirects) -> set[ItemId]:
+    found: set[ItemId] = set()
+    for relation in relations:
+        told = sorted({redirects.resolve(subject) for subject in watch.subjects[relation.property]})
+        for statements in tx.statements_of(relation.property, told).values():
+            found.update(item for s in statements if s.value is not None for item in mentioned(s.value))
+    return found

@@ -92,8 +92,13 @@ def heads(items: Sequence[str], shape: Shape) -> str:
 
 
 def labels(items: Sequence[str], language: str) -> str:
-    """``?item ?label ?alias``: labels and aliases in ``language`` and in the multilingual default."""
-    return f"{PREFIXES}\nSELECT ?item ?label ?alias WHERE {{\n{_labels(items, language)}\n}}"
+    """``?item ?label ?alias``: labels and aliases in ``language`` and in the multilingual default.
+
+    A redirect has none, and goes by those of the item that it leads to: statements may name it until a bot has
+    corrected them.
+    """
+    led = _labels(items, language, "?item owl:sameAs ?target . ?target")
+    return f"{PREFIXES}\nSELECT ?item ?label ?alias WHERE {{\n{_labels(items, language)} UNION\n{led}\n}}"
 
 
 def records(items: Sequence[str], properties: Sequence[str], language: str, shape: Shape) -> str:
@@ -144,14 +149,14 @@ def _heads(items: Sequence[str], shape: Shape) -> str:
   OPTIONAL {{ ?item owl:sameAs ?target }}"""
 
 
-def _labels(items: Sequence[str], language: str) -> str:
+def _labels(items: Sequence[str], language: str, subject: str = "?item") -> str:
     wanted = f'LANG(?{{}}) IN ("{language_code(language)}", "{MULTILINGUAL}")'
     return f"""  {{
   {_values(items)}
-    ?item rdfs:label ?label FILTER({wanted.format("label")})
+    {subject} rdfs:label ?label FILTER({wanted.format("label")})
   }} UNION {{
   {_values(items)}
-    ?item skos:altLabel ?alias FILTER({wanted.format("alias")})
+    {subject} skos:altLabel ?alias FILTER({wanted.format("alias")})
   }}"""
 
 

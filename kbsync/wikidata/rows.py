@@ -49,6 +49,11 @@ from kbsync.domain.statement import (
 from kbsync.wikidata.answers import Row, Term
 from kbsync.wikidata.queries import ENTITY, LIVE, ONTOLOGY, STATEMENT, XSD
 
+
+class Incomplete(DataError):
+    """Rows are missing that every honest answer has."""
+
+
 DAY = 11
 """Precision of a time of which only the simple value is known."""
 
@@ -64,19 +69,24 @@ _TIME = re.compile(r"([+-]?)([0-9]{4,16}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-
 def heads(rows: Iterable[Row], asked: Sequence[ItemId]) -> list[ItemHead]:
     """One head per asked item, in that order. Of several revisions the newest counts; nothing bound: deleted (0).
 
-    Raises ``DataError`` for a revision or date that is none.
+    Raises ``DataError`` for a revision or date that is none, and ``Incomplete`` where asked items have no row at all:
+    the query gives one for every item, and one for a deleted item too.
     """
+    seen: set[str] = set()
     revisions: dict[str, list[int]] = defaultdict(list)
     dates: dict[str, list[datetime]] = defaultdict(list)
     targets: dict[str, list[ItemId]] = defaultdict(list)
     for row in rows:
         item = _local(row["item"])
+        seen.add(item)
         if "rev" in row:
             revisions[item].append(_integer(row["rev"]))
         if "modified" in row:
             dates[item].append(_moment(row["modified"]))
         if "target" in row and (target := _item(row["target"])):
             targets[item].append(target)
+    if missing := [item for item in asked if item not in seen]:
+        raise Incomplete(f"The answer has no row for {len(missing)} of {len(asked)} items, {missing[0]} among them.")
     return [
         ItemHead(
             id=item,

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import structlog
 
-from kbsync.domain.errors import BadIdentifier, DataError, SourceError
+from kbsync.domain.errors import BadIdentifier, DataError, SourceDown, SourceError
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemHead, ItemId, ItemRecord, Labels, PropertyId, item_id, property_id
 from kbsync.ports import StatementSource
@@ -167,6 +167,12 @@ class WikidataSource(StatementSource):
     def _read(self, read: Callable[..., T], *args: object) -> T:
         try:
             return read(*args)
+        except rows.Incomplete as error:
+            raise SourceDown(
+                f"{self._client.endpoint} answered in part: {error.what}",
+                kept="Finished pages are kept.",
+                next_step="The next pull asks again; an endpoint that limits its rows needs a smaller source.batch.",
+            ) from error
         except (DataError, BadIdentifier, KeyError) as error:
             what = f"a row lacks {error}." if isinstance(error, KeyError) else error.what
             raise SourceError(

@@ -5,8 +5,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from kbsync.domain.canonical import content_hash
+from kbsync.domain.decision import Decision, DecisionKind
 from kbsync.domain.errors import DataError, NotFound
 from kbsync.domain.fact import FactKey
 from kbsync.domain.statement import Labels, Rank, Snak, TimePoint, Value, ValueKind
@@ -390,3 +392,38 @@ class TestVersions:
         number = add_version(ledger, "Ada", built=True).number
         with pytest.raises(DataError, match="Evaluation"), ledger.write() as tx:
             tx.record_evaluation(evaluation(number, value=value))
+
+
+class TestMembersAndDecisions:
+    def test_members_are_replaced_as_a_whole(self, ledger):
+        with ledger.write() as tx:
+            tx.set_members(CAPITAL, ["Q3", "Q1", "Q1"], NOW)
+            tx.set_members(HEAD_OF_STATE, ["Q9"], NOW)
+            tx.set_members(CAPITAL, ["Q2", "Q1"], NOW + HOUR)
+        with ledger.read() as tx:
+            assert (tx.members(CAPITAL), tx.members(HEAD_OF_STATE)) == (["Q1", "Q2"], ["Q9"])
+        with ledger.write() as tx:
+            tx.set_members(CAPITAL, [], NOW)
+            assert (tx.members(CAPITAL), tx.members(HEAD_OF_STATE)) == ([], ["Q9"])
+
+    def test_a_fact_has_one_decision_until_it_is_withdrawn(self, ledger):
+        put(ledger, record())
+        key = FactKey("Q145", HEAD_OF_STATE)
+        pin = Decision(key=key, kind=DecisionKind.PIN, reason="so it is", actor="cli:alice", at=NOW)
+        out = Decision(key=key, kind=DecisionKind.EXCLUDE, reason="", actor="cli:bob", at=NOW + HOUR)
+        with ledger.write() as tx:
+            tx.put_facts([fact()])
+            tx.set_decision(pin)
+            assert tx.decisions() == {key: pin}
+            tx.set_decision(out)
+        with ledger.read() as tx:
+            assert tx.decisions() == {key: out}
+        with ledger.write() as tx:
+            tx.clear_decision(key)
+            assert tx.decisions() == {}
+
+    def test_a_decision_needs_a_fact(self, ledger):
+        key = FactKey("Q999", HEAD_OF_STATE)
+        pin = Decision(key=key, kind=DecisionKind.PIN, reason="", actor="cli:alice", at=NOW)
+        with pytest.raises(IntegrityError), ledger.write() as tx:
+            tx.set_decision(pin)

@@ -225,6 +225,16 @@ def test_labels_in_pages_one_entry_an_item(opened: Open) -> None:
     ]
 
 
+def test_a_redirect_goes_by_the_name_of_what_it_leads_to(opened: Open) -> None:
+    world = make_world()
+    world.set_item("Q3", label="three", aliases=["drei"])
+    world.redirect("Q2", "Q3")
+    assert [entry for page in opened(world).labels([Q2, Q3]) for entry in page] == [
+        Labels(item=Q2, label="three", aliases=("drei",)),
+        Labels(item=Q3, label="three", aliases=("drei",)),
+    ]
+
+
 def test_subjects_are_listed_and_found_sorted_without_doubles(opened: Open) -> None:
     pattern = "?item p:P39/ps:P39 wd:Q77"
     world = make_world()

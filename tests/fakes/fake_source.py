@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -106,7 +106,7 @@ class FakeSource(StatementSource):
         return self._pages("records", items, record)
 
     def labels(self, items: Sequence[ItemId]) -> Iterator[list[Labels]]:
-        return self._pages("labels", items, self._labels)
+        return self._pages("labels", items, self._names)
 
     def _put(self, item: ItemId, revision: int | None, **content: object) -> ItemHead:
         self._revision = max(self._revision + 1, revision or 0)
@@ -122,6 +122,12 @@ class FakeSource(StatementSource):
     def _labels(self, item: ItemId) -> Labels:
         known = self.items.get(item)
         return Labels(item=item, label=known.label, aliases=known.aliases) if known else Labels(item=item, label=None)
+
+    def _names(self, item: ItemId) -> Labels:
+        """A redirect goes by the names of the item that it leads to."""
+        known = self.items.get(item)
+        led = self._labels(known.redirect_to) if known and known.redirect_to else self._labels(item)
+        return replace(led, item=item)
 
     def _question(self, name: str) -> None:
         self.questions[name] = self.questions.get(name, 0) + 1

@@ -56,7 +56,7 @@ class Model:
     def take(self, item: ItemRecord, properties: Sequence[PropertyId]) -> None:
         head = item.head
         known = self.revisions.get(head.id, 0)
-        if head.revision < known and not head.deleted:
+        if head.revision < known and not head.deleted and not (head.redirect_to and head.revision == 0):
             return
         self.revisions[head.id] = max(head.revision, known)
         gone = head.deleted or head.redirect_to

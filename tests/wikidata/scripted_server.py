@@ -49,6 +49,10 @@ class ScriptedServer:
         for thread in self._threads:
             thread.join(timeout=5)
 
+    def next_act(self, request: Request) -> Act:
+        """What this request is met by."""
+        return self.acts[min(len(self.requests), len(self.acts) - 1)]
+
     def _start(self, target: Callable[..., None], *args: object) -> None:
         thread = threading.Thread(target=target, args=args, daemon=True)
         self._threads.append(thread)
@@ -68,7 +72,7 @@ class ScriptedServer:
                 request = _read(connection)
                 if request is None:
                     return
-                act = self.acts[min(len(self.requests), len(self.acts) - 1)]
+                act = self.next_act(request)
                 self.requests.append(request)
                 act(connection, self._ended)
             except OSError:

@@ -8,11 +8,12 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Table, and_, delete, select
 
+from kbsync.domain.decision import Decision
 from kbsync.domain.fact import FactKey, FactRecord
 from kbsync.domain.statement import ItemId, PropertyId
 from kbsync.domain.verdict import Verdict, VerdictKey
 from kbsync.ledger import tables as t
-from kbsync.ledger.repository.base import Repository
+from kbsync.ledger.repository.base import Repository, batches
 
 
 class FactReader(Repository):
@@ -35,8 +36,35 @@ class FactReader(Repository):
         rows = self._connection.execute(select(t.quarantine))
         return {_key(row): (row.value_hash, row.reason) for row in rows}
 
+    def decisions(self) -> dict[FactKey, Decision]:
+        rows = self._connection.execute(select(t.decisions))
+        return {
+            _key(row): Decision(key=_key(row), kind=row.kind, reason=row.reason, actor=row.actor, at=row.at)
+            for row in rows
+        }
+
+    def members(self, property: PropertyId) -> list[ItemId]:
+        query = select(t.members.c.item).where(t.members.c.property == property)
+        return sorted(ItemId(item) for item in self._connection.scalars(query))
+
 
 class FactWriter(FactReader):
+    def set_decision(self, decision: Decision) -> None:
+        row = {"kind": decision.kind, "reason": decision.reason, "actor": decision.actor, "at": decision.at}
+        self._upsert(t.decisions, [{**decision.key._asdict(), **row}])
+
+    def clear_decision(self, key: FactKey) -> None:
+        self._connection.execute(delete(t.decisions).where(_is(t.decisions, key)))
+
+    def set_members(self, property: PropertyId, items: Sequence[ItemId], at: datetime) -> None:
+        before, wanted = set(self.members(property)), set(items)
+        for batch in batches(sorted(before - wanted)):
+            gone = (t.members.c.property == property) & t.members.c.item.in_(batch)
+            self._connection.execute(delete(t.members).where(gone))
+        self._insert(
+            t.members, [{"property": property, "item": item, "found_at": at} for item in sorted(wanted - before)]
+        )
+
     def put_facts(self, records: Sequence[FactRecord]) -> None:
         self._upsert(
             t.facts,

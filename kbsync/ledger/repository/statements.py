@@ -162,11 +162,12 @@ def _gone(head: ItemHead) -> bool:
 def _advance(head: ItemHead, stored: ItemHead | None) -> ItemHead | None:
     """The head to store; None where the source answered with less than the ledger knows.
 
-    A deletion has no revision of its own: it is always news, and the last known revision stays.
+    A deletion has no revision of its own, nor has a redirect where the endpoint keeps none of it: they are always
+    news, and the last known revision stays.
     """
-    if head.deleted:
+    if head.deleted or (head.redirect_to and not head.revision):
         revision = max(head.revision, stored.revision if stored else 0)
-        return replace(head, revision=revision, redirect_to=None)
+        return replace(head, revision=revision, redirect_to=None if head.deleted else head.redirect_to)
     return None if stored and head.revision < stored.revision else head
 
 
