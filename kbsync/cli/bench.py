@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from kbsync.cli.bench_editing import counterfact, scaling, zsre
+from kbsync.cli.bench_speed import speed
 from kbsync.cli.command import JsonOption, Verb, options, verb
 
 RESULTS = Path("docs/results")
@@ -65,4 +66,4 @@ def finish(document: Mapping[str, Any], output: Path, *, json: bool) -> None:
     say(f"written to {output}")
 
 
-BENCHES: tuple[Verb, ...] = (pull, counterfact, zsre, scaling)
+BENCHES: tuple[Verb, ...] = (pull, counterfact, zsre, scaling, speed)

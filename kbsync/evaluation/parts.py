@@ -50,5 +50,11 @@ class Parts:
             self._store.put(self._kind, self._key(inputs), canonical_json(known).encode())
         return known
 
+    def put(self, value: Any, **inputs: Any) -> None:
+        """Keep a part in place of the one that is there."""
+        key = self._key(inputs)
+        self._store.drop(self._kind, key)
+        self._store.put(self._kind, key, canonical_json(value).encode())
+
     def _key(self, inputs: dict[str, Any]) -> str:
         return content_hash([self._made_by, inputs])

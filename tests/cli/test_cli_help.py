@@ -49,6 +49,7 @@ PROMISED = [
     "bench counterfact",
     "bench zsre",
     "bench scaling",
+    "bench speed",
 ]
 
 

@@ -1,0 +1,111 @@
+"""MEMIT as the paper writes it, one fact, one prompt, one token at a time: what the fast code is measured against.
+
+Nothing here is taken from the other modules but the tokens: whole forward passes, autograd through the whole model, a
+plain inverse (Meng et al., ICLR 2023, equations 14 and 16, algorithm 1; the loss as in the public code).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
+
+from kbsync.domain.recipe import Recipe
+from kbsync.editing.subject import Prompt, Task
+
+
+class Reference:
+    """``layers``: (block, down projection) of each edited layer, ascending. Computes in the model's own dtype."""
+
+    def __init__(self, model: nn.Module, layers: Sequence[tuple[nn.Module, nn.Module]], recipe: Recipe) -> None:
+        self.model, self.layers, self.recipe = model, tuple(layers), recipe
+
+    def logits(self, ids: Sequence[int]) -> Tensor:
+        """Logits (length, vocabulary) of one text."""
+        logits: Tensor = self.model(input_ids=torch.tensor([list(ids)]), use_cache=False).logits[0]
+        return logits
+
+    @torch.no_grad()
+    def seen(self, module: nn.Module, ids: Sequence[int], place: int, *, entering: bool = False) -> Tensor:
+        """Output (or input) of ``module`` at one token."""
+        got: list[Tensor] = []
+
+        def note(_module: nn.Module, args: tuple[Any, ...], out: Any) -> None:
+            tensor = args[0] if entering else out[0] if isinstance(out, tuple) else out
+            got.append(tensor[0, place].clone())
+
+        handle = module.register_forward_hook(note)
+        self.logits(ids)
+        handle.remove()
+        return got[0]
+
+    def target(self, task: Task) -> tuple[Tensor, float]:
+        """z = h₀ + δ at the last edited layer, and the loss there (equation 16)."""
+        block, recipe, bare = self.layers[-1][0], self.recipe, task.prompts[0]
+        origin = self.seen(block, bare.ids, bare.lookup)
+        unit = origin.norm() / len(origin) ** 0.5 if recipe.relative_step else torch.tensor(1.0)
+        scaled = torch.zeros_like(origin, requires_grad=True)
+        adam = torch.optim.Adam([scaled], lr=recipe.learning_rate)
+        with torch.no_grad():
+            before = self.logits(task.essence.ids)[task.essence.lookup].log_softmax(-1)
+        for step in range(recipe.steps):
+            delta = unit * scaled
+            loss = torch.stack([self._nll(block, p, delta) for p in task.prompts]).mean()
+            with self._shifted(block, task.essence.lookup, delta):
+                now = self.logits(task.essence.ids)[task.essence.lookup].log_softmax(-1)
+            loss = loss + recipe.kl_weight * (now.exp() * (now - before)).sum()
+            loss = loss + recipe.weight_decay * delta.norm() / origin.norm() ** 2
+            if loss < recipe.loss_threshold or step == recipe.steps - 1:
+                break
+            adam.zero_grad()
+            loss.backward()
+            adam.step()
+            with torch.no_grad():
+                length = (unit * scaled).norm()
+                if length > recipe.clamp * origin.norm():
+                    scaled *= recipe.clamp * origin.norm() / length
+        return (origin + unit * scaled).detach(), float(loss.detach())
+
+    def key(self, down: nn.Module, task: Task) -> Tensor:
+        """Mean over template types: the bare prompt, and the mean of the contexts."""
+        keys = [self.seen(down, p.ids, p.lookup, entering=True) for p in task.prompts]
+        return keys[0] if len(keys) == 1 else 0.5 * keys[0] + 0.5 * torch.stack(keys[1:]).mean(dim=0)
+
+    @torch.no_grad()
+    def spread(self, tasks: Sequence[Task], goals: Sequence[Tensor], moments: Sequence[Tensor]) -> list[Tensor]:
+        """Algorithm 1: Δ of each layer, (out, in) float64, solved with C of each layer. Changes the model's weights."""
+        changes = []
+        last = self.layers[-1][0]
+        for i, (_, down) in enumerate(self.layers):
+            now = [self.seen(last, t.prompts[0].ids, t.prompts[0].lookup) for t in tasks]
+            share = len(self.layers) - i
+            R = torch.stack([(z - h).double() / share for z, h in zip(goals, now, strict=True)], dim=1)
+            K = torch.stack([self.key(down, t).double() for t in tasks], dim=1)
+            change = R @ K.T @ torch.linalg.inv(self.recipe.covariance_weight * moments[i] + K @ K.T)
+            weight: Tensor = down.weight  # type: ignore[assignment]
+            weight.data += (change.T if isinstance(down, Conv1D) else change).to(weight.dtype)
+            changes.append(change)
+        return changes
+
+    def _nll(self, block: nn.Module, prompt: Prompt, delta: Tensor) -> Tensor:
+        with self._shifted(block, prompt.lookup, delta):
+            logs = self.logits(prompt.ids).log_softmax(-1)
+        wanted = range(prompt.target, len(prompt.ids))
+        return -torch.stack([logs[i - 1, prompt.ids[i]] for i in wanted]).mean()
+
+    @contextmanager
+    def _shifted(self, block: nn.Module, place: int, delta: Tensor) -> Iterator[None]:
+        def add(_module: nn.Module, _args: tuple[Any, ...], out: Any) -> Any:
+            plain = out[0] if isinstance(out, tuple) else out
+            moved = torch.cat([plain[:, :place], (plain[:, place] + delta)[:, None], plain[:, place + 1 :]], dim=1)
+            return (moved, *out[1:]) if isinstance(out, tuple) else moved
+
+        handle = block.register_forward_hook(add)
+        try:
+            yield
+        finally:
+            handle.remove()

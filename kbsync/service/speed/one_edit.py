@@ -1,0 +1,38 @@
+"""One edit in a process of its own, whose peak memory is told: ``python -m kbsync.service.speed.one_edit < asked.json``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from kbsync.checkpoints.artifacts import FileArtifactStore
+from kbsync.domain.recipe import Recipe
+from kbsync.editing.memit import MemitEditor
+from kbsync.evaluation.evidence import peak_rss_bytes
+from kbsync.model.load import load
+from kbsync.model.text import read_texts
+from kbsync.service.speed.facts import facts
+from kbsync.service.speed.numbers import resident
+from kbsync.service.speed.workshop import Scratch
+from kbsync.stages.run import Silent
+
+
+def main() -> None:
+    """Reads what is asked from stdin and prints resident bytes before the model was loaded, and at the peak."""
+    asked: dict[str, Any] = json.load(sys.stdin)
+    fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in asked["recipe"].items()}
+    empty = resident()
+    with TemporaryDirectory() as place:
+        loaded = load(asked["model"], cache_dir=Path(place), dtype=fields["dtype"])
+        store = Scratch(FileArtifactStore(Path(asked["artifacts"])))
+        texts = read_texts(Path(p) for p in asked["texts"])
+        editor = MemitEditor(loaded.model, loaded.tokenizer, asked["fingerprint"], store, texts)
+        editor.edit(facts(asked["facts"]), Recipe(**fields), Silent())
+    json.dump({"empty": empty, "peak": peak_rss_bytes()}, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
