@@ -111,6 +111,7 @@ class RecipeFile(Section):
     seed: Annotated[int, Field(ge=0)] = _RECIPE["seed"]
     batch: Annotated[int, Field(ge=1)] = _RECIPE["batch"]
     null_space_share: Annotated[float, Field(gt=0, lt=1)] = _RECIPE["null_space_share"]
+    token_threshold: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = _RECIPE["token_threshold"]
     press_rounds: Annotated[int, Field(ge=0, le=10)] = _RECIPE["press_rounds"]
     press_factor: Annotated[float, Field(gt=1, allow_inf_nan=False)] = _RECIPE["press_factor"]
     trace: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = _RECIPE["trace"]

@@ -20,7 +20,8 @@ class Recipe:
     sampled from the model with ``seed``. ``covariance_tokens`` is the token budget of C, ``corpus`` names its text. At
     most ``guard_count`` facts that the base has right are guarded, each with ``guard_weight`` times the weight of an
     edited fact (ADR 0005; none: as published). In each of ``press_rounds`` the facts that are not yet answered are
-    written again with ``press_factor`` times their weight (ADR 0016; none: as published).
+    written again with ``press_factor`` times their weight (ADR 0016; none: as published). A target vector is found when its
+    loss is below ``loss_threshold`` and no target token costs ``token_threshold`` nats or more (None: as published).
 
     Sequences (``memit-sequential``, ``alphaedit``) write ``batch`` facts a step, fine-tuning so many a gradient. AlphaEdit's
     null space holds the directions with at most ``null_space_share`` of C's trace, and its ``covariance_weight`` weighs
@@ -52,6 +53,7 @@ class Recipe:
     batch: int = later(100)
     null_space_share: float = later(0.02)
     trace: str = later("")
+    token_threshold: float | None = later(None)
     press_rounds: int = later(0)
     press_factor: float = later(4.0)
 

@@ -77,6 +77,8 @@ class TargetShelf:
         recipe: Recipe = self._job.recipe
         search = [recipe.clamp, recipe.steps, recipe.learning_rate, recipe.relative_step]
         loss = [recipe.weight_decay, recipe.kl_weight, recipe.loss_threshold]
+        if recipe.token_threshold is not None:
+            loss.append(recipe.token_threshold)
         sites = sorted(recipe.layers)[-self._place.sites :]
         what = [self._place.name, sites, recipe.dtype, list(self._job.prefixes), search, loss]
         on = [self._base, weights] if weights else [self._base]

@@ -96,14 +96,16 @@ class _Search:
         self.shift = torch.zeros_like(origin)
         self.mean, self.square = torch.zeros_like(self.shift), torch.zeros_like(self.shift)
         self.alive = torch.arange(len(tasks))
+        self.most = math.inf if recipe.token_threshold is None else recipe.token_threshold
 
     def run(self) -> list[Target | None]:
         done: dict[int, Target | None] = {}
         for step in range(self.recipe.steps):
-            loss, gradient, sites = self._loss()
+            loss, dearest, gradient, sites = self._loss()
             broken = ~torch.isfinite(loss) | ~torch.isfinite(sites).flatten(1).all(dim=1)
             last = step == self.recipe.steps - 1
-            finished = broken | (loss < self.recipe.loss_threshold) | last
+            found = (loss < self.recipe.loss_threshold) & (dearest < self.most)
+            finished = broken | found | last
             for i in finished.nonzero().flatten().tolist():
                 done[int(self.alive[i])] = None if broken[i] else Target(sites[i].cpu(), float(loss[i]))
             if finished.all():
@@ -113,8 +115,9 @@ class _Search:
                 self._keep((~finished).nonzero().flatten())
         return [done[i] for i in range(len(self.tasks))]
 
-    def _loss(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Loss of each living fact, its gradient by the shift, and what is at the bare prompt's sites (N, sites, d)."""
+    def _loss(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Loss of each living fact, the −log p of its dearest target token in any prompt, the loss's gradient by the
+        shift, and what is at the bare prompt's sites (N, sites, d)."""
         with torch.enable_grad():
             shift = self.shift.detach().requires_grad_()
             states, sites = self.insertion.run(self.prompts, shift.repeat_interleave(self.per_fact, dim=0))
@@ -124,11 +127,12 @@ class _Search:
         at = self.positions
         losses, by_chosen = self.head.nll(chosen.detach(), at.token, at.weight)
         nll = torch.zeros_like(decay).index_add_(0, at.fact, (losses * at.weight).to(decay.dtype))
+        dearest = torch.zeros_like(decay).scatter_reduce_(0, at.fact, losses.to(decay.dtype), "amax")
         drift, by_subject = self.head.drift(subject.detach(), self.before, self.recipe.kl_weight)
         outputs, weights = [chosen, subject, decay], [by_chosen, by_subject, torch.ones_like(decay)]
         (gradient,) = torch.autograd.grad(outputs, [shift], weights)
         goals = sites[:: self.per_fact].detach().to(self.shift.dtype)
-        return nll + drift + decay.detach(), gradient, goals
+        return nll + drift + decay.detach(), dearest, gradient, goals
 
     def _update(self, gradient: Tensor, step: int) -> None:
         """One step of Adam in units of ``unit``, then the clamp ‖δ‖ ≤ clamp·‖h₀‖ at every site."""

@@ -50,12 +50,17 @@ class Paper:
             before = self.logits(task.essence.ids)[task.essence.lookup].log_softmax(-1)
         for step in range(recipe.steps):
             delta = unit * scaled
-            nll = torch.stack([self.nll(block, p, delta) for p in task.prompts]).mean()
+            costs = [self.costs(block, p, delta) for p in task.prompts]
+            nll = torch.stack([c.mean() for c in costs]).mean()
+            dear = (
+                recipe.token_threshold is not None
+                and max(float(c.detach().max()) for c in costs) >= recipe.token_threshold
+            )
             with self.shifted(block, task.essence.lookup, delta):
                 now = self.logits(task.essence.ids)[task.essence.lookup].log_softmax(-1)
             kl = (now.exp() * (now - before)).sum()
             loss = nll + recipe.kl_weight * kl + recipe.weight_decay * delta.norm() / origin.norm() ** 2
-            if loss < recipe.loss_threshold or step == recipe.steps - 1:
+            if (loss < recipe.loss_threshold and not dear) or step == recipe.steps - 1:
                 break
             adam.zero_grad()
             loss.backward()
@@ -66,11 +71,11 @@ class Paper:
                     scaled *= recipe.clamp * origin.norm() / length
         return (origin + unit * scaled).detach()
 
-    def nll(self, block: nn.Module, prompt: Prompt, delta: Tensor) -> Tensor:
+    def costs(self, block: nn.Module, prompt: Prompt, delta: Tensor) -> Tensor:
         with self.shifted(block, prompt.lookup, delta):
             logs = self.logits(prompt.ids).log_softmax(-1)
         wanted = range(prompt.target, len(prompt.ids))
-        return -torch.stack([logs[i - 1, prompt.ids[i]] for i in wanted]).mean()
+        return -torch.stack([logs[i - 1, prompt.ids[i]] for i in wanted])
 
     @contextmanager
     def shifted(self, block: nn.Module, place: int, delta: Tensor):
