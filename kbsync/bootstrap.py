@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kbsync.config import Configuration
 from kbsync.config.values import LOCAL_STORE
+from kbsync.domain.bisect import Limits
 from kbsync.domain.errors import ConfigError, NotFound, StoreError
 from kbsync.domain.recipe import ALGORITHMS, Recipe
 from kbsync.domain.relation import Relation
@@ -226,6 +227,7 @@ class App:
 
     def parts(self) -> Parts:
         """What a cycle works with."""
+        gate = self.settings.gate
         return Parts(
             source=self.source,
             relations=self.relations,
@@ -240,6 +242,8 @@ class App:
             max_facts=self.settings.edit.max_facts,
             artifacts=self.artifacts,
             neutral=self.neutral,
+            limits=Limits(builds=gate.builds, culprits=gate.culprits) if gate.bisect else None,
+            pause=gate.pause,
         )
 
     @property

@@ -104,6 +104,8 @@ class World:
     artifacts: MemoryArtifactStore = field(default_factory=MemoryArtifactStore)
     max_facts: int = 1000
     guard_count: int = 0
+    relations: tuple[Relation, ...] = RELATIONS
+    pause: timedelta = timedelta(hours=6)
     gate: tuple[Threshold, ...] = (
         Threshold(metric="efficacy", at_least=0.9),
         Threshold(metric="specificity", at_least=0.9),
@@ -118,7 +120,8 @@ class World:
     def parts(self) -> Parts:
         return Parts(
             source=self.source,
-            relations=RELATIONS,
+            relations=self.relations,
+            pause=self.pause,
             base=self.base,
             recipe=Recipe(name="table", layers=(1, 2), guard_count=self.guard_count),
             editor=lambda: self.editor,

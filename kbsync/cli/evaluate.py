@@ -77,7 +77,7 @@ def show(view: EvaluationView) -> None:
         "against before",
     )
     table(columns, [_row(m) for m in view.metrics])
-    table(("holds", "reason"), [(r.holds, r.text) for r in view.reasons])
+    table(("holds", "reason"), [("warning" if r.warning and not r.holds else r.holds, r.text) for r in view.reasons])
     known = "already evaluated: " if view.already else ""
     verdict = "passed the gate" if view.passed else "was refused by the gate"
     say(f"{known}version {view.version} {verdict} ({view.state})")

@@ -30,6 +30,7 @@ from kbsync.cli.promote import promote
 from kbsync.cli.pull import pull
 from kbsync.cli.rebuild import rebuild
 from kbsync.cli.recipe import tune
+from kbsync.cli.release import release
 from kbsync.cli.rollback import rollback
 from kbsync.cli.serve import serve
 from kbsync.cli.stats import build as build_stats
@@ -47,6 +48,7 @@ VERBS: tuple[Verb, ...] = (
     evaluate,
     promote,
     rollback,
+    release,
     sync,
     status,
     versions,

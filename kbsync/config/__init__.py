@@ -1,18 +1,17 @@
 """Typed settings, relations and recipe (TOML and environment); every mistake is reported at once."""
 
 from kbsync.config.files import load_recipe, load_relations
+from kbsync.config.gate import GateSettings, ThresholdSettings
 from kbsync.config.loading import Configuration, load, load_all
 from kbsync.config.schedule import JobSettings, ScheduleSettings, interval_of
 from kbsync.config.settings import (
     EditSettings,
-    GateSettings,
     LeaseSettings,
     LogSettings,
     ModelSettings,
     Settings,
     SourceSettings,
     TextSettings,
-    ThresholdSettings,
     WebSettings,
 )
 from kbsync.config.shipped import default_config_text, shipped_config

@@ -1,4 +1,4 @@
-"""Load the configuration: defaults, file, environment, command line, each over the one before."""
+"""Load the configuration: defaults, gate.toml, file, environment, command line, each over the one before."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
 from kbsync.config.files import read_recipe, read_relations
+from kbsync.config.gate import POLICY_FILE
 from kbsync.config.problems import describe, dotted, read_toml, suggest
 from kbsync.config.settings import EditSettings, Settings
 from kbsync.config.values import BASE
@@ -94,7 +95,7 @@ class _EnvironmentSource(EnvSettingsSource):
 
 @dataclass(frozen=True, slots=True)
 class _Layers:
-    """The layers as read: the main file, the environment, the overrides (the last one wins)."""
+    """The layers as read: the gate's policy, the main file, the environment, the overrides (the last one wins)."""
 
     file: Path | None
     readable: bool
@@ -107,7 +108,10 @@ class _Layers:
         written = read_toml(file, problems) if file else {}
         problems.extend(_unknown_variables())
         environment = _EnvironmentSource(_Environment)()
-        layers = ((str(file), written or {}), ("environment", environment), ("command line", overrides or {}))
+        policy = file.parent / POLICY_FILE if file else Path(POLICY_FILE)
+        gate = read_toml(policy, problems) if file and policy.is_file() else None
+        beneath = ((str(policy), {"gate": gate}),) if gate else ()
+        layers = (*beneath, (str(file), written or {}), ("environment", environment), ("command line", overrides or {}))
         return cls(file, written is not None, layers, file.absolute().parent if file else Path.cwd())
 
     def merged(self) -> dict[str, Any]:

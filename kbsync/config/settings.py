@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, model_validator
 
+from kbsync.config.gate import GateSettings
 from kbsync.config.schedule import ScheduleSettings
 from kbsync.config.section import Section
 from kbsync.config.values import (
@@ -25,7 +26,6 @@ from kbsync.config.values import (
     hide_password,
 )
 from kbsync.config.values import unique as no_doubles
-from kbsync.domain.gate import Threshold
 from kbsync.domain.retention import RetentionPolicy
 from kbsync.domain.verdict import VerdictKind
 
@@ -106,50 +106,6 @@ class TextSettings(Section):
     dataset_characters: Annotated[int, Field(ge=1000)] = 10_000_000
     held_out: tuple[ExistingPath, ...] = ()
     held_out_characters: Annotated[int, Field(ge=1000)] = 20_000
-
-
-class ThresholdSettings(Section):
-    """One bound of the gate; at least one of the three bounds is demanded."""
-
-    metric: Text
-    at_least: float | None = None
-    at_most: float | None = None
-    max_growth: float | None = None
-    min_samples: Annotated[int, Field(ge=1)] = 1
-
-    @model_validator(mode="after")
-    def _bounded(self) -> ThresholdSettings:
-        if self.at_least is None and self.at_most is None and self.max_growth is None:
-            raise ValueError(f"{self.metric} has no bound: set at_least, at_most or max_growth")
-        return self
-
-
-def _thresholds(values: tuple[ThresholdSettings, ...]) -> tuple[ThresholdSettings, ...]:
-    no_doubles(tuple(v.metric for v in values))
-    return values
-
-
-class GateSettings(Section):
-    """What a candidate must reach, and how much is asked: at most so many prompts of each kind, ``texts`` sampled texts
-    of ``text_tokens`` tokens for the fluency, ``neutral`` prompts for the divergence from the base."""
-
-    neighbours: Annotated[int, Field(ge=1)] = 200
-    paraphrases: Annotated[int, Field(ge=0)] = 200
-    hops: Annotated[int, Field(ge=0)] = 50
-    texts: Annotated[int, Field(ge=0)] = 16
-    text_tokens: Annotated[int, Field(ge=10, le=500)] = 60
-    neutral: Annotated[int, Field(ge=0)] = 32
-    thresholds: Annotated[tuple[ThresholdSettings, ...], Field(min_length=1), AfterValidator(_thresholds)] = (
-        ThresholdSettings(metric="efficacy", at_least=0.9, min_samples=1),
-        ThresholdSettings(metric="generalization", at_least=0.5, min_samples=1),
-        ThresholdSettings(metric="specificity", at_least=0.9, min_samples=50),
-        ThresholdSettings(metric="perplexity", max_growth=0.05, min_samples=1000),
-    )
-
-    @property
-    def policy(self) -> tuple[Threshold, ...]:
-        """The thresholds as the gate's domain type."""
-        return tuple(Threshold(**t.model_dump()) for t in self.thresholds)
 
 
 class RetentionSettings(Section):
@@ -235,7 +191,7 @@ class Settings(Section):
     model: ModelSettings
     edit: EditSettings = EditSettings()
     text: TextSettings = TextSettings()
-    gate: GateSettings = GateSettings()
+    gate: GateSettings = Field(default_factory=GateSettings)
     schedule: ScheduleSettings = ScheduleSettings()
     retention: RetentionSettings = RetentionSettings()
     lease: LeaseSettings = LeaseSettings()

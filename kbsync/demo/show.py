@@ -35,7 +35,8 @@ def cycle(console: Console, app: App, result: CycleResult) -> None:
     if result.version and result.evaluation:
         console.print(f"edit: version {result.version.number}, hash {(result.version.version_hash or '')[:16]}")
         for reason in result.evaluation.decision.reasons:
-            console.print(f"gate: {'holds' if reason.holds else 'FAILS'}: {escape(reason.text)}")
+            said = "holds" if reason.holds else "warns" if reason.warning else "FAILS"
+            console.print(f"gate: {said}: {escape(reason.text)}")
     console.print(f"[bold]{result.outcome}[/bold] {escape(result.reason)}")
 
 

@@ -42,11 +42,15 @@ def bootstrap(clusters: Sequence[Sequence[float]], *, seed: int = 0) -> tuple[fl
     sums = [(math.fsum(cluster), len(cluster)) for cluster in clusters if cluster]
     if not sums:
         raise ValueError("an interval needs samples")
+    if len(set(sums)) == 1:
+        mean = sums[0][0] / sums[0][1]
+        return mean, mean
     source = random.Random(seed)
+    totals, counts, places = [t for t, _ in sums], [n for _, n in sums], range(len(sums))
     means = []
     for _ in range(RESAMPLES):
-        drawn = source.choices(sums, k=len(sums))
-        means.append(sum(total for total, _ in drawn) / sum(count for _, count in drawn))
+        drawn = source.choices(places, k=len(sums))
+        means.append(sum(map(totals.__getitem__, drawn)) / sum(map(counts.__getitem__, drawn)))
     means.sort()
     tail = round(0.025 * RESAMPLES)
     return means[tail], means[-1 - tail]

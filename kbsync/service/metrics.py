@@ -118,6 +118,7 @@ def _facts(status: StatusView) -> Iterable[Metric]:
     done = plan is None or (current is not None and current.plan == plan.hash)
     queue = 0 if plan is None or done else plan.add + plan.change + plan.retract
     yield _gauge("kbsync_queue", "Changes of the newest plan that current does not hold.", queue)
+    yield _gauge("kbsync_refusals_in_a_row", "Refused cycles since a version was promoted.", status.refusals)
     yield _gauge("kbsync_quarantined_facts", "Facts in quarantine.", len(status.quarantine))
 
 

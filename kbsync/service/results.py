@@ -69,7 +69,10 @@ class EditView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReasonView:
+    """One threshold of the gate. ``warning``: it refuses nothing when it does not hold."""
+
     holds: bool
+    warning: bool
     text: str
 
 
@@ -145,7 +148,7 @@ def evaluation_view(evaluation: Evaluation, state: str, *, already: bool = False
         passed=decision.passed,
         already=already,
         metrics=evaluation.metrics,
-        reasons=tuple(ReasonView(holds=r.holds, text=r.text) for r in decision.reasons),
+        reasons=tuple(ReasonView(holds=r.holds, warning=r.warning, text=r.text) for r in decision.reasons),
     )
 
 

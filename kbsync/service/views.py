@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from kbsync.domain.audit import AuditEvent
 from kbsync.domain.gate import Metric
@@ -19,6 +19,7 @@ from kbsync.domain.version import Version
 from kbsync.ports import LedgerReader
 from kbsync.stages.facts import believed_facts
 from kbsync.stages.probe import verdict_key
+from kbsync.stages.refusals import until
 from kbsync.stages.release import current_number
 
 
@@ -89,7 +90,7 @@ class QuarantineView:
 class StatusView:
     """Where everything stands at ``at``. ``watermark`` is the time up to which ``source``, the one pulled last, was
     pulled (null before the first pull); ``model`` is the fingerprint of the base probed last; ``current`` is null while
-    the unedited base is in use."""
+    the unedited base is in use; ``refusals`` counts refused cycles since something was promoted."""
 
     at: datetime
     source: str | None
@@ -100,6 +101,7 @@ class StatusView:
     current: VersionView | None
     newest: VersionView | None
     quarantine: tuple[QuarantineView, ...]
+    refusals: int
     audit_head: str
 
 
@@ -122,6 +124,7 @@ def status(tx: LedgerReader, relations: Sequence[Relation], now: datetime) -> St
             QuarantineView(subject=key.subject, property=key.property, reason=reason)
             for key, (_, reason) in sorted(tx.quarantine().items())
         ),
+        refusals=until(events, timedelta(0)).refusals,
         audit_head=tx.audit_head(),
     )
 

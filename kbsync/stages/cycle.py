@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from enum import StrEnum
 
+from kbsync.domain.bisect import Limits
+from kbsync.domain.fact import FactKey
 from kbsync.domain.gate import Threshold
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.relation import Relation
 from kbsync.domain.verdict import VerdictKind
 from kbsync.domain.version import Evaluation, Version, VersionState
 from kbsync.ports import ArtifactStore, BaseModel, CheckpointStore, Editor, StatementSource
+from kbsync.stages.bisect import BisectResult, bisect
 from kbsync.stages.edit import edit
 from kbsync.stages.evaluate import Measuring, evaluate
 from kbsync.stages.plan import PlanResult, plan
 from kbsync.stages.probe import ProbeResult, probe
 from kbsync.stages.pull import PullResult, pull
 from kbsync.stages.questions import EvaluationSize
+from kbsync.stages.refusals import until
 from kbsync.stages.release import promote, rollback
-from kbsync.stages.run import Writer
+from kbsync.stages.run import Run, Writer
 
 
 class Outcome(StrEnum):
     """How a cycle ended.
 
-    ``held``: what the facts ask for was built before and refused, or rolled back by a person. ``base``: no fact is
-    left to write, so ``current`` went back to the base.
+    ``held``: what the facts ask for was built before and refused, or rolled back; or the next build waits after refusals
+    in a row. ``base``: no fact is left to write, so ``current`` went back to the base.
     """
 
     NOTHING = "nothing to do"
@@ -38,7 +43,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Everything a cycle works with, apart from the ledger. ``editor`` is called when there is something to edit."""
+    """Everything a cycle works with, apart from the ledger. ``editor`` is called when there is something to edit.
+
+    ``limits`` of the search for culprits in a refused batch (None: no search); ``pause`` after two refusals in a row.
+    """
 
     source: StatementSource
     relations: Sequence[Relation]
@@ -53,6 +61,8 @@ class Parts:
     max_facts: int
     artifacts: ArtifactStore
     neutral: Sequence[str] = ()
+    limits: Limits | None = field(default_factory=Limits)
+    pause: timedelta = timedelta(hours=6)
 
     @property
     def measuring(self) -> Measuring:
@@ -71,6 +81,8 @@ class Parts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CycleResult:
+    """``quarantined``: culprits of a refused version, without which the cycle went on to ``version``."""
+
     outcome: Outcome
     pulled: PullResult
     probed: ProbeResult
@@ -78,6 +90,7 @@ class CycleResult:
     version: Version | None = None
     evaluation: Evaluation | None = None
     reason: str = ""
+    quarantined: tuple[FactKey, ...] = ()
 
 
 def sync(writer: Writer, parts: Parts) -> CycleResult:
@@ -86,9 +99,7 @@ def sync(writer: Writer, parts: Parts) -> CycleResult:
     with writer.pulling() as pulling:
         pulled = pull(pulling, parts.source, parts.relations)
     probed = probe(run, parts.base, parts.relations, answer_tokens=parts.size.answer_tokens)
-    planned = plan(
-        run, parts.relations, parts.recipe, parts.base.fingerprint, kinds=parts.edit_kinds, limit=parts.max_facts
-    )
+    planned = _plan(run, parts)
     done = CycleResult(outcome=Outcome.NOTHING, pulled=pulled, probed=probed, planned=planned)
     if not planned.plan.changes:
         return done
@@ -102,14 +113,41 @@ def _build(writer: Writer, parts: Parts, done: CycleResult) -> CycleResult:
         return replace(done, outcome=Outcome.BASE)
     with run.ledger.read() as tx:
         known = tx.version_by_build(planned.plan.build_hash)
+        rests = until(tx.audit(), parts.pause)
     if known is not None and known.state in (VersionState.REFUSED, VersionState.ROLLED_BACK):
         reason = f"version {known.number} holds these facts and was {known.state}"
         return replace(done, outcome=Outcome.HELD, version=known, reason=reason)
-    edited = edit(run, planned.plan_hash, parts.recipe, parts.editor(), parts.store)
+    if rests.at is not None and run.clock.now() < rests.at:
+        reason = f"{rests.refusals} refusals in a row; the next build waits until {rests.at:%Y-%m-%d %H:%M} UTC"
+        return replace(done, outcome=Outcome.HELD, reason=reason)
+    first = _try(writer, parts, done)
+    if first.outcome is not Outcome.REFUSED:
+        return first
+    found = _search(run, parts, first)
+    if found is None or not found.culprits:
+        given_up = f"; not single facts are to blame: {found.why}" if found else ""
+        return _refuse(run, parts, replace(first, reason=first.reason + given_up))
+    again = replace(done, planned=_plan(run, parts), quarantined=tuple(r.key for r in found.culprits))
+    if not again.planned.plan.changes or not again.planned.plan.requests:
+        return _refuse(run, parts, replace(again, outcome=Outcome.REFUSED, version=first.version, reason=first.reason))
+    second = _try(writer, parts, again)
+    return second if second.outcome is Outcome.PROMOTED else _refuse(run, parts, second)
+
+
+def _plan(run: Run, parts: Parts) -> PlanResult:
+    return plan(
+        run, parts.relations, parts.recipe, parts.base.fingerprint, kinds=parts.edit_kinds, limit=parts.max_facts
+    )
+
+
+def _try(writer: Writer, parts: Parts, done: CycleResult) -> CycleResult:
+    """Build what is planned, measure it, and promote it if the gate lets it."""
+    run = writer.run
+    edited = edit(run, done.planned.plan_hash, parts.recipe, parts.editor(), parts.store)
     measured = evaluate(run, edited.version.number, parts.measuring)
     decision = measured.evaluation.decision
     if not decision.passed:
-        reason = "; ".join(r.text for r in decision.reasons if not r.holds)
+        reason = "; ".join(r.text for r in decision.refusals)
         return replace(
             done, outcome=Outcome.REFUSED, version=measured.version, evaluation=measured.evaluation, reason=reason
         )
@@ -117,3 +155,33 @@ def _build(writer: Writer, parts: Parts, done: CycleResult) -> CycleResult:
     with run.ledger.read() as tx:
         version = tx.version(edited.version.number)
     return replace(done, outcome=Outcome.PROMOTED, version=version, evaluation=measured.evaluation)
+
+
+def _search(run: Run, parts: Parts, refused: CycleResult) -> BisectResult | None:
+    """Who is to blame; None where nobody is to look, or a batch of one has nothing to halve."""
+    if parts.limits is None or refused.version is None or refused.evaluation is None:
+        return None
+    planned = refused.planned.plan
+    if len(planned.requests) < 2:
+        return None
+    return bisect(
+        run,
+        planned,
+        refused.version,
+        refused.evaluation,
+        parts.recipe,
+        parts.editor(),
+        parts.measuring,
+        parts.limits,
+    )
+
+
+def _refuse(run: Run, parts: Parts, refused: CycleResult) -> CycleResult:
+    """Put the refusal on record: the next ones count from it, and wait."""
+    now = run.clock.now()
+    with run.ledger.write() as tx:
+        count = until(tx.audit(), parts.pause).refusals + 1
+        version = refused.version.number if refused.version else None
+        body = {"version": version, "in_a_row": count, "reason": refused.reason}
+        tx.append_audit("refuse", run.actor, body, now)
+    return refused

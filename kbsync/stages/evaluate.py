@@ -6,7 +6,7 @@ continuations, matched against label and aliases; edited facts and their paraphr
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from kbsync.domain.canonical import content_hash
@@ -20,10 +20,12 @@ from kbsync.domain.statement import ItemId, PropertyId
 from kbsync.domain.verdict import match_names
 from kbsync.domain.version import Evaluation, Outcome, Version, VersionState
 from kbsync.ports import ArtifactStore, BaseModel, CheckpointStore, Delta
-from kbsync.stages.figures import mean_metric, shares
-from kbsync.stages.questions import EDITED, EvaluationSize, Question, cohorts, questions, world
+from kbsync.stages.figures import mean_metric, needed, shares
+from kbsync.stages.questions import EDITED, NEIGHBOUR, SUBJECT, EvaluationSize, Question, cohorts, questions, world
 from kbsync.stages.replies import Identity, Replies, Reply
 from kbsync.stages.run import Run
+
+TEXTUAL = frozenset({"fluency", "repetition"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +66,15 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
+class Trial:
+    """Measure a part of a ``batch`` for the figures ``only``, on the neighbours of the whole batch: a fact that is left
+    out would otherwise take what it damaged out of sight."""
+
+    batch: Sequence[EditRequest]
+    only: Collection[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Before:
     """The version before (0: the base), its weights where they are stored, and what it is known to have said."""
 
@@ -79,10 +90,12 @@ def evaluate(run: Run, number: int, measuring: Measuring, *, again: bool = False
         version, known = tx.version(number), tx.evaluation(number)
     if version is None or version.version_hash is None:
         raise NotFound(f"Version {number} is not built.", next_step="`kbsync versions` lists what there is.")
-    if known is not None and not again:
+    # A refused version that is a candidate again was made one by a person who let a fact out of quarantine.
+    reopened = known is not None and version.state is VersionState.CANDIDATE and not known.decision.passed
+    if known is not None and not again and not reopened:
         return EvaluateResult(version=version, evaluation=known, already=True)
     manifest, delta = measuring.store.read(version.version_hash)
-    before = _before(run, measuring, version)
+    before = version_before(run, measuring, version)
     with run.ledger.read() as tx:
         since = cohorts(tx, version, manifest.requests)
     measured = measure(run, measuring, delta, manifest.requests, manifest.guards, since, version.number, before)
@@ -107,12 +120,22 @@ def measure(
     since: Mapping[FactKey, int],
     number: int,
     before: Before,
+    *,
+    trial: Trial | None = None,
 ) -> Measured:
-    """All figures of ``delta``, which holds ``requests``. A model that gives no finite numbers is broken, not an error."""
+    """All figures of ``delta``, which holds ``requests``; a ``trial`` measures less.
+
+    A model that gives no finite numbers is broken, not an error.
+    """
+    only = trial.only if trial else None
     base, size = measuring.base, measuring.size
     with run.ledger.read() as tx:
         around = world(tx, measuring.relations, base.fingerprint)
-    asked = questions(around, requests, guards, size, since)
+    asked = questions(around, trial.batch if trial else requests, guards, size, since)
+    if trial:
+        held = {r.key for r in requests}
+        groups = needed(trial.only)
+        asked = [q for q in asked if q.group in groups and (q.key in held or q.group in (NEIGHBOUR, SUBJECT))]
     prompts = _subjects(requests, size.texts)
     reference = Replies(base.language_model(), size, run.progress, "base", artifacts=measuring.artifacts)
     base_said = reference.to(asked, verdicts=True)
@@ -120,7 +143,7 @@ def measure(
         with base.edited(delta) as model:
             candidate = Replies(model, size, run.progress, "candidate")
             said = candidate.to(asked)
-            metrics = list(_language(candidate, reference, measuring, prompts, before))
+            metrics = list(_language(candidate, reference, measuring, prompts, before, only))
         grown = base.norm_growth(delta)
     except (ModelError, EditError) as error:
         return Measured(metrics=(), broken=f"the edited model can't be asked: {error.what}")
@@ -132,7 +155,7 @@ def measure(
     return Measured(metrics=(*shares(outcomes, number), *metrics, growth), outcomes=outcomes, norm_growth=grown)
 
 
-def _before(run: Run, measuring: Measuring, version: Version) -> Before:
+def version_before(run: Run, measuring: Measuring, version: Version) -> Before:
     """The version before, without weights where they are not stored any more or damaged."""
     with run.ledger.read() as tx:
         found = tx.version(version.predecessor) if version.predecessor else None
@@ -156,20 +179,26 @@ def _ask_before(run: Run, measuring: Measuring, before: Before, asked: Sequence[
 
 
 def _language(
-    candidate: Replies, reference: Replies, measuring: Measuring, prompts: Sequence[str], before: Before
+    candidate: Replies,
+    reference: Replies,
+    measuring: Measuring,
+    prompts: Sequence[str],
+    before: Before,
+    only: Collection[str] | None,
 ) -> Iterator[Metric]:
     """Figures of the language as a whole: perplexity, divergence, fluency, repetition."""
     last = {m.name: m for m in before.evaluation.metrics} if before.evaluation else {}
-    base, _ = reference.perplexity(measuring.held_out)
-    value, tokens = candidate.perplexity(measuring.held_out)
-    known = last.get("perplexity")
-    previous = known.value if known and known.base == base else None
-    yield Metric(name="perplexity", value=value, base=base, samples=tokens, previous=previous)
+    if only is None or "perplexity" in only:
+        base, _ = reference.perplexity(measuring.held_out)
+        value, tokens = candidate.perplexity(measuring.held_out)
+        known = last.get("perplexity")
+        previous = known.value if known and known.base == base else None
+        yield Metric(name="perplexity", value=value, base=base, samples=tokens, previous=previous)
     found = []
-    if measuring.neutral:
+    if measuring.neutral and (only is None or "divergence" in only):
         drift = candidate.divergence(measuring.neutral, reference.next_tokens(measuring.neutral))
         found.append(("divergence", drift, [0.0] * len(drift)))
-    if prompts:
+    if prompts and (only is None or not TEXTUAL.isdisjoint(only)):
         ours, theirs = candidate.texts(prompts), reference.texts(prompts)
         found.append(("fluency", [ngram_entropy(t) for t in ours], [ngram_entropy(t) for t in theirs]))
         found.append(("repetition", [repetition(t) for t in ours], [repetition(t) for t in theirs]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from statistics import fmean
 
 from kbsync.domain.gate import Metric
@@ -19,6 +19,7 @@ GROUPS = {
     "specificity_subject": (SUBJECT,),
     "multihop": (HOP,),
 }
+RETAINED = "retention"
 SCORED = ("efficacy", "generalization")
 
 Value = Callable[[Outcome], float | None]
@@ -39,10 +40,18 @@ def shares(outcomes: Sequence[Outcome], version: int) -> list[Metric]:
             found.append(_share(f"{name}_strict", chosen, _strict, _base_strict, _previous_strict))
     kept = [o for o in outcomes if o.group == EDITED and 0 < o.since < version]
     oldest = min((o.since for o in kept), default=0)
-    found.append(_share("retention", kept, _right, _base_right, _previous_right))
+    found.append(_share(RETAINED, kept, _right, _base_right, _previous_right))
     first = [o for o in kept if o.since == oldest]
-    found.append(_share("retention_oldest", first, _right, _base_right, _previous_right))
+    found.append(_share(f"{RETAINED}_oldest", first, _right, _base_right, _previous_right))
     return [metric for metric in found if metric is not None]
+
+
+def needed(names: Collection[str]) -> set[str]:
+    """Groups of questions that figures of these names rest on."""
+    roots = {name.partition("_")[0] for name in names}
+    groups = {group for name in names for group in GROUPS.get(name, ())}
+    groups |= {group for root in roots if root in SCORED for group in GROUPS[root]}
+    return groups | ({EDITED} if RETAINED in roots else set())
 
 
 def mean_metric(

@@ -41,7 +41,7 @@ def promote(writer: Writer, store: CheckpointStore, number: int, *, override: st
         if not passed and not override:
             reasons = "it was not evaluated"
             if evaluation is not None:
-                reasons = "; ".join(r.text for r in evaluation.decision.reasons if not r.holds)
+                reasons = "; ".join(r.text for r in evaluation.decision.refusals)
             raise GateRefused(
                 f"Version {number} did not pass the gate: {reasons}.",
                 kept=f"Current stays at {before}.",

@@ -23,6 +23,7 @@ PROMISED = [
     "edit",
     "evaluate",
     "promote",
+    "release",
     "rollback",
     "sync",
     "status",

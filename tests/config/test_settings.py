@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kbsync.config import default_config_text, interval_of, load, load_all
+from kbsync.config import default_config_text, interval_of, load, load_all, shipped_config
 from kbsync.config.values import duration, hide_password
 from kbsync.domain.errors import ConfigError
-from kbsync.domain.gate import Metric, Threshold, decide
+from kbsync.domain.gate import Action, Metric, Threshold, decide
 from kbsync.domain.verdict import VerdictKind
 from tests.config.config_samples import MAIN, Writer
 
@@ -40,13 +40,36 @@ def test_defaults_and_paths_count_from_the_files_directory(write: Writer) -> Non
 def test_default_gate_is_the_domains_policy(write: Writer) -> None:
     policy = load(write()).gate.policy
     assert policy[0] == Threshold(metric="efficacy", at_least=0.9, min_samples=1)
-    assert {t.metric: (t.at_least, t.max_growth) for t in policy} == {
+    refusing = [t for t in policy if t.action is Action.REFUSE]
+    assert {t.metric: (t.at_least, t.max_growth) for t in refusing} == {
         "efficacy": (0.9, None),
         "generalization": (0.5, None),
         "specificity": (0.9, None),
         "perplexity": (None, 0.05),
+        "retention": (0.9, None),
+        "norm_growth": (None, None),
     }
     assert not decide([Metric(name="efficacy", value=1.0, base=0.0, samples=10)], policy).passed
+
+
+def test_the_shipped_policy_file_says_what_holds_without_it(write: Writer) -> None:
+    path = write()
+    without = load(path).gate.policy
+    (path.parent / "gate.toml").write_text(shipped_config()["gate.toml"])
+    assert load(path).gate.policy == without
+
+
+def test_the_policy_file_is_a_layer_beneath_the_main_file_and_its_mistakes_name_it(write: Writer) -> None:
+    path = write(MAIN + "[gate]\nneighbours = 7\n")
+    policy = path.parent / "gate.toml"
+    policy.write_text("neighbours = 3\ntexts = 4\n[[thresholds]]\nmetric = 'efficacy'\nat_least = 0.8\n")
+    gate = load(path).gate
+    assert (gate.neighbours, gate.texts) == (7, 4)
+    assert gate.policy == (Threshold(metric="efficacy", at_least=0.8),)
+    policy.write_text("[[thresholds]]\nmetric = 'efficacy'\nat_least = 0.8\nat_mots = 1\n")
+    assert problems(path)[0].startswith(
+        f"{policy}: gate.thresholds[0].at_mots: is not a key here; did you mean 'at_most'?"
+    )
 
 
 def test_environment_wins_over_the_file_and_overrides_over_both(write: Writer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,7 +81,7 @@ class TableDelta(Delta):
 
 class TableBase(BaseModel):
     """``damage`` is put into every edited table, what a bad edit breaks elsewhere; so is ``perplexity``. ``broken``: why
-    no edited table can be asked."""
+    no edited table can be asked; ``harm``: what an edit of a prompt damages."""
 
     def __init__(self, answers: Mapping[str, str], damage: Mapping[str, str] | None = None) -> None:
         self.model = TableModel(answers)
@@ -89,6 +89,7 @@ class TableBase(BaseModel):
         self.damage = dict(damage or {})
         self.perplexity = 20.0
         self.growth = 0.01
+        self.harm: dict[str, dict[str, str]] = {}
         self.broken = ""
 
     def language_model(self) -> LanguageModel:
@@ -99,7 +100,8 @@ class TableBase(BaseModel):
         assert isinstance(delta, TableDelta)
         if self.broken:
             raise ModelError(self.broken)
-        yield TableModel(self.model.answers | self.damage | delta.entries, self.perplexity)
+        harm = {key: said for prompt in delta.entries for key, said in self.harm.get(prompt, {}).items()}
+        yield TableModel(self.model.answers | self.damage | delta.entries | harm, self.perplexity)
 
     def norm_growth(self, delta: Delta) -> dict[str, float]:
         return dict.fromkeys(delta.parameters, self.growth)

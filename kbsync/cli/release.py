@@ -1,0 +1,45 @@
+"""``kbsync release``"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from kbsync.cli.command import JsonOption, verb
+
+
+@verb(
+    "release",
+    examples=["kbsync release Q142 P6 --reason 'the two neighbours were wrong before, checked by hand'"],
+    exits=[65, 66, 75],
+    prints="kbsync.stages.quarantine:ReleasedFact",
+)
+def release(
+    context: typer.Context,
+    item: Annotated[str, typer.Argument(metavar="ITEM", help="The subject, such as Q142.")],
+    property: Annotated[str, typer.Argument(metavar="PROPERTY", help="The property, such as P6.")],
+    reason: Annotated[str, typer.Option(metavar="REASON", help="Why; the audit trail keeps it.")],
+    json: JsonOption = False,
+) -> None:
+    """Let a fact out of quarantine: the next plan holds it again.
+
+    `kbsync status` lists what is in quarantine and why. A fact comes out by itself when its value changes. Refused
+    versions that hold it are measured again when they are planned again.
+    """
+    from kbsync.cli.context import application
+    from kbsync.cli.output import emit, say
+    from kbsync.domain.errors import DataError
+    from kbsync.domain.fact import FactKey
+    from kbsync.domain.statement import item_id, property_id
+    from kbsync.stages.quarantine import release as stage
+
+    if not reason.strip():
+        raise DataError("A fact leaves quarantine only with a reason.", next_step="Give one with --reason.")
+    with application(context) as app, app.writer() as writer:
+        result = stage(writer.run, FactKey(item_id(item), property_id(property)), reason)
+    if json:
+        return emit(result)
+    if result.already:
+        return say(f"not in quarantine: {result.subject} {result.property}")
+    return say(f"out of quarantine: {result.subject} {result.property} (it was there because: {result.was})")
