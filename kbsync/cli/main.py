@@ -36,6 +36,7 @@ from kbsync.cli.serve import serve
 from kbsync.cli.stats import build as build_stats
 from kbsync.cli.status import status
 from kbsync.cli.sync import sync
+from kbsync.cli.trace import trace
 from kbsync.cli.verify import verify as verify_versions
 from kbsync.cli.versions import versions
 
@@ -67,6 +68,7 @@ VERBS: tuple[Verb, ...] = (
     upgrade,
     check,
     build_stats,
+    trace,
     tune,
     doctor,
     demo,

@@ -43,6 +43,7 @@ PROMISED = [
     "db upgrade",
     "db check",
     "stats build",
+    "trace",
     "recipe tune",
     "doctor",
     "demo",
