@@ -17,7 +17,7 @@ from kbsync.domain.errors import ConfigError, NotFound, StoreError
 from kbsync.domain.recipe import ALGORITHMS, Recipe
 from kbsync.domain.relation import Relation
 from kbsync.ledger.ledger import SqlLedger
-from kbsync.ports import ArtifactStore, Clock, Editor, Progress
+from kbsync.ports import ArtifactStore, Clock, Editor, Progress, StatementSource
 from kbsync.stages.cycle import Parts
 from kbsync.stages.questions import EvaluationSize
 from kbsync.stages.run import Run, Silent, Writer, puller, writer
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from kbsync.editing.statistics import Statistics
     from kbsync.model.base import TorchBase
     from kbsync.model.load import LoadedModel
-    from kbsync.wikidata.source import WikidataSource
 
 
 class SystemClock(Clock):
@@ -109,7 +108,7 @@ class App:
         return self._closing.enter_context(closing(SqlLedger(self.settings.database_url.get_secret_value())))
 
     @cached_property
-    def source(self) -> WikidataSource:
+    def source(self) -> StatementSource:
         from kbsync.wikidata.client import SparqlClient
         from kbsync.wikidata.local import OxigraphServer
         from kbsync.wikidata.source import WikidataSource
@@ -127,7 +126,13 @@ class App:
             attempts=settings.attempts,
             max_wait=settings.max_wait.total_seconds(),
         )
-        return WikidataSource(client, language=settings.language, batch=settings.batch)
+        polled = WikidataSource(client, language=settings.language, batch=settings.batch)
+        if not settings.events:
+            return polled
+        from kbsync.wikidata.events import EventStream
+        from kbsync.wikidata.streamed import StreamedSource
+
+        return StreamedSource(polled, EventStream(settings.events, settings.user_agent))
 
     @cached_property
     def loaded(self) -> LoadedModel:

@@ -60,6 +60,11 @@ class StatementSource(ABC):
     def heads(self, items: Sequence[ItemId]) -> Iterator[ItemHead]:
         """One head per asked item (Q1); an item that the source does not know comes back as deleted."""
 
+    def changes(self, since: datetime) -> frozenset[ItemId] | None:  # noqa: ARG002
+        """At least those items that changed after ``since``; None where the source can't tell without being asked
+        about each, or can't be sure that it heard of all. What it names may still be unknown to ``heads``."""
+        return None
+
     @abstractmethod
     def records(self, items: Sequence[ItemId], properties: Sequence[PropertyId]) -> Iterator[list[ItemRecord]]:
         """Pages of records (Q2) with all statements of ``properties``; a page is complete or not there at all."""

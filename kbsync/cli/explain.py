@@ -65,6 +65,8 @@ def show(view: ExplainView) -> None:
     say(f"observed  {_state(view.observed)}")
     say(f"          {view.trust}: {view.trust_reason}")
     say(f"believed  {_state(view.believed) if view.believed else 'nothing yet'}")
+    if view.decision:
+        say(f"decision  {view.decision}")
     if view.quarantine:
         say(f"in quarantine: {view.quarantine}")
     if verdict := view.verdict:

@@ -22,6 +22,7 @@ from kbsync.cli.edit import edit
 from kbsync.cli.evaluate import evaluate
 from kbsync.cli.explain import explain
 from kbsync.cli.export import export
+from kbsync.cli.fact import FACTS
 from kbsync.cli.gc import gc
 from kbsync.cli.init import init
 from kbsync.cli.plan import plan
@@ -72,12 +73,14 @@ VERBS: tuple[Verb, ...] = (
     tune,
     doctor,
     demo,
+    *FACTS,
     *BENCHES,
 )
 
 GROUPS = {
     "audit": "The audit trail: an append-only hash chain of every decision.",
     "bench": "Measurements that write their figures, with machine and seed, as one JSON file each.",
+    "fact": "What a person decides about single facts.",
     "db": "The ledger's schema and its soundness.",
     "recipe": "Recipes: everything that shapes the weights beside the base and the facts.",
     "stats": "The key covariance: what an edit must not touch.",

@@ -68,6 +68,7 @@ def show(view: StatusView) -> None:
         for r in view.relations
     ]
     table((*columns, "#unasked"), rows)
+    table(("decided", "what"), [(f"{d.subject} {d.property}", d.decision) for d in view.decisions])
     table(("quarantined", "reason"), [(f"{q.subject} {q.property}", q.reason) for q in view.quarantine])
 
 

@@ -39,11 +39,13 @@ def _contact(agent: str) -> str:
 class SourceSettings(Section):
     """The SPARQL endpoint: an address, or ``oxigraph:DIRECTORY`` for a local store that kbsync serves itself.
 
+    ``events``: the address of an event stream that tells which items changed (none: every item is polled).
     ``timeout`` bounds each silence on the line, ``deadline`` one exchange from the first byte to the last, and
     ``max_wait`` the longest Retry-After that is waited out on the spot. ``attempts`` counts the first one too.
     """
 
     endpoint: Endpoint = "https://query.wikidata.org/sparql"
+    events: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""
     user_agent: Annotated[str, AfterValidator(_contact)]
     language: Language = "en"
     batch: Annotated[int, Field(ge=1, le=1000)] = 200

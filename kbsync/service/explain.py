@@ -95,6 +95,7 @@ class ExplainView:
     model: str | None
     verdict: VerdictView | None
     quarantine: str | None
+    decision: str | None
     versions: tuple[HeldView, ...]
 
 
@@ -113,7 +114,7 @@ def explain(tx: LedgerReader, item: ItemId, relation: Relation, now: datetime) -
     )
     labels = tx.labels(sorted({item, target, *_mentioned(record, history)}))
     level, reason = trust(record.observed, relation.trust, now)
-    events, quarantined = tx.audit(), tx.quarantine().get(key)
+    events, quarantined, decided = tx.audit(), tx.quarantine().get(key), tx.decisions().get(key)
     model = probed_model(tx, events)
     return ExplainView(
         item=item,
@@ -130,6 +131,7 @@ def explain(tx: LedgerReader, item: ItemId, relation: Relation, now: datetime) -
         model=model,
         verdict=_verdict(tx, record, relation, labels, model),
         quarantine=quarantined[1] if quarantined else None,
+        decision=str(decided) if decided else None,
         versions=_held(tx, key, left_out(events)),
     )
 

@@ -87,6 +87,15 @@ class QuarantineView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DecidedView:
+    """A pin or an exclusion that stands."""
+
+    subject: str
+    property: str
+    decision: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StatusView:
     """Where everything stands at ``at``. ``watermark`` is the time up to which ``source``, the one pulled last, was
     pulled (null before the first pull); ``model`` is the fingerprint of the base probed last; ``current`` is null while
@@ -102,6 +111,7 @@ class StatusView:
     newest: VersionView | None
     quarantine: tuple[QuarantineView, ...]
     refusals: int
+    decisions: tuple[DecidedView, ...]
     audit_head: str
 
 
@@ -125,6 +135,10 @@ def status(tx: LedgerReader, relations: Sequence[Relation], now: datetime) -> St
             for key, (_, reason) in sorted(tx.quarantine().items())
         ),
         refusals=until(events, timedelta(0)).refusals,
+        decisions=tuple(
+            DecidedView(subject=key.subject, property=key.property, decision=str(decided))
+            for key, decided in sorted(tx.decisions().items())
+        ),
         audit_head=tx.audit_head(),
     )
 

@@ -12,7 +12,7 @@ from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemHead, ItemId, Labels
 from kbsync.ports import LedgerTransaction
 from kbsync.stages.run import Run
-from kbsync.stages.watch import Redirects, Watch, members_mark
+from kbsync.stages.watch import Redirects, Watch, members_mark, polled_mark
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,11 +33,12 @@ def derive(
     server_time: datetime,
     *,
     whole: bool = True,
+    everything: bool = True,
 ) -> Observed:
     """Observe and settle every watched fact; facts, members and watermarks are one transaction.
 
     All of them, not only the fetched items': trust grows with time alone, and so do statements begin and end.
-    ``whole``: these are all relations, so the source's own watermark moves, too.
+    ``whole``: these are all relations, so the source's own watermark moves, too; ``everything``: every item was polled.
     """
     observed = believed = waiting = 0
     now = run.clock.now()
@@ -58,6 +59,8 @@ def derive(
                 tx.set_watermark(members_mark(source, relation), server_time)
         if whole:
             tx.set_watermark(source, server_time)
+            if everything:
+                tx.set_watermark(polled_mark(source), server_time)
     return Observed(observed=observed, believed=believed, waiting=waiting)
 
 

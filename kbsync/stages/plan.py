@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kbsync.domain.canonical import content_hash
+from kbsync.domain.decision import DecisionKind
 from kbsync.domain.errors import KbsyncError
 from kbsync.domain.fact import Fact, FactKey
 from kbsync.domain.plan import EditPlan, EditRequest, Guard, guarded, make_plan
@@ -90,6 +91,7 @@ def _make(
         recipe_fingerprint=recipe.fingerprint,
         predecessor=predecessor,
         quarantined=_quarantined(tx, facts),
+        excluded={key: str(d) for key, d in tx.decisions().items() if d.kind is DecisionKind.EXCLUDE},
         gone=right | _ended(tx, active, facts),
         guards=guarded(sound, recipe.guard_count),
         limit=limit,

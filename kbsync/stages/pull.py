@@ -18,7 +18,7 @@ from kbsync.ports import LedgerReader, PullCounts, StatementSource
 from kbsync.stages.facts import mentioned
 from kbsync.stages.observe import derive
 from kbsync.stages.run import Run
-from kbsync.stages.watch import Redirects, Watch, ask_about, poll, suspicious, watch_set
+from kbsync.stages.watch import Redirects, Watch, ask_about, changed_since, poll, suspicious, watch_set
 
 BATCH = 200
 LABELS_REFRESH = timedelta(days=7)
@@ -28,7 +28,8 @@ LABELS_REFRESH = timedelta(days=7)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PullResult:
     """``fetched`` items of ``watched`` had a new revision; ``observed`` facts changed, ``believed`` became trusted,
-    ``waiting`` are observed and not yet trusted; ``joined`` and ``left`` members of the relations' patterns."""
+    ``waiting`` are observed and not yet trusted; ``joined`` and ``left`` members of the relations' patterns;
+    ``polled`` items were asked for their revision (all, unless a stream told which changed)."""
 
     watched: int
     fetched: int
@@ -39,6 +40,7 @@ class PullResult:
     server_time: datetime
     joined: int = 0
     left: int = 0
+    polled: int = 0
 
     @property
     def nothing_new(self) -> bool:
@@ -64,14 +66,15 @@ def pull(
     server_time = source.server_time()
     _refuse_going_back(run, source.name, server_time)
     watch = watch_set(run, source, polled, server_time, accept=accept_deletions)
-    heads = poll(run, source, watch.items)
+    heard = changed_since(run, source, polled, server_time)
+    heads, asked = poll(run, source, watch.items, changed=heard)
     redirects = Redirects()
     redirects.note(heads)
 
     changed, known = _changed(run, source.name, watch, heads, redirects, accept=accept_deletions)
     counts = _fetch(run, source, changed, properties, known=known, accept=accept_deletions)
     _fetch_object_labels(run, source, polled, watch, redirects, server_time, whole=whole)
-    derived = derive(run, source.name, polled, watch, redirects, server_time, whole=whole)
+    derived = derive(run, source.name, polled, watch, redirects, server_time, whole=whole, everything=heard is None)
     result = PullResult(
         watched=len(watch.items),
         fetched=len(changed),
@@ -82,6 +85,7 @@ def pull(
         server_time=server_time,
         joined=watch.joined,
         left=watch.left,
+        polled=asked,
     )
     _tell(run, source.name, result)
     return result

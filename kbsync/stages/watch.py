@@ -6,9 +6,9 @@ ledger knows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.errors import SourceError
@@ -21,6 +21,8 @@ SUSPICIOUS_SHARE = 0.2
 """More than this share gone at once is taken for a broken source, not for news."""
 SUSPICIOUS_COUNT = 5
 """So few may always go, unless they are all that there were."""
+WHOLE_POLL = timedelta(days=1)
+"""How long a source that hears of changes is believed without asking about every item."""
 MOST_HOPS = 5
 """Redirects that lead to redirects: Wikidata's bots shorten such chains within a day."""
 
@@ -113,21 +115,51 @@ class Redirects:
         return found
 
 
-def poll(run: Run, source: StatementSource, items: Sequence[ItemId]) -> dict[ItemId, ItemHead]:
-    """Heads of ``items`` and of everything that they lead to, in as few questions as possible: targets that the
-    ledger knows of are asked for with the rest."""
+def changed_since(
+    run: Run, source: StatementSource, relations: Sequence[Relation], now: datetime
+) -> Set[ItemId] | None:
+    """What the source heard of since all of ``relations`` were pulled last; None: everything has to be polled.
+
+    Everything is, once in ``WHOLE_POLL``, whatever was heard.
+    """
+    with run.ledger.read() as tx:
+        marks = [tx.watermark(f"{source.name}/{relation.property}") for relation in relations]
+        whole = tx.watermark(polled_mark(source.name))
+    known = [mark for mark in marks if mark is not None]
+    if whole is None or now - whole >= WHOLE_POLL or len(known) < len(marks) or not known:
+        return None
+    return source.changes(min(known))
+
+
+def polled_mark(source: str) -> str:
+    """The watermark of the last pull that asked about every watched item."""
+    return f"{source}/polled"
+
+
+def poll(
+    run: Run, source: StatementSource, items: Sequence[ItemId], *, changed: Set[ItemId] | None = None
+) -> tuple[dict[ItemId, ItemHead], int]:
+    """Heads of ``items`` and of everything that they lead to, and how many were asked for.
+
+    Targets that the ledger knows of are asked for with the rest. Of items that it knows and that are not among
+    ``changed``, the stored heads stand.
+    """
+    heads: dict[ItemId, ItemHead] = {}
     with run.ledger.read() as tx:
         stored = tx.heads(items)
         known = {h.redirect_to for h in stored.values() if h.redirect_to}
-    asked = sorted({*items, *known})
-    heads: dict[ItemId, ItemHead] = {}
+        stored |= tx.heads(sorted(known))
+    if changed is not None:
+        heads = {item: head for item, head in stored.items() if item not in changed}
+    asked, count = sorted({*items, *known} - heads.keys()), 0
     run.progress.start("poll revisions", len(asked))
     for _ in range(MOST_HOPS):
         for head in source.heads(asked):
             heads[head.id] = head
+            count += 1
             run.progress.advance()
         asked = sorted({h.redirect_to for h in heads.values() if h.redirect_to} - heads.keys())
         if not asked:
             break
     run.progress.finish()
-    return heads
+    return heads, count
