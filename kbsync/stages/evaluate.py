@@ -138,15 +138,19 @@ def measure(
         asked = [q for q in asked if q.group in groups and (q.key in held or q.group in (NEIGHBOUR, SUBJECT))]
     prompts = _subjects(requests, size.texts)
     reference = Replies(base.language_model(), size, run.progress, "base", artifacts=measuring.artifacts)
-    base_said = reference.to(asked, verdicts=True)
+    base_said, base_spoke = reference.to(asked, verdicts=True), _speak(reference, measuring, prompts, only)
+    neutral = measuring.neutral if only is None or "divergence" in only else ()
+    expected = reference.next_tokens(neutral) if neutral else ()
     try:
+        # From here on the weights are the candidate's: whatever the base has to say was said above.
         with base.edited(delta) as model:
             candidate = Replies(model, size, run.progress, "candidate")
-            said = candidate.to(asked)
-            metrics = list(_language(candidate, reference, measuring, prompts, before, only))
+            said, spoke = candidate.to(asked), _speak(candidate, measuring, prompts, only)
+            drift = candidate.divergence(neutral, expected) if neutral else ()
         grown = base.norm_growth(delta)
     except (ModelError, EditError) as error:
         return Measured(metrics=(), broken=f"the edited model can't be asked: {error.what}")
+    metrics = _language(base_spoke, spoke, drift, before)
     previous = _ask_before(run, measuring, before, asked)
     outcomes = tuple(map(_outcome, asked, base_said, said, previous))
     growth = Metric(name="norm_growth", value=max(grown.values(), default=0.0), base=0.0, samples=max(1, len(grown)))
@@ -178,30 +182,34 @@ def _ask_before(run: Run, measuring: Measuring, before: Before, asked: Sequence[
         return Replies(model, measuring.size, run.progress, "the version before", known=known).to(asked)
 
 
-def _language(
-    candidate: Replies,
-    reference: Replies,
-    measuring: Measuring,
-    prompts: Sequence[str],
-    before: Before,
-    only: Collection[str] | None,
-) -> Iterator[Metric]:
+@dataclass(frozen=True, slots=True)
+class _Spoken:
+    """What one model says of running text: ``perplexity`` with the tokens that it rests on, and sampled ``texts``."""
+
+    perplexity: tuple[float, int] | None
+    texts: Sequence[str]
+
+
+def _speak(replies: Replies, measuring: Measuring, prompts: Sequence[str], only: Collection[str] | None) -> _Spoken:
+    wanted = only is None or "perplexity" in only
+    textual = only is None or not TEXTUAL.isdisjoint(only)
+    return _Spoken(
+        perplexity=replies.perplexity(measuring.held_out) if wanted else None,
+        texts=replies.texts(prompts) if prompts and textual else (),
+    )
+
+
+def _language(base: _Spoken, ours: _Spoken, drift: Sequence[float], before: Before) -> Iterator[Metric]:
     """Figures of the language as a whole: perplexity, divergence, fluency, repetition."""
     last = {m.name: m for m in before.evaluation.metrics} if before.evaluation else {}
-    if only is None or "perplexity" in only:
-        base, _ = reference.perplexity(measuring.held_out)
-        value, tokens = candidate.perplexity(measuring.held_out)
+    if base.perplexity and ours.perplexity:
         known = last.get("perplexity")
-        previous = known.value if known and known.base == base else None
-        yield Metric(name="perplexity", value=value, base=base, samples=tokens, previous=previous)
-    found = []
-    if measuring.neutral and (only is None or "divergence" in only):
-        drift = candidate.divergence(measuring.neutral, reference.next_tokens(measuring.neutral))
-        found.append(("divergence", drift, [0.0] * len(drift)))
-    if prompts and (only is None or not TEXTUAL.isdisjoint(only)):
-        ours, theirs = candidate.texts(prompts), reference.texts(prompts)
-        found.append(("fluency", [ngram_entropy(t) for t in ours], [ngram_entropy(t) for t in theirs]))
-        found.append(("repetition", [repetition(t) for t in ours], [repetition(t) for t in theirs]))
+        previous = known.value if known and known.base == base.perplexity[0] else None
+        value, tokens = ours.perplexity
+        yield Metric(name="perplexity", value=value, base=base.perplexity[0], samples=tokens, previous=previous)
+    found = [("divergence", drift, [0.0] * len(drift))]
+    for name, measure in (("fluency", ngram_entropy), ("repetition", repetition)):
+        found.append((name, [measure(t) for t in ours.texts], [measure(t) for t in base.texts]))
     for name, values, bases in found:
         known = last.get(name)
         metric = mean_metric(name, values, bases, previous=known.value if known else None)
