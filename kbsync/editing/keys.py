@@ -1,8 +1,9 @@
 """Keys: what the edited layers see at the subject's last token, averaged over the prompts of a fact.
 
 Layers are edited from the lowest up, and each must be seen on the copy that holds the edits below it. So all prompts
-climb together: their states stand before an edited layer, are looked at, and pass it once it has been edited. That
-costs two passes through the edited layers instead of one pass through everything per layer.
+climb together: their states stand before an edited layer, are looked at, and pass it once it has been edited. The edit
+changes only what the down projection makes of its inputs, so of the second pass only that is computed, and what it adds
+to the stream is exchanged.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from torch import Tensor
 
 from kbsync.editing.subject import Prompt
 from kbsync.model.decoder import Decoder, DecoderLayer, first_tensor
-from kbsync.model.hooks import Trace, watching
+from kbsync.model.hooks import Trace, nudged, watching
 from kbsync.model.suffix import Call, record
 
 BATCH_TOKENS = 4096
+KEPT_BYTES = 256 * 2**20
+"""Of passes that are not run again; what does not fit is."""
 
 
 class Row(NamedTuple):
@@ -31,6 +34,16 @@ class Row(NamedTuple):
     ids: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What one pass of an edited layer left behind, at all positions: its output, and input and output of its down
+    projection (rows, length, width)."""
+
+    left: Tensor
+    keys: Tensor
+    downs: Tensor
+
+
 @dataclass(slots=True)
 class _Batch:
     """``hidden`` (rows, length, d) stands before an edited layer; ``last`` are the lookup positions."""
@@ -39,13 +52,19 @@ class _Batch:
     hidden: Tensor
     last: Tensor
     calls: tuple[Call, ...]
+    look: _Look | None = None
+
+    @property
+    def tokens(self) -> int:
+        return self.hidden.shape[0] * self.hidden.shape[1]
 
 
 class Climb:
     """All prompts of all facts (each fact's bare prompt first) on their way through the edited layers.
 
     Results are (N, width) in the order of the facts, on the CPU, at least float32. Call ``look`` and ``stream`` any
-    number of times before ``advance``, and ``advance`` once per step, in order.
+    number of times before ``advance``, and ``advance`` once per step, in order; between ``look`` and ``advance`` only
+    the down projection of that step's layer may change.
     """
 
     @torch.no_grad()
@@ -63,6 +82,8 @@ class Climb:
         self._first, self._end = layers[0].index, layers[-1].index + 1
         self._count = len(facts)
         self._batches = [self._start(rows) for rows in _grouped(_rows(facts, bare))]
+        self._plain: dict[int, bool] = {}
+        self._streamed: dict[int, Tensor] = {}
 
     @torch.no_grad()
     def look(self, step: int) -> tuple[Tensor, Tensor]:
@@ -71,11 +92,15 @@ class Climb:
         A key weighs the bare prompt by its share and all contexts together by the rest.
         """
         layer, keys, downs = self._layers[step], Gather(self._count), Gather(self._count)
-        for batch in self._batches:
-            seen = self._through(batch, layer.index, layer.index + 1)[1]
+        room = KEPT_BYTES
+        for batch in sorted(self._batches, key=lambda b: b.tokens):
+            left, seen = self._through(batch, layer.index, layer.index + 1)
+            look = _Look(left, seen.keys[layer.index], seen.downs[layer.index])
             at = torch.arange(len(batch.rows)), batch.last
-            keys.add(batch.rows, seen.keys[layer.index][at])
-            downs.put(batch.rows, seen.downs[layer.index][at])
+            keys.add(batch.rows, look.keys[at])
+            downs.put(batch.rows, look.downs[at])
+            room -= sum(t.numel() * t.element_size() for t in (look.left, look.keys, look.downs))
+            batch.look = look if room >= 0 and self._adds(layer, batch, look) else None
         return keys.total, downs.total
 
     @torch.no_grad()
@@ -83,20 +108,44 @@ class Climb:
         """Pass the ``step``-th edited layer and those up to the next; returns its outputs as ``look`` does."""
         layer, downs = self._layers[step], Gather(self._count)
         stop = self._layers[step + 1].index if step + 1 < len(self._layers) else self._end
+        self._streamed = {}
         for batch in self._batches:
-            batch.hidden, seen = self._through(batch, layer.index, stop)
-            downs.put(batch.rows, seen.downs[layer.index][torch.arange(len(batch.rows)), batch.last])
+            if batch.look is None:
+                batch.hidden, seen = self._through(batch, layer.index, stop)
+                made = seen.downs[layer.index]
+            else:
+                made = first_tensor(layer.down.module(batch.look.keys))
+                batch.hidden = batch.look.left + (_entering(layer, made) - _entering(layer, batch.look.downs))
+                batch.look = None
+                batch.hidden = self._through(batch, layer.index + 1, stop)[0]
+            downs.put(batch.rows, made[torch.arange(len(batch.rows)), batch.last])
         return downs.total
 
     @torch.no_grad()
     def stream(self, step: int) -> Tensor:
         """The residual stream after the last edited layer at the bare prompts' lookup tokens, from where all stand."""
+        if step in self._streamed:
+            return self._streamed[step]
         start = self._layers[step].index if step < len(self._layers) else self._end
         found = Gather(self._count)
         for batch in (b for b in self._batches if b.rows[0].prompt == 0):
             hidden = self._through(batch, start, self._end)[0]
             found.put(batch.rows, hidden[torch.arange(len(batch.rows)), batch.last])
+        self._streamed[step] = found.total
         return found.total
+
+    def _adds(self, layer: DecoderLayer, batch: _Batch, look: _Look) -> bool:
+        """Whether the layer's output holds the down projection's (past its norm) as a plain summand: tried once a layer,
+        for a block may also scale it."""
+        if layer.index not in self._plain:
+            nudge = torch.full_like(look.downs, float(look.downs.abs().mean()))
+            with nudged(layer.down.module, nudge):
+                moved = self._through(batch, layer.index, layer.index + 1)[0]
+            wanted = _entering(layer, look.downs + nudge) - _entering(layer, look.downs)
+            rounding = 64 * torch.finfo(moved.dtype).eps * look.left.abs().max()
+            gap = (moved - look.left - wanted).abs().max()
+            self._plain[layer.index] = bool(gap <= rounding + 1e-3 * wanted.abs().max())
+        return self._plain[layer.index]
 
     def _start(self, rows: list[Row]) -> _Batch:
         """Rows padded on the right: what they hold is at or before the lookup token, which sees no padding."""
@@ -116,6 +165,11 @@ class Climb:
                 args, kwargs = batch.calls[index - self._first]
                 hidden = first_tensor(self._decoder.layers[index].module(hidden, *args, **kwargs))
         return hidden, seen
+
+
+def _entering(layer: DecoderLayer, downs: Tensor) -> Tensor:
+    """What a down projection's output adds to the residual stream."""
+    return downs if layer.post_mlp_norm is None else first_tensor(layer.post_mlp_norm(downs))
 
 
 class Gather:

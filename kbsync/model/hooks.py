@@ -106,6 +106,21 @@ def adding(module: nn.Module, column: int, rows: Tensor) -> Iterator[None]:
 
 
 @contextmanager
+def nudged(module: nn.Module, shift: Tensor) -> Iterator[None]:
+    """Inside the block, ``shift`` is added to the module's output."""
+
+    def hook(_module: nn.Module, _args: tuple[Any, ...], output: Any) -> Any:
+        plain = first_tensor(output)
+        return plain + shift if output is plain else (plain + shift, *output[1:])
+
+    handle = module.register_forward_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+@contextmanager
 def frozen(model: PreTrainedModel) -> Iterator[None]:
     """Inside the block the model is in evaluation mode and no weight asks for a gradient; afterwards all is as before."""
     training, wanted = model.training, [p for p in model.parameters() if p.requires_grad]
