@@ -155,7 +155,7 @@ def _log(report: EditReport) -> None:
             "delta_ratio": round(layer.delta_ratio, 6),
             "condition": float(f"{layer.condition:.3g}"),
         }
-        log.debug("layer edited", **figures)
+        log.info("layer edited", **figures)
         if layer.ridge:
             log.warning(
                 "the covariance is not positive definite; a ridge was added", layer=layer.layer, ridge=layer.ridge

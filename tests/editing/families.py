@@ -84,9 +84,12 @@ def tokenizer(with_bos: bool = True) -> PreTrainedTokenizerFast:
     return byte_level_tokenizer(SENTENCES, 420, with_bos=with_bos)
 
 
-def random_model(family: str, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
-    """A new model each time; norms' gains differ from one, as they do in trained models."""
+def random_model(family: str, dtype: torch.dtype = torch.float32, *, tied: bool | None = None) -> PreTrainedModel:
+    """A new model each time; norms' gains differ from one, as they do in trained models. ``tied``: whether the head is
+    the embedding (None: as the family has it)."""
     config = _configs(len(tokenizer()))[family]
+    if tied is not None:
+        config.tie_word_embeddings = tied
     config.initializer_range = 0.15
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(7)

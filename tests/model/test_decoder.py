@@ -3,7 +3,15 @@
 import pytest
 import torch
 from torch import nn
-from transformers import AutoModelForCausalLM, LlamaConfig, MixtralConfig, OPTConfig
+from transformers import (
+    AutoModelForCausalLM,
+    LlamaConfig,
+    MixtralConfig,
+    OlmoeConfig,
+    OPTConfig,
+    Qwen2MoeConfig,
+    Qwen3MoeConfig,
+)
 from transformers.pytorch_utils import Conv1D
 
 from kbsync.domain.errors import ModelError
@@ -72,18 +80,31 @@ def test_layers_that_are_not_there_are_refused(wrong):
         discover(random_model("llama")).edited_layers(wrong)
 
 
-def test_mixture_of_experts_is_refused_by_name():
-    config = MixtralConfig(
-        vocab_size=50,
-        hidden_size=D,
-        intermediate_size=M,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        num_local_experts=2,
-    )
+EXPERTS = {
+    MixtralConfig: {"intermediate_size": M, "num_local_experts": 2},
+    OlmoeConfig: {"intermediate_size": M, "num_experts": 2, "num_experts_per_tok": 1},
+    Qwen2MoeConfig: {"moe_intermediate_size": M, "num_experts": 2, "num_experts_per_tok": 1},
+    Qwen3MoeConfig: {"moe_intermediate_size": M, "num_experts": 2, "num_experts_per_tok": 1},
+}
+
+
+@pytest.mark.parametrize("kind", EXPERTS, ids=lambda kind: kind.__name__)
+def test_mixture_of_experts_is_refused_by_name(kind):
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2}
+    config = kind(vocab_size=50, hidden_size=D, num_hidden_layers=2, **heads, **EXPERTS[kind])
     with pytest.raises(ModelError, match=r"model\.layers\.0\.mlp is a mixture of experts"):
         discover(AutoModelForCausalLM.from_config(config))
+
+
+@pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_tied_and_untied_heads(family, tied):
+    model = random_model(family, tied=tied)
+    decoder = discover(model)
+    assert (decoder.head_weight is model.get_input_embeddings().weight) is tied
+    with torch.no_grad():
+        out = model(input_ids=IDS, output_hidden_states=True)
+    torch.testing.assert_close(decoder.logits(out.hidden_states[-1]), out.logits)
 
 
 def test_quantised_models_are_refused():

@@ -14,9 +14,10 @@ IDS = torch.tensor([[0, 17, 300, 41, 9, 77, 250]])
 PLACE, LAYER = 3, 1
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=["f64", "f32", "bf16"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_trace_sees_keys_downs_and_outputs(family):
-    model = random_model(family, torch.float64)
+def test_trace_sees_keys_downs_and_outputs(family, dtype):
+    model = random_model(family, dtype)
     decoder = discover(model)
     with torch.no_grad():
         seen = trace(decoder, {"input_ids": IDS, "use_cache": False}, keys=[0, 2], outputs=[1], downs=[2])
@@ -25,7 +26,9 @@ def test_trace_sees_keys_downs_and_outputs(family):
         bias = getattr(down.module, "bias", None)
         product = seen.keys[2] @ down.weight.T + (0 if bias is None else bias)
     assert set(seen.keys) == {0, 2} and set(seen.outputs) == {1} and set(seen.downs) == {2}
-    torch.testing.assert_close(seen.downs[2], product)
+    torch.testing.assert_close(
+        seen.downs[2], product, rtol=0, atol=2 * torch.finfo(dtype).eps * float(product.abs().max())
+    )
     torch.testing.assert_close(seen.outputs[1], states[2])
 
 
