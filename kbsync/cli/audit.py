@@ -37,7 +37,8 @@ def log(
     from kbsync.domain.canonical import canonical_json
 
     with application(context) as app, app.ledger.read() as tx:
-        events = tx.audit()[-limit:]
+        newest = tx.newest_event()
+        events = tx.audit(after=max(0, newest.seq - limit)) if newest else []
     if json:
         return emit(events)
     if not events:
@@ -77,13 +78,14 @@ def verify(context: typer.Context, json: JsonOption = False) -> None:
     from kbsync.service.trails import trails
 
     with application(context) as app:
-        found = trails(app)
+        with app.ledger.read() as tx:
+            found = trails(tx, app.settings.state_dir)
         events = found.events
         stored = [(v.number, v.version_hash) for v in found.versions if v.version_hash]
         broken = [f"{where}: {what}" for where, what in found.problems]
         for number, version_hash in () if broken else stored:
             manifest = app.store.manifest(version_hash)
-            if manifest.audit_head not in found.hashes:
+            if not found.holds(manifest.audit_head):
                 head = short(manifest.audit_head)
                 broken.append(f"audit trail: version {number} was built after event {head}, which is not in it.")
     if broken:

@@ -51,6 +51,46 @@ def pull(
     finish(document, output, json=json)
 
 
+@verb(
+    "bench ledger",
+    examples=[
+        "kbsync bench ledger",
+        "kbsync bench ledger --items 400 --postgresql postgresql://kbsync@localhost/bench --output /tmp/ledger.json",
+    ],
+    exits=[74, 75],
+)
+def ledger(
+    context: typer.Context,
+    items: Annotated[int, typer.Option(min=10, metavar="N", help="Items of 25 statements each.")] = 40_000,
+    sqlite: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="The file to fill; named again, it is filled on. Default: none.")
+    ] = None,
+    postgresql: Annotated[
+        str | None, typer.Option(metavar="URL", help="An empty database to fill. Default: none is measured.")
+    ] = None,
+    output: Annotated[Path, typer.Option(metavar="PATH", help="The JSON file.", dir_okay=False)] = RESULTS
+    / "ledger.json",
+    json: JsonOption = False,
+) -> None:
+    """Measure what a ledger of a million statements costs: to fill, to ask, and on disk.
+
+    Statements through time with their history, facts, verdicts, versions and an audit trail are made up and written as
+    pull, probe and plan write them; then `status`, `explain` and the search for what is due are timed.
+    """
+    import tempfile
+
+    from kbsync.cli.progress import progress_for
+    from kbsync.service.bench_ledger import LedgerExtent, bench_ledger
+    from kbsync.service.stop import Stop, on_signals
+
+    with tempfile.TemporaryDirectory(prefix="kbsync-bench-") as directory, on_signals(Stop()) as stop:
+        file = (sqlite or Path(directory) / "ledger.sqlite3").expanduser().absolute()
+        urls = [f"sqlite:///{file}", *([postgresql] if postgresql else [])]
+        progress = progress_for(stop, quiet=options(context).quiet)
+        document = bench_ledger(urls, LedgerExtent(items=items), progress)
+    finish(document, output, json=json)
+
+
 def finish(document: Mapping[str, Any], output: Path, *, json: bool) -> None:
     """Write the evidence and show its figures (or, with ``--json``, print it whole)."""
     from kbsync.cli.output import emit, say, table
@@ -66,4 +106,4 @@ def finish(document: Mapping[str, Any], output: Path, *, json: bool) -> None:
     say(f"written to {output}")
 
 
-BENCHES: tuple[Verb, ...] = (pull, counterfact, zsre, scaling, speed)
+BENCHES: tuple[Verb, ...] = (pull, ledger, counterfact, zsre, scaling, speed)

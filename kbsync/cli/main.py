@@ -10,6 +10,7 @@ import typer
 
 from kbsync.cli.ask import ask
 from kbsync.cli.audit import log, verify
+from kbsync.cli.backup import backup, restore
 from kbsync.cli.bench import BENCHES
 from kbsync.cli.blame import blame
 from kbsync.cli.command import Options, Verb
@@ -68,6 +69,8 @@ VERBS: tuple[Verb, ...] = (
     serve,
     upgrade,
     check,
+    backup,
+    restore,
     build_stats,
     trace,
     tune,

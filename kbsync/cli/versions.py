@@ -20,7 +20,7 @@ def versions(context: typer.Context, json: JsonOption = False) -> None:
     from kbsync.service import views
 
     with application(context) as app, app.ledger.read() as tx:
-        view = views.versions(tx, tx.audit())
+        view = views.versions(tx)
     if json:
         return emit(view)
     rows = [

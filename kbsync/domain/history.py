@@ -16,14 +16,15 @@ from kbsync.domain.canonical import content_hash
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryLink:
-    """One row as it is stored: ``before`` and ``after`` are the statements' canonical JSON."""
+    """One row as it is stored: ``before`` and ``after`` are the statements' canonical JSON, a time may be the text of
+    one."""
 
     seq: int
     statement_id: str
     subject: str
     property: str
     revision: int
-    seen_at: datetime
+    seen_at: datetime | str
     before: str | None
     after: str | None
     hash: str
@@ -36,7 +37,7 @@ def link_hash(
     subject: str,
     property: str,
     revision: int,
-    seen_at: datetime,
+    seen_at: datetime | str,
     before: str | None,
     after: str | None,
 ) -> str:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, Engine, and_, exists, func, inspect, select, text
 
 from kbsync.domain import audit, history
+from kbsync.domain.audit import AuditEvent
 from kbsync.domain.canonical import canonical_json
-from kbsync.domain.errors import SchemaError, StoreError
+from kbsync.domain.errors import Damaged, SchemaError, StoreError
 from kbsync.ledger import tables as t
 from kbsync.ledger import triggers
 from kbsync.ledger.engine import make_engine, parse_url, place, reading, writing
@@ -133,14 +134,22 @@ def check(url: str) -> list[str]:
             problems = _damage(connection) + _broken_references(connection)
             problems += [f"the trigger {name} is missing or switched off" for name in triggers.missing(connection)]
             problems += _forgotten_changes(connection)
-            events = AuditReader(connection).audit()
+            events, broken = _events(connection)
             told = {str(e.body["history"]) for e in events if e.kind == "pull" and "history" in e.body}
             links = StatementReader(connection).history_links()
             problems += [f"the statement history is broken: {what}" for what in history.verify(links, told)]
-            broken = audit.verify(events)
         return problems + ([f"the audit trail is broken: {broken}"] if broken else [])
     finally:
         engine.dispose()
+
+
+def _events(connection: Connection) -> tuple[list[AuditEvent], str | None]:
+    """The audit trail, and what is wrong with it."""
+    try:
+        events = AuditReader(connection).audit()
+    except Damaged as error:
+        return [], error.what
+    return events, audit.verify(events)
 
 
 def _damage(connection: Connection) -> list[str]:

@@ -40,8 +40,13 @@ class Timestamp(TypeDecorator[datetime]):
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         if value is None:
             return None
-        at = datetime.fromisoformat(value) if isinstance(value, str) else value
-        return at.astimezone(UTC)
+        return utc(value)
+
+
+def utc(stored: datetime | str) -> datetime:
+    """A stored time; raises ``ValueError`` for text that is none."""
+    at = datetime.fromisoformat(stored) if isinstance(stored, str) else stored
+    return at.astimezone(UTC)
 
 
 class Flag(TypeDecorator[bool]):

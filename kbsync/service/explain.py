@@ -114,8 +114,8 @@ def explain(tx: LedgerReader, item: ItemId, relation: Relation, now: datetime) -
     )
     labels = tx.labels(sorted({item, target, *_mentioned(record, history)}))
     level, reason = trust(record.observed, relation.trust, now)
-    events, quarantined, decided = tx.audit(), tx.quarantine().get(key), tx.decisions().get(key)
-    model = probed_model(tx, events)
+    quarantined, decided = tx.quarantine().get(key), tx.decisions().get(key)
+    model = probed_model(tx)
     return ExplainView(
         item=item,
         label=labels[item].label if item in labels else None,
@@ -132,7 +132,7 @@ def explain(tx: LedgerReader, item: ItemId, relation: Relation, now: datetime) -
         verdict=_verdict(tx, record, relation, labels, model),
         quarantine=quarantined[1] if quarantined else None,
         decision=str(decided) if decided else None,
-        versions=_held(tx, key, left_out(events)),
+        versions=_held(tx, key, left_out(tx)),
     )
 
 
@@ -150,7 +150,7 @@ def _verdict(
 ) -> VerdictView | None:
     if record.believed is None or not record.believed.values or model is None:
         return None
-    found = tx.verdicts(model).get(verdict_key(relation, name(record, record.believed, labels), model))
+    found = tx.verdict(verdict_key(relation, name(record, record.believed, labels), model))
     if found is None:
         return None
     evidence = found.evidence

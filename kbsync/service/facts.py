@@ -64,7 +64,7 @@ def facts(
 
 
 def _rows(tx: LedgerReader, relations: Sequence[Relation]) -> Iterator[FactRow]:
-    model, quarantine = probed_model(tx, tx.audit()), tx.quarantine()
+    model, quarantine = probed_model(tx), tx.quarantine()
     verdicts = tx.verdicts(model) if model else {}
     for relation in relations:
         records = tx.facts(relation.property)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from kbsync.bootstrap import App
 from kbsync.domain.errors import KbsyncError, NotFound, StoreError
 from kbsync.domain.version import Manifest, Version
-from kbsync.service.trails import AUDIT_TRAIL, trails
+from kbsync.service.trails import AUDIT_TRAIL, Trails, trails
 
 if TYPE_CHECKING:
     from kbsync.checkpoints.artifacts import FileArtifactStore
@@ -56,7 +56,8 @@ def verify(app: App, number: int | None = None) -> VerificationView:
 
     Raises ``NotFound`` for a version that is not built.
     """
-    chains = trails(app)
+    with app.ledger.read() as tx:
+        chains = trails(tx, app.settings.state_dir)
     versions = chains.versions
     if number is not None and not any(v.number == number and v.version_hash for v in versions):
         raise NotFound(f"Version {number} is not built.", next_step="`kbsync versions` lists what there is.")
@@ -66,7 +67,7 @@ def verify(app: App, number: int | None = None) -> VerificationView:
     known = {v.version_hash: v for v in versions if v.version_hash and number in (None, v.number)}
     stored, removed = app.store.hashes(), app.store.removed()
     hashes = sorted({*known, *stored, *removed}) if number is None else list(known)
-    _versions(app.store, hashes, known, chains.hashes, found, app.progress)
+    _versions(app.store, hashes, known, chains, found, app.progress)
     wanted = _wanted(app.store, {*stored, *removed}, found.manifests)
     names = {n for m in found.manifests for n in m.artifacts}
     present = app.artifacts.names()
@@ -87,7 +88,7 @@ def _versions(
     store: FileCheckpointStore,
     hashes: Sequence[str],
     known: Mapping[str, Version],
-    events: set[str],
+    chains: Trails,
     found: _Findings,
     progress: Progress,
 ) -> None:
@@ -110,7 +111,7 @@ def _versions(
             row = known.get(version_hash)
             if row and (row.build_hash, row.base_fingerprint) != (manifest.build_hash, manifest.base_fingerprint):
                 found.add("ledger", f"Version {row.number} is another build there than its manifest says.")
-            if manifest.audit_head not in events:
+            if not chains.holds(manifest.audit_head):
                 said = f"is anchored to event {manifest.audit_head[:12]}, which the trail does not hold"
                 found.add(AUDIT_TRAIL, f"{files[0]} {said}.")
         progress.advance()

@@ -14,11 +14,9 @@ from kbsync.domain.audit import AuditEvent
 from kbsync.domain.gate import Metric
 from kbsync.domain.plan import Change, EditPlan
 from kbsync.domain.relation import Relation
-from kbsync.domain.verdict import Verdict, VerdictKey, VerdictKind
+from kbsync.domain.verdict import VerdictKind
 from kbsync.domain.version import Version
 from kbsync.ports import LedgerReader
-from kbsync.stages.facts import believed_facts
-from kbsync.stages.probe import verdict_key
 from kbsync.stages.refusals import until
 from kbsync.stages.release import current_number
 
@@ -117,24 +115,23 @@ class StatusView:
 
 def status(tx: LedgerReader, relations: Sequence[Relation], now: datetime) -> StatusView:
     """From the ledger alone: no source is asked and no model loaded."""
-    events = tx.audit()
-    model, source = probed_model(tx, events), _last(events, "pull", "source")
-    verdicts = tx.verdicts(model) if model else {}
-    newest, everything = tx.newest_plan(), versions(tx, events)
+    pulled, newest = tx.newest_event("pull"), tx.newest_plan()
+    model, source = probed_model(tx), str(pulled.body["source"]) if pulled else None
+    current, stored, dropped = current_number(tx), tx.versions(), left_out(tx)
     return StatusView(
         at=now,
         source=source,
         watermark=tx.watermark(source) if source else None,
         model=model,
-        relations=tuple(_relation(tx, relation, model, verdicts) for relation in relations),
+        relations=tuple(_relation(tx, relation, model) for relation in relations),
         plan=_summary(*newest) if newest else None,
-        current=next((v for v in everything.versions if v.current), None),
-        newest=everything.versions[-1] if everything.versions else None,
+        current=next((_version(tx, v, current, dropped) for v in stored if v.number == current), None),
+        newest=_version(tx, stored[-1], current, dropped) if stored else None,
         quarantine=tuple(
             QuarantineView(subject=key.subject, property=key.property, reason=reason)
             for key, (_, reason) in sorted(tx.quarantine().items())
         ),
-        refusals=until(events, timedelta(0)).refusals,
+        refusals=until(_refused(tx), timedelta(0)).refusals,
         decisions=tuple(
             DecidedView(subject=key.subject, property=key.property, decision=str(decided))
             for key, decided in sorted(tx.decisions().items())
@@ -143,38 +140,40 @@ def status(tx: LedgerReader, relations: Sequence[Relation], now: datetime) -> St
     )
 
 
-def versions(tx: LedgerReader, events: Sequence[AuditEvent]) -> VersionsView:
-    """``events``: the whole audit trail."""
-    current, dropped = current_number(tx), left_out(events)
-    return VersionsView(
-        current=current,
-        versions=tuple(_version(tx, v, current, len(dropped.get(v.number, {}))) for v in tx.versions()),
-    )
+def _refused(tx: LedgerReader) -> list[AuditEvent]:
+    """The refusals since the last event that ends a row of them."""
+    ends = [event.seq for kind in ("promote", "quarantine") if (event := tx.newest_event(kind))]
+    return tx.audit(after=max(ends, default=0), kind="refuse")
 
 
-def probed_model(tx: LedgerReader, events: Sequence[AuditEvent]) -> str | None:
+def versions(tx: LedgerReader) -> VersionsView:
+    """All of them, from the first on."""
+    current, dropped = current_number(tx), left_out(tx)
+    views = tuple(_version(tx, v, current, dropped) for v in tx.versions())
+    return VersionsView(current=current, versions=views)
+
+
+def probed_model(tx: LedgerReader) -> str | None:
     """Fingerprint of the base that was probed last, or else planned for; None before the first time."""
+    probed = tx.newest_event("probe")
+    if probed is not None:
+        return str(probed.body["model"])
     newest = tx.newest_plan()
-    return _last(events, "probe", "model") or (newest[1].base_fingerprint if newest else None)
+    return newest[1].base_fingerprint if newest else None
 
 
-def left_out(events: Sequence[AuditEvent]) -> dict[int, dict[str, str]]:
+def left_out(tx: LedgerReader) -> dict[int, dict[str, str]]:
     """Facts (as ``Q145 P35``) that a plan held and that could not be edited, with the reason, by version."""
-    return {e.body["version"]: e.body["left_out"] for e in events if e.kind == "edit"}
+    return {e.body["version"]: e.body["left_out"] for e in tx.audit(kind="edit")}
 
 
-def _last(events: Sequence[AuditEvent], kind: str, field: str) -> str | None:
-    """The field of the newest event of that kind."""
-    return next((str(e.body[field]) for e in reversed(events) if e.kind == kind), None)
-
-
-def _version(tx: LedgerReader, version: Version, current: int, dropped: int) -> VersionView:
+def _version(tx: LedgerReader, version: Version, current: int, dropped: Mapping[int, Mapping[str, str]]) -> VersionView:
     planned, evaluation = tx.plan(version.plan_hash), tx.evaluation(version.number)
     return VersionView(
         number=version.number,
         state=version.state.value,
         current=version.number == current,
-        facts=(len(planned.requests) if planned else 0) - dropped,
+        facts=(len(planned.requests) if planned else 0) - len(dropped.get(version.number, {})),
         predecessor=version.predecessor,
         created_at=version.created_at,
         hash=version.version_hash,
@@ -186,20 +185,17 @@ def _version(tx: LedgerReader, version: Version, current: int, dropped: int) -> 
     )
 
 
-def _relation(
-    tx: LedgerReader, relation: Relation, model: str | None, verdicts: Mapping[VerdictKey, Verdict]
-) -> RelationView:
-    records = tx.facts(relation.property)
-    keys = [verdict_key(relation, fact, model or "") for _, fact in believed_facts(tx, [relation])]
-    kinds = Counter(verdicts[key].kind for key in keys if key in verdicts)
+def _relation(tx: LedgerReader, relation: Relation, model: str | None) -> RelationView:
+    counts = tx.fact_counts(relation.property)
+    kinds = tx.verdict_counts(relation.property, model, relation.template_hash) if model else {}
     return RelationView(
         name=relation.name,
         property=relation.property,
-        facts=len(records),
-        believed=sum(r.believed is not None for r in records),
-        waiting=sum(r.pending for r in records),
-        verdicts={kind.value: kinds[kind] for kind in VerdictKind},
-        unasked=len(keys) - kinds.total(),
+        facts=counts.facts,
+        believed=counts.believed,
+        waiting=counts.waiting,
+        verdicts={kind.value: kinds.get(kind, 0) for kind in VerdictKind},
+        unasked=counts.askable - sum(kinds.values()),
     )
 
 

@@ -14,12 +14,14 @@ from kbsync.ports import LedgerReader
 
 def believed_facts(tx: LedgerReader, relations: Sequence[Relation]) -> list[tuple[Relation, Fact]]:
     """Every believed fact that has an answer, by relation and key."""
-    found = []
-    for relation in relations:
-        records = [r for r in tx.facts(relation.property) if r.believed and r.believed.values]
-        labels = tx.labels(sorted({item for r in records for item in _items(r)}))
-        found += [(relation, name(r, r.believed, labels)) for r in records if r.believed]
-    return found
+    return [pair for relation in relations for pair in named(tx, relation, tx.facts(relation.property))]
+
+
+def named(tx: LedgerReader, relation: Relation, records: Sequence[FactRecord]) -> list[tuple[Relation, Fact]]:
+    """What ``records`` believe, where they have an answer."""
+    believed = [r for r in records if r.believed and r.believed.values]
+    labels = tx.labels(sorted({item for r in believed for item in _items(r)}))
+    return [(relation, name(r, r.believed, labels)) for r in believed if r.believed]
 
 
 def name(record: FactRecord, state: FactState, labels: Mapping[ItemId, Labels]) -> Fact:

@@ -13,7 +13,7 @@ from kbsync.domain.fact import Fact
 from kbsync.domain.relation import Cardinality, Relation
 from kbsync.domain.verdict import Evidence, Verdict, VerdictKey, VerdictKind, ambiguity, judge
 from kbsync.ports import BaseModel, LanguageModel, LedgerReader
-from kbsync.stages.facts import believed_facts
+from kbsync.stages.facts import named
 from kbsync.stages.run import Run
 
 CHUNK = 64
@@ -39,8 +39,8 @@ def verdict_key(relation: Relation, fact: Fact, model_fingerprint: str) -> Verdi
 
 def due(tx: LedgerReader, relations: Sequence[Relation], fingerprint: str) -> list[tuple[Relation, Fact]]:
     """Believed facts without a verdict."""
-    known = tx.verdicts(fingerprint)
-    return [(r, f) for r, f in believed_facts(tx, relations) if verdict_key(r, f, fingerprint) not in known]
+    waiting = ((r, tx.unjudged(r.property, fingerprint, r.template_hash)) for r in relations)
+    return [pair for relation, records in waiting for pair in named(tx, relation, records)]
 
 
 def probe(run: Run, base: BaseModel, relations: Sequence[Relation], *, answer_tokens: int) -> ProbeResult:
@@ -58,9 +58,9 @@ def probe(run: Run, base: BaseModel, relations: Sequence[Relation], *, answer_to
             run.progress.advance(len(chunk))
         run.progress.finish()
     with run.ledger.write() as tx:
-        known = tx.verdicts(base.fingerprint)
-        keys = [verdict_key(r, f, base.fingerprint) for r, f in believed_facts(tx, relations)]
-        counts = Counter(known[key].kind for key in keys)
+        counts: Counter[VerdictKind] = Counter()
+        for relation in relations:
+            counts.update(tx.verdict_counts(relation.property, base.fingerprint, relation.template_hash))
         if waiting:
             body = {"model": base.fingerprint, "asked": len(waiting), "verdicts": dict(counts)}
             tx.append_audit("probe", run.actor, body, run.clock.now())

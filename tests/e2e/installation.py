@@ -49,14 +49,15 @@ device = "cpu"
 recipe = "tiny"
 [text]
 corpus = ["corpus.txt"]
+held_out_characters = {characters}
 
 [[gate.thresholds]]
 metric = "efficacy"
-at_least = 0.9
+at_least = {efficacy}
 
 [[gate.thresholds]]
 metric = "specificity"
-at_least = 0.8
+at_least = {specificity}
 """
 
 
@@ -104,12 +105,12 @@ def make_believer(directory: Path) -> Path:
     return train_tiny_model(directory, sentences)
 
 
-def write_site(
-    directory: Path, believer: Path, endpoint: str, database: str | None, *, steps: int = 100, more: str = ""
-) -> Path:
-    """Configuration, relations, recipe and corpus; returns the configuration file. The ledger is still to be made."""
+def write_site(directory: Path, believer: Path, endpoint: str, database: str | None, *, quick: bool = False) -> Path:
+    """Configuration, relations, recipe and corpus; returns the configuration file. The ledger is still to be made.
+
+    ``quick``: edits that are not searched for long, and little text: for those who don't ask what the model says then."""
     (directory / "recipes").mkdir(parents=True)
-    (directory / "recipes" / "tiny.toml").write_text(RECIPE.format(steps=steps))
+    (directory / "recipes" / "tiny.toml").write_text(RECIPE.format(steps=15 if quick else 100))
     (directory / "relations").mkdir()
     for relation in watched():
         lines = [
@@ -126,7 +127,12 @@ def write_site(
         "\n\n".join(f"{name} is known for many things, and {name} is old." for name in names)
     )
     settings = SETTINGS.format(
-        database=f'database_url = "{database}"' if database else "", endpoint=endpoint, model=believer
+        database=f'database_url = "{database}"' if database else "",
+        endpoint=endpoint,
+        model=believer,
+        characters=1000 if quick else 20000,
+        efficacy=0.0 if quick else 0.9,
+        specificity=0.0 if quick else 0.8,
     )
-    (directory / "kbsync.toml").write_text(settings + more)
+    (directory / "kbsync.toml").write_text(settings)
     return directory / "kbsync.toml"

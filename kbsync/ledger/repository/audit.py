@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Row, Select, Text, select, type_coerce
 
 from kbsync.domain.audit import GENESIS, AuditEvent, chain
-from kbsync.domain.canonical import plain
+from kbsync.domain.canonical import canonical_json, plain, timestamp
+from kbsync.domain.errors import Damaged
 from kbsync.ledger import tables as t
 from kbsync.ledger.repository.base import Repository
+from kbsync.ledger.types import utc
 
 
 class AuditReader(Repository):
-    def audit(self, *, after: int = 0, limit: int | None = None) -> list[AuditEvent]:
+    def audit(self, *, after: int = 0, limit: int | None = None, kind: str | None = None) -> list[AuditEvent]:
         events = t.audit_events
-        query = select(events).where(events.c.seq > after).order_by(events.c.seq).limit(limit)
-        return [AuditEvent(**row._mapping) for row in self._connection.execute(query)]
+        query = _plain().where(events.c.seq > after).order_by(events.c.seq).limit(limit)
+        if kind is not None:
+            query = query.where(events.c.kind == kind)
+        return [_event(row) for row in self._connection.execute(query)]
 
     def newest_event(self, kind: str | None = None) -> AuditEvent | None:
         events = t.audit_events
-        query = select(events).order_by(events.c.seq.desc()).limit(1)
+        query = _plain().order_by(events.c.seq.desc()).limit(1)
         if kind is not None:
             query = query.where(events.c.kind == kind)
         row = self._connection.execute(query).one_or_none()
-        return AuditEvent(**row._mapping) if row else None
+        return _event(row) if row else None
 
     def audit_head(self) -> str:
         return self._head()[1]
@@ -36,6 +41,27 @@ class AuditReader(Repository):
         newest = select(events.c.seq, events.c.hash).order_by(events.c.seq.desc()).limit(1)
         row = self._connection.execute(newest).one_or_none()
         return (row.seq, row.hash) if row else (0, GENESIS)
+
+
+def _plain() -> Select[Any]:
+    """Times and bodies as they are stored: what can't be read shall be named."""
+    events = t.audit_events.c
+    plain = (type_coerce(events[name], Text).label(name) for name in ("at", "body"))
+    return select(events.seq, events.kind, events.actor, events.prev, events.hash, *plain)
+
+
+def _event(row: Row[Any]) -> AuditEvent:
+    """Raises ``Damaged`` for a row that nobody could have written by kbsync."""
+    try:
+        at, body = utc(row.at), json.loads(row.body)
+        if not isinstance(body, dict) or canonical_json(body) != row.body or row.at not in (at, timestamp(at)):
+            raise ValueError("it is not as kbsync writes")
+    except ValueError as error:
+        raise Damaged(
+            f"event {row.seq} was changed after it was written: it can't be read ({error})",
+            next_step="Keep the ledger as it is, compare it with a backup, and find out who could write to it.",
+        ) from error
+    return AuditEvent(seq=row.seq, at=at, kind=row.kind, actor=row.actor, body=body, prev=row.prev, hash=row.hash)
 
 
 class AuditWriter(AuditReader):

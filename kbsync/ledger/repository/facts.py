@@ -6,14 +6,18 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Table, and_, delete, select
+from sqlalchemy import ColumnElement, Row, Table, and_, case, delete, exists, func, select
 
 from kbsync.domain.decision import Decision
-from kbsync.domain.fact import FactKey, FactRecord
+from kbsync.domain.fact import FactKey, FactRecord, value_hash
 from kbsync.domain.statement import ItemId, PropertyId
-from kbsync.domain.verdict import Verdict, VerdictKey
+from kbsync.domain.verdict import Verdict, VerdictKey, VerdictKind
 from kbsync.ledger import tables as t
 from kbsync.ledger.repository.base import Repository, batches
+from kbsync.ports import FactCounts
+
+_NOTHING = value_hash(())
+"""What is believed where nothing holds."""
 
 
 class FactReader(Repository):
@@ -31,6 +35,44 @@ class FactReader(Repository):
         query = select(t.verdicts).where(t.verdicts.c.model_fingerprint == model_fingerprint)
         verdicts = map(_verdict, self._connection.execute(query))
         return {verdict.key: verdict for verdict in verdicts}
+
+    def verdict(self, key: VerdictKey) -> Verdict | None:
+        table = t.verdicts
+        wanted = and_(
+            _is(table, key.fact),
+            table.c.value_hash == key.value_hash,
+            table.c.model_fingerprint == key.model_fingerprint,
+            table.c.template_hash == key.template_hash,
+        )
+        row = self._connection.execute(select(table).where(wanted)).one_or_none()
+        return _verdict(row) if row else None
+
+    def fact_counts(self, property: PropertyId) -> FactCounts:
+        """From the index alone: the hashes tell what the documents hold."""
+        facts = t.facts.c
+        differs = case((facts.believed_hash == facts.observed_hash, 0), else_=1)
+        row = self._connection.execute(
+            select(
+                func.count(),
+                func.count(facts.believed_hash),
+                func.count(case((_askable(), 1))),
+                func.coalesce(func.sum(differs), 0),
+            ).where(facts.property == property)
+        ).one()
+        return FactCounts(facts=row[0], believed=row[1], askable=row[2], waiting=int(row[3]))
+
+    def verdict_counts(
+        self, property: PropertyId, model_fingerprint: str, template_hash: str
+    ) -> dict[VerdictKind, int]:
+        judged = and_(t.facts.c.property == property, _judgement(model_fingerprint, template_hash))
+        kind = t.verdicts.c.kind
+        rows = self._connection.execute(select(kind, func.count()).where(judged).group_by(kind))
+        return {VerdictKind(found): count for found, count in rows}
+
+    def unjudged(self, property: PropertyId, model_fingerprint: str, template_hash: str) -> list[FactRecord]:
+        there = exists().where(_judgement(model_fingerprint, template_hash)).correlate(t.facts)
+        query = select(t.facts).where(t.facts.c.property == property, _askable(), ~there)
+        return sorted((_record(row) for row in self._connection.execute(query)), key=lambda record: record.key)
 
     def quarantine(self) -> dict[FactKey, tuple[str, str]]:
         rows = self._connection.execute(select(t.quarantine))
@@ -92,6 +134,23 @@ class FactWriter(FactReader):
 
     def clear_quarantine(self, key: FactKey) -> None:
         self._connection.execute(delete(t.quarantine).where(_is(t.quarantine, key)))
+
+
+def _askable() -> ColumnElement[bool]:
+    """Believed, with an answer."""
+    return and_(t.facts.c.believed_hash.is_not(None), t.facts.c.believed_hash != _NOTHING)
+
+
+def _judgement(model_fingerprint: str, template_hash: str) -> ColumnElement[bool]:
+    """The row of ``verdicts`` that is about what the row of ``facts`` believes now."""
+    facts, verdicts = t.facts.c, t.verdicts.c
+    return and_(
+        verdicts.subject == facts.subject,
+        verdicts.property == facts.property,
+        verdicts.value_hash == facts.believed_hash,
+        verdicts.model_fingerprint == model_fingerprint,
+        verdicts.template_hash == template_hash,
+    )
 
 
 def _is(table: Table, key: FactKey) -> ColumnElement[bool]:

@@ -22,6 +22,9 @@ from kbsync.ports import PullCounts, StatementChange
 _ITEMS = 500
 """Items that are compared and written at once."""
 
+_AS_STORED = ("seen_at", "before", "after")
+"""Columns of the history that are verified as they are: what can't be read any more shall be named, too."""
+
 _LINKS = 2000
 """Rows of the history that are held in memory at once while it is verified."""
 
@@ -56,8 +59,8 @@ class StatementReader(Repository):
 
     def history_links(self) -> Iterator[HistoryLink]:
         table = t.statement_history
-        plain = [type_coerce(table.c[name], Text).label(name) for name in ("before", "after")]
-        columns = [c for c in table.c if c.name not in ("before", "after")]
+        plain = [type_coerce(table.c[name], Text).label(name) for name in _AS_STORED]
+        columns = [c for c in table.c if c.name not in _AS_STORED]
         query = select(*columns, *plain).order_by(table.c.seq).execution_options(yield_per=_LINKS)
         for row in self._connection.execute(query):
             yield HistoryLink(**row._mapping)

@@ -56,7 +56,7 @@ class Site:
             if self._looked is None or time.monotonic() - self._looked[0] > FRESH_SECONDS:
                 with self.ledger.read() as tx:
                     status = views.status(tx, self.relations, self.clock.now())
-                    everything = views.versions(tx, tx.audit())
+                    everything = views.versions(tx)
                 self._looked = (time.monotonic(), status, everything)
             return self._looked[1:]
 

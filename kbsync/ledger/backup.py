@@ -1,0 +1,152 @@
+"""A consistent copy of the ledger while others read and write it, and the way back.
+
+SQLite: its own online backup, read back and checked. PostgreSQL: ``pg_dump`` in its custom format, as everybody who runs a
+server knows it. Neither blocks a writer for long.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+
+from sqlalchemy import URL, create_engine, inspect
+
+from kbsync.domain.errors import NotFound, StoreError
+from kbsync.ledger import schema
+from kbsync.ledger.engine import make_engine, parse_url, place, sqlite_url, translated
+
+_KEPT = "The ledger was only read; no backup was left behind."
+_PAGES = 1000
+"""Pages that are copied before another process may write again."""
+
+
+def backup(url: str, file: Path) -> int:
+    """Copy the ledger to ``file``, which must not exist; returns its bytes. The file appears whole or not at all.
+
+    Raises ``StoreError`` when it can't be read or written, or the copy is not sound; ``NotFound`` without ``pg_dump``.
+    """
+    parsed, target = parse_url(url), file.expanduser().absolute()
+    engine = make_engine(parsed)
+    try:
+        schema.require_current(engine)
+    finally:
+        engine.dispose()
+    if target.exists():
+        raise StoreError(f"{target} is there already.", kept=_KEPT, next_step="Name a new file.")
+    unfinished = target.with_name(f".unfinished-{target.name}")
+    try:
+        if parsed.get_backend_name() == "sqlite":
+            _copy_sqlite(Path(str(parsed.database)), unfinished)
+        else:
+            _postgresql("pg_dump", parsed, ["--format=custom", f"--file={unfinished}"])
+        with unfinished.open("rb") as written:
+            os.fsync(written.fileno())
+        unfinished.rename(target)
+    except (OSError, sqlite3.Error) as error:
+        said = error.strerror if isinstance(error, OSError) else str(error)
+        what = f"Copying the ledger to {target} failed: {said}."
+        raise StoreError(what, kept=_KEPT, next_step="Check the directory and the room on its disk.") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return target.stat().st_size
+
+
+def restore(url: str, file: Path) -> None:
+    """Make the ledger that ``file`` holds at ``url``, where none may be. It is examined by ``kbsync db check`` then.
+
+    Raises ``StoreError`` where there is a ledger already, or the file is not a sound backup.
+    """
+    parsed, source = parse_url(url), file.expanduser().absolute()
+    if not source.is_file():
+        raise NotFound(f"There is no file {source}.", next_step="Name a backup: `kbsync db backup FILE` makes one.")
+    _require_empty(parsed)
+    if parsed.get_backend_name() == "postgresql":
+        _postgresql("pg_restore", parsed, ["--exit-on-error", "--single-transaction", "--no-owner", str(source)])
+        return
+    target = Path(str(parsed.database))
+    problems = schema.check(sqlite_url(_readable(source)))
+    if problems:
+        raise StoreError(f"The backup {source} is not sound: {'; '.join(problems)}.", next_step="Take another backup.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _copy_sqlite(source, target.with_name(f".unfinished-{target.name}"))
+    target.with_name(f".unfinished-{target.name}").rename(target)
+
+
+def _readable(source: Path) -> Path:
+    with source.open("rb") as stream:
+        if stream.read(16) != b"SQLite format 3\0":
+            next_step = "A backup of a ledger in PostgreSQL goes back into PostgreSQL only."
+            raise StoreError(f"{source} is no backup of a ledger in SQLite.", next_step=next_step)
+    return source
+
+
+def _require_empty(parsed: URL) -> None:
+    where = place(parsed)
+    if parsed.get_backend_name() == "sqlite":
+        taken = Path(str(parsed.database)).exists()
+    else:
+        engine = create_engine(parsed, hide_parameters=True)
+        try:
+            with translated(parsed), engine.connect() as connection:
+                taken = bool(inspect(connection).get_table_names())
+        finally:
+            engine.dispose()
+    if taken:
+        raise StoreError(
+            f"There is a ledger at {where} already.",
+            next_step="Move it away, or make an empty database, and configure that; a backup never overwrites.",
+        )
+
+
+def _copy_sqlite(source: Path, target: Path) -> None:
+    """SQLite's online backup: consistent however many write meanwhile; then the copy's own integrity is asked."""
+    with closing(sqlite3.connect(source)) as live, closing(sqlite3.connect(target)) as copy:
+        live.backup(copy, pages=_PAGES)
+        copy.execute("PRAGMA journal_mode = DELETE")
+        found = copy.execute("PRAGMA integrity_check").fetchone()[0]
+        if found != "ok":
+            raise StoreError(
+                f"The copy of {source} is not sound: {found}.", kept=_KEPT, next_step="`kbsync db check` examines it."
+            )
+
+
+def _postgresql(program: str, url: URL, arguments: list[str]) -> None:
+    binary = shutil.which(program)
+    if binary is None:
+        raise NotFound(
+            f"{program} is not installed here; a ledger in PostgreSQL is copied by it.",
+            next_step="Install PostgreSQL's client programs (Debian: postgresql-client), or run it beside the server.",
+        )
+    # Standard output, so that a missing right to read a file is this program's to tell.
+    done = subprocess.run(
+        [binary, *arguments, *_address(url)],
+        env=os.environ | _secret(url),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        said = " ".join((done.stderr or done.stdout).split())[-500:]
+        raise StoreError(
+            f"{program} of {place(url)} failed: {said.rstrip('.')}.",
+            kept=_KEPT if program == "pg_dump" else "The database is as it was: all of it is one transaction.",
+            next_step="Check that server and client have the same major version, and that the URL names them rightly.",
+        )
+
+
+def _address(url: URL) -> list[str]:
+    """Host, port, user and database as options; a socket's directory stands in the URL's query."""
+    hosts = url.query.get("host", ())
+    host = url.host or (hosts if isinstance(hosts, str) else next(iter(hosts), ""))
+    given = {"--host": host, "--port": str(url.port or ""), "--username": url.username or "", "--dbname": url.database}
+    return [f"{option}={value}" for option, value in given.items() if value] + ["--no-password"]
+
+
+def _secret(url: URL) -> Mapping[str, str]:
+    """The password goes through the environment: a command line can be read by everybody on the machine."""
+    return {"PGPASSWORD": str(url.password)} if url.password else {}
