@@ -30,6 +30,7 @@ def figures(app: App, first: CycleResult, second: CycleResult, events: Sequence[
         Figure("share that the base knows", verdicts[VerdictKind.CURRENT] / known, "share"),
         Figure("facts that the base has outdated", verdicts[VerdictKind.STALE], "facts"),
         at_least("facts edited over both versions", _edited(app), "facts", 60),
+        Figure("facts guarded, which specificity leaves out", len(second.planned.plan.guards), "facts"),
         Figure("items fetched by the second pull", second.pulled.fetched, "items"),
         *_changes(second),
         at_most("retracted facts still in version 2", _still_there(app, events), "facts", 0),
