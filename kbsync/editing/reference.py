@@ -43,9 +43,12 @@ class Reference:
         handle.remove()
         return got[0]
 
-    def target(self, task: Task) -> tuple[Tensor, float]:
-        """z = h₀ + δ at the last edited layer, and the loss there (equation 16)."""
-        block, recipe, bare = self.layers[-1][0], self.recipe, task.prompts[0]
+    def target(self, task: Task, module: nn.Module | None = None) -> tuple[Tensor, float]:
+        """z = h₀ + δ at the last edited layer, and the loss there (equation 16).
+
+        ROME's v* (Meng et al. 2022, equation 4) is the same with ``module`` the down projection.
+        """
+        block, recipe, bare = module or self.layers[-1][0], self.recipe, task.prompts[0]
         origin = self.seen(block, bare.ids, bare.lookup)
         unit = origin.norm() / len(origin) ** 0.5 if recipe.relative_step else torch.tensor(1.0)
         scaled = torch.zeros_like(origin, requires_grad=True)
@@ -54,12 +57,13 @@ class Reference:
             before = self.logits(task.essence.ids)[task.essence.lookup].log_softmax(-1)
         for step in range(recipe.steps):
             delta = unit * scaled
-            loss = torch.stack([self._nll(block, p, delta) for p in task.prompts]).mean()
+            costs = [self._costs(block, p, delta) for p in task.prompts]
+            loss = torch.stack([c.mean() for c in costs]).mean()
             with self._shifted(block, task.essence.lookup, delta):
                 now = self.logits(task.essence.ids)[task.essence.lookup].log_softmax(-1)
             loss = loss + recipe.kl_weight * (now.exp() * (now - before)).sum()
             loss = loss + recipe.weight_decay * delta.norm() / origin.norm() ** 2
-            if loss < recipe.loss_threshold or step == recipe.steps - 1:
+            if (loss < recipe.loss_threshold and not self._dear(costs)) or step == recipe.steps - 1:
                 break
             adam.zero_grad()
             loss.backward()
@@ -91,11 +95,17 @@ class Reference:
             changes.append(change)
         return changes
 
-    def _nll(self, block: nn.Module, prompt: Prompt, delta: Tensor) -> Tensor:
+    def _dear(self, costs: Sequence[Tensor]) -> bool:
+        """Whether a target token still costs more than the recipe allows (nothing of the paper's)."""
+        most = self.recipe.token_threshold
+        return most is not None and max(float(c.detach().max()) for c in costs) >= most
+
+    def _costs(self, block: nn.Module, prompt: Prompt, delta: Tensor) -> Tensor:
+        """−log p of each target token, with δ in place."""
         with self._shifted(block, prompt.lookup, delta):
             logs = self.logits(prompt.ids).log_softmax(-1)
         wanted = range(prompt.target, len(prompt.ids))
-        return -torch.stack([logs[i - 1, prompt.ids[i]] for i in wanted]).mean()
+        return -torch.stack([logs[i - 1, prompt.ids[i]] for i in wanted])
 
     @contextmanager
     def _shifted(self, block: nn.Module, place: int, delta: Tensor) -> Iterator[None]:

@@ -19,7 +19,7 @@ from kbsync.domain.canonical import content_hash
 from kbsync.domain.errors import ConfigError
 from kbsync.domain.recipe import Recipe
 from kbsync.evaluation.grid import UNEDITED, Algorithm, Bench
-from kbsync.ports import Progress
+from kbsync.ports import ArtifactStore, Progress
 
 AGENT = "kbsync bench (https://localhost)"
 """Research asks no source; a configuration whose agent is not filled in yet must not hinder it."""
@@ -39,6 +39,20 @@ class Materials:
     held_out: tuple[Path, ...] | None = None
 
 
+class LabArtifacts(FileArtifactStore):
+    """A store of its own that also finds the covariances and contexts of the one in use, and never changes that one."""
+
+    SHARED = ("covariance", "contexts")
+
+    def __init__(self, root: Path, in_use: ArtifactStore) -> None:
+        super().__init__(root)
+        self._in_use = in_use
+
+    def get(self, kind: str, key: str) -> bytes | None:
+        found = super().get(kind, key)
+        return self._in_use.get(kind, key) if found is None and kind in self.SHARED else found
+
+
 class Laboratory:
     """An application without relations, and a store for artifacts and versions that may be deleted after the run."""
 
@@ -46,7 +60,7 @@ class Laboratory:
         self.app = app
         self.recipes = tuple(recipes)
         place = app.settings.state_dir / "bench"
-        self.artifacts = FileArtifactStore(place / "artifacts")
+        self.artifacts = LabArtifacts(place / "artifacts", app.artifacts)
         self.versions = FileCheckpointStore(place)
 
     @property

@@ -60,6 +60,14 @@ def test_counterfact_writes_what_it_measured_and_goes_on_where_it_was(bench: Any
     assert not (tmp_path / "state" / "ledger.sqlite3").exists()
 
 
+def test_the_covariance_in_use_is_used_and_not_changed(bench: Any, tmp_path: Path) -> None:
+    bench.good("stats", "build")
+    kept = {p: p.read_bytes() for p in (tmp_path / "state" / "artifacts").rglob("*") if p.is_file()}
+    shown = bench.good("bench", "counterfact", "cf.json", "--edits", "2", "--cases", "1", *SMALL)
+    assert "step=targets" in shown.err and "step=covariance" not in shown.err
+    assert {p: p.read_bytes() for p in (tmp_path / "state" / "artifacts").rglob("*") if p.is_file()} == kept
+
+
 def test_several_recipes_are_several_lines_of_one_plot(bench: Any, tmp_path: Path) -> None:
     out = tmp_path / "s.json"
     arguments = ["--recipe", "table", "--recipe", "soft", "--sizes", "2,4", "--cases", "2", "--output", str(out)]
