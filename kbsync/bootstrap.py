@@ -249,6 +249,7 @@ class App:
             neutral=self.neutral,
             limits=Limits(builds=gate.builds, culprits=gate.culprits) if gate.bisect else None,
             pause=gate.pause,
+            suspicion=self.settings.edit.suspicion,
         )
 
     @property

@@ -33,6 +33,7 @@ from kbsync.cli.pull import pull
 from kbsync.cli.rebuild import rebuild
 from kbsync.cli.recipe import tune
 from kbsync.cli.release import release
+from kbsync.cli.report import report
 from kbsync.cli.rollback import rollback
 from kbsync.cli.serve import serve
 from kbsync.cli.stats import build as build_stats
@@ -49,6 +50,7 @@ VERBS: tuple[Verb, ...] = (
     plan,
     edit,
     evaluate,
+    report,
     promote,
     rollback,
     release,

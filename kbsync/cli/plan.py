@@ -26,7 +26,7 @@ def plan(
     """Make the edit plan of the next version, and print it: nothing is edited yet.
 
     The plan holds every believed fact that the base gets wrong, each with its change against the current version: add,
-    change, retract or keep. Facts that contradict each other, and quarantined ones, are refused by name.
+    change, retract or keep. Facts that contradict each other, floods about one subject, answers that look like no name, and quarantined ones are refused by name.
     """
     from kbsync.cli.context import application
     from kbsync.cli.output import emit
@@ -36,7 +36,13 @@ def plan(
     with application(context) as app, app.writer() as writer:
         kinds = frozenset(app.settings.edit.verdicts)
         result = stage(
-            writer.run, app.relations, app.recipe, app.base.fingerprint, kinds=kinds, limit=app.settings.edit.max_facts
+            writer.run,
+            app.relations,
+            app.recipe,
+            app.base.fingerprint,
+            kinds=kinds,
+            limit=app.settings.edit.max_facts,
+            suspicion=app.settings.edit.suspicion,
         )
     view = plan_view(result)
     return emit(view) if json else show(view, everything=everything)

@@ -27,6 +27,7 @@ from kbsync.config.values import (
 )
 from kbsync.config.values import unique as no_doubles
 from kbsync.domain.retention import RetentionPolicy
+from kbsync.domain.suspicion import Suspicion
 from kbsync.domain.verdict import VerdictKind
 
 
@@ -96,6 +97,13 @@ class EditSettings(Section):
         VerdictKind.UNKNOWN,
     )
     max_facts: Annotated[int, Field(ge=1)] = 1000
+    max_new_per_subject: Annotated[int, Field(ge=1)] = 20
+    max_surprise: Annotated[float, Field(gt=0)] = 4.0
+
+    @property
+    def suspicion(self) -> Suspicion:
+        """What a plan leaves to a person."""
+        return Suspicion(per_subject=self.max_new_per_subject, surprise=self.max_surprise)
 
 
 class TextSettings(Section):

@@ -123,17 +123,20 @@ def make_plan(
     gone: Mapping[FactKey, str] | None = None,
     guards: Sequence[Guard] = (),
     limit: int | None = None,
+    suspect: Mapping[FactKey, str] | None = None,
 ) -> EditPlan:
     """Compare what must be written (``wanted``) with what ``current`` holds (``active``).
 
     Deterministic: entries are sorted by key. Two requests with the same prompt and different targets are both
-    refused, by name. ``gone`` gives the reason why an active fact is no longer wanted; ``excluded``, why a person wants none. Of more than ``limit`` facts
+    refused, by name. ``gone`` gives the reason why an active fact is no longer wanted; ``excluded``, why a person wants
+    none, ``suspect``, why a person should look first. Of more than ``limit`` facts
     the active ones stay first, and those that are too many are refused.
     """
     quarantined, gone = quarantined or {}, gone or {}
     requests = {r.key: r for r in wanted}
     refused = _conflicts(requests.values())
     refused |= {key: f"quarantined: {reason}" for key, reason in quarantined.items() if key in requests}
+    refused |= {key: reason for key, reason in (suspect or {}).items() if key in requests}
     refused |= {key: reason for key, reason in (excluded or {}).items() if key in requests}
     refused |= _beyond([k for k in sorted(requests, key=lambda k: (k not in active, k)) if k not in refused], limit)
     entries = []

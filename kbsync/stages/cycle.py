@@ -12,6 +12,7 @@ from kbsync.domain.fact import FactKey
 from kbsync.domain.gate import Threshold
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.relation import Relation
+from kbsync.domain.suspicion import Suspicion
 from kbsync.domain.verdict import VerdictKind
 from kbsync.domain.version import Evaluation, Version, VersionState
 from kbsync.ports import ArtifactStore, BaseModel, CheckpointStore, Editor, StatementSource
@@ -63,6 +64,7 @@ class Parts:
     neutral: Sequence[str] = ()
     limits: Limits | None = field(default_factory=Limits)
     pause: timedelta = timedelta(hours=6)
+    suspicion: Suspicion | None = None
 
     @property
     def measuring(self) -> Measuring:
@@ -136,7 +138,13 @@ def _build(writer: Writer, parts: Parts, done: CycleResult) -> CycleResult:
 
 def _plan(run: Run, parts: Parts) -> PlanResult:
     return plan(
-        run, parts.relations, parts.recipe, parts.base.fingerprint, kinds=parts.edit_kinds, limit=parts.max_facts
+        run,
+        parts.relations,
+        parts.recipe,
+        parts.base.fingerprint,
+        kinds=parts.edit_kinds,
+        limit=parts.max_facts,
+        suspicion=parts.suspicion,
     )
 
 

@@ -12,6 +12,7 @@ from kbsync.domain.fact import Fact, FactKey
 from kbsync.domain.plan import EditPlan, EditRequest, Guard, guarded, make_plan
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.relation import Relation
+from kbsync.domain.suspicion import Suspicion, suspects
 from kbsync.domain.verdict import Verdict, VerdictKind
 from kbsync.domain.version import CURRENT
 from kbsync.ports import LedgerReader
@@ -37,6 +38,7 @@ def plan(
     *,
     kinds: frozenset[VerdictKind],
     limit: int | None = None,
+    suspicion: Suspicion | None = None,
 ) -> PlanResult:
     """All believed facts whose verdict on the base is one of ``kinds`` (at most ``limit``), compared with the current
     version. Raises ``KbsyncError`` when facts wait for a verdict."""
@@ -48,7 +50,7 @@ def plan(
                 kept="No plan was made.",
                 next_step="Run `kbsync probe` first (`kbsync sync` does both).",
             )
-        made = _make(tx, relations, recipe, base_fingerprint, kinds, limit)
+        made = _make(tx, relations, recipe, base_fingerprint, kinds, limit, suspicion)
     if not made.changes:
         return PlanResult(plan_hash=content_hash(made), plan=made, already=True)
     now = run.clock.now()
@@ -69,14 +71,17 @@ def _make(
     fingerprint: str,
     kinds: frozenset[VerdictKind],
     limit: int | None,
+    suspicion: Suspicion | None,
 ) -> EditPlan:
     facts = believed_facts(tx, relations)
     verdicts = tx.verdicts(fingerprint)
-    wanted, right, sound = [], {}, []
+    wanted, right, sound, costs = [], {}, [], {}
     for relation, fact in facts:
         verdict = verdicts[verdict_key(relation, fact, fingerprint)]
         if verdict.kind in kinds:
             wanted.append(_request(relation, fact, verdict))
+            if verdict.evidence.logprob_answer is not None:
+                costs[fact.key] = verdict.evidence.logprob_answer
         else:
             if verdict.kind is VerdictKind.CURRENT:
                 sound.append(Guard(key=fact.key, subject=fact.subject_label or "", template=relation.templates[0]))
@@ -84,6 +89,8 @@ def _make(
     alias = tx.alias(CURRENT)
     predecessor = alias.number if alias else 0
     active = _active(tx, predecessor)
+    held = {(key, request.value_hash) for key, request in active.items()}
+    new = [r for r in wanted if (r.key, r.value_hash) not in held]
     return make_plan(
         wanted,
         active,
@@ -95,6 +102,7 @@ def _make(
         gone=right | _ended(tx, active, facts),
         guards=guarded(sound, recipe.guard_count),
         limit=limit,
+        suspect=suspects(new, costs, suspicion) if suspicion else None,
     )
 
 

@@ -22,6 +22,7 @@ PROMISED = [
     "plan",
     "edit",
     "evaluate",
+    "report",
     "promote",
     "release",
     "rollback",

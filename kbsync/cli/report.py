@@ -1,0 +1,50 @@
+"""``kbsync report``"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kbsync.cli.command import JsonOption, verb
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportView:
+    """Where the page was written, and its size."""
+
+    version: int
+    path: str
+    bytes: int
+
+
+@verb(
+    "report",
+    examples=["kbsync report 3", "kbsync report 3 --output /tmp/version-3.html"],
+    exits=[66, 74],
+    prints="kbsync.cli.report:ReportView",
+)
+def report(
+    context: typer.Context,
+    number: Annotated[int, typer.Argument(metavar="N", help="A version that was measured.", min=1)],
+    output: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="The HTML file. Default: report-N.html.", dir_okay=False)
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Write a version's report as one HTML page: figures, plots, facts, refusals.
+
+    The page is read from the ledger alone and needs no network: it may be sent by mail and opened from disk.
+    """
+    from kbsync.cli.context import application
+    from kbsync.cli.output import emit, say
+    from kbsync.service.report import report as page
+
+    with application(context) as app, app.ledger.read() as tx:
+        text = page(tx, app.relations, number, app.clock.now())
+    path = output or Path(f"report-{number}.html")
+    path.write_text(text, encoding="utf-8")
+    view = ReportView(version=number, path=str(path), bytes=len(text.encode()))
+    return emit(view) if json else say(f"written to {view.path}")
