@@ -138,19 +138,17 @@ def measure(
         asked = [q for q in asked if q.group in groups and (q.key in held or q.group in (NEIGHBOUR, SUBJECT))]
     prompts = _subjects(requests, size.texts)
     reference = Replies(base.language_model(), size, run.progress, "base", artifacts=measuring.artifacts)
-    base_said, base_spoke = reference.to(asked, verdicts=True), _speak(reference, measuring, prompts, only)
-    neutral = measuring.neutral if only is None or "divergence" in only else ()
-    expected = reference.next_tokens(neutral) if neutral else ()
+    base_said, base_language = reference.to(asked, verdicts=True), _language(reference, measuring, prompts, only)
+    neutral = reference.next_tokens(measuring.neutral) if base_language.neutral else []
     try:
-        # From here on the weights are the candidate's: whatever the base has to say was said above.
         with base.edited(delta) as model:
             candidate = Replies(model, size, run.progress, "candidate")
-            said, spoke = candidate.to(asked), _speak(candidate, measuring, prompts, only)
-            drift = candidate.divergence(neutral, expected) if neutral else ()
+            said, language = candidate.to(asked), _language(candidate, measuring, prompts, only)
+            drift = candidate.divergence(measuring.neutral, neutral) if neutral else []
         grown = base.norm_growth(delta)
     except (ModelError, EditError) as error:
         return Measured(metrics=(), broken=f"the edited model can't be asked: {error.what}")
-    metrics = _language(base_spoke, spoke, drift, before)
+    metrics = _language_figures(language, base_language, drift, before)
     previous = _ask_before(run, measuring, before, asked)
     outcomes = tuple(map(_outcome, asked, base_said, said, previous))
     growth = Metric(name="norm_growth", value=max(grown.values(), default=0.0), base=0.0, samples=max(1, len(grown)))
@@ -199,17 +197,41 @@ def _speak(replies: Replies, measuring: Measuring, prompts: Sequence[str], only:
     )
 
 
-def _language(base: _Spoken, ours: _Spoken, drift: Sequence[float], before: Before) -> Iterator[Metric]:
-    """Figures of the language as a whole: perplexity, divergence, fluency, repetition."""
+@dataclass(frozen=True, slots=True)
+class _Language:
+    """What one model does with language as a whole. ``perplexity`` with its tokens, None where it was not asked for;
+    ``neutral``: whether the divergence is."""
+
+    perplexity: tuple[float, int] | None
+    texts: list[str]
+    neutral: bool
+
+
+def _language(
+    replies: Replies, measuring: Measuring, prompts: Sequence[str], only: Collection[str] | None
+) -> _Language:
+    """To be asked while the weights of ``replies`` are in place."""
+    textual = only is None or not TEXTUAL.isdisjoint(only)
+    return _Language(
+        perplexity=replies.perplexity(measuring.held_out) if only is None or "perplexity" in only else None,
+        texts=replies.texts(prompts) if prompts and textual else [],
+        neutral=bool(measuring.neutral) and (only is None or "divergence" in only),
+    )
+
+
+def _language_figures(ours: _Language, base: _Language, drift: Sequence[float], before: Before) -> Iterator[Metric]:
+    """Perplexity, divergence, fluency, repetition, each beside that of the version before."""
     last = {m.name: m for m in before.evaluation.metrics} if before.evaluation else {}
-    if base.perplexity and ours.perplexity:
+    if ours.perplexity and base.perplexity:
         known = last.get("perplexity")
         previous = known.value if known and known.base == base.perplexity[0] else None
         value, tokens = ours.perplexity
         yield Metric(name="perplexity", value=value, base=base.perplexity[0], samples=tokens, previous=previous)
-    found = [("divergence", drift, [0.0] * len(drift))]
-    for name, measure in (("fluency", ngram_entropy), ("repetition", repetition)):
-        found.append((name, [measure(t) for t in ours.texts], [measure(t) for t in base.texts]))
+    found = [
+        ("divergence", drift, [0.0] * len(drift)),
+        ("fluency", [ngram_entropy(t) for t in ours.texts], [ngram_entropy(t) for t in base.texts]),
+        ("repetition", [repetition(t) for t in ours.texts], [repetition(t) for t in base.texts]),
+    ]
     for name, values, bases in found:
         known = last.get(name)
         metric = mean_metric(name, values, bases, previous=known.value if known else None)

@@ -10,6 +10,7 @@ from fakes.fake_model import TableBase, TableEditor
 from fakes.memory_artifacts import MemoryArtifactStore
 from tiny_model import train_tiny_model
 
+from kbsync.domain.errors import ModelError
 from kbsync.domain.fact import FactKey
 from kbsync.domain.plan import EditRequest
 from kbsync.domain.recipe import Recipe
@@ -164,6 +165,16 @@ def test_the_base_comes_back_after_an_error_too(kit: Kit) -> None:
     with pytest.raises(RuntimeError, match="on purpose"), kit.base.edited(edit.delta):
         raise RuntimeError("on purpose")
     assert kit.base.language_model().complete(prompts("Spain"), max_new_tokens=6) == before
+
+
+def test_the_base_is_not_asked_while_other_weights_are_in_place(kit: Kit) -> None:
+    edit = kit.editor.edit([request("Spain", "Rome")], RECIPE, Silent())
+    model = kit.base.language_model()
+    with kit.base.edited(edit.delta):
+        with pytest.raises(ModelError):
+            model.complete(prompts("Spain"))
+        with pytest.raises(ModelError):
+            model.perplexity(["The capital of Kenya is Nairobi."])
 
 
 def test_the_order_of_requests_does_not_matter(kit: Kit) -> None:

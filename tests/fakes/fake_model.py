@@ -26,10 +26,12 @@ class TableModel(LanguageModel):
         self.fingerprint = content_hash(self.answers)
         self.asked: list[str] = []
         self._perplexity = perplexity
+        self.away = False
 
     def complete(
         self, prompts: Sequence[str], *, max_new_tokens: int = 10, progress: Progress | None = None
     ) -> list[str]:
+        self._check()
         self.asked += prompts
         for _ in prompts:
             if progress:
@@ -40,6 +42,7 @@ class TableModel(LanguageModel):
         return [-0.5 if self._say(prompt).startswith(said) else -20.0 for prompt, said in pairs]
 
     def perplexity(self, texts: Sequence[str], *, progress: Progress | None = None) -> tuple[float, int]:
+        self._check()
         return self._perplexity, sum(len(text.split()) for text in texts)
 
     def scores(self, pairs: Sequence[tuple[str, str]], *, progress: Progress | None = None) -> list[PairScore]:
@@ -61,7 +64,12 @@ class TableModel(LanguageModel):
             for prompt, known in zip(prompts, reference, strict=True)
         ]
 
+    def _check(self) -> None:
+        if self.away:
+            raise ModelError("other weights are in place")
+
     def _say(self, prompt: str) -> str:
+        self._check()
         known = [key for key in self.answers if prompt.endswith(key)]
         return self.answers[max(known, key=len)] if known else " something"
 
@@ -101,7 +109,11 @@ class TableBase(BaseModel):
         if self.broken:
             raise ModelError(self.broken)
         harm = {key: said for prompt in delta.entries for key, said in self.harm.get(prompt, {}).items()}
-        yield TableModel(self.model.answers | self.damage | delta.entries | harm, self.perplexity)
+        self.model.away = True
+        try:
+            yield TableModel(self.model.answers | self.damage | delta.entries | harm, self.perplexity)
+        finally:
+            self.model.away = False
 
     def norm_growth(self, delta: Delta) -> dict[str, float]:
         return dict.fromkeys(delta.parameters, self.growth)
