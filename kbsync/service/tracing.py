@@ -88,8 +88,9 @@ def trace(place: Laboratory, facts: Sequence[KnownFact], source: dict[str, Any],
         default_window(len(decoder.layers)) if tracing.window is None else tracing.window,
     )
     with frozen(loaded.model):
-        asked, skipped = _chosen(place, decoder, facts, tracing)
-        sigma = deviation(decoder, asked)
+        offered, skipped = _questions(place, decoder, facts, tracing.seed)
+        sigma = deviation(decoder, offered)  # of all that are offered, so that more facts can be traced later
+        asked = _known(place, decoder, offered, tracing.facts, skipped)
         traces = _traces(place, decoder, asked, sigma, settings, tracing.seed)
     effects = {state: average(traces, state) for state in State}
     return evidence(
@@ -134,34 +135,43 @@ def write_recipe(path: Path, recipe: Recipe, document: dict[str, Any]) -> None:
     write_file(path, recipe_text(recipe, printable(said)).encode())
 
 
-def _chosen(
-    place: Laboratory, decoder: Decoder, facts: Sequence[KnownFact], tracing: Tracing
+def _questions(
+    place: Laboratory, decoder: Decoder, facts: Sequence[KnownFact], seed: int
 ) -> tuple[list[Question], Counter[str]]:
-    """Questions that the model answers rightly, in the drawn order, and why others were passed over."""
+    """All facts as tokens, in the drawn order, and how many were passed over, by reason."""
     tokenizer, most = place.app.loaded.tokenizer, most_tokens(decoder)
-    drawn = sorted(facts, key=lambda f: content_hash([tracing.seed, f.template, f.subject, f.answer]))
     found: list[Question] = []
     skipped: Counter[str] = Counter()
-    place.app.progress.start("known facts", tracing.facts)
-    for fact in drawn:
-        if len(found) == tracing.facts:
-            break
+    for fact in sorted(facts, key=lambda f: content_hash([seed, f.template, f.subject, f.answer])):
         try:
-            asked = question(tokenizer, fact.template, fact.subject, fact.answer, most)
+            found.append(question(tokenizer, fact.template, fact.subject, fact.answer, most))
         except Unlocatable:
             skipped["the subject or the answer can't be located"] += 1
-            continue
-        if not knows(decoder, asked):
+    if not found:
+        raise DataError("No fact can be traced.", next_step="Check subjects and answers of the facts.")
+    return found, skipped
+
+
+def _known(
+    place: Laboratory, decoder: Decoder, offered: Sequence[Question], count: int, skipped: Counter[str]
+) -> list[Question]:
+    """The first ``count`` questions that the model answers rightly; those passed over are counted in ``skipped``."""
+    found: list[Question] = []
+    place.app.progress.start("known facts", count)
+    for asked in offered:
+        if len(found) == count:
+            break
+        if knows(decoder, asked):
+            found.append(asked)
+            place.app.progress.advance()
+        else:
             skipped["the model does not know it"] += 1
-            continue
-        found.append(asked)
-        place.app.progress.advance()
     place.app.progress.finish()
     if not found:
         raise DataError(
-            f"The model knows none of the {len(facts)} facts.", next_step="Name facts that this model answers rightly."
+            f"The model knows none of the {len(offered)} facts.", next_step="Name facts that it answers rightly."
         )
-    return found, skipped
+    return found
 
 
 def _traces(
