@@ -3,9 +3,10 @@ PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
 STATE ?= demo-state
+SOAK ?= soak-state
 TEXT ?= $(wildcard ../shared/data/text)
 
-.PHONY: demo test check docs clean
+.PHONY: demo test soak check docs clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -19,6 +20,10 @@ demo: $(VENV)/.installed
 # One worker a core, each with one thread for torch: two workers that use two threads each slow each other down.
 test: $(VENV)/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+# A month of the daemon in 20 minutes, while everything around it fails; run again, it goes on where it was cut off.
+soak: $(VENV)/.installed
+	OMP_NUM_THREADS=1 PYTHONPATH=.:tests $(BIN)/python -m soak --state $(SOAK)
 
 # Figures and the command-line reference in the documentation are generated.
 docs: $(VENV)/.installed

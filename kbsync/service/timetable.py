@@ -114,6 +114,8 @@ class Timetable:
         if skipped:
             gaps.append(Gap(job=job.name, times=1, first=at, last=at, reason=OVERRUN))
         self.register.due(job.name, at, gaps)
+        if not skipped:
+            logger().info("job started", job=job.name, due=at.isoformat(timespec="seconds"))
         for gap in gaps:
             self._recorder.missed(job.name, gap.times)
             logger().warning(
