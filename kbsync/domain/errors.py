@@ -89,6 +89,12 @@ class StoreError(KbsyncError):
     exit_code = 74
 
 
+class LedgerDown(StoreError):
+    """The ledger's database server can't be reached, restarts, or ended the connection."""
+
+    transient = True
+
+
 class SchemaError(KbsyncError):
     """The ledger's schema is not the one that this kbsync works with."""
 

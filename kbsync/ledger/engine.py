@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, StatementError
 
-from kbsync.domain.errors import Busy, ConfigError, KbsyncError, StoreError
+from kbsync.domain.errors import Busy, ConfigError, KbsyncError, LedgerDown, StoreError
 
 PATIENCE = timedelta(seconds=30)
 """How long a writer waits for the one before it."""
@@ -146,12 +146,17 @@ def _translate(error: DBAPIError, url: URL) -> KbsyncError:
     else:
         state = getattr(cause, "sqlstate", None)
         busy, next_step = state == "55P03", _POSTGRES_HELP if state is None else ""
+        if state is None or state.startswith(("08", "57P")):  # no connection; the server stops, starts or crashed
+            return LedgerDown(
+                f"The ledger {where} can't be reached: {said}.", kept=_KEPT, next_step=next_step or _POSTGRES_HELP
+            )
     if busy:
         return Busy(f"Another process is writing to the ledger {where}.", next_step="Try again in a moment.")
     next_step = next_step or "`kbsync db check` examines the ledger."
     return StoreError(f"The ledger {where} failed: {said}.", next_step=next_step)
 
 
+_KEPT = "What was committed is kept; the transaction that was cut off left nothing."
 _DIRECTORY = "Check that its directory exists, and that this user may write to the directory and the file."
 _SQLITE_HELP = {
     sqlite3.SQLITE_CANTOPEN: _DIRECTORY,
