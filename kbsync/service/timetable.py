@@ -113,9 +113,10 @@ class Timetable:
             gaps.append(Gap(job=job.name, times=len(missed), first=missed[0], last=missed[-1], reason=AWAY))
         if skipped:
             gaps.append(Gap(job=job.name, times=1, first=at, last=at, reason=OVERRUN))
-        self.register.due(job.name, at, gaps)
+        # The log first: a kill in between leaves a start that is also on record as missed, and never one that is on none.
         if not skipped:
             logger().info("job started", job=job.name, due=at.isoformat(timespec="seconds"))
+        self.register.due(job.name, at, gaps)
         for gap in gaps:
             self._recorder.missed(job.name, gap.times)
             logger().warning(
