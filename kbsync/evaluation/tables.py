@@ -33,7 +33,9 @@ def render(document: dict[str, Any]) -> str:
 def _value(figure: dict[str, Any]) -> str:
     if figure["unit"] == "share":
         return f"{figure['value']:.1%}"
-    return f"{figure['value']:.4g} {figure['unit']}"
+    value = figure["value"]
+    shown = f"{value:,.0f}" if float(value).is_integer() else f"{value:.4g}"
+    return f"{shown} {figure['unit']}"
 
 
 def rewrite(text: str, results: Path) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -86,7 +85,7 @@ def test_the_reference_is_up_to_date() -> None:
     assert page.read_text(encoding="utf-8") == reference(), "run: python -m kbsync.cli.reference > docs/cli.md"
 
 
-def test_help_is_quick_because_nothing_heavy_is_imported() -> None:
+def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys; sys.argv = ['kbsync', '--help']\n"
         "from kbsync.cli.main import run\n"
@@ -95,10 +94,8 @@ def test_help_is_quick_because_nothing_heavy_is_imported() -> None:
         "heavy = {'torch', 'transformers', 'sqlalchemy', 'SPARQLWrapper', 'apscheduler', 'structlog'} & set(sys.modules)\n"
         "sys.exit(f'imported: {heavy}' if heavy else 0)"
     )
-    started = time.monotonic()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    assert time.monotonic() - started < 5
 
 
 @pytest.mark.parametrize("arguments", [["nonsense"], ["promote"], ["promote", "one"], ["--colour", "status"]])
