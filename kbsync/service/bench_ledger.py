@@ -275,7 +275,9 @@ def _versions(ledger: SqlLedger, extent: LedgerExtent, relations: Sequence[Relat
     for number in range(there + 1, extent.versions + 1):
         items = range(max(1, middle - extent.facts - number), middle + 1)
         requests = [_request(relation, item, number) for item in items][-extent.facts :]
-        plan = make_plan(requests, {}, base_fingerprint=BASE, recipe_fingerprint="c" * 64, predecessor=number - 1)
+        plan = make_plan(
+            requests, {}, base_fingerprint=BASE, recipe_fingerprint=f"{number:064x}", predecessor=number - 1
+        )
         with ledger.write() as tx:
             plan_hash, _ = tx.record_plan(plan, NOW)
             version = tx.add_version(plan_hash, plan, NOW).number

@@ -12,12 +12,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tiny_model import train_tiny_model
-
 from kbsync.config import load_relations
 from kbsync.demo.table import load_table
 from kbsync.domain.relation import Relation, fill
 from kbsync.wikidata.local import OxigraphServer
+from tests.tiny_model import train_tiny_model
 
 ROOT = Path(__file__).parents[2]
 RELATIONS = ("capital", "head_of_government")
