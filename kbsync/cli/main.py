@@ -13,6 +13,7 @@ from kbsync.cli.audit import log, verify
 from kbsync.cli.backup import backup, restore
 from kbsync.cli.bench import BENCHES
 from kbsync.cli.blame import blame
+from kbsync.cli.canary import canary
 from kbsync.cli.command import Options, Verb
 from kbsync.cli.daemon import daemon
 from kbsync.cli.db import check, upgrade
@@ -53,6 +54,7 @@ VERBS: tuple[Verb, ...] = (
     report,
     promote,
     rollback,
+    canary,
     release,
     sync,
     status,

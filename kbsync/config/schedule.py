@@ -63,7 +63,7 @@ class JobSettings(Section):
     schedule's where they are not set here.
     """
 
-    stage: Literal["pull", "probe", "gc"]
+    stage: Literal["pull", "probe", "gc", "canary"]
     when: When
     relations: Annotated[tuple[Text, ...], AfterValidator(no_doubles)] = ()
     jitter: AnyDuration | None = None
@@ -71,6 +71,8 @@ class JobSettings(Section):
 
     @model_validator(mode="after")
     def _grouped(self) -> JobSettings:
+        if self.stage == "canary" and self.relations:
+            raise ValueError("canaries are drawn from all that current holds; relations can't narrow them")
         if self.stage == "gc" and self.relations:
             raise ValueError("gc looks at whole versions; relations can't narrow it")
         return self

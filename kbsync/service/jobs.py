@@ -12,6 +12,7 @@ from kbsync.config.schedule import SYNC
 from kbsync.service.gc import gc
 from kbsync.service.log import logger
 from kbsync.service.metrics import Recorder
+from kbsync.stages.canary import canary
 from kbsync.stages.cycle import CycleResult, sync
 from kbsync.stages.probe import probe
 from kbsync.stages.pull import pull
@@ -97,6 +98,20 @@ def _gc(job: Job, app: App, _recorder: Recorder) -> str:
     return "removed" if result.removed else "nothing to do"
 
 
+def _canary(job: Job, app: App, _recorder: Recorder) -> str:
+    gate, tokens = app.settings.gate, app.evaluation_size.answer_tokens
+    with app.writer() as writer:
+        result = canary(
+            writer, app.base, app.store, count=gate.canaries, max_drop=gate.canary_drop, answer_tokens=tokens
+        )
+    lost = len(result.lost)
+    if result.rolled_back_to is not None:
+        logger().error("canaries fell", job=job.name, version=result.version, reason=result.reason, lost=lost)
+        return "rolled back"
+    logger().info("canaries asked", job=job.name, version=result.version, asked=result.asked, lost=lost)
+    return "asked" if result.asked else "nothing to do"
+
+
 def _tell(result: CycleResult) -> None:
     logger().info(
         "cycle ended",
@@ -115,4 +130,5 @@ _STAGES: Mapping[str, Callable[[Job, App, Recorder], str]] = {
     "pull": _pull,
     "probe": _probe,
     "gc": _gc,
+    "canary": _canary,
 }

@@ -25,6 +25,7 @@ PROMISED = [
     "promote",
     "release",
     "rollback",
+    "canary",
     "sync",
     "status",
     "versions",
