@@ -15,6 +15,7 @@ from kbsync.service.laboratory import Materials, laboratory
 from kbsync.service.speed import run as speed
 from kbsync.service.speed.facts import ANSWERS, SUBJECTS, TEMPLATES, facts
 from kbsync.service.speed.laps import Duel, Lap
+from kbsync.service.speed.numbers import closed_form
 from kbsync.service.speed.run import SUITES, run_speed
 from kbsync.service.speed.size import Size
 from kbsync.service.speed.workshop import Workshop
@@ -86,6 +87,12 @@ def test_a_suite_that_was_measured_is_kept_and_measured_anew_when_asked(
     assert values(run_speed(place, ["solve"], SMALL))["calls"]["value"] == 2
     run_speed(place, ["solve"], Size(rounds=3))
     assert len(calls) == 3
+
+
+@pytest.mark.parametrize(("width", "rank"), [(96, 80), (40, 50)])
+def test_the_solve_is_right_at_every_shape(width: int, rank: int) -> None:
+    found = {f.name: f for f in closed_form(Size(width=width, rank=rank))}
+    assert found["solve.difference"].holds
 
 
 def test_a_duel_changes_its_order_and_tells_the_median_of_its_rounds() -> None:
