@@ -172,7 +172,6 @@ def test_a_writer_at_work_is_waited_for_and_a_dry_run_is_not(four: Site) -> None
 
 
 def test_a_killed_gc_is_finished_by_the_next(four: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    four.config.write_text(four.config.read_text() + '[lease]\nttl = "1s"\n')
     child = os.fork()
     if not child:
         monkeypatch.setattr("kbsync.checkpoints.artifacts.FileArtifactStore.remove", lambda *a: os._exit(9))
@@ -182,8 +181,6 @@ def test_a_killed_gc_is_finished_by_the_next(four: Site, monkeypatch: pytest.Mon
             os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
     assert not four.directory(1).exists()
-    assert four("gc").code == 75
-    time.sleep(1.1)
     assert list(removed(four)) == ["artifact"]
     four.good("verify")
     assert [e["kind"] for e in four.good("audit", "log", "--json").json].count("gc") == 2

@@ -5,11 +5,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from sqlalchemy.exc import IntegrityError
 
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.decision import Decision, DecisionKind
-from kbsync.domain.errors import DataError, NotFound
+from kbsync.domain.errors import DataError, NotFound, StoreError
 from kbsync.domain.fact import FactKey
 from kbsync.domain.statement import Labels, Rank, Snak, TimePoint, Value, ValueKind
 from kbsync.domain.verdict import VerdictKind
@@ -425,5 +424,5 @@ class TestMembersAndDecisions:
     def test_a_decision_needs_a_fact(self, ledger):
         key = FactKey("Q999", HEAD_OF_STATE)
         pin = Decision(key=key, kind=DecisionKind.PIN, reason="", actor="cli:alice", at=NOW)
-        with pytest.raises(IntegrityError), ledger.write() as tx:
+        with pytest.raises(StoreError, match=r"(?i)foreign key"), ledger.write() as tx:
             tx.set_decision(pin)

@@ -108,7 +108,7 @@ def memory(shop: Workshop, size: Size) -> list[Figure]:
     done = subprocess.run(command, input=json.dumps(asked), capture_output=True, text=True, check=False, env=os.environ)
     if done.returncode:
         raise RuntimeError(f"the edit in a process of its own failed: {done.stderr[-400:]}")
-    told = json.loads(done.stdout)
+    told = json.loads(done.stdout.splitlines()[-1])  # what is logged goes before it
     weights = sum(p.numel() * p.element_size() for p in shop.loaded.model.parameters())
     moments = sum(m.numel() * 8 for m in shop.covariances.matrices.values())
     return [
