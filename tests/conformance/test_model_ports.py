@@ -168,7 +168,7 @@ def test_the_base_comes_back_after_an_error_too(kit: Kit) -> None:
 
 
 def test_the_base_is_not_asked_while_other_weights_are_in_place(kit: Kit) -> None:
-    edit = kit.editor.edit([request("Spain", "Rome")], RECIPE, Silent())
+    edit = kit.editor.edit([request("Spain", "Rome")], kit.recipe, Silent())
     model = kit.base.language_model()
     with kit.base.edited(edit.delta):
         with pytest.raises(ModelError):
