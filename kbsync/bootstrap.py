@@ -68,9 +68,12 @@ class App:
     def writer(self) -> Iterator[Writer]:
         """Hold the writer's lease; raises ``Busy`` when another process does. What killed writers left is cleaned; at
         the end the audit trail is anchored outside the ledger."""
+        from kbsync.checkpoints.anchor import clean_temporary
+
         with writer(self.run, self.settings.lease.ttl) as held:
             self.store.clean_temporary()
             self.artifacts.clean_temporary()
+            clean_temporary(self.settings.state_dir)
             yield held
             self._anchor()
 

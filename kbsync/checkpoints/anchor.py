@@ -13,7 +13,7 @@ from pathlib import Path
 from kbsync.checkpoints.files import explained
 from kbsync.domain.canonical import canonical_json
 from kbsync.domain.errors import StoreError
-from kbsync.model.durable import make_directory, write_file
+from kbsync.model.durable import UNFINISHED, make_directory, write_file
 
 NAME = "audit-anchor.json"
 
@@ -31,6 +31,13 @@ def write_anchor(root: Path, anchor: Anchor) -> None:
     with explained(f"writing {root / NAME}", kept="Everything that the ledger committed is kept."):
         make_directory(root)
         write_file(root / NAME, canonical_json(anchor).encode() + b"\n")
+
+
+def clean_temporary(root: Path) -> None:
+    """Remove what killed writes of the anchor left; for the holder of the writer's lease, who alone writes it."""
+    with explained(f"cleaning {root}", kept="The anchor was not changed."):
+        for path in root.glob(f"{UNFINISHED}{NAME}-*"):
+            path.unlink(missing_ok=True)
 
 
 def read_anchor(root: Path) -> Anchor | None:

@@ -184,3 +184,13 @@ def test_a_killed_gc_is_finished_by_the_next(four: Site, monkeypatch: pytest.Mon
     assert list(removed(four)) == ["artifact"]
     four.good("verify")
     assert [e["kind"] for e in four.good("audit", "log", "--json").json].count("gc") == 2
+
+
+def test_what_a_killed_write_of_the_anchor_left_goes_with_the_next_writer(four: Site) -> None:
+    left = four.state / ".unfinished-audit-anchor.json-abcd"
+    left.write_bytes(b"{")
+    other = four.state / ".unfinished-something-else"
+    other.write_bytes(b"")
+    with four.app() as app, app.writer():
+        assert not left.exists() and other.exists()
+    assert (four.state / "audit-anchor.json").is_file()
