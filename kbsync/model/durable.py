@@ -52,17 +52,6 @@ def write_file(path: Path, data: bytes) -> None:
         Path(name).unlink(missing_ok=True)
 
 
-def point(link: Path, target: Path) -> None:
-    """Make the symbolic link ``link`` lead to ``target``; whoever opens it at that moment gets the old or the new one."""
-    name = Path(tempfile.mkdtemp(prefix=f"{UNFINISHED}{link.name}-", dir=link.parent))
-    try:
-        (name / "link").symlink_to(target)
-        (name / "link").replace(link)
-        sync(link.parent)
-    finally:
-        shutil.rmtree(name, ignore_errors=True)
-
-
 def remove_directory(path: Path) -> None:
     """Take the name away first, so that no reader finds half a directory, then what it held."""
     doomed = Path(tempfile.mkdtemp(prefix=f"{UNFINISHED}{path.name}-", dir=path.parent))
