@@ -32,7 +32,8 @@ def evaluate(
 
     Efficacy: edited facts answered rightly. Generalization: the same on paraphrases. Specificity: other facts that
     the base knows and that stay right. Retention: facts that the version before held. Each with its 95 % interval, and
-    compared prompt by prompt; docs/release.md lists all figures. `current` does not move.
+    compared prompt by prompt; docs/release.md lists all figures. A version that was measured before is judged anew where
+    the policy changed since. `current` does not move.
     """
     from kbsync.cli.context import application
     from kbsync.cli.output import emit
@@ -78,7 +79,8 @@ def show(view: EvaluationView) -> None:
     )
     table(columns, [_row(m) for m in view.metrics])
     table(("holds", "reason"), [("warning" if r.warning and not r.holds else r.holds, r.text) for r in view.reasons])
-    known = "already evaluated: " if view.already else ""
+    known = "already measured, judged by the changed policy: " if view.judged_anew else ""
+    known = known or ("already evaluated: " if view.already else "")
     verdict = "passed the gate" if view.passed else "was refused by the gate"
     say(f"{known}version {view.version} {verdict} ({view.state})")
 

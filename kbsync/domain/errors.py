@@ -83,6 +83,13 @@ class EditError(KbsyncError):
     exit_code = 70
 
 
+class WrongWeights(KbsyncError):
+    """A model was asked while other weights than its own were in place: a fault of the program, never of the model, so no
+    stage may take it for a refusal."""
+
+    exit_code = 70
+
+
 class StoreError(KbsyncError):
     """The state directory or the checkpoint store can't be read or written, or a byte of it is wrong."""
 

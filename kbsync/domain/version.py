@@ -151,7 +151,8 @@ class Outcome:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
     """Measured figures and the decision. ``outcomes`` are the per-prompt results behind them; ``norm_growth`` is
-    ‖W + Δ‖ / ‖W‖ − 1 by edited parameter; ``previous`` the version that figures are compared with (0: the base)."""
+    ‖W + Δ‖ / ‖W‖ − 1 by edited parameter; ``previous`` the version that figures are compared with (0: the base);
+    ``policy`` the hash of the thresholds that it was judged by (empty: not on record)."""
 
     version: int
     metrics: tuple[Metric, ...]
@@ -160,3 +161,4 @@ class Evaluation:
     at: datetime
     norm_growth: dict[str, float] = field(default_factory=dict)
     previous: int = 0
+    policy: str = later("")

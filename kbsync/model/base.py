@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from kbsync.domain.errors import EditError, ModelError
+from kbsync.domain.errors import EditError, WrongWeights
 from kbsync.model.delta import FactorDelta, applied, norm_growth
 from kbsync.model.language_model import TorchLanguageModel
 from kbsync.model.load import LoadedModel
@@ -16,7 +16,7 @@ from kbsync.ports import BaseModel, Delta, LanguageModel
 class TorchBase(BaseModel):
     """One model in memory. Its weights can be the base's or those of one edited version, never both at once:
 
-    a ``LanguageModel`` that is asked while other weights than its own are in place raises ``ModelError``.
+    a ``LanguageModel`` that is asked while other weights than its own are in place raises ``WrongWeights``.
     """
 
     def __init__(self, loaded: LoadedModel) -> None:
@@ -29,10 +29,10 @@ class TorchBase(BaseModel):
 
     @contextmanager
     def edited(self, delta: Delta) -> Iterator[LanguageModel]:
-        """Raises ``EditError`` where the delta does not fit the base, or another one is in place already."""
+        """Raises ``EditError`` where the delta does not fit the base, ``WrongWeights`` where another is in place already."""
         delta = _on_torch(delta)
         if self._in_place != self.fingerprint:
-            raise EditError("Another delta is in place already.", next_step="Leave its block first.")
+            raise WrongWeights("Another delta is in place already.", next_step="Leave its block first.")
         edited = f"{self.fingerprint}+{delta_hash(delta)}"
         with applied(self._loaded.model, delta):
             self._in_place = edited
@@ -51,7 +51,7 @@ class TorchBase(BaseModel):
     def _checking(self, fingerprint: str) -> Callable[[], None]:
         def check() -> None:
             if self._in_place != fingerprint:
-                raise ModelError(
+                raise WrongWeights(
                     f"The weights in place are those of {self._in_place[:80]}, not of {fingerprint[:80]}.",
                     next_step="Ask the base outside the edited model's block, and the edited model inside it.",
                 )

@@ -78,12 +78,14 @@ class ReasonView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationView:
-    """The gate's figures and decision. ``already``: measured before and not again."""
+    """The gate's figures and decision. ``already``: measured before and not again; ``judged_anew``: by a policy that
+    changed since."""
 
     version: int
     state: str
     passed: bool
     already: bool
+    judged_anew: bool
     metrics: tuple[Metric, ...]
     reasons: tuple[ReasonView, ...]
 
@@ -140,20 +142,25 @@ def edit_view(result: EditResult) -> EditView:
     )
 
 
-def evaluation_view(evaluation: Evaluation, state: str, *, already: bool = False) -> EvaluationView:
+def evaluation_view(
+    evaluation: Evaluation, state: str, *, already: bool = False, judged_anew: bool = False
+) -> EvaluationView:
     decision = evaluation.decision
     return EvaluationView(
         version=evaluation.version,
         state=state,
         passed=decision.passed,
         already=already,
+        judged_anew=judged_anew,
         metrics=evaluation.metrics,
         reasons=tuple(ReasonView(holds=r.holds, warning=r.warning, text=r.text) for r in decision.reasons),
     )
 
 
 def evaluate_view(result: EvaluateResult) -> EvaluationView:
-    return evaluation_view(result.evaluation, result.version.state.value, already=result.already)
+    return evaluation_view(
+        result.evaluation, result.version.state.value, already=result.already, judged_anew=result.judged_anew
+    )
 
 
 def cycle_view(result: CycleResult) -> CycleView:

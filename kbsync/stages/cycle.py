@@ -116,10 +116,13 @@ def _build(writer: Writer, parts: Parts, done: CycleResult) -> CycleResult:
     with run.ledger.read() as tx:
         known = tx.version_by_build(planned.plan.build_hash)
         rests = until(tx.audit(), parts.pause)
+    if known is not None and known.state is VersionState.REFUSED:
+        known = evaluate(run, known.number, parts.measuring).version  # judged anew where the policy changed
     if known is not None and known.state in (VersionState.REFUSED, VersionState.ROLLED_BACK):
         reason = f"version {known.number} holds these facts and was {known.state}"
         return replace(done, outcome=Outcome.HELD, version=known, reason=reason)
-    if rests.at is not None and run.clock.now() < rests.at:
+    built = known is not None and known.state is VersionState.CANDIDATE
+    if not built and rests.at is not None and run.clock.now() < rests.at:
         reason = f"{rests.refusals} refusals in a row; the next build waits until {rests.at:%Y-%m-%d %H:%M} UTC"
         return replace(done, outcome=Outcome.HELD, reason=reason)
     first = _try(writer, parts, done)

@@ -44,9 +44,13 @@ class Measuring:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluateResult:
+    """``already``: it was measured before, and not again. ``judged_anew``: the policy is another since, and the figures
+    of before were judged by it."""
+
     version: Version
     evaluation: Evaluation
     already: bool
+    judged_anew: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +89,10 @@ class Before:
 
 def evaluate(run: Run, number: int, measuring: Measuring, *, again: bool = False) -> EvaluateResult:
     """Measure version ``number`` and record the gate's decision; an evaluated version is only measured ``again``
-    when asked to. Raises ``NotFound`` for a version that is not built."""
+    when asked to. Where the policy is another than the one it was judged by, its figures are judged anew.
+
+    Raises ``NotFound`` for a version that is not built.
+    """
     with run.ledger.read() as tx:
         version, known = tx.version(number), tx.evaluation(number)
     if version is None or version.version_hash is None:
@@ -93,7 +100,7 @@ def evaluate(run: Run, number: int, measuring: Measuring, *, again: bool = False
     # A refused version that is a candidate again was made one by a person who let a fact out of quarantine.
     reopened = known is not None and version.state is VersionState.CANDIDATE and not known.decision.passed
     if known is not None and not again and not reopened:
-        return EvaluateResult(version=version, evaluation=known, already=True)
+        return _known(run, version, known, measuring.policy)
     manifest, delta = measuring.store.read(version.version_hash)
     before = version_before(run, measuring, version)
     with run.ledger.read() as tx:
@@ -107,8 +114,18 @@ def evaluate(run: Run, number: int, measuring: Measuring, *, again: bool = False
         at=run.clock.now(),
         norm_growth=dict(measured.norm_growth),
         previous=before.number,
+        policy=content_hash(list(measuring.policy)),
     )
     return EvaluateResult(version=_record(run, version, evaluation), evaluation=evaluation, already=False)
+
+
+def _known(run: Run, version: Version, known: Evaluation, policy: Sequence[Threshold]) -> EvaluateResult:
+    """What was measured before, judged by the policy as it is now. A model that could not be asked stays refused."""
+    judged_by = content_hash(list(policy))
+    if known.policy == judged_by or not known.metrics:
+        return EvaluateResult(version=version, evaluation=known, already=True)
+    judged = replace(known, decision=decide(known.metrics, policy), policy=judged_by)
+    return EvaluateResult(version=_record(run, version, judged), evaluation=judged, already=True, judged_anew=True)
 
 
 def measure(
@@ -178,23 +195,6 @@ def _ask_before(run: Run, measuring: Measuring, before: Before, asked: Sequence[
     known = {_identity(o): Reply(o.answer, o.score) for o in (before.evaluation.outcomes if before.evaluation else ())}
     with measuring.base.edited(before.delta) as model:
         return Replies(model, measuring.size, run.progress, "the version before", known=known).to(asked)
-
-
-@dataclass(frozen=True, slots=True)
-class _Spoken:
-    """What one model says of running text: ``perplexity`` with the tokens that it rests on, and sampled ``texts``."""
-
-    perplexity: tuple[float, int] | None
-    texts: Sequence[str]
-
-
-def _speak(replies: Replies, measuring: Measuring, prompts: Sequence[str], only: Collection[str] | None) -> _Spoken:
-    wanted = only is None or "perplexity" in only
-    textual = only is None or not TEXTUAL.isdisjoint(only)
-    return _Spoken(
-        perplexity=replies.perplexity(measuring.held_out) if wanted else None,
-        texts=replies.texts(prompts) if prompts and textual else (),
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,11 +274,12 @@ def _outcome(question: Question, base: Reply, ours: Reply, before: Reply | None)
 def _record(run: Run, version: Version, evaluation: Evaluation) -> Version:
     with run.ledger.write() as tx:
         tx.record_evaluation(evaluation)
-        if not evaluation.decision.passed and version.state is VersionState.CANDIDATE:
-            tx.set_version_state(version.number, VersionState.REFUSED)
+        passed = evaluation.decision.passed
+        if version.state in (VersionState.CANDIDATE, VersionState.REFUSED):
+            tx.set_version_state(version.number, VersionState.CANDIDATE if passed else VersionState.REFUSED)
         body = {
             "version": version.number,
-            "passed": evaluation.decision.passed,
+            "passed": passed,
             "reasons": [r.text for r in evaluation.decision.reasons],
             "metrics": {m.name: {"value": m.value, "base": m.base, "samples": m.samples} for m in evaluation.metrics},
         }

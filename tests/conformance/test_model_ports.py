@@ -10,7 +10,7 @@ from fakes.fake_model import TableBase, TableEditor
 from fakes.memory_artifacts import MemoryArtifactStore
 from tiny_model import train_tiny_model
 
-from kbsync.domain.errors import ModelError
+from kbsync.domain.errors import WrongWeights
 from kbsync.domain.fact import FactKey
 from kbsync.domain.plan import EditRequest
 from kbsync.domain.recipe import Recipe
@@ -171,10 +171,13 @@ def test_the_base_is_not_asked_while_other_weights_are_in_place(kit: Kit) -> Non
     edit = kit.editor.edit([request("Spain", "Rome")], kit.recipe, Silent())
     model = kit.base.language_model()
     with kit.base.edited(edit.delta):
-        with pytest.raises(ModelError):
+        with pytest.raises(WrongWeights):
             model.complete(prompts("Spain"))
-        with pytest.raises(ModelError):
+        with pytest.raises(WrongWeights):
             model.perplexity(["The capital of Kenya is Nairobi."])
+        with pytest.raises(WrongWeights), kit.base.edited(edit.delta):
+            pass
+    assert model.complete(prompts("Spain"))
 
 
 def test_the_order_of_requests_does_not_matter(kit: Kit) -> None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from kbsync.domain.canonical import content_hash
-from kbsync.domain.errors import ModelError
+from kbsync.domain.errors import ModelError, WrongWeights
 from kbsync.domain.plan import EditRequest, Guard
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.relation import fill
@@ -66,7 +66,7 @@ class TableModel(LanguageModel):
 
     def _check(self) -> None:
         if self.away:
-            raise ModelError("other weights are in place")
+            raise WrongWeights("other weights are in place")
 
     def _say(self, prompt: str) -> str:
         self._check()
@@ -108,6 +108,8 @@ class TableBase(BaseModel):
         assert isinstance(delta, TableDelta)
         if self.broken:
             raise ModelError(self.broken)
+        if self.model.away:
+            raise WrongWeights("another delta is in place already")
         harm = {key: said for prompt in delta.entries for key, said in self.harm.get(prompt, {}).items()}
         self.model.away = True
         try:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from kbsync.domain.errors import EditError, ModelError
+from kbsync.domain.errors import EditError, WrongWeights
 from kbsync.model.base import TorchBase
 from kbsync.model.delta import FactorDelta
 from kbsync.model.load import LoadedModel
@@ -48,12 +48,12 @@ def test_fingerprints_tell_base_and_deltas_apart(base: TorchBase) -> None:
 def test_asking_while_other_weights_are_in_place_is_refused(base: TorchBase) -> None:
     unedited = base.language_model()
     with base.edited(some_delta()) as edited:
-        with pytest.raises(ModelError, match="not of base"):
+        with pytest.raises(WrongWeights, match="not of base"):
             unedited.complete(["The"])
-        with pytest.raises(EditError, match="in place already"), base.edited(some_delta()):
+        with pytest.raises(WrongWeights, match="in place already"), base.edited(some_delta()):
             pass
         edited.complete(["The"])
-    with pytest.raises(ModelError, match="not of base\\+"):
+    with pytest.raises(WrongWeights, match="not of base\\+"):
         edited.complete(["The"])
     assert unedited.complete(["The"])
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from stage_world import TTL, World
 
+from kbsync.domain.errors import WrongWeights
 from kbsync.stages.canary import CanaryResult, canary
 from kbsync.stages.cycle import Outcome
 from kbsync.stages.release import current_number
@@ -49,3 +51,11 @@ def test_a_version_that_cannot_be_read_any_more_is_left(world: World) -> None:
     result = sing(world)
     assert result.rolled_back_to == 0 and "can't be asked" in result.reason
     assert current(world) == 0
+
+
+def test_a_fault_of_the_program_rolls_nothing_back(world: World) -> None:
+    world.sync()
+    world.base.model.away = True
+    with pytest.raises(WrongWeights):
+        sing(world)
+    assert current(world) == 1

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from stage_world import HEAD, RELATIONS, World, statement
 
-from kbsync.domain.gate import Metric
+from kbsync.domain.errors import WrongWeights
+from kbsync.domain.gate import Metric, Threshold
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemId, PropertyId
-from kbsync.domain.version import Evaluation
+from kbsync.domain.version import Evaluation, VersionState
+from kbsync.ports import LanguageModel
 from kbsync.stages.cycle import CycleResult, Outcome, sync
 from kbsync.stages.evaluate import evaluate
 from kbsync.stages.run import writer
@@ -138,3 +142,53 @@ def test_a_model_that_cannot_be_asked_any_more_is_refused_with_that_reason(world
 def evaluation_of(result: CycleResult) -> Evaluation:
     assert result.evaluation is not None
     return result.evaluation
+
+
+def refused(world: World) -> CycleResult:
+    world.gate = (Threshold(metric="efficacy", at_least=0.9), Threshold(metric="perplexity", at_most=10.0))
+    result = world.sync()
+    assert result.outcome is Outcome.REFUSED
+    return result
+
+
+def test_a_refused_version_is_judged_anew_when_the_policy_changes_and_goes_live(world: World) -> None:
+    refused(world)
+    built, asked = world.editor.calls, len(world.base.model.asked)
+    assert world.sync().outcome is Outcome.HELD
+    world.gate = (Threshold(metric="efficacy", at_least=0.9), Threshold(metric="perplexity", at_most=30.0))
+    result = world.sync()
+    assert (result.outcome, result.version and result.version.state) == (Outcome.PROMOTED, VersionState.PROMOTED)
+    assert (world.editor.calls, len(world.base.model.asked)) == (built, asked), "figures are not measured again"
+    again = evaluate(world.run, 1, world.parts.measuring)
+    assert (again.already, again.judged_anew) == (True, False)
+
+
+def test_a_version_that_the_changed_policy_refuses_too_is_held_for_the_new_reason(world: World) -> None:
+    refused(world)
+    world.gate = (Threshold(metric="specificity", at_least=1.1),)
+    assert world.sync().outcome is Outcome.HELD
+    with world.ledger.read() as tx:
+        evaluation, version = tx.evaluation(1), tx.version(1)
+    assert evaluation and [r.metric for r in evaluation.decision.refusals] == ["specificity"]
+    assert version and version.state is VersionState.REFUSED
+
+
+def test_a_candidate_that_the_changed_policy_refuses_is_no_candidate_any_more(world: World) -> None:
+    world.sync()
+    world.gate = (Threshold(metric="specificity", at_least=1.1),)
+    result = evaluate(world.run, 1, world.parts.measuring)
+    assert (result.judged_anew, result.evaluation.decision.passed) == (True, False)
+    assert result.version.state is VersionState.PROMOTED, "what is live stays until somebody rolls it back"
+
+
+def test_a_fault_of_the_program_is_no_refusal(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextmanager
+    def wrong(_: object) -> Iterator[LanguageModel]:
+        raise WrongWeights("other weights are in place")
+        yield world.base.model
+
+    monkeypatch.setattr(world.base, "edited", wrong)
+    with pytest.raises(WrongWeights):
+        world.sync()
+    with world.ledger.read() as tx:
+        assert tx.evaluation(1) is None
