@@ -43,6 +43,16 @@ class Progress(ABC):
         """The step ended."""
 
 
+@dataclass(frozen=True, slots=True)
+class ItemEvent:
+    """A change of which a source told by itself. ``revision``: the one that it led to; 0 where the event names none
+    (deletions, restorations)."""
+
+    item: ItemId
+    at: datetime
+    revision: int = 0
+
+
 class StatementSource(ABC):
     """Where statements come from. Every method raises ``SourceDown`` (transient) or ``SourceError`` (terminal)."""
 
@@ -60,11 +70,6 @@ class StatementSource(ABC):
     def heads(self, items: Sequence[ItemId]) -> Iterator[ItemHead]:
         """One head per asked item (Q1); an item that the source does not know comes back as deleted."""
 
-    def changes(self, since: datetime) -> frozenset[ItemId] | None:  # noqa: ARG002
-        """At least those items that changed after ``since``; None where the source can't tell without being asked
-        about each, or can't be sure that it heard of all. What it names may still be unknown to ``heads``."""
-        return None
-
     @abstractmethod
     def records(self, items: Sequence[ItemId], properties: Sequence[PropertyId]) -> Iterator[list[ItemRecord]]:
         """Pages of records (Q2) with all statements of ``properties``; a page is complete or not there at all."""
@@ -72,6 +77,15 @@ class StatementSource(ABC):
     @abstractmethod
     def labels(self, items: Sequence[ItemId]) -> Iterator[list[Labels]]:
         """Pages of labels and aliases in the source's language, one entry per asked item."""
+
+    def events(self, since: datetime) -> Iterator[ItemEvent | None] | None:  # noqa: ARG002
+        """What changes, as it happens, beginning at ``since``; None in between, at least once a second, so that the
+        reader can do other things. An event may come twice, and may name what ``heads`` does not know yet.
+
+        None is left out: where that can't be promised (a gap, a line that stays broken), the iteration raises
+        ``SourceDown``. None instead of an iterator: this source does not tell by itself.
+        """
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,6 +314,10 @@ class LedgerReader(ABC):
     @abstractmethod
     def heads(self, items: Sequence[ItemId]) -> dict[ItemId, ItemHead]:
         """Stored heads of those items that are known."""
+
+    @abstractmethod
+    def redirects(self) -> dict[ItemId, ItemId]:
+        """Every known item that is a redirect, and where it leads."""
 
     @abstractmethod
     def statements(self, subject: ItemId, property: PropertyId) -> list[Statement]:

@@ -40,7 +40,7 @@ def _contact(agent: str) -> str:
 class SourceSettings(Section):
     """The SPARQL endpoint: an address, or ``oxigraph:DIRECTORY`` for a local store that kbsync serves itself.
 
-    ``events``: the address of an event stream that tells which items changed (none: every item is polled).
+    ``events``: the address of an event stream that the daemon listens to (none: changes are found by polling alone).
     ``timeout`` bounds each silence on the line, ``deadline`` one exchange from the first byte to the last, and
     ``max_wait`` the longest Retry-After that is waited out on the spot. ``attempts`` counts the first one too.
     """

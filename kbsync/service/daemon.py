@@ -1,9 +1,9 @@
 """The daemon: one ``sync`` at start and at every tick of the schedule, and the jobs that the configuration adds.
 
 What needs the model or writes versions is done one at a time; pulls have a thread and a lease of their own, so that a
-long edit does not block them. The schedule lives in memory and the state in the ledger, so a restart loses nothing; the
-register tells which times were missed. The leases keep a daemon, a cron job and a person apart; whoever comes second is
-refused and comes again.
+long edit does not block them, and so has the listener where an event stream is configured. The schedule lives in memory
+and the state in the ledger, so a restart loses nothing; the register tells which times were missed. The leases keep a
+daemon, a cron job and a person apart; whoever comes second is refused and comes again.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from kbsync.service import log
 from kbsync.service.activity import RUNNING, Activity
 from kbsync.service.cycle import ACTOR, Ended, run_job, workshop
 from kbsync.service.jobs import PULL, WORK, Job, jobs
+from kbsync.service.listening import Listening
 from kbsync.service.log import logger
 from kbsync.service.metrics import Recorder
 from kbsync.service.notify import notify, reloading, watchdog_seconds
@@ -70,6 +71,7 @@ class Daemon:
         self._apps = {lane: workshop(clock) for lane in (WORK, PULL)}
         self.activities = {lane: Activity(self._app.clock) for lane in (WORK, PULL)}
         self._began: dict[str, tuple[float, Job]] = {}
+        self._listening = Listening(lambda: self.configuration, self.stop, self.recorder, clock)
         register = Register(configuration.settings.state_dir)
         self.timetable = Timetable(self._do, register, self.recorder, self._app.clock, tempo or Tempo())
 
@@ -106,6 +108,7 @@ class Daemon:
     def _scheduled(self) -> Iterator[None]:
         known = jobs(self.configuration)
         self.timetable.start(known)
+        self._listening.start()
         logger().info("daemon started", schedule={job.name: job.when for job in known})
         try:
             yield
@@ -121,6 +124,7 @@ class Daemon:
 
         def wait() -> None:
             self.timetable.end()
+            self._listening.end()
             ended.set()
 
         threading.Thread(target=wait, daemon=True).start()
@@ -187,6 +191,7 @@ class Daemon:
             notify("READY=1", "STATUS=new configuration refused, the old one stays")
             return
         self.configuration = new
+        self._listening.look()
         log.set_up(new.settings.log.format, new.settings.log.level)
         self.recorder.reloaded(accepted=True)
         if new.settings.schedule != old.settings.schedule:

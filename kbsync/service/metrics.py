@@ -19,6 +19,7 @@ from kbsync.service.views import StatusView, VersionsView
 
 CYCLE_BUCKETS = (10, 60, 300, 900, 1800, 3600, 7200, 14400, 28800, 86400)
 STAGE_BUCKETS = (1, 5, 15, 60, 300, 900, 3600, 14400)
+DELAY_BUCKETS = (1, 2, 5, 10, 30, 60, 300, 1800)
 
 
 class Recorder:
@@ -46,6 +47,13 @@ class Recorder:
         self._missed = Counter(
             "kbsync_schedule_missed", "Times at which a job was due and did not run.", ["job"], registry=at
         )
+        self._heard = Counter("kbsync_heard_items", "Items pulled because the event stream named them.", registry=at)
+        self._delay = Histogram(
+            "kbsync_heard_delay_seconds",
+            "From the oldest event of a look until its item is in the ledger.",
+            buckets=DELAY_BUCKETS,
+            registry=at,
+        )
         self._reloads = Counter("kbsync_config_reloads", "Reloads of the configuration.", ["result"], registry=at)
 
     def stage(self, name: str, seconds: float) -> None:
@@ -66,6 +74,10 @@ class Recorder:
 
     def missed(self, name: str, times: int) -> None:
         self._missed.labels(name).inc(times)
+
+    def heard(self, items: int, delay: float) -> None:
+        self._heard.inc(items)
+        self._delay.observe(delay)
 
     def error(self, error: BaseException) -> None:
         transient = error.transient if isinstance(error, KbsyncError) else False

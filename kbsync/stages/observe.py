@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -12,7 +12,7 @@ from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemHead, ItemId, Labels
 from kbsync.ports import LedgerTransaction
 from kbsync.stages.run import Run
-from kbsync.stages.watch import Redirects, Watch, members_mark, polled_mark
+from kbsync.stages.watch import Redirects, Watch, members_mark
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +33,13 @@ def derive(
     server_time: datetime,
     *,
     whole: bool = True,
-    everything: bool = True,
+    only: Set[ItemId] | None = None,
 ) -> Observed:
     """Observe and settle every watched fact; facts, members and watermarks are one transaction.
 
     All of them, not only the fetched items': trust grows with time alone, and so do statements begin and end.
-    ``whole``: these are all relations, so the source's own watermark moves, too; ``everything``: every item was polled.
+    ``whole``: these are all relations, so the source's own watermark moves, too. ``only``: the facts of these subjects
+    and no others; then no watermark moves.
     """
     observed = believed = waiting = 0
     now = run.clock.now()
@@ -46,22 +47,43 @@ def derive(
         decisions = tx.decisions()
         for relation in relations:
             subjects = watch.subjects[relation.property]
-            before = {record.key: record for record in tx.facts(relation.property)}
-            _name_redirects(tx, subjects, redirects)
-            after = _records(tx, relation, subjects, redirects, before, decisions, now)
+            looked_at = subjects if only is None else [subject for subject in subjects if subject in only]
+            before = _stored(tx, relation, None if only is None else looked_at)
+            _name_redirects(tx, looked_at, redirects)
+            after = _records(tx, relation, looked_at, redirects, redirects.holders(subjects), before, decisions, now)
             tx.put_facts([record for record in after if record != before.get(record.key)])
             observed += sum(_observed_hash(before.get(r.key)) != r.observed.value_hash for r in after)
             believed += sum(_believed_hash(before.get(r.key)) != _believed_hash(r) for r in after)
             waiting += sum(r.pending for r in after)
-            tx.set_watermark(f"{source}/{relation.property}", server_time)
-            if relation.property in watch.members:
-                tx.set_members(relation.property, watch.members[relation.property], server_time)
-                tx.set_watermark(members_mark(source, relation), server_time)
-        if whole:
-            tx.set_watermark(source, server_time)
-            if everything:
-                tx.set_watermark(polled_mark(source), server_time)
+        if only is None:
+            _move_watermarks(tx, source, relations, watch, server_time, whole=whole)
     return Observed(observed=observed, believed=believed, waiting=waiting)
+
+
+def _move_watermarks(
+    tx: LedgerTransaction,
+    source: str,
+    relations: Sequence[Relation],
+    watch: Watch,
+    server_time: datetime,
+    *,
+    whole: bool,
+) -> None:
+    for relation in relations:
+        tx.set_watermark(f"{source}/{relation.property}", server_time)
+        if relation.property in watch.members:
+            tx.set_members(relation.property, watch.members[relation.property], server_time)
+            tx.set_watermark(members_mark(source, relation), server_time)
+    if whole:
+        tx.set_watermark(source, server_time)
+
+
+def _stored(tx: LedgerTransaction, relation: Relation, subjects: Sequence[ItemId] | None) -> dict[FactKey, FactRecord]:
+    """The relation's records (of ``subjects``; None: all)."""
+    if subjects is None:
+        return {record.key: record for record in tx.facts(relation.property)}
+    keys = (FactKey(subject, relation.property) for subject in subjects)
+    return {key: record for key in keys if (record := tx.fact(key))}
 
 
 def _records(
@@ -69,18 +91,19 @@ def _records(
     relation: Relation,
     subjects: Sequence[ItemId],
     redirects: Redirects,
+    holders: Mapping[ItemId, ItemId],
     before: Mapping[FactKey, FactRecord],
     decisions: Mapping[FactKey, Decision],
     now: datetime,
 ) -> list[FactRecord]:
-    """The relation's fact records as of ``now``; of subjects no longer watched, the old record stays as it is.
+    """The fact records of ``subjects`` as of ``now``; of subjects no longer watched, the old record stays as it is.
 
     A redirected subject keeps its fact, which the statements of the item that it leads to now tell; only where
-    another watched subject tells the same, it has none.
+    another watched subject tells the same (``holders``), it has none.
     """
-    holders = redirects.holders(subjects)
-    heads = tx.heads(sorted({*subjects, *holders}))
-    statements = tx.statements_of(relation.property, sorted(holders))
+    targets = {redirects.resolve(subject) for subject in subjects}
+    heads = tx.heads(sorted({*subjects, *targets}))
+    statements = tx.statements_of(relation.property, sorted(targets))
     records = []
     for subject in subjects:
         key, target = FactKey(subject, relation.property), redirects.resolve(subject)

@@ -6,8 +6,8 @@ transaction (rows and revisions together), so a failed page changes nothing and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from kbsync.domain.audit import GENESIS
@@ -16,9 +16,9 @@ from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemHead, ItemId, ItemRecord, Labels, PropertyId
 from kbsync.ports import LedgerReader, PullCounts, StatementSource
 from kbsync.stages.facts import mentioned
-from kbsync.stages.observe import derive
+from kbsync.stages.observe import Observed, derive
 from kbsync.stages.run import Run
-from kbsync.stages.watch import Redirects, Watch, ask_about, changed_since, poll, suspicious, watch_set
+from kbsync.stages.watch import SUSPICIOUS_COUNT, Redirects, Watch, ask_about, known_watch, poll, suspicious, watch_set
 
 BATCH = 200
 LABELS_REFRESH = timedelta(days=7)
@@ -28,8 +28,7 @@ LABELS_REFRESH = timedelta(days=7)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PullResult:
     """``fetched`` items of ``watched`` had a new revision; ``observed`` facts changed, ``believed`` became trusted,
-    ``waiting`` are observed and not yet trusted; ``joined`` and ``left`` members of the relations' patterns;
-    ``polled`` items were asked for their revision (all, unless a stream told which changed)."""
+    ``waiting`` are observed and not yet trusted; ``joined`` and ``left`` members of the relations' patterns."""
 
     watched: int
     fetched: int
@@ -40,11 +39,19 @@ class PullResult:
     server_time: datetime
     joined: int = 0
     left: int = 0
-    polled: int = 0
 
     @property
     def nothing_new(self) -> bool:
         return not (self.fetched or self.observed or self.believed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """A look at some items: ``heads`` of them and of what they lead to, and which of these ``moved`` past the ledger."""
+
+    result: PullResult
+    heads: Mapping[ItemId, ItemHead]
+    moved: frozenset[ItemId]
 
 
 def pull(
@@ -66,16 +73,58 @@ def pull(
     server_time = source.server_time()
     _refuse_going_back(run, source.name, server_time)
     watch = watch_set(run, source, polled, server_time, accept=accept_deletions)
-    heard = changed_since(run, source, polled, server_time)
-    heads, asked = poll(run, source, watch.items, changed=heard)
+    heads = poll(run, source, watch.items)
     redirects = Redirects()
     redirects.note(heads)
 
     changed, known = _changed(run, source.name, watch, heads, redirects, accept=accept_deletions)
     counts = _fetch(run, source, changed, properties, known=known, accept=accept_deletions)
     _fetch_object_labels(run, source, polled, watch, redirects, server_time, whole=whole)
-    derived = derive(run, source.name, polled, watch, redirects, server_time, whole=whole, everything=heard is None)
-    result = PullResult(
+    derived = derive(run, source.name, polled, watch, redirects, server_time, whole=whole)
+    result = _result(watch, changed, counts, derived, server_time)
+    _tell(run, source.name, result)
+    return result
+
+
+def pull_items(
+    run: Run,
+    source: StatementSource,
+    relations: Sequence[Relation],
+    items: Sequence[ItemId],
+    server_time: datetime,
+    *,
+    edited: Set[ItemId] = frozenset(),
+) -> Looked:
+    """Bring these watched items up to the source, which said ``server_time`` a moment ago; no watermark moves.
+
+    With them go the subjects whose facts their statements tell, by a redirect of before or of now. That one of
+    ``edited`` is deleted contradicts the edit: it is left as it was. Raises as ``pull``.
+    """
+    properties = sorted(relation.property for relation in relations)
+    _refuse_going_back(run, source.name, server_time)
+    with run.ledger.read() as tx:
+        watch, before = known_watch(tx, relations), Redirects(tx.redirects())
+    heads = {item: head for item, head in poll(run, source, items).items() if not (head.deleted and item in edited)}
+    redirects = Redirects(dict(before.targets))
+    redirects.note(heads)
+    told = {end for item in items for end in (item, before.resolve(item), redirects.resolve(item))}
+    led = before.targets.keys() | redirects.targets.keys()
+    near = told | {item for item in led if {before.resolve(item), redirects.resolve(item)} & told}
+    narrow = replace(watch, subjects={p: [s for s in all_of if s in near] for p, all_of in watch.subjects.items()})
+
+    changed, known = _changed(run, source.name, narrow, heads, redirects, accept=False, few=SUSPICIOUS_COUNT + 1)
+    counts = _fetch(run, source, changed, properties, known=known, accept=False)
+    _fetch_object_labels(run, source, relations, narrow, redirects, server_time, whole=False)
+    derived = derive(run, source.name, relations, watch, redirects, server_time, only=near)
+    result = _result(narrow, changed, counts, derived, server_time)
+    _tell(run, source.name, result)
+    return Looked(result=result, heads=heads, moved=frozenset(head.id for head in changed))
+
+
+def _result(
+    watch: Watch, changed: Sequence[ItemHead], counts: PullCounts, derived: Observed, server_time: datetime
+) -> PullResult:
+    return PullResult(
         watched=len(watch.items),
         fetched=len(changed),
         statements=counts,
@@ -85,10 +134,7 @@ def pull(
         server_time=server_time,
         joined=watch.joined,
         left=watch.left,
-        polled=asked,
     )
-    _tell(run, source.name, result)
-    return result
 
 
 def _tell(run: Run, source: str, result: PullResult) -> None:
@@ -115,10 +161,17 @@ def _refuse_going_back(run: Run, source: str, server_time: datetime) -> None:
 
 
 def _changed(
-    run: Run, source: str, watch: Watch, heads: Mapping[ItemId, ItemHead], redirects: Redirects, *, accept: bool
+    run: Run,
+    source: str,
+    watch: Watch,
+    heads: Mapping[ItemId, ItemHead],
+    redirects: Redirects,
+    *,
+    accept: bool,
+    few: int = 0,
 ) -> tuple[list[ItemHead], int]:
     """Heads past the stored ones, and all subjects of a property that was never pulled, with what they lead to; and
-    how many items are known at all."""
+    how many items are known at all (at least ``few``: of two that were asked for, two may be gone)."""
     with run.ledger.read() as tx:
         stored = tx.heads(list(heads))
         fresh = {
@@ -128,12 +181,12 @@ def _changed(
             for subject in subjects
             for item in (subject, redirects.resolve(subject))
         }
-    known = [h for h in stored.values() if not h.deleted]
-    vanished = sum(heads[h.id].deleted for h in known)
-    if suspicious(vanished, len(known)) and not accept:
-        raise ask_about(f"{vanished} of {len(known)} known items are missing from the source")
+    there = [h for h in stored.values() if not h.deleted]
+    known, vanished = max(few, len(there)), sum(heads[h.id].deleted for h in there)
+    if suspicious(vanished, known) and not accept:
+        raise ask_about(f"{vanished} of {len(there)} known items are missing from the source")
     changed = [head for item, head in sorted(heads.items()) if item in fresh or _moved(head, stored.get(item))]
-    return changed, len(known)
+    return changed, known
 
 
 def _moved(head: ItemHead, stored: ItemHead | None) -> bool:

@@ -6,23 +6,21 @@ ledger knows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.errors import SourceError
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemHead, ItemId, PropertyId
-from kbsync.ports import StatementSource
+from kbsync.ports import LedgerReader, StatementSource
 from kbsync.stages.run import Run
 
 SUSPICIOUS_SHARE = 0.2
 """More than this share gone at once is taken for a broken source, not for news."""
 SUSPICIOUS_COUNT = 5
 """So few may always go, unless they are all that there were."""
-WHOLE_POLL = timedelta(days=1)
-"""How long a source that hears of changes is believed without asking about every item."""
 MOST_HOPS = 5
 """Redirects that lead to redirects: Wikidata's bots shorten such chains within a day."""
 
@@ -96,7 +94,12 @@ class Redirects:
     targets: dict[ItemId, ItemId] = field(default_factory=dict)
 
     def note(self, heads: Mapping[ItemId, ItemHead]) -> None:
-        self.targets |= {item: head.redirect_to for item, head in heads.items() if head.redirect_to}
+        """What these heads say; an item that is no redirect any more leads to itself again."""
+        for item, head in heads.items():
+            if head.redirect_to:
+                self.targets[item] = head.redirect_to
+            else:
+                self.targets.pop(item, None)
 
     def resolve(self, item: ItemId) -> ItemId:
         seen = [item]
@@ -115,51 +118,26 @@ class Redirects:
         return found
 
 
-def changed_since(
-    run: Run, source: StatementSource, relations: Sequence[Relation], now: datetime
-) -> Set[ItemId] | None:
-    """What the source heard of since all of ``relations`` were pulled last; None: everything has to be polled.
-
-    Everything is, once in ``WHOLE_POLL``, whatever was heard.
-    """
-    with run.ledger.read() as tx:
-        marks = [tx.watermark(f"{source.name}/{relation.property}") for relation in relations]
-        whole = tx.watermark(polled_mark(source.name))
-    known = [mark for mark in marks if mark is not None]
-    if whole is None or now - whole >= WHOLE_POLL or len(known) < len(marks) or not known:
-        return None
-    return source.changes(min(known))
+def known_watch(tx: LedgerReader, relations: Sequence[Relation]) -> Watch:
+    """Lists, and the members of patterns that the ledger knows; the source is not asked."""
+    subjects = {r.property: sorted({*r.subjects, *tx.members(r.property)}) for r in relations}
+    return Watch(subjects=subjects, members={}, joined=0, left=0)
 
 
-def polled_mark(source: str) -> str:
-    """The watermark of the last pull that asked about every watched item."""
-    return f"{source}/polled"
-
-
-def poll(
-    run: Run, source: StatementSource, items: Sequence[ItemId], *, changed: Set[ItemId] | None = None
-) -> tuple[dict[ItemId, ItemHead], int]:
-    """Heads of ``items`` and of everything that they lead to, and how many were asked for.
-
-    Targets that the ledger knows of are asked for with the rest. Of items that it knows and that are not among
-    ``changed``, the stored heads stand.
-    """
+def poll(run: Run, source: StatementSource, items: Sequence[ItemId]) -> dict[ItemId, ItemHead]:
+    """Heads of ``items`` and of everything that they lead to; targets that the ledger knows of are asked for with the
+    rest."""
     heads: dict[ItemId, ItemHead] = {}
     with run.ledger.read() as tx:
-        stored = tx.heads(items)
-        known = {h.redirect_to for h in stored.values() if h.redirect_to}
-        stored |= tx.heads(sorted(known))
-    if changed is not None:
-        heads = {item: head for item, head in stored.items() if item not in changed}
-    asked, count = sorted({*items, *known} - heads.keys()), 0
+        known = {head.redirect_to for head in tx.heads(items).values() if head.redirect_to}
+    asked = sorted({*items, *known})
     run.progress.start("poll revisions", len(asked))
     for _ in range(MOST_HOPS):
         for head in source.heads(asked):
             heads[head.id] = head
-            count += 1
             run.progress.advance()
         asked = sorted({h.redirect_to for h in heads.values() if h.redirect_to} - heads.keys())
         if not asked:
             break
     run.progress.finish()
-    return heads, count
+    return heads

@@ -1,36 +1,43 @@
-"""Wikimedia's EventStreams: which items changed lately, told as server-sent events instead of asked item by item.
+"""Wikimedia's EventStreams: which items change, told as server-sent events instead of asked item by item.
 
-The stream is a hint and never the truth: what it names is fetched from the endpoint as ever, and wherever it can't be
-trusted (a gap, silence, a broken line, an answer that is no stream) the answer is None and the caller polls. Events are
-those of ``mediawiki.recentchange`` (wikitech.wikimedia.org, "Event Platform/EventStreams HTTP Service"); the framing is
-the HTML standard's, section 9.2.
+The stream is a hint and never the truth: what it names is fetched from the endpoint as ever, and where it can't be
+trusted (a gap, silence, a line that stays broken, an answer that is no stream) it says so, and the caller polls. Events
+are those of ``mediawiki.recentchange`` (wikitech.wikimedia.org, "Event Platform/EventStreams HTTP Service"); the framing
+is the HTML standard's, section 9.2. The service ends each line after a quarter of an hour.
 """
 
 from __future__ import annotations
 
 import http.client
 import json
+import queue
+import random
+import threading
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
-import structlog
-
-from kbsync.domain.errors import BadIdentifier
+from kbsync.domain.errors import BadIdentifier, SourceDown
 from kbsync.domain.statement import ItemId, item_id
+from kbsync.ports import ItemEvent
 from kbsync.wikidata.answers import Answer, retry_after
 
 KEPT = timedelta(days=7)
 """How far back the public stream goes at least; what is asked from before that begins later without a word."""
 PAUSE = timedelta(minutes=5)
 """How long a stream that refused is left alone, where it does not say how long itself."""
+BEAT = 1.0
+"""Seconds after which a listener is given the word, also where nothing happened."""
 _CHUNK = 65_536
+_REMEMBERED = 20_000
+"""Ids of events that are known again: some minutes of all wikis."""
 _LONGEST = 4 * 2**20
 """Characters of one event: a thousand times the usual."""
 
@@ -78,6 +85,13 @@ def changed_item(event: dict[str, Any], wiki: str) -> ItemId | None:
         return None
 
 
+def revision(event: dict[str, Any]) -> int:
+    """The revision that the event led to; 0 where it names none."""
+    told = event.get("revision")
+    new = told.get("new") if isinstance(told, dict) else None
+    return new if isinstance(new, int) and new > 0 else 0
+
+
 def event_time(event: dict[str, Any]) -> datetime:
     """``meta.dt``. Raises ``Broken`` where it is missing or is no time."""
     try:
@@ -88,11 +102,10 @@ def event_time(event: dict[str, Any]) -> datetime:
 
 
 class EventStream:
-    """Remembers which items changed, and reads on from where it stopped.
+    """One line after the other, each taken up where the one before it ended.
 
-    ``idle`` bounds each silence and ``deadline`` one catching-up (seconds); a first event later than ``max_gap`` after
-    the moment that was asked for is a gap. ``attempts`` is how often a line that breaks is taken up again. Doubled
-    events do no harm, because an item is remembered once.
+    ``idle`` bounds each silence (seconds); a first event later than ``max_gap`` after the moment that was asked for is
+    a gap. ``attempts`` is how often in a row a line may end without having told anything. ``sleep`` waits between two.
     """
 
     def __init__(
@@ -102,66 +115,55 @@ class EventStream:
         *,
         wiki: str = "wikidatawiki",
         idle: float = 15.0,
-        deadline: float = 60.0,
-        attempts: int = 3,
+        attempts: int = 5,
         max_gap: timedelta = timedelta(minutes=2),
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.url = url
         self._agent = user_agent
         self._wiki = wiki
         self._idle = idle
-        self._deadline = deadline
         self._attempts = attempts
         self._max_gap = max_gap
         self._now = now
-        self._monotonic = monotonic
+        self._sleep = sleep
         self._closed_until: datetime | None = None
-        self._seen: dict[ItemId, datetime] = {}
-        self._whole_from: datetime | None = None
-        self._last_id = ""
-        self._reached: datetime | None = None
 
-    def changed_since(self, begin: datetime) -> frozenset[ItemId] | None:
-        """Items that changed at ``begin`` or later, up to now; None where that can't be told for certain."""
-        now = self._now()
-        if (self._closed_until and now < self._closed_until) or now - begin > KEPT:
-            return None
-        if self._whole_from is None or begin < self._whole_from:
-            self._forget()
-        try:
-            self._catch_up(begin, now)
-        except Broken as broken:
-            structlog.get_logger(__name__).warning("event stream", url=self.url, problem=str(broken))
-            self._forget()
-            return None
-        self._seen = {item: at for item, at in self._seen.items() if at >= begin}
-        self._whole_from = begin
-        return frozenset(self._seen)
-
-    def _forget(self) -> None:
-        self._seen, self._whole_from, self._last_id, self._reached = {}, None, "", None
-
-    def _catch_up(self, begin: datetime, until: datetime) -> None:
-        """Read until an event is as young as ``until``. Raises ``Broken``."""
-        give_up = self._monotonic() + self._deadline
-        for attempt in range(self._attempts):
-            asked = self._reached or begin
+    def events(self, since: datetime) -> Iterator[ItemEvent | None]:
+        """As the port says. Raises ``SourceDown`` for a gap, a refusal, what is no stream, and a line that stays broken."""
+        if self._closed_until and self._now() < self._closed_until:
+            raise self._down(f"it asked to be left alone until {self._closed_until:%Y-%m-%d %H:%M:%S} UTC")
+        if self._now() - since > KEPT:
+            raise self._down(f"it does not reach back to {since}")
+        place, failures = _Place(since), 0
+        while True:
+            before = place.reached, place.id
             try:
-                for frame in frames(self._chunks(asked, give_up)):
-                    if self._take(frame, asked) >= until:
-                        return
-                    asked = self._reached or asked
-            except _Gap:
-                raise
-            except Broken:
-                if attempt + 1 == self._attempts:
-                    raise
-        raise Broken(f"the line broke {self._attempts} times")
+                yield from self._line(place)
+                problem = "the line ended"
+            except _Gap as gap:
+                raise self._down(str(gap)) from gap
+            except Broken as broken:
+                problem = str(broken)
+            failures = failures + 1 if (place.reached, place.id) == before else 0
+            if failures == self._attempts:
+                raise self._down(f"{problem}, {failures} times in a row")
+            for _ in range(max(1, 2**failures - 1)):
+                yield None
+                self._sleep(random.uniform(0.5, 1.0))
 
-    def _take(self, frame: Frame, asked: datetime) -> datetime:
-        """Note one event; raises ``Broken`` where something is missing between the last one and this."""
+    def _line(self, place: _Place) -> Iterator[ItemEvent | None]:
+        told = time.monotonic()
+        with closing(_Reader(partial(self._open, place))) as reader:
+            for frame in reader:
+                event = self._take(frame, place) if frame else None
+                if event is not None or time.monotonic() - told >= BEAT:
+                    told = time.monotonic()
+                    yield event
+
+    def _take(self, frame: Frame, place: _Place) -> ItemEvent | None:
+        """What an event says of an item. Raises ``Broken`` where something is missing between the last one and this."""
         try:
             event = json.loads(frame.data)
         except json.JSONDecodeError:
@@ -169,33 +171,19 @@ class EventStream:
         if not isinstance(event, dict):
             raise Broken("an event that is no object")
         at = event_time(event)
-        if at - asked > self._max_gap:
-            self._forget()
-            raise _Gap(f"a gap from {asked} to {at}")
-        self._last_id, self._reached = frame.id or self._last_id, max(at, self._reached or at)
-        if event["meta"].get("domain") != "canary" and (item := changed_item(event, self._wiki)):
-            self._seen[item] = max(at, self._seen.get(item, at))
-        return at
+        if at - place.reached > self._max_gap:
+            raise _Gap(f"it has a gap from {place.reached} to {at}")
+        place.id, place.reached = frame.id or place.id, max(at, place.reached)
+        if event["meta"].get("domain") == "canary" or place.is_known(event["meta"].get("id")):
+            return None
+        item = changed_item(event, self._wiki)
+        return ItemEvent(item, at, revision(event)) if item else None
 
-    def _chunks(self, since: datetime, give_up: float) -> Iterator[bytes]:
-        """The body as it comes. Raises ``Broken`` when the line breaks, is silent, or is no stream."""
-        with closing(self._open(since)) as response:
-            while True:
-                if self._monotonic() > give_up:
-                    raise _Gap(f"not caught up within {self._deadline:g} seconds")
-                try:
-                    chunk = response.read1(_CHUNK)
-                except (OSError, http.client.HTTPException) as error:
-                    raise Broken(f"the line broke ({type(error).__name__})") from error
-                if not chunk:
-                    return
-                yield chunk
-
-    def _open(self, since: datetime) -> Any:
-        query = urllib.parse.urlencode({"since": since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")})
+    def _open(self, place: _Place) -> Any:
+        query = urllib.parse.urlencode({"since": place.reached.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")})
         headers = {"User-Agent": self._agent, "Accept": "text/event-stream"}
-        if self._last_id:
-            headers["Last-Event-ID"] = self._last_id
+        if place.id:
+            headers["Last-Event-ID"] = place.id
         request = urllib.request.Request(f"{self.url}?{query}", headers=headers)
         try:
             response = urllib.request.urlopen(request, timeout=self._idle)
@@ -204,14 +192,94 @@ class EventStream:
             error.close()
             wait = retry_after(answer, self._now())
             self._closed_until = self._now() + (PAUSE if wait is None else timedelta(seconds=wait))
-            raise _Gap(f"status {answer.status}") from error
+            raise _Gap(f"it refuses with status {answer.status}") from error
         except (OSError, http.client.HTTPException) as error:
             raise Broken(f"no connection ({error})") from error
         if response.headers.get_content_type() != "text/event-stream":
             response.close()
-            raise _Gap(f"{response.headers.get_content_type()} instead of a stream")
+            raise _Gap(f"it is {response.headers.get_content_type()} instead of a stream")
         return response
+
+    def _down(self, reason: str) -> SourceDown:
+        return SourceDown(
+            f"The event stream {self.url} can't be relied on: {reason}.",
+            next_step="Changes are found by polling until it can.",
+        )
 
 
 class _Gap(Broken):
     """No use to take the line up again."""
+
+
+@dataclass(slots=True)
+class _Place:
+    """How far a stream was read: ``reached`` in time, ``id`` for ``Last-Event-ID``, and the newest events' own ids."""
+
+    reached: datetime
+    id: str = ""
+    known: dict[str, None] = field(default_factory=dict)
+
+    def is_known(self, event: object) -> bool:
+        """Whether an event of this id came before; notes it."""
+        if not isinstance(event, str):
+            return False
+        doubled = event in self.known
+        self.known[event] = None
+        if len(self.known) > _REMEMBERED:
+            del self.known[next(iter(self.known))]
+        return doubled
+
+
+class _Reader:
+    """Reads one line in a thread of its own: a socket that met its timeout can't be read on, and whoever listens has
+    other things to do every second. Iterating gives frames, and None after each ``BEAT`` without any; it raises
+    ``Broken``, and ends with the line."""
+
+    def __init__(self, connect: Callable[[], Any]) -> None:
+        self._connect = connect
+        self._closed = threading.Event()
+        # Bounded, so that a listener that is busy slows the server down instead of filling the memory.
+        self._told: queue.Queue[Frame | Broken | None] = queue.Queue(10_000)
+        threading.Thread(target=self._read, name="event-stream", daemon=True).start()
+
+    def __iter__(self) -> Iterator[Frame | None]:
+        while True:
+            try:
+                told = self._told.get(timeout=BEAT)
+            except queue.Empty:
+                yield None
+                continue
+            if told is None:
+                return
+            if isinstance(told, Broken):
+                raise told
+            yield told
+
+    def close(self) -> None:
+        """The thread ends with the next piece that comes, at the latest after the silence that is allowed."""
+        self._closed.set()
+
+    def _read(self) -> None:
+        try:
+            with closing(self._connect()) as response:
+                for frame in frames(self._chunks(response)):
+                    self._put(frame)
+            self._put(None)
+        except Broken as broken:
+            self._put(broken)
+
+    def _chunks(self, response: Any) -> Iterator[bytes]:
+        while not self._closed.is_set():
+            try:
+                chunk = response.read1(_CHUNK)
+            except (OSError, http.client.HTTPException) as error:
+                raise Broken(f"the line broke ({type(error).__name__})") from error
+            if not chunk:
+                return
+            yield chunk
+
+    def _put(self, told: Frame | Broken | None) -> None:
+        while not self._closed.is_set():
+            with suppress(queue.Full):
+                self._told.put(told, timeout=BEAT)
+                return

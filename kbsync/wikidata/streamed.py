@@ -1,27 +1,23 @@
-"""A source that hears of changes from a stream, and asks the endpoint about the items that it names."""
+"""A source that tells of changes by itself: a SPARQL endpoint with an event stream beside it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemHead, ItemId, ItemRecord, Labels, PropertyId
-from kbsync.ports import StatementSource
+from kbsync.ports import ItemEvent, StatementSource
 from kbsync.wikidata.events import EventStream
-
-OVERLAP = timedelta(minutes=10)
-"""So much is heard again each time: the servers behind one endpoint are not all equally far."""
 
 
 class StreamedSource(StatementSource):
-    """``polled`` with a stream beside it: everything is answered by ``polled``, and :meth:`changes` by the stream."""
+    """``polled`` with a stream beside it: everything is answered by ``polled``, and :meth:`events` by the stream."""
 
-    def __init__(self, polled: StatementSource, stream: EventStream, *, overlap: timedelta = OVERLAP) -> None:
+    def __init__(self, polled: StatementSource, stream: EventStream) -> None:
         self.name = polled.name
         self._polled = polled
         self._stream = stream
-        self._overlap = overlap
 
     def server_time(self) -> datetime:
         return self._polled.server_time()
@@ -38,5 +34,5 @@ class StreamedSource(StatementSource):
     def labels(self, items: Sequence[ItemId]) -> Iterator[list[Labels]]:
         return self._polled.labels(items)
 
-    def changes(self, since: datetime) -> frozenset[ItemId] | None:
-        return self._stream.changed_since(since - self._overlap)
+    def events(self, since: datetime) -> Iterator[ItemEvent | None]:
+        return self._stream.events(since)

@@ -25,7 +25,9 @@ from kbsync.domain.statement import (
 )
 from kbsync.ports import StatementSource
 from kbsync.wikidata.client import SparqlClient
+from kbsync.wikidata.events import EventStream
 from kbsync.wikidata.source import WikidataSource
+from kbsync.wikidata.streamed import StreamedSource
 from tests.fakes.fake_source import FakeSource
 from tests.oxigraph_server import OxigraphServer, free_port
 from tests.wikidata.turtle_world import turtle
@@ -44,7 +46,7 @@ def server() -> Iterator[OxigraphServer]:
         yield running
 
 
-@pytest.fixture(params=["fake", "service", "dump"])
+@pytest.fixture(params=["fake", "service", "dump", "streamed"])
 def opened(request: pytest.FixtureRequest) -> Open:
     """Opens the source under test on a world; its pages hold two items."""
     if request.param == "fake":
@@ -52,8 +54,11 @@ def opened(request: pytest.FixtureRequest) -> Open:
     running: OxigraphServer = request.getfixturevalue("server")
 
     def real(world: FakeSource) -> StatementSource:
-        running.replace(turtle(world, shape=request.param))
-        return WikidataSource(SparqlClient(running.endpoint, AGENT), batch=2, subject_page=2)
+        running.replace(turtle(world, shape="dump" if request.param == "dump" else "service"))
+        polled = WikidataSource(SparqlClient(running.endpoint, AGENT), batch=2, subject_page=2)
+        if request.param == "streamed":
+            return StreamedSource(polled, EventStream("http://127.0.0.1:9/stream", AGENT))
+        return polled
 
     return real
 

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable
+import threading
+import time
+from collections import Counter
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
+from stage_world import FixedClock
 
-from kbsync.wikidata.events import EventStream, Frame, changed_item, frames
+from kbsync.domain.errors import SourceDown
+from kbsync.domain.statement import ItemId
+from kbsync.ports import ItemEvent
+from kbsync.wikidata import events
+from kbsync.wikidata.events import EventStream, Frame, changed_item, frames, revision
 from tests.wikidata.sse_server import StreamServer, event, every_ten_seconds
 
 AGENT = "kbsync-tests/1 (tests@example.org)"
@@ -19,17 +27,23 @@ BEGIN = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 DATA = Path(__file__).parents[3] / "shared" / "data" / "wikidata"
 
 
-class Time:
-    def __init__(self, at: datetime) -> None:
-        self.at = at
+def heard(source: EventStream, since: datetime, *, until: str, beats: int = 200) -> list[str]:
+    """The items that are told of, up to the first event about ``until``. Raises as the stream does."""
+    found = []
+    for told in source.events(since):
+        beats -= told is None
+        assert beats, f"no event about {until}, only {found}"
+        if told is not None:
+            found.append(told.item)
+            if told.item == until:
+                break
+    return found
 
-    def now(self) -> datetime:
-        return self.at
 
-
-def stream(server: StreamServer, at: datetime, **settings: Any) -> tuple[EventStream, Time]:
-    clock = Time(at)
-    return EventStream(server.url, AGENT, now=clock.now, **({"idle": 2.0, "deadline": 10.0} | settings)), clock
+def stream(server: StreamServer, at: datetime = BEGIN, **settings: Any) -> tuple[EventStream, FixedClock]:
+    clock = FixedClock(at)
+    chosen = {"idle": 2.0, "now": clock.now, "sleep": lambda _: None} | settings
+    return EventStream(server.url, AGENT, **chosen), clock
 
 
 def test_frames_are_the_same_wherever_the_pieces_are_cut() -> None:
@@ -58,95 +72,151 @@ def test_what_is_about_an_item(more: dict[str, Any], item: str | None) -> None:
     assert changed_item(event(BEGIN, "Q42") | more, "wikidatawiki") == item
 
 
-def test_it_tells_what_changed_and_reads_on_from_there() -> None:
-    with StreamServer(every_ten_seconds(BEGIN, 6)) as server:
-        source, clock = stream(server, BEGIN + timedelta(seconds=30))
-        assert source.changed_since(BEGIN) == {"Q1", "Q2", "Q3", "Q4"}
-        clock.at = BEGIN + timedelta(seconds=50)
-        assert source.changed_since(BEGIN + timedelta(seconds=20)) == {"Q3", "Q4", "Q5", "Q6"}
-        assert [r.get("last-event-id") is not None for r in server.requests] == [False, True]
+def test_what_an_event_says_of_its_item() -> None:
+    told = [
+        event(BEGIN, "Q1", revision=77),
+        event(BEGIN, "Q2", number=1) | {"type": "log", "log_type": "delete", "revision": None},
+        event(BEGIN, "Q3", number=2) | {"type": "log", "revision": {"new": "many"}},
+    ]
+    with StreamServer(told) as server:
+        source, _ = stream(server)
+        found = list(islice((told for told in source.events(BEGIN) if told), 3))
+        assert found == [
+            ItemEvent(ItemId("Q1"), BEGIN, 77),
+            ItemEvent(ItemId("Q2"), BEGIN),
+            ItemEvent(ItemId("Q3"), BEGIN),
+        ]
         assert server.requests[0]["since"] == "2026-03-01T12:00:00Z"
         assert server.requests[0]["user-agent"] == AGENT
 
 
-def test_an_earlier_moment_than_it_remembers_is_asked_for_anew() -> None:
-    with StreamServer(every_ten_seconds(BEGIN, 6)) as server:
-        source, _ = stream(server, BEGIN + timedelta(seconds=50))
-        assert source.changed_since(BEGIN + timedelta(seconds=30)) == {"Q4", "Q5", "Q6"}
-        assert source.changed_since(BEGIN) == {f"Q{n}" for n in range(1, 7)}
+def test_it_tells_what_happens_while_it_is_read() -> None:
+    with StreamServer(every_ten_seconds(BEGIN, 1)) as server:
+        source, _ = stream(server)
+        found = []
+        for number, told in enumerate(source.events(BEGIN)):
+            found += [told.item] if told else []
+            if number == 0:
+                server.push(event(BEGIN + timedelta(seconds=5), "Q7", number=1))
+            if "Q7" in found:
+                break
+        assert found == ["Q1", "Q7"]
+        assert len(server.requests) == 1
 
 
-def test_a_line_that_breaks_every_few_events_loses_none() -> None:
+def test_between_events_the_reader_gets_the_word() -> None:
+    with StreamServer() as server:
+        source, _ = stream(server, idle=5.0)
+        assert list(islice(source.events(BEGIN), 2)) == [None, None]
+
+
+def test_other_wikis_edits_do_not_keep_the_reader_from_the_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "BEAT", 0.0)
+    noise = [event(BEGIN, f"Q{n}", number=n) | {"wiki": "enwiki"} for n in range(50)]
+    with StreamServer(noise) as server:
+        source, _ = stream(server)
+        assert next(iter(source.events(BEGIN))) is None
+
+
+def test_a_line_that_breaks_every_few_events_loses_and_doubles_none() -> None:
     with StreamServer(every_ten_seconds(BEGIN, 9), cut_after=3) as server:
-        source, _ = stream(server, BEGIN + timedelta(seconds=80), attempts=5)
-        assert source.changed_since(BEGIN) == {f"Q{n}" for n in range(1, 10)}
-        assert len(server.requests) == 3
+        source, _ = stream(server)
+        assert heard(source, BEGIN, until="Q9") == [f"Q{n}" for n in range(1, 10)]
+        assert [r.get("last-event-id", "")[-3:] for r in server.requests] == ["", "2}]", "5}]"]
 
 
-def test_canaries_and_doubles_do_no_harm() -> None:
+def test_a_line_that_the_server_ends_by_design_is_taken_up_again() -> None:
+    """As the public service does every quarter of an hour; here every fifth of a second."""
+    with StreamServer(every_ten_seconds(BEGIN, 2), line_seconds=0.2) as server:
+        source, _ = stream(server)
+        found = []
+        for told in source.events(BEGIN):
+            found += [told.item] if told else []
+            if len(server.requests) == 3 and len(server.events) == 2:
+                server.push(event(BEGIN + timedelta(seconds=70), "Q3", number=2))
+            if "Q3" in found:
+                break
+        assert found == ["Q1", "Q2", "Q3"]
+        assert len(server.requests) >= 3
+        assert all("last-event-id" in r for r in server.requests[1:])
+
+
+def test_canaries_and_doubles_are_not_told() -> None:
     canary = event(BEGIN, "Q99") | {"meta": {"id": "c", "dt": BEGIN.isoformat(), "domain": "canary"}}
-    told = [canary, *every_ten_seconds(BEGIN, 2), *every_ten_seconds(BEGIN, 2)]
+    told = [canary, *every_ten_seconds(BEGIN, 2), *every_ten_seconds(BEGIN, 2), event(BEGIN, "Q5", number=9)]
     with StreamServer(told) as server:
-        source, _ = stream(server, BEGIN + timedelta(seconds=10))
-        assert source.changed_since(BEGIN) == {"Q1", "Q2"}
+        source, _ = stream(server)
+        assert heard(source, BEGIN, until="Q5") == ["Q1", "Q2", "Q5"]
 
 
 def test_a_moment_before_what_the_server_keeps_is_a_gap() -> None:
     """The service begins with its oldest event then, and does not say so."""
-    events = every_ten_seconds(BEGIN, 60)
-    with StreamServer(events, oldest=BEGIN + timedelta(minutes=5)) as server:
+    with StreamServer(every_ten_seconds(BEGIN, 60), oldest=BEGIN + timedelta(minutes=5)) as server:
         source, _ = stream(server, BEGIN + timedelta(minutes=9))
-        assert source.changed_since(BEGIN) is None
+        with pytest.raises(SourceDown, match="a gap from 2026-03-01 12:00:00"):
+            heard(source, BEGIN, until="Q60")
         assert len(server.requests) == 1
-        recent = source.changed_since(BEGIN + timedelta(minutes=8))
-        assert recent is not None and {"Q49", "Q55"} <= recent
-        assert source.changed_since(BEGIN - timedelta(days=8)) is None
+        assert heard(source, BEGIN + timedelta(minutes=8), until="Q55") == [f"Q{n}" for n in range(49, 56)]
+        with pytest.raises(SourceDown, match="does not reach back"):
+            heard(source, BEGIN - timedelta(days=8), until="Q1")
 
 
 def test_a_gap_in_the_middle_is_one_too() -> None:
-    events = [*every_ten_seconds(BEGIN, 3), event(BEGIN + timedelta(minutes=30), "Q9")]
-    with StreamServer(events) as server:
-        source, _ = stream(server, BEGIN + timedelta(minutes=30))
-        assert source.changed_since(BEGIN) is None
-
-
-Setting = Callable[[StreamServer], None]
+    with StreamServer([*every_ten_seconds(BEGIN, 3), event(BEGIN + timedelta(minutes=30), "Q9")]) as server:
+        source, _ = stream(server)
+        with pytest.raises(SourceDown, match="a gap"):
+            heard(source, BEGIN, until="Q9")
 
 
 @pytest.mark.parametrize(
-    "fault",
+    ("fault", "reason"),
     [
-        {"silent": True},
-        {"kind": "text/html"},
-        {"garble": "{not JSON"},
-        {"garble": "[1]"},
-        {"garble": '{"meta": {"dt": "yesterday"}}'},
-        {"cut_after": 0},
-        {"refuse": 500},
+        ({"silent": True}, "the line broke .TimeoutError., 2 times in a row"),
+        ({"kind": "text/html"}, "text/html instead of a stream"),
+        ({"garble": "{not JSON"}, "not JSON"),
+        ({"garble": "[1]"}, "no object"),
+        ({"garble": '{"meta": {"dt": "yesterday"}}'}, "without a time"),
+        ({"cut_after": 0}, "the line ended, 2 times"),
+        ({"refuse": 500}, "status 500"),
+        ({"line_seconds": 0.0}, "the line ended, 2 times"),
     ],
 )
-def test_a_stream_that_can_not_be_relied_on_says_nothing(fault: dict[str, Any]) -> None:
+def test_a_stream_that_can_not_be_relied_on_says_so(fault: dict[str, Any], reason: str) -> None:
     with StreamServer(every_ten_seconds(BEGIN, 3), **fault) as server:
-        source, _ = stream(server, BEGIN + timedelta(seconds=20), idle=0.2, deadline=2.0, attempts=2)
-        assert source.changed_since(BEGIN) is None
+        source, _ = stream(server, idle=0.2, attempts=2)
+        with pytest.raises(SourceDown, match=reason):
+            heard(source, BEGIN, until="Q99")
 
 
 def test_a_stream_that_refuses_is_left_alone_as_long_as_it_asks() -> None:
     with StreamServer(every_ten_seconds(BEGIN, 100), refuse=429) as server:
-        source, clock = stream(server, BEGIN + timedelta(seconds=20))
-        assert source.changed_since(BEGIN) is None
+        source, clock = stream(server)
+        with pytest.raises(SourceDown, match="status 429"):
+            heard(source, BEGIN, until="Q1")
         server.refuse = None
-        clock.at += timedelta(seconds=599)
-        assert source.changed_since(BEGIN) is None
+        clock.time += timedelta(seconds=599)
+        with pytest.raises(SourceDown, match="12:10:00 UTC"):
+            heard(source, BEGIN, until="Q1")
         assert len(server.requests) == 1
-        clock.at += timedelta(seconds=1)
-        assert source.changed_since(BEGIN) is not None
+        clock.time += timedelta(seconds=1)
+        assert heard(source, BEGIN, until="Q1") == ["Q1"]
 
 
 def test_no_server_at_all() -> None:
     with StreamServer() as server:
-        source, _ = stream(server, BEGIN)
-    assert source.changed_since(BEGIN) is None
+        source, _ = stream(server, attempts=2)
+    with pytest.raises(SourceDown, match="no connection"):
+        heard(source, BEGIN, until="Q1")
+
+
+def test_a_reader_that_is_given_up_ends_its_thread() -> None:
+    with StreamServer(every_ten_seconds(BEGIN, 3)) as server:
+        source, _ = stream(server, idle=0.3)
+        assert heard(source, BEGIN, until="Q2") == ["Q1", "Q2"]
+        give_up = time.monotonic() + 5
+        while any(thread.name == "event-stream" for thread in threading.enumerate()):
+            assert time.monotonic() < give_up
+            time.sleep(0.02)
 
 
 def test_an_endless_event_is_given_up() -> None:
@@ -162,11 +232,20 @@ def test_real_events_name_the_items_that_they_are_about() -> None:
     titles = [e["title"] for e in events if e["wiki"] == "wikidatawiki" and e["namespace"] == 0]
     assert len(events) == 3818
     assert len(named) == len([t for t in titles if t.startswith("Q")]) > 100
-    times = sorted(datetime.fromisoformat(e["meta"]["dt"]) for e in events)
-    told = sorted(events, key=lambda e: e["meta"]["dt"])
-    last = datetime.isoformat(times[-1])
-    before = {item for e in told if e["meta"]["dt"] < last and (item := changed_item(e, "wikidatawiki"))}
-    with StreamServer(told) as server:
-        source, _ = stream(server, times[-1])
-        found = source.changed_since(times[0])
-    assert found is not None and before <= found <= set(named)
+    told = sorted(events, key=lambda e: str(e["meta"]["dt"]))
+    begin = datetime.fromisoformat(told[0]["meta"]["dt"])
+    end = datetime.fromisoformat(told[-1]["meta"]["dt"])
+    with StreamServer([*told, event(end, "Q999999999")]) as server:
+        source, _ = stream(server, begin)
+        found = heard(source, begin, until="Q999999999")
+    assert Counter(found[:-1]) == Counter(named)
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="the reference data ../shared/data/wikidata is not there")
+def test_real_edits_name_the_revision_that_they_led_to() -> None:
+    with gzip.open(DATA / "recentchange-events-2018.json.gz", "rt", encoding="utf-8") as lines:
+        events = [json.loads(line) for line in lines if line.strip()]
+    edits = [e for e in events if changed_item(e, "wikidatawiki") and e["type"] in ("edit", "new")]
+    assert len(edits) > 100
+    assert [revision(e) for e in edits] == [e["revision"]["new"] for e in edits]
+    assert all(revision(e) > 0 for e in edits)

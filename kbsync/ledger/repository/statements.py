@@ -40,6 +40,10 @@ class StatementReader(Repository):
                 found[ItemId(row.id)] = ItemHead(**row._mapping)
         return found
 
+    def redirects(self) -> dict[ItemId, ItemId]:
+        found = select(t.items.c.id, t.items.c.redirect_to).where(t.items.c.redirect_to.is_not(None))
+        return {ItemId(row.id): ItemId(row.redirect_to) for row in self._connection.execute(found)}
+
     def statements(self, subject: ItemId, property: PropertyId) -> list[Statement]:
         return self.statements_of(property, [subject]).get(subject, [])
 
