@@ -38,6 +38,10 @@ CasesOption = Annotated[
 ]
 TextsOption = Annotated[int, typer.Option("--texts", min=0, metavar="N", help="Fluency of so many cases.")]
 PartOption = Annotated[str, typer.Option("--part", metavar="dev|test|all", help="Which part of the cases.")]
+KnownOption = Annotated[
+    bool,
+    typer.Option("--known", help="Only cases that the base has right: there every broken neighbour is the edit's."),
+]
 SeedOption = Annotated[int, typer.Option("--seed", metavar="N", help="Draws the cases and the texts.")]
 TokensOption = Annotated[int, typer.Option("--answer-tokens", min=1, metavar="N", help="Length of greedy answers.")]
 CorpusOption = Annotated[
@@ -95,6 +99,7 @@ def counterfact(
         typer.Option(metavar="FILE", help="The published attribute snippets: adds consistency.", exists=True),
     ] = None,
     part: PartOption = "test",
+    known: KnownOption = False,
     seed: SeedOption = 0,
     answer_tokens: TokensOption = 10,
     corpus: CorpusOption = None,
@@ -118,7 +123,7 @@ def counterfact(
     with laboratory_of(context, materials) as place:
         document = run_counterfact(
             place.bench(),
-            _data(data, part, seed),
+            _data(data, part, seed, known),
             place.algorithms(),
             edits=edits,
             extent=extent,
@@ -177,6 +182,7 @@ def scaling(
     sizes: Annotated[str, typer.Option(metavar="LIST", help="Numbers of edits.")] = "1,10,100,1000",
     cases: CasesOption = None,
     part: PartOption = "test",
+    known: KnownOption = False,
     seed: SeedOption = 0,
     answer_tokens: TokensOption = 10,
     corpus: CorpusOption = None,
@@ -203,7 +209,9 @@ def scaling(
     targets = _targets(target)
     with laboratory_of(context, materials) as place:
         bench, lines = place.bench(), place.algorithms()
-        document = run_scaling(bench, _data(data, part, seed), lines, sizes=counts, extent=extent, targets=targets)
+        document = run_scaling(
+            bench, _data(data, part, seed, known), lines, sizes=counts, extent=extent, targets=targets
+        )
         output = output or _default("scaling", place)
     _finish(document, output, json=json)
     plot_scaling(output, output.with_suffix(".png"))
@@ -251,13 +259,13 @@ def laboratory_of(context: typer.Context, materials: Materials) -> Iterator[Labo
             raise typer.BadParameter(str(error)) from None
 
 
-def _data(path: Path, part: str, seed: int) -> Data:
+def _data(path: Path, part: str, seed: int, known: bool = False) -> Data:
     from kbsync.evaluation.bench import Data
     from kbsync.evaluation.cases import Part
 
     if part not in {p.value for p in Part}:
         raise typer.BadParameter(f"--part is dev, test or all, not {part!r}")
-    return Data(path=path, part=Part(part), seed=seed)
+    return Data(path=path, part=Part(part), seed=seed, known=known)
 
 
 def _targets(texts: list[str] | None) -> list[Threshold]:

@@ -11,6 +11,7 @@ from kbsync.cli.bench_editing import (
     CorpusOption,
     DataArgument,
     HeldOutOption,
+    KnownOption,
     ModelOption,
     SeedOption,
     StateOption,
@@ -57,6 +58,7 @@ def tune(
     growth: Annotated[
         float, typer.Option(min=0, metavar="SHARE", help="Recipes whose perplexity grows more come last.")
     ] = 0.05,
+    known: KnownOption = False,
     seed: SeedOption = 0,
     answer_tokens: TokensOption = 5,
     corpus: CorpusOption = None,
@@ -89,7 +91,14 @@ def tune(
         if dry_run:
             return _show(space, dev, check, json=json)
         tuning = Tuning(
-            data=data, space=space, dev=dev, check=check, growth=growth, answer_tokens=answer_tokens, seed=seed
+            data=data,
+            space=space,
+            dev=dev,
+            check=check,
+            growth=growth,
+            answer_tokens=answer_tokens,
+            seed=seed,
+            known=known,
         )
         found, document = tune(place, name, tuning)
         out = out or place.app.settings.recipes_dir / f"{name}.toml"

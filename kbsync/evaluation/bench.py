@@ -11,24 +11,27 @@ from typing import Any
 
 from kbsync.domain.canonical import plain
 from kbsync.domain.gate import Threshold
-from kbsync.evaluation.cases import Case, Part, cases_hash, select, split
+from kbsync.evaluation.cases import Chosen, Part, cases_hash, select, split
 from kbsync.evaluation.consistency import Consistency, References
-from kbsync.evaluation.counterfact import read_counterfact
+from kbsync.evaluation.counterfact import CounterfactCase, read_counterfact
 from kbsync.evaluation.evidence import Figure, at_least, at_most, evidence
 from kbsync.evaluation.gauges import CounterfactPrompts, CounterfactTexts, Gauge, ZsrePrompts
 from kbsync.evaluation.grid import UNEDITED, Algorithm, Bench, Cell, Grid, Suite
 from kbsync.evaluation.metrics import GROUPS
+from kbsync.evaluation.preferred import preferred
 from kbsync.evaluation.records import file_hash
 from kbsync.evaluation.zsre import read_zsre
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Data:
-    """A benchmark file, which part of its split is used, and the seed of the cases' order."""
+    """A benchmark file, which part of its split is used, and the seed of the cases' order. ``known``: only cases that the
+    base has right (CounterFact)."""
 
     path: Path
     part: Part = Part.TEST
     seed: int = 0
+    known: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,9 +95,9 @@ def run_zsre(
     targets: Sequence[Threshold] = (),
 ) -> dict[str, Any]:
     """zsRE: ``edits`` right answers written at once. Arguments and errors as of :func:`run_counterfact`."""
-    cases = select(split(list(read_zsre(data.path)), data.part), edits, seed=data.seed)
+    chosen = Chosen(select(split(list(read_zsre(data.path)), data.part), edits, seed=data.seed), edits)
     suite = Suite([ZsrePrompts(extent.answer_tokens)], _score("accuracy"), extent.cases, extent.chunk)
-    return _document(bench, data, algorithms, [edits], cases, suite, targets, "kbsync bench zsre")
+    return _document(bench, data, algorithms, [edits], chosen, suite, targets, "kbsync bench zsre")
 
 
 def _counterfact(
@@ -107,13 +110,21 @@ def _counterfact(
     targets: Sequence[Threshold],
     command: str,
 ) -> dict[str, Any]:
-    cases = select(split(list(read_counterfact(data.path)), data.part), max(sizes), seed=data.seed)
+    chosen = choose(bench, data, max(sizes))
     gauges: list[Gauge[Any]] = [CounterfactPrompts(extent.answer_tokens)]
     if extent.texts:
         consistency = None if references is None else Consistency(references)
         gauges.append(CounterfactTexts(extent.texts, seed=data.seed, consistency=consistency))
     suite = Suite(gauges, _score("success"), extent.cases, extent.chunk)
-    return _document(bench, data, algorithms, sizes, cases, suite, targets, command)
+    return _document(bench, data, algorithms, sizes, chosen, suite, targets, command)
+
+
+def choose(bench: Bench, data: Data, count: int) -> Chosen[CounterfactCase]:
+    """``count`` CounterFact cases as ``data`` says. Raises ``DataError`` where there are fewer."""
+    cases = split(list(read_counterfact(data.path)), data.part)
+    if data.known:
+        return preferred(bench, select(cases, None, seed=data.seed), count)
+    return Chosen(select(cases, count, seed=data.seed), count)
 
 
 def _score(kind: str) -> dict[str, tuple[str, ...]]:
@@ -126,7 +137,7 @@ def _document(
     data: Data,
     algorithms: Sequence[Algorithm],
     sizes: Sequence[int],
-    cases: Sequence[Case],
+    chosen: Chosen[Any],
     suite: Suite,
     targets: Sequence[Threshold],
     command: str,
@@ -138,7 +149,7 @@ def _document(
         raise ValueError(f"two lines have one name: {', '.join(lines)}")
     if strangers := [t.metric for t in targets if t.metric.rpartition(".")[0] not in lines]:
         raise ValueError(f"no line of this run has {', '.join(strangers)}")
-    cells = list(Grid(bench, suite).cells(cases, algorithms, sizes))
+    cells = list(Grid(bench, suite).cells(chosen.cases, algorithms, sizes))
     return evidence(
         command,
         _with_targets([figure for cell in cells for figure in _figures(cell, cells)], targets),
@@ -151,7 +162,9 @@ def _document(
             "file": data.path.name,
             "sha256": file_hash(data.path),
             "part": data.part.value,
-            "cases_sha256": cases_hash(cases),
+            "known": data.known,
+            "asked": chosen.asked,
+            "cases_sha256": cases_hash(chosen.cases),
         },
         results=plain(cells),
     )

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.errors import DataError
@@ -50,6 +50,14 @@ class Case:
             value_hash=content_hash(self.target),
             revision=0,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen(Generic[C]):
+    """``cases`` in the drawn order; ``asked``: how many were looked at to find them."""
+
+    cases: list[C]
+    asked: int
 
 
 def template_of(prompt: str, subject: str, place: str) -> str:

@@ -12,8 +12,9 @@ from kbsync.config.recipe_file import recipe_text
 from kbsync.domain.canonical import plain
 from kbsync.domain.recipe import Recipe
 from kbsync.editing.statistics import Statistics
-from kbsync.evaluation.cases import Case, Part, cases_hash, select, split
-from kbsync.evaluation.counterfact import CounterfactCase, read_counterfact
+from kbsync.evaluation.bench import Data, choose
+from kbsync.evaluation.cases import Case, Part, cases_hash
+from kbsync.evaluation.counterfact import CounterfactCase
 from kbsync.evaluation.evidence import Figure, evidence
 from kbsync.evaluation.gauges import CounterfactPrompts
 from kbsync.evaluation.grid import Suite
@@ -46,6 +47,11 @@ class Tuning:
     growth: float = 0.05
     answer_tokens: int = 5
     seed: int = 0
+    known: bool = False
+
+    def part(self, part: Part) -> Data:
+        """That part of the cases; ``known``: those that the base has right."""
+        return Data(path=self.data, part=part, seed=self.seed, known=self.known)
 
 
 def default_space(place: Laboratory) -> Space:
@@ -56,9 +62,8 @@ def default_space(place: Laboratory) -> Space:
 def tune(place: Laboratory, name: str, tuning: Tuning) -> tuple[Recipe, dict[str, Any]]:
     """The recipe that was found, named ``name``, and the evidence. Raises as the benchmarks do."""
     started, begun = place.app.clock.now(), time.monotonic()
-    cases = list(read_counterfact(tuning.data))
-    dev = select(split(cases, Part.DEV), tuning.dev, seed=tuning.seed)
-    held_out = select(split(cases, Part.TEST), tuning.check, seed=tuning.seed)
+    dev = choose(place.bench(), tuning.part(Part.DEV), tuning.dev).cases
+    held_out = choose(place.bench(), tuning.part(Part.TEST), tuning.check).cases
     start = replace(place.recipes[0], name=name)
     _covariances(place, start, tuning.space)
     search = Search(_measurement(place, dev, tuning))
@@ -81,6 +86,7 @@ def tune(place: Laboratory, name: str, tuning: Tuning) -> tuple[Recipe, dict[str
         data={
             "file": tuning.data.name,
             "sha256": file_hash(tuning.data),
+            "known": tuning.known,
             "dev": _part(dev),
             "held_out": _part(held_out),
         },
