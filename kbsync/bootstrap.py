@@ -218,20 +218,27 @@ class App:
 
         return neutral()[: self.settings.gate.neutral]
 
-    def editor(self, recipe: Recipe | None = None, artifacts: ArtifactStore | None = None) -> Editor:
-        """The editor that ``recipe`` (default: the configured one) names, over ``artifacts`` (default: the stored)."""
+    def editor(
+        self,
+        recipe: Recipe | None = None,
+        artifacts: ArtifactStore | None = None,
+        texts: Sequence[str] | None = None,
+    ) -> Editor:
+        """The editor that ``recipe`` (default: the configured one) names, over ``artifacts`` (default: the stored) and
+        ``texts`` for its covariance (default: the configured ones; empty: text that the model samples)."""
         from kbsync.checkpoints.used import RecordingEditor
 
         algorithm = (recipe or self.recipe).algorithm
         if algorithm not in ALGORITHMS:  # a recipe from a manifest of another kbsync
             raise ConfigError([f"algorithm {algorithm!r} is none of {', '.join(ALGORITHMS)}"])
-        return RecordingEditor(artifacts or self.artifacts, partial(self._editor, algorithm))
+        return RecordingEditor(artifacts or self.artifacts, partial(self._editor, algorithm, texts))
 
-    def _editor(self, algorithm: str, artifacts: ArtifactStore) -> Editor:
+    def _editor(self, algorithm: str, texts: Sequence[str] | None, artifacts: ArtifactStore) -> Editor:
         from kbsync.editing.editors import EDITORS
 
         loaded = self.loaded
-        return EDITORS[algorithm](loaded.model, loaded.tokenizer, loaded.fingerprint, artifacts, self.corpus)
+        own = self.corpus if texts is None else texts
+        return EDITORS[algorithm](loaded.model, loaded.tokenizer, loaded.fingerprint, artifacts, own)
 
     def parts(self) -> Parts:
         """What a cycle works with."""

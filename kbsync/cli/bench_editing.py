@@ -119,11 +119,11 @@ def counterfact(
 
     materials = materials_of(context, model, recipe, state, corpus, held_out)
     extent = Extent(cases=cases, texts=texts, answer_tokens=answer_tokens)
-    targets = _targets(target)
+    targets = targets_of(target)
     with laboratory_of(context, materials) as place:
         document = run_counterfact(
             place.bench(),
-            _data(data, part, seed, known),
+            data_of(data, part, seed, known),
             place.algorithms(),
             edits=edits,
             extent=extent,
@@ -161,10 +161,10 @@ def zsre(
 
     materials = materials_of(context, model, recipe, state, corpus, held_out)
     extent = Extent(cases=cases, answer_tokens=answer_tokens)
-    targets = _targets(target)
+    targets = targets_of(target)
     with laboratory_of(context, materials) as place:
         bench, lines = place.bench(), place.algorithms()
-        document = run_zsre(bench, _data(data, part, seed), lines, edits=edits, extent=extent, targets=targets)
+        document = run_zsre(bench, data_of(data, part, seed), lines, edits=edits, extent=extent, targets=targets)
         output = output or _default("zsre", place)
     _finish(document, output, json=json)
 
@@ -201,16 +201,15 @@ def scaling(
     from kbsync.evaluation.bench import Extent, run_scaling
     from kbsync.evaluation.plots import plot_scaling
 
-    if find_spec("matplotlib") is None:
-        raise DataError("The plot needs matplotlib.", next_step="Install it: pip install 'kbsync[bench]'")
-    counts = _sizes(sizes)
+    require_matplotlib()
+    counts = counts_of(sizes, "--sizes")
     materials = materials_of(context, model, recipe, state, corpus, held_out)
     extent = Extent(cases=cases, answer_tokens=answer_tokens)
-    targets = _targets(target)
+    targets = targets_of(target)
     with laboratory_of(context, materials) as place:
         bench, lines = place.bench(), place.algorithms()
         document = run_scaling(
-            bench, _data(data, part, seed, known), lines, sizes=counts, extent=extent, targets=targets
+            bench, data_of(data, part, seed, known), lines, sizes=counts, extent=extent, targets=targets
         )
         output = output or _default("scaling", place)
     _finish(document, output, json=json)
@@ -259,7 +258,8 @@ def laboratory_of(context: typer.Context, materials: Materials) -> Iterator[Labo
             raise typer.BadParameter(str(error)) from None
 
 
-def _data(path: Path, part: str, seed: int, known: bool = False) -> Data:
+def data_of(path: Path, part: str, seed: int, known: bool = False) -> Data:
+    """What the shared options say of the records."""
     from kbsync.evaluation.bench import Data
     from kbsync.evaluation.cases import Part
 
@@ -268,7 +268,8 @@ def _data(path: Path, part: str, seed: int, known: bool = False) -> Data:
     return Data(path=path, part=Part(part), seed=seed, known=known)
 
 
-def _targets(texts: list[str] | None) -> list[Threshold]:
+def targets_of(texts: list[str] | None) -> list[Threshold]:
+    """The demands that ``--target`` states."""
     from kbsync.domain.gate import Threshold
 
     found = []
@@ -281,9 +282,16 @@ def _targets(texts: list[str] | None) -> list[Threshold]:
     return found
 
 
-def _sizes(text: str) -> list[int]:
+def require_matplotlib() -> None:
+    """Raises ``DataError`` before anything is computed that could not be drawn."""
+    if find_spec("matplotlib") is None:
+        raise DataError("The plot needs matplotlib.", next_step="Install it: pip install 'kbsync[bench]'")
+
+
+def counts_of(text: str, option: str) -> list[int]:
+    """The numbers of a list such as ``1,10,100``."""
     if not re.fullmatch(r"\s*[1-9]\d*(\s*,\s*[1-9]\d*)*\s*", text):
-        raise typer.BadParameter(f"--sizes is a list such as 1,10,100, not {text!r}")
+        raise typer.BadParameter(f"{option} is a list such as 1,10,100, not {text!r}")
     return [int(part) for part in text.split(",")]
 
 

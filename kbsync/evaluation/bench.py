@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +63,8 @@ def run_counterfact(
     ``memit@100.score``. Raises ``DataError`` for data that can't be read or is too small, ``EditError`` when an edit
     fails, ``Stopped`` between two parts.
     """
-    run = partial(_counterfact, bench, data, algorithms, [edits], extent, references, targets)
-    return run("kbsync bench counterfact")
+    command = "kbsync bench counterfact"
+    return run_lines(bench, data, algorithms, [edits], extent, targets, command, references)
 
 
 def run_scaling(
@@ -81,8 +80,7 @@ def run_scaling(
 
     Arguments and errors as of :func:`run_counterfact`; :func:`kbsync.evaluation.plots.plot_scaling` draws the result.
     """
-    run = partial(_counterfact, bench, data, algorithms, sorted(set(sizes)), extent, None, targets)
-    return run("kbsync bench scaling")
+    return run_lines(bench, data, algorithms, sorted(set(sizes)), extent, targets, "kbsync bench scaling")
 
 
 def run_zsre(
@@ -100,16 +98,17 @@ def run_zsre(
     return _document(bench, data, algorithms, [edits], chosen, suite, targets, "kbsync bench zsre")
 
 
-def _counterfact(
+def run_lines(
     bench: Bench,
     data: Data,
     algorithms: Sequence[Algorithm],
     sizes: Sequence[int],
     extent: Extent,
-    references: References | None,
     targets: Sequence[Threshold],
     command: str,
+    references: References | None = None,
 ) -> dict[str, Any]:
+    """CounterFact with every algorithm at every size, told as the evidence of ``command``."""
     chosen = choose(bench, data, max(sizes))
     gauges: list[Gauge[Any]] = [CounterfactPrompts(extent.answer_tokens)]
     if extent.texts:

@@ -121,6 +121,21 @@ def nudged(module: nn.Module, shift: Tensor) -> Iterator[None]:
 
 
 @contextmanager
+def only(head: nn.Module, rows: Tensor, columns: Tensor) -> Iterator[None]:
+    """Inside the block the head sees its input (batch, length, d) at these n places only, and the logits of a pass are
+    (1, n, vocabulary): in a model with a large vocabulary the projection is most of a pass."""
+
+    def hook(_module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        return args[0][rows, columns][None], *args[1:]
+
+    handle = head.register_forward_pre_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+@contextmanager
 def frozen(model: PreTrainedModel) -> Iterator[None]:
     """Inside the block the model is in evaluation mode and no weight asks for a gradient; afterwards all is as before."""
     training, wanted = model.training, [p for p in model.parameters() if p.requires_grad]

@@ -8,9 +8,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from kbsync.domain.errors import EditError
+from kbsync.model.hooks import only
 from kbsync.model.tokens import encode, split
 from kbsync.ports import PairScore, Progress
 
@@ -73,19 +75,17 @@ class PairScorer:
 
     @torch.inference_mode()
     def _run(self, batch: Sequence[Tokens], wanted: Sequence[tuple[int, _Place]]) -> list[PairScore]:
-        """One forward of rows of equal length; logits [rows, kept positions, vocabulary]."""
+        """One forward of rows of equal length; logits only where some answer is predicted."""
         device = self._model.device
-        kept = sorted({place.start + i for _, place in wanted for i in range(len(place.answer))})
-        column = {position: i for i, position in enumerate(kept)}
-        output = self._model(
-            input_ids=torch.tensor(batch, device=device),
-            logits_to_keep=torch.tensor(kept, device=device),
-            use_cache=False,
-        )
+        spots = sorted({(row, place.start + i) for row, place in wanted for i in range(len(place.answer))})
+        at = {spot: i for i, spot in enumerate(spots)}
+        rows, columns = torch.tensor(spots, device=device).T
+        head: nn.Module = self._model.get_output_embeddings()  # type: ignore[no-untyped-call]
+        with only(head, rows, columns):
+            output = self._model(input_ids=torch.tensor(batch, device=device), use_cache=False)
         scores = []
         for row, place in wanted:
-            columns = [column[place.start + i] for i in range(len(place.answer))]
-            logits = output.logits[row, columns].float()
+            logits = output.logits[0, [at[row, place.start + i] for i in range(len(place.answer))]].float()
             answer = torch.tensor(place.answer, device=device)
             losses = torch.nn.functional.cross_entropy(logits, answer, reduction="none").double()
             scores.append(PairScore(float(losses.mean()), tuple((logits.argmax(dim=-1) == answer).tolist())))

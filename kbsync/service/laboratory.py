@@ -81,10 +81,12 @@ class Laboratory:
             held_out=app.held_out,
         )
 
-    def algorithm(self, recipe: Recipe, name: str | None = None) -> Algorithm:
-        """A line of a benchmark: the recipe's editor over this laboratory's artifacts."""
-        editor = partial(self.app.editor, recipe, self.artifacts)
-        return Algorithm(name or recipe.name, recipe, editor, content_hash(list(self.app.corpus)))
+    def algorithm(self, recipe: Recipe, name: str | None = None, texts: Sequence[str] | None = None) -> Algorithm:
+        """A line of a benchmark: the recipe's editor over this laboratory's artifacts, its covariance measured on
+        ``texts`` (None: the configured ones; empty: text that the model samples)."""
+        own = list(self.app.corpus if texts is None else texts)
+        editor = partial(self.app.editor, recipe, self.artifacts, own)
+        return Algorithm(name or recipe.name, recipe, editor, content_hash(own))
 
     def algorithms(self) -> list[Algorithm]:
         """All recipes as lines, each named after its algorithm where that tells them apart, else after the recipe."""

@@ -59,6 +59,7 @@ PROMISED = [
     "bench counterfact",
     "bench zsre",
     "bench scaling",
+    "bench covariance",
     "bench speed",
 ]
 

@@ -93,6 +93,9 @@ class Counting(torch.nn.Module):
         self.projected += output.logits.shape[0] * output.logits.shape[1]
         return output
 
+    def get_output_embeddings(self) -> torch.nn.Module:
+        return self.inner.get_output_embeddings()
+
 
 def test_inputs_that_begin_others_are_not_run_and_only_needed_positions_are_projected() -> None:
     model = loaded("gpt2")
