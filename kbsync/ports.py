@@ -13,12 +13,12 @@ from kbsync.domain.audit import AuditEvent
 from kbsync.domain.decision import Decision
 from kbsync.domain.fact import FactKey, FactRecord
 from kbsync.domain.history import HistoryLink
-from kbsync.domain.plan import EditPlan, EditRequest, Guard
+from kbsync.domain.plan import EditPlan, EditRequest, Guard, PlanEntry
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemHead, ItemId, ItemRecord, Labels, PropertyId, Statement
 from kbsync.domain.verdict import Verdict, VerdictKey, VerdictKind
-from kbsync.domain.version import EditReport, Evaluation, Manifest, Version, VersionState
+from kbsync.domain.version import EditReport, Evaluation, Manifest, Outcome, Version, VersionState
 
 
 class Clock(ABC):
@@ -243,12 +243,24 @@ class CheckpointStore(ABC):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AliasState:
-    """Where an alias stands, and the fencing token of the process that moved it there."""
+    """Where an alias stands, and the fencing token of the process that moved it there. ``seq`` grows with every move
+    of any alias."""
 
     name: str
     number: int
     token: int
     moved_at: datetime
+    seq: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivered:
+    """A hook was told of every move of ``current`` up to ``move`` (or it was given up); the next one was tried
+    ``attempts`` times."""
+
+    hook: str
+    move: int
+    attempts: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -390,6 +402,14 @@ class LedgerReader(ABC):
     def newest_plan(self) -> tuple[str, EditPlan] | None: ...
 
     @abstractmethod
+    def plan_entries(self, key: FactKey) -> dict[str, PlanEntry]:
+        """What each plan does with one fact, by plan hash; plans that do not mention it are left out."""
+
+    @abstractmethod
+    def held_counts(self) -> dict[str, int]:
+        """How many facts each plan writes, by plan hash; plans that write none are left out."""
+
+    @abstractmethod
     def versions(self) -> list[Version]:
         """All versions by number."""
 
@@ -403,6 +423,18 @@ class LedgerReader(ABC):
     @abstractmethod
     def evaluation(self, number: int) -> Evaluation | None:
         """The newest evaluation of a version."""
+
+    @abstractmethod
+    def evaluation_summary(self, number: int) -> Evaluation | None:
+        """The same without its outcomes, of which there may be thousands."""
+
+    @abstractmethod
+    def outcomes(self, key: FactKey, group: str) -> dict[int, Outcome]:
+        """What the newest evaluation of each version found of one fact (the first of ``group``), by version number."""
+
+    @abstractmethod
+    def delivery(self, hook: str) -> Delivered | None:
+        """How far a hook was told of what became current; None for one that the ledger does not know."""
 
     @abstractmethod
     def alias(self, name: str) -> AliasState | None: ...
@@ -483,6 +515,9 @@ class LedgerTransaction(LedgerReader):
     @abstractmethod
     def move_alias(self, name: str, number: int, lease: LeaseToken, at: datetime) -> None:
         """Checks inside this transaction that ``lease`` is the newest holder's and not expired; raises ``LeaseLost``."""
+
+    @abstractmethod
+    def set_delivery(self, delivered: Delivered) -> None: ...
 
     @abstractmethod
     def append_audit(self, kind: str, actor: str, body: Mapping[str, Any], at: datetime) -> AuditEvent: ...

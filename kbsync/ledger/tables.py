@@ -13,10 +13,10 @@ from sqlalchemy import CheckConstraint, Column, ForeignKey, ForeignKeyConstraint
 from kbsync.domain.audit import GENESIS
 from kbsync.domain.decision import DecisionKind
 from kbsync.domain.fact import FactState
-from kbsync.domain.plan import EditPlan
+from kbsync.domain.plan import EditPlan, PlanEntry
 from kbsync.domain.statement import Rank, Snak, Statement, ValueKind
 from kbsync.domain.verdict import Evidence, VerdictKind
-from kbsync.domain.version import Evaluation, VersionState
+from kbsync.domain.version import Evaluation, Outcome, VersionState
 from kbsync.ledger.types import Document, Flag, Moment, Timestamp, Whole, Word
 
 metadata = MetaData(
@@ -145,7 +145,8 @@ verdicts = _table(
     Column("at", Timestamp, nullable=False),
     one_of("kind", VerdictKind),
     ForeignKeyConstraint(["subject", "property"], ["facts.subject", "facts.property"]),
-    Index(None, "model_fingerprint"),
+    # Covers the counting of verdicts on what is believed now: no row, with its evidence, is read for it.
+    Index("ix_verdicts_count", "model_fingerprint", "template_hash", "property", "subject", "value_hash", "kind"),
 )
 
 members = _table(
@@ -173,6 +174,17 @@ plans = _table(
     Column("body", Document(EditPlan), nullable=False),
     CheckConstraint("length(hash) = 64", name="hash"),
 )
+
+plan_entries = _table(
+    "plan_entries",
+    Column("subject", Text, primary_key=True),
+    Column("property", Text, primary_key=True),
+    Column("plan", Text, ForeignKey("plans.hash"), primary_key=True),
+    Column("held", Flag, nullable=False),
+    Column("body", Document(PlanEntry), nullable=False),
+    Index(None, "plan", "held"),
+)
+"""The entries of every plan by fact, so that nobody who asks about one fact reads all plans."""
 
 plan_recordings = _table(
     "plan_recordings",
@@ -203,6 +215,29 @@ evaluations = _table(
     Column("version", Whole, ForeignKey("versions.number"), nullable=False, index=True),
     Column("body", Document(Evaluation), nullable=False),
 )
+"""``body`` without its outcomes, which are rows of their own."""
+
+outcomes = _table(
+    "outcomes",
+    Column("evaluation", Whole, ForeignKey("evaluations.seq"), primary_key=True, autoincrement=False),
+    Column("place", Whole, primary_key=True, autoincrement=False),
+    Column("group", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("property", Text, nullable=False),
+    Column("body", Document(Outcome), nullable=False),
+    CheckConstraint("place >= 0", name="place"),
+    Index(None, "subject", "property", "group"),
+)
+
+deliveries = _table(
+    "deliveries",
+    Column("hook", Text, primary_key=True),
+    Column("move", Whole, nullable=False),
+    Column("attempts", Whole, nullable=False),
+    CheckConstraint("move >= 0", name="move"),
+    CheckConstraint("attempts >= 0", name="attempts"),
+)
+"""By hook, the last move of an alias that it was told of (or that was given up), and the attempts at the next one."""
 
 alias_moves = _table(
     "alias_moves",

@@ -166,12 +166,9 @@ def _verdict(
 
 
 def _held(tx: LedgerReader, key: FactKey, dropped: Mapping[int, Mapping[str, str]]) -> tuple[HeldView, ...]:
-    current, held = current_number(tx), []
+    current, entries, outcomes, held = current_number(tx), tx.plan_entries(key), tx.outcomes(key, "edited"), []
     for version in tx.versions():
-        planned, evaluation = tx.plan(version.plan_hash), tx.evaluation(version.number)
-        entry = next((e for e in planned.entries if e.key == key), None) if planned else None
-        asked = (o for o in evaluation.outcomes if o.group == "edited") if evaluation else ()
-        outcome = next((o for o in asked if (o.subject, o.property) == key), None)
+        entry, outcome = entries.get(version.plan_hash), outcomes.get(version.number)
         if entry is not None:
             missing = dropped.get(version.number, {}).get(str(key))
             held.append(_in_version(version, entry, outcome, missing, current=version.number == current))

@@ -68,7 +68,7 @@ def report(tx: LedgerReader, relations: Sequence[Relation], number: int, now: da
         lost=_lost(evaluation, names),
         refused=planned.refused,
         quarantine=sorted((str(key), reason) for key, (_, reason) in tx.quarantine().items()),
-        searches=_searches(tx.audit(), number),
+        searches=_searches(tx.audit(kind="bisect"), number),
         moves=[m for m in tx.alias_moves("current") if m.number == number],
         now=now,
     )
@@ -116,10 +116,11 @@ History = list[tuple[int, int, Mapping[str, Metric]]]
 def _history(tx: LedgerReader, version: Version) -> History:
     """(number, facts, figures) of the measured versions of the same base."""
     found: History = []
+    held = tx.held_counts()
     for other in tx.versions():
-        measured, planned = tx.evaluation(other.number), tx.plan(other.plan_hash)
-        if measured and planned and other.base_fingerprint == version.base_fingerprint:
-            found.append((other.number, len(planned.requests), {m.name: m for m in measured.metrics}))
+        measured = tx.evaluation_summary(other.number)
+        if measured and other.base_fingerprint == version.base_fingerprint:
+            found.append((other.number, held.get(other.plan_hash, 0), {m.name: m for m in measured.metrics}))
     return found
 
 
@@ -189,4 +190,4 @@ def _lost(evaluation: Evaluation, names: Mapping[str, str]) -> list[dict[str, An
 
 
 def _searches(events: Sequence[AuditEvent], number: int) -> list[Mapping[str, Any]]:
-    return [e.body for e in events if e.kind == "bisect" and e.body.get("version") == number]
+    return [e.body for e in events if e.body.get("version") == number]

@@ -10,14 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from kbsync.domain.audit import AuditEvent
 from kbsync.domain.gate import Metric
 from kbsync.domain.plan import Change, EditPlan
 from kbsync.domain.relation import Relation
 from kbsync.domain.verdict import VerdictKind
 from kbsync.domain.version import Version
 from kbsync.ports import LedgerReader
-from kbsync.stages.refusals import until
+from kbsync.stages.refusals import rest
 from kbsync.stages.release import current_number
 
 
@@ -117,7 +116,7 @@ def status(tx: LedgerReader, relations: Sequence[Relation], now: datetime) -> St
     """From the ledger alone: no source is asked and no model loaded."""
     pulled, newest = tx.newest_event("pull"), tx.newest_plan()
     model, source = probed_model(tx), str(pulled.body["source"]) if pulled else None
-    current, stored, dropped = current_number(tx), tx.versions(), left_out(tx)
+    current, stored, dropped, held = current_number(tx), tx.versions(), left_out(tx), tx.held_counts()
     return StatusView(
         at=now,
         source=source,
@@ -125,13 +124,13 @@ def status(tx: LedgerReader, relations: Sequence[Relation], now: datetime) -> St
         model=model,
         relations=tuple(_relation(tx, relation, model) for relation in relations),
         plan=_summary(*newest) if newest else None,
-        current=next((_version(tx, v, current, dropped) for v in stored if v.number == current), None),
-        newest=_version(tx, stored[-1], current, dropped) if stored else None,
+        current=next((_version(tx, v, current, dropped, held) for v in stored if v.number == current), None),
+        newest=_version(tx, stored[-1], current, dropped, held) if stored else None,
         quarantine=tuple(
             QuarantineView(subject=key.subject, property=key.property, reason=reason)
             for key, (_, reason) in sorted(tx.quarantine().items())
         ),
-        refusals=until(_refused(tx), timedelta(0)).refusals,
+        refusals=rest(tx, timedelta(0)).refusals,
         decisions=tuple(
             DecidedView(subject=key.subject, property=key.property, decision=str(decided))
             for key, decided in sorted(tx.decisions().items())
@@ -140,16 +139,10 @@ def status(tx: LedgerReader, relations: Sequence[Relation], now: datetime) -> St
     )
 
 
-def _refused(tx: LedgerReader) -> list[AuditEvent]:
-    """The refusals since the last event that ends a row of them."""
-    ends = [event.seq for kind in ("promote", "quarantine") if (event := tx.newest_event(kind))]
-    return tx.audit(after=max(ends, default=0), kind="refuse")
-
-
 def versions(tx: LedgerReader) -> VersionsView:
     """All of them, from the first on."""
-    current, dropped = current_number(tx), left_out(tx)
-    views = tuple(_version(tx, v, current, dropped) for v in tx.versions())
+    current, dropped, held = current_number(tx), left_out(tx), tx.held_counts()
+    views = tuple(_version(tx, v, current, dropped, held) for v in tx.versions())
     return VersionsView(current=current, versions=views)
 
 
@@ -167,13 +160,19 @@ def left_out(tx: LedgerReader) -> dict[int, dict[str, str]]:
     return {e.body["version"]: e.body["left_out"] for e in tx.audit(kind="edit")}
 
 
-def _version(tx: LedgerReader, version: Version, current: int, dropped: Mapping[int, Mapping[str, str]]) -> VersionView:
-    planned, evaluation = tx.plan(version.plan_hash), tx.evaluation(version.number)
+def _version(
+    tx: LedgerReader,
+    version: Version,
+    current: int,
+    dropped: Mapping[int, Mapping[str, str]],
+    held: Mapping[str, int],
+) -> VersionView:
+    evaluation = tx.evaluation_summary(version.number)
     return VersionView(
         number=version.number,
         state=version.state.value,
         current=version.number == current,
-        facts=(len(planned.requests) if planned else 0) - len(dropped.get(version.number, {})),
+        facts=held.get(version.plan_hash, 0) - len(dropped.get(version.number, {})),
         predecessor=version.predecessor,
         created_at=version.created_at,
         hash=version.version_hash,

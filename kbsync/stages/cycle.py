@@ -23,7 +23,7 @@ from kbsync.stages.plan import PlanResult, plan
 from kbsync.stages.probe import ProbeResult, probe
 from kbsync.stages.pull import PullResult, pull
 from kbsync.stages.questions import EvaluationSize
-from kbsync.stages.refusals import until
+from kbsync.stages.refusals import rest
 from kbsync.stages.release import promote, rollback
 from kbsync.stages.run import Run, Writer
 
@@ -115,7 +115,7 @@ def _build(writer: Writer, parts: Parts, done: CycleResult) -> CycleResult:
         return replace(done, outcome=Outcome.BASE)
     with run.ledger.read() as tx:
         known = tx.version_by_build(planned.plan.build_hash)
-        rests = until(tx.audit(), parts.pause)
+        rests = rest(tx, parts.pause)
     if known is not None and known.state is VersionState.REFUSED:
         known = evaluate(run, known.number, parts.measuring).version  # judged anew where the policy changed
     if known is not None and known.state in (VersionState.REFUSED, VersionState.ROLLED_BACK):
@@ -191,7 +191,7 @@ def _refuse(run: Run, parts: Parts, refused: CycleResult) -> CycleResult:
     """Put the refusal on record: the next ones count from it, and wait."""
     now = run.clock.now()
     with run.ledger.write() as tx:
-        count = until(tx.audit(), parts.pause).refusals + 1
+        count = rest(tx, parts.pause).refusals + 1
         version = refused.version.number if refused.version else None
         body = {"version": version, "in_a_row": count, "reason": refused.reason}
         tx.append_audit("refuse", run.actor, body, now)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from kbsync.domain.audit import AuditEvent
 from kbsync.domain.gate import pause
+from kbsync.ports import LedgerReader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,13 +17,13 @@ class Rest:
     at: datetime | None
 
 
-def until(events: Iterable[AuditEvent], first: timedelta) -> Rest:
-    """From the whole audit trail: a promotion, and a fact let out of quarantine, end a row of refusals."""
-    times: list[datetime] = []
-    for event in events:
-        if event.kind == "refuse":
-            times.append(event.at)
-        elif event.kind in ("promote", "quarantine"):
-            times.clear()
-    waits = pause(len(times), first)
-    return Rest(refusals=len(times), at=times[-1] + waits if times and waits else None)
+_ENDS = ("promote", "quarantine")
+
+
+def rest(tx: LedgerReader, first: timedelta) -> Rest:
+    """A promotion, and a fact let out of quarantine, end a row of refusals; of the audit trail only what came after is
+    read."""
+    ends = [event.seq for kind in _ENDS if (event := tx.newest_event(kind))]
+    refused = tx.audit(after=max(ends, default=0), kind="refuse")
+    waits = pause(len(refused), first)
+    return Rest(refusals=len(refused), at=refused[-1].at + waits if refused and waits else None)

@@ -386,6 +386,26 @@ class TestVersions:
         with ledger.read() as tx:
             assert tx.evaluation(number) == evaluation(number, at=NOW + HOUR)
 
+    def test_one_fact_is_found_in_plans_and_evaluations_without_reading_them(self, ledger):
+        first, second = edit_plan("Ada", "Bob"), edit_plan("Cleo", predecessor=1)
+        for plan in (first, second):
+            add_version(ledger, *(r.target for r in plan.requests), predecessor=plan.predecessor, built=True)
+        with ledger.write() as tx:
+            tx.record_evaluation(evaluation(1))
+            tx.record_evaluation(replace(evaluation(1), outcomes=()))
+            tx.record_evaluation(evaluation(2))
+            tx.record_plan(edit_plan(), NOW)
+        key = FactKey("Q1", HEAD_OF_STATE)
+        with ledger.read() as tx:
+            assert tx.plan_entries(key) == {content_hash(p): p.entries[0] for p in (first, second)}
+            assert tx.plan_entries(FactKey("Q2", HEAD_OF_STATE)) == {content_hash(first): first.entries[1]}
+            assert tx.held_counts() == {content_hash(first): 2, content_hash(second): 1}
+            assert tx.outcomes(key, "edited") == {2: evaluation(2).outcomes[0]}, "the newest evaluation counts"
+            assert tx.outcomes(key, "neighbour") == tx.outcomes(FactKey("Q2", HEAD_OF_STATE), "edited") == {}
+            assert tx.evaluation(2) == evaluation(2)
+            assert tx.evaluation_summary(2) == replace(evaluation(2), outcomes=())
+            assert tx.evaluation_summary(3) is tx.evaluation(3) is None
+
     @pytest.mark.parametrize("value", [float("nan"), float("inf")])
     def test_figures_that_are_no_numbers_are_refused(self, ledger, value):
         number = add_version(ledger, "Ada", built=True).number

@@ -9,11 +9,12 @@ from alembic import command
 from alembic.script import ScriptDirectory
 from sqlalchemy import select, text
 
+from kbsync.domain.version import VersionState
 from kbsync.ledger import schema
 from kbsync.ledger.engine import make_engine, parse_url, reading, writing
 from kbsync.ledger.ledger import SqlLedger
 from kbsync.ledger.tables import metadata
-from tests.ledger.builders import HEAD_OF_STATE, HOUR, NOW, edit_plan, record, statement
+from tests.ledger.builders import HEAD_OF_STATE, HOUR, NOW, edit_plan, evaluation, record, statement
 from tests.ledger.test_ledger_schema import empty_url  # noqa: F401
 from tests.postgres_server import Postgres, shared
 
@@ -43,8 +44,11 @@ def fill(url: str) -> None:
         tx.record_items(
             [record(statement(1, "Q2", subject="Q501"), subject="Q501", revision=900)], [HEAD_OF_STATE], NOW + HOUR
         )
-        plan = edit_plan("Ada")
-        tx.add_version(tx.record_plan(plan, NOW)[0], plan, NOW)
+        plan = edit_plan("Ada", "Bob")
+        number = tx.add_version(tx.record_plan(plan, NOW)[0], plan, NOW).number
+        tx.set_version_state(number, VersionState.CANDIDATE, version_hash="h" * 64)
+        tx.record_evaluation(evaluation(number))
+        tx.record_evaluation(evaluation(number, value=0.5))
         tx.move_alias("current", 0, tx.acquire_lease("writer", "test", HOUR, NOW), NOW)
         tx.append_audit("pull", "test", {"history": tx.history_head()}, NOW)
     with ledger.write() as tx:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Row, and_, select
 from kbsync.domain.errors import Busy, DataError, LeaseLost
 from kbsync.ledger import tables as t
 from kbsync.ledger.repository.versions import VersionReader
-from kbsync.ports import AliasState, LeaseToken
+from kbsync.ports import AliasState, Delivered, LeaseToken
 
 
 class ReleaseReader(VersionReader):
@@ -27,6 +27,10 @@ class ReleaseReader(VersionReader):
         rows = self._connection.execute(select(moves).where(moves.c.name == name).order_by(moves.c.seq))
         return [_alias(row) for row in rows]
 
+    def delivery(self, hook: str) -> Delivered | None:
+        row = self._connection.execute(select(t.deliveries).where(t.deliveries.c.hook == hook)).one_or_none()
+        return Delivered(**row._mapping) if row else None
+
 
 class ReleaseWriter(ReleaseReader):
     def move_alias(self, name: str, number: int, lease: LeaseToken, at: datetime) -> None:
@@ -36,6 +40,9 @@ class ReleaseWriter(ReleaseReader):
             raise DataError(f"Version {number} has no stored weights, so {name!r} can't point to it.")
         row = {"name": name, "version": number or None, "token": lease.token, "moved_at": at}
         self._insert(t.alias_moves, [row])
+
+    def set_delivery(self, delivered: Delivered) -> None:
+        self._upsert(t.deliveries, [asdict(delivered)])
 
     def acquire_lease(
         self,
@@ -99,4 +106,4 @@ def _mine(lease: LeaseToken) -> ColumnElement[bool]:
 
 
 def _alias(row: Row[Any]) -> AliasState:
-    return AliasState(name=row.name, number=row.version or 0, token=row.token, moved_at=row.moved_at)
+    return AliasState(name=row.name, number=row.version or 0, token=row.token, moved_at=row.moved_at, seq=row.seq)

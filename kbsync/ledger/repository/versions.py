@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, Subquery, func, select
 
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.errors import DataError, NotFound
-from kbsync.domain.plan import EditPlan
-from kbsync.domain.version import Evaluation, Version, VersionState
+from kbsync.domain.fact import FactKey
+from kbsync.domain.plan import EditPlan, PlanEntry
+from kbsync.domain.version import Evaluation, Outcome, Version, VersionState
 from kbsync.ledger import tables as t
 from kbsync.ledger.repository.base import Repository
 
@@ -40,11 +42,38 @@ class VersionReader(Repository):
         row = self._connection.execute(select(t.versions).where(t.versions.c.build_hash == build_hash)).one_or_none()
         return _version(row) if row else None
 
+    def plan_entries(self, key: FactKey) -> dict[str, PlanEntry]:
+        entries = t.plan_entries.c
+        wanted = (entries.subject == key.subject) & (entries.property == key.property)
+        return {plan: entry for plan, entry in self._connection.execute(select(entries.plan, entries.body).where(wanted))}
+
+    def held_counts(self) -> dict[str, int]:
+        entries = t.plan_entries.c
+        counted = select(entries.plan, func.count()).where(entries.held).group_by(entries.plan)
+        return {plan: count for plan, count in self._connection.execute(counted)}
+
     def evaluation(self, number: int) -> Evaluation | None:
+        seq, found = self._newest_evaluation(number)
+        if found is None:
+            return None
+        outcomes = select(t.outcomes.c.body).where(t.outcomes.c.evaluation == seq).order_by(t.outcomes.c.place)
+        return replace(found, outcomes=tuple(self._connection.scalars(outcomes)))
+
+    def evaluation_summary(self, number: int) -> Evaluation | None:
+        return self._newest_evaluation(number)[1]
+
+    def outcomes(self, key: FactKey, group: str) -> dict[int, Outcome]:
+        told, newest = t.outcomes.c, _newest_evaluations()
+        wanted = (told.subject == key.subject) & (told.property == key.property) & (told.group == group)
+        asked = select(newest.c.version, told.body).join(newest, newest.c.seq == told.evaluation)
+        rows = self._connection.execute(asked.where(wanted).order_by(told.evaluation, told.place.desc()))
+        return {version: outcome for version, outcome in rows}
+
+    def _newest_evaluation(self, number: int) -> tuple[int, Evaluation | None]:
         table = t.evaluations
-        newest = select(table.c.body).where(table.c.version == number).order_by(table.c.seq.desc()).limit(1)
-        evaluation: Evaluation | None = self._connection.scalar(newest)
-        return evaluation
+        newest = select(table.c.seq, table.c.body).where(table.c.version == number).order_by(table.c.seq.desc())
+        row = self._connection.execute(newest.limit(1)).one_or_none()
+        return (row.seq, row.body) if row else (0, None)
 
     def _require_version(self, number: int) -> Version:
         version = self.version(number)
@@ -62,6 +91,7 @@ class VersionWriter(VersionReader):
         known = self._connection.scalar(select(t.plans.c.hash).where(t.plans.c.hash == plan_hash))
         if known is None:
             self._insert(t.plans, [{"hash": plan_hash, "body": plan}])
+            self._insert(t.plan_entries, [_entry_row(plan_hash, entry) for entry in plan.entries])
         if self._newest_plan_hash() != plan_hash:
             self._insert(t.plan_recordings, [{"plan": plan_hash, "at": at}])
         return plan_hash, known is None
@@ -105,7 +135,23 @@ class VersionWriter(VersionReader):
     def record_evaluation(self, evaluation: Evaluation) -> None:
         """Raises ``NotFound`` for an unknown version."""
         self._require_version(evaluation.version)
-        self._insert(t.evaluations, [{"version": evaluation.version, "body": evaluation}])
+        row = {"version": evaluation.version, "body": replace(evaluation, outcomes=())}
+        seq = self._connection.scalar(t.evaluations.insert().values(row).returning(t.evaluations.c.seq))
+        self._insert(t.outcomes, [_outcome_row(seq or 0, place, o) for place, o in enumerate(evaluation.outcomes)])
+
+
+def _newest_evaluations() -> Subquery:
+    table = t.evaluations.c
+    return select(table.version, func.max(table.seq).label("seq")).group_by(table.version).subquery()
+
+
+def _entry_row(plan_hash: str, entry: PlanEntry) -> dict[str, Any]:
+    return {**entry.key._asdict(), "plan": plan_hash, "held": entry.request is not None, "body": entry}
+
+
+def _outcome_row(seq: int, place: int, outcome: Outcome) -> dict[str, Any]:
+    about = {"group": outcome.group, "subject": outcome.subject, "property": outcome.property}
+    return {**about, "evaluation": seq, "place": place, "body": outcome}
 
 
 def _version(row: Row[Any]) -> Version:
