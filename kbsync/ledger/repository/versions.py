@@ -45,12 +45,13 @@ class VersionReader(Repository):
     def plan_entries(self, key: FactKey) -> dict[str, PlanEntry]:
         entries = t.plan_entries.c
         wanted = (entries.subject == key.subject) & (entries.property == key.property)
-        return {plan: entry for plan, entry in self._connection.execute(select(entries.plan, entries.body).where(wanted))}
+        found = self._connection.execute(select(entries.plan, entries.body).where(wanted))
+        return {row.plan: row.body for row in found}
 
     def held_counts(self) -> dict[str, int]:
         entries = t.plan_entries.c
         counted = select(entries.plan, func.count()).where(entries.held).group_by(entries.plan)
-        return {plan: count for plan, count in self._connection.execute(counted)}
+        return {row[0]: row[1] for row in self._connection.execute(counted)}
 
     def evaluation(self, number: int) -> Evaluation | None:
         seq, found = self._newest_evaluation(number)
@@ -67,7 +68,7 @@ class VersionReader(Repository):
         wanted = (told.subject == key.subject) & (told.property == key.property) & (told.group == group)
         asked = select(newest.c.version, told.body).join(newest, newest.c.seq == told.evaluation)
         rows = self._connection.execute(asked.where(wanted).order_by(told.evaluation, told.place.desc()))
-        return {version: outcome for version, outcome in rows}
+        return {row.version: row.body for row in rows}
 
     def _newest_evaluation(self, number: int) -> tuple[int, Evaluation | None]:
         table = t.evaluations
