@@ -13,19 +13,23 @@ from typing import TYPE_CHECKING, Any
 from kbsync.config import Configuration
 from kbsync.config.values import LOCAL_STORE
 from kbsync.domain.bisect import Limits
-from kbsync.domain.errors import ConfigError, NotFound, StoreError
+from kbsync.domain.errors import Busy, ConfigError, NotFound, StoreError
 from kbsync.domain.recipe import ALGORITHMS, Recipe
 from kbsync.domain.relation import Relation
+from kbsync.domain.version import CURRENT
 from kbsync.ledger.ledger import SqlLedger
-from kbsync.ports import ArtifactStore, Clock, Editor, Progress, StatementSource
+from kbsync.ports import ArtifactStore, Clock, Editor, Hook, Progress, StatementSource
 from kbsync.stages.cycle import Parts
+from kbsync.stages.notify import NotifyResult, Patience, introduce, notify, outstanding
 from kbsync.stages.questions import EvaluationSize
-from kbsync.stages.run import Run, Silent, Writer, puller, writer
+from kbsync.stages.release import current_version
+from kbsync.stages.run import Run, Silent, Writer, notifier, puller, writer
 
 # torch, transformers and SPARQLWrapper take seconds to import: each is imported by the part that needs it, so that
 # `kbsync status` answers at once.
 if TYPE_CHECKING:
     from kbsync.checkpoints.artifacts import FileArtifactStore
+    from kbsync.checkpoints.published import Published
     from kbsync.checkpoints.store import FileCheckpointStore
     from kbsync.editing.statistics import Statistics
     from kbsync.model.base import TorchBase
@@ -67,15 +71,62 @@ class App:
     @contextmanager
     def writer(self) -> Iterator[Writer]:
         """Hold the writer's lease; raises ``Busy`` when another process does. What killed writers left is cleaned; at
-        the end the audit trail is anchored outside the ledger."""
+        the end the audit trail is anchored outside the ledger, the path ``current`` follows the alias, and then, without
+        the lease, hooks are told of its moves."""
         from kbsync.checkpoints.anchor import clean_temporary
 
         with writer(self.run, self.settings.lease.ttl) as held:
             self.store.clean_temporary()
             self.artifacts.clean_temporary()
             clean_temporary(self.settings.state_dir)
+            self.published.clean_temporary()
+            introduce(self.run, self.hooks)
             yield held
+            self._follow()
             self._anchor()
+        self.notify()
+
+    def _follow(self) -> None:
+        with self.ledger.read() as tx:
+            moved, version, versions = tx.alias(CURRENT), current_version(tx), tx.versions()
+        if moved is not None and versions:
+            self.published.follow(version, (version or versions[-1]).base_fingerprint)
+
+    def notify(self) -> NotifyResult:
+        """Tell hooks what they were not told yet, unless another process is at it."""
+        if not outstanding(self.run, self.hooks):
+            return NotifyResult()
+        release, lease = self.settings.release, self.settings.lease
+        patience = Patience(attempts=release.attempts, give_up=release.give_up)
+        try:
+            # The lease must outlive a hook that is silent for its whole time.
+            with notifier(self.run, lease.ttl + 2 * release.timeout, 2 * release.timeout) as run:
+                return notify(run, self.hooks, str(self.published.link), patience)
+        except Busy:
+            return NotifyResult()
+
+    @cached_property
+    def hooks(self) -> tuple[Hook, ...]:
+        """Those that ``[release]`` names."""
+        from kbsync.hooks.command import CommandHook
+        from kbsync.hooks.webhook import Webhook
+
+        release, found = self.settings.release, list[Hook]()
+        if release.command:
+            found.append(CommandHook(release.command, self.settings.state_dir, release.timeout))
+        if release.webhook:
+            found.append(
+                Webhook(release.webhook, release.signing, release.timeout, lambda: self.clock.now().timestamp())
+            )
+        return tuple(found)
+
+    @cached_property
+    def published(self) -> Published:
+        """The path that follows ``current``."""
+        from kbsync.checkpoints.published import Published
+
+        release = self.settings.release
+        return Published(self.settings.state_dir, release.publish, release.rank, self.store, lambda: self.loaded)
 
     def _anchor(self) -> None:
         """An anchor that does not fit stays: it is the evidence, and `audit verify` tells of it."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from kbsync.domain.announcement import Announcement
 from kbsync.domain.audit import AuditEvent
 from kbsync.domain.decision import Decision
 from kbsync.domain.fact import FactKey, FactRecord
@@ -261,6 +262,16 @@ class Delivered:
     hook: str
     move: int
     attempts: int
+
+
+class Hook(ABC):
+    """Somebody outside who is told when ``current`` moves; ``name`` is stable, the ledger knows it by that."""
+
+    name: str
+
+    @abstractmethod
+    def deliver(self, announcement: Announcement) -> None:
+        """May be called again with the same announcement, after a failure or a crash. Raises ``HookFailed``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

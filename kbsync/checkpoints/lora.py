@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers.pytorch_utils import Conv1D
 
-from kbsync.checkpoints.export import exported, record
+from kbsync.checkpoints.exported import exported, record
 from kbsync.domain.errors import EditError
 from kbsync.model.delta import FactorDelta
 from kbsync.model.load import PACKAGE, LoadedModel

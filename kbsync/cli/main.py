@@ -27,6 +27,7 @@ from kbsync.cli.export import export
 from kbsync.cli.fact import FACTS
 from kbsync.cli.gc import gc
 from kbsync.cli.init import init
+from kbsync.cli.notify import notify
 from kbsync.cli.plan import plan
 from kbsync.cli.probe import probe
 from kbsync.cli.promote import promote
@@ -55,6 +56,7 @@ VERBS: tuple[Verb, ...] = (
     promote,
     rollback,
     canary,
+    notify,
     release,
     sync,
     status,

@@ -63,7 +63,7 @@ class JobSettings(Section):
     schedule's where they are not set here.
     """
 
-    stage: Literal["pull", "probe", "gc", "canary"]
+    stage: Literal["pull", "probe", "gc", "canary", "notify"]
     when: When
     relations: Annotated[tuple[Text, ...], AfterValidator(no_doubles)] = ()
     jitter: AnyDuration | None = None
@@ -73,6 +73,8 @@ class JobSettings(Section):
     def _grouped(self) -> JobSettings:
         if self.stage == "canary" and self.relations:
             raise ValueError("canaries are drawn from all that current holds; relations can't narrow them")
+        if self.stage == "notify" and self.relations:
+            raise ValueError("hooks are told of whole versions; relations can't narrow them")
         if self.stage == "gc" and self.relations:
             raise ValueError("gc looks at whole versions; relations can't narrow it")
         return self

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, model_validator
 
 from kbsync.config.gate import GateSettings
+from kbsync.config.release import ReleaseSettings
 from kbsync.config.schedule import ScheduleSettings
 from kbsync.config.section import Section
 from kbsync.config.values import (
@@ -203,6 +204,7 @@ class Settings(Section):
     text: TextSettings = TextSettings()
     gate: GateSettings = Field(default_factory=GateSettings)
     schedule: ScheduleSettings = ScheduleSettings()
+    release: ReleaseSettings = ReleaseSettings()
     retention: RetentionSettings = RetentionSettings()
     lease: LeaseSettings = LeaseSettings()
     web: WebSettings = WebSettings()

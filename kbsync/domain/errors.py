@@ -133,6 +133,13 @@ class Busy(KbsyncError):
     transient = True
 
 
+class HookFailed(KbsyncError):
+    """A command or a webhook did not take what it was told; it is told again."""
+
+    exit_code = 75
+    transient = True
+
+
 class LeaseLost(KbsyncError):
     """The fencing token is stale: the lease ran out and somebody else took it."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from kbsync.stages.run import Writer, writer
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThingView:
     """``kind``: ``version`` (by number), ``stray`` (a stored version that no row of the ledger names), ``artifact``
-    (``kind/key``) or ``leftover`` (a path: unfinished or set aside). ``reasons`` to keep or to remove it; ``bytes`` on
+    (``kind/key``), ``published`` (a copy that the path ``current`` has left) or ``leftover`` (a path: unfinished or set aside). ``reasons`` to keep or to remove it; ``bytes`` on
     disk."""
 
     kind: str
@@ -79,6 +79,7 @@ def _record(app: App, held: Writer, doomed: list[_Thing], freed: int) -> None:
         "versions": {t.name: list(t.judgement.reasons) for t in doomed if t.kind == "version"},
         "strays": [t.name for t in doomed if t.kind == "stray"],
         "artifacts": [t.name for t in doomed if t.kind == "artifact"],
+        "published": [t.name for t in doomed if t.kind == "published"],
         "leftovers": [t.name for t in doomed if t.kind == "leftover"],
         "bytes": freed,
     }
@@ -100,6 +101,7 @@ def _judged(app: App, policy: RetentionPolicy, now: datetime, *, holds_lease: bo
     for name, judgement in judge_artifacts(written, needed, policy, now).items():
         path = app.artifacts.path(name)
         yield _Thing("artifact", name, judgement, (path,), partial(app.artifacts.remove, name))
+    yield from _published(app, policy, now)
     yield from _leftovers(app, policy, now, holds_lease)
 
 
@@ -140,13 +142,23 @@ def _manifest(app: App, version_hash: str) -> Manifest | None:
 
 
 def _leftovers(app: App, policy: RetentionPolicy, now: datetime, holds_lease: bool) -> Iterator[_Thing]:
-    """What killed writes left, and what was set aside as damaged."""
-    for root in (app.store.versions, app.store.explanations, app.artifacts.root):
+    """What killed writes left, what was set aside as damaged, and what the path ``current`` led to before."""
+    for root in (app.store.versions, app.store.explanations, app.artifacts.root, app.published.directories):
         for path in unfinished(root):
             judgement = Judgement(keep=not holds_lease, reasons=_unfinished_reasons(holds_lease))
             yield _leftover(path, judgement)
     for path in (*app.store.damaged(), *app.artifacts.damaged()):
         yield _leftover(path, judge_age(_modified(path), policy, now, "it is damaged and was set aside"))
+
+
+def _published(app: App, policy: RetentionPolicy, now: datetime) -> Iterator[_Thing]:
+    """A server may still be reading what the path has left."""
+    for path in app.published.copies():
+        judgement = Judgement(keep=True, reasons=(f"{app.published.link} leads to it",))
+        if not app.published.in_use(path):
+            judgement = judge_age(_modified(path), policy, now, f"{app.published.link} has left it")
+        thing = _leftover(path, judgement)
+        yield replace(thing, kind="published", name=path.name)
 
 
 def _unfinished_reasons(holds_lease: bool) -> tuple[str, ...]:

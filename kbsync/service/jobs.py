@@ -112,6 +112,15 @@ def _canary(job: Job, app: App, _recorder: Recorder) -> str:
     return "asked" if result.asked else "nothing to do"
 
 
+def _notify(job: Job, app: App, _recorder: Recorder) -> str:
+    result = app.notify()
+    if result.waiting:
+        logger().warning("hooks not reached", job=job.name, waiting=result.waiting)
+        return "not reached"
+    logger().info("hooks told", job=job.name, delivered=result.delivered, given_up=result.given_up)
+    return "told" if result.delivered else "nothing to do"
+
+
 def _tell(result: CycleResult) -> None:
     logger().info(
         "cycle ended",
@@ -131,4 +140,5 @@ _STAGES: Mapping[str, Callable[[Job, App, Recorder], str]] = {
     "probe": _probe,
     "gc": _gc,
     "canary": _canary,
+    "notify": _notify,
 }

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from kbsync.bootstrap import App
 from kbsync.domain.errors import KbsyncError, NotFound, StoreError
-from kbsync.domain.version import Manifest, Version
+from kbsync.domain.version import CURRENT, Manifest, Version
 from kbsync.service.trails import AUDIT_TRAIL, Trails, trails
+from kbsync.stages.release import current_version
 
 if TYPE_CHECKING:
     from kbsync.checkpoints.artifacts import FileArtifactStore
@@ -57,7 +58,8 @@ def verify(app: App, number: int | None = None) -> VerificationView:
     Raises ``NotFound`` for a version that is not built.
     """
     with app.ledger.read() as tx:
-        chains = trails(tx, app.settings.state_dir)
+        chains, current = trails(tx, app.settings.state_dir), current_version(tx)
+        moved = tx.alias(CURRENT) is not None
     versions = chains.versions
     if number is not None and not any(v.number == number and v.version_hash for v in versions):
         raise NotFound(f"Version {number} is not built.", next_step="`kbsync versions` lists what there is.")
@@ -73,6 +75,9 @@ def verify(app: App, number: int | None = None) -> VerificationView:
     present = app.artifacts.names()
     chosen = [n for n in present if number is None or n in names]
     _artifacts(app.artifacts, chosen, wanted, found, app.progress)
+    if moved and versions and number in (None, current.number if current else 0):
+        for path, what in app.published.problems(current, (current or versions[-1]).base_fingerprint):
+            found.add(path, what)
     return VerificationView(
         versions=len(set(hashes) & set(stored)),
         explanations=len(set(hashes) & set(removed)),

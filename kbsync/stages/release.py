@@ -28,6 +28,12 @@ def current_number(tx: LedgerReader) -> int:
     return alias.number if alias else 0
 
 
+def current_version(tx: LedgerReader) -> Version | None:
+    """None while the unedited base is in use."""
+    number = current_number(tx)
+    return tx.version(number) if number else None
+
+
 def promote(writer: Writer, store: CheckpointStore, number: int, *, override: str = "") -> ReleaseResult:
     """Make version ``number`` current. Raises ``GateRefused`` unless it passed the gate, or a person gives a reason
     to ``override`` the refusal, which the audit trail keeps; ``NotFound`` where ``store`` does not hold its weights."""

@@ -245,4 +245,4 @@ def _one_version(new_site: MakeSite, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture
 def built(_one_version: Path, tmp_path: Path) -> Site:
     """Version 1, a candidate that passed the gate, holds two facts and a guard."""
-    return Site(shutil.copytree(_one_version, tmp_path / "site") / "kbsync.toml")
+    return Site(shutil.copytree(_one_version, tmp_path / "site", symlinks=True) / "kbsync.toml")

@@ -36,7 +36,7 @@ def _four_versions(new_site: MakeSite, tmp_path_factory: pytest.TempPathFactory)
 @pytest.fixture
 def four(_four_versions: Path, tmp_path: Path) -> Site:
     """Versions 1 to 3 were released in turn, 3 is current, and 4 is a candidate. All of it is old."""
-    site = Site(shutil.copytree(_four_versions, tmp_path / "site") / "kbsync.toml")
+    site = Site(shutil.copytree(_four_versions, tmp_path / "site", symlinks=True) / "kbsync.toml")
     age(site, 7200)
     return site
 

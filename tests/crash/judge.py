@@ -13,6 +13,7 @@ from sqlalchemy import select
 import kbsync.bootstrap
 from kbsync.bootstrap import App
 from kbsync.config import load_all
+from kbsync.domain.audit import AuditEvent
 from kbsync.domain.canonical import canonical_json, content_hash
 from kbsync.domain.retention import RetentionPolicy
 from kbsync.domain.version import CURRENT
@@ -23,6 +24,7 @@ from kbsync.model.durable import unfinished
 from kbsync.service.gc import gc
 from kbsync.service.verify import verify
 from kbsync.stages.cycle import sync
+from kbsync.stages.notify import NotifyResult
 from tests.crash.process import Loaded
 
 POLICY = RetentionPolicy(keep_last=10, keep_newer=timedelta(days=30), rollback_window=3, spare=timedelta(0))
@@ -67,9 +69,26 @@ def _wrong(app: App) -> list[str]:
     for kind in ONCE:
         per_version = Counter(e.body["version"] for e in events if e.kind == kind)
         wrong += [f"version {n} has {count} events {kind!r}" for n, count in per_version.items() if count != 1]
+    wrong += _untold(app, events)
     wrong += [f"{p.where}: {p.what}" for p in verify(app).problems]
     wrong += schema.check(app.settings.database_url.get_secret_value())
     assert removed is not None
+    return wrong
+
+
+def _untold(app: App, events: list[AuditEvent]) -> list[str]:
+    """Each move of ``current`` was told at least once, always by one id, and is on record as told exactly once."""
+    with app.ledger.read() as tx:
+        moves = {m.seq for m in tx.alias_moves(CURRENT)}
+    told = [e.body for e in events if e.kind == "notify"]
+    wrong = [f"the hook was refused: {b}" for b in told if b["outcome"] != "delivered"]
+    if sorted(b["move"] for b in told) != sorted(moves):
+        wrong.append(f"moves {sorted(moves)} are on record as told: {[b['move'] for b in told]}")
+    heard = (app.settings.state_dir.parent / "told.txt").read_text().split() if moves else []
+    if set(heard) != {b["delivery"] for b in told}:
+        wrong.append(f"the hook heard {heard}, on record are {[b['delivery'] for b in told]}")
+    if app.notify() != NotifyResult():
+        wrong.append("something is still to be told")
     return wrong
 
 

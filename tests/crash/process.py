@@ -14,6 +14,8 @@ from typing import Any
 
 import kbsync.bootstrap
 import kbsync.stages.cycle
+from kbsync.domain.announcement import Announcement
+from kbsync.hooks.command import CommandHook
 from kbsync.ledger.ledger import SqlLedger
 from kbsync.model.load import LoadedModel as Loaded
 
@@ -153,6 +155,14 @@ def watch(place: Place, die_at: int | None = None, at_place: Callable[[str], Non
 
         return call
 
+    deliver = CommandHook.deliver
+
+    def watched_deliver(self: CommandHook, announcement: Announcement) -> None:
+        pass_by("a hook is not told yet")
+        deliver(self, announcement)
+        pass_by("a hook is told")
+
+    CommandHook.deliver = watched_deliver  # type: ignore[method-assign]
     SqlLedger.write = watched_write  # type: ignore[method-assign]
     Path.rename, Path.replace = named(rename), named(replace)  # type: ignore[method-assign, assignment]
 
@@ -160,4 +170,6 @@ def watch(place: Place, die_at: int | None = None, at_place: Callable[[str], Non
 def _kind(target: Path) -> str:
     if "artifacts" in target.parts:
         return f"one of the {target.parts[target.parts.index('artifacts') + 1]}"
+    if "published" in target.parts:
+        return "what is published"
     return "a version" if "versions" in target.parts else target.name

@@ -23,6 +23,10 @@ from tests.postgres_server import Postgres, running
 
 BACKENDS = ("sqlite", "postgresql")
 STARTS = ("first cycle", "second cycle")
+HOOK = """
+[release]
+command = ["/bin/sh", "-c", "echo $KBSYNC_DELIVERY >> ../told.txt"]
+"""
 
 
 @dataclass
@@ -36,7 +40,7 @@ class World:
     def site(self, backend: str, start: str, name: str) -> Path:
         template, directory = self._template(backend, start), self.directory / "tries" / name
         shutil.rmtree(directory, ignore_errors=True)
-        shutil.copytree(template, directory)
+        shutil.copytree(template, directory, symlinks=True)
         if self.postgres is not None and backend == "postgresql":
             old = _database(template)
             new = make_url(old).set(database=f"try_{name}".replace("-", "_")).render_as_string(hide_password=False)
@@ -78,6 +82,8 @@ def prepared(
             first = world._template(backend, "first cycle")
             url = postgres.database() if postgres is not None and backend == "postgresql" else None
             config = write_site(first, model, server.endpoint, url, quick=True)
+            with config.open("a") as settings:
+                settings.write(HOOK)
             schema.upgrade(url or f"sqlite:///{first / 'state' / 'ledger.sqlite3'}")
             second = world.site(backend, "first cycle", f"{backend}-before")
             finished(lambda second=second: run_kbsync(second, loaded, "sync"), first.with_suffix(".log"))

@@ -1,0 +1,43 @@
+"""Directories that are to be used without kbsync: each appears whole or not at all, and says what it is."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from kbsync.checkpoints.files import explained
+from kbsync.domain.canonical import canonical_json
+from kbsync.domain.errors import StoreError
+from kbsync.model.durable import make_directory, new_directory
+
+RECORD = "kbsync.json"
+"""What the exported directory is, for people and programs: version, version hash, base, format, checksums of its files."""
+
+
+@contextmanager
+def exported(directory: Path) -> Iterator[Path]:
+    """A temporary directory that becomes ``directory`` at the end of the block; an existing one that is not empty is
+    refused (``StoreError``)."""
+    target = directory.expanduser().absolute()
+    kept = "The version and the base were not changed, and nothing was exported."
+    with explained(f"exporting to {target}", kept=kept):
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise StoreError(f"{target} is there already.", kept=kept, next_step="Name a new or an empty directory.")
+        make_directory(target.parent)
+        with new_directory(target) as unfinished:
+            yield unfinished
+
+
+def record(directory: Path, about: Mapping[str, Any]) -> None:
+    """Write ``kbsync.json``, last: it holds the SHA-256 of every other file."""
+    files = {str(p.relative_to(directory)): file_sha256(p) for p in sorted(directory.rglob("*")) if p.is_file()}
+    (directory / RECORD).write_text(canonical_json({**about, "files": files}) + "\n", encoding="utf-8")
+
+
+def file_sha256(path: Path) -> str:
+    """Of a file that may be larger than the memory."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,33 @@
+"""``kbsync notify``"""
+
+from __future__ import annotations
+
+import typer
+
+from kbsync.cli.command import JsonOption, verb
+
+
+@verb(
+    "notify",
+    examples=["kbsync notify", "kbsync notify --json"],
+    exits=[74, 75],
+    prints="kbsync.stages.notify:NotifyResult",
+)
+def notify(context: typer.Context, json: JsonOption = False) -> None:
+    """Tell the command and the webhook under [release] which moves of current they have not taken yet.
+
+    Every command that writes does so at its end; this one is for what was left because nobody answered. Ends with code
+    75 when something is still waiting.
+    """
+    from kbsync.cli.context import application
+    from kbsync.cli.output import emit, say
+    from kbsync.domain.errors import HookFailed
+
+    with application(context) as app:
+        result = app.notify()
+    if json:
+        emit(result)
+    else:
+        say(f"told of {result.delivered} moves, {result.given_up} given up, {result.waiting} still waiting")
+    if result.waiting:
+        raise typer.Exit(HookFailed.exit_code)
