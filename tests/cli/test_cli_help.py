@@ -18,6 +18,7 @@ PROMISED = [
     "init",
     "pull",
     "probe",
+    "notify",
     "plan",
     "edit",
     "evaluate",
