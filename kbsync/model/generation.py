@@ -12,6 +12,14 @@ from kbsync.model.tokens import encode
 from kbsync.ports import Progress
 
 
+def last(keep: int) -> int | torch.Tensor:
+    """The last ``keep`` places of each row (0: all) as a forward pass's ``logits_to_keep``.
+
+    By index, for that copies the states: behind a slice of them the vocabulary projection took eight times as long.
+    """
+    return torch.arange(-keep, 0) if keep else 0
+
+
 class Sampler:
     """Top-k sampling up to ``length`` tokens, prompt and special tokens included, past any end-of-text token.
 
@@ -72,7 +80,7 @@ class Sampler:
                 position_ids=positions,
                 past_key_values=cache,
                 use_cache=True,
-                logits_to_keep=1,
+                logits_to_keep=last(1),
             )
             best, ids = output.logits[:, -1].float().topk(self._top_k)
             fresh = ids.gather(1, (best + draws[:, step]).argmax(dim=1, keepdim=True))

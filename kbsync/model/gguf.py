@@ -8,11 +8,14 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
@@ -81,7 +84,7 @@ def _converted(target: Path, obtain: Callable[[Path], Path], progress: Progress 
 def _convert(file: Path, directory: Path) -> None:
     """De-quantise ``file`` to float32 (exact: every GGUF value is a product of two shorter floats) and save it."""
     try:
-        with quiet():
+        with quiet(), _read_once():
             loaded: Any = AutoModelForCausalLM.from_pretrained(
                 file.parent,
                 gguf_file=file.name,
@@ -103,6 +106,27 @@ def _convert(file: Path, directory: Path) -> None:
     with quiet():
         model.save_pretrained(directory)
         tokenizer.save_pretrained(directory)
+
+
+@contextmanager
+def _read_once() -> Iterator[None]:
+    """Inside the block a GGUF file is opened and parsed once: transformers does so for the configuration, the weights
+    and the tokenizer each, and a large vocabulary takes a quarter of a minute every time."""
+    package = importlib.import_module("gguf")
+    plain: Any = package.GGUFReader
+
+    class Reader(plain):  # type: ignore[misc]
+        """Over plain memory: each of a million slices of a numpy memmap costs more than what is read."""
+
+        def _get(self, *args: Any, **kwargs: Any) -> Any:
+            self.data = self.data.view(numpy.ndarray)
+            return super()._get(*args, **kwargs)
+
+    package.GGUFReader = lru_cache(maxsize=1)(Reader)  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        package.GGUFReader = plain  # type: ignore[attr-defined]
 
 
 def _shipped_files(package: str) -> list[Path]:

@@ -18,12 +18,12 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerFast
 
 from kbsync.domain.errors import DataError, ModelError
-from kbsync.model.generation import Sampler
+from kbsync.model.generation import Sampler, last
 from kbsync.model.scoring import PairScorer
 from kbsync.model.tokens import Encoded, encode, split
 from kbsync.ports import LanguageModel, PairScore, Progress
 
-BATCH_ROWS = 64
+BATCH_ROWS = 128
 BATCH_TOKENS = 8192
 LOGITS = 2**25
 """Most logits held at once (128 MiB in float32): what bounds the memory beside the weights."""
@@ -230,7 +230,7 @@ class TorchLanguageModel(LanguageModel):
 
         ``mask`` covers cache and ids; a row's first unmasked token has position 0. None: nothing is padded on the left.
         """
-        arguments: dict[str, Any] = {"input_ids": ids, "logits_to_keep": keep, "use_cache": cache is not None}
+        arguments: dict[str, Any] = {"input_ids": ids, "logits_to_keep": last(keep), "use_cache": cache is not None}
         if mask is not None:
             arguments["attention_mask"] = mask
             if self._takes_positions:
