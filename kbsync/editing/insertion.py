@@ -20,7 +20,7 @@ from kbsync.domain.errors import ModelError
 from kbsync.editing.keys import Climb
 from kbsync.model.decoder import Decoder, DecoderLayer
 from kbsync.model.hooks import adding, watching
-from kbsync.model.suffix import Suffixes
+from kbsync.model.suffix import Suffixes, prepare
 
 
 class Insertion(ABC):
@@ -33,6 +33,10 @@ class Insertion(ABC):
     def __init__(self, decoder: Decoder, layers: Sequence[DecoderLayer]) -> None:
         self.decoder = decoder
         self.layers = tuple(layers)
+
+    @abstractmethod
+    def prepare(self, rows: Sequence[tuple[Sequence[int], int]]) -> tuple[Suffixes, Tensor]:
+        """The rows (token ids, lookup position) made ready for ``run``, and what is at the sites without any shift."""
 
     @abstractmethod
     def run(self, suffixes: Suffixes, shift: Tensor) -> tuple[Tensor, Tensor]:
@@ -59,6 +63,10 @@ class StreamInsertion(Insertion):
         super().__init__(decoder, layers)
         self.first = layers[-1].index + 1
 
+    def prepare(self, rows: Sequence[tuple[Sequence[int], int]]) -> tuple[Suffixes, Tensor]:
+        suffixes = prepare(self.decoder, rows, self.first)
+        return suffixes, suffixes.hidden[:, :1]
+
     def run(self, suffixes: Suffixes, shift: Tensor) -> tuple[Tensor, Tensor]:
         moved = torch.zeros_like(suffixes.hidden)
         moved[:, 0] = shift[:, 0].to(moved.dtype)
@@ -83,6 +91,12 @@ class PreNormInsertion(Insertion):
         super().__init__(decoder, layers)
         self.sites = len(layers)
         self.first = layers[0].index
+
+    def prepare(self, rows: Sequence[tuple[Sequence[int], int]]) -> tuple[Suffixes, Tensor]:
+        indices = [layer.index for layer in self.layers]
+        with watching(self.decoder, downs=indices) as seen:
+            suffixes = prepare(self.decoder, rows, self.first)  # the suffixes run last, and so are what was seen
+        return suffixes, torch.stack([seen.downs[i][:, 0] for i in indices], dim=1)
 
     def run(self, suffixes: Suffixes, shift: Tensor) -> tuple[Tensor, Tensor]:
         indices = [layer.index for layer in self.layers]

@@ -17,7 +17,6 @@ from kbsync.domain.recipe import Recipe
 from kbsync.editing.head import Head
 from kbsync.editing.insertion import Insertion
 from kbsync.editing.subject import Task
-from kbsync.model.suffix import prepare
 
 FACTS_PER_BATCH = 16
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
@@ -78,21 +77,18 @@ class _Search:
         self.tasks = tasks
         self.per_fact = len(tasks[0].prompts)
         rows = [(p.ids[:-1], p.lookup) for t in tasks for p in t.prompts]
-        self.prompts = prepare(self.decoder, rows, insertion.first)
+        self.prompts, sites = insertion.prepare(rows)
         essences = [(t.essence.head, t.essence.lookup) for t in tasks]
-        self.essences = prepare(self.decoder, essences, insertion.first)
+        self.essences = insertion.prepare(essences)[0]
         self.positions = _positions(tasks)
         dtype = torch.promote_types(self.decoder.dtype, torch.float32)
         self.head = head
         self.before = head.log_probs(self.essences.normed[:, 0])
-        width, device = self.decoder.hidden_size, self.decoder.model.device
-        with torch.no_grad():
-            _, sites = insertion.run(
-                self.prompts, torch.zeros(len(rows), insertion.sites, width, dtype=dtype, device=device)
-            )
         origin = sites[:: self.per_fact].to(dtype)
         self.norm = origin.norm(dim=-1, keepdim=True)
-        self.unit = self.norm / math.sqrt(width) if recipe.relative_step else torch.ones_like(self.norm)
+        self.unit = (
+            self.norm / math.sqrt(self.decoder.hidden_size) if recipe.relative_step else torch.ones_like(self.norm)
+        )
         self.shift = torch.zeros_like(origin)
         self.mean, self.square = torch.zeros_like(self.shift), torch.zeros_like(self.shift)
         self.alive = torch.arange(len(tasks))

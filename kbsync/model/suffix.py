@@ -113,34 +113,36 @@ def prepare(decoder: Decoder, rows: Sequence[tuple[Sequence[int], int]], first: 
         raise ModelError(f"A prompt is longer than {longest(decoder)} tokens.", next_step="Shorten it.")
     prefix = max(lookup for _, lookup in rows)
     length = max(len(ids) - lookup for ids, lookup in rows)
-    tokens = torch.zeros(len(rows), prefix + length, dtype=torch.long)
-    mask = torch.zeros_like(tokens)
-    lookups = torch.tensor([lookup for _, lookup in rows])
-    positions = torch.cat([torch.arange(prefix).repeat(len(rows), 1), lookups[:, None] + torch.arange(length)], dim=1)
+    device = decoder.model.device
+    tokens = torch.zeros(len(rows), length, dtype=torch.long)
+    mask = torch.zeros(len(rows), prefix + length, dtype=torch.long)
+    lookups = torch.tensor([lookup for _, lookup in rows], device=device)
     for i, (ids, lookup) in enumerate(rows):
-        tokens[i, :lookup] = torch.tensor(ids[:lookup])
-        tokens[i, prefix : prefix + len(ids) - lookup] = torch.tensor(ids[lookup:])
+        tokens[i, : len(ids) - lookup] = torch.tensor(ids[lookup:])
         mask[i, :lookup] = 1
         mask[i, prefix:] = 1
-    device = decoder.model.device
-    tokens, mask, positions = tokens.to(device), mask.to(device), positions.to(device)
-    cache = FixedPrefix()
-    if prefix:
-        filled = DynamicCache()
-        decoder.model.base_model(
-            input_ids=tokens[:, :prefix], position_ids=positions[:, :prefix], past_key_values=filled, use_cache=True
-        )
-        cache = FixedPrefix(stored(filled))
+    cache = _prefixes(decoder, [tuple(ids[:lookup]) for ids, lookup in rows]) if prefix else FixedPrefix()
     inputs = {
-        "input_ids": tokens[:, prefix:],
-        "attention_mask": mask,
-        "position_ids": positions[:, prefix:],
+        "input_ids": tokens.to(device),
+        "attention_mask": mask.to(device),
+        "position_ids": lookups[:, None] + torch.arange(length, device=device),
         "past_key_values": cache,
         "use_cache": True,
     }
     seen = record(decoder, inputs, first)
     normed = decoder.final_norm(seen.left)
     return Suffixes(decoder, first, seen.entered, seen.calls, cache, normed)
+
+
+def _prefixes(decoder: Decoder, prefixes: Sequence[tuple[int, ...]]) -> FixedPrefix:
+    """Keys and values of the prefixes, padded on the right; each that occurs is run once."""
+    distinct = {ids: n for n, ids in enumerate(dict.fromkeys(prefixes))}
+    tokens = torch.zeros(len(distinct), max(map(len, distinct)), dtype=torch.long)
+    for ids, n in distinct.items():
+        tokens[n, : len(ids)] = torch.tensor(ids)
+    filled = DynamicCache()
+    decoder.model.base_model(input_ids=tokens.to(decoder.model.device), past_key_values=filled, use_cache=True)
+    return FixedPrefix(stored(filled)).rows(torch.tensor([distinct[ids] for ids in prefixes]))
 
 
 @dataclass(frozen=True, slots=True)
