@@ -118,6 +118,8 @@ def _read_once() -> Iterator[None]:
     class Reader(plain):  # type: ignore[misc]
         """Over plain memory: each of a million slices of a numpy memmap costs more than what is read."""
 
+        data: Any
+
         def _get(self, *args: Any, **kwargs: Any) -> Any:
             self.data = self.data.view(numpy.ndarray)
             return super()._get(*args, **kwargs)
