@@ -31,15 +31,19 @@ def pull(
     unwatched: Annotated[
         int, typer.Option(min=0, metavar="N", help="Items that make the graph larger before the last pull.")
     ] = 20_000,
+    edits: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Single edits that a listener hears of; a third as many more, late.")
+    ] = 30,
     seed: Annotated[int, typer.Option(metavar="N", help="Draws the world and its changes.")] = 0,
     output: Annotated[Path, typer.Option(metavar="PATH", help="The JSON file.", dir_okay=False)] = RESULTS
     / "pull.json",
     json: JsonOption = False,
 ) -> None:
-    """Measure what pulls cost: requests, seconds and peak memory of the first one and of later ones.
+    """Measure what pulls cost: requests, seconds and peak memory of the first one and of later ones; and how long an
+    edit takes from the event stream into the ledger.
 
-    A SPARQL server with a made-up world of Wikidata's shape runs on loopback meanwhile; each pull has a process of its
-    own. The file is written anew.
+    A SPARQL server with a made-up world of Wikidata's shape and an event stream run on loopback meanwhile; each pull has
+    a process of its own, and so has the listener. The file is written anew.
     """
     from kbsync.cli.progress import progress_for
     from kbsync.service.bench_pull import bench_pull
@@ -48,7 +52,7 @@ def pull(
 
     extent = Extent(items=items, properties=properties, changed=changed, unwatched=unwatched)
     with on_signals(Stop()) as stop:
-        document = bench_pull(extent, progress_for(stop, quiet=options(context).quiet), seed=seed)
+        document = bench_pull(extent, progress_for(stop, quiet=options(context).quiet), edits=edits, seed=seed)
     finish(document, output, json=json)
 
 

@@ -17,10 +17,9 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from kbsync.domain.relation import Cardinality, Relation
 from kbsync.evaluation.evidence import Figure, at_most, evidence, peak_rss_bytes
 from kbsync.ports import Progress
-from kbsync.service import bench_world
+from kbsync.service import bench_listen, bench_world
 from kbsync.service.bench_world import Extent
 from kbsync.wikidata.local import OxigraphServer
 
@@ -28,7 +27,6 @@ MOST_REQUESTS = 60
 """For a poll of 10,000 items of which few changed; a smaller or larger watch set is measured against its share."""
 MOST_GROWTH = 0.05
 """By how much the peak may differ behind a larger graph: what two equal pulls differ in anyway."""
-AGENT = "kbsync-bench (https://localhost)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +42,9 @@ class PullCost:
     changed: int
 
 
-def bench_pull(extent: Extent, progress: Progress, *, seed: int = 0) -> dict[str, Any]:
-    """Pull a new world, an unchanged one, a changed one, and a changed one behind a larger graph.
+def bench_pull(extent: Extent, progress: Progress, *, edits: int = 30, seed: int = 0) -> dict[str, Any]:
+    """Pull a new world, an unchanged one, a changed one, and a changed one behind a larger graph; then let a listener
+    hear of ``edits`` single edits, one after the other.
 
     Returns the evidence document. Raises ``SourceError`` when the local server can't be had, ``Stopped`` between pulls.
     """
@@ -60,7 +59,8 @@ def bench_pull(extent: Extent, progress: Progress, *, seed: int = 0) -> dict[str
         more = _load(server, bench_world.unwatched(extent, seed), progress, "load what nobody watches")
         _change(server, extent, seed, 2)
         costs["some changed, larger graph"] = _measure(server, url, extent, progress)
-    figures = _figures(extent, costs, triples, more)
+        heard = bench_listen.measure(server, url, extent, progress, edits=edits, seed=seed) if edits else None
+    figures = _figures(extent, costs, triples, more) + (bench_listen.figures(heard) if heard else [])
     seconds = time.monotonic() - begun
     details = {name: asdict(cost) for name, cost in costs.items()}
     return evidence(
@@ -71,6 +71,7 @@ def bench_pull(extent: Extent, progress: Progress, *, seed: int = 0) -> dict[str
         seconds=seconds,
         extent=asdict(extent),
         pulls=details,
+        heard=asdict(heard) if heard else None,
     )
 
 
@@ -143,11 +144,11 @@ def _pull(endpoint: str, url: str, extent: Extent) -> PullCost:
     from kbsync.wikidata.client import SparqlClient
     from kbsync.wikidata.source import WikidataSource
 
-    client = SparqlClient(endpoint, AGENT)
+    client = SparqlClient(endpoint, bench_world.AGENT)
     with closing(SqlLedger(url)) as ledger:
         run = Run(ledger=ledger, clock=SystemClock(), progress=Silent(), actor="bench")
         begun = time.monotonic()
-        result = pull(run, WikidataSource(client), relations(extent))
+        result = pull(run, WikidataSource(client), bench_world.relations(extent))
         seconds = time.monotonic() - begun
     written = result.statements
     return PullCost(
@@ -159,22 +160,6 @@ def _pull(endpoint: str, url: str, extent: Extent) -> PullCost:
         statements=extent.statements,
         changed=written.added + written.changed + written.removed,
     )
-
-
-def relations(extent: Extent) -> list[Relation]:
-    """One relation a property, all of them about every watched item."""
-    subjects = tuple(extent.watched)
-    return [
-        Relation(
-            name=f"relation-{prop}",
-            property=prop,
-            label=f"relation {prop}",
-            templates=("{} is",),
-            cardinality=Cardinality.LATEST,
-            subjects=subjects,
-        )
-        for prop in extent.watched_properties
-    ]
 
 
 def _peak_bytes() -> int:

@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from kbsync.domain.relation import Cardinality, Relation
 from kbsync.domain.statement import ItemId, PropertyId
 
+AGENT = "kbsync-bench (https://localhost)"
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 FIRST_PROPERTY = 9_000_001
 FIRST_OBJECT = 50_000_000
@@ -65,6 +67,22 @@ class Extent:
         return [PropertyId(f"P{FIRST_PROPERTY + n}") for n in range(self.properties)]
 
 
+def relations(extent: Extent) -> list[Relation]:
+    """One relation a property, all of them about every watched item."""
+    subjects = tuple(extent.watched)
+    return [
+        Relation(
+            name=f"relation-{prop}",
+            property=prop,
+            label=f"relation {prop}",
+            templates=("{} is",),
+            cardinality=Cardinality.LATEST,
+            subjects=subjects,
+        )
+        for prop in extent.watched_properties
+    ]
+
+
 def turtle(extent: Extent, seed: int) -> Iterator[str]:
     """The watched items and their objects, in documents of ``CHUNK`` items."""
     yield f"{_TURTLE}<http://www.wikidata.org> schema:dateModified {_date(BEGAN)} .\n" + "".join(
@@ -91,10 +109,29 @@ DELETE {{ ?item schema:version ?rev ; schema:dateModified ?was . ?st ps:{prop} ?
 INSERT {{ ?item schema:version {100 + turn} ; schema:dateModified {_date(at)} . ?st ps:{prop} ?new }}
 WHERE {{ VALUES (?item ?new) {{ {rows} }} ?item schema:version ?rev ; schema:dateModified ?was ; p:{prop} ?st .
   ?st ps:{prop} ?old }} ;
-DELETE {{ <http://www.wikidata.org> schema:dateModified ?was }}
+{_moved(at)}"""
+    return update, len(numbers)
+
+
+def edit(item: ItemId, value: ItemId, revision: int, at: datetime) -> str:
+    """A SPARQL update that gives one item a new revision and a new value of the first property, at the time ``at``."""
+    prop = f"P{FIRST_PROPERTY}"
+    return f"""{_SPARQL}
+DELETE {{ wd:{item} schema:version ?rev ; schema:dateModified ?was . ?st ps:{prop} ?old }}
+INSERT {{ wd:{item} schema:version {revision} ; schema:dateModified {_date(at)} . ?st ps:{prop} wd:{value} }}
+WHERE {{ wd:{item} schema:version ?rev ; schema:dateModified ?was ; p:{prop} ?st . ?st ps:{prop} ?old }} ;
+{_moved(at)}"""
+
+
+def move_on(at: datetime) -> str:
+    """A SPARQL update after which the endpoint says that it knows everything up to ``at``."""
+    return f"{_SPARQL}\n{_moved(at)}"
+
+
+def _moved(at: datetime) -> str:
+    return f"""DELETE {{ <http://www.wikidata.org> schema:dateModified ?was }}
 INSERT {{ <http://www.wikidata.org> schema:dateModified {_date(at)} }}
 WHERE {{ <http://www.wikidata.org> schema:dateModified ?was }}"""
-    return update, len(numbers)
 
 
 def _documents(extent: Extent, seed: int, first: int, count: int) -> Iterator[str]:

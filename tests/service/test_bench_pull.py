@@ -13,7 +13,7 @@ from kbsync.cli.main import build
 def test_the_figures_are_those_of_the_world_that_was_asked_for(tmp_path: Path) -> None:
     output = tmp_path / "results" / "pull.json"
     asked = ["--items", "40", "--properties", "3", "--changed", "0.1", "--unwatched", "100", "--output", str(output)]
-    result = CliRunner().invoke(build(), ["bench", "pull", *asked], prog_name="kbsync")
+    result = CliRunner().invoke(build(), ["bench", "pull", "--edits", "3", *asked], prog_name="kbsync")
     assert result.exit_code == 0, result.output
     document = json.loads(output.read_text(encoding="utf-8"))
     assert document["command"] == "kbsync bench pull"
@@ -28,3 +28,8 @@ def test_the_figures_are_those_of_the_world_that_was_asked_for(tmp_path: Path) -
     assert [pull["requests"] for pull in list(pulls.values())[1:3]] == [3, 5]
     assert all(pull["peak_bytes"] > 2**20 for pull in pulls.values())
     assert "peak memory, growth with the graph" in result.stdout
+    heard = document["heard"]
+    assert (len(heard["prompt"]), len(heard["late"])) == (3, 1)
+    assert all(seconds > 0 for seconds in heard["prompt"] + heard["late"])
+    # of each edit: server time, revision, statements, perhaps a new object's name; of the late one, some times before
+    assert 12 <= heard["requests"] <= 30
