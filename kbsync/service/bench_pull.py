@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -21,12 +21,17 @@ from kbsync.evaluation.evidence import Figure, at_most, evidence, peak_rss_bytes
 from kbsync.ports import Progress
 from kbsync.service import bench_listen, bench_world
 from kbsync.service.bench_world import Extent
+from kbsync.wikidata.budget import pull_requests
 from kbsync.wikidata.local import OxigraphServer
 
 MOST_REQUESTS = 60
 """For a poll of 10,000 items of which few changed; a smaller or larger watch set is measured against its share."""
 MOST_GROWTH = 0.05
 """By how much the peak may differ behind a larger graph: what two equal pulls differ in anyway."""
+BUDGETS = (1_000, 10_000, 100_000)
+"""Watch sets of which the documentation tells the expected requests."""
+CYCLES = 4
+"""Pulls a day by the default schedule."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +65,8 @@ def bench_pull(extent: Extent, progress: Progress, *, edits: int = 30, seed: int
         _change(server, extent, seed, 2)
         costs["some changed, larger graph"] = _measure(server, url, extent, progress)
         heard = bench_listen.measure(server, url, extent, progress, edits=edits, seed=seed) if edits else None
-    figures = _figures(extent, costs, triples, more) + (bench_listen.figures(heard) if heard else [])
+    figures = _figures(extent, costs, triples, more)
+    figures += [*(bench_listen.figures(heard) if heard else []), *_budgets(extent, costs)]
     seconds = time.monotonic() - begun
     details = {name: asdict(cost) for name, cost in costs.items()}
     return evidence(
@@ -101,6 +107,31 @@ def _figures(extent: Extent, costs: dict[str, PullCost], triples: int, more: int
         Figure("triples behind the larger graph", more, "triples"),
         at_most("peak memory, growth with the graph", large.peak_bytes / small.peak_bytes - 1, "share", MOST_GROWTH),
     ]
+
+
+def _budgets(extent: Extent, costs: Mapping[str, PullCost]) -> list[Figure]:
+    """What pulls of other watch sets are expected to ask: computed, and held against those that were measured."""
+    changed = round(extent.items * extent.changed)
+    counts = {
+        "first pull": (extent.items, min(extent.objects, extent.statements)),
+        "nothing changed": (0, 0),
+        "some changed": (changed, 0 if extent.statements > 20 * extent.objects else changed),
+    }
+    off = [
+        abs(costs[name].requests - pull_requests(watched=extent.items, changed=c, new_objects=n))
+        for name, (c, n) in counts.items()
+    ]
+    found = [at_most("expected requests: off from those measured above", max(off), "requests", 0)]
+    for watched in BUDGETS:
+        some = watched // 100
+        poll = pull_requests(watched=watched, changed=some, new_objects=some)
+        first = pull_requests(watched=watched, changed=watched, new_objects=watched)
+        found += [
+            Figure(f"expected for {watched:,} items: first pull, an object for each", first, "requests"),
+            Figure(f"expected for {watched:,} items: 1 % changed, a new object for each", poll, "requests"),
+            Figure(f"expected for {watched:,} items: a day of {CYCLES} such pulls", CYCLES * poll, "requests"),
+        ]
+    return found
 
 
 def _load(server: OxigraphServer, documents: Iterator[str], progress: Progress, name: str) -> int:
