@@ -209,13 +209,14 @@ def _listen(endpoint: str, stream: str, url: str, extent: Extent, stop: Event, r
         if notice.kind == "listening":
             ready.set()
 
+    def sleep(seconds: float) -> None:
+        stop.wait(seconds)
+
     with closing(SqlLedger(url)) as ledger:
         run = Run(ledger=ledger, clock=SystemClock(), progress=Stopping(), actor="bench")
         pull(run, source, watched)
         before = client.requests
         ttl = timedelta(minutes=10)
-        listener = Listener(
-            run, source, watched, pulling=lambda: puller(run, ttl), sleep=lambda s: stop.wait(s) and None, tell=tell
-        )
+        listener = Listener(run, source, watched, pulling=lambda: puller(run, ttl), sleep=sleep, tell=tell)
         with suppress(Stopped):
             listener.listen()
