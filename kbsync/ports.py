@@ -12,7 +12,7 @@ from typing import Any
 from kbsync.domain.announcement import Announcement
 from kbsync.domain.audit import AuditEvent
 from kbsync.domain.decision import Decision
-from kbsync.domain.fact import FactKey, FactRecord
+from kbsync.domain.fact import FactKey, FactRecord, FactState
 from kbsync.domain.history import HistoryLink
 from kbsync.domain.plan import EditPlan, EditRequest, Guard, PlanEntry
 from kbsync.domain.recipe import Recipe
@@ -301,6 +301,14 @@ class StatementChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Belief:
+    """What was believed of a fact from ``at`` on, until the next one."""
+
+    at: datetime
+    state: FactState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FactCounts:
     """Facts of one property: ``askable`` ones are believed and have an answer, ``waiting`` ones are observed and not
     yet believed."""
@@ -372,6 +380,10 @@ class LedgerReader(ABC):
 
     @abstractmethod
     def fact(self, key: FactKey) -> FactRecord | None: ...
+
+    @abstractmethod
+    def beliefs(self, key: FactKey) -> list[Belief]:
+        """Everything that was ever believed of the fact, oldest first."""
 
     @abstractmethod
     def verdicts(self, model_fingerprint: str) -> dict[VerdictKey, Verdict]:

@@ -28,8 +28,8 @@ def explain(
 ) -> None:
     """Tell everything about one fact: where it comes from, how far it is trusted, and what became of it.
 
-    Shows the statement history with revisions, what is observed and believed, the verdict with its evidence, and the
-    versions that hold the fact, with the answer before and after.
+    Shows the statement history with revisions, what was believed when and from which revision, what is observed and
+    believed now, the verdict with its evidence, and the versions that hold the fact, with the answer before and after.
     """
     from kbsync.cli.context import application
     from kbsync.cli.output import emit
@@ -62,6 +62,8 @@ def show(view: ExplainView) -> None:
         say(f"redirects to {view.redirect_to}, whose statements tell the fact now")
     history = [(c.seen_at, c.revision, c.before, c.after) for c in view.history]
     table(("seen (UTC)", "#revision", "before", "after"), history, title="Statements")
+    beliefs = [(b.since, ", ".join(b.values) or "no value holds", b.revision, b.how) for b in view.beliefs]
+    table(("believed since (UTC)", "values", "#revision", "how"), beliefs, title="Beliefs")
     say(f"observed  {_state(view.observed)}")
     say(f"          {view.trust}: {view.trust_reason}")
     say(f"believed  {_state(view.believed) if view.believed else 'nothing yet'}")

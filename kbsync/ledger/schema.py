@@ -21,7 +21,7 @@ from kbsync.ledger.repository.statements import StatementReader, statement_of
 if TYPE_CHECKING:
     from alembic.config import Config
 
-REVISION = "0004"
+REVISION = "0005"
 """The schema revision that this program works with: the newest of ``migrations/versions``, numbered in order."""
 
 

@@ -123,6 +123,18 @@ facts = _table(
     Index(None, "property", "believed_hash", "observed_hash", "subject"),
 )
 
+beliefs = _table(
+    "beliefs",
+    _serial(),
+    Column("subject", Text, nullable=False),
+    Column("property", Text, nullable=False),
+    Column("at", Timestamp, nullable=False),
+    Column("state", Document(FactState), nullable=False),
+    ForeignKeyConstraint(["subject", "property"], ["facts.subject", "facts.property"]),
+    Index(None, "subject", "property"),
+)
+"""Every change of what is believed; the newest of a fact is the one that ``facts`` holds."""
+
 quarantine = _table(
     "quarantine",
     Column("subject", Text, primary_key=True),
@@ -275,5 +287,5 @@ leases = _table(
     CheckConstraint("(holder IS NULL) = (expires IS NULL)", name="held"),
 )
 
-APPEND_ONLY = (statement_history, alias_moves, audit_events)
+APPEND_ONLY = (statement_history, beliefs, alias_moves, audit_events)
 """Tables whose rows are never changed or removed; triggers see to it (``triggers.py``)."""

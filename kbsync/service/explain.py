@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,7 +13,7 @@ from kbsync.domain.relation import Relation
 from kbsync.domain.statement import UNKNOWN_TIME, ItemId, Labels, Rank, Snak, Statement, TimePoint, Value, ValueKind
 from kbsync.domain.verdict import VerdictKind
 from kbsync.domain.version import Outcome, Version
-from kbsync.ports import LedgerReader, StatementChange
+from kbsync.ports import Belief, LedgerReader, StatementChange
 from kbsync.service.views import left_out, probed_model
 from kbsync.stages.facts import answer, mentioned, name
 from kbsync.stages.probe import verdict_key
@@ -42,6 +42,18 @@ class StateView:
     revision: int
     references: int
     statement_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeliefView:
+    """What was believed ``since`` a moment, ``until`` another (null: it still is), as ``revision`` said it; ``how``:
+    trusted by the relation's rules, or by whose decision."""
+
+    since: datetime
+    until: datetime | None
+    values: tuple[str, ...]
+    revision: int
+    how: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +91,7 @@ class HeldView:
 class ExplainView:
     """One fact from source to weights. Where the item became a redirect, ``redirect_to`` is the one whose statements
     tell the fact now, and ``history`` has those of both. ``observed`` is what the source says now, ``believed`` what was trusted last
-    (at ``believed_at``), ``trust`` how far ``observed`` is believed and ``trust_reason`` why."""
+    (at ``believed_at``), ``beliefs`` everything that ever was, oldest first, ``trust`` how far ``observed`` is believed and ``trust_reason`` why."""
 
     item: str
     label: str | None
@@ -90,6 +102,7 @@ class ExplainView:
     observed: StateView
     believed: StateView | None
     believed_at: datetime | None
+    beliefs: tuple[BeliefView, ...]
     trust: str
     trust_reason: str
     model: str | None
@@ -112,7 +125,9 @@ def explain(tx: LedgerReader, item: ItemId, relation: Relation, now: datetime) -
     history = sorted(
         [change for told in {item, target} for change in tx.history(told, relation.property)], key=lambda c: c.seq
     )
-    labels = tx.labels(sorted({item, target, *_mentioned(record, history)}))
+    beliefs = tx.beliefs(key)
+    states = [record.observed, *(belief.state for belief in beliefs)]
+    labels = tx.labels(sorted({item, target, *_mentioned(states, history)}))
     level, reason = trust(record.observed, relation.trust, now)
     quarantined, decided = tx.quarantine().get(key), tx.decisions().get(key)
     model = probed_model(tx)
@@ -126,6 +141,7 @@ def explain(tx: LedgerReader, item: ItemId, relation: Relation, now: datetime) -
         observed=_state(record.observed, labels),
         believed=_state(record.believed, labels) if record.believed else None,
         believed_at=record.believed_at,
+        beliefs=_beliefs(tx, key, beliefs, labels),
         trust=level.value,
         trust_reason=reason,
         model=model,
@@ -243,8 +259,29 @@ def _value(value: Value, labels: Mapping[ItemId, Labels]) -> str:
     return f"{label} ({value.text})" if label else f"{value.text} (no label)"
 
 
-def _mentioned(record: FactRecord, history: Iterable[StatementChange]) -> set[ItemId]:
-    states = [record.observed, *([record.believed] if record.believed else [])]
+def _mentioned(states: Iterable[FactState], history: Iterable[StatementChange]) -> set[ItemId]:
     values = [v for state in states for v in (*state.values, *state.former)]
     values += [s.value for c in history for s in (c.before, c.after) if s and s.value]
     return {item for v in values for item in mentioned(v)}
+
+
+def _beliefs(
+    tx: LedgerReader, key: FactKey, beliefs: Sequence[Belief], labels: Mapping[ItemId, Labels]
+) -> tuple[BeliefView, ...]:
+    decided = {
+        event.at: f"{word} by {event.actor}" + (f": {event.body['reason']}" if event.body.get("reason") else "")
+        for kind, word in (("fact approve", "approved"), ("fact pin", "pinned"))
+        for event in tx.audit(kind=kind)
+        if event.body["fact"] == str(key)
+    }
+    ends = [belief.at for belief in beliefs[1:]] + [None]
+    return tuple(
+        BeliefView(
+            since=belief.at,
+            until=end,
+            values=tuple(_value(v, labels) for v in belief.state.values),
+            revision=belief.state.revision,
+            how=decided.get(belief.at, "trusted"),
+        )
+        for belief, end in zip(beliefs, ends, strict=False)
+    )

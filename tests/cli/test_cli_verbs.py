@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from stage_world import TTL, World, statement
 
 from kbsync.domain.errors import SourceDown, SourceError
+from kbsync.domain.statement import ItemId
 from kbsync.stages.run import Run, Silent, puller, writer
 
 STEPS = ("pull", "probe", "plan", "edit", "evaluate", "promote 1")
@@ -101,6 +103,38 @@ def test_explain_follows_a_fact_from_revision_to_weights(cli: Any) -> None:
     assert (held["version"], held["before"], held["after"]) == (1, " Angela Merkel.", " Olaf Scholz")
     shown = cli.good("explain", "Q183", "P6").out
     assert "Olaf Scholz (Q61053)" in shown and "log-probability" in shown and "revision" in shown
+
+
+def test_explain_tells_what_was_believed_when_and_from_which_revision(cli: Any) -> None:
+    world, revisions = cli.world, []
+
+    def edit(*held: Any, days: float) -> None:
+        world.set_statements("Q38", *held, age=timedelta(0))
+        revisions.append(world.source.items[ItemId("Q38")].revision)
+        cli.good("pull")
+        world.pass_time(timedelta(days=days))
+        cli.good("pull")
+
+    cli.good("pull")
+    begun = world.clock.time
+    edit(statement("Q38", "P36", "Q90"), days=0.5)  # vandalism: reverted before it was believed
+    edit(statement("Q38", "P36", "Q220"), days=10)
+    edit(statement("Q38", "P36", "Q64"), days=4)  # a move that becomes trusted
+    edit(days=4)  # a retraction
+    edit(statement("Q38", "P36", "Q90"), days=1)
+    cli.good("fact", "approve", "Q38", "P36", "--reason", "the gazette")
+    told = cli.good("explain", "Q38", "P36", "--json").json
+    first = told["history"][0]["revision"]
+    values = [belief["values"] for belief in told["beliefs"]]
+    assert values == [["Rome (Q220)"], ["Berlin (Q64)"], [], ["Paris (Q90)"]]
+    assert [b["revision"] for b in told["beliefs"]] == [first, *revisions[2:]]
+    how = [belief["how"] for belief in told["beliefs"]]
+    assert how[:3] == ["trusted"] * 3 and how[3].startswith("approved by ") and how[3].endswith(": the gazette")
+    since = [datetime.fromisoformat(belief["since"]) for belief in told["beliefs"]]
+    assert since == [begun, *(begun + timedelta(days=d) for d in (14.5, 18.5, 19.5))]
+    assert [b["until"] for b in told["beliefs"]] == [*(b["since"] for b in told["beliefs"][1:]), None]
+    shown = cli.good("explain", "Q38", "P36").out
+    assert "Beliefs" in shown and "no value holds" in shown and "the gazette" in shown
 
 
 def test_explain_names_quarantine_and_what_was_left_out(cli: Any) -> None:

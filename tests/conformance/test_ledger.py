@@ -264,6 +264,32 @@ class TestFacts:
             assert tx.facts() == [newer]
             assert tx.fact(newer.key).observed.since.utcoffset() == timedelta(0)
 
+    def test_every_belief_is_kept_once(self, ledger):
+        first, other = fact(believed=True), fact("Q9", believed=True)
+        seen_again = replace(first, observed=state("Q1", revision=9))
+        nothing = replace(first, believed=state(revision=10), believed_at=NOW)
+        with ledger.write() as tx:
+            tx.put_facts([fact(), other])
+            assert tx.beliefs(first.key) == []
+        for record_ in (first, seen_again, nothing, nothing, replace(first, believed_at=NOW + HOUR)):
+            with ledger.write() as tx:
+                tx.put_facts([record_])
+        with ledger.read() as tx:
+            told = [(b.at, [v.text for v in b.state.values], b.state.revision) for b in tx.beliefs(first.key)]
+            assert [b.state for b in tx.beliefs(other.key)] == [other.believed]
+        assert told == [
+            (NOW - HOUR, ["Q9682"], first.believed.revision),
+            (NOW, [], 10),
+            (NOW + HOUR, ["Q9682"], first.believed.revision),
+        ]
+
+    def test_a_belief_that_was_taken_back_with_its_transaction_never_was(self, ledger):
+        with pytest.raises(RuntimeError), ledger.write() as tx:
+            tx.put_facts([fact(believed=True)])
+            raise RuntimeError
+        with ledger.read() as tx:
+            assert tx.beliefs(fact().key) == []
+
     def test_verdicts_are_kept_once_per_key(self, ledger):
         key = FactKey("Q145", "P35")
         first = verdict(key)

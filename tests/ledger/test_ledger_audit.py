@@ -9,15 +9,16 @@ from kbsync.domain.audit import verify
 from kbsync.ledger import schema
 from kbsync.ledger.ledger import SqlLedger
 from tests.ledger import raw
-from tests.ledger.builders import HEAD_OF_STATE, HOUR, NOW, edit_plan, record, statement
+from tests.ledger.builders import HEAD_OF_STATE, HOUR, NOW, edit_plan, fact, record, statement
 
 
 @pytest.fixture
 def filled(ledger_url: str) -> str:
-    """Five audit events, one change of a statement, one move of an alias."""
+    """Five audit events, one change of a statement, one belief, one move of an alias."""
     ledger = SqlLedger(ledger_url)
     with ledger.write() as tx:
         tx.record_items([record(statement(1))], [HEAD_OF_STATE], NOW)
+        tx.put_facts([fact(believed=True)])
         plan = edit_plan("Ada")
         tx.add_version(tx.record_plan(plan, NOW)[0], plan, NOW)
         tx.move_alias("current", 0, tx.acquire_lease("writer", "test", HOUR, NOW), NOW)
@@ -27,7 +28,7 @@ def filled(ledger_url: str) -> str:
     return ledger_url
 
 
-@pytest.mark.parametrize("table", ["audit_events", "statement_history", "alias_moves"])
+@pytest.mark.parametrize("table", ["audit_events", "statement_history", "alias_moves", "beliefs"])
 @pytest.mark.parametrize("change", ["UPDATE {} SET seq = seq + 100", "DELETE FROM {}", "TRUNCATE {}"])
 def test_append_only_tables_refuse_changes(filled: str, table: str, change: str) -> None:
     if filled.startswith("sqlite") and change.startswith("TRUNCATE"):

@@ -32,6 +32,8 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("statement_history", {"seq": 99, "before": None, "after": None}, "ck_statement_history_change"),
     ("facts", {"property": "P9", "believed": None}, "ck_facts_believed"),
     ("facts", {"subject": "Q999"}, FOREIGN_KEY),
+    ("beliefs", {"seq": 99, "subject": "Q999"}, FOREIGN_KEY),
+    ("beliefs", {"seq": 99, "state": None}, "(?i)null"),
     ("verdicts", {"value_hash": "x", "kind": "sure"}, "ck_verdicts_kind"),
     ("verdicts", {"subject": "Q999"}, FOREIGN_KEY),
     ("verdicts", {"kind": "current"}, "(?i)unique"),

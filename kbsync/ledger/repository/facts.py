@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Table, and_, case, delete, exists, func, select
+from sqlalchemy import ColumnElement, Row, Table, and_, case, delete, exists, func, select, tuple_
 
 from kbsync.domain.decision import Decision
 from kbsync.domain.fact import FactKey, FactRecord, value_hash
@@ -14,7 +14,7 @@ from kbsync.domain.statement import ItemId, PropertyId
 from kbsync.domain.verdict import Verdict, VerdictKey, VerdictKind
 from kbsync.ledger import tables as t
 from kbsync.ledger.repository.base import Repository, batches
-from kbsync.ports import FactCounts
+from kbsync.ports import Belief, FactCounts
 
 _NOTHING = value_hash(())
 """What is believed where nothing holds."""
@@ -30,6 +30,10 @@ class FactReader(Repository):
     def fact(self, key: FactKey) -> FactRecord | None:
         row = self._connection.execute(select(t.facts).where(_is(t.facts, key))).one_or_none()
         return _record(row) if row else None
+
+    def beliefs(self, key: FactKey) -> list[Belief]:
+        query = select(t.beliefs).where(_is(t.beliefs, key)).order_by(t.beliefs.c.seq)
+        return [Belief(at=row.at, state=row.state) for row in self._connection.execute(query)]
 
     def verdicts(self, model_fingerprint: str) -> dict[VerdictKey, Verdict]:
         query = select(t.verdicts).where(t.verdicts.c.model_fingerprint == model_fingerprint)
@@ -108,6 +112,7 @@ class FactWriter(FactReader):
         )
 
     def put_facts(self, records: Sequence[FactRecord]) -> None:
+        new = self._newly_believed(records)
         self._upsert(
             t.facts,
             [
@@ -117,11 +122,24 @@ class FactWriter(FactReader):
                     "believed": record.believed,
                     "believed_at": record.believed_at,
                     "observed_hash": record.observed.value_hash,
-                    "believed_hash": record.believed.value_hash if record.believed else None,
+                    "believed_hash": _hash(record),
                 }
                 for record in records
             ],
         )
+        self._insert(
+            t.beliefs,
+            [{**record.key._asdict(), "at": record.believed_at, "state": record.believed} for record in new],
+        )
+
+    def _newly_believed(self, records: Sequence[FactRecord]) -> list[FactRecord]:
+        """Those that believe something else than the ledger does."""
+        stored: dict[FactKey, str | None] = {}
+        for batch in batches([record.key for record in records if record.believed]):
+            wanted = tuple_(t.facts.c.subject, t.facts.c.property).in_(batch)
+            query = select(t.facts.c.subject, t.facts.c.property, t.facts.c.believed_hash).where(wanted)
+            stored |= {_key(row): row.believed_hash for row in self._connection.execute(query)}
+        return [record for record in records if record.believed and stored.get(record.key) != _hash(record)]
 
     def record_verdicts(self, verdicts: Sequence[Verdict], at: datetime) -> int:
         if not verdicts:
@@ -159,6 +177,10 @@ def _is(table: Table, key: FactKey) -> ColumnElement[bool]:
 
 def _key(row: Row[Any]) -> FactKey:
     return FactKey(ItemId(row.subject), PropertyId(row.property))
+
+
+def _hash(record: FactRecord) -> str | None:
+    return record.believed.value_hash if record.believed else None
 
 
 def _record(row: Row[Any]) -> FactRecord:
