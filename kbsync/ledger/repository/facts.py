@@ -138,7 +138,7 @@ class FactWriter(FactReader):
         for batch in batches([record.key for record in records if record.believed]):
             wanted = tuple_(t.facts.c.subject, t.facts.c.property).in_(batch)
             query = select(t.facts.c.subject, t.facts.c.property, t.facts.c.believed_hash).where(wanted)
-            stored |= {_key(row): row.believed_hash for row in self._connection.execute(query)}
+            stored |= {FactKey(row[0], row[1]): row[2] for row in self._connection.execute(query)}
         return [record for record in records if record.believed and stored.get(record.key) != _hash(record)]
 
     def record_verdicts(self, verdicts: Sequence[Verdict], at: datetime) -> int:
