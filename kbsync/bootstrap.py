@@ -54,12 +54,15 @@ class App:
         actor: str,
         progress: Progress | None = None,
         clock: Clock | None = None,
+        rehearsing: bool = False,
     ) -> None:
+        """``rehearsing``: the ledger is a private copy of the real one, and nothing beside it is written."""
         self.configuration = configuration
         self.settings = configuration.settings
         self.relations = configuration.relations
         self.recipe = configuration.recipe
         self.actor = actor
+        self.rehearsing = rehearsing
         self.progress = progress or Silent()
         self.clock = clock or SystemClock()
         self._closing = ExitStack()
@@ -76,6 +79,9 @@ class App:
         from kbsync.checkpoints.anchor import clean_temporary
 
         with writer(self.run, self.settings.lease.ttl) as held:
+            if self.rehearsing:
+                yield held
+                return
             self.store.clean_temporary()
             self.artifacts.clean_temporary()
             clean_temporary(self.settings.state_dir)
@@ -94,8 +100,9 @@ class App:
 
     def notify(self) -> NotifyResult:
         """Tell hooks what they were not told yet, unless another process is at it."""
-        if not outstanding(self.run, self.hooks):
-            return NotifyResult()
+        waiting = outstanding(self.run, self.hooks)
+        if self.rehearsing or not waiting:
+            return NotifyResult(waiting=waiting)
         release, lease = self.settings.release, self.settings.lease
         patience = Patience(attempts=release.attempts, give_up=release.give_up)
         try:
@@ -159,7 +166,12 @@ class App:
     @cached_property
     def ledger(self) -> SqlLedger:
         """Raises ``SchemaError`` when the schema is not this program's, ``StoreError`` when it can't be opened."""
-        return self._closing.enter_context(closing(SqlLedger(self.settings.database_url.get_secret_value())))
+        url = self.settings.database_url.get_secret_value()
+        if self.rehearsing:
+            from kbsync.ledger.rehearsal import rehearsal
+
+            url = self._closing.enter_context(rehearsal(url))
+        return self._closing.enter_context(closing(SqlLedger(url)))
 
     @cached_property
     def source(self) -> StatementSource:
@@ -320,6 +332,7 @@ class App:
         return EvaluationSize(
             paraphrases=gate.paraphrases,
             neighbours=gate.neighbours,
+            enough=max((t.min_samples for t in gate.thresholds if t.metric == "specificity"), default=0),
             hops=gate.hops,
             texts=gate.texts,
             text_tokens=gate.text_tokens,

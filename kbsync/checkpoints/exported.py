@@ -13,8 +13,16 @@ from kbsync.domain.canonical import canonical_json
 from kbsync.domain.errors import StoreError
 from kbsync.model.durable import make_directory, new_directory
 
+KEPT = "The version and the base were not changed, and nothing was exported."
 RECORD = "kbsync.json"
 """What the exported directory is, for people and programs: version, version hash, base, format, checksums of its files."""
+
+
+def require_free(directory: Path) -> None:
+    """Raise ``StoreError`` unless ``directory`` is new or empty."""
+    target = directory.expanduser().absolute()
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise StoreError(f"{target} is there already.", kept=KEPT, next_step="Name a new or an empty directory.")
 
 
 @contextmanager
@@ -22,10 +30,8 @@ def exported(directory: Path) -> Iterator[Path]:
     """A temporary directory that becomes ``directory`` at the end of the block; an existing one that is not empty is
     refused (``StoreError``)."""
     target = directory.expanduser().absolute()
-    kept = "The version and the base were not changed, and nothing was exported."
-    with explained(f"exporting to {target}", kept=kept):
-        if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise StoreError(f"{target} is there already.", kept=kept, next_step="Name a new or an empty directory.")
+    with explained(f"exporting to {target}", kept=KEPT):
+        require_free(target)
         make_directory(target.parent)
         with new_directory(target) as unfinished:
             yield unfinished

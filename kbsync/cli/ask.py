@@ -38,6 +38,7 @@ class AskView:
     ],
     exits=[65, 66, 74],
     prints="kbsync.cli.ask:AskView",
+    changes="",
 )
 def ask(
     context: typer.Context,

@@ -25,6 +25,7 @@ class VerifyView:
     examples=["kbsync audit log --limit 50", "kbsync audit log --json | jq '.[].kind'"],
     exits=[74],
     prints="list of kbsync.domain.audit:AuditEvent",
+    changes="",
 )
 def log(
     context: typer.Context,
@@ -58,12 +59,7 @@ def _told(body: dict[str, object]) -> str:
     return " ".join(parts)
 
 
-@verb(
-    "audit verify",
-    examples=["kbsync audit verify"],
-    exits=[74],
-    prints="kbsync.cli.audit:VerifyView",
-)
+@verb("audit verify", examples=["kbsync audit verify"], exits=[74], prints="kbsync.cli.audit:VerifyView", changes="")
 def verify(context: typer.Context, json: JsonOption = False) -> None:
     """Recompute the hash chains of audit trail and statement history, and check what anchors them.
 

@@ -8,12 +8,13 @@ from typing import Annotated
 
 import typer
 
-from kbsync.cli.command import JsonOption, verb
+from kbsync.cli.command import DryRunOption, JsonOption, verb
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackupView:
-    """``file`` holds (or brought back) the ledger ``database``; ``bytes`` is its size."""
+    """``file`` holds (or brought back) the ledger ``database``; ``bytes`` is its size, of a dry run of `db backup` that
+    of the ledger."""
 
     database: str
     file: str
@@ -25,10 +26,12 @@ class BackupView:
     examples=["kbsync db backup /backup/ledger-monday", "kbsync db backup ledger.bak --json | jq .bytes"],
     exits=[66, 74],
     prints="kbsync.cli.backup:BackupView",
+    changes="a file",
 )
 def backup(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Where the copy goes; a name that is not taken.")],
+    dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
     """Copy the ledger, consistently, while others read and write it.
@@ -41,9 +44,11 @@ def backup(
     from kbsync.ledger import backup as service
 
     settings = configuration(context).settings
-    size = service.backup(settings.database_url.get_secret_value(), file)
+    make = service.foresee if dry_run else service.backup
+    size = make(settings.database_url.get_secret_value(), file)
     view = BackupView(database=settings.database, file=str(file.expanduser().absolute()), bytes=size)
-    return emit(view) if json else say(f"copied {view.database} to {view.file}, {size:,} bytes")
+    done = "would copy" if dry_run else "copied"
+    return emit(view) if json else say(f"{done} {view.database} to {view.file}, {size:,} bytes")
 
 
 @verb(
@@ -51,10 +56,12 @@ def backup(
     examples=["kbsync db restore /backup/ledger-monday"],
     exits=[66, 74],
     prints="kbsync.cli.backup:BackupView",
+    changes="the ledger",
 )
 def restore(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What `kbsync db backup` wrote.")],
+    dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
     """Bring the ledger back from a backup, to where the configuration says, if nothing is there.
@@ -68,10 +75,15 @@ def restore(
 
     settings = configuration(context).settings
     url = settings.database_url.get_secret_value()
-    service.restore(url, file)
-    schema.upgrade(url)
+    if dry_run:
+        service.require_restorable(url, file)
+    else:
+        service.restore(url, file)
+        schema.upgrade(url)
     view = BackupView(database=settings.database, file=str(file.expanduser().absolute()), bytes=file.stat().st_size)
     if json:
         return emit(view)
+    if dry_run:
+        return say(f"would restore {view.database} from {view.file}, which is sound")
     say(f"restored {view.database} from {view.file}")
     return say("Now: `kbsync db check`, `kbsync verify`, and remove audit-anchor.json where it tells of later events.")

@@ -20,6 +20,8 @@ RESULTS = Path("docs/results")
     "bench pull",
     examples=["kbsync bench pull", "kbsync bench pull --items 1000 --unwatched 0 --output /tmp/pull.json"],
     exits=[69, 74, 76],
+    prints="kbsync.evaluation.evidence:Evidence",
+    changes="a file",
 )
 def pull(
     context: typer.Context,
@@ -63,6 +65,8 @@ def pull(
         "kbsync bench ledger --items 400 --postgresql postgresql://kbsync@localhost/bench --output /tmp/ledger.json",
     ],
     exits=[74, 75],
+    prints="kbsync.evaluation.evidence:Evidence",
+    changes="a file",
 )
 def ledger(
     context: typer.Context,

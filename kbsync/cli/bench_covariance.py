@@ -43,6 +43,8 @@ if TYPE_CHECKING:
         "kbsync bench covariance counterfact.json --corpus wiki.txt.gz --sampled --budgets 2000,20000 --edits 100"
     ],
     exits=[65, 70, 74],
+    prints="kbsync.evaluation.evidence:Evidence",
+    changes="a file",
 )
 def covariance(
     context: typer.Context,

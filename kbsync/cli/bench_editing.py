@@ -85,6 +85,8 @@ EXITS = [65, 70, 74]
         "kbsync bench counterfact cf.json.gz --recipe memit --recipe rome --texts 20",
     ],
     exits=EXITS,
+    prints="kbsync.evaluation.evidence:Evidence",
+    changes="a file",
 )
 def counterfact(
     context: typer.Context,
@@ -134,7 +136,13 @@ def counterfact(
     _finish(document, output, json=json)
 
 
-@verb("bench zsre", examples=["kbsync bench zsre zsre_mend_eval.json --edits 100"], exits=EXITS)
+@verb(
+    "bench zsre",
+    examples=["kbsync bench zsre zsre_mend_eval.json --edits 100"],
+    exits=EXITS,
+    prints="kbsync.evaluation.evidence:Evidence",
+    changes="a file",
+)
 def zsre(
     context: typer.Context,
     data: DataArgument,
@@ -173,6 +181,8 @@ def zsre(
     "bench scaling",
     examples=["kbsync bench scaling counterfact.json --recipe memit --recipe rome --sizes 1,10,100,1000 --cases 100"],
     exits=EXITS,
+    prints="kbsync.evaluation.evidence:Evidence",
+    changes="a file",
 )
 def scaling(
     context: typer.Context,

@@ -17,6 +17,8 @@ ALL = "all"
     "bench speed",
     examples=["kbsync bench speed --suite all", "kbsync bench speed --suite solve --suite probing --rounds 3"],
     exits=[65, 70, 74],
+    prints="kbsync.evaluation.evidence:Evidence",
+    changes="a file",
 )
 def speed(
     context: typer.Context,

@@ -14,6 +14,7 @@ from kbsync.cli.command import JsonOption, verb
     examples=["kbsync blame 3", "kbsync blame 3 --json | jq '.[] | [.label, .answer, .revision_url]'"],
     exits=[66, 74],
     prints="list of kbsync.service.provenance:BlameView",
+    changes="",
 )
 def blame(
     context: typer.Context,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from kbsync.cli.command import JsonOption, verb
+from kbsync.cli.command import DryRunOption, JsonOption, verb
 
 
 @verb(
@@ -12,8 +12,9 @@ from kbsync.cli.command import JsonOption, verb
     examples=["kbsync canary", "kbsync canary --json"],
     exits=[3, 65, 74, 75],
     prints="kbsync.stages.canary:CanaryResult",
+    changes="the ledger, current",
 )
-def canary(context: typer.Context, json: JsonOption = False) -> None:
+def canary(context: typer.Context, dry_run: DryRunOption = False, json: JsonOption = False) -> None:
     """Ask the current version again some of what it answered rightly; roll back when too much of it is lost.
 
     Ends with code 3 when it rolled back. The daemon does it on a schedule when a job of stage canary is set up under
@@ -24,7 +25,7 @@ def canary(context: typer.Context, json: JsonOption = False) -> None:
     from kbsync.domain.errors import GateRefused
     from kbsync.stages.canary import canary as stage
 
-    with application(context) as app, app.writer() as writer:
+    with application(context, dry_run=dry_run) as app, app.writer() as writer:
         gate = app.settings.gate
         result = stage(
             writer,

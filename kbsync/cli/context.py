@@ -29,10 +29,13 @@ def configuration(context: typer.Context, overrides: Mapping[str, Any] | None = 
 
 
 @contextmanager
-def application(context: typer.Context, overrides: Mapping[str, Any] | None = None) -> Iterator[App]:
+def application(
+    context: typer.Context, overrides: Mapping[str, Any] | None = None, *, dry_run: bool = False
+) -> Iterator[App]:
     """The application for one command: SIGTERM and SIGINT stop it where stopping is safe; closed at the end.
 
-    ``overrides`` is nested like the configuration file.
+    ``overrides`` is nested like the configuration file. A ``dry_run`` works on a private copy of the ledger, which is
+    thrown away at the end.
     """
     found = configuration(context, overrides)
 
@@ -41,11 +44,14 @@ def application(context: typer.Context, overrides: Mapping[str, Any] | None = No
     from kbsync.service.stop import Stop, on_signals
 
     with on_signals(Stop()) as stop:
-        app = App(found, actor=actor(), progress=progress_for(stop, quiet=options(context).quiet))
+        progress = progress_for(stop, quiet=options(context).quiet)
+        app = App(found, actor=actor(), progress=progress, rehearsing=dry_run)
         try:
             yield app
         finally:
             app.close()
+            if dry_run and not options(context).quiet:
+                typer.echo("Dry run: nothing was changed.", err=True)
 
 
 def actor() -> str:

@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+import json as jsonlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from kbsync.cli.command import options, verb
+from kbsync.cli.command import DryRunOption, JsonOption, options, verb
 
 
-@verb("demo", examples=["kbsync demo", "kbsync demo --state /tmp/demo --text ~/texts"], exits=[3, 65, 69, 70, 74, 75])
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoPlan:
+    """Where the demonstration would put everything, with which model, and whether an earlier one's ledger and versions
+    there are replaced."""
+
+    state: str
+    model: str
+    replaces: bool
+
+
+@verb(
+    "demo",
+    examples=["kbsync demo", "kbsync demo --state /tmp/demo --text ~/texts"],
+    exits=[3, 65, 69, 70, 74, 75],
+    prints="kbsync.evaluation.evidence:Evidence",
+    changes="a directory",
+    foretells="kbsync.cli.demo:DemoPlan",
+)
 def demo(
     context: typer.Context,
     state: Annotated[
@@ -25,6 +44,8 @@ def demo(
     database_url: Annotated[
         str | None, typer.Option(metavar="URL", help="An empty PostgreSQL database instead of a SQLite file.")
     ] = None,
+    dry_run: DryRunOption = False,
+    json: JsonOption = False,
 ) -> None:
     """Run two whole cycles on real statements and a real model, on this machine alone.
 
@@ -33,15 +54,27 @@ def demo(
     """
     from rich.console import Console
 
+    from kbsync.cli.output import emit, say
     from kbsync.cli.progress import progress_for
-    from kbsync.demo.run import run_demo
+    from kbsync.demo.run import MODEL, require_own, run_demo
     from kbsync.service import log
     from kbsync.service.stop import Stop, on_signals
 
+    if dry_run:
+        view = DemoPlan(state=str(state.resolve()), model=MODEL, replaces=require_own(state))
+        if json:
+            return emit(view)
+        return say(f"would use {view.state} and {MODEL}" + ("; what an earlier run made there goes" * view.replaces))
     log.set_up("console", "error" if options(context).quiet else "info")
     with on_signals(Stop()) as stop:
         progress = progress_for(stop, quiet=options(context).quiet)
         code = run_demo(
-            state, text=text, database_url=database_url, progress=progress, console=Console(highlight=False)
+            state,
+            text=text,
+            database_url=database_url,
+            progress=progress,
+            console=Console(highlight=False, stderr=json),
         )
+    if json and not code:
+        emit(jsonlib.loads((state / "demo.json").read_text(encoding="utf-8")))
     raise typer.Exit(code)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     examples=["kbsync diff 2 3", "kbsync diff 0 3 --json"],
     exits=[66, 74],
     prints="kbsync.service.provenance:DiffView",
+    changes="",
 )
 def diff(
     context: typer.Context,

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     examples=["kbsync doctor", "kbsync doctor --json | jq '.checks[] | select(.level != \"ok\")'"],
     exits=[65, 69, 74, 75, 76],
     prints="kbsync.service.doctor:DoctorView",
+    changes="",
 )
 def doctor(context: typer.Context, json: JsonOption = False) -> None:
     """Check that everything is in place, and say what to do where it is not.
 
     Configuration, state directory, disk space, database and schema, clock, lease, source (reachable, lag, shape of its
-    answers, whether it accepts the User-Agent), relations, model (loads, can be edited), covariance, status page. Ends
+    answers, whether it accepts the User-Agent), relations, model (loads, can be edited), covariance, gate (whether enough can
+    be asked for it to judge by), status page. Ends
     with the exit code of the first failed check.
     """
     from kbsync.cli.context import application

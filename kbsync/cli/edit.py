@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kbsync.cli.command import JsonOption, verb
+from kbsync.cli.command import DryRunOption, JsonOption, verb
 
 
 @verb(
@@ -14,10 +14,12 @@ from kbsync.cli.command import JsonOption, verb
     examples=["kbsync edit", "kbsync edit 3f9c12ab04de"],
     exits=[65, 66, 70, 74, 75],
     prints="kbsync.service.results:EditView",
+    changes="the ledger, the store",
 )
 def edit(
     context: typer.Context,
     plan: Annotated[str, typer.Argument(help="Hash of a recorded plan, in full. Default: the newest plan.")] = "",
+    dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
     """Build the candidate version that a plan describes, from the pinned base.
@@ -30,20 +32,27 @@ def edit(
     from kbsync.domain.errors import NotFound
     from kbsync.service.results import edit_view
     from kbsync.stages.edit import edit as stage
+    from kbsync.stages.edit import foresee
 
-    with application(context) as app, app.writer() as writer:
+    with application(context, dry_run=dry_run) as app, app.writer() as writer:
         if not plan:
             with app.ledger.read() as tx:
                 newest = tx.newest_plan()
             if newest is None:
                 raise NotFound("The ledger holds no plan yet.", next_step="Make one: `kbsync plan`.")
             plan = newest[0]
-        view = edit_view(stage(writer.run, plan, app.recipe, app.editor(), app.store))
+        view = edit_view(
+            foresee(writer.run, plan, app.store)
+            if dry_run
+            else stage(writer.run, plan, app.recipe, app.editor(), app.store)
+        )
     if json:
         return emit(view)
     table(("left out", "reason"), [(f.fact, f.reason) for f in view.left_out])
     if view.already:
         say(f"already built: version {view.version} ({view.state}), {short(view.hash)}")
+    elif dry_run:
+        say(f"would build version {view.version} from plan {short(plan)}")
     else:
         say(f"built version {view.version}, {short(view.hash)}; `kbsync evaluate {view.version}` measures it")
     return None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kbsync.cli.command import JsonOption, verb
+from kbsync.cli.command import DryRunOption, JsonOption, verb
 
 if TYPE_CHECKING:
     from kbsync.domain.gate import Metric
@@ -20,11 +20,14 @@ if TYPE_CHECKING:
     examples=["kbsync evaluate", "kbsync evaluate 3 --again --json"],
     exits=[3, 65, 66, 74, 75],
     prints="kbsync.service.results:EvaluationView",
+    changes="the ledger",
+    foretells="kbsync.stages.foresee:Foreseen",
 )
 def evaluate(
     context: typer.Context,
     number: Annotated[int | None, typer.Argument(metavar="[N]", help="Version. Default: the newest built one.")] = None,
     again: Annotated[bool, typer.Option("--again", help="Measure an evaluated version anew.")] = False,
+    dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
     """Measure a version against its base and the version before, and let the gate decide; ends with code 3 when the gate
@@ -41,6 +44,8 @@ def evaluate(
     from kbsync.service.results import evaluate_view
     from kbsync.stages.evaluate import evaluate as stage
 
+    if dry_run:
+        return _foresee(context, number, json=json)
     with application(context) as app, app.writer() as writer:
         if number is None:
             with app.ledger.read() as tx:
@@ -53,6 +58,25 @@ def evaluate(
         show(view)
     if not view.passed:
         raise typer.Exit(GateRefused.exit_code)
+    return None
+
+
+def _foresee(context: typer.Context, number: int | None, *, json: bool) -> None:
+    from kbsync.cli.context import application
+    from kbsync.cli.output import emit, say, table
+    from kbsync.stages.foresee import foresee
+
+    with application(context) as app, app.ledger.read() as tx:
+        asked = newest_built(tx) if number is None else number
+        found = foresee(tx, asked, app.relations, app.evaluation_size, app.settings.gate.policy)
+    if json:
+        return emit(found)
+    table(("figure", "#prompts"), found.samples.items())
+    for short in found.short:
+        say(
+            f"{short.metric} would rest on {short.samples} samples, {short.demanded} are demanded: the gate would refuse"
+        )
+    return say(f"version {asked} would be asked this, beside running text; nothing was asked and nothing changed")
 
 
 def newest_built(tx: LedgerReader) -> int:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     examples=["kbsync explain Q145 head_of_state", "kbsync explain Q145 P35 --json"],
     exits=[65, 66, 74],
     prints="kbsync.service.explain:ExplainView",
+    changes="",
 )
 def explain(
     context: typer.Context,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kbsync.cli.command import JsonOption, verb
+from kbsync.cli.command import DryRunOption, JsonOption, verb
 
 if TYPE_CHECKING:
     from kbsync.service.export import ExportView
@@ -26,6 +26,7 @@ class Format(StrEnum):
     examples=["kbsync export 3 ./model-3", "kbsync export 3 --format lora ./adapter-3 --rank 16"],
     exits=[65, 66, 70, 74],
     prints="kbsync.service.export:ExportView",
+    changes="a directory",
 )
 def export(
     context: typer.Context,
@@ -35,13 +36,15 @@ def export(
     rank: Annotated[
         int | None, typer.Option(help="lora: the highest rank of a matrix. Default: as needed to lose nothing.", min=1)
     ] = None,
+    dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
     """Write a version as a directory that needs no kbsync any more.
 
     `hf` is what `AutoModelForCausalLM.from_pretrained` loads. `lora` is an adapter that PEFT loads, and servers that
     hot-load adapters: exact by default, or truncated to a rank with the loss measured. The directory appears whole or not
-    at all, and says in kbsync.json what it is.
+    at all, and says in kbsync.json what it is. `--dry-run` loads the model and checks all, and says which rank an
+    adapter would have and what it would lose.
     """
     from kbsync.cli.context import application
     from kbsync.cli.output import emit
@@ -50,13 +53,14 @@ def export(
     if rank is not None and format is not Format.LORA:
         raise typer.BadParameter("--rank goes with --format lora.")
     with application(context) as app:
-        view = service.export(app, number, format.value, directory, rank)
-    return emit(view) if json else show(view)
+        view = service.export(app, number, format.value, directory, rank, dry_run=dry_run)
+    return emit(view) if json else show(view, dry_run=dry_run)
 
 
-def show(view: ExportView) -> None:
+def show(view: ExportView, *, dry_run: bool) -> None:
     from kbsync.cli.output import say, table
 
     rows = [(m.parameter, m.rank, m.full_rank, f"{m.relative_loss:.2e}") for m in view.matrices]
     table(("matrix", "#rank", "#full rank", "#relative loss"), rows)
-    say(f"exported version {view.version} as {view.format} to {view.directory}")
+    done = "would export" if dry_run else "exported"
+    say(f"{done} version {view.version} as {view.format} to {view.directory}")

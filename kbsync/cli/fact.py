@@ -27,6 +27,7 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would b
     examples=["kbsync fact approve Q145 head_of_government --reason 'seen on the evening news'"],
     exits=EXITS,
     prints=VIEW,
+    changes="the ledger",
 )
 def approve(
     context: typer.Context,
@@ -43,7 +44,7 @@ def approve(
     _run(context, "approve", item, relation, reason, dry_run=dry_run, json=json)
 
 
-@verb("fact pin", examples=["kbsync fact pin Q145 head_of_state"], exits=EXITS, prints=VIEW)
+@verb("fact pin", examples=["kbsync fact pin Q145 head_of_state"], exits=EXITS, prints=VIEW, changes="the ledger")
 def pin(
     context: typer.Context,
     item: ItemArgument,
@@ -59,7 +60,13 @@ def pin(
     _run(context, "pin", item, relation, reason, dry_run=dry_run, json=json)
 
 
-@verb("fact exclude", examples=["kbsync fact exclude Q145 P35 --reason 'disputed'"], exits=EXITS, prints=VIEW)
+@verb(
+    "fact exclude",
+    examples=["kbsync fact exclude Q145 P35 --reason 'disputed'"],
+    exits=EXITS,
+    prints=VIEW,
+    changes="the ledger",
+)
 def exclude(
     context: typer.Context,
     item: ItemArgument,
@@ -75,7 +82,7 @@ def exclude(
     _run(context, "exclude", item, relation, reason, dry_run=dry_run, json=json)
 
 
-@verb("fact clear", examples=["kbsync fact clear Q145 head_of_state"], exits=EXITS, prints=VIEW)
+@verb("fact clear", examples=["kbsync fact clear Q145 head_of_state"], exits=EXITS, prints=VIEW, changes="the ledger")
 def clear(
     context: typer.Context,
     item: ItemArgument,

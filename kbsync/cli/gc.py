@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     examples=["kbsync gc --dry-run", "kbsync gc", "kbsync gc --dry-run --all"],
     exits=[74, 75],
     prints="kbsync.service.gc:GcView",
+    changes="the ledger, the store",
 )
 def gc(
     context: typer.Context,

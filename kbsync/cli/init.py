@@ -5,12 +5,25 @@ from __future__ import annotations
 import json as jsonlib
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from kbsync.cli.command import options, verb
+from kbsync.cli.command import DryRunOption, JsonOption, options, verb
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InitView:
+    """``written`` files, and whether state directory and ledger were ``made`` (or would be, of a dry run; both are null
+    while the configuration that names them is still to be written)."""
+
+    written: tuple[str, ...]
+    state_dir: str | None
+    state_dir_made: bool | None
+    database: str | None
+    database_made: bool | None
 
 
 @verb(
@@ -20,6 +33,8 @@ from kbsync.cli.command import options, verb
         "kbsync --config /etc/kbsync/kbsync.toml init",
     ],
     exits=[74, 75],
+    prints="kbsync.cli.init:InitView",
+    changes="files, the ledger",
 )
 def init(
     context: typer.Context,
@@ -27,35 +42,69 @@ def init(
         str, typer.Option(metavar="TEXT", help="Who asks the source; must hold an e-mail address or a URL.")
     ] = "",
     model: Annotated[str, typer.Option(metavar="REFERENCE", help="The base model: a directory or a name.")] = "",
+    dry_run: DryRunOption = False,
+    json: JsonOption = False,
 ) -> None:
     """Write the commented configuration, and create the state directory and the ledger.
 
     Files that exist are never changed. Where the written configuration still lacks something that only you know, the
     command names it and ends with code 78; complete the file and run it again.
     """
-    from kbsync.cli.context import configuration
-    from kbsync.cli.db import make_ledger
-    from kbsync.cli.output import say
-    from kbsync.domain.errors import ConfigError
+    from kbsync.cli.output import emit
 
     asked = options(context)
     file = asked.config or Path(os.environ.get("KBSYNC_CONFIG") or "kbsync.toml")
-    written = write_files(file, user_agent, model)
-    for path in written:
-        say(f"wrote {path}")
-    if not written:
-        say(f"already written: {file}")
+    written = tuple(str(path) for path in write_files(file, user_agent, model, dry_run=dry_run))
+    if dry_run and not file.exists():
+        view = InitView(written=written, state_dir=None, state_dir_made=None, database=None, database_made=None)
+    else:
+        view = _make(context, file, written, dry_run=dry_run, json=json)
+    return emit(view) if json else show(view, file, dry_run=dry_run)
+
+
+def _make(context: typer.Context, file: Path, written: tuple[str, ...], *, dry_run: bool, json: bool) -> InitView:
+    """Make what the configuration names."""
+    from kbsync.cli.context import configuration
+    from kbsync.domain.errors import ConfigError
+    from kbsync.ledger import schema
+
     try:
         settings = configuration(context).settings
     except ConfigError as error:
+        for path in written:
+            typer.echo(f"wrote {path}", err=json)
         raise ConfigError(error.problems, next_step=f"Edit {file}, then run `kbsync init` again.") from error
-    made = make_directory(settings.state_dir)
-    say(f"{'made' if made else 'already there:'} {settings.state_dir}")
-    made = make_ledger(settings.database_url.get_secret_value())
-    say(f"{'made' if made else 'already there:'} {settings.database}")
+    state, url = settings.state_dir, settings.database_url.get_secret_value()
+    made, ledger = not state.is_dir(), schema.revision_at(url) != schema.REVISION
+    if not dry_run:
+        state.mkdir(parents=True, exist_ok=True)
+        if ledger:
+            schema.upgrade(url)
+    return InitView(
+        written=written,
+        state_dir=str(state),
+        state_dir_made=made,
+        database=settings.database,
+        database_made=ledger,
+    )
 
 
-def write_files(file: Path, user_agent: str, model: str) -> list[Path]:
+def show(view: InitView, file: Path, *, dry_run: bool) -> None:
+    from kbsync.cli.output import say
+
+    would = "would be " if dry_run else ""
+    for path in view.written:
+        say(f"would write {path}" if dry_run else f"wrote {path}")
+    if not view.written:
+        say(f"already written: {file}")
+    for what, made in ((view.state_dir, view.state_dir_made), (view.database, view.database_made)):
+        if what is not None:
+            say(f"{would + 'made' if made else 'already there'}: {what}")
+    if view.state_dir is None:
+        say("then state directory and ledger are made, where this configuration says")
+
+
+def write_files(file: Path, user_agent: str, model: str, *, dry_run: bool = False) -> list[Path]:
     """Write those shipped files that are absent, the main one as ``file``, the rest beside it; returns their paths.
 
     A directory of relations that exists is left as it is: a relation that was taken out must not come back.
@@ -68,10 +117,12 @@ def write_files(file: Path, user_agent: str, model: str) -> list[Path]:
         path = file if name == "kbsync.toml" else file.parent / name
         if path.exists() or name.partition("/")[0] in existing:
             continue
+        written.append(path)
+        if dry_run:
+            continue
         path.parent.mkdir(parents=True, exist_ok=True)
         filled = fill_in(content, user_agent, model) if path == file else content
         path.write_text(filled, encoding="utf-8")
-        written.append(path)
     return written
 
 
@@ -82,11 +133,3 @@ def fill_in(text: str, user_agent: str, model: str) -> str:
             line = f"{key} = {jsonlib.dumps(value, ensure_ascii=False)}"
             text = re.sub(rf'(?m)^{key} = "[^"]*"(  #.*)?$', lambda _: line, text, count=1)  # noqa: B023
     return text
-
-
-def make_directory(path: Path) -> bool:
-    """False when it is there already."""
-    if path.is_dir():
-        return False
-    path.mkdir(parents=True)
-    return True

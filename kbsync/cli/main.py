@@ -14,7 +14,7 @@ from kbsync.cli.backup import backup, restore
 from kbsync.cli.bench import BENCHES
 from kbsync.cli.blame import blame
 from kbsync.cli.canary import canary
-from kbsync.cli.command import Options, Verb
+from kbsync.cli.command import Options, Verb, told_first
 from kbsync.cli.daemon import daemon
 from kbsync.cli.db import check, upgrade
 from kbsync.cli.demo import demo
@@ -83,7 +83,7 @@ VERBS: tuple[Verb, ...] = (
     doctor,
     demo,
     *FACTS,
-    *BENCHES,
+    *map(told_first, BENCHES),
 )
 
 GROUPS = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from kbsync.cli.command import JsonOption, verb
+from kbsync.cli.command import DryRunOption, JsonOption, verb
 
 
 @verb(
@@ -12,8 +12,9 @@ from kbsync.cli.command import JsonOption, verb
     examples=["kbsync notify", "kbsync notify --json"],
     exits=[74, 75],
     prints="kbsync.stages.notify:NotifyResult",
+    changes="the ledger, and whoever is told",
 )
-def notify(context: typer.Context, json: JsonOption = False) -> None:
+def notify(context: typer.Context, dry_run: DryRunOption = False, json: JsonOption = False) -> None:
     """Tell the command and the webhook under [release] which moves of current they have not taken yet.
 
     Every command that writes does so at its end; this one is for what was left because nobody answered. Ends with code
@@ -23,11 +24,11 @@ def notify(context: typer.Context, json: JsonOption = False) -> None:
     from kbsync.cli.output import emit, say
     from kbsync.domain.errors import HookFailed
 
-    with application(context) as app:
+    with application(context, dry_run=dry_run) as app:
         result = app.notify()
     if json:
         emit(result)
     else:
         say(f"told of {result.delivered} moves, {result.given_up} given up, {result.waiting} still waiting")
-    if result.waiting:
+    if result.waiting and not dry_run:
         raise typer.Exit(HookFailed.exit_code)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kbsync.cli.command import JsonOption, verb
+from kbsync.cli.command import DryRunOption, JsonOption, verb
 
 if TYPE_CHECKING:
     from kbsync.service.results import PlanView
@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     examples=["kbsync plan", "kbsync plan --all", "kbsync plan --json > plan.json"],
     exits=[65, 74, 75],
     prints="kbsync.service.results:PlanView",
+    changes="the ledger",
 )
 def plan(
     context: typer.Context,
     everything: Annotated[bool, typer.Option("--all", help="Also list the facts that stay as they are.")] = False,
+    dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
     """Make the edit plan of the next version, and print it: nothing is edited yet.
@@ -33,7 +35,7 @@ def plan(
     from kbsync.service.results import plan_view
     from kbsync.stages.plan import plan as stage
 
-    with application(context) as app, app.writer() as writer:
+    with application(context, dry_run=dry_run) as app, app.writer() as writer:
         kinds = frozenset(app.settings.edit.verdicts)
         result = stage(
             writer.run,

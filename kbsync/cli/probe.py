@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from kbsync.cli.command import JsonOption, verb
+from kbsync.cli.command import DryRunOption, JsonOption, verb
 
 
 @verb(
@@ -12,8 +12,9 @@ from kbsync.cli.command import JsonOption, verb
     examples=["kbsync probe"],
     exits=[65, 74, 75],
     prints="kbsync.stages.probe:ProbeResult",
+    changes="the ledger",
 )
-def probe(context: typer.Context, json: JsonOption = False) -> None:
+def probe(context: typer.Context, dry_run: DryRunOption = False, json: JsonOption = False) -> None:
     """Ask the base model what it believes about every fact that is due for a look.
 
     Each fact gets a verdict: current (the model says what holds), stale (it says what held once), unknown (it says
@@ -24,7 +25,7 @@ def probe(context: typer.Context, json: JsonOption = False) -> None:
     from kbsync.cli.output import count, emit, say
     from kbsync.stages.probe import probe as stage
 
-    with application(context) as app, app.writer() as writer:
+    with application(context, dry_run=dry_run) as app, app.writer() as writer:
         tokens = app.evaluation_size.answer_tokens
         result = stage(writer.run, app.base, app.relations, answer_tokens=tokens)
     if json:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kbsync.cli.command import JsonOption, verb
+from kbsync.cli.command import DryRunOption, JsonOption, verb
 
 
 @verb(
@@ -14,6 +14,7 @@ from kbsync.cli.command import JsonOption, verb
     examples=["kbsync promote 3", "kbsync promote 3 --override 'two neighbours lost, checked by hand'"],
     exits=[3, 66, 74, 75],
     prints="kbsync.stages.release:ReleaseResult",
+    changes="the ledger, current",
 )
 def promote(
     context: typer.Context,
@@ -21,6 +22,7 @@ def promote(
     override: Annotated[
         str, typer.Option(metavar="REASON", help="Promote although the gate refused; the audit trail keeps the reason.")
     ] = "",
+    dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
     """Make a version current, if it passed the gate.
@@ -31,7 +33,7 @@ def promote(
     from kbsync.cli.output import emit, say
     from kbsync.stages.release import promote as stage
 
-    with application(context) as app, app.writer() as writer:
+    with application(context, dry_run=dry_run) as app, app.writer() as writer:
         result = stage(writer, app.store, number, override=override)
     if json:
         return emit(result)

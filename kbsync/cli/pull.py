@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kbsync.cli.command import JsonOption, verb
+from kbsync.cli.command import DryRunOption, JsonOption, verb
 
 
 @verb(
@@ -14,6 +14,7 @@ from kbsync.cli.command import JsonOption, verb
     examples=["kbsync pull", "kbsync pull --relation head_of_state", "kbsync pull --json | jq .waiting"],
     exits=[65, 66, 69, 74, 75, 76],
     prints="kbsync.stages.pull:PullResult",
+    changes="the ledger",
 )
 def pull(
     context: typer.Context,
@@ -23,6 +24,7 @@ def pull(
     accept_deletions: Annotated[
         bool, typer.Option("--accept-deletions", help="Believe the source even where it says that a lot is gone.")
     ] = False,
+    dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
     """Fetch changed statements of the watched relations from the source into the ledger.
@@ -36,7 +38,7 @@ def pull(
     from kbsync.cli.output import count, emit, say
     from kbsync.stages.pull import pull as stage
 
-    with application(context) as app, app.puller() as run:
+    with application(context, dry_run=dry_run) as app, app.puller() as run:
         group = app.group(relation) if relation else None
         result = stage(run, app.source, app.relations, group=group, accept_deletions=accept_deletions)
     if json:

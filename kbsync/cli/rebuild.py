@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kbsync.cli.command import JsonOption, verb
+from kbsync.cli.command import DryRunOption, JsonOption, verb
 
 if TYPE_CHECKING:
     from kbsync.stages.rebuild import RebuildResult
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     examples=["kbsync rebuild 3", "kbsync rebuild 3 --anew", "kbsync rebuild 3 --repair"],
     exits=[5, 65, 66, 70, 74, 75],
     prints="kbsync.stages.rebuild:RebuildResult",
+    changes="the store, with --repair",
 )
 def rebuild(
     context: typer.Context,
@@ -28,25 +29,28 @@ def rebuild(
     repair: Annotated[
         bool, typer.Option("--repair", help="Store the weights again, where they were removed or damaged.")
     ] = False,
+    dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
     """Compute a version again from its manifest, and show that the same version comes out.
 
-    Nothing is written without `--repair`. When the hash is another one, what differs is named (a library's version, the
+    Nothing is written without `--repair`, nor with `--dry-run`. When the hash is another one, what differs is named (a library's version, the
     covariance's text, a fact's target vector, a parameter's factors), and the command ends with code 5.
     """
     from kbsync.cli.context import application
-    from kbsync.cli.output import emit
+    from kbsync.cli.output import emit, say
     from kbsync.domain.errors import NotReproduced
     from kbsync.service.rebuild import run_rebuild
 
     with application(context) as app, ExitStack() as held:
-        run = held.enter_context(app.writer()).run if repair else app.run
-        result = run_rebuild(app, run, number, anew=anew, repair=repair)
+        run = held.enter_context(app.writer()).run if repair and not dry_run else app.run
+        result = run_rebuild(app, run, number, anew=anew, repair=repair and not dry_run)
     if json:
         emit(result)
     else:
         show(result, anew=anew)
+        if dry_run and repair and result.reproduced:
+            say("would be stored again")
     if not result.reproduced:
         raise typer.Exit(NotReproduced.exit_code)
 

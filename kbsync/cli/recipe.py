@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,6 +26,19 @@ if TYPE_CHECKING:
     from kbsync.evaluation.tune import Space
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuningPlan:
+    """The values that would be tried, in at most so many ``trials`` on ``dev`` cases, and one on ``check``."""
+
+    layers: tuple[tuple[int, ...], ...]
+    lambdas: tuple[float, ...]
+    learning_rates: tuple[float, ...]
+    clamps: tuple[float, ...]
+    trials: int
+    dev: int
+    check: int
+
+
 @verb(
     "recipe tune",
     examples=[
@@ -32,6 +46,9 @@ if TYPE_CHECKING:
         "kbsync recipe tune counterfact.json mine --layers 3-8 --layers 5-9 --lambda 15 --lambda 150 --dev 30",
     ],
     exits=[65, 70, 74],
+    prints="kbsync.evaluation.evidence:Evidence",
+    changes="files",
+    foretells="kbsync.cli.recipe:TuningPlan",
 )
 def tune(
     context: typer.Context,
@@ -128,12 +145,10 @@ def _space(
 
 
 def _show(space: Space, dev: int, check: int, *, json: bool) -> None:
-    from dataclasses import asdict
-
     from kbsync.cli.output import emit, say
 
     if json:
-        return emit(asdict(space) | {"trials": space.trials, "dev": dev, "check": check})
+        return emit(TuningPlan(**asdict(space), trials=space.trials, dev=dev, check=check))
     for name, values in asdict(space).items():
         say(f"{name}: {', '.join(map(str, values))}")
     return say(f"at most {space.trials} edits of {dev} cases, and one of {check}")

@@ -32,6 +32,18 @@ stable: fields may be added, and none is renamed or removed without a new major 
 """
 
 
+OVERVIEW = """
+## What each command changes
+
+Every command takes `--json`. Every command that changes something takes `--dry-run`, which says what would be done: commands
+of the ledger do it for once on a private copy of the ledger, which is thrown away (a cache, such as a converted model, may
+be filled), and print the same document as without it unless another is named below.
+
+| command | changes | | `--json` prints |
+|---|---|---|---|
+"""
+
+
 def main() -> None:
     sys.stdout.write(reference())
 
@@ -41,12 +53,28 @@ def reference() -> str:
     app = build()
     codes = "".join(f"| {code} | {text} |\n" for code, text in EXIT_CODES.items())
     top = _block(_help(app, []))
-    return HEAD + codes + f"\n## kbsync\n\n{top}" + "".join(_section(app, verb) for verb in VERBS)
+    return HEAD + codes + OVERVIEW + overview() + f"\n## kbsync\n\n{top}" + "".join(_section(app, v) for v in VERBS)
+
+
+def overview() -> str:
+    """One row a command: what it changes, and what ``--json`` prints."""
+    rows = []
+    for verb in VERBS:
+        link = f"[`{verb.name}`](#kbsync-{verb.name.replace(' ', '-')})"
+        dry = "`--dry-run`" if takes(verb, "dry_run") else ""
+        rows.append(f"| {link} | {verb.changes or 'nothing'} | {dry} | `{verb.prints.rpartition(':')[2]}` |\n")
+    return "".join(rows)
+
+
+def takes(verb: Verb, option: str) -> bool:
+    """Whether the command has a parameter of this name."""
+    return option in inspect.signature(verb.function).parameters
 
 
 def _section(app: typer.Typer, verb: Verb) -> str:
     section = f"\n## kbsync {verb.name}\n\n{_block(_help(app, verb.name.split()))}"
-    return section + (f"\n`--json` prints:\n\n{_document(verb.prints)}" if verb.prints else "")
+    section += f"\n`--json` prints:\n\n{_document(verb.prints)}"
+    return section + (f"\n`--json --dry-run` prints:\n\n{_document(verb.foretells)}" if verb.foretells else "")
 
 
 def _help(app: typer.Typer, path: list[str]) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kbsync.cli.command import JsonOption, verb
+from kbsync.cli.command import DryRunOption, JsonOption, verb
 
 
 @verb(
@@ -14,12 +14,14 @@ from kbsync.cli.command import JsonOption, verb
     examples=["kbsync release Q142 P6 --reason 'the two neighbours were wrong before, checked by hand'"],
     exits=[65, 66, 75],
     prints="kbsync.stages.quarantine:ReleasedFact",
+    changes="the ledger",
 )
 def release(
     context: typer.Context,
     item: Annotated[str, typer.Argument(metavar="ITEM", help="The subject, such as Q142.")],
     property: Annotated[str, typer.Argument(metavar="PROPERTY", help="The property, such as P6.")],
     reason: Annotated[str, typer.Option(metavar="REASON", help="Why; the audit trail keeps it.")],
+    dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
     """Let a fact out of quarantine: the next plan holds it again.
@@ -36,7 +38,7 @@ def release(
 
     if not reason.strip():
         raise DataError("A fact leaves quarantine only with a reason.", next_step="Give one with --reason.")
-    with application(context) as app, app.writer() as writer:
+    with application(context, dry_run=dry_run) as app, app.writer() as writer:
         result = stage(writer.run, FactKey(item_id(item), property_id(property)), reason)
     if json:
         return emit(result)

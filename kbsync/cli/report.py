@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from kbsync.cli.command import JsonOption, verb
+from kbsync.cli.command import DryRunOption, JsonOption, verb
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +25,7 @@ class ReportView:
     examples=["kbsync report 3", "kbsync report 3 --output /tmp/version-3.html"],
     exits=[66, 74],
     prints="kbsync.cli.report:ReportView",
+    changes="a file",
 )
 def report(
     context: typer.Context,
@@ -32,6 +33,7 @@ def report(
     output: Annotated[
         Path | None, typer.Option(metavar="PATH", help="The HTML file. Default: report-N.html.", dir_okay=False)
     ] = None,
+    dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
     """Write a version's report as one HTML page: figures, plots, facts, refusals.
@@ -45,6 +47,11 @@ def report(
     with application(context) as app, app.ledger.read() as tx:
         text = page(tx, app.relations, number, app.clock.now())
     path = output or Path(f"report-{number}.html")
-    path.write_text(text, encoding="utf-8")
+    if not dry_run:
+        path.write_text(text, encoding="utf-8")
     view = ReportView(version=number, path=str(path), bytes=len(text.encode()))
-    return emit(view) if json else say(f"written to {view.path}")
+    return (
+        emit(view)
+        if json
+        else say(f"would be written to {view.path}, {view.bytes:,} bytes" if dry_run else f"written to {view.path}")
+    )

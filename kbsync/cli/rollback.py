@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kbsync.cli.command import JsonOption, verb
+from kbsync.cli.command import DryRunOption, JsonOption, verb
 
 
 @verb(
@@ -14,6 +14,7 @@ from kbsync.cli.command import JsonOption, verb
     examples=["kbsync rollback", "kbsync rollback --to 2", "kbsync rollback --to 0"],
     exits=[66, 74, 75],
     prints="kbsync.stages.release:ReleaseResult",
+    changes="the ledger, current",
 )
 def rollback(
     context: typer.Context,
@@ -21,6 +22,7 @@ def rollback(
         int | None,
         typer.Option(metavar="N", help="A version that was current before, or 0 for the base.", min=0),
     ] = None,
+    dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
     """Move current back to the version before it, or to the one that is named.
@@ -32,7 +34,7 @@ def rollback(
     from kbsync.cli.output import emit, say
     from kbsync.stages.release import rollback as stage
 
-    with application(context) as app, app.writer() as writer:
+    with application(context, dry_run=dry_run) as app, app.writer() as writer:
         result = stage(writer, app.store, to)
     if json:
         return emit(result)

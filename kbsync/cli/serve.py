@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
-from kbsync.cli.command import verb
+from kbsync.cli.command import JsonOption, verb
 
 
-@verb("serve", examples=["kbsync serve", "kbsync serve --port 0"], exits=[74])
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeView:
+    """Printed once, as soon as ``address`` answers."""
+
+    address: str
+
+
+@verb(
+    "serve",
+    examples=["kbsync serve", "kbsync serve --port 0"],
+    exits=[74],
+    prints="kbsync.cli.serve:ServeView",
+    changes="",
+)
 def serve(
     context: typer.Context,
     port: Annotated[int | None, typer.Option(metavar="N", help="Instead of web.port; 0: any free one.", min=0)] = None,
+    json: JsonOption = False,
 ) -> None:
     """Serve the status page, /healthz, /readyz and /metrics until SIGTERM or SIGINT, beside a cron job or a daemon.
 
@@ -20,7 +35,7 @@ def serve(
     other demands a token). A daemon serves the same by itself where `web.enabled` is set, and shows what it is doing.
     """
     from kbsync.cli.context import configuration
-    from kbsync.cli.output import say
+    from kbsync.cli.output import emit, say
 
     found = configuration(context)
 
@@ -41,7 +56,7 @@ def serve(
             recorder=Recorder(),
         )
         with on_signals(Stop()) as stop, serving(site, web) as address:
-            say(f"serving {address}")
+            emit(ServeView(address=address)) if json else say(f"serving {address}")
             stop.wait()
     finally:
         app.close()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     ],
     exits=[65, 70, 74],
     prints="kbsync.service.stats:StatsView",
+    changes="the store",
 )
 def build(
     context: typer.Context,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     examples=["kbsync status", "kbsync status --json | jq .current.number"],
     exits=[74],
     prints="kbsync.service.views:StatusView",
+    changes="",
 )
 def status(context: typer.Context, json: JsonOption = False) -> None:
     """Show where everything stands: source, facts and verdicts, newest plan, current version, quarantine.

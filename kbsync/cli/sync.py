@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from kbsync.cli.command import JsonOption, options, verb
+from kbsync.cli.command import DryRunOption, JsonOption, options, verb
 
 if TYPE_CHECKING:
     from kbsync.service.results import CycleView
@@ -17,23 +17,24 @@ if TYPE_CHECKING:
     examples=["kbsync sync", "15 3 * * *  kbsync --quiet --config /etc/kbsync/kbsync.toml sync    # in a crontab"],
     exits=[3, 65, 69, 70, 74, 75, 76],
     prints="kbsync.service.results:CycleView",
+    changes="the ledger, the store, current",
 )
-def sync(context: typer.Context, json: JsonOption = False) -> None:
+def sync(context: typer.Context, dry_run: DryRunOption = False, json: JsonOption = False) -> None:
     """Run one whole cycle: pull, probe, plan, edit, evaluate, promote. This is what cron calls.
 
     Every stage is safe to repeat, so a cycle that was killed anywhere is simply run again. When the gate refuses the
     new version, current does not move and the command ends with code 3; the same refused facts are not built again.
-    With `--quiet` nothing is printed when nothing happened.
+    With `--quiet` nothing is printed when nothing happened. `--dry-run` pulls, asks and plans, and builds nothing.
     """
     from kbsync.cli.context import application
     from kbsync.cli.output import emit
     from kbsync.domain.errors import GateRefused
     from kbsync.service.results import cycle_view
-    from kbsync.stages.cycle import Outcome
+    from kbsync.stages.cycle import Outcome, rehearse
     from kbsync.stages.cycle import sync as cycle
 
-    with application(context) as app, app.writer() as writer:
-        result = cycle(writer, app.parts())
+    with application(context, dry_run=dry_run) as app, app.writer() as writer:
+        result = (rehearse if dry_run else cycle)(writer, app.parts())
     view = cycle_view(result)
     idle = result.outcome in (Outcome.NOTHING, Outcome.HELD)
     if json:
@@ -62,5 +63,7 @@ def show(view: CycleView) -> None:
             say(f"promoted: current is version {view.version}")
         case "back to the base":
             say("no fact is left to write: current is the base")
+        case "planned":
+            say("the next sync would build a version of this plan, measure it, and promote it if the gate lets it")
         case outcome:
             say(f"{outcome}: {view.reason}")

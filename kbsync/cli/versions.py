@@ -12,6 +12,7 @@ from kbsync.cli.command import JsonOption, verb
     examples=["kbsync versions", "kbsync versions --json | jq .current"],
     exits=[74],
     prints="kbsync.service.views:VersionsView",
+    changes="",
 )
 def versions(context: typer.Context, json: JsonOption = False) -> None:
     """List all versions: state, facts, and the gate's figures."""

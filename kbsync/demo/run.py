@@ -75,13 +75,19 @@ def run_demo(state: Path, *, text: Path | None, database_url: str | None, progre
     return 0
 
 
-def _fresh(state: Path) -> None:
-    """Make room for a new run, but never in a directory that the demonstration did not make."""
+def require_own(state: Path) -> bool:
+    """Whether an earlier demonstration is in ``state``; raises ``StoreError`` where something else is."""
     if state.exists() and any(state.iterdir()) and not (state / MARKER).exists():
         raise StoreError(
             f"{state} holds something else than an earlier demonstration.",
             next_step="Give an empty directory: `kbsync demo --state DIR`.",
         )
+    return (state / MARKER).exists()
+
+
+def _fresh(state: Path) -> None:
+    """Make room for a new run, but never in a directory that the demonstration did not make."""
+    require_own(state)
     try:
         state.mkdir(parents=True, exist_ok=True)
         (state / MARKER).write_text("made by kbsync demo\n")
@@ -166,4 +172,5 @@ def _command_line(console: Console, config: Path, events: Sequence[Event]) -> No
     ):
         console.print(f"\n[bold]$ kbsync {escape(' '.join(arguments))}[/bold]")
         command = [sys.executable, "-m", "kbsync", "--config", str(config), *arguments]
-        subprocess.run(command, check=True, timeout=120)
+        # Where the document goes to stdout, the words of the commands go beside it.
+        subprocess.run(command, check=True, timeout=120, stdout=sys.stderr if console.stderr else None)

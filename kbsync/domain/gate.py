@@ -96,6 +96,14 @@ def decide(metrics: Iterable[Metric], policy: Iterable[Threshold]) -> GateDecisi
     return GateDecision(passed=all(r.holds or r.warning for r in reasons), reasons=reasons)
 
 
+def short_of_samples(metrics: Iterable[Metric], policy: Iterable[Threshold]) -> tuple[Threshold, ...]:
+    """Thresholds that refuse because too little was asked, whatever the answers were: no fact is to blame for that."""
+    asked = {m.name: m.samples for m in metrics}
+    return tuple(
+        t for t in policy if t.action is Action.REFUSE and not t.optional and asked.get(t.metric, 0) < t.min_samples
+    )
+
+
 def _check(threshold: Threshold, metric: Metric | None) -> Reason:
     name, warning = threshold.metric, threshold.action is Action.WARN
     if metric is None or metric.samples < threshold.min_samples:

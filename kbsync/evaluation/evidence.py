@@ -34,6 +34,22 @@ class Figure:
     holds: bool | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """The head of every evidence file. A benchmark adds fields of its own, which its page in docs/ describes. ``commit``
+    is null outside a checkout; ``versions`` and ``machine`` say on what it was measured."""
+
+    command: str
+    commit: str | None
+    versions: dict[str, str | None]
+    machine: dict[str, Any]
+    seed: int
+    started: datetime
+    seconds: float
+    peak_rss_bytes: int
+    figures: tuple[Figure, ...]
+
+
 def at_least(name: str, value: float, unit: str, bound: float) -> Figure:
     return Figure(name, value, unit, f">= {bound:g}", value >= bound)
 

@@ -14,11 +14,11 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
-from sqlalchemy import URL, create_engine, inspect
+from sqlalchemy import URL, create_engine, inspect, text
 
 from kbsync.domain.errors import NotFound, StoreError
 from kbsync.ledger import schema
-from kbsync.ledger.engine import make_engine, parse_url, place, sqlite_url, translated
+from kbsync.ledger.engine import make_engine, parse_url, place, reading, sqlite_url, translated
 
 _KEPT = "The ledger was only read; no backup was left behind."
 _PAGES = 1000
@@ -30,18 +30,12 @@ def backup(url: str, file: Path) -> int:
 
     Raises ``StoreError`` when it can't be read or written, or the copy is not sound; ``NotFound`` without ``pg_dump``.
     """
+    foresee(url, file)
     parsed, target = parse_url(url), file.expanduser().absolute()
-    engine = make_engine(parsed)
-    try:
-        schema.require_current(engine)
-    finally:
-        engine.dispose()
-    if target.exists():
-        raise StoreError(f"{target} is there already.", kept=_KEPT, next_step="Name a new file.")
     unfinished = target.with_name(f".unfinished-{target.name}")
     try:
         if parsed.get_backend_name() == "sqlite":
-            _copy_sqlite(Path(str(parsed.database)), unfinished)
+            copy_sqlite(Path(str(parsed.database)), unfinished)
         else:
             _postgresql("pg_dump", parsed, ["--format=custom", f"--file={unfinished}"])
         with unfinished.open("rb") as written:
@@ -56,25 +50,52 @@ def backup(url: str, file: Path) -> int:
     return target.stat().st_size
 
 
+def foresee(url: str, file: Path) -> int:
+    """Raise what ``backup`` would before it begins; returns the bytes of the ledger, which the copy does not exceed by
+    much."""
+    parsed, target = parse_url(url), file.expanduser().absolute()
+    engine = make_engine(parsed)
+    try:
+        schema.require_current(engine)
+        sqlite = parsed.get_backend_name() == "sqlite"
+        pages = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"
+        with reading(engine) as connection:
+            size = connection.scalar(text(pages if sqlite else "SELECT pg_database_size(current_database())"))
+    finally:
+        engine.dispose()
+    if target.exists():
+        raise StoreError(f"{target} is there already.", kept=_KEPT, next_step="Name a new file.")
+    return int(size or 0)
+
+
 def restore(url: str, file: Path) -> None:
     """Make the ledger that ``file`` holds at ``url``, where none may be. It is examined by ``kbsync db check`` then.
 
     Raises ``StoreError`` where there is a ledger already, or the file is not a sound backup.
     """
+    require_restorable(url, file)
+    parsed, source = parse_url(url), file.expanduser().absolute()
+    if parsed.get_backend_name() == "postgresql":
+        _postgresql("pg_restore", parsed, ["--exit-on-error", "--single-transaction", "--no-owner", str(source)])
+        return
+    target = Path(str(parsed.database))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    copy_sqlite(source, target.with_name(f".unfinished-{target.name}"))
+    target.with_name(f".unfinished-{target.name}").rename(target)
+
+
+def require_restorable(url: str, file: Path) -> None:
+    """Raise what ``restore`` would before it changes anything: no backup, not a sound one, or a ledger in its way."""
     parsed, source = parse_url(url), file.expanduser().absolute()
     if not source.is_file():
         raise NotFound(f"There is no file {source}.", next_step="Name a backup: `kbsync db backup FILE` makes one.")
     _require_empty(parsed)
     if parsed.get_backend_name() == "postgresql":
-        _postgresql("pg_restore", parsed, ["--exit-on-error", "--single-transaction", "--no-owner", str(source)])
+        _postgresql("pg_restore", None, ["--list", str(source)])
         return
-    target = Path(str(parsed.database))
     problems = schema.check(sqlite_url(_readable(source)))
     if problems:
         raise StoreError(f"The backup {source} is not sound: {'; '.join(problems)}.", next_step="Take another backup.")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _copy_sqlite(source, target.with_name(f".unfinished-{target.name}"))
-    target.with_name(f".unfinished-{target.name}").rename(target)
 
 
 def _readable(source: Path) -> Path:
@@ -103,7 +124,7 @@ def _require_empty(parsed: URL) -> None:
         )
 
 
-def _copy_sqlite(source: Path, target: Path) -> None:
+def copy_sqlite(source: Path, target: Path) -> None:
     """SQLite's online backup: consistent however many write meanwhile; then the copy's own integrity is asked."""
     with closing(sqlite3.connect(source)) as live, closing(sqlite3.connect(target)) as copy:
         live.backup(copy, pages=_PAGES)
@@ -115,7 +136,8 @@ def _copy_sqlite(source: Path, target: Path) -> None:
             )
 
 
-def _postgresql(program: str, url: URL, arguments: list[str]) -> None:
+def _postgresql(program: str, url: URL | None, arguments: list[str]) -> None:
+    """Run one of PostgreSQL's programs; ``url`` None: on a file alone."""
     binary = shutil.which(program)
     if binary is None:
         raise NotFound(
@@ -124,8 +146,8 @@ def _postgresql(program: str, url: URL, arguments: list[str]) -> None:
         )
     # Standard output, so that a missing right to read a file is this program's to tell.
     done = subprocess.run(
-        [binary, *arguments, *_address(url)],
-        env=os.environ | _secret(url),
+        [binary, *arguments, *(_address(url) if url else ())],
+        env=os.environ | (_secret(url) if url else {}),
         capture_output=True,
         text=True,
         check=False,
@@ -133,7 +155,7 @@ def _postgresql(program: str, url: URL, arguments: list[str]) -> None:
     if done.returncode:
         said = " ".join((done.stderr or done.stdout).split())[-500:]
         raise StoreError(
-            f"{program} of {place(url)} failed: {said.rstrip('.')}.",
+            f"{program} of {place(url) if url else arguments[-1]} failed: {said.rstrip('.')}.",
             kept=_KEPT if program == "pg_dump" else "The database is as it was: all of it is one transaction.",
             next_step="Check that server and client have the same major version, and that the URL names them rightly.",
         )

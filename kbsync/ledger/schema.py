@@ -85,13 +85,32 @@ def revision(connection: Connection) -> str | None:
     return found
 
 
+def revision_at(url: str) -> str | None:
+    """The schema revision of the ledger at ``url``; None where there is none. Creates nothing.
+
+    Raises ``SchemaError`` for one that a newer kbsync made, ``StoreError`` where the place can't be reached.
+    """
+    engine = make_engine(parse_url(url))
+    try:
+        found = _revision_of(engine)
+    finally:
+        engine.dispose()
+    if found is not None and found > REVISION:
+        raise _newer(place(parse_url(url)), found)
+    return found
+
+
+def _revision_of(engine: Engine) -> str | None:
+    if engine.dialect.name == "sqlite" and not _exists(Path(str(engine.url.database))):
+        return None
+    with reading(engine) as connection:
+        return revision(connection)
+
+
 def require_current(engine: Engine) -> None:
     """Raise ``SchemaError`` unless the schema is exactly ``REVISION``. Creates nothing."""
     where = place(engine.url)
-    found = None
-    if engine.dialect.name != "sqlite" or _exists(Path(str(engine.url.database))):
-        with reading(engine) as connection:
-            found = revision(connection)
+    found = _revision_of(engine)
     if found == REVISION:
         return
     if found is None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from kbsync.domain.errors import Busy, ConfigError, KbsyncError, StoreError
+from kbsync.domain.gate import Action, Threshold
+from kbsync.domain.interval import wilson
+from kbsync.stages.foresee import foresee_plan
 from kbsync.stages.holder import is_gone
 from kbsync.stages.run import PULLER, WRITER
 
@@ -59,6 +63,10 @@ class Doubt(Exception):
     def __init__(self, what: str, next_step: str) -> None:
         super().__init__(what)
         self.next_step = next_step
+
+
+class _Undone(Exception):
+    """Rolls a transaction back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,14 +153,13 @@ def _database(app: App) -> str:
 
 
 def _leases(app: App) -> str:
-    """The ledger tells who holds a lease when one asks for it; so ask, and give it back at once."""
+    """The ledger tells who holds a lease when one asks for it; so ask, and take the question back."""
     now = app.clock.now()
     for name in (WRITER, PULLER):
         try:
-            with app.ledger.write() as tx:
-                tx.release_lease(
-                    tx.acquire_lease(name, f"{app.actor} (doctor)", timedelta(seconds=1), now, is_gone=is_gone)
-                )
+            with suppress(_Undone), app.ledger.write() as tx:
+                tx.acquire_lease(name, f"{app.actor} (doctor)", timedelta(seconds=1), now, is_gone=is_gone)
+                raise _Undone
         except Busy as busy:
             next_step = "Nothing to do if that process lives; after its death the lease runs out."
             raise Doubt(busy.what, next_step) from busy
@@ -172,6 +179,53 @@ def _clock(app: App) -> str:
             "Set this machine's clock (NTP): trust times and leases are counted by it.",
         )
     return f"{now:%Y-%m-%d %H:%M} UTC, not behind what the ledger holds"
+
+
+def _gate(app: App) -> str:
+    """Whether the next version can be measured on as much as the gate demands; known before anything is built."""
+    wanted = max(
+        (t.min_samples for t in app.settings.gate.policy if t.metric == "specificity" and _refuses(t)), default=0
+    )
+    if wanted > app.settings.gate.neighbours:
+        raise ConfigError(
+            [f"gate.neighbours = {app.settings.gate.neighbours}: specificity demands {wanted} samples"],
+            next_step=f"Set gate.neighbours to {wanted} at least.",
+        )
+    with app.ledger.read() as tx:
+        newest = tx.newest_plan()
+        believed = sum(tx.fact_counts(r.property).believed for r in app.relations)
+        found = (
+            foresee_plan(tx, newest[1], 0, app.relations, app.evaluation_size, app.settings.gate.policy)
+            if newest
+            else None
+        )
+    have = found.samples["specificity"] if found else believed or sum(len(r.subjects) for r in app.relations)
+    open_ended = found is None and any(r.subject_pattern for r in app.relations)
+    if have < wanted and not open_ended:
+        most = f"at most {have}, and only those that the model has right," if found is None else f"only {have}"
+        raise Doubt(
+            f"specificity demands {wanted} samples (facts that the model has right and that are not edited), and {most} "
+            "can be asked: the gate would refuse every version",
+            "Watch more facts that the model has right: any relation counts, it need not be edited (`kbsync init` wrote "
+            "a library of them). Or set min_samples in gate.toml to what there is; a version that was refused for this is "
+            f"judged anew then. Know what you give up: {_worth(have)}.",
+        )
+    told = f"{have} facts for specificity, {wanted} are demanded"
+    return (
+        told
+        if found
+        else f"{'no fixed number of' if open_ended else have} facts are watched, {wanted} samples are demanded"
+    )
+
+
+def _refuses(threshold: Threshold) -> bool:
+    return threshold.action is Action.REFUSE and not threshold.optional
+
+
+def _worth(samples: int) -> str:
+    """What is known of all other facts when none of so many was lost."""
+    low, _ = wilson(samples, samples) if samples else (0.0, 1.0)
+    return f"when all of {samples} stay right, that only says that more than {low:.0%} of all others do (95 %)"
 
 
 def _status_page(app: App) -> str:
@@ -235,16 +289,30 @@ def _model(app: App) -> str:
     decoder.edited_layers(app.recipe.layers)
     return (
         f"{app.loaded.reference}: {len(decoder.layers)} layers, width {decoder.hidden_size}, {decoder.dtype}, "
-        f"recipe {app.recipe.name} edits {', '.join(map(str, app.recipe.layers))}; "
+        f"recipe {app.recipe.name} edits {_listed(app.recipe.layers)}; "
         f"fingerprint {app.loaded.fingerprint[:12]}"
     )
 
 
 def _covariance(app: App) -> str:
-    stored = [p for p in (app.artifacts.root / "covariance").rglob("*") if p.is_file() and not p.name.startswith(".")]
-    if not stored:
-        return f"none stored yet: the first edit measures {len(app.recipe.layers)}, which takes minutes"
-    return f"{len(stored)} stored in {app.artifacts.root / 'covariance'}; an edit measures what another model needs"
+    """Whether what the first edit needs is measured: for this model, this recipe, this text."""
+    layers = app.recipe.layers
+    if app.settings.text.datasets and not (app.settings.state_dir / "texts").is_dir():
+        return f"text is to be fetched from the hub; then the first edit measures {len(layers)} layers, which takes minutes"
+    statistics = app.statistics(app.recipe, app.corpus)
+    missing = sorted(set(layers) - set(statistics.known()))
+    if app.recipe.covariance_tokens < statistics.width:
+        raise Doubt(
+            f"a budget of {app.recipe.covariance_tokens} tokens for {statistics.width} dimensions: an edit has to add a ridge",
+            "Raise covariance_tokens in the recipe.",
+        )
+    if missing:
+        return f"not measured yet for layers {_listed(missing)}: the first edit does it, or `kbsync stats build`"
+    return f"measured for layers {_listed(layers)}"
+
+
+def _listed(numbers: Iterable[int]) -> str:
+    return ", ".join(map(str, numbers))
 
 
 def _span(delta: timedelta) -> str:
@@ -261,6 +329,7 @@ CHECKS: tuple[_Check, ...] = (
     _Check("source", _source, needs=("database",)),
     _Check("relations", _shape, needs=("source",)),
     _Check("model", _model, needs=("state directory",)),
-    _Check("covariance", _covariance, needs=("state directory",)),
+    _Check("covariance", _covariance, needs=("model",)),
+    _Check("gate", _gate, needs=("database",)),
     _Check("status page", _status_page),
 )

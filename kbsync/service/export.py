@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from kbsync.bootstrap import App
@@ -27,7 +28,7 @@ class MatrixView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportView:
-    """What was written: ``format`` is ``hf`` (a whole model) or ``lora`` (an adapter, with its ``matrices``)."""
+    """What was (or would be) written: ``format`` is ``hf`` (a whole model) or ``lora`` (an adapter, with its ``matrices``)."""
 
     version: int
     hash: str
@@ -36,13 +37,17 @@ class ExportView:
     matrices: tuple[MatrixView, ...]
 
 
-def export(app: App, number: int, format: str, directory: Path, rank: int | None = None) -> ExportView:
-    """Write version ``number`` to ``directory``, which must not exist yet, or be empty.
+def export(
+    app: App, number: int, format: str, directory: Path, rank: int | None = None, *, dry_run: bool = False
+) -> ExportView:
+    """Write version ``number`` to ``directory``, which must not exist yet, or be empty. A ``dry_run`` checks all that, and
+    makes an adapter in a temporary place only.
 
     Raises ``NotFound`` for a version that is not stored, ``ModelError`` when another base is configured than it was built
     on, ``StoreError`` when it can't be read or the directory can't be written.
     """
     from kbsync.checkpoints.export import export_hf
+    from kbsync.checkpoints.exported import require_free
     from kbsync.checkpoints.lora import export_lora
 
     with app.ledger.read() as tx:
@@ -57,9 +62,12 @@ def export(app: App, number: int, format: str, directory: Path, rank: int | None
         )
     about = {"version": number, "version_hash": version.version_hash, "base_fingerprint": manifest.base_fingerprint}
     matrices: tuple[AdapterMatrix, ...] = ()
+    require_free(directory)
     if format == LORA:
-        matrices = export_lora(app.loaded, delta, directory, rank, about)
-    else:
+        with TemporaryDirectory() as aside:
+            place = Path(aside) / "adapter" if dry_run else directory
+            matrices = export_lora(app.loaded, delta, place, rank, about)
+    elif not dry_run:
         export_hf(app.loaded, delta, directory, about)
     return ExportView(
         version=number,

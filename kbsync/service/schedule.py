@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
-from kbsync.config import interval_of
+from kbsync.config import Configuration, interval_of
+from kbsync.service.jobs import jobs
 
 DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 """By cron's numbers; 7 is Sunday, too."""
 MOST = 10_000
 """So many missed times are counted; whoever was away for longer reads "10000"."""
+
+
+UPCOMING = 3
+"""Times of each job that a view of the schedule holds."""
 
 
 class Tempo:
@@ -38,6 +44,49 @@ class Paced(BaseTrigger):  # type: ignore[misc]
         before = self._tempo.scheduled(previous) if previous else None
         found = self._inner.get_next_fire_time(before, self._tempo.scheduled(now))
         return self._tempo.real(found) if found else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobView:
+    """One job: its stage, its schedule, the relations that it is narrowed to (empty: all), the seconds that its start may
+    be delayed and that it may take, and its next times without that delay (``sync`` also begins with the daemon)."""
+
+    name: str
+    stage: str
+    when: str
+    relations: tuple[str, ...]
+    jitter: float
+    deadline: float
+    upcoming: tuple[datetime, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleView:
+    """What the daemon does, ``sync`` first."""
+
+    jobs: tuple[JobView, ...]
+
+
+def schedule_view(configuration: Configuration, now: datetime) -> ScheduleView:
+    """The configured jobs as a daemon that starts ``now`` would run them."""
+    found = []
+    for job in jobs(configuration):
+        exact, last = trigger(job.when), None
+        upcoming: list[datetime] = []
+        while len(upcoming) < UPCOMING and (last := exact.get_next_fire_time(last, last or now)) is not None:
+            upcoming.append(last)
+        found.append(
+            JobView(
+                name=job.name,
+                stage=job.stage,
+                when=job.when,
+                relations=job.relations,
+                jitter=job.jitter.total_seconds(),
+                deadline=job.deadline.total_seconds(),
+                upcoming=tuple(upcoming),
+            )
+        )
+    return ScheduleView(jobs=tuple(found))
 
 
 def trigger(when: str, jitter: timedelta = timedelta(0)) -> BaseTrigger:

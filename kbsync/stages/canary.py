@@ -14,6 +14,7 @@ from kbsync.domain.errors import EditError, ModelError, NotFound, StoreError
 from kbsync.domain.verdict import match_names
 from kbsync.domain.version import Evaluation, Outcome, Version
 from kbsync.ports import BaseModel, CheckpointStore
+from kbsync.stages.questions import UNTOUCHED
 from kbsync.stages.release import current_number, rollback
 from kbsync.stages.run import Writer
 
@@ -58,7 +59,7 @@ def canaries(evaluation: Evaluation, count: int) -> list[Outcome]:
     right = [o for o in evaluation.outcomes if o.right]
     ranked = sorted(right, key=lambda o: content_hash([o.subject, o.property, o.prompt]))
     edited = [o for o in ranked if o.group == "edited"]
-    others = [o for o in ranked if o.group in ("neighbour", "subject")]
+    others = [o for o in ranked if o.group in UNTOUCHED]
     near = others[: max(count - len(edited), count // 2)]
     return edited[: count - len(near)] + near
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from kbsync.domain.bisect import Limits
 from kbsync.domain.fact import FactKey
-from kbsync.domain.gate import Threshold
+from kbsync.domain.gate import Threshold, short_of_samples
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.relation import Relation
 from kbsync.domain.suspicion import Suspicion
@@ -32,7 +32,8 @@ class Outcome(StrEnum):
     """How a cycle ended.
 
     ``held``: what the facts ask for was built before and refused, or rolled back; or the next build waits after refusals
-    in a row. ``base``: no fact is left to write, so ``current`` went back to the base.
+    in a row. ``base``: no fact is left to write, so ``current`` went back to the base. ``planned``: of a
+    rehearsal, which ends before the edit.
     """
 
     NOTHING = "nothing to do"
@@ -40,6 +41,7 @@ class Outcome(StrEnum):
     REFUSED = "refused"
     HELD = "held"
     BASE = "back to the base"
+    PLANNED = "planned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +99,19 @@ class CycleResult:
 
 def sync(writer: Writer, parts: Parts) -> CycleResult:
     """Run the stages in order; each is safe to repeat, so a cycle that was killed anywhere is simply run again."""
+    done = rehearse(writer, parts)
+    return _build(writer, parts, done) if done.planned.plan.changes else done
+
+
+def rehearse(writer: Writer, parts: Parts) -> CycleResult:
+    """The stages before the edit: pull, probe, plan."""
     run = writer.run
     with writer.pulling() as pulling:
         pulled = pull(pulling, parts.source, parts.relations)
     probed = probe(run, parts.base, parts.relations, answer_tokens=parts.size.answer_tokens)
     planned = _plan(run, parts)
-    done = CycleResult(outcome=Outcome.NOTHING, pulled=pulled, probed=probed, planned=planned)
-    if not planned.plan.changes:
-        return done
-    return _build(writer, parts, done)
+    outcome = Outcome.PLANNED if planned.plan.changes else Outcome.NOTHING
+    return CycleResult(outcome=outcome, pulled=pulled, probed=probed, planned=planned)
 
 
 def _build(writer: Writer, parts: Parts, done: CycleResult) -> CycleResult:
@@ -169,11 +175,12 @@ def _try(writer: Writer, parts: Parts, done: CycleResult) -> CycleResult:
 
 
 def _search(run: Run, parts: Parts, refused: CycleResult) -> BisectResult | None:
-    """Who is to blame; None where nobody is to look, or a batch of one has nothing to halve."""
+    """Who is to blame; None where nobody is to look, a batch of one has nothing to halve, or too little was asked to tell
+    (of facts that are left out nothing more can be asked)."""
     if parts.limits is None or refused.version is None or refused.evaluation is None:
         return None
     planned = refused.planned.plan
-    if len(planned.requests) < 2:
+    if len(planned.requests) < 2 or short_of_samples(refused.evaluation.metrics, parts.gate):
         return None
     return bisect(
         run,

@@ -21,7 +21,7 @@ from kbsync.domain.verdict import match_names
 from kbsync.domain.version import Evaluation, Outcome, Version, VersionState
 from kbsync.ports import ArtifactStore, BaseModel, CheckpointStore, Delta
 from kbsync.stages.figures import mean_metric, needed, shares
-from kbsync.stages.questions import EDITED, NEIGHBOUR, SUBJECT, EvaluationSize, Question, cohorts, questions, world
+from kbsync.stages.questions import EDITED, UNTOUCHED, EvaluationSize, Question, cohorts, questions, world
 from kbsync.stages.replies import Identity, Replies, Reply
 from kbsync.stages.run import Run
 
@@ -152,7 +152,7 @@ def measure(
     if trial:
         held = {r.key for r in requests}
         groups = needed(trial.only)
-        asked = [q for q in asked if q.group in groups and (q.key in held or q.group in (NEIGHBOUR, SUBJECT))]
+        asked = [q for q in asked if q.group in groups and (q.key in held or q.group in UNTOUCHED)]
     prompts = _subjects(requests, size.texts)
     reference = Replies(base.language_model(), size, run.progress, "base", artifacts=measuring.artifacts)
     base_said, base_language = reference.to(asked, verdicts=True), _language(reference, measuring, prompts, only)

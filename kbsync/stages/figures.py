@@ -9,14 +9,15 @@ from statistics import fmean
 from kbsync.domain.gate import Metric
 from kbsync.domain.interval import Paired, bootstrap, paired, wilson
 from kbsync.domain.version import Outcome
-from kbsync.stages.questions import EDITED, HOP, NEIGHBOUR, PARAPHRASE, SUBJECT
+from kbsync.stages.questions import EDITED, HOP, NEIGHBOUR, OTHER, PARAPHRASE, SUBJECT, UNTOUCHED
 
 GROUPS = {
     "efficacy": (EDITED,),
     "generalization": (PARAPHRASE,),
-    "specificity": (NEIGHBOUR, SUBJECT),
+    "specificity": UNTOUCHED,
     "specificity_relation": (NEIGHBOUR,),
     "specificity_subject": (SUBJECT,),
+    "specificity_other": (OTHER,),
     "multihop": (HOP,),
 }
 RETAINED = "retention"

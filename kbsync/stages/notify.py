@@ -72,9 +72,9 @@ def notify(
     return result
 
 
-def outstanding(run: Run, hooks: Sequence[Hook]) -> bool:
-    """Whether there is anything to tell."""
-    return any(_waiting(run, hook.name, "") for hook in hooks)
+def outstanding(run: Run, hooks: Sequence[Hook]) -> int:
+    """So much is to be told, over all hooks."""
+    return sum(len(_waiting(run, hook.name, "")) for hook in hooks)
 
 
 def _waiting(run: Run, hook: str, path: str) -> list[Announcement]:

@@ -20,16 +20,20 @@ from kbsync.ports import LedgerReader
 from kbsync.stages.facts import believed_facts
 from kbsync.stages.probe import verdict_key
 
-EDITED, PARAPHRASE, NEIGHBOUR, SUBJECT, HOP = "edited", "paraphrase", "neighbour", "subject", "hop"
+EDITED, PARAPHRASE, NEIGHBOUR, SUBJECT, OTHER, HOP = "edited", "paraphrase", "neighbour", "subject", "other", "hop"
+UNTOUCHED = (NEIGHBOUR, SUBJECT, OTHER)
+"""Facts that the base has right and that the edit has nothing to do with, from the nearest to the farthest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationSize:
     """How much is asked: at most so many paraphrase, neighbour and second-hop prompts, answers of so many tokens,
-    ``texts`` sampled texts of ``text_tokens`` tokens (prompt included)."""
+    ``texts`` sampled texts of ``text_tokens`` tokens (prompt included). Where fewer than ``enough`` facts lie near the
+    edited ones, facts of other relations are asked, too."""
 
     paraphrases: int = 200
     neighbours: int = 200
+    enough: int = 50
     hops: int = 50
     answer_tokens: int = 10
     texts: int = 16
@@ -83,13 +87,10 @@ def questions(
         made = list(_edited(around, request, cohorts.get(request.key, 0)))
         edited.append(made[0])
         paraphrases += made[1:]
-    neighbours, subjects = _neighbours(around, requests, guards)
-    near = _sample(subjects, size.neighbours // 2)
     return [
         *edited,
         *_sample(paraphrases, size.paraphrases),
-        *_sample(neighbours, size.neighbours - len(near)),
-        *near,
+        *untouched(around, requests, guards, size),
         *_sample(_hops(around, requests), size.hops),
     ]
 
@@ -142,26 +143,27 @@ def _rival(request: EditRequest, fact: Fact | None) -> str:
     return ""
 
 
-def _neighbours(
-    around: World, requests: Sequence[EditRequest], guards: Sequence[Guard]
-) -> tuple[list[Question], list[Question]]:
-    """Facts that the base has right: of the same relation as an edited one, and of the same subject."""
+def untouched(
+    around: World, requests: Sequence[EditRequest], guards: Sequence[Guard], size: EvaluationSize
+) -> list[Question]:
+    """Facts that the base has right and that must stay so: of the same relations and the same subjects as the edited
+    ones, and any others where these are too few to judge by."""
     told = {r.key for r in requests} | {g.key for g in guards}
     properties, subjects = {r.key.property for r in requests}, {r.key.subject for r in requests}
-    same_relation, same_subject = [], []
+    found: dict[str, list[Question]] = {group: [] for group in UNTOUCHED}
     for key, (_, fact) in around.facts.items():
         verdict = around.verdicts.get(key)
         if key in told or verdict is None or verdict.kind is not VerdictKind.CURRENT:
             continue
-        evidence = verdict.evidence
+        group = SUBJECT if key.subject in subjects else NEIGHBOUR if key.property in properties else OTHER
         names = tuple(name for answer in fact.answers for name in answer.names)
-        group = SUBJECT if key.subject in subjects else NEIGHBOUR
+        evidence = verdict.evidence
         asked = Question(group=group, key=key, prompt=evidence.prompt, names=names, base_answer=evidence.greedy)
-        if group == SUBJECT:
-            same_subject.append(asked)
-        elif key.property in properties:
-            same_relation.append(asked)
-    return same_relation, same_subject
+        found[group].append(asked)
+    near = _sample(found[SUBJECT], size.neighbours // 2)
+    same = _sample(found[NEIGHBOUR], size.neighbours - len(near))
+    missing = min(size.enough, size.neighbours) - len(same) - len(near)
+    return [*same, *near, *_sample(found[OTHER], max(0, missing))]
 
 
 def _hops(around: World, requests: Iterable[EditRequest]) -> Iterator[Question]:

@@ -41,7 +41,8 @@ def test_a_model_that_can_not_be_loaded_is_the_only_trouble_here(cli: Any) -> No
         "source": "ok",
         "relations": "ok",
         "model": "failed",
-        "covariance": "ok",
+        "covariance": "skipped",
+        "gate": "ok",
         "status page": "ok",
     }
     assert "table" in check(result, "model")["detail"] and check(result, "model")["next_step"]
@@ -55,7 +56,7 @@ def test_everything_is_in_place(cli: Any, tmp_path: Path) -> None:
     assert result.code == 0 and result.json["healthy"] is True
     assert set(levels(result).values()) == {"ok"}
     assert "4 layers, width 96, torch.float32" in check(result, "model")["detail"]
-    assert "none stored yet" in check(result, "covariance")["detail"]
+    assert "not measured yet for layers 1, 2" in check(result, "covariance")["detail"]
     text = cli("doctor")
     assert (text.code, text.out.splitlines()[-1]) == (0, "everything is in place")
 
@@ -155,3 +156,52 @@ def test_a_page_that_can_not_be_served_fails(cli: Any, monkeypatch: pytest.Monke
     monkeypatch.setattr("kbsync.service.doctor.importlib.util.find_spec", lambda name: None)
     found = check(cli("doctor", "--json"), "status page")
     assert found["level"] == "failed" and "kbsync[web]" in found["next_step"]
+
+
+def demand(cli: Any, samples: int) -> None:
+    text = cli.config.read_text(encoding="utf-8")
+    text = text.replace('metric = "specificity"', f'metric = "specificity"\nmin_samples = {samples}')
+    cli.config.write_text(text, encoding="utf-8")
+
+
+def test_a_site_that_is_too_small_for_its_gate_is_told_before_anything_is_built(cli: Any) -> None:
+    demand(cli, 50)
+    found = check(cli("doctor", "--json"), "gate")
+    assert found["level"] == "warning" and "at most 5" in found["detail"]
+    assert "min_samples" in found["next_step"] and "Watch more facts" in found["next_step"]
+    for step in ("pull", "probe", "plan"):
+        cli.good(step)
+    found = check(cli("doctor", "--json"), "gate")
+    assert found["level"] == "warning" and "only 3 can be asked" in found["detail"]
+    assert "more than 44% of all others" in found["next_step"], "3 of 3, Wilson"
+
+
+def test_what_the_gate_demands_is_what_the_next_version_will_be_asked(cli: Any) -> None:
+    demand(cli, 3)
+    for step in ("pull", "probe", "plan", "edit"):
+        cli.good(step)
+    assert check(cli("doctor", "--json"), "gate")["detail"] == "3 facts for specificity, 3 are demanded"
+    asked = cli.good("evaluate", "--dry-run", "--json").json
+    assert (asked["samples"]["specificity"], asked["short"]) == (3, [])
+    figures = {m["name"]: m["samples"] for m in cli.good("evaluate", "--json").json["metrics"]}
+    assert {name: count for name, count in asked["samples"].items() if count} == {
+        name: figures[name] for name in asked["samples"] if name in figures
+    }
+
+
+def test_more_samples_than_are_asked_can_not_be_demanded(cli: Any) -> None:
+    demand(cli, 201)
+    found = check(cli("doctor", "--json"), "gate")
+    assert found["level"] == "failed" and "gate.neighbours to 201" in found["next_step"]
+
+
+def test_asking_for_the_lease_leaves_no_trace(cli: Any) -> None:
+    cli.good("pull")
+    with cli.world.ledger.write() as tx:
+        before = tx.acquire_lease("writer", "test", TTL, cli.world.clock.now())
+        tx.release_lease(before)
+    cli("doctor")
+    with cli.world.ledger.write() as tx:
+        after = tx.acquire_lease("writer", "test", TTL, cli.world.clock.now())
+        tx.release_lease(after)
+    assert after.token == before.token + 1
