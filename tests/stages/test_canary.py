@@ -29,7 +29,7 @@ def test_the_base_has_no_canaries(world: World) -> None:
 def test_canaries_that_sing_change_nothing(world: World) -> None:
     world.sync()
     result = sing(world)
-    assert (result.version, result.asked, result.lost, result.rolled_back_to) == (1, 4, (), None)
+    assert (result.version, result.asked, result.lost, result.rolled_back_to) == (1, 5, (), None)
     assert current(world) == 1
 
 
@@ -39,7 +39,7 @@ def test_current_goes_back_when_canaries_fall_and_a_sync_does_not_promote_it_aga
     result = sing(world)
     assert result.lost == ("The capital of France is",)
     assert (result.rolled_back_to, current(world)) == (0, 0)
-    assert result.reason == "1 of 4 canaries are lost, 10% may be"
+    assert result.reason == "1 of 5 canaries are lost, 10% may be"
     with world.ledger.read() as tx:
         assert [e.kind for e in tx.audit()][-2:] == ["canary", "rollback"]
     assert world.sync().outcome is Outcome.HELD

@@ -47,6 +47,7 @@ def test_every_figure_of_a_first_version_has_its_samples_and_its_interval(world:
         "generalization_strict",
         "specificity",
         "specificity_subject",
+        "specificity_other",
         "perplexity",
         "divergence",
         "fluency",
