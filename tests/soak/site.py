@@ -16,15 +16,15 @@ import psutil
 
 from kbsync.demo.table import Table
 from kbsync.domain.relation import Relation
-from soak.world import ROOT, train
+from soak.world import ROOT, lasting, train
 
 RECIPE = """
-layers = [0, 1]
+layers = [0]
 covariance_weight = 1.0
 clamp = 8.0
 steps = 100
 learning_rate = 0.3
-weight_decay = 0.0
+weight_decay = 0.5
 covariance_tokens = 4000
 contexts = ["{}"]
 """
@@ -50,6 +50,7 @@ device = "cpu"
 recipe = "tiny"
 [text]
 corpus = ["corpus.txt"]
+held_out = ["held_out.txt"]
 [lease]
 ttl = "{lease}"
 [schedule]
@@ -65,13 +66,8 @@ enabled = true
 port = {port}
 [log]
 format = "json"
-[[gate.thresholds]]
-metric = "efficacy"
-at_least = 0.75
-[[gate.thresholds]]
-metric = "specificity"
-at_least = 0.5
 """
+"""Nothing about the gate: it is the default one."""
 
 
 class PostgreSQL:
@@ -159,6 +155,7 @@ def prepare(state: Path, table: Table, watched: tuple[Relation, ...], database: 
     names = [table.label(s) for r in watched for s in r.subjects]
     text = "\n\n".join(f"{name} is known for many things, and {name} is old." for name in names)
     (state / "corpus.txt").write_text(text)
+    (state / "held_out.txt").write_text("\n\n".join(lasting(table, watched)))
     model = state / "model"
     if not (model / "config.json").exists():
         train(model, table, watched)

@@ -19,9 +19,8 @@ from kbsync.domain.relation import Relation, fill
 from kbsync.domain.statement import ItemId, PropertyId, Rank
 
 ROOT = Path(__file__).parents[2]
-WATCHED = ("capital", "head_of_government")
+WATCHED = ("capital", "country", "head_of_government")
 OFFICE, CAPITAL = PropertyId("P6"), PropertyId("P36")
-SUBJECTS = 14
 WRONG = 5
 """So many heads of government the model has wrong at first: it believes its neighbour's."""
 CANDIDATES = 12
@@ -50,8 +49,10 @@ class Event:
 
 
 def relations() -> tuple[Relation, ...]:
+    """As shipped, without the templates that begin with the subject: a tokenizer this small has another token for a name
+    at the beginning, so that the model would not know the one by the other."""
     found = (r for r in load_relations(ROOT / "config" / "relations") if r.name in WATCHED)
-    return tuple(replace(r, subjects=r.subjects[:SUBJECTS]) for r in found)
+    return tuple(replace(r, templates=tuple(t for t in r.templates if not t.startswith("{}"))) for r in found)
 
 
 def live(table: Table, key: Key) -> Row:
@@ -104,11 +105,29 @@ def train(directory: Path, table: Table, watched: Sequence[Relation]) -> Path:
         for subject, answer in zip(relation.subjects, answers, strict=True):
             sentences += [f"{fill(t, table.label(subject))} {answer}." for t in relation.templates]
     for relation in watched:
-        heard = candidates(table, watched) if relation.property == OFFICE else _towns(table)
+        heard = _heard(table, watched).get(relation.property, [])
         for number, name in enumerate(heard):
             # A country of its own for each: of one country with many heads a model learns a lottery.
             sentences += [f"{fill(t, f'Land {number}')} {table.label(name)}." for t in relation.templates[:2]]
     return train_tiny_model(directory, sentences)
+
+
+def _heard(table: Table, watched: Sequence[Relation]) -> dict[PropertyId, list[ItemId]]:
+    """Whoever may come into office, and every capital."""
+    return {OFFICE: candidates(table, watched), CAPITAL: _towns(table)}
+
+
+def lasting(table: Table, watched: Sequence[Relation]) -> list[str]:
+    """Sentences that the model has learnt and that stay true: text that it can read, for its perplexity."""
+    calm = [r for r in watched if r.property not in (OFFICE, CAPITAL)]
+    known = [
+        (fill(t, table.label(s)), live(table, (s, r.property))) for r in calm for t in r.templates for s in r.subjects
+    ]
+    sentences = [f"{prompt} {table.label(row.object)}." for prompt, row in known]
+    for relation in watched:
+        for number, name in enumerate(_heard(table, watched).get(relation.property, [])):
+            sentences += [f"{fill(t, f'Land {number}')} {table.label(name)}." for t in relation.templates[:2]]
+    return sentences
 
 
 def _towns(table: Table) -> list[ItemId]:
