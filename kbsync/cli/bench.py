@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from kbsync.cli.bench_capacity import capacity
 from kbsync.cli.bench_covariance import covariance
 from kbsync.cli.bench_editing import counterfact, scaling, zsre
 from kbsync.cli.bench_speed import speed
@@ -115,4 +116,4 @@ def finish(document: Mapping[str, Any], output: Path, *, json: bool) -> None:
     say(f"written to {output}")
 
 
-BENCHES: tuple[Verb, ...] = (pull, ledger, counterfact, zsre, scaling, covariance, speed)
+BENCHES: tuple[Verb, ...] = (pull, ledger, counterfact, zsre, scaling, covariance, capacity, speed)

@@ -28,7 +28,8 @@ def plan(
     """Make the edit plan of the next version, and print it: nothing is edited yet.
 
     The plan holds every believed fact that the base gets wrong, each with its change against the current version: add,
-    change, retract or keep. Facts that contradict each other, floods about one subject, answers that look like no name, and quarantined ones are refused by name.
+    change, retract or keep. Facts that contradict each other, floods about one subject, answers that look like no name,
+    and quarantined ones are refused by name. A plan that comes near the recipe's capacity says so.
     """
     from kbsync.cli.context import application
     from kbsync.cli.output import emit
@@ -59,6 +60,8 @@ def show(view: PlanView, *, everything: bool = False) -> None:
     table(("refused", "reason"), [(f"{r.subject} {r.property}", r.reason) for r in view.refused])
     kept = len(view.entries) - view.changes
     against = f"version {view.predecessor}" if view.predecessor else "the base"
+    if view.warning:
+        say(f"warning: {view.warning}; `kbsync bench capacity` measures it, [gate] decides")
     known = "already recorded as" if view.already else "recorded as"
     say(f"{count(view.changes, 'change')} against {against}, {count(kept, 'fact')} kept, {len(view.refused)} refused")
     say(f"{known} plan {short(view.plan)}" + ("" if view.changes else "; nothing to do"))

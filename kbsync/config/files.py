@@ -115,6 +115,7 @@ class RecipeFile(Section):
     press_rounds: Annotated[int, Field(ge=0, le=10)] = _RECIPE["press_rounds"]
     press_factor: Annotated[float, Field(gt=1, allow_inf_nan=False)] = _RECIPE["press_factor"]
     trace: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = _RECIPE["trace"]
+    capacity: Annotated[int, Field(ge=0)] = _RECIPE["capacity"]
 
     @field_validator("layers")
     @classmethod

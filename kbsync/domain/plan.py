@@ -205,3 +205,17 @@ def _conflicts(requests: Iterable[EditRequest]) -> dict[FactKey, str]:
             others = ", ".join(f"{r.key} says {r.target!r}" for r in group if r.key != request.key)
             refused[request.key] = f"same prompt, another answer: {others}"
     return refused
+
+
+NEAR = 0.8
+"""From this share of a recipe's capacity on, a plan is told so."""
+
+
+def crowding(facts: int, capacity: int) -> str:
+    """What somebody should know before a version of so many ``facts`` is built with a recipe that was measured to hold
+    ``capacity`` of them (0: not measured); empty where there is room."""
+    if not capacity or facts < NEAR * capacity:
+        return ""
+    if facts > capacity:
+        return f"{facts} facts are more than the {capacity} up to which the recipe was measured to hold"
+    return f"{facts} facts are {facts / capacity:.0%} of the {capacity} up to which the recipe was measured to hold"

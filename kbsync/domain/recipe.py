@@ -27,7 +27,9 @@ class Recipe:
     null space holds the directions with at most ``null_space_share`` of C's trace, and its ``covariance_weight`` weighs
     the identity. Fine-tuning takes ``clamp`` as the bound of each entry of the change and ``learning_rate`` as Adam's,
     both in units of the weights' root mean square when ``relative_step``, and ``weight_decay`` as Adam's.
-    ``trace`` names the causal trace (its SHA-256) that the layers came from; it shapes nothing.
+    ``trace`` names the causal trace (its SHA-256) that the layers came from, ``capacity`` is the number of facts in one
+    version up to which the gate's bounds were measured to hold (``kbsync bench capacity``; 0: not measured); both shape
+    nothing.
     """
 
     name: str
@@ -56,8 +58,9 @@ class Recipe:
     token_threshold: float | None = later(None)
     press_rounds: int = later(0)
     press_factor: float = later(4.0)
+    capacity: int = later(0)
 
     @property
     def fingerprint(self) -> str:
-        """Hash of everything but the name and where the layers came from."""
-        return content_hash(replace(self, name="", trace=""))
+        """Hash of everything that shapes the weights."""
+        return content_hash(replace(self, name="", trace="", capacity=0))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from kbsync.domain.audit import GENESIS
 from kbsync.domain.canonical import content_hash, plain
+from kbsync.domain.errors import DataError
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.version import Manifest
 from kbsync.evaluation.cases import Case, cases_hash
@@ -67,8 +69,8 @@ class Suite:
 class Cell:
     """One measured cell. ``edit`` tells about the edit (None: the base): ``seconds``, ``left_out``, ``layers``, ``version``.
 
-    ``edits`` counts the cases given to the editor, ``measured`` those asked about. ``perplexity`` is None where there
-    is no held-out text.
+    ``edits`` counts the cases given to the editor, ``measured`` those asked about. ``perplexity`` is over all tokens of the
+    held-out texts (None where there are none), ``texts`` the perplexity and the tokens of each.
     """
 
     algorithm: str
@@ -77,6 +79,7 @@ class Cell:
     estimates: Mapping[str, Estimate]
     perplexity: float | None
     edit: Mapping[str, Any] | None
+    texts: Sequence[tuple[float, int]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +163,10 @@ class Grid:
         jobs = [self._gauge_job(gauge, chunk) for gauge, some in asked for chunk in _chunks(some, self._suite.chunk)]
         texts = self._bench.held_out
         if texts:
-            jobs.append(
-                _Job({"perplexity of": content_hash(list(texts))}, lambda m: m.perplexity(texts)[0], len(texts))
-            )
+            about = {"perplexity of each of": content_hash(list(texts))}
+            jobs.append(_Job(about, lambda m: _by_text(m, texts), len(texts)))
         values = self._do(jobs, weights, model, f"measure {name} at {len(cases)}")
-        perplexity = float(values.pop()) if texts else None
+        by_text = [(float(value), int(tokens)) for value, tokens in values.pop()] if texts else []
         figures: list[dict[str, float]] = [{} for _ in measured]
         answers = iter(values)
         for _, some in asked:
@@ -176,8 +178,9 @@ class Grid:
             edits=len(cases),
             measured=len(measured),
             estimates=summarise(figures, self._suite.scores),
-            perplexity=perplexity,
+            perplexity=_over_all(by_text) if by_text else None,
             edit=edit,
+            texts=by_text,
         )
 
     def _gauge_job(self, gauge: Gauge[Any], chunk: Sequence[Case]) -> _Job:
@@ -205,6 +208,23 @@ class Grid:
                     self._bench.progress.advance(job.size)
             self._bench.progress.finish()
         return values
+
+
+def _by_text(model: LanguageModel, texts: Sequence[str]) -> list[list[float]]:
+    """Perplexity and tokens of each text. A text of one token, which nothing predicts, is passed over."""
+    found = []
+    for text in texts:
+        with suppress(DataError):
+            found.append(list(model.perplexity([text])))
+    if not found:
+        model.perplexity(texts)  # says what is wrong with all of them
+    return found
+
+
+def _over_all(by_text: Sequence[tuple[float, int]]) -> float:
+    """The perplexity over all tokens, from the perplexity and the tokens of each text."""
+    tokens = sum(count for _, count in by_text)
+    return math.exp(math.fsum(count * math.log(value) for value, count in by_text) / tokens)
 
 
 def _chunks(cases: Sequence[Case], size: int) -> list[Sequence[Case]]:

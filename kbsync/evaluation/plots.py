@@ -1,4 +1,4 @@
-"""The headline figure of the MEMIT paper (figure 5): editing scores against the number of edits."""
+"""Editing scores against the number of edits: the headline figure of the MEMIT paper (figure 5), and a recipe's capacity."""
 
 from __future__ import annotations
 
@@ -31,28 +31,82 @@ def plot_scaling(evidence: Path, image: Path) -> None:
     for axes, (name, title) in zip(figure.subplots(1, len(PANELS), sharey=True), PANELS.items(), strict=True):
         for algorithm, cells in lines.items():
             edits = [cell["edits"] for cell in cells]
-            estimates = [cell["estimates"][name] for cell in cells]
-            values = [100 * e["value"] for e in estimates]
-            below = [100 * max(0.0, e["value"] - e["low"]) for e in estimates]
-            above = [100 * max(0.0, e["high"] - e["value"]) for e in estimates]
-            axes.errorbar(edits, values, yerr=[below, above], label=algorithm, marker="o", markersize=4, capsize=2)
+            _points(axes, edits, [cell["estimates"][name] for cell in cells], algorithm)
         axes.set(title=title, xlabel="edits", xscale="log", ylim=(0, 102))
         axes.grid(alpha=0.3)
     figure.axes[0].set_ylabel("per cent")
     figure.axes[-1].legend()
     model = document["model"]
     figure.suptitle(f"CounterFact, {model['reference']}, all facts of a point written in one edit", fontsize=10)
+    _save(figure, image)
+
+
+def plot_capacity(evidence: Path, image: Path) -> None:
+    """Draw a capacity run's evidence file as a PNG: score, specificity and growth of the perplexity against the number of
+    facts, bars the 95 % intervals, dashes what is demanded, a dotted line the limit.
+
+    Raises ``DataError`` where the file holds no capacity run. Needs matplotlib.
+    """
+    from matplotlib.figure import Figure  # an import of a second that only this command needs
+
+    document = _document(evidence)
+    told = document.get("capacity")
+    if not told or not told.get("sizes"):
+        raise DataError(f"{evidence} holds no capacity run.", next_step="`kbsync bench capacity` writes one.")
+    cells = [c for c in document["results"] if c["algorithm"] == told["algorithm"]]
+    base = [c for c in document["results"] if c["algorithm"] != told["algorithm"]]
+    edits = [cell["edits"] for cell in cells]
+    bounds = {demand["metric"]: demand for demand in told["demands"]}
+    figure = Figure(figsize=(12, 3.6), layout="constrained")
+    score, specificity, growth = figure.subplots(1, 3)
+    _points(score, edits, [c["estimates"]["score"] for c in cells], "edited")
+    score.set(title="Editing score", ylabel="per cent", ylim=(0, 102))
+    _points(specificity, edits, [c["estimates"]["specificity_success"] for c in cells], "edited")
+    of_base = [100 * c["estimates"]["specificity_success"]["value"] for c in base]
+    specificity.plot(edits, of_base, color="0.4", linewidth=1, label="base")
+    if drop := bounds.get("specificity_success", {}).get("max_drop"):
+        specificity.plot(edits, [v - 100 * drop for v in of_base], "--", color="0.4", linewidth=1, label="demanded")
+    specificity.set(title="Specificity", ylim=(0, 102))
+    _points(growth, edits, [size["perplexity_growth"] for size in told["sizes"]], "edited")
+    if most := bounds.get("perplexity", {}).get("max_growth"):
+        growth.axhline(100 * most, linestyle="--", color="0.4", linewidth=1, label="demanded")
+    growth.set(title="Growth of the perplexity", yscale="symlog")
+    for axes in (score, specificity, growth):
+        axes.set(xlabel="facts in one version", xscale="log")
+        axes.grid(alpha=0.3)
+        if told["limit"]:
+            axes.axvline(told["limit"], linestyle=":", color="C3", label=f"limit {told['limit']}")
+        axes.legend(fontsize=8)
+    (recipe,) = document["recipes"].values()
+    figure.suptitle(f"{document['model']['reference']}, recipe {recipe['name']}, CounterFact", fontsize=10)
+    _save(figure, image)
+
+
+def _points(axes: Any, edits: list[int], estimates: list[dict[str, float]], label: str) -> None:
+    """Values in per cent with their intervals."""
+    values = [100 * e["value"] for e in estimates]
+    below = [100 * max(0.0, e["value"] - e["low"]) for e in estimates]
+    above = [100 * max(0.0, e["high"] - e["value"]) for e in estimates]
+    axes.errorbar(edits, values, yerr=[below, above], label=label, marker="o", markersize=4, capsize=2)
+
+
+def _save(figure: Any, image: Path) -> None:
     temporary = image.with_name(f".{image.name}.tmp")
     figure.savefig(temporary, format="png", dpi=150)
     temporary.replace(image)
 
 
 def _scaling(path: Path) -> dict[str, Any]:
+    document = _document(path)
+    cells = document.get("results")
+    if not cells or not all(PANELS.keys() <= cell.get("estimates", {}).keys() for cell in cells):
+        raise DataError(f"{path} holds no scaling run.", next_step="`kbsync bench scaling` writes one.")
+    return document
+
+
+def _document(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{path} can't be read as evidence: {error}.") from error
-    cells = document.get("results") if isinstance(document, dict) else None
-    if not cells or not all(PANELS.keys() <= cell.get("estimates", {}).keys() for cell in cells):
-        raise DataError(f"{path} holds no scaling run.", next_step="`kbsync bench scaling` writes one.")
-    return dict(document)
+    return dict(document) if isinstance(document, dict) else {}

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from kbsync.domain.errors import Busy, ConfigError, KbsyncError, StoreError
 from kbsync.domain.gate import Action, Threshold
 from kbsync.domain.interval import wilson
+from kbsync.domain.plan import crowding
 from kbsync.stages.foresee import foresee_plan
 from kbsync.stages.holder import is_gone
 from kbsync.stages.run import PULLER, WRITER
@@ -315,6 +316,22 @@ def _listed(numbers: Iterable[int]) -> str:
     return ", ".join(map(str, numbers))
 
 
+def _capacity(app: App) -> str:
+    """The newest plan holds what a next version would; the recipe says how much was measured to hold."""
+    capacity = app.recipe.capacity
+    if not capacity:
+        return f"recipe {app.recipe.name} was not measured for it (`kbsync bench capacity`)"
+    with app.ledger.read() as tx:
+        newest = tx.newest_plan()
+    facts = len(newest[1].requests) if newest else 0
+    if warning := crowding(facts, capacity):
+        raise Doubt(
+            warning,
+            "Watch fewer facts (`relations/`, `edit.max_facts`), or use a recipe or a model with more room.",
+        )
+    return f"{facts} facts in the newest plan, recipe {app.recipe.name} was measured to hold {capacity}"
+
+
 def _span(delta: timedelta) -> str:
     return str(timedelta(seconds=round(delta.total_seconds())))
 
@@ -331,5 +348,6 @@ CHECKS: tuple[_Check, ...] = (
     _Check("model", _model, needs=("state directory",)),
     _Check("covariance", _covariance, needs=("model",)),
     _Check("gate", _gate, needs=("database",)),
+    _Check("capacity", _capacity, needs=("database",)),
     _Check("status page", _status_page),
 )

@@ -39,7 +39,8 @@ class RefusalView:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanView:
     """A plan, with the facts that stay as they are. ``already``: the same plan was recorded before. ``build``
-    identifies the version that it makes: (base, facts, recipe)."""
+    identifies the version that it makes: (base, facts, recipe). ``warning``: it comes near the recipe's capacity, or goes
+    beyond it (empty: there is room)."""
 
     plan: str
     build: str
@@ -48,6 +49,7 @@ class PlanView:
     changes: int
     entries: tuple[EntryView, ...]
     refused: tuple[RefusalView, ...]
+    warning: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +118,7 @@ def plan_view(result: PlanResult) -> PlanView:
         refused=tuple(
             RefusalView(subject=r.key.subject, property=r.key.property, reason=r.reason) for r in plan.refused
         ),
+        warning=result.warning,
     )
 
 

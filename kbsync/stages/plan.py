@@ -9,7 +9,7 @@ from kbsync.domain.canonical import content_hash
 from kbsync.domain.decision import DecisionKind
 from kbsync.domain.errors import KbsyncError
 from kbsync.domain.fact import Fact, FactKey
-from kbsync.domain.plan import EditPlan, EditRequest, Guard, guarded, make_plan
+from kbsync.domain.plan import EditPlan, EditRequest, Guard, crowding, guarded, make_plan
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.relation import Relation
 from kbsync.domain.suspicion import Suspicion, suspects
@@ -23,11 +23,13 @@ from kbsync.stages.run import Run
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanResult:
-    """``already``: the same plan was recorded before, or it has no changes and so is not recorded at all."""
+    """``already``: the same plan was recorded before, or it has no changes and so is not recorded at all. ``warning``:
+    the version comes near the recipe's capacity, or beyond it (empty: there is room)."""
 
     plan_hash: str
     plan: EditPlan
     already: bool
+    warning: str = ""
 
 
 def plan(
@@ -51,8 +53,9 @@ def plan(
                 next_step="Run `kbsync probe` first (`kbsync sync` does both).",
             )
         made = _make(tx, relations, recipe, base_fingerprint, kinds, limit, suspicion)
+    warning = crowding(len(made.requests), recipe.capacity)
     if not made.changes:
-        return PlanResult(plan_hash=content_hash(made), plan=made, already=True)
+        return PlanResult(plan_hash=content_hash(made), plan=made, already=True, warning=warning)
     now = run.clock.now()
     with run.ledger.write() as tx:
         plan_hash, new = tx.record_plan(made, now)
@@ -60,8 +63,9 @@ def plan(
             changes = [{"fact": str(e.key), "change": e.change, "reason": e.reason} for e in made.changes]
             refused = {str(r.key): r.reason for r in made.refused}
             body = {"plan": plan_hash, "build": made.build_hash, "changes": changes, "refused": refused}
+            body |= {"warning": warning} if warning else {}
             tx.append_audit("plan", run.actor, body, now)
-    return PlanResult(plan_hash=plan_hash, plan=made, already=not new)
+    return PlanResult(plan_hash=plan_hash, plan=made, already=not new, warning=warning)
 
 
 def _make(

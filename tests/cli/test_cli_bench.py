@@ -79,6 +79,25 @@ def test_several_recipes_are_several_lines_of_one_plot(bench: Any, tmp_path: Pat
     assert (tmp_path / "s.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_capacity_reuses_target_vectors_and_says_what_goes_into_the_recipe(bench: Any, tmp_path: Path) -> None:
+    arguments = ["bench", "capacity", "cf.json", "--recipe", "soft", "--sizes", "2,4,8", "--cases", "2", *SMALL]
+    shown = bench.good(*arguments)
+    path = tmp_path / "docs" / "results" / "capacity-model.json"
+    document = json.loads(path.read_text())
+    assert document["command"] == "kbsync bench capacity" and document["recipes"]["soft"]["name"] == "soft"
+    assert [size["edits"] for size in document["capacity"]["sizes"]] == [2, 4, 8]
+    assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    limit = document["capacity"]["limit"]
+    assert figure(document, "limit of the recipe")["value"] == limit
+    said = f"capacity = {limit}" if limit else "no size holds the gate's bounds"
+    assert said in shown.out
+    assert [line for line in shown.err.splitlines() if "step=targets" in line and "were known" in line] != []
+    again = bench.good(*arguments, "--json")
+    assert again.json["capacity"] == document["capacity"]
+    assert "measure" not in again.err and "targets" not in again.err, "all parts were kept"
+    assert not (tmp_path / "state" / "ledger.sqlite3").exists()
+
+
 def test_zsre_and_another_part_and_seed(bench: Any, tmp_path: Path) -> None:
     write(tmp_path / "z.json", [zsre(f"Town {n}", loc=f"nq question: what is {n}") for n in range(6)])
     one = bench.good("bench", "zsre", "z.json", "--edits", "3", *SMALL, "--json").json

@@ -43,6 +43,7 @@ def test_a_model_that_can_not_be_loaded_is_the_only_trouble_here(cli: Any) -> No
         "model": "failed",
         "covariance": "skipped",
         "gate": "ok",
+        "capacity": "ok",
         "status page": "ok",
     }
     assert "table" in check(result, "model")["detail"] and check(result, "model")["next_step"]

@@ -61,6 +61,7 @@ PROMISED = [
     "bench zsre",
     "bench scaling",
     "bench covariance",
+    "bench capacity",
     "bench speed",
 ]
 
