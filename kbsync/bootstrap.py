@@ -29,6 +29,7 @@ from kbsync.stages.run import Run, Silent, Writer, notifier, puller, writer
 # `kbsync status` answers at once.
 if TYPE_CHECKING:
     from kbsync.checkpoints.artifacts import FileArtifactStore
+    from kbsync.checkpoints.places import Place
     from kbsync.checkpoints.published import Published
     from kbsync.checkpoints.store import FileCheckpointStore
     from kbsync.editing.statistics import Statistics
@@ -224,13 +225,23 @@ class App:
     def artifacts(self) -> FileArtifactStore:
         from kbsync.checkpoints.artifacts import FileArtifactStore
 
-        return FileArtifactStore(self.settings.state_dir / "artifacts")
+        return FileArtifactStore(self._place / "artifacts")
 
     @cached_property
     def store(self) -> FileCheckpointStore:
         from kbsync.checkpoints.store import FileCheckpointStore
 
-        return FileCheckpointStore(self.settings.state_dir)
+        return FileCheckpointStore(self._place)
+
+    @cached_property
+    def _place(self) -> Place:
+        """Where versions and artifacts are stored."""
+        store = self.settings.store
+        if not store.url:
+            return self.settings.state_dir
+        from kbsync.checkpoints.remote import open_remote
+
+        return open_remote(store.url, store.options)
 
     @cached_property
     def corpus(self) -> list[str]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from pathlib import Path
 
 from kbsync.checkpoints.files import explained
+from kbsync.checkpoints.places import Place, files_below, remove_unfinished, rename, write_file
 from kbsync.domain.errors import StoreError
-from kbsync.model.durable import make_directory, remove_unfinished, write_file
 from kbsync.ports import ArtifactStore
 
 _MAGIC = b"kbsync-artifact 1 "
@@ -19,14 +18,14 @@ _DAMAGED = ".damaged-"
 
 
 class FileArtifactStore(ArtifactStore):
-    """Blobs at ``<root>/<kind>/<key[:2]>/<key>``: a line with the SHA-256 of the content, then the content.
+    """Blobs at ``<root>/<kind>/<key[:2]>/<key>`` on a disk or at a URL: a line with the SHA-256 of the content, then the content.
 
     ``kind`` is a lower-case word, ``key`` begins with a letter or digit and goes on with those, ``.``, ``_`` and
     ``-``; anything else is a ``ValueError``, so that no name leaves the store or meets a temporary one. A file that
     can't be read or written is a ``StoreError``.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Place) -> None:
         self.root = root
 
     def get(self, kind: str, key: str) -> bytes | None:
@@ -39,7 +38,7 @@ class FileArtifactStore(ArtifactStore):
             header, content = stored[:_HEADER], stored[_HEADER:]
             if header == _header(content):
                 return content
-            path.replace(path.with_name(f"{_DAMAGED}{key}"))
+            rename(path, path.with_name(f"{_DAMAGED}{key}"))
         return None
 
     def put(self, kind: str, key: str, data: bytes) -> None:
@@ -49,7 +48,6 @@ class FileArtifactStore(ArtifactStore):
             return
         kept = "All artifacts that were there are still there; this one can be computed again."
         with explained(f"writing the artifact {path} ({len(data):,} bytes)", kept=kept):
-            make_directory(path.parent)
             write_file(path, _header(data) + data)
 
     def drop(self, kind: str, key: str) -> None:
@@ -60,7 +58,7 @@ class FileArtifactStore(ArtifactStore):
     def names(self) -> list[str]:
         """``kind/key`` of everything that is stored, sorted."""
         with explained(f"listing {self.root}", kept="Nothing was changed."):
-            found = (p.relative_to(self.root).parts for p in self.root.glob("*/*/*") if p.is_file())
+            found = (parts for parts in files_below(self.root) if len(parts) == 3)
             return sorted(f"{kind}/{key}" for kind, _, key in found if _KIND.match(kind) and _KEY.match(key))
 
     def digest(self, name: str) -> str:
@@ -80,21 +78,21 @@ class FileArtifactStore(ArtifactStore):
         with explained(f"removing the artifact {self.path(name)}", kept="All other artifacts are still there."):
             self.path(name).unlink(missing_ok=True)
 
-    def path(self, name: str) -> Path:
+    def path(self, name: str) -> Place:
         """Where ``kind/key`` is stored, whether or not it is there."""
         kind, _, key = name.partition("/")
         return self._path(kind, key)
 
-    def damaged(self) -> list[Path]:
+    def damaged(self) -> list[Place]:
         """Files that were set aside because their content did not match their checksum."""
-        return sorted(self.root.rglob(f"{_DAMAGED}*"))
+        return list(self.root.rglob(f"{_DAMAGED}*"))
 
-    def clean_temporary(self) -> list[Path]:
+    def clean_temporary(self) -> list[Place]:
         """Remove leftovers of killed writes; to be called by a process that knows itself to be the only writer."""
         with explained(f"clearing up {self.root}", kept="Everything that is complete was kept."):
             return remove_unfinished(self.root)
 
-    def _path(self, kind: str, key: str) -> Path:
+    def _path(self, kind: str, key: str) -> Place:
         if not _KIND.match(kind):
             raise ValueError(f"{kind!r} can't be the kind of an artifact")
         if not _KEY.match(key):

@@ -1,4 +1,4 @@
-"""Versions on disk: one directory each, named by its version hash, immutable once it has that name."""
+"""Stored versions: one directory each, named by its version hash, immutable once it has that name."""
 
 from __future__ import annotations
 
@@ -7,15 +7,22 @@ import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from kbsync.checkpoints import factors
 from kbsync.checkpoints import manifest as manifest_file
 from kbsync.checkpoints.files import explained
+from kbsync.checkpoints.places import (
+    Place,
+    remove_directory,
+    remove_unfinished,
+    set_aside,
+    write_directory,
+    write_file,
+)
+from kbsync.checkpoints.remote import RemotePath
 from kbsync.domain.errors import NotFound, StoreError
 from kbsync.domain.version import Manifest
 from kbsync.model.delta import FactorDelta
-from kbsync.model.durable import make_directory, new_directory, remove_directory, remove_unfinished, write_file
 from kbsync.ports import CheckpointStore, Delta
 
 MANIFEST = "manifest.json"
@@ -35,12 +42,12 @@ _AGAIN = "`kbsync rebuild N --repair` builds it again from its manifest, which w
 class FileCheckpointStore(CheckpointStore):
     """``<root>/versions/<version hash>/`` with ``manifest.json`` and ``factors.safetensors``.
 
-    A directory gets its name after its files were read back, verified and synced, so a version that can be listed is
-    whole. Of a version that was removed, ``<root>/removed/<version hash>.json`` keeps the manifest: it still explains
+    ``root`` is a directory, or a place at any URL that fsspec reaches. A directory gets its name after its files were read
+    back, verified and synced (at a URL: its manifest does, after the factors), so a version that can be listed is whole. Of a version that was removed, ``<root>/removed/<version hash>.json`` keeps the manifest: it still explains
     the version, and anchors the audit trail. Files that can't be read or written, and wrong bytes, are ``StoreError``.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Place) -> None:
         self.versions = root / "versions"
         self.explanations = root / "removed"
 
@@ -51,17 +58,22 @@ class FileCheckpointStore(CheckpointStore):
         files = self._files(manifest, _factor_delta(delta))
         target = self.versions / version_hash
         with explained(f"writing version {version_hash[:12]} to {self.versions}", kept=_KEPT):
-            if target.exists() and self._sound(version_hash):
+            if version_hash in self.hashes() and self._sound(version_hash):
                 return version_hash
-            make_directory(self.versions)
-            with new_directory(target) as unfinished:
-                for name, data in files.items():
-                    (unfinished / name).write_bytes(data)
+
+            def ready(unfinished: Place) -> None:
                 _read(unfinished, version_hash)
-                if target.exists():
-                    target.rename(self.versions / f"{_DAMAGED}{version_hash}-{secrets.token_hex(4)}")
+                if target.exists() and unfinished != target:
+                    self._set_aside(target)
+
+            if isinstance(target, RemotePath) and target.exists():
+                self._set_aside(target)
+            write_directory(target, files, MANIFEST, ready)
             self._explanation(version_hash).unlink(missing_ok=True)
         return version_hash
+
+    def _set_aside(self, directory: Place) -> None:
+        set_aside(directory, self.versions / f"{_DAMAGED}{directory.name}-{secrets.token_hex(4)}", MANIFEST)
 
     def factor_hashes(self, delta: Delta) -> dict[str, str]:
         return factors.hashes(_factor_delta(delta))
@@ -85,7 +97,7 @@ class FileCheckpointStore(CheckpointStore):
         with explained(f"listing {self.versions}", kept="Nothing was changed."):
             if not self.versions.is_dir():
                 return []
-            return sorted(p.name for p in self.versions.iterdir() if _HASH.match(p.name) and p.is_dir())
+            return sorted(p.name for p in self.versions.iterdir() if _HASH.match(p.name) and _whole(p))
 
     def removed(self) -> list[str]:
         """Versions of which only the manifest is left."""
@@ -106,16 +118,15 @@ class FileCheckpointStore(CheckpointStore):
         read_manifest(directory / MANIFEST, version_hash)
         kept = "The manifest was kept, and so were all other versions."
         with explained(f"removing version {version_hash[:12]}", kept=kept):
-            make_directory(self.explanations)
             write_file(self._explanation(version_hash), (directory / MANIFEST).read_bytes())
-            remove_directory(directory)
+            remove_directory(directory, MANIFEST)
 
     def remove_stray(self, version_hash: str) -> None:
         """Remove a version that no row of the ledger names, manifest and all; by the holder of the writer's lease."""
         with explained(f"removing version {version_hash[:12]}", kept="All other versions were kept."):
-            remove_directory(self.versions / version_hash)
+            remove_directory(self.versions / version_hash, MANIFEST)
 
-    def files(self, version_hash: str) -> list[Path]:
+    def files(self, version_hash: str) -> list[Place]:
         """All files that speak for a version, stored or removed."""
         if version_hash in self.hashes():
             return [self.versions / version_hash / name for name in (MANIFEST, FACTORS)]
@@ -128,16 +139,25 @@ class FileCheckpointStore(CheckpointStore):
         else:
             self.read(version_hash)
 
-    def damaged(self) -> list[Path]:
+    def damaged(self) -> list[Place]:
         """Directories that were set aside because a byte in them was wrong."""
-        return sorted(self.versions.glob(f"{_DAMAGED}*"))
+        return list(self.versions.glob(f"{_DAMAGED}*"))
 
-    def clean_temporary(self) -> list[Path]:
+    def clean_temporary(self) -> list[Place]:
         """Remove leftovers of killed writes; to be called by the holder of the writer's lease."""
         with explained(f"clearing up {self.versions}", kept="Everything that is complete was kept."):
-            return remove_unfinished(self.versions) + remove_unfinished(self.explanations)
+            halves = [p for p in self.halves() if isinstance(p, RemotePath)]
+            for path in halves:
+                remove_directory(path)
+            return [*remove_unfinished(self.versions), *remove_unfinished(self.explanations), *halves]
 
-    def _explanation(self, version_hash: str) -> Path:
+    def halves(self) -> list[Place]:
+        """Versions at a URL that a killed write left without their manifest."""
+        if not isinstance(self.versions, RemotePath) or not self.versions.is_dir():
+            return []
+        return [p for p in self.versions.iterdir() if _HASH.match(p.name) and not _whole(p)]
+
+    def _explanation(self, version_hash: str) -> Place:
         return self.explanations / f"{version_hash}.json"
 
     def _files(self, manifest: Manifest, delta: FactorDelta) -> dict[str, bytes]:
@@ -158,7 +178,7 @@ class FileCheckpointStore(CheckpointStore):
         return True
 
 
-def read_manifest(path: Path, version_hash: str) -> tuple[Manifest, str]:
+def read_manifest(path: Place, version_hash: str) -> tuple[Manifest, str]:
     """The manifest and the checksum of the factors' file; raises ``StoreError`` naming the file that is wrong."""
     with _checked(path):
         found, factors_sha256 = manifest_file.decode(path.read_bytes())
@@ -167,7 +187,7 @@ def read_manifest(path: Path, version_hash: str) -> tuple[Manifest, str]:
     return found, factors_sha256
 
 
-def read_factors(path: Path, manifest: Manifest, factors_sha256: str) -> FactorDelta:
+def read_factors(path: Place, manifest: Manifest, factors_sha256: str) -> FactorDelta:
     """The factors that the manifest explains; raises ``StoreError`` naming the file that is wrong."""
     with _checked(path):
         data = path.read_bytes()
@@ -179,14 +199,19 @@ def read_factors(path: Path, manifest: Manifest, factors_sha256: str) -> FactorD
     return delta
 
 
-def _read(directory: Path, version_hash: str) -> tuple[Manifest, FactorDelta]:
+def _read(directory: Place, version_hash: str) -> tuple[Manifest, FactorDelta]:
     """Read both files and check every byte of them."""
     found, factors_sha256 = read_manifest(directory / MANIFEST, version_hash)
     return found, read_factors(directory / FACTORS, found, factors_sha256)
 
 
+def _whole(directory: Place) -> bool:
+    """On a disk a directory has its name only when it is whole; at a URL the manifest is written last."""
+    return (directory / MANIFEST).exists() if isinstance(directory, RemotePath) else directory.is_dir()
+
+
 @contextmanager
-def _checked(path: Path) -> Iterator[None]:
+def _checked(path: Place) -> Iterator[None]:
     """Make what is wrong with the file's content (``ValueError``), or with reading it, a ``StoreError``."""
     try:
         with explained(f"reading {path}", kept=_UNTOUCHED, if_missing=_RESTORE):

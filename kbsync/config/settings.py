@@ -119,6 +119,15 @@ class TextSettings(Section):
     held_out_characters: Annotated[int, Field(ge=1000)] = 20_000
 
 
+class StoreSettings(Section):
+    """Where versions, target vectors and covariances are stored: ``state_dir`` (``url`` empty), or any place that fsspec
+    reaches (``s3://bucket/kbsync``, ``file:///mnt/share``). ``options`` are for its driver; secrets are better left to the
+    driver's own environment variables."""
+
+    url: Annotated[str, Field(pattern=r"^([a-z][a-z0-9+.-]*:\S+)?$")] = ""
+    options: dict[str, Any] = Field(default_factory=dict, repr=False)
+
+
 class RetentionSettings(Section):
     """What ``gc`` keeps (``domain.retention.RetentionPolicy``)."""
 
@@ -204,6 +213,7 @@ class Settings(Section):
     text: TextSettings = TextSettings()
     gate: GateSettings = Field(default_factory=GateSettings)
     schedule: ScheduleSettings = ScheduleSettings()
+    store: StoreSettings = Field(default_factory=StoreSettings)
     release: ReleaseSettings = ReleaseSettings()
     retention: RetentionSettings = RetentionSettings()
     lease: LeaseSettings = LeaseSettings()

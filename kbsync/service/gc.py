@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
-from pathlib import Path
 
 from kbsync.bootstrap import App
+from kbsync.checkpoints.places import Place, modified, remove_directory, size, unfinished
 from kbsync.domain.errors import StoreError
 from kbsync.domain.retention import Judgement, RetentionPolicy, judge_age, judge_artifacts, judge_strays, judge_versions
 from kbsync.domain.version import CURRENT, Manifest, Version, VersionState
-from kbsync.model.durable import remove_directory, unfinished
 from kbsync.stages.run import Writer, writer
 
 
@@ -46,7 +45,7 @@ class _Thing:
     kind: str
     name: str
     judgement: Judgement
-    paths: tuple[Path, ...]
+    paths: tuple[Place, ...]
     remove: Callable[[], None]
 
 
@@ -97,7 +96,7 @@ def _judged(app: App, policy: RetentionPolicy, now: datetime, *, holds_lease: bo
     yield from _versions(app, [v for v in versions if v.version_hash in stored], judged)
     yield from _strays(app, versions, stored - {v.version_hash for v in versions})
     needed = {v.number: _needs(app, v) for v in versions if _stays(v, judged, stored)}
-    written = {name: _modified(app.artifacts.path(name)) for name in app.artifacts.names()}
+    written = {name: modified(app.artifacts.path(name)) for name in app.artifacts.names()}
     for name, judgement in judge_artifacts(written, needed, policy, now).items():
         path = app.artifacts.path(name)
         yield _Thing("artifact", name, judgement, (path,), partial(app.artifacts.remove, name))
@@ -147,8 +146,10 @@ def _leftovers(app: App, policy: RetentionPolicy, now: datetime, holds_lease: bo
         for path in unfinished(root):
             judgement = Judgement(keep=not holds_lease, reasons=_unfinished_reasons(holds_lease))
             yield _leftover(path, judgement)
+    for path in app.store.halves():
+        yield _leftover(path, Judgement(keep=not holds_lease, reasons=_unfinished_reasons(holds_lease)))
     for path in (*app.store.damaged(), *app.artifacts.damaged()):
-        yield _leftover(path, judge_age(_modified(path), policy, now, "it is damaged and was set aside"))
+        yield _leftover(path, judge_age(modified(path), policy, now, "it is damaged and was set aside"))
 
 
 def _published(app: App, policy: RetentionPolicy, now: datetime) -> Iterator[_Thing]:
@@ -156,7 +157,7 @@ def _published(app: App, policy: RetentionPolicy, now: datetime) -> Iterator[_Th
     for path in app.published.copies():
         judgement = Judgement(keep=True, reasons=(f"{app.published.link} leads to it",))
         if not app.published.in_use(path):
-            judgement = judge_age(_modified(path), policy, now, f"{app.published.link} has left it")
+            judgement = judge_age(modified(path), policy, now, f"{app.published.link} has left it")
         thing = _leftover(path, judgement)
         yield replace(thing, kind="published", name=path.name)
 
@@ -167,7 +168,7 @@ def _unfinished_reasons(holds_lease: bool) -> tuple[str, ...]:
     return ("a write that is at work may need it; only the holder of the lease can tell",)
 
 
-def _leftover(path: Path, judgement: Judgement) -> _Thing:
+def _leftover(path: Place, judgement: Judgement) -> _Thing:
     def remove() -> None:
         if path.is_dir():
             remove_directory(path)
@@ -179,10 +180,6 @@ def _leftover(path: Path, judgement: Judgement) -> _Thing:
 
 def _view(thing: _Thing) -> ThingView:
     files = (f for path in thing.paths for f in ([path] if path.is_file() else path.rglob("*")) if f.is_file())
-    size = sum(f.stat().st_size for f in files)
+    taken = sum(size(f) for f in files)
     judged = thing.judgement
-    return ThingView(kind=thing.kind, name=thing.name, keep=judged.keep, reasons=judged.reasons, bytes=size)
-
-
-def _modified(path: Path) -> datetime:
-    return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    return ThingView(kind=thing.kind, name=thing.name, keep=judged.keep, reasons=judged.reasons, bytes=taken)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kbsync.bootstrap import App
+from kbsync.checkpoints.places import size
 from kbsync.domain.errors import KbsyncError, NotFound, StoreError
 from kbsync.domain.version import CURRENT, Manifest, Version
 from kbsync.service.trails import AUDIT_TRAIL, Trails, trails
@@ -112,7 +113,7 @@ def _versions(
             # The message begins with the file that is wrong, or with "Reading" and the file that can't be read.
             found.add(next((f for f in files if str(f) in error.what), store.versions / version_hash), error)
         else:
-            found.bytes += sum(f.stat().st_size for f in files)
+            found.bytes += sum(size(f) for f in files)
             row = known.get(version_hash)
             if row and (row.build_hash, row.base_fingerprint) != (manifest.build_hash, manifest.base_fingerprint):
                 found.add("ledger", f"Version {row.number} is another build there than its manifest says.")
@@ -155,7 +156,7 @@ def _artifacts(
         path = artifacts.path(name)
         try:
             digest = artifacts.digest(name)
-            found.bytes += path.stat().st_size
+            found.bytes += size(path)
         except StoreError as error:
             found.add(path, error)
         else:

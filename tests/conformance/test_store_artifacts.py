@@ -1,37 +1,46 @@
-"""What every ``ArtifactStore`` must do: the fake in memory, and the one on files."""
+"""What every ``ArtifactStore`` must do: the fake in memory, and the one on files, on a disk and at URLs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from kbsync.checkpoints.artifacts import FileArtifactStore
+from kbsync.checkpoints.places import Place
+from kbsync.checkpoints.remote import open_remote
 from kbsync.ports import ArtifactStore
+from tests.checkpoints.remotes import KINDS, remote
 from tests.fakes.memory_artifacts import MemoryArtifactStore
 
 Damage = Callable[[str, str], None]
 
 
-@pytest.fixture(params=["memory", "files"])
-def store_and_damage(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[ArtifactStore, Damage]:
-    if request.param == "memory":
+@pytest.fixture(params=["fake", "files", *KINDS])
+def store_and_damage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[ArtifactStore, Damage]]:
+    if request.param == "fake":
         memory = MemoryArtifactStore()
 
         def damage_blob(kind: str, key: str) -> None:
             digest, data = memory.blobs[kind, key]
             memory.blobs[kind, key] = (digest, _flip(data))
 
-        return memory, damage_blob
-    files = FileArtifactStore(tmp_path / "artifacts")
+        yield memory, damage_blob
+    elif request.param == "files":
+        yield _stored(tmp_path)
+    else:
+        with remote(request.param, tmp_path) as (url, options):
+            yield _stored(open_remote(url, options))
 
+
+def _stored(root: Place) -> tuple[ArtifactStore, Damage]:
     def damage_file(kind: str, key: str) -> None:
-        path = tmp_path / "artifacts" / kind / key[:2] / key
+        path = root / "artifacts" / kind / key[:2] / key
         path.write_bytes(_flip(path.read_bytes()))
 
-    return files, damage_file
+    return FileArtifactStore(root / "artifacts"), damage_file
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
-"""What every ``CheckpointStore`` must do: the fake in memory, and the one on files."""
+"""What every ``CheckpointStore`` must do: the fake in memory, and the one on files, on a disk and at URLs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from kbsync.checkpoints.places import Place
+from kbsync.checkpoints.remote import open_remote
 from kbsync.checkpoints.store import FACTORS, FileCheckpointStore
 from kbsync.domain.errors import NotFound, StoreError
 from kbsync.domain.version import Manifest
 from kbsync.model.delta import FactorDelta
 from kbsync.ports import CheckpointStore, Delta
 from tests.checkpoints.manifest_samples import AT, make_manifest
+from tests.checkpoints.remotes import KINDS, remote
 from tests.fakes.memory_checkpoints import MemoryCheckpointStore
 
 
@@ -55,18 +58,25 @@ def same_factors(a: Delta, b: Delta) -> bool:
     )
 
 
-@pytest.fixture(params=["memory", "files"])
-def case(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
-    if request.param == "memory":
+@pytest.fixture(params=["fake", "files", *KINDS])
+def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
+    if request.param == "fake":
         memory = MemoryCheckpointStore()
-        return Case(memory, lambda seed: WordDelta(str(seed)), lambda a, b: a == b, memory.damaged.add)
+        yield Case(memory, lambda seed: WordDelta(str(seed)), lambda a, b: a == b, memory.damaged.add)
+    elif request.param == "files":
+        yield _stored(tmp_path)
+    else:
+        with remote(request.param, tmp_path) as (url, options):
+            yield _stored(open_remote(url, options))
 
+
+def _stored(root: Place) -> Case:
     def damage(version_hash: str) -> None:
-        path = tmp_path / "versions" / version_hash / FACTORS
+        path = root / "versions" / version_hash / FACTORS
         data = path.read_bytes()
         path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
 
-    return Case(FileCheckpointStore(tmp_path), factors, same_factors, damage)
+    return Case(FileCheckpointStore(root), factors, same_factors, damage)
 
 
 def test_a_version_comes_back_as_it_was_written(case: Case) -> None:
