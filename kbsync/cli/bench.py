@@ -90,7 +90,8 @@ def ledger(
     import tempfile
 
     from kbsync.cli.progress import progress_for
-    from kbsync.service.bench_ledger import LedgerExtent, bench_ledger
+    from kbsync.service.bench_ledger import bench_ledger
+    from kbsync.service.bench_ledger_world import LedgerExtent
     from kbsync.service.stop import Stop, on_signals
 
     with tempfile.TemporaryDirectory(prefix="kbsync-bench-") as directory, on_signals(Stop()) as stop:

@@ -1,76 +1,36 @@
 """``kbsync bench ledger``: what a ledger of a size costs: to fill, to look for what is due, to show, and on disk.
 
-The world is made up, of Wikidata's shape: each item has a few watched properties, each of them statements through time of
-which the last one holds. All goes through the ledger's port, as pull, probe and plan use it. An interrupted filling goes on
-where it was when the same ledger is named again.
+The world is made up (``bench_ledger_world``). An interrupted filling goes on where it was when the same ledger is named
+again.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from sqlalchemy import make_url, text
 
-from kbsync.domain.fact import Fact, FactKey, FactRecord, observe
-from kbsync.domain.plan import EditRequest, make_plan
-from kbsync.domain.relation import Cardinality, Relation
-from kbsync.domain.statement import (
-    ItemHead,
-    ItemId,
-    ItemRecord,
-    Labels,
-    PropertyId,
-    Rank,
-    Snak,
-    Statement,
-    TimePoint,
-    Value,
-    ValueKind,
-)
-from kbsync.domain.verdict import Evidence, Verdict, VerdictKey, VerdictKind
-from kbsync.domain.version import CURRENT, VersionState
+from kbsync.domain.statement import ItemId
 from kbsync.evaluation.evidence import Figure, at_most, evidence
 from kbsync.ledger import schema
 from kbsync.ledger.engine import make_engine, parse_url, reading
 from kbsync.ledger.ledger import SqlLedger
-from kbsync.ports import LedgerReader, LedgerTransaction, Progress
+from kbsync.ports import LedgerReader, Progress
 from kbsync.service import views
+from kbsync.service.bench_ledger_world import BASE, NOW, LedgerExtent, change, events, fill, judge, relations, versions
 from kbsync.service.explain import explain
 from kbsync.stages.probe import due
 
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-BASE = "b" * 64
-PAGE = 200
-"""Items a transaction, as pull writes them."""
 ASKED = 5
 """So often each question is asked; the median is told."""
 MOST_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerExtent:
-    """``items`` × ``properties`` × ``statements``; a share of the items ``changed`` once more; ``unjudged`` facts are
-    due; ``versions`` of so many ``facts`` each, and audit ``events``."""
-
-    items: int = 40_000
-    properties: int = 5
-    statements: int = 5
-    changed: float = 0.05
-    unjudged: int = 1000
-    versions: int = 20
-    facts: int = 500
-    events: int = 20_000
-
-    @property
-    def total(self) -> int:
-        return self.items * self.properties * self.statements
 
 
 def bench_ledger(urls: Sequence[str], extent: LedgerExtent, progress: Progress) -> dict[str, Any]:
@@ -94,23 +54,24 @@ def _measured(url: str, extent: LedgerExtent, progress: Progress) -> list[Figure
     backend = make_url(url).get_backend_name()
     schema.upgrade(url)
     ledger = SqlLedger(url)
-    relations = _relations(extent)
+    watched = relations(extent)
     try:
-        written, seconds = _fill(ledger, extent, progress)
-        changed, again = _change(ledger, extent, progress)
-        _judge(ledger, extent, relations, progress)
-        _versions(ledger, extent, relations)
-        _events(ledger, extent)
+        written, seconds = fill(ledger, extent, progress)
+        changed, again = change(ledger, extent, progress)
+        judge(ledger, extent, watched, progress)
+        versions(ledger, extent, watched)
+        events(ledger, extent)
         _settle(url)
         item = ItemId(f"Q{extent.items // 2}")
         asked: dict[str, Callable[[LedgerReader], object]] = {
-            "status": lambda tx: views.status(tx, relations, NOW),
-            "explain": lambda tx: explain(tx, item, relations[0], NOW),
-            "find what is due": lambda tx: due(tx, relations, BASE),
+            "status": lambda tx: views.status(tx, watched, NOW),
+            "explain": lambda tx: explain(tx, item, watched[0], NOW),
+            "versions": views.versions,
+            "find what is due": lambda tx: due(tx, watched, BASE),
         }
         took = {name: _ask(ledger, question, progress, name) for name, question in asked.items()}
         with ledger.read() as tx:
-            found = len(due(tx, relations, BASE))
+            found = len(due(tx, watched, BASE))
     finally:
         ledger.close()
     size, history = _size(url)
@@ -126,6 +87,7 @@ def _measured(url: str, extent: LedgerExtent, progress: Progress) -> list[Figure
         Figure(f"{backend}: find what is due", took["find what is due"], "s"),
         at_most(f"{backend}: status", took["status"], "s", MOST_SECONDS),
         at_most(f"{backend}: explain", took["explain"], "s", MOST_SECONDS),
+        Figure(f"{backend}: versions", took["versions"], "s"),
         Figure(f"{backend}: size", size / extent.total, "bytes a statement"),
     ]
 
@@ -142,177 +104,6 @@ def _ask(ledger: SqlLedger, question: Callable[[LedgerReader], object], progress
         progress.advance()
     progress.finish()
     return median(took)
-
-
-def _relations(extent: LedgerExtent) -> tuple[Relation, ...]:
-    return tuple(
-        Relation(
-            name=f"relation_{n}",
-            property=PropertyId(f"P{n}"),
-            label=f"relation {n}",
-            templates=(f"The relation {n} of {{}} is", f"{{}} has as relation {n}"),
-            cardinality=Cardinality.LATEST,
-        )
-        for n in range(1, extent.properties + 1)
-    )
-
-
-def _statements(item: int, extent: LedgerExtent, revision: int) -> tuple[Statement, ...]:
-    """Through time, the last one holding; with another revision the last one is another item."""
-    made = []
-    for prop in range(1, extent.properties + 1):
-        for number in range(extent.statements):
-            last = number == extent.statements - 1
-            year, value = 1990 + 4 * number, 10**6 + (item * 7 + number * 13 + prop) % 50_000 + (revision - 1) * last
-            made.append(
-                Statement(
-                    id=f"Q{item}${prop:04d}-{number:04d}-4000-8000-{item:012d}",
-                    subject=ItemId(f"Q{item}"),
-                    property=PropertyId(f"P{prop}"),
-                    snak=Snak.VALUE,
-                    value=Value(ValueKind.ITEM, f"Q{value}"),
-                    rank=Rank.NORMAL,
-                    start=TimePoint(f"+{year}-01-01T00:00:00Z", 9),
-                    end=None if last else TimePoint(f"+{year + 4}-01-01T00:00:00Z", 9),
-                    references=2,
-                )
-            )
-    return tuple(made)
-
-
-def _record(item: int, extent: LedgerExtent, revision: int) -> ItemRecord:
-    name = ItemId(f"Q{item}")
-    return ItemRecord(
-        head=ItemHead(id=name, revision=revision, modified=NOW - timedelta(days=30)),
-        labels=Labels(item=name, label=f"Item number {item}", aliases=(f"No. {item}",)),
-        statements=_statements(item, extent, revision),
-    )
-
-
-def _pages(first: int, last: int) -> Iterator[range]:
-    for start in range(first, last + 1, PAGE):
-        yield range(start, min(start + PAGE, last + 1))
-
-
-def _fill(ledger: SqlLedger, extent: LedgerExtent, progress: Progress) -> tuple[int, float]:
-    """Statements that were new, and the seconds in which they and their facts were written."""
-    with ledger.read() as tx:
-        mark = tx.watermark("bench")
-    filled = int((mark - NOW).total_seconds()) if mark else 0
-    progress.start("fill", extent.items - filled)
-    seconds = 0.0
-    for page in _pages(filled + 1, extent.items):
-        records = [_record(item, extent, 1) for item in page]
-        begun = time.monotonic()
-        with ledger.write() as tx:
-            _write(tx, records, extent)
-            tx.set_watermark("bench", NOW + timedelta(seconds=page[-1]))
-        seconds += time.monotonic() - begun
-        progress.advance(len(page))
-    progress.finish()
-    return (extent.items - filled) * extent.properties * extent.statements, seconds
-
-
-def _change(ledger: SqlLedger, extent: LedgerExtent, progress: Progress) -> tuple[int, float]:
-    """Statements of items that have a new revision: looked at, and the changed ones written."""
-    count = int(extent.items * extent.changed)
-    progress.start("change", count)
-    seconds, seen = 0.0, 0
-    for page in _pages(1, count):
-        records = [_record(item, extent, 2) for item in page]
-        begun = time.monotonic()
-        with ledger.write() as tx:
-            _write(tx, records, extent)
-        seconds += time.monotonic() - begun
-        seen += sum(len(r.statements) for r in records)
-        progress.advance(len(page))
-    progress.finish()
-    return seen, seconds
-
-
-def _write(tx: LedgerTransaction, records: Sequence[ItemRecord], extent: LedgerExtent) -> None:
-    properties = [PropertyId(f"P{n}") for n in range(1, extent.properties + 1)]
-    tx.record_items(records, properties, NOW)
-    facts = []
-    for record in records:
-        for prop in properties:
-            known = [s for s in record.statements if s.property == prop]
-            state = observe(known, Cardinality.LATEST, revision=record.head.revision, since=NOW, now=NOW)
-            key = FactKey(record.head.id, prop)
-            facts.append(FactRecord(key=key, observed=state, believed=state, believed_at=NOW))
-    tx.put_facts(facts)
-
-
-def _judge(ledger: SqlLedger, extent: LedgerExtent, relations: Sequence[Relation], progress: Progress) -> None:
-    """Verdicts on all facts but the last ``unjudged`` ones."""
-    with ledger.read() as tx:
-        waiting = due(tx, relations, BASE)
-    chosen = waiting[: max(0, len(waiting) - extent.unjudged)]
-    progress.start("judge", len(chosen))
-    for start in range(0, len(chosen), 5000):
-        page = chosen[start : start + 5000]
-        with ledger.write() as tx:
-            tx.record_verdicts([_verdict(relation, fact) for relation, fact in page], NOW)
-        progress.advance(len(page))
-    progress.finish()
-
-
-def _verdict(relation: Relation, fact: Fact) -> Verdict:
-    key = VerdictKey(
-        fact=fact.key, value_hash=fact.value_hash, model_fingerprint=BASE, template_hash=relation.template_hash
-    )
-    prompt = relation.prompt(fact.subject_label or "")
-    kind = VerdictKind.STALE if int(fact.key.subject[1:]) % 10 == 0 else VerdictKind.CURRENT
-    said = Evidence(prompt=prompt, greedy=" somebody else.", logprob_answer=-7.25, logprob_former=-3.5)
-    return Verdict(key=key, kind=kind, evidence=said)
-
-
-def _versions(ledger: SqlLedger, extent: LedgerExtent, relations: Sequence[Relation]) -> None:
-    """Versions that grew by a few facts each, all promoted; the item in the middle is in all of them."""
-    relation, middle = relations[0], extent.items // 2
-    with ledger.read() as tx:
-        there = len(tx.versions())
-    for number in range(there + 1, extent.versions + 1):
-        items = range(max(1, middle - extent.facts - number), middle + 1)
-        requests = [_request(relation, item, number) for item in items][-extent.facts :]
-        plan = make_plan(
-            requests, {}, base_fingerprint=BASE, recipe_fingerprint=f"{number:064x}", predecessor=number - 1
-        )
-        with ledger.write() as tx:
-            plan_hash, _ = tx.record_plan(plan, NOW)
-            version = tx.add_version(plan_hash, plan, NOW).number
-            tx.set_version_state(version, VersionState.CANDIDATE, version_hash=f"{version:064x}")
-            tx.append_audit("edit", "bench", {"version": version, "left_out": {}}, NOW)
-            tx.set_version_state(version, VersionState.PROMOTED)
-            lease = tx.acquire_lease("writer", "bench", timedelta(minutes=1), NOW)
-            tx.move_alias(CURRENT, version, lease, NOW)
-            tx.release_lease(lease)
-
-
-def _request(relation: Relation, item: int, number: int) -> EditRequest:
-    return EditRequest(
-        key=FactKey(ItemId(f"Q{item}"), relation.property),
-        subject=f"Item number {item}",
-        template=relation.templates[0],
-        target=f"Answer {item % 1000} of {number if item % 50 == 0 else 0}",
-        value_hash=f"{item:064x}",
-        revision=1,
-        statement_ids=(f"Q{item}$1",),
-        base_answer=" nobody.",
-    )
-
-
-def _events(ledger: SqlLedger, extent: LedgerExtent) -> None:
-    """An audit trail as it is after years of hourly cycles."""
-    with ledger.read() as tx:
-        newest = tx.newest_event()
-    there = newest.seq if newest else 0
-    for start in range(there, extent.events, 1000):
-        with ledger.write() as tx:
-            for number in range(start, min(start + 1000, extent.events)):
-                kind = "probe" if number % 2 else "pull"
-                body = {"source": "bench", "model": BASE, "fetched": number, "history": tx.history_head()}
-                tx.append_audit(kind, "bench", body, NOW)
 
 
 def _settle(url: str) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from kbsync.ledger import schema
 from kbsync.ledger.ledger import SqlLedger
-from kbsync.service.bench_ledger import LedgerExtent, bench_ledger
+from kbsync.service.bench_ledger import bench_ledger
+from kbsync.service.bench_ledger_world import LedgerExtent
 from kbsync.stages.run import Silent
 from tests.ledger.fixtures import BACKENDS
 from tests.postgres_server import shared
