@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import json
 import re
 from collections import Counter
 from pathlib import Path
@@ -15,6 +16,8 @@ from kbsync.demo.table import load_table
 from kbsync.domain.relation import Relation, fill
 from kbsync.domain.statement import ValueKind
 from kbsync.domain.verdict import match_names, normalise
+from kbsync.stages.facts import answer as value_answer
+from tests.wikidata.test_wikidata_payloads import from_json, members
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared" / "data"
@@ -77,7 +80,14 @@ def test_the_demonstrations_real_names_fit(library: tuple[Relation, ...]) -> Non
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the reference data ../shared/data is not there")
-def test_ten_thousand_real_names_fit(library: tuple[Relation, ...]) -> None:
+def test_real_names_and_values_fit_nearly_every_relation(library: tuple[Relation, ...]) -> None:
+    """Items as answers from triples with labels; dates, quantities and codes from real entities."""
+    counts = fit_items(library) + fit_values(library)
+    assert len(counts) >= 60
+    assert counts.total() > 10_000
+
+
+def fit_items(library: tuple[Relation, ...]) -> Counter[str]:
     relations = {r.property: r for r in library}
     counts: Counter[str] = Counter()
     with gzip.open(DATA / "facts" / "facts_merged.tsv.gz", "rt", encoding="utf-8", newline="") as lines:
@@ -85,8 +95,23 @@ def test_ten_thousand_real_names_fit(library: tuple[Relation, ...]) -> None:
             if prop in relations and counts[prop] < 400 and subject and answer:
                 check(relations[prop], subject, answer)
                 counts[prop] += 1
-    assert len(counts) >= 30
-    assert counts.total() > 10_000
+    return counts
+
+
+def fit_values(library: tuple[Relation, ...]) -> Counter[str]:
+    relations = {r.property: r for r in library if r.answer is not ValueKind.ITEM}
+    counts: Counter[str] = Counter()
+    for body in members("entity-json-105.tar.gz", ".json").values():
+        entity = json.loads(body) or {"claims": {}, "labels": {}}
+        label = entity["labels"].get("en", {}).get("value") if entity["labels"] else None
+        groups = entity["claims"] if label else {}
+        for prop in groups.keys() & relations.keys():
+            values = [s.value for claim in groups[prop] if (s := from_json(entity["id"], claim)) and s.value]
+            for value in values:
+                for name in value_answer(value, {}).names:
+                    check(relations[prop], label, name)
+            counts[prop] += len(values)
+    return +counts
 
 
 def test_labels_are_wikidatas_own(library: tuple[Relation, ...]) -> None:

@@ -20,7 +20,7 @@ from kbsync.domain.relation import Cardinality, Relation
 from kbsync.domain.statement import ItemId, PropertyId, Rank, Snak, Statement, Value, ValueKind
 from kbsync.ledger import schema
 from kbsync.ledger.ledger import SqlLedger
-from kbsync.stages.pull import pull
+from kbsync.stages.pull import pull, pull_items
 from kbsync.stages.run import Run, Silent
 from kbsync.wikidata.client import SparqlClient
 from kbsync.wikidata.source import WikidataSource
@@ -167,6 +167,13 @@ def pull_once(ledger: SqlLedger, proxy: LyingProxy, clock: FixedClock, *, accept
     pull(run, WikidataSource(client, batch=3), RELATIONS, accept_deletions=accept)
 
 
+def pull_heard(ledger: SqlLedger, proxy: LyingProxy, clock: FixedClock, items: set[ItemId]) -> None:
+    """As a listener that was told of these items pulls them."""
+    source = WikidataSource(SparqlClient(proxy.endpoint, AGENT, attempts=1, sleep=lambda _: None), batch=3)
+    run = Run(ledger=ledger, clock=clock, progress=Silent(), actor="test")
+    pull_items(run, source, RELATIONS, sorted(items), source.server_time())
+
+
 def statements(ledger: SqlLedger) -> dict[ItemId, tuple[int, bool, tuple[Statement, ...]]]:
     """Item → (revision, whether it is there itself, statements)."""
     with ledger.read() as tx:
@@ -236,4 +243,45 @@ def test_the_ledger_ends_equal_to_the_truth(
                 record = tx.fact(FactKey(item, prop))
                 assert record is not None and record.believed is not None
                 assert set(record.observed.values) == truth.answers(item, prop) == set(record.believed.values)
+    ledger.close()
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(history=st.lists(st.tuples(st.lists(steps, min_size=1, max_size=3), faults), min_size=1, max_size=6))
+def test_a_ledger_that_only_hears_of_what_changes_is_equal_to_the_truth_at_each_moment(
+    history: list[tuple[list[Step], tuple[str, int, bool] | None]],
+    endpoint: tuple[OxigraphServer, LyingProxy],
+    empty: Path,
+    tmp_path: Path,
+) -> None:
+    """One whole pull at first; then the items of each step alone, and again after a fault, in one look with the next."""
+    server, proxy = endpoint
+    path = tmp_path / "ledger.sqlite3"
+    shutil.copy(empty, path)
+    ledger, clock, truth = SqlLedger(f"sqlite:///{path}"), FixedClock(BEGIN), Truth()
+    server.replace(turtle(truth.world))
+    proxy.behave()
+    pull_once(ledger, proxy, clock)
+    for taken, fault in history:
+        wanted = {item for _, item, _, _ in taken}
+        for step in taken:
+            truth.take(step)
+        server.replace(turtle(truth.world))
+        clock.time = truth.world.now + timedelta(hours=1)
+        if fault is not None:
+            proxy.lie(FAULTS[fault[0]], fault[1], lasting=fault[2])
+            with suppress(SourceError):
+                pull_heard(ledger, proxy, clock, wanted)
+            proxy.behave()
+        pull_heard(ledger, proxy, clock, wanted)
+        with ledger.read() as tx:
+            assert tx.watermark("wikidata") == BEGIN
+            for item in ITEMS:
+                for prop in PROPERTIES:
+                    record = tx.fact(FactKey(item, prop))
+                    assert record is not None
+                    assert set(record.observed.values) == truth.answers(item, prop), (item, prop)
+        for item, (revision, there, held) in statements(ledger).items():
+            assert held == (truth.past[item, revision] if there else ())
+    assert replayed(ledger) == {s.id: s for _, _, held in statements(ledger).values() for s in held}
     ledger.close()
