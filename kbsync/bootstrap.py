@@ -178,6 +178,7 @@ class App:
     def source(self) -> StatementSource:
         from kbsync.wikidata.client import SparqlClient
         from kbsync.wikidata.local import OxigraphServer
+        from kbsync.wikidata.queries import Vocabulary
         from kbsync.wikidata.source import WikidataSource
 
         settings = self.settings.source
@@ -193,13 +194,16 @@ class App:
             attempts=settings.attempts,
             max_wait=settings.max_wait.total_seconds(),
         )
-        polled = WikidataSource(client, language=settings.language, batch=settings.batch)
+        names = Vocabulary(
+            base=settings.concept_base, start=settings.start_time, end=settings.end_time, point=settings.point_in_time
+        )
+        polled = WikidataSource(client, language=settings.language, batch=settings.batch, names=names)
         if not settings.events:
             return polled
         from kbsync.wikidata.events import EventStream
         from kbsync.wikidata.streamed import StreamedSource
 
-        return StreamedSource(polled, EventStream(settings.events, settings.user_agent))
+        return StreamedSource(polled, EventStream(settings.events, settings.user_agent, wiki=settings.events_wiki))
 
     @cached_property
     def loaded(self) -> LoadedModel:

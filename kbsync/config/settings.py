@@ -38,10 +38,19 @@ def _contact(agent: str) -> str:
     return agent
 
 
+def _without_slash(base: str) -> str:
+    return base.rstrip("/")
+
+
+_PROPERTY = r"^(P[1-9][0-9]{0,11})?$"
+
+
 class SourceSettings(Section):
     """The SPARQL endpoint: an address, or ``oxigraph:DIRECTORY`` for a local store that kbsync serves itself.
 
     ``events``: the address of an event stream that the daemon listens to (none: changes are found by polling alone).
+    ``concept_base``, the three time properties and ``events_wiki`` are another Wikibase's, where it is not Wikidata; a
+    property that it does not have is left empty.
     ``timeout`` bounds each silence on the line, ``deadline`` one exchange from the first byte to the last, and
     ``max_wait`` the longest Retry-After that is waited out on the spot. ``attempts`` counts the first one too.
     """
@@ -49,6 +58,13 @@ class SourceSettings(Section):
     endpoint: Endpoint = "https://query.wikidata.org/sparql"
     events: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""
     user_agent: Annotated[str, AfterValidator(_contact)]
+    concept_base: Annotated[
+        str, Field(pattern=r'^https?://[^\s/<>"]+(/[^\s<>"]*)?$'), AfterValidator(_without_slash)
+    ] = "http://www.wikidata.org"
+    start_time: Annotated[str, Field(pattern=_PROPERTY)] = "P580"
+    end_time: Annotated[str, Field(pattern=_PROPERTY)] = "P582"
+    point_in_time: Annotated[str, Field(pattern=_PROPERTY)] = "P585"
+    events_wiki: Text = "wikidatawiki"
     language: Language = "en"
     batch: Annotated[int, Field(ge=1, le=1000)] = 200
     timeout: Duration = timedelta(seconds=70)

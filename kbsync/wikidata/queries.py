@@ -10,27 +10,48 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
 from kbsync.domain.errors import BadIdentifier
 from kbsync.domain.statement import item_id, property_id
+from kbsync.wikidata.answers import Term
 
-ENTITY = "http://www.wikidata.org/entity/"
+LIVE = "http://www.wikidata.org"
+"""The node whose date the live service moves on with every change; all of Wikidata's names begin with it."""
+ENTITY = f"{LIVE}/entity/"
 STATEMENT = ENTITY + "statement/"
 ONTOLOGY = "http://wikiba.se/ontology#"
-LIVE = "http://www.wikidata.org"
-"""The node whose date the live service moves on with every change."""
 XSD = "http://www.w3.org/2001/XMLSchema#"
+NO_UNIT = ENTITY + "Q199"
+"""The unit of a bare number, in every Wikibase."""
 
-PREFIXES = f"""\
-PREFIX wd: <{ENTITY}>
-PREFIX wdt: <http://www.wikidata.org/prop/direct/>
-PREFIX p: <http://www.wikidata.org/prop/>
-PREFIX ps: <http://www.wikidata.org/prop/statement/>
-PREFIX psv: <http://www.wikidata.org/prop/statement/value/>
-PREFIX pq: <http://www.wikidata.org/prop/qualifier/>
-PREFIX pqv: <http://www.wikidata.org/prop/qualifier/value/>
-PREFIX wdno: <http://www.wikidata.org/prop/novalue/>
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vocabulary:
+    """Whose items they are: Wikidata's, or those of another Wikibase.
+
+    ``base`` is the concept base of its RDF, without a slash at its end; ``start``, ``end`` and ``point`` are the
+    properties of the time qualifiers that are read (empty: it has none).
+    """
+
+    base: str = LIVE
+    start: str = "P580"
+    end: str = "P582"
+    point: str = "P585"
+
+    @property
+    def prefixes(self) -> str:
+        """Put before every query; a relation's ``subject_pattern`` may use all of them."""
+        return f"""\
+PREFIX wd: <{self.base}/entity/>
+PREFIX wdt: <{self.base}/prop/direct/>
+PREFIX p: <{self.base}/prop/>
+PREFIX ps: <{self.base}/prop/statement/>
+PREFIX psv: <{self.base}/prop/statement/value/>
+PREFIX pq: <{self.base}/prop/qualifier/>
+PREFIX pqv: <{self.base}/prop/qualifier/value/>
+PREFIX wdno: <{self.base}/prop/novalue/>
 PREFIX wikibase: <{ONTOLOGY}>
 PREFIX prov: <http://www.w3.org/ns/prov#>
 PREFIX schema: <http://schema.org/>
@@ -39,10 +60,26 @@ PREFIX rdfs: <http://www.w3.org/2000/01/rdf-schema#>
 PREFIX skos: <http://www.w3.org/2004/02/skos/core#>
 PREFIX xsd: <{XSD}>
 """
-"""Put before every query; a relation's ``subject_pattern`` may use all of them."""
 
-QUALIFIERS = {"start": "P580", "end": "P582", "point": "P585"}
-"""Variable name → property of the time qualifiers that are read."""
+    @property
+    def qualifiers(self) -> dict[str, str]:
+        """Variable name → property."""
+        found = {"start": self.start, "end": self.end, "point": self.point}
+        return {name: property_id(prop) for name, prop in found.items() if prop}
+
+    def told(self, term: Term) -> Term:
+        """An IRI of this Wikibase under Wikidata's names, as everything after the query reads them; Wikidata's own
+        items are foreign to another Wikibase, but for the unit that says "none"."""
+        if self.base == LIVE or term.kind != "uri":
+            return term
+        if term.text == self.base or term.text.startswith(f"{self.base}/"):
+            return term._replace(text=LIVE + term.text.removeprefix(self.base))
+        if term.text.startswith(ENTITY) and term.text != NO_UNIT:
+            return term._replace(text=term.text.replace("http://", "https://", 1))
+        return term
+
+
+WIKIDATA = Vocabulary()
 
 MULTILINGUAL = "mul"
 """Wikidata's default language: a name written once for all languages, where an item has none in the one asked for."""
@@ -68,69 +105,71 @@ def language_code(text: str) -> str:
     return text
 
 
-def server_time() -> str:
+def server_time(names: Vocabulary = WIKIDATA) -> str:
     """Q0. ``?root ?t``: the newest change the endpoint knows. A dump says it of its own node."""
-    return f"""{PREFIXES}
+    return f"""{names.prefixes}
 SELECT ?root ?t WHERE {{
-  VALUES ?root {{ <{LIVE}> wikibase:Dump }}
+  VALUES ?root {{ <{names.base}> wikibase:Dump }}
   ?root schema:dateModified ?t
 }}"""
 
 
-def probe() -> str:
+def probe(names: Vocabulary = WIKIDATA) -> str:
     """A few nodes that carry a revision (``?node``), and what they are about (``?about``): tells the shape."""
-    return f"""{PREFIXES}
+    return f"""{names.prefixes}
 SELECT ?node ?about WHERE {{
   {{ SELECT ?node WHERE {{ ?node schema:version ?rev }} LIMIT 20 }}
   OPTIONAL {{ ?node schema:about ?about }}
 }}"""
 
 
-def heads(items: Sequence[str], shape: Shape) -> str:
+def heads(items: Sequence[str], shape: Shape, names: Vocabulary = WIKIDATA) -> str:
     """Q1. ``?item ?rev ?modified ?target``: at least one row an item; nothing bound means deleted."""
-    return f"{PREFIXES}\nSELECT ?item ?rev ?modified ?target WHERE {{\n{_heads(items, shape)}\n}}"
+    return f"{names.prefixes}\nSELECT ?item ?rev ?modified ?target WHERE {{\n{_heads(items, shape)}\n}}"
 
 
-def labels(items: Sequence[str], language: str) -> str:
+def labels(items: Sequence[str], language: str, names: Vocabulary = WIKIDATA) -> str:
     """``?item ?label ?alias``: labels and aliases in ``language`` and in the multilingual default.
 
     A redirect has none, and goes by those of the item that it leads to: statements may name it until a bot has
     corrected them.
     """
     led = _labels(items, language, "?item owl:sameAs ?target . ?target")
-    return f"{PREFIXES}\nSELECT ?item ?label ?alias WHERE {{\n{_labels(items, language)} UNION\n{led}\n}}"
+    return f"{names.prefixes}\nSELECT ?item ?label ?alias WHERE {{\n{_labels(items, language)} UNION\n{led}\n}}"
 
 
-def records(items: Sequence[str], properties: Sequence[str], language: str, shape: Shape) -> str:
+def records(
+    items: Sequence[str], properties: Sequence[str], language: str, shape: Shape, names: Vocabulary = WIKIDATA
+) -> str:
     """Q2 for a page of items: heads, labels and statements in one query, and so of one snapshot of the store.
 
     Rows are of three kinds, told apart by what they bind: ``?st`` (a statement), ``?label`` or ``?alias``, or none
     of these (a head). A statement is one row, or several where a qualifier has several values.
     """
     branches = [_heads(items, shape), _labels(items, language)]
-    branches += [_statements(items, property_id(p), shape) for p in properties]
+    branches += [_statements(items, property_id(p), shape, names) for p in properties]
     union = "\n} UNION {\n".join(branches)
     keys = "?item ?rev ?modified ?target ?label ?alias ?property ?st ?rank ?value ?none ?precision ?unit " + " ".join(
-        f"?{q} ?{q}Time ?{q}Precision" for q in QUALIFIERS
+        f"?{q} ?{q}Time ?{q}Precision" for q in names.qualifiers
     )
-    return f"""{PREFIXES}
+    return f"""{names.prefixes}
 SELECT {keys} (COUNT(DISTINCT ?ref) AS ?refs) WHERE {{ {{
 {union}
 }} }} GROUP BY {keys}"""
 
 
-def subjects(pattern: str, *, after: str, limit: int) -> str:
+def subjects(pattern: str, *, after: str, limit: int, names: Vocabulary = WIKIDATA) -> str:
     """One page of the items that ``pattern`` finds, in the order of their IRIs, beginning after the IRI ``after``.
 
     Paged by the last IRI seen and not by OFFSET: an item that appears or vanishes between two pages can't push
     another one out of sight.
     """
-    return f"""{PREFIXES}
+    return f"""{names.prefixes}
 SELECT DISTINCT ?item WHERE {{
   {{
 {pattern}
   }}
-  FILTER(STRSTARTS(STR(?item), "{ENTITY}Q") && STR(?item) > "{after}")
+  FILTER(STRSTARTS(STR(?item), "{names.base}/entity/Q") && STR(?item) > "{after}")
 }} ORDER BY ?item LIMIT {limit:d}"""
 
 
@@ -160,12 +199,12 @@ def _labels(items: Sequence[str], language: str, subject: str = "?item") -> str:
   }}"""
 
 
-def _statements(items: Sequence[str], prop: str, shape: Shape) -> str:
+def _statements(items: Sequence[str], prop: str, shape: Shape, names: Vocabulary) -> str:
     revision = {
         Shape.SERVICE: "?item schema:version ?rev .",
         Shape.DUMP: "OPTIONAL { ?data schema:about ?item ; schema:version ?rev }",
     }[shape]
-    qualifiers = "\n".join(_qualifier(name, pid) for name, pid in QUALIFIERS.items())
+    qualifiers = "\n".join(_qualifier(name, pid) for name, pid in names.qualifiers.items())
     return f"""{_values(items)}
   ?item p:{prop} ?st . ?st wikibase:rank ?rank .
   {revision}

@@ -47,7 +47,7 @@ from kbsync.domain.statement import (
     property_id,
 )
 from kbsync.wikidata.answers import Row, Term
-from kbsync.wikidata.queries import ENTITY, LIVE, ONTOLOGY, STATEMENT, XSD
+from kbsync.wikidata.queries import ENTITY, LIVE, NO_UNIT, ONTOLOGY, STATEMENT, XSD
 
 
 class Incomplete(DataError):
@@ -57,7 +57,6 @@ class Incomplete(DataError):
 DAY = 11
 """Precision of a time of which only the simple value is known."""
 
-_NO_UNIT = "Q199"
 _RANKS = {
     f"{ONTOLOGY}PreferredRank": Rank.PREFERRED,
     f"{ONTOLOGY}NormalRank": Rank.NORMAL,
@@ -234,7 +233,7 @@ def _value(term: Term, group: list[Row]) -> Value:
         precision = min((_integer(row["precision"]) for row in group if "precision" in row), default=DAY)
         return Value(ValueKind.TIME, _iso(time), str(precision))
     if term.datatype in (f"{XSD}decimal", f"{XSD}integer"):
-        units = {_local(row["unit"]) for row in group if "unit" in row} - {_NO_UNIT}
+        units = {_local(row["unit"]) for row in group if "unit" in row} - {_local(Term("uri", NO_UNIT))}
         return Value(ValueKind.QUANTITY, _decimal(term.text), min(units, default=""))
     if term.datatype in ("", f"{XSD}string"):
         return Value(ValueKind.STRING, term.text)

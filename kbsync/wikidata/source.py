@@ -15,7 +15,7 @@ from kbsync.ports import StatementSource
 from kbsync.wikidata import queries, rows
 from kbsync.wikidata.answers import QueryTimeout, Row, TooLarge
 from kbsync.wikidata.client import SparqlClient
-from kbsync.wikidata.queries import ENTITY, Shape
+from kbsync.wikidata.queries import ENTITY, LIVE, WIKIDATA, Shape, Vocabulary
 
 GROW_AFTER = 8
 """After so many good pages in a row a halved page doubles again: one heavy item must not slow down all others."""
@@ -27,7 +27,8 @@ class WikidataSource(StatementSource):
     """Asks one endpoint in pages of ``batch`` items; a page that the endpoint can't manage is halved, down to one.
 
     Names and aliases come in ``language``. ``name`` keys the ledger's watermarks: another endpoint of the same
-    Wikidata may keep it. ``subject_page`` is how many items one page of a subject pattern holds.
+    Wikidata may keep it. ``subject_page`` is how many items one page of a subject pattern holds. ``names``: of another
+    Wikibase.
     Raises ``BadIdentifier`` for a language code that is none.
     """
 
@@ -39,16 +40,18 @@ class WikidataSource(StatementSource):
         language: str = "en",
         batch: int = 200,
         subject_page: int = 5000,
+        names: Vocabulary = WIKIDATA,
     ) -> None:
         self.name = name
         self._client = client
         self._language = queries.language_code(language)
         self._batch = batch
         self._subject_page = subject_page
+        self._names = names
         self._known_shape: Shape | None = None
 
     def server_time(self) -> datetime:
-        found = self._read(rows.server_time, self._select(queries.server_time()))
+        found = self._read(rows.server_time, self._select(queries.server_time(self._names)))
         if found is None:
             raise self._not_wikidata("It does not say up to when it knows Wikidata.")
         return found
@@ -68,7 +71,7 @@ class WikidataSource(StatementSource):
         asked = _distinct(items)
 
         def ask(batch: list[ItemId]) -> list[ItemHead]:
-            found = self._select(queries.heads(batch, self._shape()))
+            found = self._select(queries.heads(batch, self._shape(), self._names))
             return self._read(rows.heads, found, batch)
 
         return (head for page in self._pages(asked, ask) for head in page)
@@ -79,7 +82,7 @@ class WikidataSource(StatementSource):
         asked = _distinct(items)
 
         def ask(batch: list[ItemId]) -> tuple[list[ItemRecord], dict[ItemId, str]]:
-            found = self._select(queries.records(batch, watched, self._language, self._shape()))
+            found = self._select(queries.records(batch, watched, self._language, self._shape(), self._names))
             return self._read(rows.records, found, batch, self._language)
 
         return self._whole_pages(asked, ask)
@@ -88,7 +91,7 @@ class WikidataSource(StatementSource):
         asked = _distinct(items)
 
         def ask(batch: list[ItemId]) -> list[Labels]:
-            found = self._select(queries.labels(batch, self._language))
+            found = self._select(queries.labels(batch, self._language, self._names))
             return self._read(rows.labels, found, batch, self._language)
 
         return self._pages(asked, ask)
@@ -130,7 +133,7 @@ class WikidataSource(StatementSource):
     def _matching(self, pattern: str) -> Iterator[ItemId]:
         """Every item that ``pattern`` finds; the end is an empty page, because a server may cap pages below ours."""
         last = ""
-        while page := self._select(queries.subjects(pattern, after=last, limit=self._subject_page)):
+        while page := self._page(pattern, last):
             iris = [row["item"].text for row in page]
             if iris != sorted(iris) or iris[0] <= last:
                 raise SourceError(
@@ -140,13 +143,17 @@ class WikidataSource(StatementSource):
             yield from rows.subjects(page)
             last = iris[-1]
 
+    def _page(self, pattern: str, last: str) -> list[Row]:
+        after = self._names.base + last.removeprefix(LIVE) if last else ""
+        return self._select(queries.subjects(pattern, after=after, limit=self._subject_page, names=self._names))
+
     def _shape(self) -> Shape:
         """The endpoint's shape, asked for once.
 
         An empty or foreign endpoint is refused: to it every item looks deleted.
         """
         if self._known_shape is None:
-            found = self._select(queries.probe())
+            found = self._select(queries.probe(self._names))
             if any(row["node"].text.startswith(ENTITY) for row in found):
                 self._known_shape = Shape.SERVICE
             elif any("about" in row and row["about"].text.startswith(ENTITY) for row in found):
@@ -162,7 +169,10 @@ class WikidataSource(StatementSource):
         )
 
     def _select(self, query: str) -> list[Row]:
-        return self._client.select(query)
+        rows = self._client.select(query)
+        if self._names.base == LIVE:
+            return rows
+        return [{name: self._names.told(term) for name, term in row.items()} for row in rows]
 
     def _read(self, read: Callable[..., T], *args: object) -> T:
         try:

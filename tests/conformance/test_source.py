@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ from kbsync.domain.statement import (
 from kbsync.ports import StatementSource
 from kbsync.wikidata.client import SparqlClient
 from kbsync.wikidata.events import EventStream
+from kbsync.wikidata.queries import Vocabulary
 from kbsync.wikidata.source import WikidataSource
 from kbsync.wikidata.streamed import StreamedSource
 from tests.fakes.fake_source import FakeSource
@@ -37,6 +39,17 @@ P35, P39, P1082, P18 = (PropertyId(p) for p in ("P35", "P39", "P1082", "P18"))
 Q1, Q2, Q3, Q9 = (ItemId(q) for q in ("Q1", "Q2", "Q3", "Q9"))
 NOW = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
 
+ELSEWHERE = Vocabulary(base="https://wikibase.example/base", start="P7", end="P8", point="P9")
+
+
+def elsewhere(text: str) -> str:
+    """The same world in a Wikibase of one's own, with its own names and properties."""
+    for ours, theirs in (("P580", ELSEWHERE.start), ("P582", ELSEWHERE.end), ("P585", ELSEWHERE.point)):
+        text = re.sub(rf"\b{ours}\b", theirs, text)
+    unit = re.sub(r"\bwd:Q199\b", "<https://none.invalid>", text).replace("http://www.wikidata.org", ELSEWHERE.base)
+    return unit.replace("https://none.invalid", "http://www.wikidata.org/entity/Q199")
+
+
 Open = Callable[[FakeSource], StatementSource]
 
 
@@ -46,7 +59,7 @@ def server() -> Iterator[OxigraphServer]:
         yield running
 
 
-@pytest.fixture(params=["fake", "service", "dump", "streamed"])
+@pytest.fixture(params=["fake", "service", "dump", "streamed", "wikibase"])
 def opened(request: pytest.FixtureRequest) -> Open:
     """Opens the source under test on a world; its pages hold two items."""
     if request.param == "fake":
@@ -54,8 +67,15 @@ def opened(request: pytest.FixtureRequest) -> Open:
     running: OxigraphServer = request.getfixturevalue("server")
 
     def real(world: FakeSource) -> StatementSource:
-        running.replace(turtle(world, shape="dump" if request.param == "dump" else "service"))
-        polled = WikidataSource(SparqlClient(running.endpoint, AGENT), batch=2, subject_page=2)
+        client, text = (
+            SparqlClient(running.endpoint, AGENT),
+            turtle(world, shape="dump" if request.param == "dump" else "service"),
+        )
+        if request.param == "wikibase":
+            running.replace(elsewhere(text))
+            return WikidataSource(client, batch=2, subject_page=2, names=ELSEWHERE)
+        running.replace(text)
+        polled = WikidataSource(client, batch=2, subject_page=2)
         if request.param == "streamed":
             return StreamedSource(polled, EventStream("http://127.0.0.1:9/stream", AGENT))
         return polled

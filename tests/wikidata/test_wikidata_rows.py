@@ -7,10 +7,22 @@ from itertools import permutations
 
 import pytest
 
-from kbsync.domain.errors import DataError
-from kbsync.domain.statement import UNKNOWN_TIME, ItemId, Labels, Rank, Snak, Statement, TimePoint, Value, ValueKind
-from kbsync.wikidata import rows
+from kbsync.domain.errors import BadIdentifier, DataError
+from kbsync.domain.statement import (
+    UNKNOWN_TIME,
+    ItemId,
+    Labels,
+    PropertyId,
+    Rank,
+    Snak,
+    Statement,
+    TimePoint,
+    Value,
+    ValueKind,
+)
+from kbsync.wikidata import queries, rows
 from kbsync.wikidata.answers import Row, Term
+from kbsync.wikidata.queries import Vocabulary
 
 WD = "http://www.wikidata.org/entity/"
 XSD = "http://www.w3.org/2001/XMLSchema#"
@@ -245,3 +257,27 @@ def test_server_time_prefers_the_live_node_and_the_oldest_date() -> None:
     assert rows.server_time(both) == datetime(2026, 1, 2, tzinfo=UTC)
     assert rows.server_time(both[:1]) == datetime(2020, 1, 1, tzinfo=UTC)
     assert rows.server_time([]) is None
+
+
+def test_of_another_wikibase_only_its_own_items_are_items() -> None:
+    names = Vocabulary(base="https://wikibase.example")
+    own, foreign = uri("https://wikibase.example/entity/Q5"), uri("http://www.wikidata.org/entity/Q5")
+    near, literal = uri("https://wikibase.example.org/entity/Q5"), Term("literal", "https://wikibase.example/entity/Q5")
+    assert names.told(own) == uri("http://www.wikidata.org/entity/Q5")
+    assert names.told(uri("https://wikibase.example")) == uri("http://www.wikidata.org")
+    assert names.told(uri("http://www.wikidata.org/entity/Q199")) == uri("http://www.wikidata.org/entity/Q199")
+    assert names.told(foreign) == uri("https://www.wikidata.org/entity/Q5")
+    assert (names.told(near), names.told(literal)) == (near, literal)
+    assert one(statement(value=names.told(foreign))).value == Value(
+        ValueKind.OTHER, "https://www.wikidata.org/entity/Q5"
+    )
+    assert Vocabulary().told(foreign) == foreign
+
+
+def test_a_wikibase_without_time_qualifiers_is_not_asked_for_them() -> None:
+    names = Vocabulary(base="https://wikibase.example", start="", end="P8", point="")
+    query = queries.records([Q1], [PropertyId("P1")], "en", queries.Shape.SERVICE, names)
+    assert "pq:P8" in query and "P580" not in query and "?start" not in query
+    assert "wikidata.org" not in query
+    with pytest.raises(BadIdentifier):
+        queries.records([Q1], [PropertyId("P1")], "en", queries.Shape.SERVICE, Vocabulary(end="P8 } #"))
