@@ -234,6 +234,15 @@ class CheckpointStore(ABC):
         return self.read(version_hash)[0]
 
     @abstractmethod
+    def annotate(self, version_hash: str, evaluation: Evaluation) -> None:
+        """Keep with the version how it was measured and judged last, without the single answers. Nothing happens to one
+        that is not stored. Raises ``StoreError``."""
+
+    @abstractmethod
+    def evaluation(self, version_hash: str) -> Evaluation | None:
+        """What ``annotate`` kept. Raises as ``read`` does."""
+
+    @abstractmethod
     def hashes(self) -> list[str]:
         """All complete versions."""
 

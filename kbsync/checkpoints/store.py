@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from kbsync.checkpoints import factors
+from kbsync.checkpoints import factors, judgement
 from kbsync.checkpoints import manifest as manifest_file
 from kbsync.checkpoints.files import explained
 from kbsync.checkpoints.places import (
@@ -21,12 +21,13 @@ from kbsync.checkpoints.places import (
 )
 from kbsync.checkpoints.remote import RemotePath
 from kbsync.domain.errors import NotFound, StoreError
-from kbsync.domain.version import Manifest
+from kbsync.domain.version import Evaluation, Manifest
 from kbsync.model.delta import FactorDelta
 from kbsync.ports import CheckpointStore, Delta
 
 MANIFEST = "manifest.json"
 FACTORS = "factors.safetensors"
+EVALUATION = "evaluation.json"
 
 _HASH = re.compile(r"[0-9a-f]{64}\Z")
 _DAMAGED = ".damaged-"
@@ -36,11 +37,13 @@ _RESTORE = (
     "`kbsync rebuild N --repair` builds it again; else restore it from a backup, or go to a version that is whole: "
     "`kbsync rollback --to N`."
 )
+_MEASURE = "`kbsync evaluate N --again` measures it anew and writes the file anew."
 _AGAIN = "`kbsync rebuild N --repair` builds it again from its manifest, which was kept."
 
 
 class FileCheckpointStore(CheckpointStore):
-    """``<root>/versions/<version hash>/`` with ``manifest.json`` and ``factors.safetensors``.
+    """``<root>/versions/<version hash>/`` with ``manifest.json`` and ``factors.safetensors``, and, once
+    it was measured, ``evaluation.json``.
 
     ``root`` is a directory, or a place at any URL that fsspec reaches. A directory gets its name after its files were read
     back, verified and synced (at a URL: its manifest does, after the factors), so a version that can be listed is whole. Of a version that was removed, ``<root>/removed/<version hash>.json`` keeps the manifest: it still explains
@@ -93,6 +96,22 @@ class FileCheckpointStore(CheckpointStore):
             return read_manifest(self._explanation(version_hash), version_hash)[0]
         raise NotFound(f"The store {self.versions} holds no version {version_hash}.", next_step=_RESTORE)
 
+    def annotate(self, version_hash: str, evaluation: Evaluation) -> None:
+        if version_hash not in self.hashes():
+            return
+        kept = "The version was not changed."
+        with explained(f"writing the evaluation of version {version_hash[:12]}", kept=kept):
+            write_file(self.versions / version_hash / EVALUATION, judgement.encode(version_hash, evaluation))
+
+    def evaluation(self, version_hash: str) -> Evaluation | None:
+        if version_hash not in self.hashes():
+            raise NotFound(f"The store {self.versions} holds no version {version_hash}.", next_step=_RESTORE)
+        path = self.versions / version_hash / EVALUATION
+        if not path.exists():
+            return None
+        with _checked(path, _MEASURE):
+            return judgement.decode(path.read_bytes(), version_hash)
+
     def hashes(self) -> list[str]:
         with explained(f"listing {self.versions}", kept="Nothing was changed."):
             if not self.versions.is_dir():
@@ -129,7 +148,8 @@ class FileCheckpointStore(CheckpointStore):
     def files(self, version_hash: str) -> list[Place]:
         """All files that speak for a version, stored or removed."""
         if version_hash in self.hashes():
-            return [self.versions / version_hash / name for name in (MANIFEST, FACTORS)]
+            held = [self.versions / version_hash / name for name in (MANIFEST, FACTORS, EVALUATION)]
+            return [path for path in held if path.name != EVALUATION or path.exists()]
         return [self._explanation(version_hash)] if version_hash in self.removed() else []
 
     def verify(self, version_hash: str) -> None:
@@ -138,6 +158,7 @@ class FileCheckpointStore(CheckpointStore):
             self.manifest(version_hash)
         else:
             self.read(version_hash)
+            self.evaluation(version_hash)
 
     def damaged(self) -> list[Place]:
         """Directories that were set aside because a byte in them was wrong."""
@@ -211,13 +232,13 @@ def _whole(directory: Place) -> bool:
 
 
 @contextmanager
-def _checked(path: Place) -> Iterator[None]:
+def _checked(path: Place, mend: str = _RESTORE) -> Iterator[None]:
     """Make what is wrong with the file's content (``ValueError``), or with reading it, a ``StoreError``."""
     try:
-        with explained(f"reading {path}", kept=_UNTOUCHED, if_missing=_RESTORE):
+        with explained(f"reading {path}", kept=_UNTOUCHED, if_missing=mend):
             yield
     except ValueError as error:
-        raise StoreError(f"{path} {error}.", kept=_UNTOUCHED, next_step=_RESTORE) from error
+        raise StoreError(f"{path} {error}.", kept=_UNTOUCHED, next_step=mend) from error
 
 
 def _factor_delta(delta: Delta) -> FactorDelta:

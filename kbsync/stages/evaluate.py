@@ -100,7 +100,7 @@ def evaluate(run: Run, number: int, measuring: Measuring, *, again: bool = False
     # A refused version that is a candidate again was made one by a person who let a fact out of quarantine.
     reopened = known is not None and version.state is VersionState.CANDIDATE and not known.decision.passed
     if known is not None and not again and not reopened:
-        return _known(run, version, known, measuring.policy)
+        return _known(run, measuring, version, known)
     manifest, delta = measuring.store.read(version.version_hash)
     before = version_before(run, measuring, version)
     with run.ledger.read() as tx:
@@ -116,16 +116,21 @@ def evaluate(run: Run, number: int, measuring: Measuring, *, again: bool = False
         previous=before.number,
         policy=content_hash(list(measuring.policy)),
     )
-    return EvaluateResult(version=_record(run, version, evaluation), evaluation=evaluation, already=False)
+    return EvaluateResult(
+        version=_record(run, measuring.store, version, evaluation), evaluation=evaluation, already=False
+    )
 
 
-def _known(run: Run, version: Version, known: Evaluation, policy: Sequence[Threshold]) -> EvaluateResult:
+def _known(run: Run, measuring: Measuring, version: Version, known: Evaluation) -> EvaluateResult:
     """What was measured before, judged by the policy as it is now. A model that could not be asked stays refused."""
+    policy = measuring.policy
     judged_by = content_hash(list(policy))
     if known.policy == judged_by or not known.metrics:
         return EvaluateResult(version=version, evaluation=known, already=True)
     judged = replace(known, decision=decide(known.metrics, policy), policy=judged_by)
-    return EvaluateResult(version=_record(run, version, judged), evaluation=judged, already=True, judged_anew=True)
+    return EvaluateResult(
+        version=_record(run, measuring.store, version, judged), evaluation=judged, already=True, judged_anew=True
+    )
 
 
 def measure(
@@ -271,7 +276,10 @@ def _outcome(question: Question, base: Reply, ours: Reply, before: Reply | None)
     )
 
 
-def _record(run: Run, version: Version, evaluation: Evaluation) -> Version:
+def _record(run: Run, store: CheckpointStore, version: Version, evaluation: Evaluation) -> Version:
+    """The file first: a kill in between leaves a version that is measured again, and never one that is judged without its
+    file."""
+    store.annotate(version.version_hash or "", evaluation)
     with run.ledger.write() as tx:
         tx.record_evaluation(evaluation)
         passed = evaluation.decision.passed

@@ -53,7 +53,7 @@ def rebuild(
     Raises ``NotFound`` for a version that is not built, ``ModelError`` when another base is loaded than it was built on.
     """
     with run.ledger.read() as tx:
-        version = tx.version(number)
+        version, evaluation = tx.version(number), tx.evaluation_summary(number)
     if version is None or version.version_hash is None:
         raise NotFound(f"Version {number} is not built.", next_step="`kbsync versions` lists what there is.")
     stored = store.manifest(version.version_hash)
@@ -67,6 +67,8 @@ def rebuild(
     reproduced = again.version_hash == version.version_hash
     if repair and reproduced:
         store.write(stored, made.delta)
+        if evaluation is not None:
+            store.annotate(version.version_hash, evaluation)
     return RebuildResult(
         version=number,
         expected=version.version_hash,

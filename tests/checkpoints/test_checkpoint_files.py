@@ -13,13 +13,14 @@ from safetensors import safe_open
 
 from kbsync.checkpoints import manifest as manifest_file
 from kbsync.checkpoints.factors import decode, encode, hashes
-from kbsync.checkpoints.store import FACTORS, MANIFEST, FileCheckpointStore
+from kbsync.checkpoints.store import EVALUATION, FACTORS, MANIFEST, FileCheckpointStore
 from kbsync.domain.canonical import canonical_json
 from kbsync.domain.errors import NotFound, StoreError
 from kbsync.domain.version import EditReport, Manifest
 from kbsync.model.delta import FactorDelta
 from tests.checkpoints.faults import failing, killed
 from tests.checkpoints.manifest_samples import make_manifest
+from tests.ledger.builders import evaluation
 
 
 def make_delta(seed: int = 0) -> FactorDelta:
@@ -228,3 +229,23 @@ def test_reading_creates_nothing(tmp_path: Path) -> None:
     store = FileCheckpointStore(tmp_path / "state")
     assert store.hashes() == store.damaged() == store.clean_temporary() == []
     assert not (tmp_path / "state").exists()
+
+
+def test_every_byte_of_an_evaluation_is_checked(store: FileCheckpointStore) -> None:
+    manifest, directory = write(store)
+    store.annotate(manifest.version_hash, evaluation(1))
+    path = directory / EVALUATION
+    whole = path.read_bytes()
+    assert json.loads(whole)["evaluation"]["decision"]["passed"]
+    for place in range(0, len(whole), 7):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(StoreError, match=EVALUATION):
+            store.verify(manifest.version_hash)
+    path.write_bytes(whole)
+    other, elsewhere = write(store, 1)
+    (elsewhere / EVALUATION).write_bytes(whole)
+    with pytest.raises(StoreError, match="another version's"):
+        store.verify(other.version_hash)
+    store.annotate(other.version_hash, evaluation(2))
+    store.verify(other.version_hash)
+    assert EVALUATION in [p.name for p in store.files(other.version_hash)]

@@ -20,6 +20,7 @@ from kbsync.ports import CheckpointStore, Delta
 from tests.checkpoints.manifest_samples import AT, make_manifest
 from tests.checkpoints.remotes import KINDS, remote
 from tests.fakes.memory_checkpoints import MemoryCheckpointStore
+from tests.ledger.builders import evaluation
 
 
 @dataclass(frozen=True)
@@ -144,3 +145,17 @@ def test_the_manifest_alone(case: Case) -> None:
     with pytest.raises(NotFound):
         case.store.manifest(manifest.version_hash)
     assert case.store.manifest(case.store.write(manifest, case.delta(0))) == manifest
+
+
+def test_a_version_keeps_how_it_was_judged_last(case: Case) -> None:
+    manifest, first, second = case.manifest(), evaluation(1, passed=False), evaluation(1)
+    case.store.annotate(manifest.version_hash, first)
+    with pytest.raises(NotFound):
+        case.store.evaluation(manifest.version_hash)
+    version_hash = case.store.write(manifest, case.delta(0))
+    assert case.store.evaluation(version_hash) is None
+    for told in (first, second):
+        case.store.annotate(version_hash, told)
+        assert case.store.evaluation(version_hash) == replace(told, outcomes=())
+    case.store.verify(version_hash)
+    assert case.store.read(version_hash)[0] == manifest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from kbsync.config import load_all
 from kbsync.domain.audit import AuditEvent
 from kbsync.domain.canonical import canonical_json, content_hash
 from kbsync.domain.retention import RetentionPolicy
-from kbsync.domain.version import CURRENT
+from kbsync.domain.version import CURRENT, Version
 from kbsync.ledger import schema
 from kbsync.ledger import tables as t
 from kbsync.ledger.engine import make_engine, parse_url, reading
@@ -69,10 +70,21 @@ def _wrong(app: App) -> list[str]:
     for kind in ONCE:
         per_version = Counter(e.body["version"] for e in events if e.kind == kind)
         wrong += [f"version {n} has {count} events {kind!r}" for n, count in per_version.items() if count != 1]
-    wrong += _untold(app, events)
+    wrong += _untold(app, events) + _unjudged(app, versions)
     wrong += [f"{p.where}: {p.what}" for p in verify(app).problems]
     wrong += schema.check(app.settings.database_url.get_secret_value())
     assert removed is not None
+    return wrong
+
+
+def _unjudged(app: App, versions: Sequence[Version]) -> list[str]:
+    """The file beside each version's manifest says of its figures what the ledger says."""
+    wrong = []
+    with app.ledger.read() as tx:
+        for version in versions:
+            known = tx.evaluation_summary(version.number)
+            if version.version_hash and app.store.evaluation(version.version_hash) != known:
+                wrong.append(f"version {version.number} was judged otherwise than its file says")
     return wrong
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.errors import NotFound, StoreError
-from kbsync.domain.version import Manifest
+from kbsync.domain.version import Evaluation, Manifest
 from kbsync.ports import CheckpointStore, Delta
 
 
@@ -13,6 +15,7 @@ class MemoryCheckpointStore(CheckpointStore):
 
     def __init__(self) -> None:
         self.versions: dict[str, tuple[Manifest, Delta]] = {}
+        self.evaluations: dict[str, Evaluation] = {}
         self.damaged: set[str] = set()
 
     def write(self, manifest: Manifest, delta: Delta) -> str:
@@ -33,6 +36,15 @@ class MemoryCheckpointStore(CheckpointStore):
         if version_hash in self.damaged:
             raise StoreError(f"Version {version_hash} has a wrong byte.")
         return self.versions[version_hash]
+
+    def annotate(self, version_hash: str, evaluation: Evaluation) -> None:
+        if version_hash in self.versions:
+            self.evaluations[version_hash] = replace(evaluation, outcomes=())
+
+    def evaluation(self, version_hash: str) -> Evaluation | None:
+        if version_hash not in self.versions:
+            raise NotFound(f"There is no version {version_hash}.")
+        return self.evaluations.get(version_hash)
 
     def hashes(self) -> list[str]:
         return sorted(self.versions)
