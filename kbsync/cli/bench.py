@@ -55,7 +55,7 @@ def pull(
 
     extent = Extent(items=items, properties=properties, changed=changed, unwatched=unwatched)
     with on_signals(Stop()) as stop:
-        document = bench_pull(extent, progress_for(stop, quiet=options(context).quiet), edits=edits, seed=seed)
+        document = bench_pull(extent, progress_for(stop, options(context)), edits=edits, seed=seed)
     finish(document, output, json=json)
 
 
@@ -97,7 +97,7 @@ def ledger(
     with tempfile.TemporaryDirectory(prefix="kbsync-bench-") as directory, on_signals(Stop()) as stop:
         file = (sqlite or Path(directory) / "ledger.sqlite3").expanduser().absolute()
         urls = [f"sqlite:///{file}", *([postgresql] if postgresql else [])]
-        progress = progress_for(stop, quiet=options(context).quiet)
+        progress = progress_for(stop, options(context))
         document = bench_ledger(urls, LedgerExtent(items=items), progress)
     finish(document, output, json=json)
 

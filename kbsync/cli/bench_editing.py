@@ -257,9 +257,9 @@ def laboratory_of(context: typer.Context, materials: Materials) -> Iterator[Labo
     from kbsync.service.laboratory import laboratory
     from kbsync.service.stop import Stop, on_signals
 
-    quiet = options(context).quiet
-    log.set_up("console", "error" if quiet else "info")
-    with on_signals(Stop()) as stop, laboratory(materials, progress_for(stop, quiet=quiet)) as place:
+    asked = options(context)
+    log.set_up("console", "error" if asked.quiet else "info")
+    with on_signals(Stop()) as stop, laboratory(materials, progress_for(stop, asked)) as place:
         try:
             yield place
         except KbsyncError:

@@ -7,11 +7,14 @@ import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, ParamSpec, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, ParamSpec, get_type_hints
 
 import typer
 
 from kbsync.domain.errors import KbsyncError, StoreError
+
+if TYPE_CHECKING:
+    from kbsync.service.profile import Profile
 
 EXIT_CODES = {
     0: "done, done already, or nothing to do; also after a stop by SIGTERM or SIGINT",
@@ -43,11 +46,13 @@ P = ParamSpec("P")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options before the verb; ``debug`` (KBSYNC_DEBUG) gives tracebacks instead of messages."""
+    """The options before the verb; ``debug`` (KBSYNC_DEBUG) gives tracebacks instead of messages; ``profile`` keeps the
+    books of where the time goes, if that was asked for."""
 
     config: Path | None = None
     quiet: bool = False
     debug: bool = False
+    profile: Profile | None = None
 
 
 def options(context: Any) -> Options:
@@ -113,6 +118,8 @@ def verb(
                 raise typer.Exit(_INTERRUPTED) from None
             except Exception as error:
                 _give_up(error, debug=options(kwargs["context"]).debug)
+            finally:
+                _show(options(kwargs["context"]).profile)
 
         return Verb(name, guarded, tuple(examples), tuple(sorted({*_ALWAYS, *exits})), prints, changes, foretells)
 
@@ -150,6 +157,14 @@ def plainly(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plainly(v) for v in value]
     return str(value) if isinstance(value, Path) else value
+def _show(profile: Profile | None) -> None:
+    """The table of ``--profile`` on stderr; nothing where no step could run."""
+    if profile is None or not profile.end():
+        return
+    from kbsync.service.products import speeds
+    from kbsync.service.profile import table
+
+    typer.echo(table(profile, speeds()), err=True)
 
 
 def _give_up(error: Exception, *, debug: bool) -> NoReturn:

@@ -44,7 +44,7 @@ def application(
     from kbsync.service.stop import Stop, on_signals
 
     with on_signals(Stop()) as stop:
-        progress = progress_for(stop, quiet=options(context).quiet)
+        progress = progress_for(stop, options(context))
         app = App(found, actor=actor(), progress=progress, rehearsing=dry_run)
         try:
             yield app

@@ -67,7 +67,7 @@ def demo(
         return say(f"would use {view.state} and {MODEL}" + ("; what an earlier run made there goes" * view.replaces))
     log.set_up("console", "error" if options(context).quiet else "info")
     with on_signals(Stop()) as stop:
-        progress = progress_for(stop, quiet=options(context).quiet)
+        progress = progress_for(stop, options(context))
         code = run_demo(
             state,
             text=text,

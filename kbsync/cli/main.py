@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -44,6 +44,9 @@ from kbsync.cli.sync import sync
 from kbsync.cli.trace import trace
 from kbsync.cli.verify import verify as verify_versions
 from kbsync.cli.versions import versions
+
+if TYPE_CHECKING:
+    from kbsync.service.profile import Profile
 
 VERBS: tuple[Verb, ...] = (
     init,
@@ -144,6 +147,14 @@ def root(
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="No progress and no logs but errors; sync says only what happened.")
     ] = False,
+    profile: Annotated[
+        bool,
+        typer.Option(
+            "--profile",
+            help="At the end, a table on stderr of where the time went: each step's seconds, operations and bytes, "
+            "beside what this machine can do.",
+        ),
+    ] = False,
     _version: Annotated[
         bool,
         typer.Option(
@@ -153,7 +164,13 @@ def root(
 ) -> None:
     # Taken out of the environment, where the configuration would call it a misspelt setting.
     debug = bool(os.environ.pop("KBSYNC_DEBUG", ""))
-    context.obj = Options(config=config, quiet=quiet, debug=debug)
+    context.obj = Options(config=config, quiet=quiet, debug=debug, profile=_profile() if profile else None)
+
+
+def _profile() -> Profile:
+    from kbsync.service.profile import Profile
+
+    return Profile()
 
 
 def _show_version(asked: bool) -> None:

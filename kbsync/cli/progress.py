@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
+from kbsync.cli.command import Options
 from kbsync.ports import Progress
 from kbsync.service.progress import LogProgress, Step, StepProgress
 from kbsync.service.stop import Stop
@@ -47,6 +48,8 @@ class BarProgress(StepProgress):
         self._console.print(f"{step.name}: {items}{step.seconds:.1f} s{f', {note}' if note else ''}", style="dim")
 
 
-def progress_for(stop: Stop, *, quiet: bool) -> Progress:
-    """Bars on a terminal, else a log line for each finished step (which ``--quiet`` holds back)."""
-    return BarProgress(stop) if sys.stderr.isatty() and not quiet else LogProgress(stop)
+def progress_for(stop: Stop, asked: Options) -> Progress:
+    """Bars on a terminal, else a log line for each finished step (which ``--quiet`` holds back), in the books of
+    ``--profile``."""
+    shown = BarProgress(stop) if sys.stderr.isatty() and not asked.quiet else LogProgress(stop)
+    return shown if asked.profile is None else asked.profile.watching(shown)

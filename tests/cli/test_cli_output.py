@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console
 
+from kbsync.cli.command import Options
 from kbsync.cli.output import count, emit, say, table, text
 from kbsync.cli.progress import BarProgress, progress_for
 from kbsync.domain.errors import Stopped
@@ -79,7 +80,7 @@ def test_bars_notice_a_stop_and_give_the_terminal_back() -> None:
 
 
 def test_no_bars_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert isinstance(progress_for(Stop(), quiet=False), LogProgress)
+    assert isinstance(progress_for(Stop(), Options()), LogProgress)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    assert isinstance(progress_for(Stop(), quiet=False), BarProgress)
-    assert isinstance(progress_for(Stop(), quiet=True), LogProgress)
+    assert isinstance(progress_for(Stop(), Options()), BarProgress)
+    assert isinstance(progress_for(Stop(), Options(quiet=True)), LogProgress)
