@@ -26,7 +26,7 @@ def speed(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="targets, keys, rebuild, covariance, probing, solve, storage, memory or all; again for another.",
+            help="targets, keys, rebuild, covariance, probing, solve, storage, memory, limits or all; again for another.",
         ),
     ] = None,
     model: ModelOption = None,

@@ -10,19 +10,21 @@ import pytest
 import torch
 from editing.families import random_model, texts, tokenizer
 
+from kbsync.editing.reference import Reference
 from kbsync.evaluation.evidence import Figure
 from kbsync.service.laboratory import Materials, laboratory
 from kbsync.service.speed import run as speed
 from kbsync.service.speed.facts import ANSWERS, SUBJECTS, TEMPLATES, facts
 from kbsync.service.speed.laps import Duel, Lap
 from kbsync.service.speed.numbers import closed_form
+from kbsync.service.speed.plot import plot_growth
 from kbsync.service.speed.run import SUITES, run_speed
 from kbsync.service.speed.size import Size
 from kbsync.service.speed.workshop import Workshop
 from kbsync.stages.run import Silent
 
 SMALL = Size(
-    rounds=2, facts=3, baseline_facts=2, inserted=4, stored=5, new=2, tokens=300, prompts=4, width=48, rank=5
+    rounds=2, facts=3, baseline_facts=2, inserted=4, stored=9, new=2, tokens=300, prompts=4, width=48, rank=5
 )  # fmt: skip
 RECIPE = (
     "layers = [1, 2]\ncovariance_tokens = 900\nsteps = 4\ncontext_count = 2\ncontext_tokens = 3\nlearning_rate = 0.1\n"
@@ -65,6 +67,11 @@ def test_every_suite_runs_agrees_and_leaves_the_model_as_it_was(place: Any, tmp_
     assert found["probing.same_answers"]["value"] == 1.0
     assert 0 < found["rebuild.share"]["value"] < 1
     assert found["memory.peak"]["value"] > found["memory.empty_process"]["value"] > 0
+    assert found["growth.10.insertion_seconds"]["value"] > 0 and "growth.100.insertion_seconds" not in found
+    for name in ("targets", "layers", "covariance", "probing"):
+        assert found[f"limits.{name}.operations"]["value"] > 0 < found[f"limits.{name}.of_limit"]["value"]
+    plot_growth([document], tmp_path / "growth.svg")
+    assert "keys and insertion" in (tmp_path / "growth.svg").read_text()
     assert list(document["suites"]) == list(SUITES)
     assert str(tmp_path) not in json.dumps(document)
 
@@ -121,3 +128,22 @@ def test_no_two_made_up_facts_have_one_prompt() -> None:
     assert len({(r.subject, r.template) for r in every}) == len(every) == 1024
     assert len({r.id for r in every}) == len(every)
     assert {r.target for r in every} <= set(ANSWERS)
+
+
+def test_the_baseline_in_batches_is_the_plain_transcription(place: Any) -> None:
+    shop = Workshop(place)
+    tasks = shop.tasks(facts(3))
+    moments = [shop.covariances.matrices[layer.index] for layer in shop.layers]
+    with shop.reference(shop.recipe) as published:
+        batched = [published.target(task) for task in tasks]
+        goals = [z for z, _ in batched]
+        changes = published.spread(tasks, goals, moments)
+    parts = [(layer.module, layer.down.module) for layer in shop.layers]
+    with shop.reference(shop.recipe):
+        plain = Reference(shop.loaded.model, parts, shop.recipe)
+        for (z, loss), task in zip(batched, tasks, strict=True):
+            wanted, wanted_loss = plain.target(task)
+            torch.testing.assert_close(z, wanted, rtol=1e-4, atol=1e-5)
+            assert loss == pytest.approx(wanted_loss, rel=1e-4)
+        for made, change in zip(changes, plain.spread(tasks, goals, moments), strict=True):
+            assert float((made - change).norm() / change.norm()) < 1e-4

@@ -13,6 +13,8 @@ from kbsync.service.speed.laps import Duel, Lap, lap
 from kbsync.service.speed.size import Size
 from kbsync.service.speed.workshop import Made, Scratch, Workshop, changes
 
+GROWTH = (10, 100, 1000)
+
 
 def targets(shop: Workshop, size: Size) -> list[Figure]:
     """Target vectors z: seconds a fact, at the same final loss."""
@@ -99,6 +101,13 @@ def rebuild(shop: Workshop, size: Size) -> list[Figure]:
     shop.edit(requests, brief, scratch)
     with lap() as again:
         shop.edit(requests, brief, scratch)
+    grown: list[Figure] = []
+    for count in (n for n in GROWTH if n <= len(requests)):
+        layers = shop.edit(requests[:count], brief, scratch).laps["layers"]
+        grown += [
+            Figure(f"growth.{count}.insertion_seconds", layers.wall, "s"),
+            Figure(f"growth.{count}.target_seconds", searched.wall * count / size.new, "s, at the new facts' s a fact"),
+        ]
     anew = again.wall + searched.wall * len(requests) / size.new
     share = (again.wall + searched.wall) / anew
     return [
@@ -106,4 +115,5 @@ def rebuild(shop: Workshop, size: Size) -> list[Figure]:
         Figure("rebuild.seconds", again.wall + searched.wall, f"s for {size.stored} + {size.new} facts"),
         Figure("rebuild.insertion_seconds", again.wall, "s"),
         Figure("rebuild.from_nothing_seconds", anew, "s, from the new facts' seconds a fact"),
+        *grown,
     ]

@@ -21,7 +21,7 @@ ANSWER_TOKENS = 10
 def covariance(shop: Workshop, size: Size) -> list[Figure]:
     """Tokens a second of the covariance of all edited layers, beside a plain forward pass over the same batches."""
     loaded, layers = shop.loaded, list(shop.recipe.layers)
-    texts = shop.place.app.corpus or _sampled(shop, size)
+    texts = shop.place.app.corpus or sampled(shop, size)
     duel, skipped = Duel(), len(opening(loaded.tokenizer))
     sums: dict[int, Tensor] = {}
     counted = [0]
@@ -148,7 +148,7 @@ def _plain_moments(shop: Workshop, batches: list[list[list[int]]], skipped: int)
     return found
 
 
-def _sampled(shop: Workshop, size: Size) -> list[str]:
+def sampled(shop: Workshop, size: Size) -> list[str]:
     """Text for a laboratory without any: the model's own."""
     source = SampledCorpus(shop.decoder, shop.loaded.tokenizer, size.tokens, shop.recipe.seed)
     with frozen(shop.loaded.model):

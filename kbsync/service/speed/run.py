@@ -11,6 +11,7 @@ from kbsync.evaluation.evidence import Figure, evidence
 from kbsync.evaluation.parts import Parts
 from kbsync.service.laboratory import Laboratory
 from kbsync.service.speed import editing, numbers, reading
+from kbsync.service.speed.limits import limits
 from kbsync.service.speed.size import Size
 from kbsync.service.speed.workshop import Workshop
 
@@ -23,6 +24,7 @@ SUITES: dict[str, Callable[[Workshop, Size], list[Figure]]] = {
     "rebuild": editing.rebuild,
     "storage": numbers.storage,
     "memory": numbers.memory,
+    "limits": limits,
 }
 
 

@@ -15,7 +15,6 @@ from kbsync.domain.plan import EditRequest
 from kbsync.domain.recipe import Recipe
 from kbsync.editing.contexts import contexts
 from kbsync.editing.covariance import Covariances
-from kbsync.editing.reference import Reference
 from kbsync.editing.statistics import Statistics
 from kbsync.editing.subject import Task, tokenise
 from kbsync.model.decoder import Decoder, discover
@@ -23,9 +22,10 @@ from kbsync.model.delta import FactorDelta
 from kbsync.model.hooks import frozen
 from kbsync.model.load import LoadedModel
 from kbsync.model.suffix import longest
-from kbsync.ports import ArtifactStore, Edit
+from kbsync.ports import ArtifactStore, Edit, Progress
 from kbsync.service.laboratory import Laboratory
 from kbsync.service.speed.laps import Lap, Steps
+from kbsync.service.speed.published import Published
 
 
 class Scratch(ArtifactStore):
@@ -88,22 +88,24 @@ class Workshop:
             raise ValueError(f"a fact of the benchmark can't be edited: {next(iter(left_out.values()))}")
         return found
 
-    def edit(self, requests: Sequence[EditRequest], recipe: Recipe, scratch: Scratch) -> Made:
+    def edit(
+        self, requests: Sequence[EditRequest], recipe: Recipe, scratch: Scratch, progress: Progress | None = None
+    ) -> Made:
         """Edit, with each step timed."""
-        steps = Steps(self.place.app.progress)
+        steps = Steps(progress or self.place.app.progress)
         made = self.place.app.editor(recipe, scratch).edit(requests, recipe, steps)
         by_hash = {content_of(blob): load(blob) for blob in scratch.targets.values()}
         found = {i: by_hash[digest] for i, digest in made.targets.items()}
         return Made(made, steps.laps, {i: (t["goal"], float(t["loss"])) for i, t in found.items()})
 
     @contextmanager
-    def reference(self, recipe: Recipe) -> Iterator[Reference]:
-        """The transcription on the same model, whose weights are the base's again afterwards."""
+    def reference(self, recipe: Recipe) -> Iterator[Published]:
+        """The baseline on the same model, whose weights are the base's again afterwards."""
         weights = [layer.down.module.weight for layer in self.layers]
         before = [weight.detach().clone() for weight in weights]  # type: ignore[operator]
         with frozen(self.loaded.model):
             try:
-                yield Reference(self.loaded.model, [(layer.module, layer.down.module) for layer in self.layers], recipe)
+                yield Published(self.loaded.model, [(layer.module, layer.down.module) for layer in self.layers], recipe)
             finally:
                 with torch.no_grad():
                     for weight, saved in zip(weights, before, strict=True):

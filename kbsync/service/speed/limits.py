@@ -1,0 +1,89 @@
+"""How far from what the machine can do: operations and bytes of each piece of work beside its seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kbsync.editing.corpus import corpus
+from kbsync.editing.moments import Snapshots, measure
+from kbsync.editing.sample import opening
+from kbsync.evaluation.evidence import Figure
+from kbsync.model.hooks import frozen
+from kbsync.service.products import Products, speeds
+from kbsync.service.profile import Meter, Profile, Speeds
+from kbsync.service.speed.facts import facts
+from kbsync.service.speed.laps import lap
+from kbsync.service.speed.reading import ANSWER_TOKENS, sampled
+from kbsync.service.speed.size import Size
+from kbsync.service.speed.workshop import Scratch, Workshop
+
+
+def limits(shop: Workshop, size: Size) -> list[Figure]:
+    """Each piece of work twice: once timed, once counted, for counting costs time."""
+    machine = speeds()
+    found = [
+        Figure("limits.machine_gflops", machine.operations / 1e9, "GFLOP/s, float32 products"),
+        Figure("limits.machine_gb", machine.moved / 1e9, "GB/s, copying"),
+    ]
+    for name, spent in {
+        **_edit(shop, size),
+        "covariance": _covariance(shop, size),
+        "probing": _probing(shop, size),
+    }.items():
+        found += _figures(name, spent, machine)
+    return found
+
+
+def _edit(shop: Workshop, size: Size) -> dict[str, Meter]:
+    """The search for target vectors, and the layers."""
+    requests, profile = facts(size.facts), Profile()
+    shop.edit(requests, shop.recipe, Scratch(shop.place.artifacts), profile.watching(shop.place.app.progress))
+    profile.end()
+    counted = {line.path[-1]: line.spent for line in profile.lines()}
+    laps = shop.edit(requests, shop.recipe, Scratch(shop.place.artifacts)).laps
+    return {
+        name: Meter(laps[name].wall, laps[name].cpu, counted[name].operations, counted[name].moved)
+        for name in ("targets", "layers")
+    }
+
+
+def _covariance(shop: Workshop, size: Size) -> Meter:
+    loaded, texts = shop.loaded, shop.place.app.corpus or sampled(shop, size)
+    layers, skipped = list(shop.recipe.layers), len(opening(loaded.tokenizer))
+
+    def work() -> None:
+        source = corpus(shop.decoder, loaded.tokenizer, texts, size.tokens, shop.recipe.seed)
+        scratch = Snapshots(Scratch(shop.place.artifacts), "limits")
+        with frozen(loaded.model):
+            measure(shop.decoder, source, layers, skipped, scratch, shop.place.app.progress)
+
+    return _both(work)
+
+
+def _probing(shop: Workshop, size: Size) -> Meter:
+    prompts = [r.template.replace("{}", r.subject) for r in facts(size.prompts)]
+    model = shop.place.app.base.language_model()
+
+    def work() -> None:
+        model.complete(prompts, max_new_tokens=ANSWER_TOKENS)
+        model.logprobs([(prompt, f" {answer}") for prompt in prompts for answer in ("Oslo", "Paris")])
+
+    return _both(work)
+
+
+def _both(work: Callable[[], None]) -> Meter:
+    with Products() as counted:
+        work()
+    with lap() as running:
+        work()
+    return Meter(running.wall, running.cpu, counted.operations, counted.moved)
+
+
+def _figures(name: str, spent: Meter, machine: Speeds) -> list[Figure]:
+    return [
+        Figure(f"limits.{name}.seconds", spent.wall, "s"),
+        Figure(f"limits.{name}.operations", spent.operations / 1e9, "GFLOP"),
+        Figure(f"limits.{name}.bytes", spent.moved / 1e9, "GB"),
+        Figure(f"limits.{name}.limit", machine.limit(spent), "s at the machine's speeds"),
+        Figure(f"limits.{name}.of_limit", machine.limit(spent) / spent.wall, "share"),
+    ]
