@@ -157,6 +157,8 @@ def plainly(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plainly(v) for v in value]
     return str(value) if isinstance(value, Path) else value
+
+
 def _show(profile: Profile | None) -> None:
     """The table of ``--profile`` on stderr; nothing where no step could run."""
     if profile is None or not profile.end():
