@@ -42,6 +42,9 @@ def init(
         str, typer.Option(metavar="TEXT", help="Who asks the source; must hold an e-mail address or a URL.")
     ] = "",
     model: Annotated[str, typer.Option(metavar="REFERENCE", help="The base model: a directory or a name.")] = "",
+    endpoint: Annotated[
+        str, typer.Option(metavar="URL", help="Where to ask, instead of Wikidata's public query service.")
+    ] = "",
     dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -54,7 +57,7 @@ def init(
 
     asked = options(context)
     file = asked.config or Path(os.environ.get("KBSYNC_CONFIG") or "kbsync.toml")
-    written = tuple(str(path) for path in write_files(file, user_agent, model, dry_run=dry_run))
+    written = tuple(str(path) for path in write_files(file, user_agent, model, endpoint, dry_run=dry_run))
     if dry_run and not file.exists():
         view = InitView(written=written, state_dir=None, state_dir_made=None, database=None, database_made=None)
     else:
@@ -104,7 +107,7 @@ def show(view: InitView, file: Path, *, dry_run: bool) -> None:
         say("then state directory and ledger are made, where this configuration says")
 
 
-def write_files(file: Path, user_agent: str, model: str, *, dry_run: bool = False) -> list[Path]:
+def write_files(file: Path, user_agent: str, model: str, endpoint: str = "", *, dry_run: bool = False) -> list[Path]:
     """Write those shipped files that are absent, the main one as ``file``, the rest beside it; returns their paths.
 
     A directory of relations that exists is left as it is: a relation that was taken out must not come back.
@@ -121,15 +124,15 @@ def write_files(file: Path, user_agent: str, model: str, *, dry_run: bool = Fals
         if dry_run:
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
-        filled = fill_in(content, user_agent, model) if path == file else content
+        filled = fill_in(content, user_agent, model, endpoint) if path == file else content
         path.write_text(filled, encoding="utf-8")
     return written
 
 
-def fill_in(text: str, user_agent: str, model: str) -> str:
-    """Set the two keys that have no default; comments stay. A JSON string is a TOML string."""
-    for key, value in (("user_agent", user_agent), ("reference", model)):
+def fill_in(text: str, user_agent: str, model: str, endpoint: str = "") -> str:
+    """Set the keys that are given; comments stay. A JSON string is a TOML string."""
+    for key, value in (("user_agent", user_agent), ("reference", model), ("endpoint", endpoint)):
         if value:
             line = f"{key} = {jsonlib.dumps(value, ensure_ascii=False)}"
-            text = re.sub(rf'(?m)^{key} = "[^"]*"(  #.*)?$', lambda _: line, text, count=1)  # noqa: B023
+            text = re.sub(rf'(?m)^(?:# )?{key} = "[^"]*"(  +#.*)?$', lambda _: line, text, count=1)  # noqa: B023
     return text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -154,11 +154,18 @@ def trust(state: FactState, policy: TrustPolicy, now: datetime) -> tuple[Trust, 
         return Trust.SETTLED, f"unchanged for {_span(age)}, trusted after {_span(policy.trust)}"
     if state.values and state.references < policy.min_references:
         return Trust.SETTLED, f"has {state.references} of {policy.min_references} demanded references"
-    return Trust.TRUSTED, f"unchanged for {_span(age)}, {state.references} references"
+    told = f"{state.references} reference{'' if state.references == 1 else 's'}"
+    return Trust.TRUSTED, f"unchanged for {_span(age)}, {told}"
 
 
-def _span(delta: object) -> str:
-    return str(delta).split(".", 1)[0]
+def _span(delta: timedelta) -> str:
+    """The two largest units, as in ``3 d 4 h``."""
+    left, parts = int(delta.total_seconds()), []
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+        number, left = divmod(left, size)
+        if number:
+            parts.append(f"{number} {unit}")
+    return " ".join(parts[:2]) or "0 s"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from kbsync.domain.relation import Relation
 from kbsync.domain.version import Evaluation, Outcome, Version
 from kbsync.ports import LedgerReader
 from kbsync.service.charts import Bar, Line, bars, lines, scatter
+from kbsync.stages.questions import UNTOUCHED
 
 HEADLINES = ("efficacy", "generalization", "specificity", "retention", "multihop", "perplexity")
 WIKIDATA = "https://www.wikidata.org"
@@ -181,11 +182,10 @@ def _row(entry: PlanEntry, evaluation: Evaluation, names: Mapping[str, str]) -> 
 
 def _lost(evaluation: Evaluation, names: Mapping[str, str]) -> list[dict[str, Any]]:
     """Neighbours that the base has right and the version has not."""
-    groups = ("neighbour", "subject")
     return [
         {"outcome": o, "relation": names.get(o.property, o.property)}
         for o in evaluation.outcomes
-        if o.group in groups and o.base_right and not o.right
+        if o.group in UNTOUCHED and o.base_right and not o.right
     ]
 
 

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from kbsync.cli.init import fill_in
 from kbsync.cli.main import build
-from kbsync.config import default_config_text, shipped_config
+from kbsync.config import default_config_text, load_all, shipped_config
 
 AGENT = 'kbsync "tests" (mailto:tests@kbsync.invalid)'
 
@@ -42,6 +42,19 @@ def test_names_what_only_the_user_knows_and_goes_on_when_it_is_filled_in(tmp_pat
     code, out, _ = run("init")
     assert code == 0
     assert "already written: kbsync.toml" in out and "made" in out
+
+
+def test_an_endpoint_of_one_s_own_is_written_into_the_file(tmp_path: Path) -> None:
+    mine = "http://127.0.0.1:7878/query"
+    assert run("init", "--user-agent", AGENT, "--model", "./model", "--endpoint", mine)[0] == 0
+    settings = load_all(tmp_path / "kbsync.toml").settings
+    assert settings.source.endpoint == mine and settings.source.user_agent == AGENT
+
+
+def test_a_dry_run_writes_nothing_and_names_everything(tmp_path: Path) -> None:
+    code, out, _ = run("init", "--user-agent", AGENT, "--dry-run")
+    assert code == 0 and out.count("would write") == len(shipped_config())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_was_taken_out_does_not_come_back(tmp_path: Path) -> None:

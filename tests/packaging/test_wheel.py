@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -12,11 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from built_wheel import ROOT, build_wheel
 
 from kbsync.config import shipped_config
 
-ROOT = Path(__file__).parents[2]
-SOURCES = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "kbsync", "migrations", "config")
 AGENT = "kbsync tests (mailto:tests@kbsync.invalid)"
 
 
@@ -31,18 +29,7 @@ def run(command: Sequence[str], cwd: Path, **environment: str) -> str:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a copy: a build writes beside its sources."""
-    copy, out = tmp_path_factory.mktemp("sources"), tmp_path_factory.mktemp("wheel")
-    for name in SOURCES:
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__", "var"))
-        else:
-            shutil.copy(source, copy / name)
-    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
-    run([*pip, "--wheel-dir", str(out), "."], copy)
-    (built,) = out.glob("kbsync-*.whl")
-    return built
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")

@@ -122,6 +122,20 @@ def test_what_is_not_there_is_said(site: Site, path: str, code: int) -> None:
     assert client(site).get(path).status_code == code
 
 
+def test_a_version_s_report_is_one_page_without_scripts(tmp_path: Path) -> None:
+    site, world = make_site(tmp_path)
+    browser = client(site)
+    assert '<a href="/versions/1/report">' in browser.get("/versions/1").text
+    answer = browser.get("/versions/1/report")
+    assert answer.status_code == 200 and "What the gate said" in answer.text
+    policy = answer.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; style-src 'unsafe-inline'") and "script-src" not in policy
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "<script" not in answer.text and "<img" not in answer.text
+    assert browser.get("/versions/9/report").status_code == 404
+    world.ledger.close()
+
+
 def test_hostile_labels_are_text(tmp_path: Path) -> None:
     site, world = make_site(tmp_path, hostile=True)
     browser = client(site)

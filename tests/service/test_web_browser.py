@@ -24,7 +24,7 @@ SHOTS = os.environ.get("TEST_SCREENSHOTS")
 """A directory that keeps the screenshots, for a person to look at."""
 
 LABEL = f"Germany {HOSTILE}".replace("\u202e", "\\u202e")
-PAGES = ("", "versions", "versions/1", "facts", "facts/Q183/P6", "quarantine", "login")
+PAGES = ("", "versions", "versions/1", "versions/1/report", "facts", "facts/Q183/P6", "quarantine", "login")
 
 
 @pytest.fixture(scope="module")

@@ -29,6 +29,7 @@ def make_app(site: Site, web: WebSettings) -> ASGIApp:
         Route("/live", pages.live),
         Route("/versions", pages.versions),
         Route("/versions/{number:int}", pages.version),
+        Route("/versions/{number:int}/report", pages.report),
         Route("/facts", pages.facts),
         Route("/facts/{item}/{property}", pages.fact),
         Route("/quarantine", pages.quarantine),

@@ -14,7 +14,8 @@ from kbsync.domain.relation import Relation
 from kbsync.domain.statement import item_id
 from kbsync.service.explain import explain
 from kbsync.service.facts import FILTERS, facts
-from kbsync.service.web.security import Keys, session_of
+from kbsync.service.report import report
+from kbsync.service.web.security import REPORT_POLICY, Keys, session_of
 from kbsync.service.web.site import Site
 from kbsync.service.web.templates import render
 
@@ -70,6 +71,13 @@ class Pages:
             plan, evaluation = tx.plan(view.plan), tx.evaluation(number)
         outcomes = sorted(evaluation.outcomes, key=lambda o: (o.right, o.group)) if evaluation else []
         return self.page(request, "version.html", version=view, plan=plan, evaluation=evaluation, outcomes=outcomes)
+
+    def report(self, request: Request) -> Response:
+        """What `kbsync report` writes: one page that needs nothing else, to be kept or sent."""
+        number = request.path_params["number"]
+        with self.site.ledger.read() as tx:
+            text = report(tx, self.site.relations, number, self.site.clock.now())
+        return HTMLResponse(text, headers={"Content-Security-Policy": REPORT_POLICY})
 
     def facts(self, request: Request) -> Response:
         asked = {key: request.query_params.get(key, "")[:200] for key in ("q", "only", "relation")}

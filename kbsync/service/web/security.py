@@ -29,6 +29,12 @@ HEADERS = {
 }
 
 
+REPORT_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+)
+"""Of a report, which holds its style so that it can be sent by mail; it has no script and no form."""
+
+
 class Keys:
     """The token, and what proves that somebody showed it. Sessions end with the process, or after twelve hours.
 
@@ -109,7 +115,9 @@ class Guard:
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
             await send(message)
 
         refusal = self._refusal(scope)
