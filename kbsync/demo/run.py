@@ -40,13 +40,13 @@ def run_demo(state: Path, *, text: Path | None, database_url: str | None, progre
     that holds something else."""
     started, clock = datetime.now(UTC), time.monotonic()
     state = state.resolve()
-    _fresh(state)
+    fresh(state)
     with OxigraphServer(state / "world") as server:
         console.rule("1. A SPARQL server with real Wikidata statements")
         loaded = server.load(snapshot_turtle(started))
         console.print(f"{loaded:,} triples at {server.endpoint}")
-        config = _configure(state, text, database_url)
-        app = _open(config, server.endpoint, progress)
+        config = configure(state, text, database_url)
+        app = open_app(config, server.endpoint, progress)
         try:
             first = _cycle(app, console, "2. Pull, probe, plan, edit, evaluate, promote: version 1")
             console.rule("3. The world changes")
@@ -85,7 +85,7 @@ def require_own(state: Path) -> bool:
     return (state / MARKER).exists()
 
 
-def _fresh(state: Path) -> None:
+def fresh(state: Path) -> None:
     """Make room for a new run, but never in a directory that the demonstration did not make."""
     require_own(state)
     try:
@@ -99,8 +99,8 @@ def _fresh(state: Path) -> None:
         shutil.rmtree(state / name, ignore_errors=True)
 
 
-def _configure(state: Path, text: Path | None, database_url: str | None) -> Path:
-    """Write a configuration on which every command works afterwards, too."""
+def configure(state: Path, text: Path | None, database_url: str | None, more: Sequence[str] = ()) -> Path:
+    """Write a configuration on which every command works afterwards, too; ``more`` lines end it."""
     for name, content in shipped_config().items():
         path = state / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -118,6 +118,7 @@ def _configure(state: Path, text: Path | None, database_url: str | None) -> Path
         "[text]",
         f"corpus = {[str(p) for p in corpus]}",
         f"held_out = {[str(p) for p in held_out]}",
+        *more,
     ]
     config = state / "kbsync.toml"
     config.write_text("\n".join(line for line in lines if line) + "\n", encoding="utf-8")
@@ -133,7 +134,7 @@ def _texts(directory: Path | None) -> tuple[list[Path], list[Path]]:
     return [p for p in files if p not in held_out], held_out
 
 
-def _open(config: Path, endpoint: str, progress: Progress) -> App:
+def open_app(config: Path, endpoint: str, progress: Progress) -> App:
     configuration = load_all(config, {"source": {"endpoint": endpoint}})
     schema.upgrade(configuration.settings.database_url.get_secret_value())
     app = App(configuration, actor="demo", progress=progress)

@@ -17,9 +17,9 @@ LAST_EDITED = timedelta(days=30)
 FIRST_REVISION = 2_000_000_000
 
 
-def snapshot_turtle(now: datetime) -> str:
-    """The shipped table as Turtle (N-Triples lines); all dates are relative to ``now`` (aware)."""
-    return "\n".join(snapshot_lines(load_table(), now)) + "\n"
+def snapshot_turtle(now: datetime, table: Table | None = None) -> str:
+    """``table`` (default: the shipped one) as Turtle (N-Triples lines); all dates are relative to ``now`` (aware)."""
+    return "\n".join(snapshot_lines(table or load_table(), now)) + "\n"
 
 
 def snapshot_lines(table: Table, now: datetime) -> Iterator[str]:
