@@ -23,7 +23,6 @@ from typing import Any
 
 from rich.console import Console
 
-from kbsync.cli.progress import progress_for
 from kbsync.demo import show
 from kbsync.demo.run import MODEL, configure, fresh, open_app
 from kbsync.demo.snapshot import snapshot_turtle
@@ -33,6 +32,7 @@ from kbsync.domain.errors import KbsyncError, NotFound
 from kbsync.domain.statement import ItemId, PropertyId, Rank, item_id
 from kbsync.evaluation.evidence import Figure, at_least, at_most, evidence, peak_rss_bytes, write_evidence
 from kbsync.service import log
+from kbsync.service.progress import LogProgress
 from kbsync.service.stop import Stop, on_signals
 from kbsync.stages.cycle import CycleResult, sync
 from kbsync.wikidata.local import OxigraphServer
@@ -95,7 +95,7 @@ def _run(asked: argparse.Namespace, stop: Stop) -> int:
     watch(state / "relations", table)
     with OxigraphServer(state / "world") as server:
         server.load(snapshot_turtle(started, table))
-        app = open_app(config, server.endpoint, progress_for(stop, quiet=False))
+        app = open_app(config, server.endpoint, LogProgress(stop))
         try:
             with app.writer() as writer:
                 result = sync(writer, app.parts())
