@@ -52,6 +52,10 @@ def pull(
         say(f"facts: {result.observed} changed, {result.believed} became trusted")
     if result.joined or result.left:
         say(f"members of relations: {result.joined} joined, {result.left} left")
+    if result.unasked:
+        say(
+            f"not answered: the subject pattern of {', '.join(result.unasked)}; known members stand, the next pull asks"
+        )
     if result.waiting:
         say(f"{count(result.waiting, 'fact')} wait to be trusted")
     return None

@@ -80,6 +80,7 @@ def _pull(job: Job, app: App, _recorder: Recorder) -> str:
         fetched=result.fetched,
         believed=result.believed,
         waiting=result.waiting,
+        unasked=result.unasked,
     )
     return "nothing to do" if result.nothing_new else "pulled"
 
@@ -128,6 +129,7 @@ def _tell(result: CycleResult) -> None:
         reason=result.reason,
         fetched=result.pulled.fetched,
         believed=result.pulled.believed,
+        unasked=result.pulled.unasked,
         asked=result.probed.asked,
         changes=len(result.planned.plan.changes),
         version=result.version.number if result.version else None,

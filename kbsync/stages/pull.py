@@ -28,7 +28,8 @@ LABELS_REFRESH = timedelta(days=7)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PullResult:
     """``fetched`` items of ``watched`` had a new revision; ``observed`` facts changed, ``believed`` became trusted,
-    ``waiting`` are observed and not yet trusted; ``joined`` and ``left`` members of the relations' patterns."""
+    ``waiting`` are observed and not yet trusted; ``joined`` and ``left`` members of the relations' patterns;
+    ``unasked`` relations' patterns the source could not answer, and their known members stand."""
 
     watched: int
     fetched: int
@@ -39,6 +40,7 @@ class PullResult:
     server_time: datetime
     joined: int = 0
     left: int = 0
+    unasked: tuple[str, ...] = ()
 
     @property
     def nothing_new(self) -> bool:
@@ -134,6 +136,7 @@ def _result(
         server_time=server_time,
         joined=watch.joined,
         left=watch.left,
+        unasked=watch.unasked,
     )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from kbsync.domain.canonical import content_hash
-from kbsync.domain.errors import SourceError
+from kbsync.domain.errors import SourceDown, SourceError
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemHead, ItemId, PropertyId
 from kbsync.ports import LedgerReader, StatementSource
@@ -43,12 +43,14 @@ def ask_about(what: str) -> SourceError:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watch:
     """``subjects`` of each watched property. ``members``: what the patterns that were asked now found, by property;
-    ``joined`` and ``left``: against what was known before."""
+    ``joined`` and ``left``: against what was known before; ``unasked``: relations whose pattern the source could not
+    answer, and whose known members stand."""
 
     subjects: Mapping[PropertyId, list[ItemId]]
     members: Mapping[PropertyId, list[ItemId]]
     joined: int
     left: int
+    unasked: tuple[str, ...] = ()
 
     @property
     def items(self) -> list[ItemId]:
@@ -58,28 +60,39 @@ class Watch:
 def watch_set(
     run: Run, source: StatementSource, relations: Sequence[Relation], server_time: datetime, *, accept: bool
 ) -> Watch:
-    """Lists and patterns together. Raises ``SourceError`` for a pattern that lost too many members, unless
-    ``accept``."""
+    """Lists and patterns together. A pattern that was answered once and is too much for the source now must not keep
+    everything else from being pulled: it is asked again by the next pull.
+
+    Raises ``SourceError`` for a pattern that lost too many members, unless ``accept``; and what the source raises for
+    one that was never answered.
+    """
     with run.ledger.read() as tx:
         known = {r.property: tx.members(r.property) for r in relations if r.subject_pattern}
         asked = {r.property: tx.watermark(members_mark(source.name, r)) for r in relations if r.subject_pattern}
     subjects: dict[PropertyId, list[ItemId]] = {}
     members: dict[PropertyId, list[ItemId]] = {}
-    joined = left = 0
+    joined, left, unasked = 0, 0, list[str]()
     for relation in relations:
         prop, last = relation.property, asked.get(relation.property)
         if not relation.subject_pattern or (last is not None and server_time - last < relation.refresh):
             subjects[prop] = sorted({*relation.subjects, *known.get(prop, ())})
             continue
         before = set(known[prop])
-        found = source.subjects(relation)
+        try:
+            found = source.subjects(relation)
+        except SourceDown:
+            if last is None:
+                raise
+            subjects[prop] = sorted({*relation.subjects, *before})
+            unasked.append(relation.name)
+            continue
         gone = before - set(found)
         if last is not None and suspicious(len(gone), len(before)) and not accept:
             raise ask_about(f"{len(gone)} of {len(before)} members of relation {relation.name} left it")
         subjects[prop] = found
         members[prop] = sorted(set(found) - (set(relation.subjects) - before))
         joined, left = joined + len(set(members[prop]) - before), left + len(gone)
-    return Watch(subjects=subjects, members=members, joined=joined, left=left)
+    return Watch(subjects=subjects, members=members, joined=joined, left=left, unasked=tuple(unasked))
 
 
 def members_mark(source: str, relation: Relation) -> str:

@@ -52,6 +52,30 @@ def test_a_member_that_leaves_is_watched_no_more_and_another_pattern_is_asked_at
     assert pull(world.run, world.source, narrowed).watched == 1
 
 
+def test_a_pattern_that_the_source_can_not_answer_any_more_keeps_nothing_else_from_being_pulled(world: World) -> None:
+    relations = [found_by_pattern(refresh=timedelta(hours=1)), RELATIONS[1]]
+    world.source.patterns[PATTERN] = [ItemId(i) for i in STATES]
+    real = world.source.subjects
+
+    def too_much(relation: Relation) -> list[ItemId]:
+        raise SourceDown(f"the pattern of {relation.name} takes too long")
+
+    world.source.subjects = too_much  # type: ignore[method-assign]
+    with pytest.raises(SourceDown, match="takes too long"):
+        pull(world.run, world.source, relations)
+    world.source.subjects = real  # type: ignore[method-assign]
+    assert pull(world.run, world.source, relations).unasked == ()
+    world.pass_time(timedelta(hours=2))
+    world.set_statements("Q38", statement("Q38", "P36", "Q90"), age=timedelta(hours=1))
+    world.source.subjects = too_much  # type: ignore[method-assign]
+    result = pull(world.run, world.source, relations)
+    assert (result.watched, result.fetched, result.unasked) == (3, 1, ("capital",))
+    world.source.subjects = real  # type: ignore[method-assign]
+    world.source.patterns[PATTERN] = [ItemId(i) for i in STATES[1:]]
+    assert (again := pull(world.run, world.source, relations)).unasked == ()
+    assert again.left == 1, "it was asked again, though its refresh had not passed since"
+
+
 def test_a_pattern_that_finds_nothing_any_more_asks_a_person(world: World) -> None:
     relations = [found_by_pattern(refresh=timedelta(hours=1))]
     world.source.patterns[PATTERN] = [ItemId(i) for i in STATES]
