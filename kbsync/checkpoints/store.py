@@ -209,15 +209,33 @@ def read_manifest(path: Place, version_hash: str) -> tuple[Manifest, str]:
 
 
 def read_factors(path: Place, manifest: Manifest, factors_sha256: str) -> FactorDelta:
-    """The factors that the manifest explains; raises ``StoreError`` naming the file that is wrong."""
+    """The factors that the manifest explains; raises ``StoreError`` naming the file that is wrong.
+
+    The checksum of the factors' file is the one thing in the manifest's file that no checksum covers. Where it differs,
+    the factors themselves, which the version hash covers, tell which of the two files was changed.
+    """
     with _checked(path):
         data = path.read_bytes()
-        if hashlib.sha256(data).hexdigest() != factors_sha256:
+        same = hashlib.sha256(data).hexdigest() == factors_sha256
+        if not same and not _explained(data, manifest):
             raise ValueError(f"does not match the checksum in {MANIFEST}")
+    if not same:
+        with _checked(path.parent / MANIFEST):
+            raise ValueError(f"holds a checksum that is not that of {FACTORS}, which is whole")
+    with _checked(path):
         delta = factors.decode(data)
         if factors.hashes(delta) != manifest.factors:
             raise ValueError(f"holds other factors than {MANIFEST} says")
     return delta
+
+
+def _explained(data: bytes, manifest: Manifest) -> bool:
+    """Whether these are, byte for byte, the factors that the manifest names."""
+    try:
+        delta = factors.decode(data)
+    except ValueError:
+        return False
+    return factors.hashes(delta) == manifest.factors and factors.encode(delta) == data
 
 
 def _read(directory: Place, version_hash: str) -> tuple[Manifest, FactorDelta]:

@@ -154,10 +154,12 @@ class Site:
             number = edit(writer.run, plan_hash, app.recipe, app.editor(), app.store).version.number
             metric = Metric(name="efficacy", value=1.0, base=0.0, samples=1)
             decision = GateDecision(passed=passed, reasons=())
+            evaluation = Evaluation(version=number, metrics=(metric,), decision=decision, outcomes=(), at=now)
             with app.ledger.write() as tx:
-                tx.record_evaluation(
-                    Evaluation(version=number, metrics=(metric,), decision=decision, outcomes=(), at=now)
-                )
+                tx.record_evaluation(evaluation)
+                version = tx.version(number)
+            assert version is not None and version.version_hash is not None
+            app.store.annotate(version.version_hash, evaluation)
         return number
 
     def release(self, *facts: EditRequest) -> int:

@@ -53,6 +53,17 @@ def test_every_random_change_of_a_byte_is_detected_and_named(built: Site) -> Non
     assert len(hit) == len(files) and min(hit.values()) >= CHANGES // len(files)
 
 
+def test_a_changed_checksum_of_the_factors_is_the_manifests_damage(built: Site) -> None:
+    """No other checksum covers it, so the factors themselves say which of the two files was changed."""
+    manifest = built.directory(1) / "manifest.json"
+    whole = manifest.read_bytes()
+    at = whole.index(b'"factors_sha256":"') + len(b'"factors_sha256":"')
+    other = b"0" if whole[at : at + 1] != b"0" else b"1"
+    for changed in (whole[:at] + other + whole[at + 1 :], whole[:at] + whole[at + 1 :]):
+        manifest.write_bytes(changed)
+        assert [p["where"] for p in built("verify", "--json").json["problems"]] == [str(manifest)]
+
+
 def test_damage_ends_with_4_and_names_each_file(built: Site) -> None:
     factors = built.directory(1) / "factors.safetensors"
     target = next((built.state / "artifacts" / "targets").rglob("*/*"))

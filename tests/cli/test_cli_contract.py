@@ -40,6 +40,7 @@ ARGUMENTS: Mapping[str, str] = {
     "db restore": "db restore kept.bak",
     "bench counterfact": "bench counterfact kbsync.toml",
     "bench zsre": "bench zsre kbsync.toml",
+    "bench capacity": "bench capacity kbsync.toml",
     "bench covariance": "bench covariance kbsync.toml",
     "bench scaling": "bench scaling kbsync.toml",
     "recipe tune": "recipe tune kbsync.toml found",
