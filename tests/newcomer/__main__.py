@@ -72,9 +72,7 @@ def walk(place: Path, endpoint: str) -> list[Figure]:
         figures.append(Figure(f"seconds of: {step.heading}", round(seconds, 1), "s"))
         if "pip install" in step.commands:
             environment["PATH"] = f"{place / 'venv' / 'bin'}{os.pathsep}{environment['PATH']}"
-            figures.append(
-                Figure("wheel is what is imported", float(_from_wheel(place, environment)), "", ">= 1", True)
-            )
+            figures.append(at_least("wheel is what is imported", float(_from_wheel(place, environment)), "", 1))
     versions = document(place, environment, "versions")
     (first,) = versions["versions"]
     measured = {m["name"]: m for m in first["metrics"]}
