@@ -6,7 +6,7 @@ STATE ?= demo-state
 SOAK ?= soak-state
 TEXT ?= $(wildcard ../shared/data/text)
 
-.PHONY: demo test soak newcomer check docs clean
+.PHONY: demo test soak sabotage newcomer check docs clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -24,6 +24,10 @@ test: $(VENV)/.installed
 # A month of the daemon in 20 minutes, while everything around it fails; run again, it goes on where it was cut off.
 soak: $(VENV)/.installed
 	OMP_NUM_THREADS=1 PYTHONPATH=.:tests $(BIN)/python -m soak --state $(SOAK)
+
+# What a saboteur may do to a site, and what becomes of it: one minute a site, and the search among 200 facts.
+sabotage: $(VENV)/.installed
+	OMP_NUM_THREADS=1 PYTHONPATH=.:tests $(BIN)/python -m sabotage
 
 # A new user's walk: the commands of docs/own-model.md from the wheel in an empty environment, to a promoted version.
 newcomer: $(VENV)/.installed

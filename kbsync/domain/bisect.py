@@ -44,7 +44,9 @@ def find_culprits(
     whose joining makes what passed fail, so that of two that contradict each other only the later one is to blame, and
     a batch that is bad as a whole comes to light by a search without end.
 
-    One culprit of n suspects costs ⌈log₂ n⌉ + 1 trials.
+    One culprit of n suspects costs ⌈log₂ n⌉ + 1 trials. Then a further one convicts, or two and more acquit: where the
+    batch passes just as well with the culprits in it and as many others left out, whichever these are, it is the number of
+    facts that does the harm, and no culprit is worse than the rest.
     """
     asked = 0
 
@@ -56,6 +58,7 @@ def find_culprits(
         return passes(items)
 
     good, rest, culprits = list(trusted), list(suspects), list[Item]()
+    crowded = False
     try:
         if good and not judged(good):
             good, rest = [], [*trusted, *suspects]
@@ -68,6 +71,8 @@ def find_culprits(
             good, rest = [*good, *rest[: high - 1]], rest[high:]
             if not rest or judged([*good, *rest]):
                 good, rest = [*good, *rest], []
+                exchanged = _exchanged(good, culprits)
+                crowded = bool(exchanged) and all(judged(others) for others in exchanged)
                 break
             if len(culprits) == limits.culprits or (not good and len(culprits) >= 3):
                 break
@@ -79,4 +84,19 @@ def find_culprits(
         why = f"{len(culprits)} facts were found and the rest still fails"
     elif not good:
         why = "no fact passes"
+    elif crowded:
+        why = f"the batch passes without any {len(culprits)} of its facts: their number or the recipe is to blame"
     return Blame(culprits=tuple(culprits), good=tuple(good), builds=asked, why=why)
+
+
+def _exchanged(good: Sequence[Item], culprits: Sequence[Item]) -> list[list[Item]]:
+    """Batches of no more items than the good ones, which pass, with the culprits among them. Each good item is in one, so
+    that whoever a culprit does not go with is met. Empty where such batches say nothing: nothing is good, or one is, and one
+    is not."""
+    left = len(good) - len(culprits)
+    if left > 0:
+        starts = [min(start, len(culprits)) for start in range(0, len(good), left)]
+        return [[*good[start : start + left], *culprits] for start in starts]
+    if len(culprits) < 2 or not good:
+        return []
+    return [list(culprits[start : start + len(good)]) for start in range(0, len(culprits), len(good))]

@@ -144,14 +144,7 @@ def prepare(state: Path, table: Table, watched: tuple[Relation, ...], database: 
         (state / name).mkdir(parents=True, exist_ok=True)
     (state / "recipes" / "tiny.toml").write_text(RECIPE)
     for relation in watched:
-        lines = [
-            f'property = "{relation.property}"',
-            f'label = "{relation.label}"',
-            f"templates = {json.dumps(list(relation.templates))}",
-            f'cardinality = "{relation.cardinality}"',
-            f"subjects = {json.dumps(list(relation.subjects))}",
-        ]
-        (state / "relations" / f"{relation.name}.toml").write_text("\n".join(lines))
+        write_relation(state, relation)
     names = [table.label(s) for r in watched for s in r.subjects]
     text = "\n\n".join(f"{name} is known for many things, and {name} is old." for name in names)
     (state / "corpus.txt").write_text(text)
@@ -163,6 +156,18 @@ def prepare(state: Path, table: Table, watched: tuple[Relation, ...], database: 
     config = state / "kbsync.toml"
     config.write_text(CONFIG.format(**values, lease=LEASE, **SCHEDULE))
     return config
+
+
+def write_relation(site: Path, relation: Relation) -> None:
+    """The file by which the installation in ``site`` watches ``relation``."""
+    lines = [
+        f'property = "{relation.property}"',
+        f'label = "{relation.label}"',
+        f"templates = {json.dumps(list(relation.templates))}",
+        f'cardinality = "{relation.cardinality}"',
+        f"subjects = {json.dumps(list(relation.subjects))}",
+    ]
+    (site / "relations" / f"{relation.name}.toml").write_text("\n".join(lines))
 
 
 def days(delta: timedelta) -> float:

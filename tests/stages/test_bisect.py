@@ -113,7 +113,7 @@ def test_a_culprit_among_new_facts_is_found_beside_those_that_current_holds(few:
     built = few.editor.calls
     assert few.sync().outcome is Outcome.PROMOTED
     assert set(quarantined(few)) == {new}
-    assert few.editor.calls - built <= 2 + 1 + 3 + 1
+    assert few.editor.calls - built <= 2 + (1 + 3 + 1) + 1, "two builds, the search, and the trial that convicts"
     assert current(few) == 3
 
 
