@@ -179,7 +179,7 @@ def zsre(
 
 @verb(
     "bench scaling",
-    examples=["kbsync bench scaling counterfact.json --recipe memit --recipe rome --sizes 1,10,100,1000 --cases 100"],
+    examples=["kbsync bench scaling counterfact.json --recipe memit --recipe rome:100 --sizes 1,10,100,1000 --cases 100"],
     exits=EXITS,
     prints="kbsync.evaluation.evidence:Evidence",
     changes="a file",
@@ -188,7 +188,13 @@ def scaling(
     context: typer.Context,
     data: DataArgument,
     model: ModelOption = None,
-    recipe: RecipesOption = None,
+    recipe: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[:N]",
+            help="One line each, up to N edits; again for another. Default: the configured recipe.",
+        ),
+    ] = None,
     sizes: Annotated[str, typer.Option(metavar="LIST", help="Numbers of edits.")] = "1,10,100,1000",
     cases: CasesOption = None,
     part: PartOption = "test",
@@ -213,11 +219,12 @@ def scaling(
 
     require_matplotlib()
     counts = counts_of(sizes, "--sizes")
-    materials = materials_of(context, model, recipe, state, corpus, held_out)
+    ends = dict(map(_line, recipe or ()))
+    materials = materials_of(context, model, list(ends), state, corpus, held_out)
     extent = Extent(cases=cases, answer_tokens=answer_tokens)
     targets = targets_of(target)
     with laboratory_of(context, materials) as place:
-        bench, lines = place.bench(), place.algorithms()
+        bench, lines = place.bench(), place.algorithms({name: most for name, most in ends.items() if most})
         document = run_scaling(
             bench, data_of(data, part, seed, known), lines, sizes=counts, extent=extent, targets=targets
         )
@@ -226,6 +233,14 @@ def scaling(
     plot_scaling(output, output.with_suffix(".png"))
     if not json:
         say(f"drawn in {output.with_suffix('.png')}")
+
+
+def _line(text: str) -> tuple[str, int]:
+    """A recipe's name and where its line ends (0: nowhere), from ``NAME`` or ``NAME:N``."""
+    name, colon, most = text.partition(":")
+    if colon and not re.fullmatch(r"[1-9]\d*", most):
+        raise typer.BadParameter(f"--recipe is NAME or NAME:N, not {text!r}")
+    return name, int(most or 0)
 
 
 def materials_of(

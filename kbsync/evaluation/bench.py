@@ -143,7 +143,7 @@ def _document(
 ) -> dict[str, Any]:
     """Measure the grid and tell it as evidence: figures named ``algorithm@edits.figure``, cells with all details."""
     started, begun = bench.clock.now(), time.monotonic()
-    lines = [f"{name}@{size}" for size in sizes for name in (UNEDITED, *(a.name for a in algorithms))]
+    lines = [f"{name}@{size}" for size in sizes for name in (UNEDITED, *(a.name for a in algorithms if a.takes(size)))]
     if len(set(lines)) < len(lines):
         raise ValueError(f"two lines have one name: {', '.join(lines)}")
     if strangers := [t.metric for t in targets if t.metric.rpartition(".")[0] not in lines]:

@@ -29,13 +29,19 @@ UNEDITED = "none"
 class Algorithm:
     """A line of the benchmark; ``editor`` is called when an edit must be computed.
 
-    ``inputs`` is the identity (a hash) of whatever else the editor was given, such as its covariance texts.
+    ``inputs`` is the identity (a hash) of whatever else the editor was given, such as its covariance texts. ``most``: the
+    line ends at so many edits (None: it does not).
     """
 
     name: str
     recipe: Recipe
     editor: Callable[[], Editor]
     inputs: str
+    most: int | None = None
+
+    def takes(self, size: int) -> bool:
+        """Whether so many edits are on the line."""
+        return self.most is None or size <= self.most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +113,7 @@ class Grid:
         """
         for size in sizes:
             yield self._cell(UNEDITED, cases[:size], self._bench.base.fingerprint, None, self._unedited)
-            for algorithm in algorithms:
+            for algorithm in (a for a in algorithms if a.takes(size)):
                 edit, delta = self._edited(algorithm, cases[:size])
                 yield self._cell(
                     algorithm.name, cases[:size], edit["version"], edit, partial(self._bench.base.edited, delta)

@@ -88,12 +88,14 @@ class Laboratory:
         editor = partial(self.app.editor, recipe, self.artifacts, own)
         return Algorithm(name or recipe.name, recipe, editor, content_hash(own))
 
-    def algorithms(self) -> list[Algorithm]:
-        """All recipes as lines, each named after its algorithm where that tells them apart, else after the recipe."""
+    def algorithms(self, most: Mapping[str, int] | None = None) -> list[Algorithm]:
+        """All recipes as lines, each named after its algorithm where that tells them apart, else after the recipe. ``most``:
+        where a recipe's line ends, by the recipe's name."""
         names = [recipe.algorithm for recipe in self.recipes]
         if len(set(names)) < len(names):
             names = [recipe.name for recipe in self.recipes]
-        return [self.algorithm(recipe, name) for recipe, name in zip(self.recipes, names, strict=True)]
+        lines = [self.algorithm(recipe, name) for recipe, name in zip(self.recipes, names, strict=True)]
+        return [replace(line, most=(most or {}).get(line.recipe.name)) for line in lines]
 
 
 @contextmanager

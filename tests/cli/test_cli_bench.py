@@ -76,6 +76,10 @@ def test_several_recipes_are_several_lines_of_one_plot(bench: Any, tmp_path: Pat
     assert [(c["algorithm"], c["edits"], c["measured"]) for c in cells] == [
         (name, size, 2) for size in (2, 4) for name in ("none", "table", "soft")
     ]
+    arguments[3] = "soft:2"
+    bench.good("bench", "scaling", "cf.json", *arguments, *SMALL)
+    shorter = json.loads(out.read_text())["results"]
+    assert shorter == [c for c in cells if (c["algorithm"], c["edits"]) != ("soft", 4)]
     assert (tmp_path / "s.png").read_bytes().startswith(b"\x89PNG")
 
 
