@@ -179,7 +179,9 @@ def zsre(
 
 @verb(
     "bench scaling",
-    examples=["kbsync bench scaling counterfact.json --recipe memit --recipe rome:100 --sizes 1,10,100,1000 --cases 100"],
+    examples=[
+        "kbsync bench scaling counterfact.json --recipe memit --recipe rome:100 --sizes 1,10,100,1000 --cases 100"
+    ],
     exits=EXITS,
     prints="kbsync.evaluation.evidence:Evidence",
     changes="a file",
