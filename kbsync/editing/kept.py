@@ -52,7 +52,9 @@ class TargetShelf:
         if announce:
             progress.start("targets", len(missing))
         for batch in batches(missing):
-            for task, target in zip(batch, optimise(batch, self._job.recipe, self._place, self._head), strict=True):
+            # A lease is renewed, and a stop is heard, while the batch is searched.
+            targets = optimise(batch, self._job.recipe, self._place, self._head, lambda: progress.advance(0))
+            for task, target in zip(batch, targets, strict=True):
                 if target is None:
                     continue
                 blob = save({"goal": target.goal, "loss": torch.tensor(target.loss, dtype=torch.float64)})

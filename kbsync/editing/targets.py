@@ -7,7 +7,7 @@ so many are optimised in one batch, each with its own Adam state, and leave it w
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -61,12 +61,19 @@ def batches(tasks: Sequence[Task]) -> Iterator[list[Task]]:
         yield ordered[begin : begin + FACTS_PER_BATCH]
 
 
-def optimise(tasks: Sequence[Task], recipe: Recipe, insertion: Insertion, head: Head) -> list[Target | None]:
+def optimise(
+    tasks: Sequence[Task],
+    recipe: Recipe,
+    insertion: Insertion,
+    head: Head,
+    pulse: Callable[[], None] = lambda: None,
+) -> list[Target | None]:
     """Target vectors of one batch, in its order; None for a fact whose loss is not finite, which stops no other.
 
-    The model must be frozen (``hooks.frozen``).
+    The model must be frozen (``hooks.frozen``). ``pulse`` is called before each step, of which one may take seconds; what it
+    raises ends the search.
     """
-    return _Search(tasks, recipe, insertion, head).run()
+    return _Search(tasks, recipe, insertion, head).run(pulse)
 
 
 class _Search:
@@ -94,9 +101,10 @@ class _Search:
         self.alive = torch.arange(len(tasks))
         self.most = math.inf if recipe.token_threshold is None else recipe.token_threshold
 
-    def run(self) -> list[Target | None]:
+    def run(self, pulse: Callable[[], None]) -> list[Target | None]:
         done: dict[int, Target | None] = {}
         for step in range(self.recipe.steps):
+            pulse()
             loss, dearest, gradient, sites = self._loss()
             broken = ~torch.isfinite(loss) | ~torch.isfinite(sites).flatten(1).all(dim=1)
             last = step == self.recipe.steps - 1

@@ -158,19 +158,22 @@ class MemoryArtifacts(ArtifactStore):
 
 
 class Silent(Progress):
-    """Remembers what was reported; ``stop_at`` raises ``error`` at that advance."""
+    """Remembers what was reported; ``stop_at`` raises ``error`` at that advance, ``cut_at`` at that sign of life between."""
 
-    def __init__(self, stop_at: int | None = None, error: Exception | None = None) -> None:
+    def __init__(
+        self, stop_at: int | None = None, error: Exception | None = None, *, cut_at: int | None = None
+    ) -> None:
         self.stages: list[str] = []
-        self.advances = 0
-        self._stop_at, self._error = stop_at, error
+        self.advances = self.pulses = 0
+        self._stop_at, self._cut_at, self._error = stop_at, cut_at, error
 
     def start(self, stage: str, total: int | None) -> None:
         self.stages.append(stage)
 
     def advance(self, count: int = 1) -> None:
-        self.advances += 1
-        if self._error is not None and self.advances == self._stop_at:
+        self.advances += bool(count)
+        self.pulses += not count
+        if self._error is not None and (self.advances == self._stop_at if count else self.pulses == self._cut_at):
             raise self._error
 
     def finish(self, note: str = "") -> None:

@@ -181,6 +181,18 @@ def test_the_base_is_whole_wherever_an_edit_breaks_off(at, error):
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
 
 
+@pytest.mark.parametrize("at", [1, 2])
+def test_a_search_that_is_cut_off_between_two_steps_leaves_the_base_whole_and_no_target(at):
+    """A stop is heard, and a lease is renewed, before each step and not only after a batch."""
+    model, artifacts = random_model("gemma3").train(), MemoryArtifacts()
+    before = weights(model)
+    with pytest.raises(Stopped):
+        editor(model, artifacts).edit(REQUESTS, recipe(), Silent(error=Stopped("asked to stop"), cut_at=at))
+    assert same_weights(model, before) and not any(kind == "targets" for kind, _ in artifacts.blobs)
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+    assert editor(model, artifacts).edit(REQUESTS, recipe(), Silent()).report.targets_reused == 0
+
+
 def test_a_stop_keeps_the_targets_that_were_found():
     model, artifacts = random_model("llama"), MemoryArtifacts()
     with pytest.raises(Stopped):

@@ -24,12 +24,16 @@ def test_trace_sees_keys_downs_and_outputs(family, dtype):
         states = model(input_ids=IDS, output_hidden_states=True).hidden_states
         down = decoder.layers[2].down
         bias = getattr(down.module, "bias", None)
-        product = seen.keys[2] @ down.weight.T + (0 if bias is None else bias)
+        keys, weight = seen.keys[2].double(), down.weight.T.double()
+        offset = torch.zeros(1, dtype=torch.float64) if bias is None else bias.double()
+        product, size = keys @ weight + offset, keys.abs() @ weight.abs() + offset.abs()
+        again = down.module(seen.keys[2])
     assert set(seen.keys) == {0, 2} and set(seen.outputs) == {1} and set(seen.downs) == {2}
-    # The module sums the products in another order, and adds the bias before it rounds.
-    torch.testing.assert_close(
-        seen.downs[2], product, rtol=0, atol=4 * torch.finfo(dtype).eps * float(product.abs().max())
-    )
+    torch.testing.assert_close(seen.downs[2], again, rtol=0, atol=0)
+    # A sum of n products is off by at most n roundings of its terms, in any order; its own rounding comes on top.
+    summed = torch.finfo(torch.promote_types(dtype, torch.float32)).eps
+    bound = torch.finfo(dtype).eps * product.abs() + keys.shape[-1] * summed * size
+    assert ((seen.downs[2].double() - product).abs() <= bound).all()
     torch.testing.assert_close(seen.outputs[1], states[2])
 
 
