@@ -41,7 +41,7 @@ RELATIONS = (
     "author", "capital", "continent", "country", "developer", "director", "headquarters", "manufacturer",
     "official_language", "place_of_birth", "sport", "founder",
 )  # fmt: skip
-SUBJECTS = 36
+SUBJECTS = 60
 """Of each relation."""
 SHORTEST, LONGEST = 2, 40
 """Characters of a label."""

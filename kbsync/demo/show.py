@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +18,9 @@ from kbsync.stages.cycle import CycleResult
 from kbsync.stages.facts import believed_facts
 from kbsync.stages.probe import verdict_key
 
+NAMED = 5
+"""So many refused facts of one reason are named."""
+
 
 def cycle(console: Console, app: App, result: CycleResult) -> None:
     """One cycle, stage by stage."""
@@ -30,8 +33,12 @@ def cycle(console: Console, app: App, result: CycleResult) -> None:
         verdicts(console, app)
     changes = Counter(entry.change for entry in result.planned.plan.entries)
     console.print("plan: " + ", ".join(f"{changes[c]} {c}" for c in Change))
+    by_reason: dict[str, list[str]] = defaultdict(list)
     for refusal in result.planned.plan.refused:
-        console.print(f"  refused {refusal.key}: {escape(refusal.reason)}")
+        by_reason[refusal.reason].append(str(refusal.key))
+    for why, keys in by_reason.items():
+        more = f" and {len(keys) - NAMED} more" if len(keys) > NAMED else ""
+        console.print(f"  refused {', '.join(keys[:NAMED])}{more}: {escape(why)}")
     if result.version and result.evaluation:
         console.print(f"edit: version {result.version.number}, hash {(result.version.version_hash or '')[:16]}")
         for reason in result.evaluation.decision.reasons:

@@ -110,7 +110,8 @@ class TorchLanguageModel(LanguageModel):
         windows = list(self._windows(texts))
         _start(progress, "perplexity", len(windows))
         total, count = 0.0, 0
-        for rows in _batches([len(w) for w in windows], 8):
+        # Padding costs a projection at each of its places: windows go together only where they fit into one stretch.
+        for rows in _batches([len(w) for w in windows], 8, self._places):
             nll, predicted = self._window_nll([windows[row] for row in rows])
             total, count = total + nll, count + predicted
             _advance(progress, len(rows))
@@ -301,11 +302,11 @@ def _require_finite(values: Tensor) -> None:
         )
 
 
-def _batches(sizes: Sequence[int], rows: int) -> Iterator[list[int]]:
-    """Indices in order of size (then of input), at most ``rows`` at a time and ``BATCH_TOKENS`` with their padding."""
+def _batches(sizes: Sequence[int], rows: int, tokens: int = BATCH_TOKENS) -> Iterator[list[int]]:
+    """Indices in order of size (then of input), at most ``rows`` at a time and ``tokens`` with their padding."""
     batch: list[int] = []
     for index in sorted(range(len(sizes)), key=lambda i: sizes[i]):
-        if batch and (len(batch) == rows or (len(batch) + 1) * sizes[index] > BATCH_TOKENS):
+        if batch and (len(batch) == rows or (len(batch) + 1) * sizes[index] > tokens):
             yield batch
             batch = []
         batch.append(index)
