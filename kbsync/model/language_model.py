@@ -27,6 +27,8 @@ BATCH_ROWS = 128
 BATCH_TOKENS = 8192
 LOGITS = 2**25
 """Most logits held at once (128 MiB in float32): what bounds the memory beside the weights."""
+NEXT_ROWS = 16
+"""Prompts whose next token is looked at together."""
 WINDOW = 512
 """Tokens of text that perplexity sees at once."""
 MOST_NATS = 700.0
@@ -160,11 +162,14 @@ class TorchLanguageModel(LanguageModel):
     def _next(self, prompts: Sequence[str]) -> Iterator[Tensor]:
         """Log-probabilities (vocabulary,) of the next token after each prompt, in float32, in order."""
         self._check()
-        for item in encode(self._tokenizer, prompts):
+        encoded = encode(self._tokenizer, prompts)
+        for item in encoded:
             self._check_length(item, 1)
-            logits = self._forward(*self._padded([item.ids]), None, keep=1)[0, -1].float()
+        for begin in range(0, len(encoded), NEXT_ROWS):
+            rows = [item.ids for item in encoded[begin : begin + NEXT_ROWS]]
+            logits = self._forward(*self._padded(rows), None, keep=1)[:, -1].float()
             _require_finite(logits)
-            yield logits.log_softmax(-1)
+            yield from logits.log_softmax(-1)
 
     @torch.inference_mode()
     def _greedy(self, batch: Sequence[Encoded], max_new_tokens: int) -> list[list[int]]:
