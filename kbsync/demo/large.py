@@ -90,7 +90,8 @@ def _run(asked: argparse.Namespace, stop: Stop) -> int:
     state = asked.state.resolve()
     fresh(state)
     more = ["[edit]", f"max_facts = {asked.facts}", "[gate]", "bisect = false"]
-    config = configure(state, None, None, more)
+    text = asked.data / "text"
+    config = configure(state, text if text.is_dir() else None, None, more)
     table = read_table(asked.data, watched(state / "relations"), SUBJECTS)
     watch(state / "relations", table)
     with OxigraphServer(state / "world") as server:
