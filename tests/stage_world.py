@@ -104,6 +104,7 @@ class World:
     artifacts: MemoryArtifactStore = field(default_factory=MemoryArtifactStore)
     max_facts: int = 1000
     guard_count: int = 0
+    capacity: int = 0
     relations: tuple[Relation, ...] = RELATIONS
     pause: timedelta = timedelta(hours=6)
     gate: tuple[Threshold, ...] = (
@@ -123,7 +124,7 @@ class World:
             relations=self.relations,
             pause=self.pause,
             base=self.base,
-            recipe=Recipe(name="table", layers=(1, 2), guard_count=self.guard_count),
+            recipe=Recipe(name="table", layers=(1, 2), guard_count=self.guard_count, capacity=self.capacity),
             editor=lambda: self.editor,
             store=self.store,
             gate=self.gate,

@@ -89,7 +89,8 @@ def lines(drawn: Sequence[Line], *, title: str, across: str) -> Markup:
         rows.append(Markup('<text class="figure" x="{}" y="{}">{}</text>').format(x + 32, y, _short(line.name)))
     rows.append(Markup('<text class="name" x="{}" y="20">{:.3g}</text>').format(left - 6, high_y))
     rows.append(Markup('<text class="name" x="{}" y="{}">{:.3g}</text>').format(left - 6, height + 10, low_y))
-    said = f"{across}: {low_x:g} to {high_x:g}"
+    at_one = len({x for x, _ in points}) == 1
+    said = f"{across}: {points[0][0]:g}" if at_one else f"{across}: {low_x:g} to {high_x:g}"
     rows.append(Markup('<text class="figure" x="{}" y="{}">{}</text>').format(left, height + 30, said))
     return _svg(title, height + 40, rows)
 

@@ -63,6 +63,7 @@ def report(tx: LedgerReader, relations: Sequence[Relation], number: int, now: da
         evaluation=evaluation,
         refusals=evaluation.decision.refusals,
         warnings=evaluation.decision.warnings,
+        crowding=_crowding(tx.audit(kind="plan"), version),
         headlines=[measured[name] for name in HEADLINES if name in measured],
         charts=_charts(tx, version, evaluation, names),
         facts=[_row(entry, evaluation, names) for entry in planned.entries],
@@ -146,6 +147,11 @@ def _over(history: History, *, size: bool) -> Markup:
         ),
     ]
     return lines([d for d in grown if d.points], title="Drift", across="version")
+
+
+def _crowding(events: Sequence[AuditEvent], version: Version) -> str:
+    """What the plan said of the recipe's capacity; empty where there was room."""
+    return next((str(e.body.get("warning", "")) for e in events if e.body.get("plan") == version.plan_hash), "")
 
 
 def _layer(parameter: str) -> str:

@@ -31,6 +31,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, World
     ended = statement("Q142", "P6", "Q3052772", start="2020-07-03", end="2022-05-16")
     borne = statement("Q142", "P6", "Q30333", start="2022-05-16")
     world.set_statements("Q142", statement("Q142", "P36", "Q90"), ended, borne, age=timedelta(days=4))
+    world.capacity = 1
     world.sync()
     page, patch = directory / "report.html", pytest.MonkeyPatch()
     patch.setattr("kbsync.bootstrap.App", app_of(world))
@@ -64,6 +65,8 @@ def test_the_page_shows_the_figures_of_evaluate_and_fetches_nothing(
         assert rows[metric["name"]][1] == f"{metric['base']:.4g}"
         assert rows[metric["name"]][3] == f"{metric['value']:.4g}"
         assert rows[metric["name"]][5] == str(metric["samples"])
+    assert [badge.text for badge in chromium.find_elements("css selector", "h1 .badge")] == ["passed", "promoted"]
+    assert "up to which the recipe was measured to hold" in chromium.find_element("id", "crowding").text
     assert [line for line in chromium.get_log("browser") if line["level"] in ("WARNING", "SEVERE")] == []
     asked = [m["message"] for m in chromium.get_log("performance") if "Network.requestWillBeSent" in m["message"]]
     assert asked and not [m for m in asked if '"url":"http' in m]
