@@ -25,7 +25,7 @@ test: $(VENV)/.installed
 soak: $(VENV)/.installed
 	OMP_NUM_THREADS=1 PYTHONPATH=.:tests $(BIN)/python -m soak --state $(SOAK)
 
-# What a saboteur may do to a site, and what becomes of it: one minute a site, and the search among 200 facts.
+# What a saboteur may do to a site, and what becomes of it; the search for culprits among 200 facts. Three minutes.
 sabotage: $(VENV)/.installed
 	OMP_NUM_THREADS=1 PYTHONPATH=.:tests $(BIN)/python -m sabotage
 

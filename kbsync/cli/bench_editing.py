@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -221,7 +221,7 @@ def scaling(
 
     require_matplotlib()
     counts = counts_of(sizes, "--sizes")
-    ends = dict(map(_line, recipe or ()))
+    ends = _lines(recipe or ())
     materials = materials_of(context, model, list(ends), state, corpus, held_out)
     extent = Extent(cases=cases, answer_tokens=answer_tokens)
     targets = targets_of(target)
@@ -237,12 +237,17 @@ def scaling(
         say(f"drawn in {output.with_suffix('.png')}")
 
 
-def _line(text: str) -> tuple[str, int]:
-    """A recipe's name and where its line ends (0: nowhere), from ``NAME`` or ``NAME:N``."""
-    name, colon, most = text.partition(":")
-    if colon and not re.fullmatch(r"[1-9]\d*", most):
-        raise typer.BadParameter(f"--recipe is NAME or NAME:N, not {text!r}")
-    return name, int(most or 0)
+def _lines(texts: Sequence[str]) -> dict[str, int]:
+    """Where each recipe's line ends (0: nowhere), from ``NAME`` or ``NAME:N``."""
+    ends: dict[str, int] = {}
+    for text in texts:
+        name, colon, most = text.partition(":")
+        if colon and not re.fullmatch(r"[1-9]\d*", most):
+            raise typer.BadParameter(f"--recipe is NAME or NAME:N, not {text!r}")
+        if name in ends:
+            raise typer.BadParameter(f"--recipe {name} is given twice")
+        ends[name] = int(most or 0)
+    return ends
 
 
 def materials_of(

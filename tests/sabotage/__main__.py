@@ -14,10 +14,9 @@ from kbsync.evaluation.evidence import Figure, at_least, at_most, evidence, writ
 from kbsync.service import log
 from kbsync.stages.cycle import Outcome
 from sabotage.attempts import ATTEMPTS, Told
-from sabotage.crowd import crowd
+from sabotage.crowd import BUILDS, CULPRITS, WRONG, crowd
 from sabotage.site import Site, site, trained
 
-WRONG, CULPRITS, BUILDS = 200, 3, 40
 STOPPED = {"lambda ten times too small", "covariance with a NaN"}
 """After these nothing is promoted; beside the others an honest change goes live."""
 
@@ -53,13 +52,12 @@ def _attacked(directory: Path, told: dict[str, Told]) -> Iterator[Figure]:
 
 
 def _judged(name: str, told: Told, attacked: Site) -> Iterator[Figure]:
-    wanted = Outcome.PROMOTED if name not in STOPPED else ""
     yield at_most(f"{name}: other answers of current", len(told.changed - told.wanted), "prompts", 0)
-    if wanted:
-        live = told.outcome == wanted and attacked.current() == 2 and bool(told.wanted)
-        yield at_least(f"{name}: the honest change beside it is live", float(live), "yes = 1", 1)
-    else:
+    if name in STOPPED:
         yield at_least(f"{name}: current stays", float(attacked.current() == 1 and not told.changed), "yes = 1", 1)
+    else:
+        live = told.outcome == Outcome.PROMOTED and attacked.current() == 2 and bool(told.wanted)
+        yield at_least(f"{name}: the honest change beside it is live", float(live), "yes = 1", 1)
 
 
 def _searched(directory: Path) -> Iterator[Figure]:

@@ -22,6 +22,8 @@ TEMPLATES = ("The chief seat of {} is in", "The main chief seat of {} is in")
 KNOWN = 60
 """Facts that the model has right."""
 TOWNS = 40
+WRONG, CULPRITS, BUILDS = 200, 3, 40
+"""So many new facts, so many of them spoilt, and so many trial builds at most."""
 VANDALS = ("seat", "The", "chief")
 """Names of the three."""
 GATE = """

@@ -12,6 +12,7 @@ from typing import Any
 
 from soak.site import write_relation
 from soak.world import CHANGE, OFFICE, Event, World, candidates, lasting, relations, server_time, table, train
+from stage_world import FixedClock
 
 from kbsync.bootstrap import App
 from kbsync.config import load_all
@@ -21,7 +22,6 @@ from kbsync.demo.table import Item, Row, Table
 from kbsync.domain.relation import Relation, fill
 from kbsync.domain.statement import ItemId, PropertyId, Rank
 from kbsync.ledger import schema
-from kbsync.ports import Clock
 from kbsync.stages.cycle import CycleResult, Outcome, sync
 from kbsync.stages.release import current_version
 from kbsync.wikidata.local import OxigraphServer
@@ -61,14 +61,6 @@ held_out = ["held_out.txt"]
 """Nothing about the gate: it is the default one."""
 
 
-class Standing(Clock):
-    def __init__(self, now: datetime) -> None:
-        self.time = now
-
-    def now(self) -> datetime:
-        return self.time
-
-
 @dataclass
 class Site:
     """What a saboteur gets at: the server, the files, the settings."""
@@ -77,7 +69,7 @@ class Site:
     config: Path
     server: OxigraphServer
     world: World
-    clock: Standing
+    clock: FixedClock
     table: Table
     watched: tuple[Relation, ...]
 
@@ -188,7 +180,7 @@ def opened(
     with OxigraphServer(place / "world") as server:
         server.load(snapshot_turtle(START, known))
         config.write_text(CONFIG.format(place=place, endpoint=server.endpoint, model=model))
-        yield Site(place, config, server, World(known, START), Standing(START), known, watched)
+        yield Site(place, config, server, World(known, START), FixedClock(START), known, watched)
 
 
 def row(subject: str, prop: PropertyId, value: ItemId) -> Row:

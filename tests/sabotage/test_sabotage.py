@@ -10,10 +10,8 @@ import pytest
 
 from kbsync.stages.cycle import Outcome
 from sabotage import attempts
-from sabotage.crowd import crowd
+from sabotage.crowd import BUILDS, CULPRITS, WRONG, crowd
 from sabotage.site import Site, site, trained
-
-WRONG, CULPRITS, BUILDS = 200, 3, 40
 
 
 @pytest.fixture(scope="module")
