@@ -14,7 +14,7 @@ from kbsync.config.problems import describe, dotted, read_toml, suggest
 from kbsync.config.section import Section
 from kbsync.config.values import AnyDuration, Context, Dtype, Duration, Item, Language, Property, Template, Text, unique
 from kbsync.domain.errors import ConfigError
-from kbsync.domain.recipe import ALGORITHMS, Recipe
+from kbsync.domain.recipe import ALGORITHMS, OPTIMISERS, Recipe
 from kbsync.domain.relation import Cardinality, Relation, TrustPolicy
 from kbsync.domain.statement import ItemId, PropertyId, ValueKind
 
@@ -86,6 +86,12 @@ def _algorithm(name: str) -> str:
     return name
 
 
+def _optimiser(name: str) -> str:
+    if name not in OPTIMISERS:
+        raise ValueError(f"is none of {', '.join(OPTIMISERS)}{suggest(name, OPTIMISERS)}")
+    return name
+
+
 class RecipeFile(Section):
     """The fields of ``Recipe`` with their bounds; the name is the file's stem unless it is written."""
 
@@ -116,6 +122,7 @@ class RecipeFile(Section):
     press_factor: Annotated[float, Field(gt=1, allow_inf_nan=False)] = _RECIPE["press_factor"]
     trace: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = _RECIPE["trace"]
     capacity: Annotated[int, Field(ge=0)] = _RECIPE["capacity"]
+    optimiser: Annotated[str, AfterValidator(_optimiser)] = _RECIPE["optimiser"]
 
     @field_validator("layers")
     @classmethod

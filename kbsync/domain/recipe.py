@@ -8,6 +8,8 @@ from kbsync.domain.canonical import content_hash, later
 
 ALGORITHMS = ("memit", "memit-sequential", "alphaedit", "rome", "finetune")
 """What a recipe may name; docs/edit.md says what each does."""
+OPTIMISERS = ("adam", "steepest")
+"""How a target vector may be searched: as published, or along the gradient itself (ADR 0017)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +23,9 @@ class Recipe:
     most ``guard_count`` facts that the base has right are guarded, each with ``guard_weight`` times the weight of an
     edited fact (ADR 0005; none: as published). In each of ``press_rounds`` the facts that are not yet answered are
     written again with ``press_factor`` times their weight (ADR 0016; none: as published). A target vector is found when its
-    loss is below ``loss_threshold`` and no target token costs ``token_threshold`` nats or more (None: as published).
+    loss is below ``loss_threshold`` and no target token costs ``token_threshold`` nats or more (None: as published). Each step
+    of its search is one of Adam (as published), or goes along the gradient by the length of Adam's first (``optimiser``
+    "steepest", ADR 0017).
 
     Sequences (``memit-sequential``, ``alphaedit``) write ``batch`` facts a step, fine-tuning so many a gradient. AlphaEdit's
     null space holds the directions with at most ``null_space_share`` of C's trace, and its ``covariance_weight`` weighs
@@ -59,6 +63,7 @@ class Recipe:
     press_rounds: int = later(0)
     press_factor: float = later(4.0)
     capacity: int = later(0)
+    optimiser: str = later("adam")
 
     @property
     def fingerprint(self) -> str:

@@ -77,10 +77,12 @@ class TargetShelf:
     def _key(self, task: Task, weights: str) -> str:
         """The same for every algorithm that searches the same vector; ``weights`` counts where it is not the base's."""
         recipe: Recipe = self._job.recipe
-        search = [recipe.clamp, recipe.steps, recipe.learning_rate, recipe.relative_step]
+        search: list[float | str] = [recipe.clamp, recipe.steps, recipe.learning_rate, recipe.relative_step]
         loss = [recipe.weight_decay, recipe.kl_weight, recipe.loss_threshold]
         if recipe.token_threshold is not None:
             loss.append(recipe.token_threshold)
+        if recipe.optimiser != "adam":
+            search.append(recipe.optimiser)
         sites = sorted(recipe.layers)[-self._place.sites :]
         what = [self._place.name, sites, recipe.dtype, list(self._job.prefixes), search, loss]
         on = [self._base, weights] if weights else [self._base]

@@ -52,7 +52,7 @@ class Reference:
         origin = self.seen(block, bare.ids, bare.lookup)
         unit = origin.norm() / len(origin) ** 0.5 if recipe.relative_step else torch.tensor(1.0)
         scaled = torch.zeros_like(origin, requires_grad=True)
-        adam = torch.optim.Adam([scaled], lr=recipe.learning_rate)
+        optimiser = self.optimiser(scaled)
         with torch.no_grad():
             before = self.logits(task.essence.ids)[task.essence.lookup].log_softmax(-1)
         for step in range(recipe.steps):
@@ -65,14 +65,21 @@ class Reference:
             loss = loss + recipe.weight_decay * delta.norm() / origin.norm() ** 2
             if (loss < recipe.loss_threshold and not self._dear(costs)) or step == recipe.steps - 1:
                 break
-            adam.zero_grad()
+            optimiser.zero_grad()
             loss.backward()
-            adam.step()
+            optimiser.step()
             with torch.no_grad():
                 length = (unit * scaled).norm()
                 if length > recipe.clamp * origin.norm():
                     scaled *= recipe.clamp * origin.norm() / length
         return (origin + unit * scaled).detach(), float(loss.detach())
+
+    def optimiser(self, scaled: Tensor) -> torch.optim.Optimizer:
+        """Adam as published; else plain steps, each as long as Adam's first (nothing of the paper's)."""
+        if self.recipe.optimiser == "adam":
+            return torch.optim.Adam([scaled], lr=self.recipe.learning_rate)
+        scaled.register_hook(lambda g: g * g.numel() ** 0.5 / g.norm())  # type: ignore[no-untyped-call]
+        return torch.optim.SGD([scaled], lr=self.recipe.learning_rate)
 
     def key(self, down: nn.Module, task: Task) -> Tensor:
         """Mean over template types: the bare prompt, and the mean of the contexts."""

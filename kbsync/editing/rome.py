@@ -13,7 +13,7 @@ from kbsync.editing.insertion import Insertion, PreNormInsertion
 from kbsync.editing.kept import Found, TargetShelf
 from kbsync.editing.keys import Climb
 from kbsync.editing.sequential import merged
-from kbsync.editing.solve import Factor, condition_of, factorise
+from kbsync.editing.solve import Factor, condition_of, divided, factorise
 from kbsync.editing.spread import Growing, growing
 from kbsync.editing.subject import Task
 from kbsync.editing.targets import Target
@@ -90,7 +90,7 @@ def rank_one(factor: Factor, key: Tensor, residual: Tensor) -> tuple[Tensor, Ten
 
     Raises ``EditError`` for numbers that are not finite, and for a key of nothing.
     """
-    direction = torch.cholesky_solve(key[:, None], factor.lower)[:, 0]
+    direction = divided(key[:, None], factor.lower)[:, 0]
     scale = float(key @ direction)
     if not (torch.isfinite(key).all() and torch.isfinite(residual).all()) or scale <= 0:
         raise EditError("A key or a value holds non-finite numbers, or nothing.", next_step="Look at the model.")

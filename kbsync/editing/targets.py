@@ -1,7 +1,7 @@
 """Target vectors: what a fact's place in the model must hold so that the prompt is answered with the target.
 
 Source: MEMIT, section 4.2.1 and appendix B; the loss terms as in the public code. Facts are independent of each other,
-so many are optimised in one batch, each with its own Adam state, and leave it when they have converged.
+so many are optimised in one batch, each with its own state, and leave it when they have converged.
 """
 
 from __future__ import annotations
@@ -139,14 +139,17 @@ class _Search:
         return nll + drift + decay.detach(), dearest, gradient, goals
 
     def _update(self, gradient: Tensor, step: int) -> None:
-        """One step of Adam in units of ``unit``, then the clamp ‖δ‖ ≤ clamp·‖h₀‖ at every site."""
+        """One step in units of ``unit``, then the clamp ‖δ‖ ≤ clamp·‖h₀‖ at every site."""
         slope = gradient * self.unit
-        self.mean.lerp_(slope, 1 - BETA1)
-        self.square.lerp_(slope**2, 1 - BETA2)
-        direction = (self.mean / (1 - BETA1**step)) / ((self.square / (1 - BETA2**step)).sqrt() + EPSILON)
+        direction = self._adam(slope, step) if self.recipe.optimiser == "adam" else _along(slope)
         self.shift = self.shift - self.recipe.learning_rate * self.unit * direction
         limit = self.recipe.clamp * self.norm
         self.shift = self.shift * (limit / self.shift.norm(dim=-1, keepdim=True)).clamp(max=1.0)
+
+    def _adam(self, slope: Tensor, step: int) -> Tensor:
+        self.mean.lerp_(slope, 1 - BETA1)
+        self.square.lerp_(slope**2, 1 - BETA2)
+        return (self.mean / (1 - BETA1**step)) / ((self.square / (1 - BETA2**step)).sqrt() + EPSILON)
 
     def _keep(self, index: Tensor) -> None:
         """Go on with these of the living facts only."""
@@ -158,6 +161,13 @@ class _Search:
         self.shift = self.shift[index]
         self.mean, self.square = self.mean[index], self.square[index]
         self.alive = self.alive[index]
+
+
+def _along(slope: Tensor) -> Tensor:
+    """Each fact's slope (N, sites, d), all sites together, at the length of Adam's first step: ±1 in every entry."""
+    lengths = slope.flatten(1).norm(dim=1).clamp(min=torch.finfo(slope.dtype).tiny)
+    factors: Tensor = math.sqrt(slope[0].numel()) / lengths
+    return slope * factors[:, None, None]
 
 
 def _positions(tasks: Sequence[Task]) -> Positions:

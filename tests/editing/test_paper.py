@@ -46,8 +46,13 @@ def searched(model, r, tasks):
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2"])
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"relative_step": False, "learning_rate": 0.5}, {"clamp": 0.1, "steps": 6}],
-    ids=["relative", "absolute", "clamped"],
+    [
+        {},
+        {"relative_step": False, "learning_rate": 0.5},
+        {"clamp": 0.1, "steps": 6},
+        {"optimiser": "steepest", "clamp": 0.3},
+    ],
+    ids=["relative", "absolute", "clamped", "steepest"],
 )
 def test_target_vectors_are_the_papers(family, changes):
     assert all(distances(family, **changes))

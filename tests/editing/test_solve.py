@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from kbsync.domain.errors import EditError
-from kbsync.editing.solve import factorise, solve
+from kbsync.editing.solve import condition_of, factorise, solve
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -28,12 +28,23 @@ def test_equals_the_formula(count, out, d, weight):
     assert got.ridge == 0.0
 
 
-@pytest.mark.parametrize("count", [5, 20])
-def test_the_condition_number_is_estimated(count):
-    C, K = moment(12, 50), random(12, count, seed=2)
-    got = solve(factorise(C), 10.0, K, random(8, count, seed=3))
-    wanted = float(torch.linalg.cond(10.0 * C + K @ K.T))
+@pytest.mark.parametrize(("d", "count"), [(12, 5), (12, 20), (300, 1), (300, 40), (300, 150), (300, 400)])
+@pytest.mark.parametrize("weight", [1e-2, 10.0, 1e4])
+def test_the_condition_number_is_estimated(d, count, weight):
+    C, K = moment(d, 4 * d), random(d, count, seed=2)
+    got = solve(factorise(C), weight, K, random(8, count, seed=3))
+    wanted = float(torch.linalg.cond(weight * C + K @ K.T))
     assert 0.5 * wanted <= got.condition <= 1.001 * wanted
+
+
+def test_the_condition_number_of_an_uneven_spectrum_is_estimated():
+    turn = torch.linalg.qr(random(300, 300, seed=5)).Q
+    C = turn @ torch.diag(torch.logspace(-4, 4, 300, dtype=torch.float64)) @ turn.T
+    K = random(300, 40, seed=2)
+    got = solve(factorise((C + C.T) / 2), 10.0, K, random(8, 40, seed=3))
+    wanted = float(torch.linalg.cond(10.0 * C + K @ K.T))
+    assert 0.3 * wanted <= got.condition <= 1.001 * wanted
+    assert 0.5 * 1e8 <= condition_of(factorise((C + C.T) / 2)) <= 1.001 * 1e8
 
 
 def test_a_small_weight_reaches_the_goal_and_a_large_one_changes_little():

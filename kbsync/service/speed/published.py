@@ -35,15 +35,15 @@ class Published(Reference):
         row, column, token = torch.tensor(wanted).T
         scaled = torch.zeros(0)
         origin, unit, before = scaled, torch.tensor(1.0), scaled
-        adam: torch.optim.Adam | None = None
+        optimiser: torch.optim.Optimizer | None = None
 
         def add(plain: Tensor) -> Tensor:
-            nonlocal origin, unit, scaled, adam
-            if adam is None:
+            nonlocal origin, unit, scaled, optimiser
+            if optimiser is None:
                 origin = plain[0, lookups[0]].detach().clone()
                 unit = origin.norm() / len(origin) ** 0.5 if recipe.relative_step else unit
                 scaled = torch.zeros_like(origin, requires_grad=True)
-                adam = torch.optim.Adam([scaled], lr=recipe.learning_rate)
+                optimiser = self.optimiser(scaled)
             return plain.index_put((rows, lookups), plain[rows, lookups] + unit * scaled)
 
         for step in range(recipe.steps):
@@ -58,10 +58,10 @@ class Published(Reference):
             loss = loss + recipe.weight_decay * delta.norm() / origin.norm() ** 2
             if (loss < recipe.loss_threshold and not self._dear(costs)) or step == recipe.steps - 1:
                 break
-            assert adam is not None
-            adam.zero_grad()
+            assert optimiser is not None
+            optimiser.zero_grad()
             loss.backward()
-            adam.step()
+            optimiser.step()
             with torch.no_grad():
                 length = (unit * scaled).norm()
                 if length > recipe.clamp * origin.norm():
