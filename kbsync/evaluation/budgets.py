@@ -57,7 +57,7 @@ def plot_covariance(evidence: Path, image: Path) -> None:
     lines = _lines(document.get("results", ()))
     if not lines:
         raise DataError(f"{evidence} holds no covariance run.", next_step="`kbsync bench covariance` writes one.")
-    figure = Figure(figsize=(12, 3.4), layout="constrained")
+    figure = Figure(figsize=(12, 3.8), layout="constrained")
     for axes, name in zip(figure.subplots(1, len(SHOWN), sharey=True), SHOWN, strict=True):
         for source, points in lines.items():
             estimates = [cell["estimates"][name] for _, cell in points]
@@ -67,9 +67,12 @@ def plot_covariance(evidence: Path, image: Path) -> None:
                 [tokens for tokens, _ in points], values, yerr=bars, label=source, marker="o", markersize=4, capsize=2
             )
         axes.set(title=name.removesuffix("_success").capitalize(), xlabel="tokens", xscale="log")
+        budgets = sorted({tokens for points in lines.values() for tokens, _ in points})
+        axes.set_xticks(budgets, [f"{tokens:,}" for tokens in budgets], minor=False)
+        axes.minorticks_off()
         axes.grid(alpha=0.3)
     figure.axes[0].set_ylabel("per cent")
-    figure.axes[-1].legend()
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(lines))
     figure.suptitle(f"Key covariance: text and tokens, {document['model']['reference']}", fontsize=10)
     temporary = image.with_name(f".{image.name}.tmp")
     figure.savefig(temporary, format="png", dpi=150)
