@@ -18,7 +18,7 @@ from kbsync.editing.head import Head
 from kbsync.editing.insertion import Insertion
 from kbsync.editing.subject import Task
 
-FACTS_PER_BATCH = 16
+FACTS_PER_BATCH = 64
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 """Adam's constants (the published optimiser's defaults)."""
 
