@@ -14,7 +14,7 @@ from torch import Tensor
 
 from kbsync.model.decoder import Decoder
 
-BUFFER_BYTES = 128 * 2**20
+BUFFER_BYTES = 256 * 2**20
 
 
 class Head:
@@ -43,33 +43,31 @@ class Head:
         """−log p(token) at each of n states (n, d), and the gradient (n, d) of Σ weights·nll."""
         losses, gradients = [], []
         for block in self._blocks(len(states)):
-            logits, wanted = self._logits(states[block]), tokens[block, None]
+            logits = self._logits(states[block])
             slope = self._cap_slope(logits)
-            chosen = logits.gather(1, wanted)
-            total = logits.logsumexp(dim=-1, keepdim=True)
-            losses.append((total - chosen)[:, 0])
-            probs = logits.sub_(total).exp_()
-            probs.scatter_add_(1, wanted, torch.full_like(chosen, -1.0))
-            gradients.append(self._back(probs.mul_(weights[block, None].to(self._dtype)), slope))
+            losses.append(_nll(logits, tokens[block], weights[block]))
+            gradients.append(self._back(logits, slope))
         return torch.cat(losses), torch.cat(gradients)
 
     @torch.no_grad()
-    def drift(self, states: Tensor, before: Tensor, weight: float) -> tuple[Tensor, Tensor]:
-        """weight·KL(p ‖ before) at each of n states, p being theirs, and its gradient by the states (n, d).
+    def nll_and_drift(
+        self, states: Tensor, tokens: Tensor, weights: Tensor, before: Tensor, weight: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Of n + m states (n + m, d): nll at the first n, as ``nll`` gives it, and weight·KL(p ‖ before) at the other m, p
+        being theirs; and the gradient (n + m, d) of Σ weights·nll + Σ weight·KL.
 
-        ``before``: log-probabilities (n, vocabulary). The direction is that of the published code.
+        ``before``: log-probabilities (m, vocabulary). The direction is that of the published code. Both losses share their
+        products with the vocabulary: of few rows such a product takes the time of reading the matrix.
         """
-        losses, gradients = [], []
+        count, losses, drifts, gradients = len(tokens), [], [], []
         for block in self._blocks(len(states)):
             logits = self._logits(states[block])
             slope = self._cap_slope(logits)
-            now = logits.sub_(logits.logsumexp(dim=-1, keepdim=True))
-            gap = now - before[block]
-            probs = now.exp_()
-            kl = (probs * gap).sum(dim=-1, keepdim=True)
-            losses.append(weight * kl[:, 0])
-            gradients.append(self._back(gap.sub_(kl).mul_(probs).mul_(weight), slope))
-        return torch.cat(losses), torch.cat(gradients)
+            wanted, others = tokens[block], slice(max(block.start - count, 0), max(block.stop - count, 0))
+            losses.append(_nll(logits[: len(wanted)], wanted, weights[block]))
+            drifts.append(_drift(logits[len(wanted) :], before[others], weight))
+            gradients.append(self._back(logits, slope))
+        return torch.cat(losses), torch.cat(drifts), torch.cat(gradients)
 
     def _blocks(self, count: int) -> Iterator[slice]:
         step = len(self._buffer)
@@ -94,3 +92,24 @@ class Head:
         if slope is not None:
             by_logits.mul_(slope)
         return by_logits.to(self._weight.dtype) @ self._weight
+
+
+def _nll(logits: Tensor, tokens: Tensor, weights: Tensor) -> Tensor:
+    """−log p(token) by row; ``logits`` become the gradient of Σ weights·nll."""
+    wanted = tokens[:, None]
+    chosen = logits.gather(1, wanted)
+    total = logits.logsumexp(dim=-1, keepdim=True)
+    probs = logits.sub_(total).exp_()
+    probs.scatter_add_(1, wanted, torch.full_like(chosen, -1.0))
+    probs.mul_(weights[:, None].to(probs.dtype))
+    return (total - chosen)[:, 0]
+
+
+def _drift(logits: Tensor, before: Tensor, weight: float) -> Tensor:
+    """weight·KL(p ‖ before) by row; ``logits`` become its gradient."""
+    now = logits.sub_(logits.logsumexp(dim=-1, keepdim=True))
+    gap = now - before
+    probs = now.exp_()
+    kl = (probs * gap).sum(dim=-1, keepdim=True)
+    probs.mul_(gap.sub_(kl)).mul_(weight)
+    return weight * kl[:, 0]

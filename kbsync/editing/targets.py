@@ -127,14 +127,15 @@ class _Search:
             states, sites = self.insertion.run(self.prompts, shift.repeat_interleave(self.per_fact, dim=0))
             chosen = states[self.positions.row, self.positions.column]
             subject = self.insertion.run(self.essences, shift)[0][:, 0]
+            looked = torch.cat([chosen, subject])
             decay = self.recipe.weight_decay * (shift.norm(dim=-1) / self.norm[..., 0] ** 2).mean(dim=1)
         at = self.positions
-        losses, by_chosen = self.head.nll(chosen.detach(), at.token, at.weight)
+        losses, drift, by_looked = self.head.nll_and_drift(
+            looked.detach(), at.token, at.weight, self.before, self.recipe.kl_weight
+        )
         nll = torch.zeros_like(decay).index_add_(0, at.fact, (losses * at.weight).to(decay.dtype))
         dearest = torch.zeros_like(decay).scatter_reduce_(0, at.fact, losses.to(decay.dtype), "amax")
-        drift, by_subject = self.head.drift(subject.detach(), self.before, self.recipe.kl_weight)
-        outputs, weights = [chosen, subject, decay], [by_chosen, by_subject, torch.ones_like(decay)]
-        (gradient,) = torch.autograd.grad(outputs, [shift], weights)
+        (gradient,) = torch.autograd.grad([looked, decay], [shift], [by_looked, torch.ones_like(decay)])
         goals = sites[:: self.per_fact].detach().to(self.shift.dtype)
         return nll + drift + decay.detach(), dearest, gradient, goals
 

@@ -176,3 +176,20 @@ def test_rank_one_changes_are_the_papers(family):
 def test_fine_tuned_changes_are_the_papers(family, options):
     made, paper, tasks, _ = edited(family, "finetune", batch=2, **{"learning_rate": 0.02} | options)
     assert_papers(changes(made), paper.finetune(tasks))
+
+
+def test_losses_in_blocks_are_those_of_autograd(monkeypatch):
+    """Blocks that hold target positions only, both kinds, and drift only."""
+    decoder = discover(random_model("gemma2", DTYPE))  # its logits have a soft cap
+    vocabulary, d = decoder.head_weight.shape
+    monkeypatch.setattr("kbsync.editing.head.BUFFER_BYTES", 3 * 8 * vocabulary)
+    draw = torch.Generator().manual_seed(0)
+    states = torch.randn(11, d, dtype=DTYPE, generator=draw, requires_grad=True)
+    tokens, weights = torch.arange(7) % vocabulary, torch.linspace(0.1, 1.0, 7, dtype=DTYPE)
+    before = torch.randn(4, vocabulary, dtype=DTYPE, generator=draw).log_softmax(-1)
+    losses, drift, gradient = Head(decoder).nll_and_drift(states.detach(), tokens, weights, before, 0.5)
+    logs = decoder.logits(states).log_softmax(-1)
+    nll, kl = -logs[:7].gather(1, tokens[:, None])[:, 0], 0.5 * (logs[7:].exp() * (logs[7:] - before)).sum(-1)
+    ((nll * weights).sum() + kl.sum()).backward()
+    torch.testing.assert_close((losses, drift, gradient), (nll.detach(), kl.detach(), states.grad))
+    torch.testing.assert_close(Head(decoder).nll(states.detach()[:7], tokens, weights), (losses, gradient[:7]))
