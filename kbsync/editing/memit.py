@@ -21,10 +21,11 @@ class MemitEditor(TorchEditor):
     def _write(self, job: Job) -> Written:
         recipe, decoder = job.recipe, self._decoder
         known = covariances(decoder, self._tokenizer, self._texts, recipe, self._base, self._artifacts, job.progress)
-        normals = [Normal(factorise(known.matrices[x.index]), recipe.covariance_weight) for x in job.layers]
         place = insertion(decoder, job.layers)
         found = TargetShelf(self._artifacts, self._base, place, job).find(job.tasks)
         tasks = survivors(job.tasks, found.lost)
+        # Factors are as large as the covariances, and the search has its own buffers: one after the other.
+        normals = [Normal(factorise(known.matrices[x.index]), recipe.covariance_weight) for x in job.layers]
         guards = guard_prompts(self._tokenizer, job.guards, tasks, longest(decoder))
         emphasis = torch.ones(len(tasks), dtype=torch.float64)
         for round in range(recipe.press_rounds + 1):
