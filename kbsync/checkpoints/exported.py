@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from kbsync.checkpoints.files import explained
@@ -37,9 +38,10 @@ def exported(directory: Path) -> Iterator[Path]:
             yield unfinished
 
 
-def record(directory: Path, about: Mapping[str, Any]) -> None:
-    """Write ``kbsync.json``, last: it holds the SHA-256 of every other file."""
-    files = {str(p.relative_to(directory)): file_sha256(p) for p in sorted(directory.rglob("*")) if p.is_file()}
+def record(directory: Path, about: Mapping[str, Any], known: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Write ``kbsync.json``, last: it holds the SHA-256 of every other file, of which some may be ``known`` by name."""
+    paths = {str(p.relative_to(directory)): p for p in sorted(directory.rglob("*")) if p.is_file()}
+    files = {name: known.get(name) or file_sha256(path) for name, path in paths.items()}
     (directory / RECORD).write_text(canonical_json({**about, "files": files}) + "\n", encoding="utf-8")
 
 
