@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +25,14 @@ def test_the_head_is_complete_and_figures_say_whether_they_hold(tmp_path: Path) 
     assert head | {"extra"} == set(read)
     assert [f["holds"] for f in read["figures"]] == [True, False, None]
     assert 0 < read["peak_rss_bytes"] <= peak_rss_bytes()
+
+
+def test_the_peak_of_a_program_is_its_own() -> None:
+    held = bytearray(300 * 2**20)  # pages of zeros, touched
+    held[::4096] = b"x" * len(held[::4096])
+    script = "from kbsync.evaluation.evidence import peak_rss_bytes; print(peak_rss_bytes())"
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert int(told) < len(held) < peak_rss_bytes()
 
 
 def test_a_figure_that_is_not_finite_is_refused(tmp_path: Path) -> None:
