@@ -37,7 +37,7 @@ def figures(app: App, first: CycleResult, second: CycleResult, events: Sequence[
         at_most("vandalised values believed", _believed_vandalism(app, events), "facts", 0),
         *_gate("version 1", first.evaluation, targets=False),
         *_gate("version 2", second.evaluation, targets=True),
-        at_most("elapsed", seconds, "s", 900),
+        at_most("elapsed", seconds, "s", 360),
         at_most("peak memory", peak_rss_bytes() / 2**30, "GiB", 6),
     ]
 
