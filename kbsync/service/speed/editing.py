@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from statistics import fmean
 
 from torch import Tensor
@@ -60,7 +61,7 @@ def targets(shop: Workshop, size: Size) -> list[Figure]:
 
 def keys(shop: Workshop, size: Size) -> list[Figure]:
     """Keys and insertion of many facts over the recipe's layers, their target vectors known."""
-    duel, recipe = Duel(), shop.brief()
+    duel, recipe = Duel(), replace(shop.brief(), press_rounds=0)  # the published way knows no pressing
     requests = facts(size.inserted)
     scratch = Scratch(shop.place.artifacts)
     first = shop.edit(requests, recipe, scratch)
@@ -94,7 +95,7 @@ def rebuild(shop: Workshop, size: Size) -> list[Figure]:
     """A rebuild with many stored facts and a few new ones, as a share of editing all of them from nothing.
 
     Target vectors don't depend on each other, so from nothing they take the seconds a fact of ``facts`` of them, searched
-    together, times the number.
+    together, times the number. The same for the published search, whose insertion is left out.
     """
     requests = facts(size.stored + size.new)
     some = min(size.facts, len(requests))
@@ -113,8 +114,15 @@ def rebuild(shop: Workshop, size: Size) -> list[Figure]:
         ]
     anew = again.wall + a_fact * len(requests)
     share = (again.wall + searched.wall) / anew
+    few = shop.tasks(requests)[: size.baseline_facts]
+    with shop.reference(shop.recipe) as reference, lap() as theirs:
+        for task in few:
+            reference.target(task)
+    published = theirs.wall / len(few) * len(requests)
     return [
         at_most("rebuild.share", share, "share", 0.05),
+        at_most("rebuild.share_of_published", (again.wall + searched.wall) / published, "share", 0.05),
+        Figure("rebuild.published_seconds", published, f"s, the published search alone, at the s a fact of {len(few)}"),
         Figure("rebuild.seconds", again.wall + searched.wall, f"s for {size.stored} + {size.new} facts"),
         Figure("rebuild.insertion_seconds", again.wall, "s"),
         Figure("rebuild.from_nothing_seconds", anew, f"s, from the seconds a fact of {some}"),
