@@ -38,7 +38,8 @@ def write_patched(
     """Copy the model in ``directory`` to ``target`` (an existing directory) with the tensors ``before`` replaced by ``after``.
 
     Returns the SHA-256 of each weight file by name; each is hashed while it is copied. None, and nothing is written, where the
-    files don't hold exactly these tensors, or hold others in another dtype: the weights in memory are then not those of the files.
+    files don't hold ``before`` byte for byte, or hold any tensor in another dtype: the weights in memory are then not those of
+    the files. Of the other tensors only the dtype is compared. Raises ``OSError``.
     """
     planned = _plan(directory, before, after) if directory.is_dir() else None
     if planned is None:

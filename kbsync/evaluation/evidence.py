@@ -58,16 +58,14 @@ def at_most(name: str, value: float, unit: str, bound: float) -> Figure:
     return Figure(name, value, unit, f"<= {bound:g}", value <= bound)
 
 
-STATUS = Path("/proc/self/status")
-
-
 def peak_rss_bytes() -> int:
     """The largest resident set that this program ever had (Linux counts it in KiB, macOS in bytes).
 
     Linux hands ``ru_maxrss`` on from whoever started the program; what /proc says begins with the program itself.
     """
-    if STATUS.is_file():
-        lines = dict(line.split(":", 1) for line in STATUS.read_text().splitlines() if ":" in line)
+    status = Path("/proc/self/status")
+    if status.is_file():
+        lines = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
         if "VmHWM" in lines:
             return int(lines["VmHWM"].split()[0]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
