@@ -34,7 +34,7 @@ def speed(
     rounds: Annotated[int, typer.Option(min=1, metavar="N", help="Of each pair, in alternating order.")] = 2,
     facts: Annotated[
         int, typer.Option(min=1, max=500, metavar="N", help="Whose target vectors are searched together.")
-    ] = 64,
+    ] = 192,
     baseline_facts: Annotated[int, typer.Option(min=1, metavar="N", help="Of them, so many by the baseline.")] = 2,
     inserted: Annotated[int, typer.Option(min=1, max=1024, metavar="N", help="Facts that are inserted at once.")] = 100,
     stored: Annotated[int, typer.Option(min=1, max=1000, metavar="N", help="Known facts of a rebuild.")] = 1000,

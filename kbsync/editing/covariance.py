@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,12 +31,44 @@ FORMAT = 2
 KIND = "covariance"
 
 
+class StoredMatrices(Mapping[int, Tensor]):
+    """C by layer, (m, m) float64, each read from the artifact store when it is asked for: together they may be as large as
+    the model, and a search does not need them."""
+
+    def __init__(self, artifacts: ArtifactStore, about: Mapping[int, dict[str, Any]]) -> None:
+        self._artifacts, self._about = artifacts, dict(sorted(about.items()))
+
+    def __getitem__(self, layer: int) -> Tensor:
+        """Raises ``EditError`` where it is gone or unsound."""
+        tensors = self._stored(layer)[0]
+        if tensors is None:
+            raise _unsound(f"of layer {layer} is gone")
+        return tensors["second_moment"]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._about)
+
+    def __len__(self) -> int:
+        return len(self._about)
+
+    def told(self, layer: int) -> tuple[int, str] | None:
+        """Number of keys and SHA-256 of what is stored of a layer; None where nothing is. Raises ``EditError`` as above."""
+        tensors, digest = self._stored(layer)
+        return None if tensors is None else (int(tensors["tokens"]), digest)
+
+    def _stored(self, layer: int) -> tuple[dict[str, Tensor] | None, str]:
+        blob = self._artifacts.get(KIND, _key(self._about[layer]))
+        if blob is None:
+            return None, ""
+        return _read(blob, layer, self._about[layer]), hashlib.sha256(blob).hexdigest()
+
+
 @dataclass(frozen=True, slots=True)
 class Covariances:
-    """``matrices``: C by layer, (m, m) float64. ``fingerprint``: hash of their stored bytes. ``tokens``: keys that each
-    was measured on; ``known``: layers that were stored before."""
+    """``matrices``: C by layer. ``fingerprint``: hash of their stored bytes. ``tokens``: keys that each was measured on;
+    ``known``: layers that were stored before."""
 
-    matrices: dict[int, Tensor]
+    matrices: StoredMatrices
     fingerprint: str
     tokens: dict[int, int]
     known: tuple[int, ...]
@@ -60,24 +92,23 @@ def covariances(
     decoder.edited_layers(recipe.layers)
     about = {layer: _about(layer, texts, recipe, base) for layer in recipe.layers}
     keys = {layer: _key(what) for layer, what in about.items()}
-    blobs = {layer: artifacts.get(KIND, key) for layer, key in keys.items()}
-    missing = [layer for layer, blob in blobs.items() if blob is None]
+    matrices = StoredMatrices(artifacts, about)
+    told = {layer: matrices.told(layer) for layer in matrices}
+    missing = [layer for layer in recipe.layers if told[layer] is None]
     if missing:
         for layer, (matrix, counted) in _measure(
             decoder, tokenizer, texts, recipe, missing, [keys[i] for i in missing], artifacts, progress
         ).items():
             blob = save({"second_moment": matrix, "tokens": torch.tensor(counted), "about": _packed(about[layer])})
             artifacts.put(KIND, keys[layer], blob)
-            blobs[layer] = blob
+            told[layer] = matrices.told(layer)
         Snapshots(artifacts, content_hash([keys[i] for i in missing])).drop()
-    found = {layer: blob for layer, blob in sorted(blobs.items()) if blob is not None}
-    tensors = {layer: _read(blob, layer, about[layer]) for layer, blob in found.items()}
-    prints = [[layer, hashlib.sha256(blob).hexdigest()] for layer, blob in found.items()]
+    sound = {layer: what for layer, what in told.items() if what is not None}
     return Covariances(
-        {layer: t["second_moment"] for layer, t in tensors.items()},
-        content_hash(prints),
-        {layer: int(t["tokens"]) for layer, t in tensors.items()},
-        tuple(layer for layer in found if layer not in missing),
+        matrices,
+        content_hash([[layer, digest] for layer, (_, digest) in sound.items()]),
+        {layer: tokens for layer, (tokens, _) in sound.items()},
+        tuple(layer for layer in sound if layer not in missing),
     )
 
 

@@ -15,7 +15,7 @@ from kbsync.editing.editor import Job
 from kbsync.editing.head import Head
 from kbsync.editing.insertion import Insertion
 from kbsync.editing.subject import Task
-from kbsync.editing.targets import Target, batches, optimise
+from kbsync.editing.targets import Target, search
 from kbsync.ports import ArtifactStore
 
 TARGET_FORMAT = 2
@@ -43,7 +43,7 @@ class TargetShelf:
     def find(self, tasks: Sequence[Task], weights: str = "", *, announce: bool = True) -> Found:
         """Target vectors on the weights in place, whose hash is ``weights`` (empty: the base's).
 
-        New ones are stored batch by batch, so that a stop loses one batch at most. ``announce``: tell the progress.
+        New ones are stored as they are found, so that a stop loses those in hand at most. ``announce``: tell the progress.
         """
         keys = {t.request.id: self._key(t, weights) for t in tasks}
         blobs = {t.request.id: self._artifacts.get("targets", keys[t.request.id]) for t in tasks}
@@ -51,17 +51,14 @@ class TargetShelf:
         progress = self._job.progress
         if announce:
             progress.start("targets", len(missing))
-        for batch in batches(missing):
-            # A lease is renewed, and a stop is heard, while the batch is searched.
-            targets = optimise(batch, self._job.recipe, self._place, self._head, lambda: progress.advance(0))
-            for task, target in zip(batch, targets, strict=True):
-                if target is None:
-                    continue
+        # A lease is renewed, and a stop is heard, before each step.
+        for task, target in search(missing, self._job.recipe, self._place, self._head, lambda: progress.advance(0)):
+            if target is not None:
                 blob = save({"goal": target.goal, "loss": torch.tensor(target.loss, dtype=torch.float64)})
                 self._artifacts.put("targets", keys[task.request.id], blob)
                 blobs[task.request.id] = blob
             if announce:
-                progress.advance(len(batch))
+                progress.advance(1)
         reused = len(tasks) - len(missing)
         if announce:
             progress.finish(f"{reused} were known")

@@ -12,6 +12,7 @@ from kbsync.editing.kept import TargetShelf
 from kbsync.editing.pressing import unanswered
 from kbsync.editing.solve import factorise
 from kbsync.editing.spread import Normal, growing, spread
+from kbsync.model.memory import give_back
 from kbsync.model.suffix import longest
 
 
@@ -22,9 +23,10 @@ class MemitEditor(TorchEditor):
         recipe, decoder = job.recipe, self._decoder
         known = covariances(decoder, self._tokenizer, self._texts, recipe, self._base, self._artifacts, job.progress)
         place = insertion(decoder, job.layers)
+        give_back()  # what loading and measuring left
         found = TargetShelf(self._artifacts, self._base, place, job).find(job.tasks)
         tasks = survivors(job.tasks, found.lost)
-        # Factors are as large as the covariances, and the search has its own buffers: one after the other.
+        give_back()  # the search's, before the factors, which are as large as the covariances
         normals = [Normal(factorise(known.matrices[x.index]), recipe.covariance_weight) for x in job.layers]
         guards = guard_prompts(self._tokenizer, job.guards, tasks, longest(decoder))
         emphasis = torch.ones(len(tasks), dtype=torch.float64)

@@ -16,7 +16,7 @@ from kbsync.editing.subject import Task
 from kbsync.model.decoder import Decoder
 from kbsync.model.suffix import prepare
 
-ROWS = 64
+ROWS = 32
 
 
 @torch.no_grad()

@@ -7,6 +7,7 @@ so many are optimised in one batch, each with its own state, and leave it when t
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -18,7 +19,10 @@ from kbsync.editing.head import Head
 from kbsync.editing.insertion import Insertion
 from kbsync.editing.subject import Task
 
-FACTS_PER_BATCH = 64
+WINDOW = 56
+"""Facts that are searched at once, so that they share the vocabulary projection. Where one has converged another begins."""
+POOL_ROWS = 192
+"""Prompts that are made ready together and wait for their turn."""
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 """Adam's constants (the published optimiser's defaults)."""
 
@@ -54,114 +58,164 @@ class Positions:
         return Positions(row[kept], self.column[kept], self.token[kept], fact[kept], self.weight[kept])
 
 
-def batches(tasks: Sequence[Task]) -> Iterator[list[Task]]:
-    """Tasks with tails of like length together: padding costs as much as tokens."""
-    ordered = sorted(tasks, key=lambda t: (t.tail, t.request.id))
-    for begin in range(0, len(ordered), FACTS_PER_BATCH):
-        yield ordered[begin : begin + FACTS_PER_BATCH]
-
-
-def optimise(
+def search(
     tasks: Sequence[Task],
     recipe: Recipe,
     insertion: Insertion,
     head: Head,
     pulse: Callable[[], None] = lambda: None,
-) -> list[Target | None]:
-    """Target vectors of one batch, in its order; None for a fact whose loss is not finite, which stops no other.
+) -> Iterator[tuple[Task, Target | None]]:
+    """Each task with its target vector, as it is found; None for a fact whose loss is not finite, which stops no other.
 
     The model must be frozen (``hooks.frozen``). ``pulse`` is called before each step, of which one may take seconds; what it
     raises ends the search.
     """
-    return _Search(tasks, recipe, insertion, head).run(pulse)
+    waiting = deque(_pools(tasks))
+    living: list[_Pool] = []
+    while waiting or living:
+        pulse()
+        room = WINDOW - sum(len(pool.hand) for pool in living)
+        for pool in living:
+            room -= pool.admit(room)
+        while waiting and room >= max(1, WINDOW // 4):
+            living.append(_Pool(waiting.popleft(), recipe, insertion, head))
+            room -= living[-1].admit(room)
+        yield from _step(living, head, recipe)
+        living = [pool for pool in living if not pool.done]
 
 
-class _Search:
-    """The state of one batch: what is still searched (``alive``) shrinks as facts converge."""
+def _pools(tasks: Sequence[Task]) -> Iterator[list[Task]]:
+    """Tasks with tails of like length together: padding costs as much as tokens."""
+    ordered = sorted(tasks, key=lambda t: (t.tail, t.request.id))
+    size = max(1, POOL_ROWS // len(tasks[0].prompts)) if tasks else 1
+    return (ordered[begin : begin + size] for begin in range(0, len(ordered), size))
+
+
+def _step(pools: Sequence[_Pool], head: Head, recipe: Recipe) -> Iterator[tuple[Task, Target | None]]:
+    """One step of all pools, which share their products with the vocabulary."""
+    passes = [pool.forward() for pool in pools]
+    looked = [*(p.chosen for p in passes), *(p.subject for p in passes)]
+    losses, drifts, gradients = head.nll_and_drift(
+        torch.cat([part.detach() for part in looked]),
+        torch.cat([pool.positions.token for pool in pools]),
+        torch.cat([pool.positions.weight for pool in pools]),
+        [before for pool in pools for before in pool.before],
+        recipe.kl_weight,
+    )
+    by_part = torch.split(gradients, [len(part) for part in looked])
+    by_loss = torch.split(losses, [len(p.chosen) for p in passes])
+    by_drift = torch.split(drifts, [len(p.subject) for p in passes])
+    for n, (pool, made) in enumerate(zip(pools, passes, strict=True)):
+        yield from pool.settle(made, by_loss[n], by_drift[n], by_part[n], by_part[len(pools) + n])
+
+
+@dataclass(frozen=True, slots=True)
+class _Pass:
+    """One pass of the facts in hand, with its graph: the shift that it is of, (N, sites, d); states at the target tokens,
+    and at the essences' subjects (N, d); the decay term (N,); what is at the bare prompts' sites (N, sites, d)."""
+
+    shift: Tensor
+    chosen: Tensor
+    subject: Tensor
+    decay: Tensor
+    sites: Tensor
+
+
+class _Pool:
+    """Facts in the order of their tails. Those in ``hand`` (their indices, ascending) are searched; those from ``next`` on wait.
+
+    ``positions`` and ``before`` (log-probabilities that the essence had) are those of the facts in hand. Each fact counts its own steps.
+    """
 
     def __init__(self, tasks: Sequence[Task], recipe: Recipe, insertion: Insertion, head: Head) -> None:
-        self.recipe, self.insertion, self.decoder = recipe, insertion, insertion.decoder
-        self.tasks = tasks
+        self.recipe, self.insertion, self.head, self.tasks = recipe, insertion, head, tasks
         self.per_fact = len(tasks[0].prompts)
-        rows = [(p.ids[:-1], p.lookup) for t in tasks for p in t.prompts]
-        self.prompts, sites = insertion.prepare(rows)
-        essences = [(t.essence.head, t.essence.lookup) for t in tasks]
-        self.essences = insertion.prepare(essences)[0]
-        self.positions = _positions(tasks)
-        dtype = torch.promote_types(self.decoder.dtype, torch.float32)
-        self.head = head
-        self.before = head.log_probs(self.essences.normed[:, 0])
+        self.all_prompts, sites = insertion.prepare([(p.ids[:-1], p.lookup) for t in tasks for p in t.prompts])
+        self.all_essences = insertion.prepare([(t.essence.head, t.essence.lookup) for t in tasks])[0]
+        self.all_positions = _positions(tasks)
+        dtype = torch.promote_types(insertion.decoder.dtype, torch.float32)
         origin = sites[:: self.per_fact].to(dtype)
         self.norm = origin.norm(dim=-1, keepdim=True)
         self.unit = (
-            self.norm / math.sqrt(self.decoder.hidden_size) if recipe.relative_step else torch.ones_like(self.norm)
+            self.norm / math.sqrt(insertion.decoder.hidden_size) if recipe.relative_step else torch.ones_like(self.norm)
         )
         self.shift = torch.zeros_like(origin)
         self.mean, self.square = torch.zeros_like(self.shift), torch.zeros_like(self.shift)
-        self.alive = torch.arange(len(tasks))
+        self.steps = torch.zeros(len(tasks), dtype=torch.long)
         self.most = math.inf if recipe.token_threshold is None else recipe.token_threshold
+        self.next = 0
+        self.before: list[Tensor] = []
+        self._hold(torch.arange(0))
 
-    def run(self, pulse: Callable[[], None]) -> list[Target | None]:
-        done: dict[int, Target | None] = {}
-        for step in range(self.recipe.steps):
-            pulse()
-            loss, dearest, gradient, sites = self._loss()
-            broken = ~torch.isfinite(loss) | ~torch.isfinite(sites).flatten(1).all(dim=1)
-            last = step == self.recipe.steps - 1
-            found = (loss < self.recipe.loss_threshold) & (dearest < self.most)
-            finished = broken | found | last
-            for i in finished.nonzero().flatten().tolist():
-                done[int(self.alive[i])] = None if broken[i] else Target(sites[i].cpu(), float(loss[i]))
-            if finished.all():
-                break
-            self._update(gradient, step + 1)
-            if finished.any():
-                self._keep((~finished).nonzero().flatten())
-        return [done[i] for i in range(len(self.tasks))]
+    @property
+    def done(self) -> bool:
+        return len(self.hand) == 0 and self.next == len(self.tasks)
 
-    def _loss(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Loss of each living fact, the −log p of its dearest target token in any prompt, the loss's gradient by the
-        shift, and what is at the bare prompt's sites (N, sites, d)."""
+    def admit(self, most: int) -> int:
+        """Take up to ``most`` of the waiting facts in hand; how many it took."""
+        fresh = torch.arange(self.next, min(len(self.tasks), self.next + most))
+        if len(fresh):
+            self.before += self.head.log_probs(self.all_essences.normed[fresh, 0])
+            self.next += len(fresh)
+            self._hold(torch.cat([self.hand, fresh]))
+        return len(fresh)
+
+    def forward(self) -> _Pass:
         with torch.enable_grad():
-            shift = self.shift.detach().requires_grad_()
+            shift = self.shift[self.hand].requires_grad_()
             states, sites = self.insertion.run(self.prompts, shift.repeat_interleave(self.per_fact, dim=0))
             chosen = states[self.positions.row, self.positions.column]
             subject = self.insertion.run(self.essences, shift)[0][:, 0]
-            looked = torch.cat([chosen, subject])
-            decay = self.recipe.weight_decay * (shift.norm(dim=-1) / self.norm[..., 0] ** 2).mean(dim=1)
-        at = self.positions
-        losses, drift, by_looked = self.head.nll_and_drift(
-            looked.detach(), at.token, at.weight, self.before, self.recipe.kl_weight
-        )
-        nll = torch.zeros_like(decay).index_add_(0, at.fact, (losses * at.weight).to(decay.dtype))
-        dearest = torch.zeros_like(decay).scatter_reduce_(0, at.fact, losses.to(decay.dtype), "amax")
-        (gradient,) = torch.autograd.grad([looked, decay], [shift], [by_looked, torch.ones_like(decay)])
-        goals = sites[:: self.per_fact].detach().to(self.shift.dtype)
-        return nll + drift + decay.detach(), dearest, gradient, goals
+            length = shift.norm(dim=-1) / self.norm[self.hand, ..., 0] ** 2
+            decay = self.recipe.weight_decay * length.mean(dim=1)
+        return _Pass(shift, chosen, subject, decay, sites[:: self.per_fact].detach().to(self.shift.dtype))
 
-    def _update(self, gradient: Tensor, step: int) -> None:
+    def settle(
+        self, made: _Pass, losses: Tensor, drifts: Tensor, by_chosen: Tensor, by_subject: Tensor
+    ) -> Iterator[tuple[Task, Target | None]]:
+        """Give away what has ended, and take a step with the rest. ``losses``: −log p of each target token of each prompt."""
+        at, hand = self.positions, self.hand
+        nll = torch.zeros_like(made.decay).index_add_(0, at.fact, (losses * at.weight).to(made.decay.dtype))
+        loss = nll + drifts + made.decay.detach()
+        dearest = torch.zeros_like(loss).scatter_reduce_(0, at.fact, losses.to(loss.dtype), "amax")
+        wanted = [by_chosen, by_subject, torch.ones_like(made.decay)]
+        (gradient,) = torch.autograd.grad([made.chosen, made.subject, made.decay], [made.shift], wanted)
+        self.steps[hand] += 1
+        broken = ~torch.isfinite(loss) | ~torch.isfinite(made.sites).flatten(1).all(dim=1)
+        found = (loss < self.recipe.loss_threshold) & (dearest < self.most)
+        ended = broken | found | (self.steps[hand] == self.recipe.steps)
+        self._update(gradient)
+        if ended.any():
+            self.before = [before for before, over in zip(self.before, ended.tolist(), strict=True) if not over]
+            self._hold(hand[~ended])
+        for i in ended.nonzero().flatten().tolist():
+            yield self.tasks[int(hand[i])], None if broken[i] else Target(made.sites[i].cpu(), float(loss[i]))
+
+    def _update(self, gradient: Tensor) -> None:
         """One step in units of ``unit``, then the clamp ‖δ‖ ≤ clamp·‖h₀‖ at every site."""
-        slope = gradient * self.unit
-        direction = self._adam(slope, step) if self.recipe.optimiser == "adam" else _along(slope)
-        self.shift = self.shift - self.recipe.learning_rate * self.unit * direction
-        limit = self.recipe.clamp * self.norm
-        self.shift = self.shift * (limit / self.shift.norm(dim=-1, keepdim=True)).clamp(max=1.0)
+        hand, unit = self.hand, self.unit[self.hand]
+        slope = gradient * unit
+        direction = self._adam(slope) if self.recipe.optimiser == "adam" else _along(slope)
+        shift = self.shift[hand] - self.recipe.learning_rate * unit * direction
+        limit = self.recipe.clamp * self.norm[hand]
+        self.shift[hand] = shift * (limit / shift.norm(dim=-1, keepdim=True)).clamp(max=1.0)
 
-    def _adam(self, slope: Tensor, step: int) -> Tensor:
-        self.mean.lerp_(slope, 1 - BETA1)
-        self.square.lerp_(slope**2, 1 - BETA2)
-        return (self.mean / (1 - BETA1**step)) / ((self.square / (1 - BETA2**step)).sqrt() + EPSILON)
+    def _adam(self, slope: Tensor) -> Tensor:
+        hand, step = self.hand, self.steps[self.hand].double()[:, None, None]
+        self.mean[hand] = self.mean[hand].lerp(slope, 1 - BETA1)
+        self.square[hand] = self.square[hand].lerp(slope**2, 1 - BETA2)
+        mean, square = (1 - BETA1**step).to(slope), (1 - BETA2**step).to(slope)
+        return (self.mean[hand] / mean) / ((self.square[hand] / square).sqrt() + EPSILON)
 
-    def _keep(self, index: Tensor) -> None:
-        """Go on with these of the living facts only."""
-        rows = (index[:, None] * self.per_fact + torch.arange(self.per_fact)).flatten()
-        self.prompts = self.prompts.select(rows)
-        self.essences = self.essences.select(index)
-        self.positions = self.positions.keep(index, self.per_fact)
-        self.before, self.norm, self.unit = self.before[index], self.norm[index], self.unit[index]
-        self.shift = self.shift[index]
-        self.mean, self.square = self.mean[index], self.square[index]
-        self.alive = self.alive[index]
+    def _hold(self, hand: Tensor) -> None:
+        """Go on with the facts of these indices."""
+        self.hand = hand
+        rows = (hand[:, None] * self.per_fact + torch.arange(self.per_fact)).flatten()
+        whole = len(hand) == len(self.tasks)  # where there are few facts nothing is copied
+        columns = max((self.tasks[i].tail for i in hand.tolist()), default=1)
+        self.prompts = self.all_prompts if whole else self.all_prompts.select(rows, columns)
+        self.essences = self.all_essences if whole else self.all_essences.select(hand)
+        self.positions = self.all_positions.keep(hand, self.per_fact)
 
 
 def _along(slope: Tensor) -> Tensor:

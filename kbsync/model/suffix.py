@@ -36,6 +36,12 @@ class FixedPrefix(DynamicCache):
         keys, values = stored(self)[layer_idx]
         return torch.cat([keys, key_states], dim=-2), torch.cat([values, value_states], dim=-2)
 
+    def forget_below(self, first: int) -> None:
+        """Drop what layers below ``first`` keep, which are not run again."""
+        lower: list[Any] = self.layers[:first]
+        for layer, (keys, values) in zip(lower, stored(self), strict=False):
+            layer.keys, layer.values = keys[:, :, :0].clone(), values[:, :, :0].clone()
+
     def rows(self, index: Tensor) -> FixedPrefix:
         return FixedPrefix([(keys[index], values[index]) for keys, values in stored(self)])
 
@@ -73,14 +79,15 @@ class Suffixes:
         normed: Tensor = self.decoder.final_norm(hidden)
         return normed
 
-    def select(self, index: Tensor) -> Suffixes:
-        """Only the rows in ``index``."""
-        cache, batch = self.cache.rows(index), self.hidden.shape[0]
+    def select(self, index: Tensor, length: int | None = None) -> Suffixes:
+        """Only the rows in ``index``, and of them only the first ``length`` columns (None: all)."""
+        cache, (batch, whole, _) = self.cache.rows(index), self.hidden.shape
+        kept = whole if length is None else length
 
         def cut(value: Any) -> Any:
             match value:
-                case Tensor() if value.ndim > 1 and value.shape[0] == batch:
-                    return value[index]
+                case Tensor():
+                    return _columns(value[index] if value.ndim > 1 and value.shape[0] == batch else value, whole, kept)
                 case FixedPrefix():
                     return cache
                 case tuple():
@@ -89,7 +96,20 @@ class Suffixes:
                     return {k: cut(v) for k, v in value.items()}
             return value
 
-        return Suffixes(self.decoder, self.first, self.hidden[index], cut(self.calls), cache, self.normed[index])
+        hidden, normed = self.hidden[index, :kept], self.normed[index, :kept]
+        return Suffixes(self.decoder, self.first, hidden, cut(self.calls), cache, normed)
+
+
+def _columns(value: Tensor, whole: int, kept: int) -> Tensor:
+    """A layer's argument for the first ``kept`` of ``whole`` columns: a mask (batch, heads, columns, prefix + columns), rotary
+    tables (batch, columns, width), places (batch, columns) or (columns,). What has no columns stays as it is."""
+    if kept == whole:
+        return value
+    axis = {1: 0, 2: 1, 3: 1, 4: 2}.get(value.ndim, -1)
+    if axis < 0 or value.shape[axis] != whole:
+        return value
+    value = value.narrow(axis, 0, kept)
+    return value[..., : value.shape[-1] - (whole - kept)] if value.ndim == 4 else value
 
 
 def longest(decoder: Decoder) -> int:
@@ -130,6 +150,7 @@ def prepare(decoder: Decoder, rows: Sequence[tuple[Sequence[int], int]], first: 
         "use_cache": True,
     }
     seen = record(decoder, inputs, first)
+    cache.forget_below(first)
     normed = decoder.final_norm(seen.left)
     return Suffixes(decoder, first, seen.entered, seen.calls, cache, normed)
 

@@ -13,7 +13,7 @@ from kbsync.editing.insertion import StreamInsertion
 from kbsync.editing.keys import Climb
 from kbsync.editing.memit import MemitEditor
 from kbsync.editing.subject import task
-from kbsync.editing.targets import batches, optimise
+from kbsync.editing.targets import search
 from kbsync.model.decoder import discover
 from kbsync.model.hooks import frozen
 from tests.editing.families import FAMILIES, REQUESTS, MemoryArtifacts, Silent, random_model, recipe, texts, tokenizer
@@ -36,11 +36,7 @@ def searched(model, r, tasks):
     with frozen(model):
         place = StreamInsertion(decoder, decoder.edited_layers(r.layers))
         head = Head(decoder)
-        return {
-            t.request.id: target.goal[0]
-            for batch in batches(tasks)
-            for t, target in zip(batch, optimise(batch, r, place, head), strict=True)
-        }
+        return {t.request.id: target.goal[0] for t, target in search(tasks, r, place, head)}
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2"])
@@ -65,6 +61,18 @@ def test_searches_that_end_early_are_the_papers(family, loss, token):
     search = {"learning_rate": 0.5, "steps": 12}
     ended = distances(family, loss_threshold=loss, token_threshold=token, **search)
     assert ended != distances(family, loss_threshold=0.0, **search)
+
+
+@pytest.mark.parametrize(("window", "rows"), [(1, 100), (2, 100), (2, 6), (8, 1)])
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_a_fact_finds_the_same_whatever_is_searched_beside_it(family, window, rows, monkeypatch):
+    """Facts that wait until others have ended, and pools that overlap."""
+    model, r, _, tasks = world(family, loss_threshold=6.4, steps=12, learning_rate=0.5)
+    assert len({t.tail for t in tasks}) > 1
+    together = searched(model, r, tasks)
+    monkeypatch.setattr("kbsync.editing.targets.WINDOW", window)
+    monkeypatch.setattr("kbsync.editing.targets.POOL_ROWS", rows)
+    torch.testing.assert_close(searched(model, r, tasks), together, rtol=0, atol=1e-9)
 
 
 def distances(family: str, **changes: object) -> list[float]:
@@ -187,7 +195,7 @@ def test_losses_in_blocks_are_those_of_autograd(monkeypatch):
     states = torch.randn(11, d, dtype=DTYPE, generator=draw, requires_grad=True)
     tokens, weights = torch.arange(7) % vocabulary, torch.linspace(0.1, 1.0, 7, dtype=DTYPE)
     before = torch.randn(4, vocabulary, dtype=DTYPE, generator=draw).log_softmax(-1)
-    losses, drift, gradient = Head(decoder).nll_and_drift(states.detach(), tokens, weights, before, 0.5)
+    losses, drift, gradient = Head(decoder).nll_and_drift(states.detach(), tokens, weights, list(before), 0.5)
     logs = decoder.logits(states).log_softmax(-1)
     nll, kl = -logs[:7].gather(1, tokens[:, None])[:, 0], 0.5 * (logs[7:].exp() * (logs[7:] - before)).sum(-1)
     ((nll * weights).sum() + kl.sum()).backward()

@@ -82,12 +82,15 @@ def test_the_suffix_alone_gives_what_the_whole_pass_gives(family, first):
         suffixes = prepare(decoder, rows, first)
         normed = suffixes.run(suffixes.hidden)
         again = suffixes.select(torch.tensor([0, 2])).run(suffixes.hidden[[0, 2]])
+        shorter = suffixes.select(torch.tensor([2, 0]), 2)
+        beginnings = shorter.run(shorter.hidden)
         for i, (ids, lookup) in enumerate(rows):
             whole = model(input_ids=torch.tensor([ids])).logits[0, lookup:]
             torch.testing.assert_close(
                 decoder.logits(normed[i, : len(ids) - lookup]), whole, rtol=0, atol=1e-5 * float(whole.abs().max())
             )
     torch.testing.assert_close(normed[[0, 2]], again)
+    torch.testing.assert_close(normed[[2, 0], :2], beginnings)
     torch.testing.assert_close(normed[0, :3], suffixes.normed[0, :3])
 
 

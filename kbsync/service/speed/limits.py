@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kbsync.editing.corpus import corpus
+from kbsync.editing.keys import Climb
 from kbsync.editing.moments import Snapshots, measure
 from kbsync.editing.sample import opening
 from kbsync.evaluation.evidence import Figure
@@ -25,8 +26,14 @@ def limits(shop: Workshop, size: Size) -> list[Figure]:
         Figure("limits.machine_gflops", machine.operations / 1e9, "GFLOP/s, float32 products"),
         Figure("limits.machine_gb", machine.moved / 1e9, "GB/s, copying"),
     ]
+    edit = _edit(shop, size)
+    once = _way_once(shop, size).operations
+    least = once / (once + edit["targets"].operations)
+    found.append(
+        Figure("limits.rebuild.least_share", least, "of the operations: the prompts' way to the last layer, once")
+    )
     for name, spent in {
-        **_edit(shop, size),
+        **edit,
         "covariance": _covariance(shop, size),
         "probing": _probing(shop, size),
     }.items():
@@ -45,6 +52,20 @@ def _edit(shop: Workshop, size: Size) -> dict[str, Meter]:
         name: Meter(laps[name].wall, laps[name].cpu, counted[name].operations, counted[name].moved)
         for name in ("targets", "layers")
     }
+
+
+def _way_once(shop: Workshop, size: Size) -> Meter:
+    """The same facts' prompts once through the layers up to the last edited one. Any rebuild has to do that."""
+    prompts = [task.prompts for task in shop.tasks(facts(size.facts))]
+
+    def work() -> None:
+        with frozen(shop.loaded.model):
+            climb = Climb(shop.decoder, shop.layers, prompts)
+            for step in range(len(shop.layers)):
+                climb.look(step)
+                climb.advance(step)
+
+    return _both(work)
 
 
 def _covariance(shop: Workshop, size: Size) -> Meter:

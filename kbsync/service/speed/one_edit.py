@@ -10,6 +10,7 @@ from typing import Any
 
 from kbsync.checkpoints.artifacts import FileArtifactStore
 from kbsync.domain.recipe import Recipe
+from kbsync.editing import targets
 from kbsync.editing.memit import MemitEditor
 from kbsync.evaluation.evidence import peak_rss_bytes
 from kbsync.model.load import load
@@ -24,6 +25,7 @@ def main() -> None:
     """Reads what is asked from stdin and prints resident bytes before the model was loaded, and at the peak."""
     asked: dict[str, Any] = json.load(sys.stdin)
     fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in asked["recipe"].items()}
+    targets.WINDOW = asked["window"]
     empty = resident()
     with TemporaryDirectory() as place:
         loaded = load(asked["model"], cache_dir=Path(place), dtype=fields["dtype"])

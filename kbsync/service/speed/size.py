@@ -12,7 +12,7 @@ class Size:
     rebuild; ``tokens`` are read for the covariance; ``prompts`` are probed; ``width`` and ``rank`` shape the solve."""
 
     rounds: int = 2
-    facts: int = 64
+    facts: int = 192
     baseline_facts: int = 2
     inserted: int = 100
     stored: int = 1000
