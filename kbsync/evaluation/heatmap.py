@@ -32,6 +32,7 @@ def plot_trace(evidence: Path, image: Path) -> None:
         across = "layer" if state == "residual" or window == 1 else f"layer, {window} restored around it"
         axes.set(title=title, xlabel=across)
         axes.set_yticks(range(len(roles)), roles)
+        axes.xaxis.get_major_locator().set_params(integer=True)
         figure.colorbar(shown, ax=axes)
     layers = document["suggestion"]["layers"]
     if layers:
