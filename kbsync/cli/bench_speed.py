@@ -35,7 +35,7 @@ def speed(
     facts: Annotated[
         int, typer.Option(min=1, max=500, metavar="N", help="Whose target vectors are searched together.")
     ] = 192,
-    baseline_facts: Annotated[int, typer.Option(min=1, metavar="N", help="Of them, so many by the baseline.")] = 2,
+    baseline_facts: Annotated[int, typer.Option(min=1, metavar="N", help="Of them, so many by the baseline.")] = 6,
     inserted: Annotated[int, typer.Option(min=1, max=1024, metavar="N", help="Facts that are inserted at once.")] = 100,
     stored: Annotated[int, typer.Option(min=1, max=1000, metavar="N", help="Known facts of a rebuild.")] = 1000,
     new: Annotated[int, typer.Option(min=1, max=24, metavar="N", help="New facts of a rebuild.")] = 10,

@@ -7,6 +7,7 @@ from statistics import fmean
 
 from torch import Tensor
 
+from kbsync.editing.subject import Task
 from kbsync.evaluation.evidence import Figure, at_most
 from kbsync.model.delta import FactorDelta
 from kbsync.service.speed.facts import facts
@@ -24,7 +25,7 @@ def targets(shop: Workshop, size: Size) -> list[Figure]:
     listed = facts(size.rounds * size.facts)
     for r in range(size.rounds):
         requests = listed[r * size.facts : (r + 1) * size.facts]
-        tasks = shop.tasks(requests)[: size.baseline_facts]
+        tasks = _spread(shop.tasks(requests), size.baseline_facts)
         made: list[Made] = []
         plain: list[tuple[Tensor, float]] = []
 
@@ -57,6 +58,11 @@ def targets(shop: Workshop, size: Size) -> list[Figure]:
         found.append(at_most("targets.loss_difference", gap, "share", 0.02))
         found.append(Figure("targets.z_difference", max(differences), "of ‖z − h₀‖"))
     return found
+
+
+def _spread(tasks: list[Task], count: int) -> list[Task]:
+    """So many of all, at even distances: neighbours share a template, and with it the length of what a step runs."""
+    return tasks[:: max(1, len(tasks) // count)][:count]
 
 
 def keys(shop: Workshop, size: Size) -> list[Figure]:
@@ -114,7 +120,7 @@ def rebuild(shop: Workshop, size: Size) -> list[Figure]:
         ]
     anew = again.wall + a_fact * len(requests)
     share = (again.wall + searched.wall) / anew
-    few = shop.tasks(requests)[: size.baseline_facts]
+    few = _spread(shop.tasks(requests), size.baseline_facts)
     with shop.reference(shop.recipe) as reference, lap() as theirs:
         for task in few:
             reference.target(task)

@@ -13,7 +13,7 @@ class Size:
 
     rounds: int = 2
     facts: int = 192
-    baseline_facts: int = 2
+    baseline_facts: int = 6
     inserted: int = 100
     stored: int = 1000
     new: int = 10
