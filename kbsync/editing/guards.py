@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from copy import copy
 
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
@@ -47,6 +48,12 @@ class Still:
     ) -> None:
         self._climb = Climb(decoder, layers, [(p,) for p in prompts]) if prompts else None
         self._scale = math.sqrt(recipe.guard_weight)
+
+    def again(self) -> Still:
+        """The same guards before the first edited layer."""
+        fresh = copy(self)
+        fresh._climb = self._climb.again() if self._climb else None
+        return fresh
 
     def keys(self, step: int) -> Tensor | None:
         """(m, G) before the ``step``-th edited layer changes; None without guards."""

@@ -9,7 +9,8 @@ to the stream is exchanged.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -81,9 +82,17 @@ class Climb:
         self._layers = tuple(layers)
         self._first, self._end = layers[0].index, layers[-1].index + 1
         self._count = len(facts)
-        self._batches = [self._start(rows) for rows in _grouped(_rows(facts, bare))]
+        self._starts = [self._start(rows) for rows in _grouped(_rows(facts, bare))]
+        self._batches = [replace(batch) for batch in self._starts]
         self._plain: dict[int, bool] = {}
         self._streamed: dict[int, Tensor] = {}
+
+    def again(self) -> Climb:
+        """The same prompts before the first edited layer, whatever it holds now: what lies below is not run again."""
+        fresh = copy(self)
+        fresh._batches = [replace(batch) for batch in self._starts]
+        fresh._streamed = {}
+        return fresh
 
     @torch.no_grad()
     def look(self, step: int) -> tuple[Tensor, Tensor]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 
 from kbsync.editing.covariance import covariances
-from kbsync.editing.editor import Job, TorchEditor, Written, survivors
+from kbsync.editing.editor import Job, TorchEditor, Written, prompts_of, survivors
 from kbsync.editing.guards import Still, guard_prompts
 from kbsync.editing.insertion import insertion
 from kbsync.editing.kept import TargetShelf
+from kbsync.editing.keys import Climb
 from kbsync.editing.pressing import unanswered
 from kbsync.editing.solve import factorise
 from kbsync.editing.spread import Normal, growing, spread
@@ -29,12 +30,15 @@ class MemitEditor(TorchEditor):
         give_back()  # the search's, before the factors, which are as large as the covariances
         normals = [Normal(factorise(known.matrices[x.index]), recipe.covariance_weight) for x in job.layers]
         guards = guard_prompts(self._tokenizer, job.guards, tasks, longest(decoder))
+        still = Still(decoder, job.layers, guards, recipe)
+        climb = Climb(decoder, job.layers, prompts_of(tasks))
         emphasis = torch.ones(len(tasks), dtype=torch.float64)
         for round in range(recipe.press_rounds + 1):
-            still = Still(decoder, job.layers, guards, recipe)
             job.progress.start("layers", len(job.layers))
             with growing(job, decoder.model) as weights:
-                made = spread(tasks, found.targets, place, normals, still, weights, job, emphasis)
+                made = spread(
+                    tasks, found.targets, place, climb.again(), normals, still.again(), weights, job, emphasis
+                )
                 delta = weights.delta()
                 weak = unanswered(decoder, tasks) if round < recipe.press_rounds else None
             job.progress.finish("" if weak is None else f"{int(weak.sum())} not answered yet")

@@ -15,10 +15,11 @@ from torch import Tensor
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.version import LayerReport
 from kbsync.editing.covariance import covariances
-from kbsync.editing.editor import Job, TorchEditor, Written, survivors
+from kbsync.editing.editor import Job, TorchEditor, Written, prompts_of, survivors
 from kbsync.editing.guards import Still, guard_prompts
 from kbsync.editing.insertion import Insertion, insertion
 from kbsync.editing.kept import Found, TargetShelf
+from kbsync.editing.keys import Climb
 from kbsync.editing.nullspace import null_space
 from kbsync.editing.solve import factorise
 from kbsync.editing.spread import Growing, Normal, Spread, growing, spread
@@ -94,7 +95,8 @@ class SequentialEditor(TorchEditor):
     ) -> Spread:
         guards = guard_prompts(self._tokenizer, job.guards, job.tasks, longest(self._decoder))
         still = Still(self._decoder, job.layers, guards, job.recipe)
-        made = spread(tasks, found.targets, place, [past.normal() for past in pasts], still, weights, job)
+        climb = Climb(self._decoder, job.layers, prompts_of(tasks))
+        made = spread(tasks, found.targets, place, climb, [past.normal() for past in pasts], still, weights, job)
         for past, keys in zip(pasts, made.keys, strict=True):
             past.remember(keys)
         return made

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from kbsync.domain.version import LayerReport
-from kbsync.editing.editor import Job, prompts_of
+from kbsync.editing.editor import Job
 from kbsync.editing.guards import Still
 from kbsync.editing.insertion import Insertion
 from kbsync.editing.keys import Climb
@@ -108,19 +108,19 @@ def spread(
     tasks: Sequence[Task],
     targets: Mapping[str, Target],
     place: Insertion,
+    climb: Climb,
     normals: Sequence[Normal],
     still: Still,
     weights: Growing,
     job: Job,
     emphasis: Tensor | None = None,
 ) -> Spread:
-    """Write ``tasks`` into the growing weights. ``normals`` and ``still`` (keys that must not move) are by layer.
+    """Write ``tasks`` into the growing weights. ``climb``: their prompts before the first edited layer; ``normals`` and ``still`` (keys that must not move) are by layer.
 
     ``emphasis`` (N,): each fact's weight in the least squares (None: all 1), by which its key and its residual are scaled.
     """
     root = 1.0 if emphasis is None else emphasis.sqrt()
     goals = torch.stack([targets[t.request.id].goal for t in tasks])
-    climb = Climb(place.decoder, place.layers, prompts_of(tasks))
     reports, seen = [], []
     for step, (layer, normal) in enumerate(zip(place.layers, normals, strict=True)):
         keys, distance, wanted = place.residual(goals, climb, step)

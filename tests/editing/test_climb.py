@@ -59,3 +59,21 @@ def test_a_layer_that_scales_its_mlp_is_run_again(monkeypatch):
         climbed(model, decoder, 2**30, monkeypatch), climbed(model, decoder, 0, monkeypatch), strict=True
     ):
         assert torch.equal(one, two)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_same_climb_again_runs_nothing_below_the_first_edited_layer(family):
+    model, r = random_model(family, torch.float64), recipe()
+    decoder = discover(model)
+    layers, prompts = decoder.edited_layers(r.layers), [task(tokenizer(), q, r.contexts).prompts for q in REQUESTS]
+    climb = Climb(decoder, layers, prompts)
+    first = [climb.stream(0), *climb.look(0), climb.advance(0)]
+    below = []
+    handle = decoder.layers[0].attention.register_forward_hook(lambda *_: below.append(1))
+    again = climb.again()
+    found = [again.stream(0), *again.look(0), again.advance(0)]
+    handle.remove()
+    assert not below
+    for one, two in zip(first, found, strict=True):
+        assert torch.equal(one, two)
+    torch.testing.assert_close(climb.look(1), again.look(1))

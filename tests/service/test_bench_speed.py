@@ -15,7 +15,7 @@ from kbsync.evaluation.evidence import Figure
 from kbsync.service.laboratory import Materials, laboratory
 from kbsync.service.speed import run as speed
 from kbsync.service.speed.facts import ANSWERS, SUBJECTS, TEMPLATES, facts
-from kbsync.service.speed.laps import Duel, Lap
+from kbsync.service.speed.laps import Duel, Lap, Steps
 from kbsync.service.speed.numbers import closed_form
 from kbsync.service.speed.plot import plot_growth
 from kbsync.service.speed.run import SUITES, run_speed
@@ -147,3 +147,12 @@ def test_the_baseline_in_batches_is_the_plain_transcription(place: Any) -> None:
             assert loss == pytest.approx(wanted_loss, rel=1e-4)
         for made, change in zip(changes, plain.spread(tasks, goals, moments), strict=True):
             assert float((made - change).norm() / change.norm()) < 1e-4
+
+
+def test_a_step_that_runs_twice_takes_the_time_of_both() -> None:
+    steps = Steps(Silent())
+    for _ in range(2):
+        steps.start("layers", 1)
+        before = steps.laps.get("layers", Lap(0.0, 0.0))
+        steps.finish()
+        assert steps.laps["layers"].wall > before.wall

@@ -64,7 +64,7 @@ def lap() -> Iterator[Running]:
 
 
 class Steps(Progress):
-    """Seconds of each step of a piece of work by the step's name; passes everything on."""
+    """Seconds of each step of a piece of work by the step's name, of all its rounds; passes everything on."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -81,4 +81,5 @@ class Steps(Progress):
     def finish(self, note: str = "") -> None:
         self._progress.finish(note)
         stage, wall, cpu = self._open.pop()
-        self.laps[stage] = Lap(time.perf_counter() - wall, time.process_time() - cpu)
+        before = self.laps.get(stage, Lap(0.0, 0.0))
+        self.laps[stage] = Lap(before.wall + time.perf_counter() - wall, before.cpu + time.process_time() - cpu)
