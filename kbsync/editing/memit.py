@@ -27,8 +27,11 @@ class MemitEditor(TorchEditor):
         give_back()  # what loading and measuring left
         found = TargetShelf(self._artifacts, self._base, place, job).find(job.tasks)
         tasks = survivors(job.tasks, found.lost)
-        give_back()  # the search's, before the factors, which are as large as the covariances
-        normals = [Normal(factorise(known.matrices[x.index]), recipe.covariance_weight) for x in job.layers]
+        give_back()  # what the search took
+
+        def normal_of(step: int) -> Normal:
+            return Normal(factorise(known.matrices[job.layers[step].index]), recipe.covariance_weight)
+
         guards = guard_prompts(self._tokenizer, job.guards, tasks, longest(decoder))
         still = Still(decoder, job.layers, guards, recipe)
         climb = Climb(decoder, job.layers, prompts_of(tasks))
@@ -37,7 +40,7 @@ class MemitEditor(TorchEditor):
             job.progress.start("layers", len(job.layers))
             with growing(job, decoder.model) as weights:
                 made = spread(
-                    tasks, found.targets, place, climb.again(), normals, still.again(), weights, job, emphasis
+                    tasks, found.targets, place, climb.again(), normal_of, still.again(), weights, job, emphasis
                 )
                 delta = weights.delta()
                 weak = unanswered(decoder, tasks) if round < recipe.press_rounds else None

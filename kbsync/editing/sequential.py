@@ -96,7 +96,7 @@ class SequentialEditor(TorchEditor):
         guards = guard_prompts(self._tokenizer, job.guards, job.tasks, longest(self._decoder))
         still = Still(self._decoder, job.layers, guards, job.recipe)
         climb = Climb(self._decoder, job.layers, prompts_of(tasks))
-        made = spread(tasks, found.targets, place, climb, [past.normal() for past in pasts], still, weights, job)
+        made = spread(tasks, found.targets, place, climb, lambda step: pasts[step].normal(), still, weights, job)
         for past, keys in zip(pasts, made.keys, strict=True):
             past.remember(keys)
         return made

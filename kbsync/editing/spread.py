@@ -4,7 +4,7 @@ layers before (Meng et al., ICLR 2023, algorithm 1)."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -109,20 +109,22 @@ def spread(
     targets: Mapping[str, Target],
     place: Insertion,
     climb: Climb,
-    normals: Sequence[Normal],
+    normal_of: Callable[[int], Normal],
     still: Still,
     weights: Growing,
     job: Job,
     emphasis: Tensor | None = None,
 ) -> Spread:
-    """Write ``tasks`` into the growing weights. ``climb``: their prompts before the first edited layer; ``normals`` and ``still`` (keys that must not move) are by layer.
+    """Write ``tasks`` into the growing weights. ``climb``: their prompts before the first edited layer;
+    ``normal_of`` is asked once for each layer, for an answer is as large as a covariance; ``still``: keys that must not move.
 
     ``emphasis`` (N,): each fact's weight in the least squares (None: all 1), by which its key and its residual are scaled.
     """
     root = 1.0 if emphasis is None else emphasis.sqrt()
     goals = torch.stack([targets[t.request.id].goal for t in tasks])
     reports, seen = [], []
-    for step, (layer, normal) in enumerate(zip(place.layers, normals, strict=True)):
+    for step, layer in enumerate(place.layers):
+        normal = normal_of(step)
         keys, distance, wanted = place.residual(goals, climb, step)
         left, right, condition, ridge = _solve(normal, keys.T * root, wanted.T * root, still.keys(step))
         ratio = weights.add(layer, left, right)
