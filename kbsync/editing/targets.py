@@ -124,7 +124,8 @@ class _Pass:
 class _Pool:
     """Facts in the order of their tails. Those in ``hand`` (their indices, ascending) are searched; those from ``next`` on wait.
 
-    ``positions`` and ``before`` (log-probabilities that the essence had) are those of the facts in hand. Each fact counts its own steps.
+    ``positions`` and ``before`` (log-probabilities that the essence had) are those of the facts in hand. Each fact counts its
+    own steps.
     """
 
     def __init__(self, tasks: Sequence[Task], recipe: Recipe, insertion: Insertion, head: Head) -> None:

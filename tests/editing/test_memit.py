@@ -168,7 +168,7 @@ def test_nothing_to_edit_is_an_error_that_says_why():
         editor(random_model("llama")).edit([], recipe(), Silent())
 
 
-@pytest.mark.parametrize("at", [1, 2, 4, 5, 6])
+@pytest.mark.parametrize("at", [1, 2, 3, 4, 5, 6])
 @pytest.mark.parametrize("error", [Stopped("asked to stop"), RuntimeError("boom"), KeyboardInterrupt()])
 def test_the_base_is_whole_wherever_an_edit_breaks_off(at, error):
     """Advances: covariance, each of three targets, first layer, second layer."""
