@@ -21,8 +21,8 @@ from kbsync.editing.subject import Task
 
 WINDOW = 56
 """Facts that are searched at once, so that they share the vocabulary projection. Where one has converged another begins."""
-POOL_ROWS = 192
-"""Prompts that are made ready together and wait for their turn."""
+POOL_WINDOWS = 2
+"""Windows of facts whose prompts are made ready together and wait for their turn."""
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 """Adam's constants (the published optimiser's defaults)."""
 
@@ -87,7 +87,7 @@ def search(
 def _pools(tasks: Sequence[Task]) -> Iterator[list[Task]]:
     """Tasks with tails of like length together: padding costs as much as tokens."""
     ordered = sorted(tasks, key=lambda t: (t.tail, t.request.id))
-    size = max(1, POOL_ROWS // len(tasks[0].prompts)) if tasks else 1
+    size = POOL_WINDOWS * WINDOW
     return (ordered[begin : begin + size] for begin in range(0, len(ordered), size))
 
 
@@ -186,11 +186,12 @@ class _Pool:
         found = (loss < self.recipe.loss_threshold) & (dearest < self.most)
         ended = broken | found | (self.steps[hand] == self.recipe.steps)
         self._update(gradient)
-        if ended.any():
-            self.before = [before for before, over in zip(self.before, ended.tolist(), strict=True) if not over]
+        over = [(i, self.tasks[int(hand[i])]) for i in ended.nonzero().flatten().tolist()]
+        if over:
+            self.before = [before for before, gone in zip(self.before, ended.tolist(), strict=True) if not gone]
             self._hold(hand[~ended])
-        for i in ended.nonzero().flatten().tolist():
-            yield self.tasks[int(hand[i])], None if broken[i] else Target(made.sites[i].cpu(), float(loss[i]))
+        for i, task in over:
+            yield task, None if broken[i] else Target(made.sites[i].cpu(), float(loss[i]))
 
     def _update(self, gradient: Tensor) -> None:
         """One step in units of ``unit``, then the clamp ‖δ‖ ≤ clamp·‖h₀‖ at every site."""
@@ -217,6 +218,17 @@ class _Pool:
         self.prompts = self.all_prompts if whole else self.all_prompts.select(rows, columns)
         self.essences = self.all_essences if whole else self.all_essences.select(hand)
         self.positions = self.all_positions.keep(hand, self.per_fact)
+        if self.next == len(self.tasks) and not whole:
+            self._drop_the_rest()
+
+    def _drop_the_rest(self) -> None:
+        """None waits: only what belongs to the facts in hand is kept, which are numbered anew."""
+        hand = self.hand
+        self.all_prompts, self.all_essences, self.all_positions = self.prompts, self.essences, self.positions
+        self.norm, self.unit, self.steps = self.norm[hand], self.unit[hand], self.steps[hand]
+        self.shift, self.mean, self.square = self.shift[hand], self.mean[hand], self.square[hand]
+        self.tasks = [self.tasks[i] for i in hand.tolist()]
+        self.next, self.hand = len(hand), torch.arange(len(hand))
 
 
 def _along(slope: Tensor) -> Tensor:

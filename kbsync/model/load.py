@@ -16,6 +16,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 
 from kbsync.domain.errors import ModelError
 from kbsync.model import gguf
+from kbsync.model.attention import group_queries
 from kbsync.model.checks import first_line, require_complete
 from kbsync.model.fingerprint import TOKENIZER_FILES, Digests, fingerprint, read_json, weight_files
 from kbsync.model.quiet import quiet
@@ -64,6 +65,7 @@ def load(
     tokenizer = _tokenizer(directory)
     nn.Module.to(model, torch_device)
     nn.Module.eval(model).requires_grad_(False)
+    group_queries(model)
     return LoadedModel(model, tokenizer, fingerprint(directory, dtype, digests), reference, directory)
 
 

@@ -28,6 +28,7 @@ from kbsync.domain.fact import FactKey
 from kbsync.domain.plan import EditRequest
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.statement import ItemId, PropertyId
+from kbsync.model.attention import group_queries
 from kbsync.ports import ArtifactStore, Progress
 from tests.tiny_model import byte_level_tokenizer
 
@@ -85,7 +86,7 @@ def tokenizer(with_bos: bool = True) -> PreTrainedTokenizerFast:
 
 
 def random_model(family: str, dtype: torch.dtype = torch.float32, *, tied: bool | None = None) -> PreTrainedModel:
-    """A new model each time; norms' gains differ from one, as they do in trained models. ``tied``: whether the head is
+    """A new model each time, as it is after loading; norms' gains differ from one, as in trained models. ``tied``: whether the head is
     the embedding (None: as the family has it)."""
     config = _configs(len(tokenizer()))[family]
     if tied is not None:
@@ -97,6 +98,7 @@ def random_model(family: str, dtype: torch.dtype = torch.float32, *, tied: bool 
         for parameter in model.parameters():
             if parameter.ndim == 1:
                 parameter.data += 0.1 * torch.randn_like(parameter)
+    group_queries(model)
     return model.to(dtype).eval()
 
 

@@ -63,15 +63,15 @@ def test_searches_that_end_early_are_the_papers(family, loss, token):
     assert ended != distances(family, loss_threshold=0.0, **search)
 
 
-@pytest.mark.parametrize(("window", "rows"), [(1, 100), (2, 100), (2, 6), (8, 1)])
+@pytest.mark.parametrize(("window", "windows"), [(1, 100), (2, 100), (2, 1), (1, 2)])
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
-def test_a_fact_finds_the_same_whatever_is_searched_beside_it(family, window, rows, monkeypatch):
+def test_a_fact_finds_the_same_whatever_is_searched_beside_it(family, window, windows, monkeypatch):
     """Facts that wait until others have ended, and pools that overlap."""
     model, r, _, tasks = world(family, loss_threshold=6.4, steps=12, learning_rate=0.5)
     assert len({t.tail for t in tasks}) > 1
     together = searched(model, r, tasks)
     monkeypatch.setattr("kbsync.editing.targets.WINDOW", window)
-    monkeypatch.setattr("kbsync.editing.targets.POOL_ROWS", rows)
+    monkeypatch.setattr("kbsync.editing.targets.POOL_WINDOWS", windows)
     torch.testing.assert_close(searched(model, r, tasks), together, rtol=0, atol=1e-9)
 
 

@@ -27,7 +27,7 @@ def limits(shop: Workshop, size: Size) -> list[Figure]:
         Figure("limits.machine_gb", machine.moved / 1e9, "GB/s, copying"),
     ]
     edit = _edit(shop, size)
-    once = _way_once(shop, size).operations
+    once = _way_once(shop, size)
     least = once / (once + edit["targets"].operations)
     found.append(
         Figure("limits.rebuild.least_share", least, "of the operations: the prompts' way to the last layer, once")
@@ -54,18 +54,15 @@ def _edit(shop: Workshop, size: Size) -> dict[str, Meter]:
     }
 
 
-def _way_once(shop: Workshop, size: Size) -> Meter:
-    """The same facts' prompts once through the layers up to the last edited one. Any rebuild has to do that."""
+def _way_once(shop: Workshop, size: Size) -> float:
+    """Operations of the same facts' prompts once through the layers up to the last edited one. Any rebuild has to do that."""
     prompts = [task.prompts for task in shop.tasks(facts(size.facts))]
-
-    def work() -> None:
-        with frozen(shop.loaded.model):
-            climb = Climb(shop.decoder, shop.layers, prompts)
-            for step in range(len(shop.layers)):
-                climb.look(step)
-                climb.advance(step)
-
-    return _both(work)
+    with frozen(shop.loaded.model), Products() as counted:
+        climb = Climb(shop.decoder, shop.layers, prompts)
+        for step in range(len(shop.layers)):
+            climb.look(step)
+            climb.advance(step)
+    return float(counted.operations)
 
 
 def _covariance(shop: Workshop, size: Size) -> Meter:

@@ -97,7 +97,7 @@ def storage(shop: Workshop, size: Size) -> list[Figure]:
 
 def memory(shop: Workshop, size: Size) -> list[Figure]:
     """Peak memory of an edit in a process of its own, above what the process takes without a model; also with fewer facts
-    searched at once."""
+    searched at once, and what that costs in time."""
     weights = sum(p.numel() * p.element_size() for p in shop.loaded.model.parameters())
     moments = sum(m.numel() * 8 for m in shop.covariances.matrices.values())
     bound = 1.5 * weights + moments
@@ -108,17 +108,21 @@ def memory(shop: Workshop, size: Size) -> list[Figure]:
         Figure("memory.empty_process", told["empty"], "bytes"),
         Figure("memory.weights", weights, "bytes"),
         Figure("memory.covariances", moments, "bytes"),
+        Figure("memory.search_seconds", told["search"] / size.facts, "s a fact"),
     ]
     for window in (WINDOW // 2, WINDOW // 4):
         fewer = _edit_apart(shop, size, window)
-        found.append(Figure(f"memory.share_at_{window}", (fewer["peak"] - fewer["empty"]) / bound, "of the same"))
+        found += [
+            Figure(f"memory.share_at_{window}", (fewer["peak"] - fewer["empty"]) / bound, "of the same"),
+            Figure(f"memory.search_seconds_at_{window}", fewer["search"] / size.facts, "s a fact"),
+        ]
     return found
 
 
-def _edit_apart(shop: Workshop, size: Size, window: int) -> dict[str, int]:
+def _edit_apart(shop: Workshop, size: Size, window: int) -> dict[str, float]:
     asked = {
         "model": str(shop.loaded.directory),
-        "recipe": {n: getattr(shop.brief(), n) for n in shop.recipe.__dataclass_fields__},
+        "recipe": {n: getattr(shop.recipe, n) for n in shop.recipe.__dataclass_fields__},
         "artifacts": str(shop.place.artifacts.root),
         "fingerprint": shop.loaded.fingerprint,
         "texts": [str(p) for p in shop.place.app.settings.text.corpus],
@@ -129,7 +133,7 @@ def _edit_apart(shop: Workshop, size: Size, window: int) -> dict[str, int]:
     done = subprocess.run(command, input=json.dumps(asked), capture_output=True, text=True, check=False, env=os.environ)
     if done.returncode:
         raise RuntimeError(f"the edit in a process of its own failed: {done.stderr[-400:]}")
-    told: dict[str, int] = json.loads(done.stdout.splitlines()[-1])  # what is logged goes before it
+    told: dict[str, float] = json.loads(done.stdout.splitlines()[-1])  # what is logged goes before it
     return told
 
 

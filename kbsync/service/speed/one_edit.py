@@ -1,4 +1,4 @@
-"""One edit in a process of its own, whose peak memory is told: ``python -m kbsync.service.speed.one_edit < asked.json``."""
+"""One edit in a process of its own, whose peak memory and time are told: ``python -m kbsync.service.speed.one_edit < asked.json``."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ from kbsync.evaluation.evidence import peak_rss_bytes
 from kbsync.model.load import load
 from kbsync.model.text import read_texts
 from kbsync.service.speed.facts import facts
+from kbsync.service.speed.laps import Steps
 from kbsync.service.speed.numbers import resident
 from kbsync.service.speed.workshop import Scratch
 from kbsync.stages.run import Silent
 
 
 def main() -> None:
-    """Reads what is asked from stdin and prints resident bytes before the model was loaded, and at the peak."""
+    """Reads what is asked from stdin and prints resident bytes before the model was loaded, and at the peak, and the seconds of
+    the search for target vectors."""
     asked: dict[str, Any] = json.load(sys.stdin)
     fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in asked["recipe"].items()}
     targets.WINDOW = asked["window"]
@@ -32,8 +34,9 @@ def main() -> None:
         store = Scratch(FileArtifactStore(Path(asked["artifacts"])))
         texts = read_texts(Path(p) for p in asked["texts"])
         editor = MemitEditor(loaded.model, loaded.tokenizer, asked["fingerprint"], store, texts)
-        editor.edit(facts(asked["facts"]), Recipe(**fields), Silent())
-    json.dump({"empty": empty, "peak": peak_rss_bytes()}, sys.stdout)
+        steps = Steps(Silent())
+        editor.edit(facts(asked["facts"]), Recipe(**fields), steps)
+    json.dump({"empty": empty, "peak": peak_rss_bytes(), "search": steps.laps["targets"].wall}, sys.stdout)
 
 
 if __name__ == "__main__":

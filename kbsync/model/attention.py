@@ -1,0 +1,53 @@
+"""Attention where several query heads share one key head (grouped-query attention), without copies of the keys.
+
+Where there is a mask, transformers repeats keys and values for every query head before the product. Here the query heads of
+a group become further queries of their one key head, which is the same computation. A search for target vectors runs short
+suffixes behind long prefixes, so these copies were most of what its graph held.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+GROUPED = "kbsync_grouped"
+"""What transformers calls it in a model's configuration."""
+
+
+def group_queries(model: PreTrainedModel) -> None:
+    """Let ``model`` use ``grouped`` from now on, where it uses torch's attention and has fewer key than query heads."""
+    config = model.config.get_text_config()
+    shared = (getattr(config, "num_key_value_heads", None) or config.num_attention_heads) < config.num_attention_heads
+    if shared and model.config._attn_implementation == "sdpa":
+        AttentionInterface.register(GROUPED, grouped)
+        AttentionMaskInterface.register(GROUPED, sdpa_mask)
+        model.set_attn_implementation(GROUPED)
+
+
+def grouped(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    **rest: Any,
+) -> tuple[Tensor, None]:
+    """Attention of ``query`` (batch, heads, length, width) to ``key`` and ``value`` (batch, fewer heads, places, width): (batch,
+    length, heads, width). ``attention_mask`` (batch or 1, 1, length, places). What has no such mask goes transformers' way."""
+    if attention_mask is None or attention_mask.shape[1] != 1:
+        return sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **rest
+        )
+    batch, heads, length, width = query.shape
+    size = heads // key.shape[1]
+    together = query.reshape(batch, key.shape[1], size * length, width)
+    mask = attention_mask.repeat(1, 1, size, 1)
+    mixed = scaled_dot_product_attention(together, key, value, attn_mask=mask, dropout_p=dropout, scale=scaling)
+    return mixed.reshape(batch, heads, length, -1).transpose(1, 2).contiguous(), None
