@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kbsync.cli.bench_editing import (
+from kbsync.cli.bench_options import (
     EXITS,
     CorpusOption,
     DataArgument,

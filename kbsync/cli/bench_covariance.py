@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kbsync.cli.bench_editing import (
+from kbsync.cli.bench_options import (
     CasesOption,
     DataArgument,
     EditsOption,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kbsync.cli.bench_editing import CorpusOption, ModelOption, StateOption, laboratory_of, materials_of
+from kbsync.cli.bench_options import CorpusOption, ModelOption, StateOption, laboratory_of, materials_of
 from kbsync.cli.command import JsonOption, verb
 
 ALL = "all"

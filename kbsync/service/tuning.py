@@ -24,6 +24,7 @@ from kbsync.evaluation.tune import Measurement, Search, Space, Trial, windows
 from kbsync.model.durable import write_file
 from kbsync.service.laboratory import Laboratory
 from kbsync.service.printable import printable
+from kbsync.service.tracing import Suggestion
 
 SHOWN = (
     "score",
@@ -38,7 +39,8 @@ SHOWN = (
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tuning:
     """What is searched and how much is measured. ``dev`` cases find the recipe, ``check`` others judge it once; both
-    counts are numbers of facts edited at once. ``growth``: perplexity may grow by this share."""
+    counts are numbers of facts edited at once. ``growth``: perplexity may grow by this share. ``suggestion``: a trace's, which
+    the recipe names where its layers won."""
 
     data: Path
     space: Space
@@ -48,6 +50,7 @@ class Tuning:
     answer_tokens: int = 5
     seed: int = 0
     known: bool = False
+    suggestion: Suggestion | None = None
 
     def part(self, part: Part) -> Data:
         """That part of the cases; ``known``: those that the base has right."""
@@ -57,6 +60,11 @@ class Tuning:
 def default_space(place: Laboratory) -> Space:
     """Three windows of layers, by the model's depth."""
     return Space(layers=windows(int(place.app.loaded.model.config.get_text_config().num_hidden_layers)))
+
+
+def also(space: Space, suggestion: Suggestion) -> Space:
+    """``space`` with the suggested layers, which are tried last."""
+    return replace(space, layers=tuple(dict.fromkeys([*space.layers, suggestion.layers])))
 
 
 def tune(place: Laboratory, name: str, tuning: Tuning) -> tuple[Recipe, dict[str, Any]]:
@@ -70,7 +78,9 @@ def tune(place: Laboratory, name: str, tuning: Tuning) -> tuple[Recipe, dict[str
     best = search.run(start, tuning.space)
     judge = _measurement(place, held_out, tuning)
     checked, base = judge(best.recipe), judge.base()
-    return best.recipe, evidence(
+    recipe = best.recipe if best.recipe.layers == start.layers else replace(best.recipe, trace="")
+    recipe = tuning.suggestion.of(recipe) if tuning.suggestion else recipe
+    return recipe, evidence(
         "kbsync recipe tune",
         [
             Figure("trials", len(search.trials), "recipes"),
@@ -82,7 +92,7 @@ def tune(place: Laboratory, name: str, tuning: Tuning) -> tuple[Recipe, dict[str
         started=started,
         seconds=time.monotonic() - begun,
         model={"reference": place.bench().loaded.reference, "fingerprint": place.app.base.fingerprint},
-        recipe=plain(best.recipe) | {"fingerprint": best.recipe.fingerprint},
+        recipe=plain(recipe) | {"fingerprint": recipe.fingerprint},
         data={
             "file": tuning.data.name,
             "sha256": file_hash(tuning.data),
@@ -91,6 +101,7 @@ def tune(place: Laboratory, name: str, tuning: Tuning) -> tuple[Recipe, dict[str
             "held_out": _part(held_out),
         },
         space=asdict(tuning.space),
+        trace=asdict(tuning.suggestion) if tuning.suggestion else None,
         trials=[_told(trial) for trial in search.trials],
     )
 
@@ -107,6 +118,11 @@ def write_recipe(path: Path, recipe: Recipe, document: dict[str, Any]) -> None:
                 f"  {name}: {figure[f'held-out.{name}']:.3f} (development {figure[f'dev.{name}']:.3f})"
                 for name in SHOWN
                 if f"held-out.{name}" in figure
+            ),
+            *(
+                [f"Its layers are those that the causal trace suggests (SHA-256 {recipe.trace})."]
+                if recipe.trace
+                else []
             ),
         ]
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,9 @@ from evaluation.bench_records import flattened, published, write, zsre
 
 from kbsync.config import load_recipe
 from kbsync.domain.errors import ConfigError
+from kbsync.domain.recipe import Recipe
 from kbsync.service.laboratory import Materials, laboratory, model_name
+from kbsync.service.tracing import Suggestion
 from kbsync.stages.run import Silent
 
 RECIPE = "layers = [1, 2]\ncovariance_tokens = 900\nsteps = 3\ncontext_count = 0\ncovariance_weight = 10.0\n"
@@ -205,3 +209,34 @@ def test_a_recipe_is_found_on_one_part_and_checked_on_the_other(bench: Any, tmp_
     again = bench.good("recipe", "tune", "many.json", "mine", *arguments, *small)
     assert path.read_bytes() == before and "targets" not in again.err, "all trials were kept"
     assert bench.good("bench", "counterfact", "many.json", "--edits", "2", "--recipe", "mine", *SMALL).code == 0
+
+
+def test_layers_of_a_trace_are_tried_and_the_recipe_records_it(bench: Any, tmp_path: Path) -> None:
+    write(tmp_path / "many.json", [flattened(n, f"Town {n}") for n in range(40)])
+    plain = ["--lambda", "1", "--rate", "0.2", "--clamp", "0.6", "--dev", "2", "--check", "2", "--answer-tokens", "1"]
+    ask = ["recipe", "tune", "many.json", "mine", *plain, "--trace", "trace.json"]
+    trace, recipe = tmp_path / "trace.json", tmp_path / "recipes" / "mine.toml"
+    with laboratory(Materials(model=str(tmp_path / "model"), state=tmp_path / "look"), Silent()) as place:
+        model = {"fingerprint": place.app.base.fingerprint}
+    for text, says in (
+        ("no JSON", "holds no trace"),
+        ('{"model": {}}', "holds no trace"),
+        (json.dumps({"suggestion": {"layers": [1]}, "model": {"fingerprint": "x"}}), "trace of another model"),
+        (json.dumps({"suggestion": {"layers": []}, "model": model}), "suggests no layers"),
+    ):
+        trace.write_text(text)
+        result = bench(*ask)
+        assert result.code == 65 and says in result.err and not recipe.exists()
+    trace.write_text(json.dumps({"suggestion": {"layers": [1, 2]}, "model": model}))
+    digest = hashlib.sha256(trace.read_bytes()).hexdigest()
+    assert bench.good(*ask, "--layers", "0-1", "--dry-run", "--json").json["layers"] == [[0, 1], [1, 2]]
+    bench.good(*ask, "--layers", "1-2")
+    assert load_recipe("mine", tmp_path / "recipes").trace == digest and digest in recipe.read_text()
+    document = json.loads((tmp_path / "docs" / "results" / "recipe-mine.json").read_text())
+    assert document["trace"] == {"layers": [1, 2], "trace": digest}
+
+
+def test_a_recipe_with_other_layers_names_no_trace() -> None:
+    found = Suggestion((2, 3), "0" * 64)
+    plain = Recipe(name="x", layers=(1, 2))
+    assert found.of(plain) == plain and found.of(replace(plain, layers=(2, 3))).trace == "0" * 64
