@@ -84,6 +84,7 @@ def tune(place: Laboratory, name: str, tuning: Tuning) -> tuple[Recipe, dict[str
         "kbsync recipe tune",
         [
             Figure("trials", len(search.trials), "recipes"),
+            *(f for trial in search.trials for f in _figures(_label(trial.recipe), trial.figures)),
             *_figures("dev", best.figures),
             *_figures("held-out", checked.figures),
             *_figures("held-out base", base),
@@ -149,6 +150,12 @@ def _part(cases: Sequence[Case]) -> dict[str, Any]:
 
 def _figures(part: str, figures: dict[str, float]) -> list[Figure]:
     return [Figure(f"{part}.{name}", figures[name], "share") for name in SHOWN if name in figures]
+
+
+def _label(recipe: Recipe) -> str:
+    """A trial's name among the figures: what was tried."""
+    layers = ",".join(map(str, recipe.layers))
+    return f"layers {layers}, λ {recipe.covariance_weight:g}, step {recipe.learning_rate:g}, clamp {recipe.clamp:g}"
 
 
 def _told(trial: Trial) -> dict[str, Any]:

@@ -204,6 +204,10 @@ def test_a_recipe_is_found_on_one_part_and_checked_on_the_other(bench: Any, tmp_
         document["trials"], key=lambda t: (t["sound"], round(t["figures"]["score"], 3), t["figures"]["efficacy_strict"])
     )
     assert figure(document, "dev.score")["value"] == best["figures"]["score"]
+    tried = "layers {}, λ {:g}, step {:g}, clamp {:g}.score"
+    for t in document["trials"]:
+        name = tried.format(",".join(map(str, t["layers"])), t["covariance_weight"], t["learning_rate"], t["clamp"])
+        assert figure(document, name)["value"] == t["figures"]["score"]
     assert f"{figure(document, 'held-out.score')['value']:.3f}" in path.read_text()
     before = path.read_bytes()
     again = bench.good("recipe", "tune", "many.json", "mine", *arguments, *small)
