@@ -78,8 +78,7 @@ def tune(place: Laboratory, name: str, tuning: Tuning) -> tuple[Recipe, dict[str
     best = search.run(start, tuning.space)
     judge = _measurement(place, held_out, tuning)
     checked, base = judge(best.recipe), judge.base()
-    recipe = best.recipe if best.recipe.layers == start.layers else replace(best.recipe, trace="")
-    recipe = tuning.suggestion.of(recipe) if tuning.suggestion else recipe
+    recipe = _told_of(best.recipe, start, tuning.suggestion)
     return recipe, evidence(
         "kbsync recipe tune",
         [
@@ -105,6 +104,13 @@ def tune(place: Laboratory, name: str, tuning: Tuning) -> tuple[Recipe, dict[str
         trace=asdict(tuning.suggestion) if tuning.suggestion else None,
         trials=[_told(trial) for trial in search.trials],
     )
+
+
+def _told_of(found: Recipe, start: Recipe, suggestion: Suggestion | None) -> Recipe:
+    """``found`` with what is known of it: ``start``'s trace if the layers are the same, its capacity if all is."""
+    recipe = found if found.layers == start.layers else replace(found, trace="")
+    recipe = recipe if recipe.fingerprint == start.fingerprint else replace(recipe, capacity=0)
+    return suggestion.of(recipe) if suggestion else recipe
 
 
 def write_recipe(path: Path, recipe: Recipe, document: dict[str, Any]) -> None:

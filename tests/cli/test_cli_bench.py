@@ -190,6 +190,7 @@ def test_a_recipe_is_found_on_one_part_and_checked_on_the_other(bench: Any, tmp_
         "0.6",
     ]
     small = ["--dev", "2", "--check", "3", "--answer-tokens", "1"]
+    (tmp_path / "recipes" / "table.toml").write_text(RECIPE + f"capacity = 7\ntrace = '{'0' * 64}'\n")
     planned = bench.good("recipe", "tune", "many.json", "mine", *arguments, *small, "--dry-run", "--json").json
     assert planned["trials"] == 5 and not (tmp_path / "docs").exists()
     shown = bench.good("recipe", "tune", "many.json", "mine", *arguments, *small)
@@ -198,6 +199,8 @@ def test_a_recipe_is_found_on_one_part_and_checked_on_the_other(bench: Any, tmp_
     recipe = load_recipe("mine", tmp_path / "recipes")
     document = json.loads((tmp_path / "docs" / "results" / "recipe-mine.json").read_text())
     assert (recipe.learning_rate, recipe.clamp, recipe.steps, recipe.covariance_tokens) == (0.2, 0.6, 3, 900)
+    assert recipe.capacity == 0, "it was measured with another step"
+    assert bool(recipe.trace) == (recipe.layers == (1, 2)), "the trace is that of the layers"
     assert recipe.fingerprint == document["recipe"]["fingerprint"]
     assert document["data"]["dev"]["cases"] == 2 and document["data"]["held_out"]["cases"] == 3
     best = max(
