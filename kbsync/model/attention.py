@@ -40,8 +40,10 @@ def grouped(
     **rest: Any,
 ) -> tuple[Tensor, None]:
     """Attention of ``query`` (batch, heads, length, width) to ``key`` and ``value`` (batch, fewer heads, places, width): (batch,
-    length, heads, width). ``attention_mask`` (batch or 1, 1, length, places). What has no such mask goes transformers' way."""
-    if attention_mask is None or attention_mask.shape[1] != 1:
+    length, heads, width). ``attention_mask`` (batch or 1, 1, length, places). What has no such mask, or wants more than a mask and a
+    scale, goes transformers' way."""
+    more = any(rest.get(name) is not None for name in ("position_bias", "softcap", "cache"))
+    if more or attention_mask is None or attention_mask.shape[1] != 1:
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **rest
         )

@@ -78,7 +78,7 @@ def tune(place: Laboratory, name: str, tuning: Tuning) -> tuple[Recipe, dict[str
     best = search.run(start, tuning.space)
     judge = _measurement(place, held_out, tuning)
     checked, base = judge(best.recipe), judge.base()
-    recipe = _told_of(best.recipe, start, tuning.suggestion)
+    recipe = _with_origin(best.recipe, start, tuning.suggestion)
     return recipe, evidence(
         "kbsync recipe tune",
         [
@@ -106,7 +106,7 @@ def tune(place: Laboratory, name: str, tuning: Tuning) -> tuple[Recipe, dict[str
     )
 
 
-def _told_of(found: Recipe, start: Recipe, suggestion: Suggestion | None) -> Recipe:
+def _with_origin(found: Recipe, start: Recipe, suggestion: Suggestion | None) -> Recipe:
     """``found`` with what is known of it: ``start``'s trace if the layers are the same, its capacity if all is."""
     recipe = found if found.layers == start.layers else replace(found, trace="")
     recipe = recipe if recipe.fingerprint == start.fingerprint else replace(recipe, capacity=0)

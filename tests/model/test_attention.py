@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from kbsync.model.attention import GROUPED, group_queries
+from kbsync.model.attention import GROUPED, group_queries, grouped
 from kbsync.model.decoder import discover
 from kbsync.model.load import load
 from kbsync.model.suffix import prepare
@@ -50,6 +51,18 @@ def test_leaves_a_model_with_another_attention_alone():
     model.set_attn_implementation("eager")
     group_queries(model)
     assert model.config._attn_implementation == "eager"
+
+
+def test_what_wants_more_than_a_mask_and_a_scale_goes_transformers_way():
+    module = random_model("llama").model.layers[0].self_attn
+    draw = torch.Generator().manual_seed(0)
+    query, key, value = (torch.randn(2, heads, 5, 8, generator=draw) for heads in (4, 2, 2))
+    mask, bias = torch.ones(2, 1, 5, 5, dtype=torch.bool).tril(), torch.randn(2, 4, 5, 5, generator=draw)
+    found, plain = (grouped(module, query, key, value, mask, position_bias=b)[0] for b in (bias, None))
+    assert torch.equal(found, sdpa_attention_forward(module, query, key, value, mask, position_bias=bias)[0])
+    assert not torch.allclose(found, plain)
+    with pytest.raises(ValueError, match="softcap"):
+        grouped(module, query, key, value, mask, softcap=5.0)
 
 
 def test_a_search_keeps_no_copies_of_the_keys():
