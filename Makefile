@@ -35,8 +35,8 @@ newcomer: $(VENV)/.installed
 
 # Figures and the command-line reference in the documentation are generated.
 docs: $(VENV)/.installed
-	$(BIN)/python -m kbsync.evaluation.tables
-	$(BIN)/python -m kbsync.cli.reference > docs/cli.md
+	$(BIN)/python -m docs.generate.tables
+	$(BIN)/python -m docs.generate.cli_reference > docs/cli.md
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check .

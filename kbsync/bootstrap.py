@@ -20,19 +20,19 @@ from kbsync.domain.version import CURRENT
 from kbsync.ledger.ledger import SqlLedger
 from kbsync.ports import ArtifactStore, Clock, Editor, Hook, Progress, StatementSource
 from kbsync.stages.cycle import Parts
+from kbsync.stages.evaluate.questions import EvaluationSize
 from kbsync.stages.notify import NotifyResult, Patience, introduce, notify, outstanding
-from kbsync.stages.questions import EvaluationSize
-from kbsync.stages.release import current_version
-from kbsync.stages.run import Run, Silent, Writer, notifier, puller, writer
+from kbsync.stages.release.promote import current_version
+from kbsync.stages.session import Run, Silent, Writer, notifier, puller, writer
 
 # torch, transformers and SPARQLWrapper take seconds to import: each is imported by the part that needs it, so that
 # `kbsync status` answers at once.
 if TYPE_CHECKING:
     from kbsync.checkpoints.artifacts import FileArtifactStore
-    from kbsync.checkpoints.places import Place
-    from kbsync.checkpoints.published import Published
+    from kbsync.checkpoints.current_link import Published
+    from kbsync.checkpoints.storage import Place
     from kbsync.checkpoints.store import FileCheckpointStore
-    from kbsync.editing.statistics import Statistics
+    from kbsync.editing.covariance.requirements import Statistics
     from kbsync.model.base import TorchBase
     from kbsync.model.load import LoadedModel
 
@@ -116,8 +116,8 @@ class App:
     @cached_property
     def hooks(self) -> tuple[Hook, ...]:
         """Those that ``[release]`` names."""
-        from kbsync.hooks.command import CommandHook
-        from kbsync.hooks.webhook import Webhook
+        from kbsync.notifiers.command import CommandHook
+        from kbsync.notifiers.webhook import Webhook
 
         release, found = self.settings.release, list[Hook]()
         if release.command:
@@ -131,7 +131,7 @@ class App:
     @cached_property
     def published(self) -> Published:
         """The path that follows ``current``."""
-        from kbsync.checkpoints.published import Published
+        from kbsync.checkpoints.current_link import Published
 
         release = self.settings.release
         return Published(self.settings.state_dir, release.publish, release.rank, self.store, lambda: self.loaded)
@@ -257,7 +257,7 @@ class App:
         """The configured data sets as files, fetched from the hub where they are not here yet."""
         if not self.settings.text.datasets:
             return []
-        from kbsync.model.dataset import DatasetName, fetch_dataset
+        from kbsync.text.dataset import DatasetName, fetch_dataset
 
         text, place = self.settings.text, self.settings.state_dir / "texts"
         try:
@@ -269,7 +269,7 @@ class App:
     @cached_property
     def held_out(self) -> list[str]:
         """Texts for perplexity; by default those that kbsync ships."""
-        from kbsync.evaluation.texts import held_out
+        from kbsync.text.shipped import held_out
 
         texts, left = [], self.settings.text.held_out_characters
         for text in _texts(self.settings.text.held_out) or held_out():
@@ -285,14 +285,14 @@ class App:
 
     def statistics(self, recipe: Recipe, texts: Sequence[str]) -> Statistics:
         """The key covariance that ``recipe`` asks for; raises ``ModelError`` for layers that the model lacks."""
-        from kbsync.editing.statistics import Statistics
+        from kbsync.editing.covariance.requirements import Statistics
 
         return Statistics(self.loaded, recipe, texts, self.artifacts)
 
     @cached_property
     def neutral(self) -> list[str]:
         """Beginnings of sentences that an edit should leave alone, for the divergence from the base."""
-        from kbsync.evaluation.texts import neutral
+        from kbsync.text.shipped import neutral
 
         return neutral()[: self.settings.gate.neutral]
 
@@ -304,7 +304,7 @@ class App:
     ) -> Editor:
         """The editor that ``recipe`` (default: the configured one) names, over ``artifacts`` (default: the stored) and
         ``texts`` for its covariance (default: the configured ones; empty: text that the model samples)."""
-        from kbsync.checkpoints.used import RecordingEditor
+        from kbsync.checkpoints.recording_store import RecordingEditor
 
         algorithm = (recipe or self.recipe).algorithm
         if algorithm not in ALGORITHMS:  # a recipe from a manifest of another kbsync
@@ -360,6 +360,6 @@ class App:
 
 
 def _texts(paths: Sequence[Path]) -> list[str]:
-    from kbsync.model.text import read_texts
+    from kbsync.text.corpus import read_texts
 
     return read_texts(paths) if paths else []

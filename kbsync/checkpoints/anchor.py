@@ -13,7 +13,7 @@ from pathlib import Path
 from kbsync.checkpoints.files import explained
 from kbsync.domain.canonical import canonical_json
 from kbsync.domain.errors import StoreError
-from kbsync.model.durable import UNFINISHED, make_directory, write_file
+from kbsync.system.durable import UNFINISHED, make_directory, write_file
 
 NAME = "audit-anchor.json"
 

@@ -6,7 +6,7 @@ import hashlib
 import re
 
 from kbsync.checkpoints.files import explained
-from kbsync.checkpoints.places import Place, files_below, remove_unfinished, rename, write_file
+from kbsync.checkpoints.storage import Place, files_below, remove_unfinished, rename, write_file
 from kbsync.domain.errors import StoreError
 from kbsync.ports import ArtifactStore
 

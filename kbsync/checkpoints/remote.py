@@ -19,7 +19,7 @@ import fsspec
 from fsspec import AbstractFileSystem
 
 from kbsync.domain.errors import ConfigError
-from kbsync.model.durable import UNFINISHED
+from kbsync.system.durable import UNFINISHED
 
 _TURNS = 20
 

@@ -8,10 +8,12 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from kbsync.checkpoints import factors, judgement
+from kbsync.checkpoints import evaluation_file as judgement
+from kbsync.checkpoints import factors
 from kbsync.checkpoints import manifest as manifest_file
 from kbsync.checkpoints.files import explained
-from kbsync.checkpoints.places import (
+from kbsync.checkpoints.remote import RemotePath
+from kbsync.checkpoints.storage import (
     Place,
     remove_directory,
     remove_unfinished,
@@ -19,7 +21,6 @@ from kbsync.checkpoints.places import (
     write_directory,
     write_file,
 )
-from kbsync.checkpoints.remote import RemotePath
 from kbsync.domain.errors import NotFound, StoreError
 from kbsync.domain.version import Evaluation, Manifest
 from kbsync.model.delta import FactorDelta

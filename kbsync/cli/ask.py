@@ -71,7 +71,7 @@ def _called(answer: AnswerView) -> str:
 
 
 def _number(app: App, name: str) -> int:
-    from kbsync.stages.release import current_number
+    from kbsync.stages.release.promote import current_number
 
     if name == "base":
         return 0

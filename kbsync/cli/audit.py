@@ -71,7 +71,7 @@ def verify(context: typer.Context, json: JsonOption = False) -> None:
     from kbsync.cli.output import count, emit, say, short
     from kbsync.domain.audit import GENESIS
     from kbsync.domain.errors import StoreError
-    from kbsync.service.trails import trails
+    from kbsync.operations.chains import trails
 
     with application(context) as app:
         with app.ledger.read() as tx:

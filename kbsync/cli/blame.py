@@ -13,7 +13,7 @@ from kbsync.cli.command import JsonOption, verb
     "blame",
     examples=["kbsync blame 3", "kbsync blame 3 --json | jq '.[] | [.label, .answer, .revision_url]'"],
     exits=[66, 74],
-    prints="list of kbsync.service.provenance:BlameView",
+    prints="list of kbsync.views.provenance:BlameView",
     changes="",
 )
 def blame(
@@ -28,7 +28,7 @@ def blame(
     """
     from kbsync.cli.context import application
     from kbsync.cli.output import emit, short, table
-    from kbsync.service import provenance
+    from kbsync.views import provenance
 
     with application(context) as app, app.ledger.read() as tx:
         facts = provenance.blame(tx, app.store, number)

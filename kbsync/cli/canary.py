@@ -11,7 +11,7 @@ from kbsync.cli.command import DryRunOption, JsonOption, verb
     "canary",
     examples=["kbsync canary", "kbsync canary --json"],
     exits=[3, 65, 74, 75],
-    prints="kbsync.stages.canary:CanaryResult",
+    prints="kbsync.stages.release.canary:CanaryResult",
     changes="the ledger, current",
 )
 def canary(context: typer.Context, dry_run: DryRunOption = False, json: JsonOption = False) -> None:
@@ -23,7 +23,7 @@ def canary(context: typer.Context, dry_run: DryRunOption = False, json: JsonOpti
     from kbsync.cli.context import application
     from kbsync.cli.output import emit, say
     from kbsync.domain.errors import GateRefused
-    from kbsync.stages.canary import canary as stage
+    from kbsync.stages.release.canary import canary as stage
 
     with application(context, dry_run=dry_run) as app, app.writer() as writer:
         gate = app.settings.gate

@@ -14,7 +14,7 @@ import typer
 from kbsync.domain.errors import KbsyncError, StoreError
 
 if TYPE_CHECKING:
-    from kbsync.service.profile import Profile
+    from kbsync.operations.profile import Profile
 
 EXIT_CODES = {
     0: "done, done already, or nothing to do; also after a stop by SIGTERM or SIGINT",
@@ -163,8 +163,8 @@ def _show(profile: Profile | None) -> None:
     """The table of ``--profile`` on stderr; nothing where no step could run."""
     if profile is None or not profile.end():
         return
-    from kbsync.service.products import speeds
-    from kbsync.service.profile import table
+    from kbsync.operations.flop_counter import speeds
+    from kbsync.operations.profile import table
 
     typer.echo(table(profile, speeds()), err=True)
 
@@ -205,7 +205,7 @@ def _os_error(error: OSError) -> StoreError:
 
 def print_error(error: KbsyncError) -> None:
     """What, kept, next: on stderr, without markup, with control characters escaped."""
-    from kbsync.service.printable import printable
+    from kbsync.system.printable import printable
 
     for part in (error.what, error.kept, error.next_step):
         if part:

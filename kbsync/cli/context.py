@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def configuration(context: typer.Context, overrides: Mapping[str, Any] | None = None) -> Configuration:
     """Load the configuration, ``overrides`` over it, and set the logs up as it says; raises ``ConfigError``."""
     from kbsync.config import load_all
-    from kbsync.service import log
+    from kbsync.system import log
 
     asked = options(context)
     found = load_all(asked.config, overrides)
@@ -41,7 +41,7 @@ def application(
 
     from kbsync.bootstrap import App
     from kbsync.cli.progress import progress_for
-    from kbsync.service.stop import Stop, on_signals
+    from kbsync.operations.stop import Stop, on_signals
 
     with on_signals(Stop()) as stop:
         progress = progress_for(stop, options(context))

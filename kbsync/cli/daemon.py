@@ -13,7 +13,7 @@ from kbsync.cli.command import DryRunOption, JsonOption, verb
     "daemon",
     examples=["kbsync daemon"],
     exits=[74],
-    prints="kbsync.service.schedule:ScheduleView",
+    prints="kbsync.daemon.schedule:ScheduleView",
     changes="all that its jobs change",
 )
 def daemon(context: typer.Context, dry_run: DryRunOption = False, json: JsonOption = False) -> None:
@@ -33,8 +33,9 @@ def daemon(context: typer.Context, dry_run: DryRunOption = False, json: JsonOpti
 
     from kbsync.cli.output import emit, table
     from kbsync.config import load_all
-    from kbsync.service.daemon import serve
-    from kbsync.service.schedule import schedule_view
+    from kbsync.daemon.daemon import serve
+    from kbsync.daemon.schedule import schedule_view
+    from kbsync.web.daemon_page import daemon_page
 
     view = schedule_view(found, datetime.now(UTC))
     if json:
@@ -43,4 +44,4 @@ def daemon(context: typer.Context, dry_run: DryRunOption = False, json: JsonOpti
         table(("job", "stage", "when", "next (UTC)"), [(j.name, j.stage, j.when, j.upcoming[0]) for j in view.jobs])
     if dry_run:
         return
-    serve(found, reload=lambda: load_all(options(context).config))
+    serve(found, reload=lambda: load_all(options(context).config), page=daemon_page)

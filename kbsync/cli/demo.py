@@ -26,7 +26,7 @@ class DemoPlan:
     "demo",
     examples=["kbsync demo", "kbsync demo --state /tmp/demo --text ~/texts"],
     exits=[3, 65, 69, 70, 74, 75],
-    prints="kbsync.evaluation.evidence:Evidence",
+    prints="kbsync.operations.evidence:Evidence",
     changes="a directory",
     foretells="kbsync.cli.demo:DemoPlan",
 )
@@ -57,8 +57,8 @@ def demo(
     from kbsync.cli.output import emit, say
     from kbsync.cli.progress import progress_for
     from kbsync.demo.run import MODEL, require_own, run_demo
-    from kbsync.service import log
-    from kbsync.service.stop import Stop, on_signals
+    from kbsync.operations.stop import Stop, on_signals
+    from kbsync.system import log
 
     if dry_run:
         view = DemoPlan(state=str(state.resolve()), model=MODEL, replaces=require_own(state))

@@ -9,14 +9,14 @@ import typer
 from kbsync.cli.command import JsonOption, verb
 
 if TYPE_CHECKING:
-    from kbsync.service.provenance import DiffView
+    from kbsync.views.provenance import DiffView
 
 
 @verb(
     "diff",
     examples=["kbsync diff 2 3", "kbsync diff 0 3 --json"],
     exits=[66, 74],
-    prints="kbsync.service.provenance:DiffView",
+    prints="kbsync.views.provenance:DiffView",
     changes="",
 )
 def diff(
@@ -28,7 +28,7 @@ def diff(
     """Show which facts version B adds, changes and retracts against version A."""
     from kbsync.cli.context import application
     from kbsync.cli.output import emit
-    from kbsync.service import provenance
+    from kbsync.views import provenance
 
     with application(context) as app, app.ledger.read() as tx:
         view = provenance.diff(tx, app.store, before, after)

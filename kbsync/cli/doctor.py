@@ -9,14 +9,14 @@ import typer
 from kbsync.cli.command import JsonOption, verb
 
 if TYPE_CHECKING:
-    from kbsync.service.doctor import CheckView
+    from kbsync.operations.doctor import CheckView
 
 
 @verb(
     "doctor",
     examples=["kbsync doctor", "kbsync doctor --json | jq '.checks[] | select(.level != \"ok\")'"],
     exits=[65, 69, 74, 75, 76],
-    prints="kbsync.service.doctor:DoctorView",
+    prints="kbsync.operations.doctor:DoctorView",
     changes="",
 )
 def doctor(context: typer.Context, json: JsonOption = False) -> None:
@@ -30,7 +30,7 @@ def doctor(context: typer.Context, json: JsonOption = False) -> None:
     from kbsync.cli.context import application
     from kbsync.cli.output import emit, say
     from kbsync.domain.errors import ConfigError
-    from kbsync.service.doctor import DoctorView, examine, failure
+    from kbsync.operations.doctor import DoctorView, examine, failure
 
     checks: list[CheckView] = []
 

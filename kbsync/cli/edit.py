@@ -13,7 +13,7 @@ from kbsync.cli.command import DryRunOption, JsonOption, verb
     "edit",
     examples=["kbsync edit", "kbsync edit 3f9c12ab04de"],
     exits=[65, 66, 70, 74, 75],
-    prints="kbsync.service.results:EditView",
+    prints="kbsync.views.results:EditView",
     changes="the ledger, the store",
 )
 def edit(
@@ -30,9 +30,9 @@ def edit(
     from kbsync.cli.context import application
     from kbsync.cli.output import emit, say, short, table
     from kbsync.domain.errors import NotFound
-    from kbsync.service.results import edit_view
     from kbsync.stages.edit import edit as stage
     from kbsync.stages.edit import foresee
+    from kbsync.views.results import edit_view
 
     with application(context, dry_run=dry_run) as app, app.writer() as writer:
         if not plan:

@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from kbsync.domain.gate import Metric
     from kbsync.domain.interval import Paired
     from kbsync.ports import LedgerReader
-    from kbsync.service.results import EvaluationView
+    from kbsync.views.results import EvaluationView
 
 
 @verb(
     "evaluate",
     examples=["kbsync evaluate", "kbsync evaluate 3 --again --json"],
     exits=[3, 65, 66, 74, 75],
-    prints="kbsync.service.results:EvaluationView",
+    prints="kbsync.views.results:EvaluationView",
     changes="the ledger",
-    foretells="kbsync.stages.foresee:Foreseen",
+    foretells="kbsync.stages.evaluate.foresee:Foreseen",
 )
 def evaluate(
     context: typer.Context,
@@ -41,8 +41,8 @@ def evaluate(
     from kbsync.cli.context import application
     from kbsync.cli.output import emit
     from kbsync.domain.errors import GateRefused
-    from kbsync.service.results import evaluate_view
-    from kbsync.stages.evaluate import evaluate as stage
+    from kbsync.stages.evaluate.evaluate import evaluate as stage
+    from kbsync.views.results import evaluate_view
 
     if dry_run:
         return _foresee(context, number, json=json)
@@ -64,7 +64,7 @@ def evaluate(
 def _foresee(context: typer.Context, number: int | None, *, json: bool) -> None:
     from kbsync.cli.context import application
     from kbsync.cli.output import emit, say, table
-    from kbsync.stages.foresee import foresee
+    from kbsync.stages.evaluate.foresee import foresee
 
     with application(context) as app, app.ledger.read() as tx:
         asked = newest_built(tx) if number is None else number

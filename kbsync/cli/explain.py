@@ -11,14 +11,14 @@ from kbsync.cli.command import JsonOption, verb
 
 if TYPE_CHECKING:
     from kbsync.domain.relation import Relation
-    from kbsync.service.explain import ExplainView, StateView
+    from kbsync.views.explain import ExplainView, StateView
 
 
 @verb(
     "explain",
     examples=["kbsync explain Q145 head_of_state", "kbsync explain Q145 P35 --json"],
     exits=[65, 66, 74],
-    prints="kbsync.service.explain:ExplainView",
+    prints="kbsync.views.explain:ExplainView",
     changes="",
 )
 def explain(
@@ -35,7 +35,7 @@ def explain(
     from kbsync.cli.context import application
     from kbsync.cli.output import emit
     from kbsync.domain.statement import item_id
-    from kbsync.service import explain as views
+    from kbsync.views import explain as views
 
     with application(context) as app:
         subject, watched = item_id(item.upper()), find(app.relations, relation)

@@ -11,7 +11,7 @@ import typer
 from kbsync.cli.command import DryRunOption, JsonOption, verb
 
 if TYPE_CHECKING:
-    from kbsync.service.export import ExportView
+    from kbsync.operations.export import ExportView
 
 
 class Format(StrEnum):
@@ -25,7 +25,7 @@ class Format(StrEnum):
     "export",
     examples=["kbsync export 3 ./model-3", "kbsync export 3 --format lora ./adapter-3 --rank 16"],
     exits=[65, 66, 70, 74],
-    prints="kbsync.service.export:ExportView",
+    prints="kbsync.operations.export:ExportView",
     changes="a directory",
 )
 def export(
@@ -48,7 +48,7 @@ def export(
     """
     from kbsync.cli.context import application
     from kbsync.cli.output import emit
-    from kbsync.service import export as service
+    from kbsync.operations import export as service
 
     if rank is not None and format is not Format.LORA:
         raise typer.BadParameter("--rank goes with --format lora.")

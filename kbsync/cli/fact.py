@@ -9,10 +9,10 @@ import typer
 from kbsync.cli.command import JsonOption, verb
 
 if TYPE_CHECKING:
-    from kbsync.service.decisions import DecisionView
+    from kbsync.views.decisions import DecisionView
 
 EXITS = (65, 66, 74, 75)
-VIEW = "kbsync.service.decisions:DecisionView"
+VIEW = "kbsync.views.decisions:DecisionView"
 
 ItemArgument = Annotated[str, typer.Argument(metavar="ITEM", help="Wikidata item, such as Q145.")]
 RelationArgument = Annotated[
@@ -103,8 +103,8 @@ def _run(
     from kbsync.cli.output import emit
     from kbsync.domain.fact import FactKey
     from kbsync.domain.statement import item_id
-    from kbsync.service.decisions import view
     from kbsync.stages import decide
+    from kbsync.views.decisions import view
 
     stages = {"approve": decide.approve, "pin": decide.pin, "exclude": decide.exclude, "clear": decide.clear}
     with application(context) as app:

@@ -9,14 +9,14 @@ import typer
 from kbsync.cli.command import JsonOption, verb
 
 if TYPE_CHECKING:
-    from kbsync.service.gc import GcView
+    from kbsync.operations.gc import GcView
 
 
 @verb(
     "gc",
     examples=["kbsync gc --dry-run", "kbsync gc", "kbsync gc --dry-run --all"],
     exits=[74, 75],
-    prints="kbsync.service.gc:GcView",
+    prints="kbsync.operations.gc:GcView",
     changes="the ledger, the store",
 )
 def gc(
@@ -33,7 +33,7 @@ def gc(
     """
     from kbsync.cli.context import application
     from kbsync.cli.output import emit
-    from kbsync.service import gc as service
+    from kbsync.operations import gc as service
 
     with application(context) as app:
         view = service.gc(app, app.settings.retention.policy, dry_run=dry_run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,6 @@ import typer
 from kbsync.cli.ask import ask
 from kbsync.cli.audit import log, verify
 from kbsync.cli.backup import backup, restore
-from kbsync.cli.bench import BENCHES
 from kbsync.cli.blame import blame
 from kbsync.cli.canary import canary
 from kbsync.cli.command import Options, Verb, told_first
@@ -33,20 +33,23 @@ from kbsync.cli.probe import probe
 from kbsync.cli.promote import promote
 from kbsync.cli.pull import pull
 from kbsync.cli.rebuild import rebuild
-from kbsync.cli.recipe import tune
 from kbsync.cli.release import release
 from kbsync.cli.report import report
+from kbsync.cli.research.capacity import capacity
+from kbsync.cli.research.covariance import covariance
+from kbsync.cli.research.editing import counterfact, scaling, zsre
+from kbsync.cli.research.recipe import tune
+from kbsync.cli.research.trace import trace
 from kbsync.cli.rollback import rollback
 from kbsync.cli.serve import serve
 from kbsync.cli.stats import build as build_stats
 from kbsync.cli.status import status
 from kbsync.cli.sync import sync
-from kbsync.cli.trace import trace
 from kbsync.cli.verify import verify as verify_versions
 from kbsync.cli.versions import versions
 
 if TYPE_CHECKING:
-    from kbsync.service.profile import Profile
+    from kbsync.operations.profile import Profile
 
 VERBS: tuple[Verb, ...] = (
     init,
@@ -86,7 +89,7 @@ VERBS: tuple[Verb, ...] = (
     doctor,
     demo,
     *FACTS,
-    *map(told_first, BENCHES),
+    *map(told_first, (counterfact, zsre, scaling, covariance, capacity)),
 )
 
 GROUPS = {
@@ -120,12 +123,12 @@ Exit codes:
 """
 
 
-def build() -> typer.Typer:
-    """The whole command line."""
-    app = typer.Typer(name="kbsync", help=SUMMARY, no_args_is_help=True, rich_markup_mode=None)
+def build(verbs: Sequence[Verb] = VERBS, help: str = SUMMARY) -> typer.Typer:
+    """A command line of these verbs; by default kbsync's own."""
+    app = typer.Typer(name="kbsync", help=help, no_args_is_help=True, rich_markup_mode=None)
     app.callback()(root)
     groups: dict[str, typer.Typer] = {}
-    for verb in VERBS:
+    for verb in verbs:
         group, _, name = verb.name.rpartition(" ")
         if group and group not in groups:
             groups[group] = typer.Typer(help=GROUPS[group], no_args_is_help=True, rich_markup_mode=None)
@@ -168,7 +171,7 @@ def root(
 
 
 def _profile() -> Profile:
-    from kbsync.service.profile import Profile
+    from kbsync.operations.profile import Profile
 
     return Profile()
 

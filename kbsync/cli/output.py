@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kbsync.domain.canonical import plain
-from kbsync.service.printable import printable
+from kbsync.system.printable import printable
 
 PIPE_WIDTH = 160
 """Columns where stdout is no terminal and has no width of its own."""

@@ -9,14 +9,14 @@ import typer
 from kbsync.cli.command import DryRunOption, JsonOption, verb
 
 if TYPE_CHECKING:
-    from kbsync.service.results import PlanView
+    from kbsync.views.results import PlanView
 
 
 @verb(
     "plan",
     examples=["kbsync plan", "kbsync plan --all", "kbsync plan --json > plan.json"],
     exits=[65, 74, 75],
-    prints="kbsync.service.results:PlanView",
+    prints="kbsync.views.results:PlanView",
     changes="the ledger",
 )
 def plan(
@@ -33,8 +33,8 @@ def plan(
     """
     from kbsync.cli.context import application
     from kbsync.cli.output import emit
-    from kbsync.service.results import plan_view
     from kbsync.stages.plan import plan as stage
+    from kbsync.views.results import plan_view
 
     with application(context, dry_run=dry_run) as app, app.writer() as writer:
         kinds = frozenset(app.settings.edit.verdicts)

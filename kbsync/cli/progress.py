@@ -9,9 +9,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as Bars
 
 from kbsync.cli.command import Options
+from kbsync.operations.progress import LogProgress, Step, StepProgress
+from kbsync.operations.stop import Stop
 from kbsync.ports import Progress
-from kbsync.service.progress import LogProgress, Step, StepProgress
-from kbsync.service.stop import Stop
 
 
 class BarProgress(StepProgress):

@@ -13,7 +13,7 @@ from kbsync.cli.command import DryRunOption, JsonOption, verb
     "promote",
     examples=["kbsync promote 3", "kbsync promote 3 --override 'two neighbours lost, checked by hand'"],
     exits=[3, 66, 74, 75],
-    prints="kbsync.stages.release:ReleaseResult",
+    prints="kbsync.stages.release.promote:ReleaseResult",
     changes="the ledger, current",
 )
 def promote(
@@ -31,7 +31,7 @@ def promote(
     """
     from kbsync.cli.context import application
     from kbsync.cli.output import emit, say
-    from kbsync.stages.release import promote as stage
+    from kbsync.stages.release.promote import promote as stage
 
     with application(context, dry_run=dry_run) as app, app.writer() as writer:
         result = stage(writer, app.store, number, override=override)

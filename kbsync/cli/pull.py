@@ -13,7 +13,7 @@ from kbsync.cli.command import DryRunOption, JsonOption, verb
     "pull",
     examples=["kbsync pull", "kbsync pull --relation head_of_state", "kbsync pull --json | jq .waiting"],
     exits=[65, 66, 69, 74, 75, 76],
-    prints="kbsync.stages.pull:PullResult",
+    prints="kbsync.stages.pull.pull:PullResult",
     changes="the ledger",
 )
 def pull(
@@ -36,7 +36,7 @@ def pull(
     """
     from kbsync.cli.context import application
     from kbsync.cli.output import count, emit, say
-    from kbsync.stages.pull import pull as stage
+    from kbsync.stages.pull.pull import pull as stage
 
     with application(context, dry_run=dry_run) as app, app.puller() as run:
         group = app.group(relation) if relation else None

@@ -40,7 +40,7 @@ def rebuild(
     from kbsync.cli.context import application
     from kbsync.cli.output import emit, say
     from kbsync.domain.errors import NotReproduced
-    from kbsync.service.rebuild import run_rebuild
+    from kbsync.operations.rebuild import run_rebuild
 
     with application(context) as app, ExitStack() as held:
         run = held.enter_context(app.writer()).run if repair and not dry_run else app.run

@@ -13,7 +13,7 @@ from kbsync.cli.command import DryRunOption, JsonOption, verb
     "release",
     examples=["kbsync release Q142 P6 --reason 'the two neighbours were wrong before, checked by hand'"],
     exits=[65, 66, 75],
-    prints="kbsync.stages.quarantine:ReleasedFact",
+    prints="kbsync.stages.release.quarantine:ReleasedFact",
     changes="the ledger",
 )
 def release(
@@ -34,7 +34,7 @@ def release(
     from kbsync.domain.errors import DataError
     from kbsync.domain.fact import FactKey
     from kbsync.domain.statement import item_id, property_id
-    from kbsync.stages.quarantine import release as stage
+    from kbsync.stages.release.quarantine import release as stage
 
     if not reason.strip():
         raise DataError("A fact leaves quarantine only with a reason.", next_step="Give one with --reason.")

@@ -42,7 +42,7 @@ def report(
     """
     from kbsync.cli.context import application
     from kbsync.cli.output import emit, say
-    from kbsync.service.report import report as page
+    from kbsync.views.report import report as page
 
     with application(context) as app, app.ledger.read() as tx:
         text = page(tx, app.relations, number, app.clock.now())

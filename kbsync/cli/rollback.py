@@ -13,7 +13,7 @@ from kbsync.cli.command import DryRunOption, JsonOption, verb
     "rollback",
     examples=["kbsync rollback", "kbsync rollback --to 2", "kbsync rollback --to 0"],
     exits=[66, 74, 75],
-    prints="kbsync.stages.release:ReleaseResult",
+    prints="kbsync.stages.release.promote:ReleaseResult",
     changes="the ledger, current",
 )
 def rollback(
@@ -32,7 +32,7 @@ def rollback(
     """
     from kbsync.cli.context import application
     from kbsync.cli.output import emit, say
-    from kbsync.stages.release import rollback as stage
+    from kbsync.stages.release.promote import rollback as stage
 
     with application(context, dry_run=dry_run) as app, app.writer() as writer:
         result = stage(writer, app.store, to)

@@ -40,10 +40,10 @@ def serve(
     found = configuration(context)
 
     from kbsync.bootstrap import App
-    from kbsync.service.metrics import Recorder
-    from kbsync.service.stop import Stop, on_signals
-    from kbsync.service.web.server import serving
-    from kbsync.service.web.site import Site
+    from kbsync.daemon.metrics import Recorder
+    from kbsync.operations.stop import Stop, on_signals
+    from kbsync.web.server import serving
+    from kbsync.web.site import Site
 
     web = found.settings.web if port is None else found.settings.web.model_copy(update={"port": port})
     app = App(found, actor="web")

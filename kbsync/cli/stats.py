@@ -10,7 +10,7 @@ import typer
 from kbsync.cli.command import JsonOption, verb
 
 if TYPE_CHECKING:
-    from kbsync.service.stats import StatsView
+    from kbsync.operations.covariance import StatsView
 
 
 @verb(
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         "kbsync stats build --dry-run",
     ],
     exits=[65, 70, 74],
-    prints="kbsync.service.stats:StatsView",
+    prints="kbsync.operations.covariance:StatsView",
     changes="the store",
 )
 def build(
@@ -55,9 +55,9 @@ def build(
     [text] ask for the same, and measures its own otherwise.
     """
     from kbsync.cli.context import application
-    from kbsync.cli.layers import parse_layers
     from kbsync.cli.output import emit
-    from kbsync.service import stats
+    from kbsync.cli.research.layers import parse_layers
+    from kbsync.operations import covariance as stats
 
     if sum(map(bool, (corpus, dataset, sampled))) > 1:
         raise typer.BadParameter("choose one of --corpus, --dataset and --sampled")

@@ -9,14 +9,14 @@ import typer
 from kbsync.cli.command import JsonOption, verb
 
 if TYPE_CHECKING:
-    from kbsync.service.views import StatusView, VersionView
+    from kbsync.views.status import StatusView, VersionView
 
 
 @verb(
     "status",
     examples=["kbsync status", "kbsync status --json | jq .current.number"],
     exits=[74],
-    prints="kbsync.service.views:StatusView",
+    prints="kbsync.views.status:StatusView",
     changes="",
 )
 def status(context: typer.Context, json: JsonOption = False) -> None:
@@ -26,7 +26,7 @@ def status(context: typer.Context, json: JsonOption = False) -> None:
     """
     from kbsync.cli.context import application
     from kbsync.cli.output import emit
-    from kbsync.service import views
+    from kbsync.views import status as views
 
     with application(context) as app, app.ledger.read() as tx:
         view = views.status(tx, app.relations, app.clock.now())

@@ -9,14 +9,14 @@ import typer
 from kbsync.cli.command import DryRunOption, JsonOption, options, verb
 
 if TYPE_CHECKING:
-    from kbsync.service.results import CycleView
+    from kbsync.views.results import CycleView
 
 
 @verb(
     "sync",
     examples=["kbsync sync", "15 3 * * *  kbsync --quiet --config /etc/kbsync/kbsync.toml sync    # in a crontab"],
     exits=[3, 65, 69, 70, 74, 75, 76],
-    prints="kbsync.service.results:CycleView",
+    prints="kbsync.views.results:CycleView",
     changes="the ledger, the store, current",
 )
 def sync(context: typer.Context, dry_run: DryRunOption = False, json: JsonOption = False) -> None:
@@ -29,9 +29,9 @@ def sync(context: typer.Context, dry_run: DryRunOption = False, json: JsonOption
     from kbsync.cli.context import application
     from kbsync.cli.output import emit
     from kbsync.domain.errors import GateRefused
-    from kbsync.service.results import cycle_view
     from kbsync.stages.cycle import Outcome, rehearse
     from kbsync.stages.cycle import sync as cycle
+    from kbsync.views.results import cycle_view
 
     with application(context, dry_run=dry_run) as app, app.writer() as writer:
         result = (rehearse if dry_run else cycle)(writer, app.parts())

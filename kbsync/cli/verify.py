@@ -9,14 +9,14 @@ import typer
 from kbsync.cli.command import JsonOption, verb
 
 if TYPE_CHECKING:
-    from kbsync.service.verify import VerificationView
+    from kbsync.operations.verify import VerificationView
 
 
 @verb(
     "verify",
     examples=["kbsync verify", "kbsync verify 3", "kbsync verify --json | jq '.problems[].where'"],
     exits=[4, 66, 74],
-    prints="kbsync.service.verify:VerificationView",
+    prints="kbsync.operations.verify:VerificationView",
     changes="",
 )
 def verify(
@@ -34,7 +34,7 @@ def verify(
     from kbsync.cli.context import application
     from kbsync.cli.output import emit
     from kbsync.domain.errors import Damaged
-    from kbsync.service import verify as service
+    from kbsync.operations import verify as service
 
     with application(context) as app:
         view = service.verify(app, number)

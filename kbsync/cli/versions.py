@@ -11,14 +11,14 @@ from kbsync.cli.command import JsonOption, verb
     "versions",
     examples=["kbsync versions", "kbsync versions --json | jq .current"],
     exits=[74],
-    prints="kbsync.service.views:VersionsView",
+    prints="kbsync.views.status:VersionsView",
     changes="",
 )
 def versions(context: typer.Context, json: JsonOption = False) -> None:
     """List all versions: state, facts, and the gate's figures."""
     from kbsync.cli.context import application
     from kbsync.cli.output import emit, say, short, table
-    from kbsync.service import views
+    from kbsync.views import status as views
 
     with application(context) as app, app.ledger.read() as tx:
         view = views.versions(tx)

@@ -11,7 +11,7 @@ from kbsync.domain.plan import Change
 from kbsync.domain.statement import ItemId, PropertyId
 from kbsync.domain.verdict import VerdictKind
 from kbsync.domain.version import Evaluation
-from kbsync.evaluation.evidence import Figure, at_least, at_most, peak_rss_bytes
+from kbsync.operations.evidence import Figure, at_least, at_most, peak_rss_bytes
 from kbsync.stages.cycle import CycleResult
 
 SHOWN = ("efficacy", "generalization", "specificity", "retention", "multihop", "perplexity")

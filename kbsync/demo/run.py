@@ -24,8 +24,8 @@ from kbsync.demo.changes import Event, apply_changes
 from kbsync.demo.figures import figures
 from kbsync.demo.snapshot import snapshot_turtle
 from kbsync.domain.errors import GateRefused, StoreError
-from kbsync.evaluation.evidence import evidence, peak_rss_bytes, write_evidence
 from kbsync.ledger import schema
+from kbsync.operations.evidence import evidence, peak_rss_bytes, write_evidence
 from kbsync.ports import Progress
 from kbsync.stages.cycle import CycleResult, Outcome, sync
 from kbsync.wikidata.local import OxigraphServer

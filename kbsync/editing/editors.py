@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from kbsync.editing.baselines.finetune import FinetuneEditor
+from kbsync.editing.baselines.rome import RomeEditor
+from kbsync.editing.baselines.sequential import AlphaEditor, SequentialEditor
 from kbsync.editing.editor import TorchEditor
-from kbsync.editing.finetune import FinetuneEditor
-from kbsync.editing.memit import MemitEditor
-from kbsync.editing.rome import RomeEditor
-from kbsync.editing.sequential import AlphaEditor, SequentialEditor
+from kbsync.editing.memit.memit import MemitEditor
 
 EDITORS: dict[str, type[TorchEditor]] = {
     "memit": MemitEditor,

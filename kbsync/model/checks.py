@@ -16,9 +16,3 @@ def require_complete(loading_info: Mapping[str, Any], place: str) -> None:
             f"{place} lacks {len(missing)} of the model's parameters, the first is {missing[0]}.",
             next_step="Fetch the model again.",
         )
-
-
-def first_line(error: Exception) -> str:
-    """An error of a library as one sentence."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].rstrip(".") + "."

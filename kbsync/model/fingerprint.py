@@ -9,7 +9,7 @@ from typing import Any
 
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.errors import ModelError
-from kbsync.model.durable import write_file
+from kbsync.system.durable import write_file
 
 SINGLE_WEIGHTS = "model.safetensors"
 WEIGHTS_INDEX = "model.safetensors.index.json"

@@ -20,11 +20,12 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 from kbsync.domain.errors import ModelError
-from kbsync.model.checks import first_line, require_complete
-from kbsync.model.durable import locked, new_directory
+from kbsync.model.checks import require_complete
 from kbsync.model.fingerprint import Digests
 from kbsync.model.quiet import quiet
 from kbsync.ports import Progress
+from kbsync.system.durable import locked, new_directory
+from kbsync.system.messages import first_line
 
 
 def from_file(file: Path, cache_dir: Path, digests: Digests, progress: Progress | None = None) -> Path:

@@ -17,10 +17,11 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from kbsync.domain.errors import ModelError
 from kbsync.model import gguf
 from kbsync.model.attention import group_queries
-from kbsync.model.checks import first_line, require_complete
+from kbsync.model.checks import require_complete
 from kbsync.model.fingerprint import TOKENIZER_FILES, Digests, fingerprint, read_json, weight_files
 from kbsync.model.quiet import quiet
 from kbsync.ports import Progress
+from kbsync.system.messages import first_line
 
 PACKAGE = "package:"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}

@@ -16,16 +16,16 @@ from kbsync.domain.suspicion import Suspicion
 from kbsync.domain.verdict import VerdictKind
 from kbsync.domain.version import Evaluation, Version, VersionState
 from kbsync.ports import ArtifactStore, BaseModel, CheckpointStore, Editor, StatementSource
-from kbsync.stages.bisect import BisectResult, bisect
 from kbsync.stages.edit import edit
-from kbsync.stages.evaluate import Measuring, evaluate
+from kbsync.stages.evaluate.evaluate import Measuring, evaluate
+from kbsync.stages.evaluate.questions import EvaluationSize
 from kbsync.stages.plan import PlanResult, plan
 from kbsync.stages.probe import ProbeResult, probe
-from kbsync.stages.pull import PullResult, pull
-from kbsync.stages.questions import EvaluationSize
-from kbsync.stages.refusals import rest
-from kbsync.stages.release import promote, rollback
-from kbsync.stages.run import Run, Writer
+from kbsync.stages.pull.pull import PullResult, pull
+from kbsync.stages.release.bisect import BisectResult, bisect
+from kbsync.stages.release.promote import promote, rollback
+from kbsync.stages.release.refusals import rest
+from kbsync.stages.session import Run, Writer
 
 
 class Outcome(StrEnum):

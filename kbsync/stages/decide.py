@@ -10,7 +10,7 @@ from kbsync.domain.decision import Decision, DecisionKind
 from kbsync.domain.errors import KbsyncError, NotFound
 from kbsync.domain.fact import FactKey, FactRecord
 from kbsync.ports import LedgerTransaction
-from kbsync.stages.run import Run
+from kbsync.stages.session import Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from kbsync.domain.plan import EditPlan, EditRequest
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.version import Manifest, Version, VersionState
 from kbsync.ports import CheckpointStore, Edit, Editor
-from kbsync.stages.run import Run
+from kbsync.stages.session import Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from kbsync.domain.announcement import Announcement
 from kbsync.domain.errors import HookFailed
 from kbsync.domain.version import CURRENT
 from kbsync.ports import Delivered, Hook, LedgerReader
-from kbsync.stages.run import Run
+from kbsync.stages.session import Run
 
 _LONGEST = 60.0
 _LOOK = 0.25

@@ -18,7 +18,7 @@ from kbsync.domain.version import CURRENT
 from kbsync.ports import LedgerReader
 from kbsync.stages.facts import believed_facts
 from kbsync.stages.probe import due, verdict_key
-from kbsync.stages.run import Run
+from kbsync.stages.session import Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from kbsync.domain.relation import Cardinality, Relation
 from kbsync.domain.verdict import Evidence, Verdict, VerdictKey, VerdictKind, ambiguity, judge
 from kbsync.ports import BaseModel, LanguageModel, LedgerReader
 from kbsync.stages.facts import named
-from kbsync.stages.run import Run
+from kbsync.stages.session import Run
 
 CHUNK = 64
 """Facts a transaction: what a kill may cost."""

@@ -14,7 +14,7 @@ from kbsync.domain.plan import build_hash
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.version import Manifest
 from kbsync.ports import CheckpointStore, Edit, Editor
-from kbsync.stages.run import Run
+from kbsync.stages.session import Run
 
 NAMED = 10
 """So many differing facts are named; the rest is counted."""

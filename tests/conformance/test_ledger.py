@@ -14,7 +14,7 @@ from kbsync.domain.statement import Labels, Rank, Snak, TimePoint, Value, ValueK
 from kbsync.domain.verdict import VerdictKind
 from kbsync.domain.version import VersionState
 from kbsync.ports import Ledger, PullCounts
-from tests.ledger.builders import (
+from tests.support.ledger_builders import (
     CAPITAL,
     HEAD_OF_STATE,
     HOUR,
@@ -27,7 +27,7 @@ from tests.ledger.builders import (
     statement,
     verdict,
 )
-from tests.ledger.fixtures import ledger, ledger_url, postgres, templates  # noqa: F401
+from tests.support.ledger_fixtures import ledger, ledger_url, postgres, templates  # noqa: F401
 
 BOTH = [HEAD_OF_STATE, CAPITAL]
 

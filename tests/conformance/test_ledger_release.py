@@ -12,8 +12,8 @@ from kbsync.domain.audit import GENESIS, verify
 from kbsync.domain.errors import Busy, DataError, LeaseLost, NotFound
 from kbsync.domain.version import CURRENT, VersionState
 from kbsync.ledger.ledger import SqlLedger
-from tests.ledger.builders import HOUR, NOW, edit_plan
-from tests.ledger.fixtures import ledger, ledger_url, postgres, templates  # noqa: F401
+from tests.support.ledger_builders import HOUR, NOW, edit_plan
+from tests.support.ledger_fixtures import ledger, ledger_url, postgres, templates  # noqa: F401
 
 TTL = timedelta(minutes=5)
 

@@ -6,9 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from fakes.fake_model import TableBase, TableEditor
-from fakes.memory_artifacts import MemoryArtifactStore
-from tiny_model import train_tiny_model
 
 from kbsync.domain.errors import WrongWeights
 from kbsync.domain.fact import FactKey
@@ -19,7 +16,10 @@ from kbsync.editing.editors import EDITORS
 from kbsync.model.base import TorchBase
 from kbsync.model.load import load
 from kbsync.ports import BaseModel, Editor
-from kbsync.stages.run import Silent
+from kbsync.stages.session import Silent
+from kbsync.testing.fake_model import TableBase, TableEditor
+from kbsync.testing.memory_artifacts import MemoryArtifactStore
+from tests.support.tiny_model import train_tiny_model
 
 TEMPLATE = "The capital of {} is"
 CAPITALS = {

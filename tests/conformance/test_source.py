@@ -25,14 +25,14 @@ from kbsync.domain.statement import (
     ValueKind,
 )
 from kbsync.ports import StatementSource
+from kbsync.testing.fake_source import FakeSource
 from kbsync.wikidata.client import SparqlClient
 from kbsync.wikidata.events import EventStream
 from kbsync.wikidata.queries import Vocabulary
 from kbsync.wikidata.source import WikidataSource
 from kbsync.wikidata.streamed import StreamedSource
-from tests.fakes.fake_source import FakeSource
-from tests.oxigraph_server import OxigraphServer, free_port
-from tests.wikidata.turtle_world import turtle
+from tests.support.oxigraph_server import OxigraphServer, free_port
+from tests.support.turtle_world import turtle
 
 AGENT = "kbsync-tests/1 (tests@example.org)"
 P35, P39, P1082, P18 = (PropertyId(p) for p in ("P35", "P39", "P1082", "P18"))

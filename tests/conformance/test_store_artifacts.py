@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from kbsync.checkpoints.artifacts import FileArtifactStore
-from kbsync.checkpoints.places import Place
 from kbsync.checkpoints.remote import open_remote
+from kbsync.checkpoints.storage import Place
 from kbsync.ports import ArtifactStore
-from tests.checkpoints.remotes import KINDS, remote
-from tests.fakes.memory_artifacts import MemoryArtifactStore
+from kbsync.testing.memory_artifacts import MemoryArtifactStore
+from tests.support.remotes import KINDS, remote
 
 Damage = Callable[[str, str], None]
 

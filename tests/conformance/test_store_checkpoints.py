@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from kbsync.checkpoints.places import Place
 from kbsync.checkpoints.remote import open_remote
+from kbsync.checkpoints.storage import Place
 from kbsync.checkpoints.store import FACTORS, FileCheckpointStore
 from kbsync.domain.errors import NotFound, StoreError
 from kbsync.domain.version import Manifest
 from kbsync.model.delta import FactorDelta
 from kbsync.ports import CheckpointStore, Delta
-from tests.checkpoints.manifest_samples import AT, make_manifest
-from tests.checkpoints.remotes import KINDS, remote
-from tests.fakes.memory_checkpoints import MemoryCheckpointStore
-from tests.ledger.builders import evaluation
+from kbsync.testing.memory_checkpoints import MemoryCheckpointStore
+from tests.support.ledger_builders import evaluation
+from tests.support.manifest_samples import AT, make_manifest
+from tests.support.remotes import KINDS, remote
 
 
 @dataclass(frozen=True)

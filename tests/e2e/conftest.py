@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from e2e.installation import Site, make_believer, watched, write_site
-from postgres_server import shared
 
 from kbsync.demo.snapshot import snapshot_turtle
 from kbsync.domain.relation import Relation
 from kbsync.wikidata.local import OxigraphServer
+from tests.support.installation import Site, make_believer, watched, write_site
+from tests.support.postgres_server import shared
 
 
 @pytest.fixture(scope="session")

@@ -8,10 +8,9 @@ import sys
 import time
 from datetime import UTC, datetime
 
-from e2e.installation import Site
-
 from kbsync.demo.changes import apply_changes
 from kbsync.domain.relation import Relation, fill
+from tests.support.installation import Site
 
 UK, EGYPT = "Q145", "Q79"
 

@@ -13,8 +13,8 @@ import pytest
 from kbsync.domain.errors import ConfigError, SourceDown, SourceError
 from kbsync.wikidata.answers import QueryTimeout, Term, TooLarge
 from kbsync.wikidata.client import SparqlClient
-from tests.wikidata import scripted_server as on
-from tests.wikidata.scripted_server import Act, ScriptedServer
+from tests.support import scripted_server as on
+from tests.support.scripted_server import Act, ScriptedServer
 
 AGENT = "kbsync-tests/1 (tests@example.org)"
 QUERY = "SELECT ?n WHERE { BIND(42 AS ?n) }"

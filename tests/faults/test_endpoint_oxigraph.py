@@ -6,12 +6,12 @@ import pytest
 
 from kbsync.domain.errors import SourceDown, SourceError
 from kbsync.domain.statement import ItemId, PropertyId
+from kbsync.testing.fake_source import FakeSource
 from kbsync.wikidata.answers import QueryTimeout
 from kbsync.wikidata.client import SparqlClient
 from kbsync.wikidata.source import WikidataSource
-from tests.fakes.fake_source import FakeSource
-from tests.oxigraph_server import OxigraphServer, free_port
-from tests.wikidata.turtle_world import turtle
+from tests.support.oxigraph_server import OxigraphServer, free_port
+from tests.support.turtle_world import turtle
 
 AGENT = "kbsync-tests/1 (tests@example.org)"
 P35 = PropertyId("P35")

@@ -14,27 +14,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stage_world import TTL, FixedClock, statement
 
 from kbsync.domain.errors import Stopped
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemId, PropertyId
 from kbsync.ledger import schema
 from kbsync.ledger.ledger import SqlLedger
-from kbsync.stages import listen
-from kbsync.stages.listen import Listener, Notice
-from kbsync.stages.pull import pull
-from kbsync.stages.run import Run, Silent, puller
+from kbsync.stages.pull.listen import Listener, Notice
+from kbsync.stages.pull.pull import listen, pull
+from kbsync.stages.session import Run, Silent, puller
+from kbsync.testing.fake_source import FakeSource
 from kbsync.wikidata import events
 from kbsync.wikidata.client import SparqlClient
 from kbsync.wikidata.events import EventStream
 from kbsync.wikidata.source import WikidataSource
 from kbsync.wikidata.streamed import StreamedSource
-from tests.fakes.fake_source import FakeSource
-from tests.faults.lying_proxy import FAULTS, LyingProxy
-from tests.oxigraph_server import OxigraphServer
-from tests.wikidata.sse_server import StreamServer, event
-from tests.wikidata.turtle_world import turtle
+from tests.support.lying_proxy import FAULTS, LyingProxy
+from tests.support.oxigraph_server import OxigraphServer
+from tests.support.sse_server import StreamServer, event
+from tests.support.stage_world import TTL, FixedClock, statement
+from tests.support.turtle_world import turtle
 
 AGENT = "kbsync-tests/1 (tests@example.org)"
 BEGIN = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

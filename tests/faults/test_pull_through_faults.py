@@ -10,21 +10,21 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from stage_world import FixedClock, statement
 
 from kbsync.domain.errors import SourceError
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemId, PropertyId, Rank, Statement
 from kbsync.ledger import schema
 from kbsync.ledger.ledger import SqlLedger
-from kbsync.stages.pull import pull
-from kbsync.stages.run import Run, Silent
+from kbsync.stages.pull.pull import pull
+from kbsync.stages.session import Run, Silent
+from kbsync.testing.fake_source import FakeSource
 from kbsync.wikidata.client import SparqlClient
 from kbsync.wikidata.source import WikidataSource
-from tests.fakes.fake_source import FakeSource
-from tests.faults.lying_proxy import FAULTS, LyingProxy
-from tests.oxigraph_server import OxigraphServer
-from tests.wikidata.turtle_world import turtle
+from tests.support.lying_proxy import FAULTS, LyingProxy
+from tests.support.oxigraph_server import OxigraphServer
+from tests.support.stage_world import FixedClock, statement
+from tests.support.turtle_world import turtle
 
 AGENT = "kbsync-tests/1 (tests@example.org)"
 BEGIN = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

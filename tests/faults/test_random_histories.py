@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from stage_world import FixedClock
 
 from kbsync.domain.errors import SourceError
 from kbsync.domain.fact import FactKey
@@ -20,14 +19,15 @@ from kbsync.domain.relation import Cardinality, Relation
 from kbsync.domain.statement import ItemId, PropertyId, Rank, Snak, Statement, Value, ValueKind
 from kbsync.ledger import schema
 from kbsync.ledger.ledger import SqlLedger
-from kbsync.stages.pull import pull, pull_items
-from kbsync.stages.run import Run, Silent
+from kbsync.stages.pull.pull import pull, pull_items
+from kbsync.stages.session import Run, Silent
+from kbsync.testing.fake_source import FakeItem, FakeSource
 from kbsync.wikidata.client import SparqlClient
 from kbsync.wikidata.source import WikidataSource
-from tests.fakes.fake_source import FakeItem, FakeSource
-from tests.faults.lying_proxy import FAULTS, LyingProxy
-from tests.oxigraph_server import OxigraphServer
-from tests.wikidata.turtle_world import turtle
+from tests.support.lying_proxy import FAULTS, LyingProxy
+from tests.support.oxigraph_server import OxigraphServer
+from tests.support.stage_world import FixedClock
+from tests.support.turtle_world import turtle
 
 AGENT = "kbsync-tests/1 (tests@example.org)"
 BEGIN = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

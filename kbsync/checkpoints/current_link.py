@@ -1,0 +1,149 @@
+"""``<state_dir>/current``: a path that always leads to what is current, in the form that servers want, and that moves at
+once from one version to the next.
+
+The ledger's alias is the truth, and this path follows it: a directory below ``published/`` is written whole, and then a
+symbolic link is renamed over the old one. A reader sees the old directory or the new one, and never half of either; the
+old one stays for a while, for those who are still reading it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kbsync.checkpoints.exporters.directory import RECORD, exported, file_sha256, record
+from kbsync.checkpoints.files import explained
+from kbsync.checkpoints.store import FileCheckpointStore
+from kbsync.domain.errors import ModelError
+from kbsync.domain.version import Version
+from kbsync.model.delta import FactorDelta
+from kbsync.system.durable import UNFINISHED, make_directory, remove_unfinished, sync
+
+if TYPE_CHECKING:
+    from kbsync.model.load import LoadedModel
+
+LINK, DIRECTORY = "current", "published"
+_KEPT = (
+    "Current moved in the ledger; its path still leads where it led, and the next command that writes brings it after."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """``root``: the state directory. ``format``: ``factors``, ``lora`` (at most of ``rank``) or ``hf``; ``loaded`` gives
+    the base, and is asked for the last two only."""
+
+    root: Path
+    format: str
+    rank: int | None
+    store: FileCheckpointStore
+    loaded: Callable[[], LoadedModel]
+
+    @property
+    def link(self) -> Path:
+        return self.root / LINK
+
+    @property
+    def directories(self) -> Path:
+        return self.root / DIRECTORY
+
+    def name(self, version: Version | None, base: str) -> str:
+        """Of the directory for ``version``, or for the unedited base, whose fingerprint ``base`` is."""
+        what = f"{version.number}-{(version.version_hash or '')[:12]}" if version else f"base-{base[:12]}"
+        return f"{what}-{self.format}" + (f"-{self.rank}" if self.rank else "")
+
+    def follow(self, version: Version | None, base: str) -> bool:
+        """Make the path lead to ``version`` (None: the base); whether it moved. For the holder of the writer's lease.
+
+        Raises ``StoreError`` where it can't be written, ``ModelError`` where another base is configured than the version
+        needs.
+        """
+        name = self.name(version, base)
+        led = self._led()
+        if led == name and (self.directories / name).is_dir():
+            return False
+        with explained(f"publishing {name} at {self.link}", kept=_KEPT):
+            if not (self.directories / name).is_dir():
+                self._write(self.directories / name, version, base)
+            self._point(name)
+            if led and (self.directories / led).is_dir():
+                os.utime(self.directories / led)  # gc counts from when it was left
+        return True
+
+    def clean_temporary(self) -> None:
+        """Remove what killed writes left; for the holder of the writer's lease."""
+        with explained(f"cleaning {self.root}", kept="What is published was not changed."):
+            remove_unfinished(self.directories)
+            for path in self.root.glob(f"{UNFINISHED}{LINK}-*"):
+                path.unlink(missing_ok=True)
+
+    def copies(self) -> list[Path]:
+        """All published directories, and whatever else lies there under a whole name."""
+        if not self.directories.is_dir():
+            return []
+        return sorted(p for p in self.directories.iterdir() if not p.name.startswith("."))
+
+    def in_use(self, path: Path) -> bool:
+        """Whether the path leads there."""
+        return path.name == self._led()
+
+    def problems(self, version: Version | None, base: str) -> list[tuple[Path, str]]:
+        """What is wrong with the path and with what it leads to, whose every byte is hashed again."""
+        name, led = self.name(version, base), self._led()
+        directory = self.directories / name
+        if led != name:
+            return [(self.link, f"{self.link} leads to {led or 'nothing'}, and current is {name}.")]
+        try:
+            files = json.loads((directory / RECORD).read_text(encoding="utf-8"))["files"]
+            wrong = [f for f, digest in files.items() if file_sha256(directory / f) != digest]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            return [(directory, f"{directory} can't be checked: {error}.")]
+        return [(directory / f, f"{directory / f} is not what was published.") for f in wrong]
+
+    def _led(self) -> str:
+        return self.link.readlink().name if self.link.is_symlink() else ""
+
+    def _write(self, directory: Path, version: Version | None, base: str) -> None:
+        about: dict[str, Any] = {"version": 0, "version_hash": None, "base_fingerprint": base, "format": self.format}
+        delta = FactorDelta({})
+        if version is not None:
+            about |= {"version": version.number, "version_hash": version.version_hash}
+            delta = self.store.read(version.version_hash or "")[1]
+        if self.format == "hf":
+            from kbsync.checkpoints.exporters.hf import export_hf
+
+            export_hf(self._base(base), delta, directory, about)
+        elif self.format == "lora" and version is not None:
+            from kbsync.checkpoints.exporters.lora import export_lora
+
+            export_lora(self._base(base), delta, directory, self.rank, about)
+        else:
+            with exported(directory) as unfinished:
+                for source in self.store.files(version.version_hash or "") if version else ():
+                    (unfinished / source.name).write_bytes(source.read_bytes())
+                record(unfinished, about)
+
+    def _base(self, fingerprint: str) -> LoadedModel:
+        loaded = self.loaded()
+        if loaded.fingerprint != fingerprint:
+            raise ModelError(
+                f"Current was built on another base ({fingerprint[:12]}) than the configured one.",
+                kept=_KEPT,
+                next_step="Set model.reference to the base that it was built on, or release.publish to factors.",
+            )
+        return loaded
+
+    def _point(self, name: str) -> None:
+        make_directory(self.root)
+        new = self.root / f"{UNFINISHED}{LINK}-{secrets.token_hex(4)}"
+        new.symlink_to(Path(DIRECTORY) / name, target_is_directory=True)
+        try:
+            new.replace(self.link)
+        finally:
+            new.unlink(missing_ok=True)
+        sync(self.root)

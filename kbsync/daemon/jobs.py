@@ -1,0 +1,146 @@
+"""What the daemon does on a schedule: ``sync``, and the jobs that the configuration adds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from kbsync.bootstrap import App
+from kbsync.config import Configuration
+from kbsync.config.schedule import SYNC
+from kbsync.daemon.metrics import Recorder
+from kbsync.operations.gc import gc
+from kbsync.stages.cycle import CycleResult, sync
+from kbsync.stages.probe import probe
+from kbsync.stages.pull.pull import pull
+from kbsync.stages.release.canary import canary
+from kbsync.system.log import logger
+
+WORK, PULL = "work", "pull"
+"""The two lanes: whatever needs the model or the writer's lease, one at a time; and pulls, which need neither."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One line of the schedule. ``relations`` are names; empty: all."""
+
+    name: str
+    stage: str
+    when: str
+    jitter: timedelta
+    deadline: timedelta
+    relations: tuple[str, ...] = ()
+
+    @property
+    def lane(self) -> str:
+        return PULL if self.stage == "pull" else WORK
+
+
+def jobs(configuration: Configuration) -> tuple[Job, ...]:
+    """All jobs, ``sync`` first."""
+    schedule = configuration.settings.schedule
+    first = Job(name=SYNC, stage=SYNC, when=schedule.sync, jitter=schedule.jitter, deadline=schedule.deadline)
+    more = (
+        Job(
+            name=name,
+            stage=its.stage,
+            when=its.when,
+            jitter=schedule.jitter if its.jitter is None else its.jitter,
+            deadline=its.deadline or schedule.deadline,
+            relations=its.relations,
+        )
+        for name, its in schedule.jobs.items()
+    )
+    return (first, *more)
+
+
+def do(job: Job, app: App, recorder: Recorder) -> str:
+    """Run the job's stage and log what came of it; returns the outcome in two or three words."""
+    return _STAGES[job.stage](job, app, recorder)
+
+
+def _sync(_job: Job, app: App, recorder: Recorder) -> str:
+    with app.writer() as writer:
+        result = sync(writer, app.parts())
+    _tell(result)
+    if result.evaluation is not None:
+        changes = (entry.change.value for entry in result.planned.plan.changes)
+        recorder.built(changes, passed=result.evaluation.decision.passed)
+    return result.outcome.value
+
+
+def _pull(job: Job, app: App, _recorder: Recorder) -> str:
+    with app.puller() as run:
+        result = pull(run, app.source, app.relations, group=app.group(job.relations) if job.relations else None)
+    logger().info(
+        "pull ended",
+        job=job.name,
+        watched=result.watched,
+        fetched=result.fetched,
+        believed=result.believed,
+        waiting=result.waiting,
+        unasked=result.unasked,
+    )
+    return "nothing to do" if result.nothing_new else "pulled"
+
+
+def _probe(job: Job, app: App, _recorder: Recorder) -> str:
+    asked = app.group(job.relations) if job.relations else app.relations
+    with app.writer() as writer:
+        result = probe(writer.run, app.base, asked, answer_tokens=app.evaluation_size.answer_tokens)
+    logger().info("probe ended", job=job.name, asked=result.asked)
+    return "probed" if result.asked else "nothing to do"
+
+
+def _gc(job: Job, app: App, _recorder: Recorder) -> str:
+    result = gc(app, app.settings.retention.policy, dry_run=False)
+    logger().info("gc ended", job=job.name, removed=result.removed, bytes=result.bytes)
+    return "removed" if result.removed else "nothing to do"
+
+
+def _canary(job: Job, app: App, _recorder: Recorder) -> str:
+    gate, tokens = app.settings.gate, app.evaluation_size.answer_tokens
+    with app.writer() as writer:
+        result = canary(
+            writer, app.base, app.store, count=gate.canaries, max_drop=gate.canary_drop, answer_tokens=tokens
+        )
+    lost = len(result.lost)
+    if result.rolled_back_to is not None:
+        logger().error("canaries fell", job=job.name, version=result.version, reason=result.reason, lost=lost)
+        return "rolled back"
+    logger().info("canaries asked", job=job.name, version=result.version, asked=result.asked, lost=lost)
+    return "asked" if result.asked else "nothing to do"
+
+
+def _notify(job: Job, app: App, _recorder: Recorder) -> str:
+    result = app.notify()
+    if result.waiting:
+        logger().warning("hooks not reached", job=job.name, waiting=result.waiting)
+        return "not reached"
+    logger().info("hooks told", job=job.name, delivered=result.delivered, given_up=result.given_up)
+    return "told" if result.delivered else "nothing to do"
+
+
+def _tell(result: CycleResult) -> None:
+    logger().info(
+        "cycle ended",
+        outcome=result.outcome.value,
+        reason=result.reason,
+        fetched=result.pulled.fetched,
+        believed=result.pulled.believed,
+        unasked=result.pulled.unasked,
+        asked=result.probed.asked,
+        changes=len(result.planned.plan.changes),
+        version=result.version.number if result.version else None,
+    )
+
+
+_STAGES: Mapping[str, Callable[[Job, App, Recorder], str]] = {
+    SYNC: _sync,
+    "pull": _pull,
+    "probe": _probe,
+    "gc": _gc,
+    "canary": _canary,
+    "notify": _notify,
+}

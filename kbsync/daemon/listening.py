@@ -1,0 +1,106 @@
+"""The daemon's ear: a thread that hears of changes as they happen, where ``source.events`` names a stream."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import closing
+
+from kbsync.bootstrap import App
+from kbsync.config import Configuration
+from kbsync.daemon.metrics import Recorder
+from kbsync.daemon.run_job import ACTOR
+from kbsync.domain.errors import KbsyncError, Stopped
+from kbsync.operations.stop import Stop
+from kbsync.ports import Clock
+from kbsync.stages.pull.listen import Listener, Notice
+from kbsync.stages.session import Silent
+from kbsync.system.log import logger
+
+AGAIN_SECONDS = 60.0
+"""After an error that the listener can't wait out, or while no stream is configured."""
+
+
+class Listening:
+    """Listens as ``configuration()`` says, from ``start`` until ``stop`` is requested; nothing that goes wrong here
+    reaches the daemon, whose schedule finds every change in any case."""
+
+    def __init__(
+        self, configuration: Callable[[], Configuration], stop: Stop, recorder: Recorder, clock: Clock | None
+    ) -> None:
+        self._configuration, self._recorder, self._clock = configuration, recorder, clock
+        self._stop = stop
+        self._woken = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="listening", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def look(self) -> None:
+        """Take a new configuration, if there is one, and notice a stop; at once."""
+        self._woken.set()
+
+    def end(self) -> None:
+        """Wait until the item that is being pulled is in the ledger. Only after ``stop`` was requested."""
+        self.look()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.requested:
+            configuration = self._configuration()
+            if configuration.settings.source.events:
+                self._listen(configuration)
+            if configuration is self._configuration():
+                self._sleep(AGAIN_SECONDS)
+
+    def _listen(self, configuration: Configuration) -> None:
+        """Until a stop, another configuration, or an error."""
+        try:
+            progress = _Attentive(self._stop, lambda: configuration is self._configuration())
+            with closing(App(configuration, actor=ACTOR, progress=progress, clock=self._clock)) as app:
+                listener = Listener(
+                    app.run, app.source, app.relations, pulling=app.puller, sleep=self._sleep, tell=self._tell
+                )
+                listener.listen()
+        except Stopped:
+            return
+        except KbsyncError as error:
+            self._recorder.error(error)
+            logger().error("listening failed", error=error.what, kept=error.kept, next_step=error.next_step)
+        except Exception as error:
+            self._recorder.error(error)
+            logger().exception("listening failed")
+
+    def _sleep(self, seconds: float) -> None:
+        self._woken.wait(seconds)
+        self._woken.clear()
+
+    def _tell(self, notice: Notice) -> None:
+        log = logger()
+        match notice.kind:
+            case "listening":
+                log.info("listening", since=notice.since.isoformat(timespec="seconds") if notice.since else None)
+            case "heard" if notice.result is not None:
+                delay = round(notice.delay or 0.0, 3)
+                self._recorder.heard(len(notice.items), delay)
+                fetched, observed = notice.result.fetched, notice.result.observed
+                log.info("heard of changes", items=notice.items, seconds=delay, fetched=fetched, observed=observed)
+            case "polled" if notice.result is not None:
+                log.info("polled for what was not heard", fetched=notice.result.fetched)
+            case "waiting":
+                log.debug("listener waits", items=notice.items, reason=notice.reason)
+            case _:
+                kept = "The scheduled pulls find every change."
+                log.warning(f"listener {notice.kind}", items=notice.items, reason=notice.reason, kept=kept)
+
+
+class _Attentive(Silent):
+    """Notices a stop and another configuration wherever stopping is safe."""
+
+    def __init__(self, stop: Stop, goes_on: Callable[[], bool]) -> None:
+        self._stop, self._goes_on = stop, goes_on
+
+    def advance(self, count: int = 1) -> None:  # noqa: ARG002
+        self._stop.check()
+        if not self._goes_on():
+            raise Stopped("Another configuration is there.")

@@ -1,0 +1,145 @@
+"""When the daemon runs: from an interval or a cron line to a trigger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from apscheduler.triggers.base import BaseTrigger
+from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.interval import IntervalTrigger
+
+from kbsync.config import Configuration, interval_of
+from kbsync.daemon.jobs import jobs
+
+DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+"""By cron's numbers; 7 is Sunday, too."""
+MOST = 10_000
+"""So many missed times are counted; whoever was away for longer reads "10000"."""
+
+
+UPCOMING = 3
+"""Times of each job that a view of the schedule holds."""
+
+
+class Tempo:
+    """How the schedule's time relates to the machine's: they are the same, but in a soak, where a month takes minutes."""
+
+    def scheduled(self, real: datetime) -> datetime:
+        """The schedule's time at the machine's ``real``."""
+        return real
+
+    def real(self, scheduled: datetime) -> datetime:
+        """The machine's time at which the schedule's is ``scheduled``, never before it."""
+        return scheduled
+
+
+class Paced(BaseTrigger):  # type: ignore[misc]
+    """A trigger of the schedule's time for a scheduler of the machine's."""
+
+    def __init__(self, inner: BaseTrigger, tempo: Tempo) -> None:
+        self._inner, self._tempo = inner, tempo
+
+    def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime | None:
+        before = self._tempo.scheduled(previous) if previous else None
+        found = self._inner.get_next_fire_time(before, self._tempo.scheduled(now))
+        return self._tempo.real(found) if found else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobView:
+    """One job: its stage, its schedule, the relations that it is narrowed to (empty: all), the seconds that its start may
+    be delayed and that it may take, and its next times without that delay (``sync`` also begins with the daemon)."""
+
+    name: str
+    stage: str
+    when: str
+    relations: tuple[str, ...]
+    jitter: float
+    deadline: float
+    upcoming: tuple[datetime, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleView:
+    """What the daemon does, ``sync`` first."""
+
+    jobs: tuple[JobView, ...]
+
+
+def schedule_view(configuration: Configuration, now: datetime) -> ScheduleView:
+    """The configured jobs as a daemon that starts ``now`` would run them."""
+    found = []
+    for job in jobs(configuration):
+        exact, last = trigger(job.when), None
+        upcoming: list[datetime] = []
+        while len(upcoming) < UPCOMING and (last := exact.get_next_fire_time(last, last or now)) is not None:
+            upcoming.append(last)
+        found.append(
+            JobView(
+                name=job.name,
+                stage=job.stage,
+                when=job.when,
+                relations=job.relations,
+                jitter=job.jitter.total_seconds(),
+                deadline=job.deadline.total_seconds(),
+                upcoming=tuple(upcoming),
+            )
+        )
+    return ScheduleView(jobs=tuple(found))
+
+
+def trigger(when: str, jitter: timedelta = timedelta(0)) -> BaseTrigger:
+    """An APScheduler trigger in UTC for an interval or a cron line, delayed at random by up to ``jitter``."""
+    seconds = int(jitter.total_seconds()) or None
+    interval = interval_of(when)
+    if interval is not None:
+        return IntervalTrigger(seconds=int(interval.total_seconds()), jitter=seconds, timezone=UTC)
+    minute, hour, day, month, weekday = when.split()
+    return CronTrigger(
+        minute=minute,
+        hour=hour,
+        day=day,
+        month=month,
+        day_of_week=weekdays(weekday),
+        jitter=seconds,
+        timezone=UTC,
+    )
+
+
+def between(when: str, after: datetime, before: datetime, jitter: timedelta = timedelta(0)) -> list[datetime]:
+    """The times of ``when`` that lie after ``after`` and, with their jitter, before ``before``; ``MOST`` at most."""
+    exact, last = trigger(when), after
+    found: list[datetime] = []
+    while len(found) < MOST:
+        last = exact.get_next_fire_time(last, last)
+        if last is None or last + jitter >= before:
+            break
+        found.append(last)
+    return found
+
+
+def weekdays(field: str) -> str:
+    """Cron's weekdays as names, because APScheduler's numbers begin on Monday and cron's on Sunday.
+
+    ``0`` → ``sun``, ``1-5`` → ``mon,tue,wed,thu,fri``, ``*/2`` → ``sun,tue,thu,sat``; raises ``ValueError``.
+    """
+    if field == "*":
+        return field
+    numbers: set[int] = set()
+    for part in field.lower().split(","):
+        days, _, step = part.partition("/")
+        first, _, last = days.partition("-")
+        low, high = (0, 6) if days == "*" else (_day(first), _day(last) if last else 6 if step else _day(first))
+        if high < low:
+            high += 7  # fri-mon, and 5-7 as 5-0
+        numbers.update(n % 7 for n in range(low, high + 1, int(step or 1)))
+    return ",".join(DAYS[n] for n in sorted(numbers))
+
+
+def _day(text: str) -> int:
+    if text in DAYS:
+        return DAYS.index(text)
+    if not text.isdigit() or int(text) > 7:
+        raise ValueError(f"{text!r} is not a day of the week: 0 to 7, or {', '.join(DAYS)}")
+    return int(text)

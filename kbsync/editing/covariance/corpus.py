@@ -1,0 +1,140 @@
+"""The text of the key covariance, as batches of token rows: given texts, or text that the model itself samples.
+
+Both can be left at any batch and taken up again there: the batches that follow are the same.
+"""
+
+from __future__ import annotations
+
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerFast
+
+from kbsync.editing.sample import opening, sample, seeded
+from kbsync.model.decoder import Decoder
+from kbsync.text.corpus import texts_hash
+
+WINDOW = 256
+"""Tokens of a stretch of text, what the tokenizer puts in front included."""
+BATCH_TOKENS = 4096
+SAMPLED_ROWS = 32
+SAMPLED_LENGTH = 128
+SAMPLED_TOP_K = 50
+
+Batch = list[list[int]]
+"""Token rows of like length, each with what the tokenizer puts in front."""
+
+
+class Corpus(ABC):
+    """A budget of tokens. ``state`` is where the walk stands after the last batch that was taken."""
+
+    @abstractmethod
+    def batches(self) -> Iterator[Batch]:
+        """What is left of the budget, from where the corpus stands."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Tensor]:
+        """All that ``restore`` needs, as small tensors."""
+
+    @abstractmethod
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Stand where another corpus of the same texts, budget and seed stood when it gave ``state``."""
+
+
+class GivenCorpus(Corpus):
+    """Texts in a seeded order, so that a small budget samples them all, cut into stretches of ``WINDOW`` tokens."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], tokens: int, seed: int) -> None:
+        self._batches = _like_length(_stretches(tokenizer, texts, tokens, seed))
+        self._taken = 0
+
+    def batches(self) -> Iterator[Batch]:
+        while self._taken < len(self._batches):
+            self._taken += 1
+            yield self._batches[self._taken - 1]
+
+    def state(self) -> dict[str, Tensor]:
+        return {"taken": torch.tensor(self._taken)}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        self._taken = int(state["taken"])
+
+
+class SampledCorpus(Corpus):
+    """Text that the model draws from its ``SAMPLED_TOP_K`` likeliest tokens, until ``tokens`` have been drawn.
+
+    A row ends at its first end-of-text token. Models without a start token begin from the end-of-text token, which
+    is how they saw documents begin.
+    """
+
+    def __init__(self, decoder: Decoder, tokenizer: PreTrainedTokenizerFast, tokens: int, seed: int) -> None:
+        self._decoder, self._tokens = decoder, tokens
+        self._end = tokenizer.eos_token_id
+        self._start = opening(tokenizer) or [self._end or 0]
+        self._generator = seeded(seed)
+        self._drawn = 0
+
+    def batches(self) -> Iterator[Batch]:
+        while self._drawn < self._tokens:
+            prompts = torch.tensor([self._start] * SAMPLED_ROWS, device=self._decoder.model.device)
+            rows = sample(self._decoder, prompts, SAMPLED_LENGTH, SAMPLED_TOP_K, self._generator).tolist()
+            batch = [_until_end(row, len(self._start), self._end) for row in rows]
+            self._drawn += sum(len(row) - len(self._start) for row in batch)
+            yield batch
+
+    def state(self) -> dict[str, Tensor]:
+        return {"drawn": torch.tensor(self._drawn), "generator": self._generator.get_state()}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        self._drawn = int(state["drawn"])
+        self._generator.set_state(state["generator"])
+
+
+def corpus(
+    decoder: Decoder, tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], tokens: int, seed: int
+) -> Corpus:
+    """The given texts, or sampled text where there are none."""
+    if texts:
+        return GivenCorpus(tokenizer, texts, tokens, seed)
+    return SampledCorpus(decoder, tokenizer, tokens, seed)
+
+
+def identity(texts: Sequence[str]) -> str | list[object]:
+    """What tells two corpora apart, beside budget and seed."""
+    return texts_hash(texts) if texts else ["sampled", SAMPLED_LENGTH, SAMPLED_TOP_K]
+
+
+def _stretches(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], tokens: int, seed: int) -> Batch:
+    order = list(range(len(texts)))
+    random.Random(seed).shuffle(order)
+    front = opening(tokenizer)
+    step, left = WINDOW - len(front), tokens
+    rows: Batch = []
+    for index in order:
+        ids = tokenizer(texts[index], add_special_tokens=False)["input_ids"]
+        for begin in range(0, len(ids), step):
+            piece = ids[begin : begin + min(step, left)]
+            rows.append(front + piece)
+            left -= len(piece)
+            if left <= 0:
+                return rows
+    return rows
+
+
+def _like_length(rows: Batch) -> list[Batch]:
+    found: list[Batch] = []
+    for row in sorted(rows, key=len):
+        if not found or (len(found[-1]) + 1) * len(row) > BATCH_TOKENS:
+            found.append([])
+        found[-1].append(row)
+    return found
+
+
+def _until_end(row: list[int], begin: int, end: int | None) -> list[int]:
+    for i in range(begin, len(row)):
+        if row[i] == end:
+            return row[:i]
+    return row

@@ -1,0 +1,185 @@
+"""gc: remove what the retention policy lets go. Inventory, judgement (pure: ``domain.retention``), audit, removal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+
+from kbsync.bootstrap import App
+from kbsync.checkpoints.storage import Place, modified, remove_directory, size, unfinished
+from kbsync.domain.errors import StoreError
+from kbsync.domain.retention import Judgement, RetentionPolicy, judge_age, judge_artifacts, judge_strays, judge_versions
+from kbsync.domain.version import CURRENT, Manifest, Version, VersionState
+from kbsync.stages.session import Writer, writer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThingView:
+    """``kind``: ``version`` (by number), ``stray`` (a stored version that no row of the ledger names), ``artifact``
+    (``kind/key``), ``published`` (a copy that the path ``current`` has left) or ``leftover`` (a path: unfinished or set aside). ``reasons`` to keep or to remove it; ``bytes`` on
+    disk."""
+
+    kind: str
+    name: str
+    keep: bool
+    reasons: tuple[str, ...]
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GcView:
+    """``things`` that were looked at, each with its judgement; ``removed`` of them, ``bytes`` in all, were removed, or
+    would be where ``dry_run``."""
+
+    dry_run: bool
+    removed: int
+    bytes: int
+    things: tuple[ThingView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Thing:
+    kind: str
+    name: str
+    judgement: Judgement
+    paths: tuple[Place, ...]
+    remove: Callable[[], None]
+
+
+def gc(app: App, policy: RetentionPolicy, *, dry_run: bool) -> GcView:
+    """Remove what ``policy`` does not keep; a dry run only says so, without the lease.
+
+    The decision is in the audit trail before anything is removed, so a kill leaves nothing unexplained; the next gc
+    decides the same and goes on. Raises ``Busy`` when another process writes.
+    """
+    with ExitStack() as held:
+        lease = None if dry_run else held.enter_context(writer(app.run, app.settings.lease.ttl))
+        things = list(_judged(app, policy, app.clock.now(), holds_lease=lease is not None))
+        views = tuple(_view(thing) for thing in things)
+        doomed = [thing for thing in things if not thing.judgement.keep]
+        freed = sum(v.bytes for v in views if not v.keep)
+        if lease is not None and doomed:
+            _record(app, lease, doomed, freed)
+            lease.run.progress.start("gc", len(doomed))
+            for thing in doomed:
+                thing.remove()
+                lease.run.progress.advance()
+            lease.run.progress.finish()
+    return GcView(dry_run=dry_run, removed=len(doomed), bytes=freed, things=views)
+
+
+def _record(app: App, held: Writer, doomed: list[_Thing], freed: int) -> None:
+    """The decision, in one transaction with the proof that this process still holds the lease."""
+    now = app.clock.now()
+    body = {
+        "versions": {t.name: list(t.judgement.reasons) for t in doomed if t.kind == "version"},
+        "strays": [t.name for t in doomed if t.kind == "stray"],
+        "artifacts": [t.name for t in doomed if t.kind == "artifact"],
+        "published": [t.name for t in doomed if t.kind == "published"],
+        "leftovers": [t.name for t in doomed if t.kind == "leftover"],
+        "bytes": freed,
+    }
+    with app.ledger.write() as tx:
+        tx.renew_lease(held.lease, app.settings.lease.ttl, now)
+        tx.append_audit("gc", app.actor, body, now)
+
+
+def _judged(app: App, policy: RetentionPolicy, now: datetime, *, holds_lease: bool) -> Iterator[_Thing]:
+    with app.ledger.read() as tx:
+        versions = tx.versions()
+        positions = {CURRENT: [move.number for move in tx.alias_moves(CURRENT)]}
+    judged = judge_versions(versions, positions, policy, now)
+    stored = set(app.store.hashes())
+    yield from _versions(app, [v for v in versions if v.version_hash in stored], judged)
+    yield from _strays(app, versions, stored - {v.version_hash for v in versions})
+    needed = {v.number: _needs(app, v) for v in versions if _stays(v, judged, stored)}
+    written = {name: modified(app.artifacts.path(name)) for name in app.artifacts.names()}
+    for name, judgement in judge_artifacts(written, needed, policy, now).items():
+        path = app.artifacts.path(name)
+        yield _Thing("artifact", name, judgement, (path,), partial(app.artifacts.remove, name))
+    yield from _published(app, policy, now)
+    yield from _leftovers(app, policy, now, holds_lease)
+
+
+def _stays(version: Version, judged: Mapping[int, Judgement], stored: set[str]) -> bool:
+    return version.version_hash in stored and judged[version.number].keep
+
+
+def _versions(app: App, versions: list[Version], judged: Mapping[int, Judgement]) -> Iterator[_Thing]:
+    for version in versions:
+        version_hash, judgement = version.version_hash or "", judged[version.number]
+        if not judgement.keep and _manifest(app, version_hash) is None:
+            judgement = Judgement(keep=True, reasons=("its manifest is damaged: `kbsync verify` names what is wrong",))
+        paths = tuple(app.store.files(version_hash))
+        yield _Thing("version", str(version.number), judgement, paths, partial(app.store.remove, version_hash))
+
+
+def _strays(app: App, versions: list[Version], hashes: set[str]) -> Iterator[_Thing]:
+    building = {v.build_hash: v.number for v in versions if v.state is VersionState.BUILDING}
+    manifests = {version_hash: _manifest(app, version_hash) for version_hash in sorted(hashes)}
+    builds = {version_hash: manifest.build_hash if manifest else None for version_hash, manifest in manifests.items()}
+    for version_hash, judgement in judge_strays(builds, building).items():
+        paths = tuple(app.store.files(version_hash))
+        yield _Thing("stray", version_hash, judgement, paths, partial(app.store.remove_stray, version_hash))
+
+
+def _needs(app: App, version: Version) -> tuple[str, ...] | None:
+    """Names of the artifacts that the version was built with; None where nothing tells."""
+    manifest = _manifest(app, version.version_hash or "")
+    return tuple(manifest.artifacts) or None if manifest else None
+
+
+def _manifest(app: App, version_hash: str) -> Manifest | None:
+    """None where it can't be read."""
+    try:
+        return app.store.manifest(version_hash)
+    except StoreError:
+        return None
+
+
+def _leftovers(app: App, policy: RetentionPolicy, now: datetime, holds_lease: bool) -> Iterator[_Thing]:
+    """What killed writes left, what was set aside as damaged, and what the path ``current`` led to before."""
+    for root in (app.store.versions, app.store.explanations, app.artifacts.root, app.published.directories):
+        for path in unfinished(root):
+            judgement = Judgement(keep=not holds_lease, reasons=_unfinished_reasons(holds_lease))
+            yield _leftover(path, judgement)
+    for path in app.store.halves():
+        yield _leftover(path, Judgement(keep=not holds_lease, reasons=_unfinished_reasons(holds_lease)))
+    for path in (*app.store.damaged(), *app.artifacts.damaged()):
+        yield _leftover(path, judge_age(modified(path), policy, now, "it is damaged and was set aside"))
+
+
+def _published(app: App, policy: RetentionPolicy, now: datetime) -> Iterator[_Thing]:
+    """A server may still be reading what the path has left."""
+    for path in app.published.copies():
+        judgement = Judgement(keep=True, reasons=(f"{app.published.link} leads to it",))
+        if not app.published.in_use(path):
+            judgement = judge_age(modified(path), policy, now, f"{app.published.link} has left it")
+        thing = _leftover(path, judgement)
+        yield replace(thing, kind="published", name=path.name)
+
+
+def _unfinished_reasons(holds_lease: bool) -> tuple[str, ...]:
+    if holds_lease:
+        return ("a killed write left it",)
+    return ("a write that is at work may need it; only the holder of the lease can tell",)
+
+
+def _leftover(path: Place, judgement: Judgement) -> _Thing:
+    def remove() -> None:
+        if path.is_dir():
+            remove_directory(path)
+        else:
+            path.unlink(missing_ok=True)
+
+    return _Thing("leftover", str(path), judgement, (path,), remove)
+
+
+def _view(thing: _Thing) -> ThingView:
+    files = (f for path in thing.paths for f in ([path] if path.is_file() else path.rglob("*")) if f.is_file())
+    taken = sum(size(f) for f in files)
+    judged = thing.judgement
+    return ThingView(kind=thing.kind, name=thing.name, keep=judged.keep, reasons=judged.reasons, bytes=taken)

@@ -1,0 +1,79 @@
+"""Progress for logs: one line when a step has ended."""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from dataclasses import dataclass, field
+
+from kbsync.operations.stop import Stop
+from kbsync.ports import Progress
+from kbsync.system.log import logger
+
+
+@dataclass(slots=True)
+class Step:
+    """A running step. ``total`` is None while it is unknown, ``started`` in the seconds of a monotonic clock."""
+
+    name: str
+    total: int | None
+    done: int = 0
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+
+class StepProgress(Progress):
+    """Keeps track of steps inside steps: what a helper counts is counted for the step that called it, too, and only
+    the outermost step is shown. A step that has nothing to do is not."""
+
+    def __init__(self, stop: Stop) -> None:
+        self._stop = stop
+        self._steps: list[Step] = []
+
+    def start(self, stage: str, total: int | None) -> None:
+        self._steps.append(Step(stage, total))
+        outer = self._steps[0]
+        if len(self._steps) == 1:
+            self._began(outer)
+        elif outer.total is None and total is not None:
+            outer.total = total
+            self._moved(outer)
+
+    def advance(self, count: int = 1) -> None:
+        for step in self._steps:
+            step.done += count
+        if self._steps:
+            self._moved(self._steps[0])
+        if self._stop.requested:
+            self.abandon()
+        self._stop.check()
+
+    def finish(self, note: str = "") -> None:
+        step = self._steps.pop() if self._steps else None
+        if step is not None and not self._steps:
+            self._ended(step, note)
+
+    def abandon(self) -> None:
+        """Forget the running steps."""
+        self._steps.clear()
+
+    def _began(self, step: Step) -> None:
+        """The outermost step begins."""
+
+    def _moved(self, step: Step) -> None:
+        """The outermost step advanced, or learnt its total."""
+
+    @abstractmethod
+    def _ended(self, step: Step, note: str) -> None:
+        """The outermost step is done."""
+
+
+class LogProgress(StepProgress):
+    def _ended(self, step: Step, note: str) -> None:
+        if step.total == 0:
+            return
+        fields = {"note": note} if note else {}
+        logger().info("step ended", step=step.name, items=step.done, seconds=round(step.seconds, 3), **fields)

@@ -1,0 +1,204 @@
+"""The research benchmarks: edit a base with many cases at once, measure it, and write down what came out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kbsync.domain.canonical import plain
+from kbsync.domain.gate import Threshold
+from kbsync.operations.evidence import Figure, at_least, at_most, evidence
+from kbsync.research.cases import Chosen, Part, cases_hash, select, split
+from kbsync.research.consistency import Consistency, References
+from kbsync.research.counterfact import CounterfactCase, read_counterfact
+from kbsync.research.gauges import CounterfactPrompts, CounterfactTexts, Gauge, ZsrePrompts
+from kbsync.research.grid import UNEDITED, Algorithm, Bench, Cell, Grid, Suite
+from kbsync.research.metrics import GROUPS
+from kbsync.research.preferred import preferred
+from kbsync.research.records import file_hash
+from kbsync.research.zsre import read_zsre
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Data:
+    """A benchmark file, which part of its split is used, and the seed of the cases' order. ``known``: only cases that the
+    base has right (CounterFact)."""
+
+    path: Path
+    part: Part = Part.TEST
+    seed: int = 0
+    known: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extent:
+    """How much is measured.
+
+    ``cases`` of those edited, the first in the drawn order and so the same at every number of edits (None: all);
+    ``texts``: the fluency of so many of them; ``chunk``: cases a part.
+    """
+
+    cases: int | None = None
+    texts: int = 0
+    answer_tokens: int = 10
+    chunk: int = 50
+
+
+def run_counterfact(
+    bench: Bench,
+    data: Data,
+    algorithms: Sequence[Algorithm],
+    *,
+    edits: int,
+    extent: Extent = Extent(),
+    references: References | None = None,
+    targets: Sequence[Threshold] = (),
+) -> dict[str, Any]:
+    """Edit ``edits`` cases at once with each algorithm; returns the evidence document.
+
+    ``references`` adds the consistency score of the texts (and must not be empty). A target's ``metric`` is the name of a figure, such as
+    ``memit@100.score``. Raises ``DataError`` for data that can't be read or is too small, ``EditError`` when an edit
+    fails, ``Stopped`` between two parts.
+    """
+    command = "kbsync bench counterfact"
+    return run_lines(bench, data, algorithms, [edits], extent, targets, command, references)
+
+
+def run_scaling(
+    bench: Bench,
+    data: Data,
+    algorithms: Sequence[Algorithm],
+    *,
+    sizes: Iterable[int],
+    extent: Extent = Extent(),
+    targets: Sequence[Threshold] = (),
+) -> dict[str, Any]:
+    """CounterFact at several numbers of edits, each from the base and each with the smaller ones' cases among its own.
+
+    Arguments and errors as of :func:`run_counterfact`; :func:`kbsync.research.plots.plot_scaling` draws the result.
+    """
+    return run_lines(bench, data, algorithms, sorted(set(sizes)), extent, targets, "kbsync bench scaling")
+
+
+def run_zsre(
+    bench: Bench,
+    data: Data,
+    algorithms: Sequence[Algorithm],
+    *,
+    edits: int,
+    extent: Extent = Extent(),
+    targets: Sequence[Threshold] = (),
+) -> dict[str, Any]:
+    """zsRE: ``edits`` right answers written at once. Arguments and errors as of :func:`run_counterfact`."""
+    chosen = Chosen(select(split(list(read_zsre(data.path)), data.part), edits, seed=data.seed), edits)
+    suite = Suite([ZsrePrompts(extent.answer_tokens)], _score("accuracy"), extent.cases, extent.chunk)
+    return _document(bench, data, algorithms, [edits], chosen, suite, targets, "kbsync bench zsre")
+
+
+def run_lines(
+    bench: Bench,
+    data: Data,
+    algorithms: Sequence[Algorithm],
+    sizes: Sequence[int],
+    extent: Extent,
+    targets: Sequence[Threshold],
+    command: str,
+    references: References | None = None,
+) -> dict[str, Any]:
+    """CounterFact with every algorithm at every size, told as the evidence of ``command``."""
+    chosen = choose(bench, data, max(sizes))
+    gauges: list[Gauge[Any]] = [CounterfactPrompts(extent.answer_tokens)]
+    if extent.texts:
+        consistency = None if references is None else Consistency(references)
+        gauges.append(CounterfactTexts(extent.texts, seed=data.seed, consistency=consistency))
+    suite = Suite(gauges, _score("success"), extent.cases, extent.chunk)
+    return _document(bench, data, algorithms, sizes, chosen, suite, targets, command)
+
+
+def choose(bench: Bench, data: Data, count: int) -> Chosen[CounterfactCase]:
+    """``count`` CounterFact cases as ``data`` says. Raises ``DataError`` where there are fewer."""
+    cases = split(list(read_counterfact(data.path)), data.part)
+    if data.known:
+        return preferred(bench, select(cases, None, seed=data.seed), count)
+    return Chosen(select(cases, count, seed=data.seed), count)
+
+
+def _score(kind: str) -> dict[str, tuple[str, ...]]:
+    """The editing score: the harmonic mean of efficacy, generalization and specificity."""
+    return {"score": tuple(f"{group}_{kind}" for group in GROUPS)}
+
+
+def _document(
+    bench: Bench,
+    data: Data,
+    algorithms: Sequence[Algorithm],
+    sizes: Sequence[int],
+    chosen: Chosen[Any],
+    suite: Suite,
+    targets: Sequence[Threshold],
+    command: str,
+) -> dict[str, Any]:
+    """Measure the grid and tell it as evidence: figures named ``algorithm@edits.figure``, cells with all details."""
+    started, begun = bench.clock.now(), time.monotonic()
+    lines = [f"{name}@{size}" for size in sizes for name in (UNEDITED, *(a.name for a in algorithms if a.takes(size)))]
+    if len(set(lines)) < len(lines):
+        raise ValueError(f"two lines have one name: {', '.join(lines)}")
+    if strangers := [t.metric for t in targets if t.metric.rpartition(".")[0] not in lines]:
+        raise ValueError(f"no line of this run has {', '.join(strangers)}")
+    cells = list(Grid(bench, suite).cells(chosen.cases, algorithms, sizes))
+    return evidence(
+        command,
+        _with_targets([figure for cell in cells for figure in _figures(cell, cells)], targets),
+        seed=data.seed,
+        started=started,
+        seconds=time.monotonic() - begun,
+        model={"reference": bench.loaded.reference, "fingerprint": bench.base.fingerprint},
+        recipes={a.name: plain(a.recipe) | {"fingerprint": a.recipe.fingerprint} for a in algorithms},
+        data={
+            "file": data.path.name,
+            "sha256": file_hash(data.path),
+            "part": data.part.value,
+            "known": data.known,
+            "asked": chosen.asked,
+            "cases_sha256": cases_hash(chosen.cases),
+        },
+        results=plain(cells),
+    )
+
+
+def _figures(cell: Cell, cells: Sequence[Cell]) -> list[Figure]:
+    name = f"{cell.algorithm}@{cell.edits}"
+    found = [Figure(f"{name}.{key}", estimate.value, _unit(key)) for key, estimate in sorted(cell.estimates.items())]
+    base = next(c for c in cells if c.algorithm == UNEDITED)
+    if cell.perplexity is not None and base.perplexity is not None:
+        found.append(Figure(f"{name}.perplexity", cell.perplexity, "per token"))
+        if cell is not base:
+            found.append(Figure(f"{name}.perplexity_growth", cell.perplexity / base.perplexity - 1, "share"))
+    if cell.edit is not None:
+        found.append(Figure(f"{name}.left_out", len(cell.edit["left_out"]), "cases"))
+        found.append(Figure(f"{name}.edit_seconds", cell.edit["seconds"], "s"))
+    return found
+
+
+def _unit(figure: str) -> str:
+    units = {"fluency": "bits × 100", "consistency": "cosine × 100"}
+    return units.get(figure, "probability" if figure.endswith("_magnitude") else "share")
+
+
+def _with_targets(figures: Sequence[Figure], targets: Sequence[Threshold]) -> list[Figure]:
+    """Judge the figures that have a target; a target of no figure is a mistake of the caller (``ValueError``)."""
+    by_name = {target.metric: target for target in targets}
+    if unknown := set(by_name) - {figure.name for figure in figures}:
+        raise ValueError(f"no figure is named {', '.join(sorted(unknown))}")
+    return [_judged(figure, by_name[figure.name]) if figure.name in by_name else figure for figure in figures]
+
+
+def _judged(figure: Figure, target: Threshold) -> Figure:
+    if target.at_least is not None:
+        return at_least(figure.name, figure.value, figure.unit, target.at_least)
+    if target.at_most is not None:
+        return at_most(figure.name, figure.value, figure.unit, target.at_most)
+    raise ValueError(f"the target of {figure.name} has no bound")

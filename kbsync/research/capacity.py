@@ -1,0 +1,163 @@
+"""How many facts one version holds: edits of growing size, each from the base, held against the gate's bounds.
+
+The rule (``docs/release.md``): a size holds where every demand holds. The limit is the largest size that holds, before
+the first one that fails beyond chance, which is where a demand fails even at the better end of the 95 % interval.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from kbsync.domain.gate import Action, GateDecision, Metric, Threshold, decide
+from kbsync.domain.interval import RESAMPLES
+from kbsync.operations.evidence import Figure
+from kbsync.research.bench import Data, Extent, run_lines
+from kbsync.research.grid import UNEDITED, Algorithm, Bench
+
+SIZES = (10, 30, 100, 300, 1000, 3000)
+FIGURES = {"efficacy": "efficacy_success", "generalization": "generalization_success"}
+"""Figures of the gate, and CounterFact's that stand for them. Specificity and perplexity are compared with the base."""
+EXTENT = Extent(cases=200, answer_tokens=5)
+PERPLEXITY = "perplexity"
+SPECIFICITY = "specificity_success"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """One size. ``metrics`` are those that are judged, ``growth`` is that of the perplexity with its 95 % interval over
+    texts; ``surely_fails``: chance does not explain it."""
+
+    edits: int
+    metrics: tuple[Metric, ...]
+    growth: tuple[float, float, float]
+    decision: GateDecision
+    surely_fails: bool
+
+
+def run_capacity(
+    bench: Bench,
+    data: Data,
+    algorithm: Algorithm,
+    policy: Sequence[Threshold],
+    *,
+    sizes: Iterable[int] = SIZES,
+    extent: Extent = EXTENT,
+) -> dict[str, Any]:
+    """The evidence document of one recipe. ``bench`` must have held-out texts. Every size writes the smaller ones' cases,
+    too, whose target vectors are kept and not searched again.
+
+    Raises ``DataError`` for data that can't be read or is too small, ``EditError`` when an edit fails, ``Stopped`` between
+    two parts; then what is finished is kept.
+    """
+    document = run_lines(bench, data, [algorithm], sorted(set(sizes)), extent, (), "kbsync bench capacity")
+    wanted = demands(policy)
+    judged = judge(document, algorithm.name, wanted)
+    limit = read_limit(judged)
+    document["figures"] += [asdict(figure) for figure in _figures(judged, limit)]
+    document["capacity"] = {
+        "algorithm": algorithm.name,
+        "limit": limit,
+        "demands": [{k: v for k, v in asdict(t).items() if k in BOUNDS and v is not None} for t in wanted],
+        "sizes": [_told(size) for size in judged],
+    }
+    return document
+
+
+BOUNDS = ("metric", "at_least", "max_drop", "max_growth")
+
+
+def demands(policy: Iterable[Threshold]) -> list[Threshold]:
+    """The gate's refusing bounds as demands on CounterFact's figures.
+
+    Bounds on efficacy and generalization are taken as they are. The gate asks for a specificity of at least x among facts
+    that the base has right; CounterFact's specificity of the base is below one, so it may fall by 1 − x. Bounds on the
+    perplexity's growth are taken as they are; others say nothing here.
+    """
+    found = []
+    for bound in policy:
+        if bound.action is not Action.REFUSE:
+            continue
+        if bound.metric in FIGURES and bound.at_least is not None:
+            found.append(Threshold(metric=FIGURES[bound.metric], at_least=bound.at_least))
+        elif bound.metric == "specificity" and bound.at_least is not None:
+            found.append(Threshold(metric=SPECIFICITY, max_drop=1 - bound.at_least))
+        elif bound.metric == PERPLEXITY and bound.max_growth is not None:
+            found.append(Threshold(metric=PERPLEXITY, max_growth=bound.max_growth))
+    return found
+
+
+def judge(document: Mapping[str, Any], algorithm: str, wanted: Sequence[Threshold]) -> list[Judged]:
+    """Every size of the document's ``results``, ascending."""
+    cells = {(cell["algorithm"], cell["edits"]): cell for cell in document["results"]}
+    sizes = sorted({edits for name, edits in cells if name == algorithm})
+    return [_judge(edits, cells[algorithm, edits], cells[UNEDITED, edits], wanted) for edits in sizes]
+
+
+def read_limit(judged: Iterable[Judged]) -> int:
+    """The rule of this module; 0 where no size holds."""
+    limit = 0
+    for size in judged:
+        if size.surely_fails:
+            break
+        if size.decision.passed:
+            limit = size.edits
+    return limit
+
+
+def _judge(edits: int, cell: Mapping[str, Any], base: Mapping[str, Any], wanted: Sequence[Threshold]) -> Judged:
+    growth = perplexity_growth(base["texts"], cell["texts"])
+    metrics, at_best = [], []
+    for name in (*FIGURES.values(), SPECIFICITY):
+        e, of_base = cell["estimates"][name], base["estimates"][name]["value"]
+        metric = Metric(name=name, value=e["value"], base=of_base, samples=e["cases"], low=e["low"], high=e["high"])
+        metrics.append(metric)
+        at_best.append(replace(metric, value=e["high"]))
+    start = base[PERPLEXITY]
+    value, low, high = (start * (1 + part) for part in growth)
+    tokens = sum(count for _, count in cell["texts"])
+    perplexity = Metric(name=PERPLEXITY, value=value, base=start, samples=tokens, low=low, high=high)
+    return Judged(
+        edits=edits,
+        metrics=(*metrics, perplexity),
+        growth=growth,
+        decision=decide([*metrics, perplexity], wanted),
+        surely_fails=not decide([*at_best, replace(perplexity, value=low)], wanted).passed,
+    )
+
+
+def perplexity_growth(
+    base: Sequence[tuple[float, int]], edited: Sequence[tuple[float, int]], *, seed: int = 0
+) -> tuple[float, float, float]:
+    """Growth of the perplexity over all tokens with the bounds of its 95 % bootstrap interval over texts, which are compared
+    one by one. Arguments: (perplexity, tokens) of each text."""
+    pairs = [(n * math.log(after / before), n) for (before, n), (after, _) in zip(base, edited, strict=True)]
+
+    def grown(drawn: Sequence[tuple[float, int]]) -> float:
+        return math.expm1(min(700.0, math.fsum(d for d, _ in drawn) / sum(n for _, n in drawn)))
+
+    source = random.Random(seed)
+    found = sorted(grown(source.choices(pairs, k=len(pairs))) for _ in range(RESAMPLES))
+    tail = round(0.025 * RESAMPLES)
+    return grown(pairs), found[tail], found[-1 - tail]
+
+
+def _figures(judged: Sequence[Judged], limit: int) -> list[Figure]:
+    holding = [
+        Figure(f"{size.edits} facts hold the gate's bounds", float(size.decision.passed), "yes = 1") for size in judged
+    ]
+    return [*holding, Figure("limit of the recipe", limit, "facts")]
+
+
+def _told(size: Judged) -> dict[str, Any]:
+    value, low, high = size.growth
+    return {
+        "edits": size.edits,
+        "holds": size.decision.passed,
+        "surely_fails": size.surely_fails,
+        "reasons": [reason.text for reason in size.decision.reasons],
+        "perplexity_growth": {"value": value, "low": low, "high": high},
+    }

@@ -1,0 +1,62 @@
+"""The cases that a base has right: what it gets wrong already can't show what an edit breaks.
+
+CounterFact's neighbours are asked whether the true answer is likelier than the new one. A small model says no to many of
+them before anything is edited, and no editor can raise a specificity that the base doesn't have. Among the cases that the
+base has right, every neighbour that falls was broken by the edit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from itertools import accumulate, pairwise
+
+from kbsync.domain.errors import DataError
+from kbsync.research.cases import Chosen, cases_hash
+from kbsync.research.counterfact import CounterfactCase
+from kbsync.research.grid import Bench
+from kbsync.research.parts import Parts
+
+CHUNK = 50
+
+
+def preferred(bench: Bench, cases: Sequence[CounterfactCase], count: int) -> Chosen[CounterfactCase]:
+    """The first ``count`` cases whose true answer the base prefers to the new one, after the edited prompt and after
+    every neighbour.
+
+    Fifty cases are a part that is kept. Raises ``DataError`` where there are fewer than ``count``, ``Stopped`` between two
+    parts.
+    """
+    parts = Parts(bench.artifacts, "bench-known", ("model", "evaluation"))
+    found: list[CounterfactCase] = []
+    asked = 0
+    bench.progress.start("cases that the base has right", count)
+    for begin in range(0, len(cases), CHUNK):
+        chunk = cases[begin : begin + CHUNK]
+        right = parts.make(partial(_right, bench, chunk), base=bench.base.fingerprint, cases=cases_hash(chunk))
+        for case, holds in zip(chunk, right, strict=True):
+            asked += 1
+            if holds:
+                found.append(case)
+                bench.progress.advance()
+            if len(found) == count:
+                bench.progress.finish(f"{count} of {asked}")
+                return Chosen(found, asked)
+    raise DataError(
+        f"{count} cases were asked for, and the base has {len(found)} of {asked} right.",
+        next_step="Ask for fewer edits, or leave out --known.",
+    )
+
+
+def _right(bench: Bench, cases: Sequence[CounterfactCase]) -> list[bool]:
+    prompts = [[case.prompt, *case.neighbours] for case in cases]
+    pairs = [
+        (prompt, answer)
+        for case, own in zip(cases, prompts, strict=True)
+        for prompt in own
+        for answer in (case.true, case.target)
+    ]
+    scores = bench.base.language_model().scores(pairs)
+    prefers = [true.nll < new.nll for true, new in zip(scores[::2], scores[1::2], strict=True)]
+    ends = list(accumulate(map(len, prompts), initial=0))
+    return [all(prefers[begin:end]) for begin, end in pairwise(ends)]

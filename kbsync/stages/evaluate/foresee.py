@@ -1,0 +1,64 @@
+"""What an evaluation will ask, and where it will rest on too little: known from the ledger, before any model is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kbsync.domain.errors import NotFound
+from kbsync.domain.gate import Metric, Threshold, short_of_samples
+from kbsync.domain.plan import EditPlan
+from kbsync.domain.relation import Relation
+from kbsync.ports import LedgerReader
+from kbsync.stages.evaluate.figures import GROUPS
+from kbsync.stages.evaluate.questions import EvaluationSize, questions, world
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shortage:
+    """``metric`` will rest on ``samples`` where the gate demands ``demanded``: it refuses, whatever the answers are."""
+
+    metric: str
+    samples: int
+    demanded: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreseen:
+    """What ``version`` (0: the next one) will be asked: prompts by figure, and what is too little for the gate."""
+
+    version: int
+    samples: dict[str, int]
+    short: tuple[Shortage, ...]
+
+
+def foresee(
+    tx: LedgerReader, number: int, relations: Sequence[Relation], size: EvaluationSize, policy: Sequence[Threshold]
+) -> Foreseen:
+    """For a version; raises ``NotFound`` for one that the ledger does not hold."""
+    version = tx.version(number)
+    planned = tx.plan(version.plan_hash) if version else None
+    if planned is None:
+        raise NotFound(f"There is no version {number}.", next_step="`kbsync versions` lists what there is.")
+    return foresee_plan(tx, planned, number, relations, size, policy)
+
+
+def foresee_plan(
+    tx: LedgerReader,
+    planned: EditPlan,
+    number: int,
+    relations: Sequence[Relation],
+    size: EvaluationSize,
+    policy: Sequence[Threshold],
+) -> Foreseen:
+    """For a plan. Figures of running text (perplexity and the like) are not foreseen."""
+    around = world(tx, relations, planned.base_fingerprint)
+    asked = questions(around, planned.requests, planned.guards, size, {})
+    samples = {name: sum(q.group in groups for q in asked) for name, groups in GROUPS.items()}
+    figures = [Metric(name=name, value=0.0, base=0.0, samples=count) for name, count in samples.items()]
+    known = [threshold for threshold in policy if threshold.metric in samples]
+    short = tuple(
+        Shortage(metric=t.metric, samples=samples[t.metric], demanded=t.min_samples)
+        for t in short_of_samples(figures, known)
+    )
+    return Foreseen(version=number, samples=samples, short=short)

@@ -1,0 +1,112 @@
+"""promote and rollback: move ``current`` to stored weights. The only stage that touches the alias.
+
+The lease's fencing token is checked in the transaction that moves it, so a process that stalled past its lease
+can't release.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kbsync.domain.errors import GateRefused, NotFound
+from kbsync.domain.version import CURRENT, Version, VersionState
+from kbsync.ports import CheckpointStore, LedgerReader, LedgerTransaction
+from kbsync.stages.session import Writer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseResult:
+    """``current`` stood at ``before`` and stands at ``after`` (0: the base); ``already``: it stood there."""
+
+    before: int
+    after: int
+    already: bool
+
+
+def current_number(tx: LedgerReader) -> int:
+    alias = tx.alias(CURRENT)
+    return alias.number if alias else 0
+
+
+def current_version(tx: LedgerReader) -> Version | None:
+    """None while the unedited base is in use."""
+    number = current_number(tx)
+    return tx.version(number) if number else None
+
+
+def promote(writer: Writer, store: CheckpointStore, number: int, *, override: str = "") -> ReleaseResult:
+    """Make version ``number`` current. Raises ``GateRefused`` unless it passed the gate, or a person gives a reason
+    to ``override`` the refusal, which the audit trail keeps; ``NotFound`` where ``store`` does not hold its weights."""
+    run = writer.run
+    with run.ledger.write() as tx:
+        version = _built(tx, store, number)
+        evaluation, before = tx.evaluation(number), current_number(tx)
+        if before == number:
+            return ReleaseResult(before=before, after=number, already=True)
+        passed = evaluation is not None and evaluation.decision.passed
+        if not passed and not override:
+            reasons = "it was not evaluated"
+            if evaluation is not None:
+                reasons = "; ".join(r.text for r in evaluation.decision.refusals)
+            raise GateRefused(
+                f"Version {number} did not pass the gate: {reasons}.",
+                kept=f"Current stays at {before}.",
+                next_step=f"`kbsync evaluate {number}` measures it; `kbsync promote {number} --override REASON` overrules.",
+            )
+        now = run.clock.now()
+        tx.set_version_state(number, VersionState.PROMOTED)
+        tx.move_alias(CURRENT, number, writer.lease, now)
+        body = {"version": number, "hash": version.version_hash, "before": before, "token": writer.lease.token}
+        tx.append_audit("promote", run.actor, body | ({"override": override} if override else {}), now)
+    return ReleaseResult(before=before, after=number, already=False)
+
+
+def rollback(writer: Writer, store: CheckpointStore, to: int | None = None) -> ReleaseResult:
+    """Move ``current`` back to version ``to``, by default to the one before it (0: the base).
+
+    Raises ``NotFound`` when there is nothing before, ``to`` was never promoted, or ``store`` does not hold its weights.
+    """
+    run = writer.run
+    with run.ledger.write() as tx:
+        before = current_number(tx)
+        target = _before(tx, before) if to is None else to
+        if target == before:
+            return ReleaseResult(before=before, after=target, already=True)
+        if target and _built(tx, store, target).state not in (VersionState.PROMOTED, VersionState.ROLLED_BACK):
+            raise NotFound(
+                f"Version {target} was never promoted.",
+                kept=f"Current stays at {before}.",
+                next_step="`kbsync versions` lists the promoted ones.",
+            )
+        now = run.clock.now()
+        if before:
+            tx.set_version_state(before, VersionState.ROLLED_BACK)
+        if target:
+            tx.set_version_state(target, VersionState.PROMOTED)
+        tx.move_alias(CURRENT, target, writer.lease, now)
+        body = {"before": before, "after": target, "token": writer.lease.token}
+        tx.append_audit("rollback", run.actor, body, now)
+    return ReleaseResult(before=before, after=target, already=False)
+
+
+def _before(tx: LedgerReader, current: int) -> int:
+    version = tx.version(current) if current else None
+    if version is None:
+        raise NotFound(
+            "Current stands at the base; there is nothing before it.",
+            next_step="`kbsync versions` lists what there is, `kbsync promote N` goes forward.",
+        )
+    return version.predecessor
+
+
+def _built(tx: LedgerTransaction, store: CheckpointStore, number: int) -> Version:
+    version = tx.version(number)
+    if version is None or version.version_hash is None:
+        raise NotFound(f"Version {number} is not built.", next_step="`kbsync versions` lists what there is.")
+    if version.version_hash not in store.hashes():
+        raise NotFound(
+            f"The weights of version {number} are not stored any more.",
+            kept=f"Current stays at {current_number(tx)}.",
+            next_step=f"`kbsync rebuild {number} --repair` builds them again.",
+        )
+    return version

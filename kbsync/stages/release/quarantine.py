@@ -1,0 +1,38 @@
+"""Let a fact out of quarantine because a person says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kbsync.domain.fact import FactKey
+from kbsync.domain.version import VersionState
+from kbsync.stages.session import Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleasedFact:
+    """``was`` is why it was in quarantine; ``already``: it was not in there."""
+
+    subject: str
+    property: str
+    was: str
+    already: bool
+
+
+def release(run: Run, key: FactKey, reason: str) -> ReleasedFact:
+    """The next plan holds the fact again; the audit trail keeps the ``reason``.
+
+    Refused versions that hold it are measured again when they are planned again, instead of being held.
+    """
+    now = run.clock.now()
+    with run.ledger.write() as tx:
+        _, was = tx.quarantine().get(key, ("", ""))
+        if not was:
+            return ReleasedFact(subject=key.subject, property=key.property, was="", already=True)
+        tx.clear_quarantine(key)
+        for version in tx.versions():
+            planned = tx.plan(version.plan_hash) if version.state is VersionState.REFUSED else None
+            if planned and key in {r.key for r in planned.requests}:
+                tx.set_version_state(version.number, VersionState.CANDIDATE)
+        tx.append_audit("quarantine", run.actor, {"fact": str(key), "was": was, "reason": reason}, now)
+    return ReleasedFact(subject=key.subject, property=key.property, was=was, already=False)

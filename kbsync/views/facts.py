@@ -1,0 +1,113 @@
+"""The list of facts: searched, filtered, a page at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from kbsync.domain.fact import Fact, FactRecord
+from kbsync.domain.relation import Relation
+from kbsync.domain.statement import ItemId
+from kbsync.domain.verdict import VerdictKind, normalise
+from kbsync.ports import LedgerReader
+from kbsync.stages.facts import mentioned, name
+from kbsync.stages.probe import verdict_key
+from kbsync.views.status import probed_model
+
+PAGE = 50
+UNASKED, WAITING, QUARANTINED = "unasked", "waiting", "quarantined"
+FILTERS = (*(kind.value for kind in VerdictKind), UNASKED, WAITING, QUARANTINED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactRow:
+    """One fact. ``values`` are the names of what is believed, or of what is observed where nothing is believed yet;
+    ``said`` is the base's answer; ``verdict`` is empty where there is nothing to ask for."""
+
+    subject: str
+    label: str | None
+    relation: str
+    property: str
+    values: tuple[str, ...]
+    verdict: str
+    said: str | None
+    waiting: bool
+    quarantined: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactsView:
+    """``rows`` of page ``page`` (from 1) of ``pages``; ``total`` facts match."""
+
+    rows: tuple[FactRow, ...]
+    total: int
+    page: int
+    pages: int
+
+
+def facts(
+    tx: LedgerReader,
+    relations: Sequence[Relation],
+    *,
+    query: str = "",
+    only: str = "",
+    relation: str = "",
+    page: int = 1,
+) -> FactsView:
+    """Facts whose subject or value is the item ``query``, or has it in its name; ``only``: one of ``FILTERS``."""
+    asked = [r for r in relations if not relation or r.name == relation]
+    found = [row for row in _rows(tx, asked) if _matches(row, query.strip()) and _passes(row, only)]
+    pages = max(1, -(-len(found) // PAGE))
+    page = min(max(1, page), pages)
+    rows = tuple(found[(page - 1) * PAGE : page * PAGE])
+    return FactsView(rows=rows, total=len(found), page=page, pages=pages)
+
+
+def _rows(tx: LedgerReader, relations: Sequence[Relation]) -> Iterator[FactRow]:
+    model, quarantine = probed_model(tx), tx.quarantine()
+    verdicts = tx.verdicts(model) if model else {}
+    for relation in relations:
+        records = tx.facts(relation.property)
+        labels = tx.labels(sorted({item for r in records for item in _items(r)}))
+        for record in records:
+            fact = name(record, record.believed or record.observed, labels)
+            askable = record.believed is not None and bool(record.believed.values)
+            verdict = verdicts.get(verdict_key(relation, fact, model or "")) if askable else None
+            yield FactRow(
+                subject=record.key.subject,
+                label=fact.subject_label,
+                relation=relation.name,
+                property=relation.property,
+                values=_names(fact),
+                verdict=verdict.kind.value if verdict else UNASKED if askable else "",
+                said=verdict.evidence.greedy if verdict else None,
+                waiting=record.pending,
+                quarantined=record.key in quarantine,
+            )
+
+
+def _names(fact: Fact) -> tuple[str, ...]:
+    return tuple(answer.label or answer.value.text for answer in fact.answers)
+
+
+def _items(record: FactRecord) -> set[ItemId]:
+    state = record.believed or record.observed
+    return {record.key.subject} | {item for v in state.values for item in mentioned(v)}
+
+
+def _matches(row: FactRow, query: str) -> bool:
+    if not query or query.upper() == row.subject:
+        return True
+    wanted = normalise(query)
+    return bool(wanted) and any(wanted in normalise(text) for text in (row.label or "", *row.values))
+
+
+def _passes(row: FactRow, only: str) -> bool:
+    match only:
+        case "":
+            return True
+        case "waiting":
+            return row.waiting
+        case "quarantined":
+            return row.quarantined
+    return row.verdict == only

@@ -1,0 +1,46 @@
+"""The application: routes, errors, and the guard around them."""
+
+from __future__ import annotations
+
+import time
+
+from starlette.applications import Starlette
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
+
+from kbsync.config import WebSettings
+from kbsync.config.settings import LOOPBACK
+from kbsync.domain.errors import KbsyncError
+from kbsync.views.html import STATIC
+from kbsync.web.actions import Actions
+from kbsync.web.pages import Pages
+from kbsync.web.security import Guard, Keys
+from kbsync.web.site import Site
+
+
+def make_app(site: Site, web: WebSettings) -> ASGIApp:
+    """The ASGI application for one site."""
+    keys = Keys(web.secret, time.monotonic)
+    pages = Pages(site, keys)
+    actions = Actions(pages)
+    routes = [
+        Route("/", pages.overview),
+        Route("/live", pages.live),
+        Route("/versions", pages.versions),
+        Route("/versions/{number:int}", pages.version),
+        Route("/versions/{number:int}/report", pages.report),
+        Route("/facts", pages.facts),
+        Route("/facts/{item}/{property}", pages.fact),
+        Route("/quarantine", pages.quarantine),
+        Route("/healthz", pages.health),
+        Route("/readyz", pages.ready),
+        Route("/metrics", pages.metrics),
+        Route("/login", actions.login, methods=["GET", "POST"]),
+        Route("/logout", actions.logout, methods=["POST"]),
+        Route("/rollback", actions.rollback, methods=["POST"]),
+        Route("/sync", actions.sync, methods=["POST"]),
+        Mount("/static", StaticFiles(directory=STATIC)),
+    ]
+    app = Starlette(routes=routes, exception_handlers={KbsyncError: pages.error})
+    return Guard(app, keys, private=not web.loopback, hosts=LOOPBACK)

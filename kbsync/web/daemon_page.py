@@ -1,0 +1,35 @@
+"""The status page of a running daemon."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from kbsync.daemon.daemon import Daemon
+from kbsync.daemon.jobs import PULL, WORK
+from kbsync.web.server import serving
+from kbsync.web.site import Site
+
+
+@contextmanager
+def daemon_page(daemon: Daemon) -> Iterator[str]:
+    """Serve the page of ``daemon`` inside the block, whose value is the address.
+
+    Raises:
+        ConfigError: the extra ``web`` is not installed.
+        StoreError: the address is taken.
+    """
+    site = Site(
+        configuration=lambda: daemon.configuration,
+        ledger=daemon.app.ledger,
+        store=lambda: daemon.app.store,
+        clock=daemon.app.clock,
+        recorder=daemon.recorder,
+        activity=daemon.activities[WORK],
+        pulls=daemon.activities[PULL],
+        register=daemon.timetable.register,
+        sync_now=daemon.sync_now,
+        trouble=daemon.trouble,
+    )
+    with serving(site, daemon.configuration.settings.web) as address:
+        yield address

@@ -1,0 +1,131 @@
+"""What must hold after the cycle that follows a crash: as if nothing had happened, but for the traces of it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+
+import kbsync.bootstrap
+from kbsync.bootstrap import App
+from kbsync.config import load_all
+from kbsync.domain.audit import AuditEvent
+from kbsync.domain.canonical import canonical_json, content_hash
+from kbsync.domain.retention import RetentionPolicy
+from kbsync.domain.version import CURRENT, Version
+from kbsync.ledger import schema
+from kbsync.ledger import tables as t
+from kbsync.ledger.engine import make_engine, parse_url, reading
+from kbsync.operations.gc import gc
+from kbsync.operations.verify import verify
+from kbsync.stages.cycle import sync
+from kbsync.stages.notify import NotifyResult
+from kbsync.system.durable import unfinished
+from tests.evidence.crash.process import Loaded
+
+POLICY = RetentionPolicy(keep_last=10, keep_newer=timedelta(days=30), rollback_window=3, spare=timedelta(0))
+"""Everything that a version needs stays, and nothing else: what is left over is an orphan."""
+ONCE = ("edit", "evaluate", "promote")
+
+
+def examine(config: Path, loaded: Loaded, out: Path) -> None:
+    """Sync once more, look at everything, and write down what was found: ``state`` is to be compared with that of an
+    installation that was never crashed, ``wrong`` must be empty."""
+
+    class Preloaded(kbsync.bootstrap.App):
+        pass
+
+    Preloaded.loaded = loaded  # type: ignore[assignment]
+    app = Preloaded(load_all(config), actor="judge")
+    try:
+        wrong = _wrong(app)
+        with app.ledger.read() as tx:
+            kinds = Counter(e.kind for e in tx.audit())
+        out.write_text(json.dumps({"state": state(app), "wrong": wrong, "takeovers": kinds["takeover"]}))
+    finally:
+        app.close()
+
+
+def _wrong(app: App) -> list[str]:
+    wrong = []
+    with app.writer() as writer:
+        again = sync(writer, app.parts()).outcome.value
+    if again != "nothing to do":
+        wrong.append(f"another sync still finds something to do: {again}")
+    removed = gc(app, POLICY, dry_run=False)
+    wrong += [f"after gc there is {path}" for path in unfinished(app.settings.state_dir)]
+    left = gc(app, POLICY, dry_run=True)
+    wrong += [f"a second gc would remove {t.kind} {t.name}" for t in left.things if not t.keep]
+    with app.ledger.read() as tx:
+        events, versions = tx.audit(), tx.versions()
+    known = {v.version_hash for v in versions}
+    wrong += [f"the stored version {h} has no row" for h in app.store.hashes() if h not in known]
+    needed = {name for v in versions if v.version_hash for name in app.store.manifest(v.version_hash).artifacts}
+    wrong += [f"no version needs artifact {name}" for name in app.artifacts.names() if name not in needed]
+    for kind in ONCE:
+        per_version = Counter(e.body["version"] for e in events if e.kind == kind)
+        wrong += [f"version {n} has {count} events {kind!r}" for n, count in per_version.items() if count != 1]
+    wrong += _untold(app, events) + _unjudged(app, versions)
+    wrong += [f"{p.where}: {p.what}" for p in verify(app).problems]
+    wrong += schema.check(app.settings.database_url.get_secret_value())
+    assert removed is not None
+    return wrong
+
+
+def _unjudged(app: App, versions: Sequence[Version]) -> list[str]:
+    """The file beside each version's manifest says of its figures what the ledger says."""
+    wrong = []
+    with app.ledger.read() as tx:
+        for version in versions:
+            known = tx.evaluation_summary(version.number)
+            if version.version_hash and app.store.evaluation(version.version_hash) != known:
+                wrong.append(f"version {version.number} was judged otherwise than its file says")
+    return wrong
+
+
+def _untold(app: App, events: list[AuditEvent]) -> list[str]:
+    """Each move of ``current`` was told at least once, always by one id, and is on record as told exactly once."""
+    with app.ledger.read() as tx:
+        moves = {m.seq for m in tx.alias_moves(CURRENT)}
+    told = [e.body for e in events if e.kind == "notify"]
+    wrong = [f"the hook was refused: {b}" for b in told if b["outcome"] != "delivered"]
+    if sorted(b["move"] for b in told) != sorted(moves):
+        wrong.append(f"moves {sorted(moves)} are on record as told: {[b['move'] for b in told]}")
+    heard = (app.settings.state_dir.parent / "told.txt").read_text().split() if moves else []
+    if set(heard) != {b["delivery"] for b in told}:
+        wrong.append(f"the hook heard {heard}, on record are {[b['delivery'] for b in told]}")
+    if app.notify() != NotifyResult():
+        wrong.append("something is still to be told")
+    return wrong
+
+
+def state(app: App) -> dict[str, Any]:
+    """Everything that a crash must not change, with no dates and no bits that depend on the batch of a search."""
+    engine = make_engine(parse_url(app.settings.database_url.get_secret_value()))
+    with reading(engine) as connection:
+        history = t.statement_history.c
+        changes = connection.execute(select(history.statement_id, history.revision, history.before, history.after))
+        facts = connection.execute(select(t.facts.c.subject, t.facts.c.property, t.facts.c.believed_hash)).all()
+        live = sorted(canonical_json(list(row)) for row in connection.execute(select(t.statements)))
+        seen = sorted(content_hash(list(row)) for row in changes)
+    engine.dispose()
+    with app.ledger.read() as tx:
+        versions, moves = tx.versions(), [m.number for m in tx.alias_moves(CURRENT)]
+    held = {}
+    for version in versions:
+        manifest = app.store.manifest(version.version_hash or "")
+        held[version.number] = sorted(f"{r.key} {r.value_hash} {r.target}" for r in manifest.requests)
+    return {
+        "versions": [[v.number, v.state.value, v.predecessor] for v in versions],
+        "held": {str(n): requests for n, requests in held.items()},
+        "current": moves,
+        "statements": content_hash(live),
+        "history": content_hash(seen),
+        "changes": len(seen),
+        "believed": content_hash(sorted(canonical_json(list(row)) for row in facts)),
+    }

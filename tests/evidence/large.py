@@ -1,0 +1,224 @@
+"""A version of many real facts: ``python -m tests.evidence.large --data ../shared/data --facts 200``.
+
+Real triples of the reference data (drawn by hash, so always the same) are served by a SPARQL server on loopback and go
+through the whole pipeline into one version of so many facts. Its report is written, every figure is measured a second
+time, and both are compared. The search for culprits is off: the run shows what a large version and its report look like,
+whatever the gate says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import re
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from kbsync.demo import show
+from kbsync.demo.run import MODEL, configure, fresh, open_app
+from kbsync.demo.snapshot import snapshot_turtle
+from kbsync.demo.table import Item, Row, Table
+from kbsync.domain.canonical import content_hash
+from kbsync.domain.errors import KbsyncError, NotFound
+from kbsync.domain.statement import ItemId, PropertyId, Rank, item_id
+from kbsync.operations.evidence import Figure, at_least, at_most, evidence, peak_rss_bytes, write_evidence
+from kbsync.operations.progress import LogProgress
+from kbsync.operations.stop import Stop, on_signals
+from kbsync.stages.cycle import CycleResult, sync
+from kbsync.system import log
+from kbsync.wikidata.local import OxigraphServer
+
+RELATIONS = (
+    "author", "capital", "continent", "country", "developer", "director", "headquarters", "manufacturer",
+    "official_language", "place_of_birth", "sport", "founder",
+)  # fmt: skip
+SUBJECTS = 60
+"""Of each relation."""
+SHORTEST, LONGEST = 2, 40
+"""Characters of a label."""
+
+
+def read_table(data: Path, properties: Mapping[str, str], subjects: int) -> Table:
+    """``subjects`` statements of each property (id → label) as a table: subjects with one known value, in an order drawn
+    by hash. Raises ``NotFound`` where the file is missing."""
+    values: dict[tuple[str, str], set[str]] = defaultdict(set)
+    names: dict[str, str] = {}
+    for subject, prop, value, subject_name, value_name, source in _triples(data / "facts" / "facts_merged.tsv.gz"):
+        if prop in properties and source != "mtrexf":  # its names are words of a sentence, not labels
+            values[prop, subject].add(value)
+            names.setdefault(subject, subject_name)
+            names.setdefault(value, value_name)
+    chosen: list[Row] = []
+    for prop in sorted(properties):
+        usable = [s for (p, s), found in values.items() if p == prop and _usable(names, s, found)]
+        for subject in sorted(usable, key=lambda s: content_hash([prop, s]))[:subjects]:
+            (value,) = values[prop, subject]
+            chosen.append(_row(subject, prop, value))
+    used = sorted({i for row in chosen for i in (row.subject, row.object)})
+    items = {i: Item(id=i, label=names[i], aliases=()) for i in used}
+    return Table(items, {PropertyId(p): label for p, label in properties.items()}, tuple(chosen), ())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run it; 0 when every figure was reproduced."""
+    parser = argparse.ArgumentParser(prog="python -m tests.evidence.large", description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="directory of the reference data")
+    parser.add_argument("--facts", type=int, default=200, help="facts in the version")
+    parser.add_argument("--state", type=Path, default=Path("large-state"), help="where everything goes")
+    parser.add_argument("--output", type=Path, default=Path("docs/results/large.json"), help="the evidence file")
+    asked = parser.parse_args(arguments)
+    log.set_up("console", "info")
+    try:
+        with on_signals(Stop()) as stop:
+            return _run(asked, stop)
+    except KbsyncError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+
+
+def _run(asked: argparse.Namespace, stop: Stop) -> int:
+    started, clock, console = datetime.now(UTC), time.monotonic(), Console(highlight=False)
+    state = asked.state.resolve()
+    fresh(state)
+    more = ["[edit]", f"max_facts = {asked.facts}", "[gate]", "bisect = false"]
+    text = asked.data / "text"
+    config = configure(state, text if text.is_dir() else None, None, more)
+    table = read_table(asked.data, watched(state / "relations"), SUBJECTS)
+    watch(state / "relations", table)
+    with OxigraphServer(state / "world") as server:
+        server.load(snapshot_turtle(started, table))
+        app = open_app(config, server.endpoint, LogProgress(stop))
+        try:
+            with app.writer() as writer:
+                result = sync(writer, app.parts())
+            show.cycle(console, app, result)
+            show.gate(console, [result])
+        finally:
+            app.close()
+    page = state / "report-1.html"
+    _command(config, "report", "1", "--output", str(page))
+    recorded, again = (json.loads(_command(config, "evaluate", "1", *more, "--json")) for more in ([], ["--again"]))
+    shown = read_page(page.read_text(encoding="utf-8"))
+    document = evidence(
+        "python -m tests.evidence.large",
+        _figures(asked.facts, result, shown, recorded, again),
+        seed=app.recipe.seed,
+        started=started,
+        seconds=time.monotonic() - clock,
+        model=MODEL,
+        evaluation=recorded,
+    )
+    asked.output.parent.mkdir(parents=True, exist_ok=True)
+    write_evidence(asked.output, document)
+    show.figures(console, document)
+    console.print(f"The report: {page}; figures: {asked.output}")
+    return 0 if all(figure["holds"] is not False for figure in document["figures"]) else 1
+
+
+def _figures(
+    wanted: int, result: CycleResult, shown: Mapping[str, str], recorded: dict[str, Any], again: dict[str, Any]
+) -> list[Figure]:
+    """What was edited, what the gate saw, and how many figures came out the same."""
+    metrics, second = ({m["name"]: m for m in view["metrics"]} for view in (recorded, again))
+    found = [
+        at_least("facts in the version", len(result.planned.plan.requests), "facts", wanted),
+        Figure("facts believed", sum(result.probed.verdicts.values()), "facts"),
+        Figure("facts guarded", len(result.planned.plan.guards), "facts"),
+        Figure("passed the gate", float(recorded["passed"]), "yes = 1"),
+    ]
+    for name, metric in metrics.items():
+        found.append(Figure(f"{name} of the base", metric["base"], _unit(name)))
+        found.append(Figure(name, metric["value"], _unit(name)))
+    on_page = sum(shown.get(name) == f"{metric['value']:.4g}" for name, metric in metrics.items())
+    same = sum(metric == second.get(name) for name, metric in metrics.items())
+    found.append(
+        at_most("figures of evaluate --json that the report does not show", len(metrics) - on_page, "figures", 0)
+    )
+    found.append(at_most("figures that came out otherwise when measured again", len(metrics) - same, "figures", 0))
+    found.append(Figure("peak memory", peak_rss_bytes() / 2**30, "GiB"))
+    return found
+
+
+def read_page(html: str) -> dict[str, str]:
+    """The report's table of figures: name → what it shows for this version."""
+    table = html.partition('<table id="figures"')[2].partition("</table>")[0]
+    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL) for row in table.split("<tr>")]
+    return {cells[0]: cells[3] for cells in rows if len(cells) > 3}
+
+
+def _unit(metric: str) -> str:
+    units = {"perplexity": "per token", "fluency": "bits × 100", "divergence": "nats", "norm_growth": "share"}
+    return units.get(metric, "share")
+
+
+def watched(relations: Path) -> dict[str, str]:
+    """Property → label of the relations of this run; the files of all others are removed."""
+    found = {}
+    for path in sorted(relations.glob("*.toml")):
+        if path.stem not in RELATIONS:
+            path.unlink()
+            continue
+        text = path.read_text(encoding="utf-8")
+        prop, label = (re.search(rf'^{key} = "(.*)"', text, re.MULTILINE) for key in ("property", "label"))
+        if prop and label:
+            found[prop[1]] = label[1]
+    return found
+
+
+def watch(relations: Path, table: Table) -> None:
+    """Have each relation watch the table's subjects instead of its own; one that the table says nothing of goes."""
+    for path in relations.glob("*.toml"):
+        text = path.read_text(encoding="utf-8")
+        prop = re.search(r'^property = "(.*)"', text, re.MULTILINE)
+        subjects = table.subjects(PropertyId(prop[1])) if prop else ()
+        if not subjects:
+            path.unlink()
+            continue
+        new = f"subjects = {json.dumps(list(subjects))}\n"
+        path.write_text(re.sub(r"^subjects = \[.*?^\]\n", new, text, flags=re.MULTILINE | re.DOTALL), encoding="utf-8")
+
+
+def _usable(names: Mapping[str, str], subject: str, values: set[str]) -> bool:
+    return len(values) == 1 and all(SHORTEST <= len(names[i]) <= LONGEST for i in (subject, *values))
+
+
+def _row(subject: str, prop: str, value: str) -> Row:
+    return Row(
+        subject=item_id(subject),
+        property=PropertyId(prop),
+        object=ItemId(value),
+        rank=Rank.NORMAL,
+        start=None,
+        end=None,
+        references=1,
+    )
+
+
+def _triples(path: Path) -> Iterator[list[str]]:
+    if not path.is_file():
+        raise NotFound(f"{path} is missing.", next_step="Name the reference data with --data.")
+    with gzip.open(path, "rt", encoding="utf-8") as stream:
+        for line in stream:
+            yield line.rstrip("\n").split("\t")
+
+
+def _command(config: Path, *arguments: str) -> str:
+    """The output of a command; a version that the gate refuses ends with 3, which is an answer, too."""
+    command = [sys.executable, "-m", "kbsync", "--config", str(config), *arguments]
+    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
+    if done.returncode not in (0, 3):
+        raise KbsyncError(f"`kbsync {' '.join(arguments)}` ended with code {done.returncode}.")
+    return done.stdout
+
+
+if __name__ == "__main__":
+    sys.exit(main())

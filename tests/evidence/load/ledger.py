@@ -1,0 +1,129 @@
+"""``kbsync bench ledger``: what a ledger of a size costs: to fill, to look for what is due, to show, and on disk.
+
+The world is made up (``bench_ledger_world``). An interrupted filling goes on where it was when the same ledger is named
+again.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from sqlalchemy import make_url, text
+
+from kbsync.domain.statement import ItemId
+from kbsync.ledger import schema
+from kbsync.ledger.engine import make_engine, parse_url, reading
+from kbsync.ledger.ledger import SqlLedger
+from kbsync.operations.evidence import Figure, at_most, evidence
+from kbsync.ports import LedgerReader, Progress
+from kbsync.stages.probe import due
+from kbsync.views import status as views
+from kbsync.views.explain import explain
+from tests.evidence.load.ledger_world import BASE, NOW, LedgerExtent, change, events, fill, judge, relations, versions
+
+ASKED = 5
+"""So often each question is asked; the median is told."""
+MOST_SECONDS = 1.0
+
+
+def bench_ledger(urls: Sequence[str], extent: LedgerExtent, progress: Progress) -> dict[str, Any]:
+    """Fill and ask each ledger; returns the evidence document. Raises ``StoreError``, and ``Stopped`` between pages."""
+    started, begun = datetime.now(UTC), time.monotonic()
+    figures: list[Figure] = []
+    for url in urls:
+        figures += _measured(url, extent, progress)
+    return evidence(
+        "kbsync bench ledger",
+        figures,
+        seed=0,
+        started=started,
+        seconds=time.monotonic() - begun,
+        extent=asdict(extent) | {"total": extent.total},
+        load_average=os.getloadavg(),
+    )
+
+
+def _measured(url: str, extent: LedgerExtent, progress: Progress) -> list[Figure]:
+    backend = make_url(url).get_backend_name()
+    schema.upgrade(url)
+    ledger = SqlLedger(url)
+    watched = relations(extent)
+    try:
+        written, seconds = fill(ledger, extent, progress)
+        changed, again = change(ledger, extent, progress)
+        judge(ledger, extent, watched, progress)
+        versions(ledger, extent, watched)
+        events(ledger, extent)
+        _settle(url)
+        item = ItemId(f"Q{extent.items // 2}")
+        asked: dict[str, Callable[[LedgerReader], object]] = {
+            "status": lambda tx: views.status(tx, watched, NOW),
+            "explain": lambda tx: explain(tx, item, watched[0], NOW),
+            "versions": views.versions,
+            "find what is due": lambda tx: due(tx, watched, BASE),
+        }
+        took = {name: _ask(ledger, question, progress, name) for name, question in asked.items()}
+        with ledger.read() as tx:
+            found = len(due(tx, watched, BASE))
+    finally:
+        ledger.close()
+    size, history = _size(url)
+    figures = [Figure(f"{backend}: statements", extent.total, "statements")]
+    if written:
+        figures.append(Figure(f"{backend}: upserts of new statements", written / seconds, "statements/s"))
+    if changed:
+        figures.append(Figure(f"{backend}: upserts of changed statements", changed / again, "statements/s"))
+    return [
+        *figures,
+        Figure(f"{backend}: rows of history", history, "rows"),
+        Figure(f"{backend}: facts due", found, "facts"),
+        Figure(f"{backend}: find what is due", took["find what is due"], "s"),
+        at_most(f"{backend}: status", took["status"], "s", MOST_SECONDS),
+        at_most(f"{backend}: explain", took["explain"], "s", MOST_SECONDS),
+        Figure(f"{backend}: versions", took["versions"], "s"),
+        Figure(f"{backend}: size", size / extent.total, "bytes a statement"),
+    ]
+
+
+def _ask(ledger: SqlLedger, question: Callable[[LedgerReader], object], progress: Progress, name: str) -> float:
+    """Median of the seconds, each in a read of its own."""
+    progress.start(name, ASKED)
+    took = []
+    for _ in range(ASKED):
+        begun = time.monotonic()
+        with ledger.read() as tx:
+            question(tx)
+        took.append(time.monotonic() - begun)
+        progress.advance()
+    progress.finish()
+    return median(took)
+
+
+def _settle(url: str) -> None:
+    """As a ledger that lives for long has it: statistics for the planner are there."""
+    engine = make_engine(parse_url(url))
+    with engine.connect() as connection:
+        connection.execute(text("ANALYZE"))
+        connection.commit()
+    engine.dispose()
+
+
+def _size(url: str) -> tuple[int, int]:
+    """Bytes on disk, and rows of the statement history."""
+    parsed = parse_url(url)
+    engine = make_engine(parsed)
+    with reading(engine) as connection:
+        history = connection.scalar(text("SELECT count(*) FROM statement_history")) or 0
+        if parsed.get_backend_name() == "sqlite":
+            size = Path(str(parsed.database)).stat().st_size
+        else:
+            size = connection.scalar(text("SELECT pg_database_size(current_database())")) or 0
+    engine.dispose()
+    return int(size), int(history)

@@ -1,0 +1,222 @@
+"""The listener's part of ``kbsync bench pull``: seconds from an event to the row that another process can read.
+
+A real SPARQL server, a real event stream with the pace of the public one, and a listener in a process of its own, as in
+the daemon. Each edit is made at the endpoint and told of on the stream; the ledger is looked at from outside until it
+has the item's new revision.
+"""
+
+from __future__ import annotations
+
+import random
+import statistics
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from multiprocessing import get_context
+from multiprocessing.synchronize import Event
+from typing import Any
+
+from kbsync.domain.statement import ItemId
+from kbsync.operations.evidence import Figure, at_most
+from kbsync.ports import Progress
+from kbsync.wikidata.local import OxigraphServer
+from tests.evidence.load import pull_world as bench_world
+from tests.evidence.load.pull_world import Extent
+from tests.support.local_stream import LocalStream, edit
+
+NOISE = 40
+"""Events a second about what nobody watches: about as many as the public stream tells of all wikis."""
+LAGS = 3.0, 12.0
+"""Seconds by which the endpoint is behind the stream in the second part: drawn anew for each edit, so that none fits
+the listener's waits."""
+LINE_SECONDS = 20.0
+"""The public service ends a line after 900; here it happens several times while the benchmark lasts."""
+MOST_SECONDS = 10.0
+"""Whoever hears within this time does not wait for a schedule of minutes."""
+PATIENCE = 180.0
+_LOOK_SECONDS = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """Seconds of each edit: ``prompt`` from the event to the row where the endpoint had the edit at once, ``late`` from
+    when the endpoint had it, one of ``LAGS`` after the event. ``requests`` of the listener to the endpoint, and ``lines``
+    that it opened to the stream."""
+
+    prompt: tuple[float, ...]
+    late: tuple[float, ...]
+    requests: int
+    lines: int
+
+
+def measure(server: OxigraphServer, url: str, extent: Extent, progress: Progress, *, edits: int, seed: int) -> Heard:
+    """``edits`` of one kind, and a third as many of the other. Raises ``SourceDown`` when one does not arrive."""
+    draw = random.Random(f"{seed}/heard")
+    server.update(bench_world.move_on(datetime.now(UTC)))
+    with LocalStream(_before(), line_seconds=LINE_SECONDS) as stream, _listener(server, stream, url, extent) as asked:
+        world = _World(server, stream, url, extent, draw)
+        progress.start("listen", edits + edits // 3)
+        with closing(world), _noise(stream):
+            prompt = []
+            for _ in range(edits):
+                time.sleep(draw.uniform(0.2, 3.0))
+                prompt.append(world.edit(lag=0.0))
+                progress.advance()
+            late = []
+            for _ in range(edits // 3):
+                late.append(world.edit(lag=draw.uniform(*LAGS)))
+                progress.advance()
+        progress.finish()
+        return Heard(prompt=tuple(prompt), late=tuple(late), requests=asked(), lines=len(stream.requests))
+
+
+def figures(heard: Heard) -> list[Figure]:
+    """What ``measure`` found, for the evidence file."""
+    found = [
+        Figure("heard of: edits", len(heard.prompt), "items"),
+        Figure("heard of: event to row, median", statistics.median(heard.prompt), "s"),
+        at_most("heard of: event to row, longest", max(heard.prompt), "s", MOST_SECONDS),
+    ]
+    if heard.late:
+        found += [
+            Figure("endpoint seconds behind: edits", len(heard.late), "items"),
+            Figure("endpoint seconds behind: its having the edit to row, median", statistics.median(heard.late), "s"),
+            at_most("endpoint seconds behind: its having the edit to row, longest", max(heard.late), "s", MOST_SECONDS),
+        ]
+    each = heard.requests / (len(heard.prompt) + len(heard.late))
+    return [*found, Figure("heard of: requests for each edit", each, "requests")]
+
+
+class _World:
+    """Edits at the endpoint, told of on the stream, and looked for in the ledger from outside."""
+
+    def __init__(
+        self, server: OxigraphServer, stream: LocalStream, url: str, extent: Extent, draw: random.Random
+    ) -> None:
+        from kbsync.ledger.ledger import SqlLedger
+
+        self._server, self._stream, self._draw = server, stream, draw
+        self._ledger = SqlLedger(url)
+        self._left = draw.sample(extent.watched, len(extent.watched))
+        self._revision = 1_000_000
+
+    def close(self) -> None:
+        self._ledger.close()
+
+    def edit(self, *, lag: float) -> float:
+        """Edit the next item; seconds until its row is there: from the event, or from the end of ``lag``."""
+        item, at = self._left.pop(), datetime.now(UTC)
+        self._revision += 1
+        value = ItemId(f"Q{bench_world.FIRST_OBJECT + self._draw.randrange(100)}")
+        update = bench_world.edit(item, value, self._revision, at)
+        if not lag:
+            self._server.update(update)
+        self._stream.push(edit(at, item, number=self._revision, revision=self._revision))
+        begun = time.monotonic()
+        if lag:
+            time.sleep(lag)
+            self._server.update(update)
+            begun = time.monotonic()
+        while not self._has(item):
+            if time.monotonic() - begun > PATIENCE:
+                raise RuntimeError(f"The edit of {item} did not come within {PATIENCE:g} seconds.")
+            time.sleep(_LOOK_SECONDS)
+        return time.monotonic() - begun
+
+    def _has(self, item: ItemId) -> bool:
+        with self._ledger.read() as tx:
+            return tx.heads([item])[item].revision == self._revision
+
+
+def _before() -> list[dict[str, Any]]:
+    """What the stream told since before the last whole pull."""
+    now = datetime.now(UTC)
+    return [_other(now - timedelta(minutes=n), -n) for n in range(15, -1, -1)]
+
+
+def _other(at: datetime, number: int) -> dict[str, Any]:
+    """Every third event is about an item that nobody watches, the others are of other wikis."""
+    wiki = "wikidatawiki" if number % 3 == 0 else "enwiki"
+    return edit(at, f"Q{900_000_000 + abs(number)}", number=number, revision=1, wiki=wiki)
+
+
+@contextmanager
+def _noise(stream: LocalStream) -> Iterator[None]:
+    ended = threading.Event()
+
+    def make() -> None:
+        number = 0
+        while not ended.wait(1 / NOISE):
+            number += 1
+            stream.push(_other(datetime.now(UTC), 10_000_000 + number))
+
+    thread = threading.Thread(target=make, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+@contextmanager
+def _listener(server: OxigraphServer, stream: LocalStream, url: str, extent: Extent) -> Iterator[Any]:
+    """A listener in a process of its own; gives the function that tells how often it asked the endpoint."""
+    context = get_context("spawn")
+    stop, ready, requests = context.Event(), context.Event(), context.Value("q", 0)
+    arguments = (server.endpoint, stream.url, url, extent, stop, ready, requests)
+    process = context.Process(target=_listen, args=arguments, daemon=True)
+    process.start()
+    try:
+        if not ready.wait(PATIENCE):
+            raise RuntimeError("The listener did not begin.")
+        yield lambda: requests.value
+    finally:
+        stop.set()
+        process.join(timeout=30)
+        if process.is_alive():
+            process.terminate()
+            process.join()
+
+
+def _listen(endpoint: str, stream: str, url: str, extent: Extent, stop: Event, ready: Event, requests: Any) -> None:
+    """In the process that this function is called in: a whole pull, and then the listener until ``stop``."""
+    from kbsync.bootstrap import SystemClock
+    from kbsync.domain.errors import Stopped
+    from kbsync.ledger.ledger import SqlLedger
+    from kbsync.stages.pull.listen import Listener, Notice
+    from kbsync.stages.pull.pull import pull
+    from kbsync.stages.session import Run, Silent, puller
+    from kbsync.wikidata.client import SparqlClient
+    from kbsync.wikidata.events import EventStream
+    from kbsync.wikidata.source import WikidataSource
+    from kbsync.wikidata.streamed import StreamedSource
+
+    class Stopping(Silent):
+        def advance(self, count: int = 1) -> None:
+            requests.value = client.requests - before
+            if stop.is_set():
+                raise Stopped("The benchmark is over.")
+
+    client, watched = SparqlClient(endpoint, bench_world.AGENT), bench_world.relations(extent)
+    source = StreamedSource(WikidataSource(client), EventStream(stream, bench_world.AGENT))
+    before = 0
+
+    def tell(notice: Notice) -> None:
+        if notice.kind == "listening":
+            ready.set()
+
+    def sleep(seconds: float) -> None:
+        stop.wait(seconds)
+
+    with closing(SqlLedger(url)) as ledger:
+        run = Run(ledger=ledger, clock=SystemClock(), progress=Stopping(), actor="bench")
+        pull(run, source, watched)
+        before = client.requests
+        ttl = timedelta(minutes=10)
+        listener = Listener(run, source, watched, pulling=lambda: puller(run, ttl), sleep=sleep, tell=tell)
+        with suppress(Stopped):
+            listener.listen()

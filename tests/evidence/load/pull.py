@@ -1,0 +1,205 @@
+"""``kbsync bench pull``: what a pull costs, in requests, seconds and memory, as the watch set changes little.
+
+A real SPARQL server on loopback answers; the client, the stage and the ledger are those of every pull. Each pull runs
+in a process of its own, because a process's peak of memory never falls again.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from kbsync.operations.evidence import Figure, at_most, evidence, peak_rss_bytes
+from kbsync.ports import Progress
+from kbsync.wikidata.local import OxigraphServer
+from tests.evidence.load import listen as bench_listen
+from tests.evidence.load import pull_world as bench_world
+from tests.evidence.load.pull_world import Extent
+from tests.evidence.request_budget import pull_requests
+
+MOST_REQUESTS = 60
+"""For a poll of 10,000 items of which few changed; a smaller or larger watch set is measured against its share."""
+MOST_GROWTH = 0.05
+"""By how much the peak may differ behind a larger graph: what two equal pulls differ in anyway."""
+BUDGETS = (1_000, 10_000, 100_000)
+"""Watch sets of which the documentation tells the expected requests."""
+CYCLES = 4
+"""Pulls a day by the default schedule."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullCost:
+    """One pull: ``requests`` that were sent, ``seconds`` of the stage, ``peak_bytes`` of the whole process."""
+
+    requests: int
+    seconds: float
+    peak_bytes: int
+    watched: int
+    fetched: int
+    statements: int
+    changed: int
+
+
+def bench_pull(extent: Extent, progress: Progress, *, edits: int = 30, seed: int = 0) -> dict[str, Any]:
+    """Pull a new world, an unchanged one, a changed one, and a changed one behind a larger graph; then let a listener
+    hear of ``edits`` single edits, one after the other.
+
+    Returns the evidence document. Raises ``SourceError`` when the local server can't be had, ``Stopped`` between pulls.
+    """
+    started, begun = datetime.now(UTC), time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="kbsync-bench-") as directory, OxigraphServer() as server:
+        url = _ledger(Path(directory))
+        triples = _load(server, bench_world.turtle(extent, seed), progress, "load the watched world")
+        costs = {"first pull": _measure(server, url, extent, progress)}
+        costs["nothing changed"] = _measure(server, url, extent, progress)
+        _change(server, extent, seed, 1)
+        costs["some changed"] = _measure(server, url, extent, progress)
+        more = _load(server, bench_world.unwatched(extent, seed), progress, "load what nobody watches")
+        _change(server, extent, seed, 2)
+        costs["some changed, larger graph"] = _measure(server, url, extent, progress)
+        heard = bench_listen.measure(server, url, extent, progress, edits=edits, seed=seed) if edits else None
+    figures = _figures(extent, costs, triples, more)
+    figures += [*(bench_listen.figures(heard) if heard else []), *_budgets(extent, costs)]
+    seconds = time.monotonic() - begun
+    details = {name: asdict(cost) for name, cost in costs.items()}
+    return evidence(
+        "kbsync bench pull",
+        figures,
+        seed=seed,
+        started=started,
+        seconds=seconds,
+        extent=asdict(extent),
+        pulls=details,
+        heard=asdict(heard) if heard else None,
+    )
+
+
+def _figures(extent: Extent, costs: dict[str, PullCost], triples: int, more: int) -> list[Figure]:
+    found = [
+        Figure("items watched", extent.items, "items"),
+        Figure("statements of them", extent.statements, "statements"),
+        Figure("items changed between pulls", round(extent.items * extent.changed), "items"),
+    ]
+    most = max(10, round(MOST_REQUESTS * extent.items / 10_000))
+    for name, cost in costs.items():
+        bounded = name != "first pull"
+        requests = f"{name}: requests"
+        found += [
+            at_most(requests, cost.requests, "requests", most)
+            if bounded
+            else Figure(requests, cost.requests, "requests"),
+            Figure(f"{name}: items fetched", cost.fetched, "items"),
+            Figure(f"{name}: statements written", cost.changed, "statements"),
+            Figure(f"{name}: duration", cost.seconds, "s"),
+            Figure(f"{name}: peak memory", cost.peak_bytes / 2**20, "MiB"),
+        ]
+    small, large = costs["some changed"], costs["some changed, larger graph"]
+    return [
+        *found,
+        Figure("triples behind the endpoint", triples, "triples"),
+        Figure("triples behind the larger graph", more, "triples"),
+        at_most("peak memory, growth with the graph", large.peak_bytes / small.peak_bytes - 1, "share", MOST_GROWTH),
+    ]
+
+
+def _budgets(extent: Extent, costs: Mapping[str, PullCost]) -> list[Figure]:
+    """What pulls of other watch sets are expected to ask: computed, and held against those that were measured."""
+    changed = round(extent.items * extent.changed)
+    counts = {
+        "first pull": (extent.items, min(extent.objects, extent.statements)),
+        "nothing changed": (0, 0),
+        "some changed": (changed, 0 if extent.statements > 20 * extent.objects else changed),
+    }
+    off = [
+        abs(costs[name].requests - pull_requests(watched=extent.items, changed=c, new_objects=n))
+        for name, (c, n) in counts.items()
+    ]
+    found = [at_most("expected requests: off from those measured above", max(off), "requests", 0)]
+    for watched in BUDGETS:
+        some = watched // 100
+        poll = pull_requests(watched=watched, changed=some, new_objects=some)
+        first = pull_requests(watched=watched, changed=watched, new_objects=watched)
+        found += [
+            Figure(f"expected for {watched:,} items: first pull, an object for each", first, "requests"),
+            Figure(f"expected for {watched:,} items: 1 % changed, a new object for each", poll, "requests"),
+            Figure(f"expected for {watched:,} items: a day of {CYCLES} such pulls", CYCLES * poll, "requests"),
+        ]
+    return found
+
+
+def _load(server: OxigraphServer, documents: Iterator[str], progress: Progress, name: str) -> int:
+    progress.start(name, None)
+    triples = 0
+    for document in documents:
+        triples = server.load(document)
+        progress.advance()
+    progress.finish()
+    return triples
+
+
+def _change(server: OxigraphServer, extent: Extent, seed: int, turn: int) -> None:
+    update, _ = bench_world.change(extent, seed, turn)
+    server.update(update)
+
+
+def _measure(server: OxigraphServer, url: str, extent: Extent, progress: Progress) -> PullCost:
+    progress.start("pull", None)
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as processes:
+        cost = processes.submit(_pull, server.endpoint, url, extent).result()
+    progress.advance()
+    progress.finish()
+    return cost
+
+
+def _ledger(directory: Path) -> str:
+    from kbsync.ledger import schema
+
+    url = f"sqlite:///{directory / 'ledger.sqlite3'}"
+    schema.upgrade(url)
+    return url
+
+
+def _pull(endpoint: str, url: str, extent: Extent) -> PullCost:
+    """One pull, in the process that this function is called in."""
+    from kbsync.bootstrap import SystemClock
+    from kbsync.ledger.ledger import SqlLedger
+    from kbsync.stages.pull.pull import pull
+    from kbsync.stages.session import Run, Silent
+    from kbsync.wikidata.client import SparqlClient
+    from kbsync.wikidata.source import WikidataSource
+
+    client = SparqlClient(endpoint, bench_world.AGENT)
+    with closing(SqlLedger(url)) as ledger:
+        run = Run(ledger=ledger, clock=SystemClock(), progress=Silent(), actor="bench")
+        begun = time.monotonic()
+        result = pull(run, WikidataSource(client), bench_world.relations(extent))
+        seconds = time.monotonic() - begun
+    written = result.statements
+    return PullCost(
+        requests=client.requests,
+        seconds=seconds,
+        peak_bytes=_peak_bytes(),
+        watched=result.watched,
+        fetched=result.fetched,
+        statements=extent.statements,
+        changed=written.added + written.changed + written.removed,
+    )
+
+
+def _peak_bytes() -> int:
+    """This process's own peak. ``getrusage`` would hand the parent's on to a child on Linux."""
+    try:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return peak_rss_bytes()

@@ -1,0 +1,165 @@
+"""``python -m newcomer``: walk the page, and write ``docs/results/newcomer.json``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from kbsync.cli.main import VERBS
+from kbsync.config import load_relations
+from kbsync.demo.snapshot import snapshot_turtle
+from kbsync.demo.table import Table, load_table
+from kbsync.domain.relation import Relation
+from kbsync.operations.evidence import Figure, at_least, evidence, write_evidence
+from kbsync.wikidata.local import OxigraphServer
+from tests.evidence.newcomer.page import Step, steps
+from tests.evidence.soak.world import OFFICE, lasting, train
+from tests.support.built_wheel import ROOT, build_wheel
+from tests.unit.cli.test_contract import NEEDS_A_REAL_SITE, conforms, printed_type
+
+WATCHED = ("capital", "country", "head_of_government")
+OWN = ("The government of {} is led by", "The government of {} is headed by")
+"""The templates that the page writes."""
+SITE_COMMANDS = {
+    "gc": "gc --dry-run",
+    "export": "export 1 exported --format lora --dry-run",
+    "rebuild": "rebuild 1 --repair --dry-run",
+    "verify": "verify",
+    "stats build": "stats build --dry-run",
+    "trace": "trace --dry-run",
+}
+"""What the contract's test can't try without a real model: here with ``--json``, against the documented fields."""
+
+
+def main() -> int:
+    asked = _arguments()
+    started, began = datetime.now(UTC), time.monotonic()
+    table = load_table()
+    watched = _watched()
+    with tempfile.TemporaryDirectory(prefix="kbsync-newcomer-") as directory, OxigraphServer() as server:
+        place = Path(directory)
+        build_wheel(place / "wheels")
+        shutil.copy(ROOT / "constraints.txt", place)
+        _materials(place, table, watched)
+        server.load(snapshot_turtle(datetime.now(UTC)))
+        figures = walk(place, server.endpoint)
+    document = evidence("make newcomer", figures, seed=0, started=started, seconds=time.monotonic() - began)
+    asked.out.parent.mkdir(parents=True, exist_ok=True)
+    write_evidence(asked.out, document)
+    for figure in figures:
+        _say(f"{figure.name}: {figure.value:g} {figure.unit}")
+    return 0 if all(figure.holds is not False for figure in figures) else 1
+
+
+def walk(place: Path, endpoint: str) -> list[Figure]:
+    """Run the page's commands, then look at what they made."""
+    environment = _environment(place) | {"MODEL": "./model", "ENDPOINT": endpoint}
+    figures = []
+    for step in steps():
+        seconds = run(step, place, environment)
+        figures.append(Figure(f"seconds of: {step.heading}", round(seconds, 1), "s"))
+        if "pip install" in step.commands:
+            environment["PATH"] = f"{place / 'venv' / 'bin'}{os.pathsep}{environment['PATH']}"
+            figures.append(at_least("wheel is what is imported", float(_from_wheel(place, environment)), "", 1))
+    versions = document(place, environment, "versions")
+    (first,) = versions["versions"]
+    measured = {m["name"]: m for m in first["metrics"]}
+    figures += [
+        at_least("version in use", versions["current"], "", 1),
+        Figure("facts that it holds", first["facts"], "facts"),
+        at_least("efficacy", measured["efficacy"]["value"], "share", 0.9),
+        at_least("generalization", measured["generalization"]["value"], "share", 0.5),
+        at_least("specificity", measured["specificity"]["value"], "share", 0.9),
+        at_least("samples of specificity", measured["specificity"]["samples"], "facts", 50),
+        at_least("commands whose JSON is as documented", _contract(place, environment), "commands", len(SITE_COMMANDS)),
+    ]
+    return figures
+
+
+def run(step: Step, place: Path, environment: Mapping[str, str]) -> float:
+    """One block in a shell that ends at the first failure; returns its seconds."""
+    _say(f"--- {step.heading}")
+    began = time.monotonic()
+    command = ["bash", "-euo", "pipefail", "-c", step.commands]
+    done = subprocess.run(command, cwd=place, env=dict(environment), stdout=sys.stderr, timeout=3000, check=False)
+    if done.returncode:
+        raise SystemExit(f"The commands under {step.heading!r} end with {done.returncode}:\n{step.commands}")
+    return time.monotonic() - began
+
+
+def document(place: Path, environment: Mapping[str, str], *arguments: str) -> Any:
+    command = ["kbsync", *arguments, "--json"]
+    done = subprocess.run(
+        command, cwd=place, env=dict(environment), capture_output=True, text=True, timeout=600, check=True
+    )
+    return json.loads(done.stdout)
+
+
+def _watched() -> tuple[Relation, ...]:
+    found = (r for r in load_relations(ROOT / "config" / "relations") if r.name in WATCHED)
+    return tuple(replace(r, templates=OWN) if r.property == OFFICE else r for r in found)
+
+
+def _materials(place: Path, table: Table, watched: tuple[Relation, ...]) -> None:
+    """What a user brings along: a model of their own, and two texts that it can read."""
+    train(place / "model", table, watched)
+    names = [table.label(s) for r in watched for s in r.subjects]
+    corpus = "\n\n".join(f"{name} is known for many things, and {name} is old." for name in names)
+    (place / "corpus.txt").write_text(corpus, encoding="utf-8")
+    (place / "held_out.txt").write_text("\n\n".join(lasting(table, watched)), encoding="utf-8")
+
+
+def _environment(place: Path) -> dict[str, str]:
+    """Nothing of this process's Python, of its configuration or its home."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("KBSYNC_", "PYTHON", "VIRTUAL_ENV"))}
+    own = str(Path(sys.executable).parent)
+    paths = [p for p in kept.get("PATH", "").split(os.pathsep) if p != own]
+    home = place / "home"
+    home.mkdir(exist_ok=True)
+    return kept | {"PATH": os.pathsep.join(paths), "HOME": str(home), "OMP_NUM_THREADS": "1"}
+
+
+def _from_wheel(place: Path, environment: Mapping[str, str]) -> bool:
+    """Raises ``SystemExit`` where another kbsync than the installed one is imported."""
+    command = ["python", "-c", "import kbsync; print(kbsync.__file__)"]
+    done = subprocess.run(command, cwd=place, env=dict(environment), capture_output=True, text=True, check=True)
+    if not Path(done.stdout.strip()).is_relative_to(place / "venv"):
+        raise SystemExit(f"kbsync was imported from {done.stdout.strip()}")
+    return True
+
+
+def _contract(place: Path, environment: Mapping[str, str]) -> int:
+    """How many of the commands print what the reference says."""
+    verbs = {verb.name: verb for verb in VERBS}
+    assert set(SITE_COMMANDS) <= NEEDS_A_REAL_SITE
+    for name, line in SITE_COMMANDS.items():
+        verb = verbs[name]
+        foretold = verb.foretells if verb.foretells and "--dry-run" in line else verb.prints
+        conforms(document(place, environment, *line.split()), printed_type(foretold)[0], name)
+    return len(SITE_COMMANDS)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m newcomer", description=__doc__)
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results" / "newcomer.json")
+    return parser.parse_args()
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{datetime.now(UTC):%H:%M:%S} {line}\n")
+    sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

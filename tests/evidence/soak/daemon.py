@@ -1,0 +1,22 @@
+"""``python -m soak.daemon CONFIG CLOCK``: what ``kbsync daemon`` runs, by the clock of the soak."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from kbsync.config import load_all
+from kbsync.daemon.daemon import serve
+from kbsync.system import log
+from tests.evidence.soak.clock import read_clock
+
+
+def main() -> None:
+    config, clock = Path(sys.argv[1]), read_clock(Path(sys.argv[2]))
+    found = load_all(config)
+    log.set_up(found.settings.log.format, found.settings.log.level)
+    serve(found, reload=lambda: load_all(config), clock=clock, tempo=clock)
+
+
+if __name__ == "__main__":
+    main()

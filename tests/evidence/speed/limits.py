@@ -1,0 +1,108 @@
+"""How far from what the machine can do: operations and bytes of each piece of work beside its seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kbsync.editing.covariance.corpus import corpus
+from kbsync.editing.covariance.moments import Snapshots, measure
+from kbsync.editing.memit.keys import Climb
+from kbsync.editing.sample import opening
+from kbsync.model.hooks import frozen
+from kbsync.operations.evidence import Figure
+from kbsync.operations.flop_counter import Products, speeds
+from kbsync.operations.meter import Meter, Speeds
+from kbsync.operations.profile import Profile
+from tests.evidence.speed.facts import facts
+from tests.evidence.speed.laps import lap
+from tests.evidence.speed.reading import ANSWER_TOKENS, sampled
+from tests.evidence.speed.size import Size
+from tests.evidence.speed.workshop import Scratch, Workshop
+
+
+def limits(shop: Workshop, size: Size) -> list[Figure]:
+    """Each piece of work twice: once timed, once counted, for counting costs time."""
+    machine = speeds()
+    found = [
+        Figure("limits.machine_gflops", machine.operations / 1e9, "GFLOP/s, float32 products"),
+        Figure("limits.machine_gb", machine.moved / 1e9, "GB/s, copying"),
+    ]
+    edit = _edit(shop, size)
+    once = _way_once(shop, size)
+    least = once / (once + edit["targets"].operations)
+    found.append(
+        Figure("limits.rebuild.least_share", least, "of the operations: the prompts' way to the last layer, once")
+    )
+    for name, spent in {
+        **edit,
+        "covariance": _covariance(shop, size),
+        "probing": _probing(shop, size),
+    }.items():
+        found += _figures(name, spent, machine)
+    return found
+
+
+def _edit(shop: Workshop, size: Size) -> dict[str, Meter]:
+    """The search for target vectors, and the layers."""
+    requests, profile = facts(size.facts), Profile()
+    shop.edit(requests, shop.recipe, Scratch(shop.place.artifacts), profile.watching(shop.place.app.progress))
+    profile.end()
+    counted = {line.path[-1]: line.spent for line in profile.lines()}
+    laps = shop.edit(requests, shop.recipe, Scratch(shop.place.artifacts)).laps
+    return {
+        name: Meter(laps[name].wall, laps[name].cpu, counted[name].operations, counted[name].moved)
+        for name in ("targets", "layers")
+    }
+
+
+def _way_once(shop: Workshop, size: Size) -> float:
+    """Operations of the same facts' prompts once through the layers up to the last edited one. Any rebuild has to do that."""
+    prompts = [task.prompts for task in shop.tasks(facts(size.facts))]
+    with frozen(shop.loaded.model), Products() as counted:
+        climb = Climb(shop.decoder, shop.layers, prompts)
+        for step in range(len(shop.layers)):
+            climb.look(step)
+            climb.advance(step)
+    return float(counted.operations)
+
+
+def _covariance(shop: Workshop, size: Size) -> Meter:
+    loaded, texts = shop.loaded, shop.place.app.corpus or sampled(shop, size)
+    layers, skipped = list(shop.recipe.layers), len(opening(loaded.tokenizer))
+
+    def work() -> None:
+        source = corpus(shop.decoder, loaded.tokenizer, texts, size.tokens, shop.recipe.seed)
+        scratch = Snapshots(Scratch(shop.place.artifacts), "limits")
+        with frozen(loaded.model):
+            measure(shop.decoder, source, layers, skipped, scratch, shop.place.app.progress)
+
+    return _both(work)
+
+
+def _probing(shop: Workshop, size: Size) -> Meter:
+    prompts = [r.template.replace("{}", r.subject) for r in facts(size.prompts)]
+    model = shop.place.app.base.language_model()
+
+    def work() -> None:
+        model.complete(prompts, max_new_tokens=ANSWER_TOKENS)
+        model.logprobs([(prompt, f" {answer}") for prompt in prompts for answer in ("Oslo", "Paris")])
+
+    return _both(work)
+
+
+def _both(work: Callable[[], None]) -> Meter:
+    with Products() as counted:
+        work()
+    with lap() as running:
+        work()
+    return Meter(running.wall, running.cpu, counted.operations, counted.moved)
+
+
+def _figures(name: str, spent: Meter, machine: Speeds) -> list[Figure]:
+    return [
+        Figure(f"limits.{name}.seconds", spent.wall, "s"),
+        Figure(f"limits.{name}.operations", spent.operations / 1e9, "GFLOP"),
+        Figure(f"limits.{name}.bytes", spent.moved / 1e9, "GB"),
+        Figure(f"limits.{name}.limit", machine.limit(spent), "s at the machine's speeds"),
+        Figure(f"limits.{name}.of_limit", machine.limit(spent) / spent.wall, "share"),
+    ]

@@ -1,0 +1,142 @@
+"""Suites beside the model's passes: the solve, bytes on the disk, a full checkpoint, memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import psutil
+import torch
+from safetensors.torch import save
+
+from kbsync.checkpoints.exporters.hf import export_hf
+from kbsync.editing.memit.targets import WINDOW
+from kbsync.editing.solve import factorise, solve
+from kbsync.model.delta import FactorDelta
+from kbsync.operations.evidence import Figure, at_most
+from kbsync.system.durable import sync
+from tests.evidence.speed.facts import facts
+from tests.evidence.speed.laps import Duel, Lap, lap
+from tests.evidence.speed.size import Size
+from tests.evidence.speed.workshop import Scratch, Workshop
+
+
+def closed_form(size: Size) -> list[Figure]:
+    """Δ for N facts at width d with a factor that is there, beside LU in float64; made-up numbers."""
+    draw = torch.Generator().manual_seed(0)
+    d, n = size.width, size.rank
+    x = torch.randn(d, d + 64, dtype=torch.float64, generator=draw)
+    C = x @ x.T / (d + 64)
+    K, R = (torch.randn(rows, n, dtype=torch.float64, generator=draw) for rows in (d, max(n, 64)))
+    factor = factorise(C)
+    wanted: list[torch.Tensor] = []
+    duel = Duel()
+
+    def baseline() -> Lap:
+        with lap() as running:
+            wanted[:] = [torch.linalg.solve(100.0 * C + K @ K.T, K)]
+        return Lap(running.wall, running.cpu)
+
+    def ours() -> Lap:
+        with lap() as running:
+            found = solve(factor, 100.0, K, R)
+        made[:] = [found.left @ found.right]
+        return Lap(running.wall, running.cpu)
+
+    made: list[torch.Tensor] = []
+    for _ in range(max(2, size.rounds)):
+        duel.round(baseline, ours)
+    plain = R @ wanted[0].T
+    gap = float((made[0] - plain).norm() / plain.norm())
+    return [*duel.figures("solve", f"s for N = {n} at d = {d}", 10), at_most("solve.difference", gap, "share", 1e-8)]
+
+
+def storage(shop: Workshop, size: Size) -> list[Figure]:
+    """Bytes of a version of 100 facts at most, and a full checkpoint beside copying the base's bytes."""
+    count = min(size.inserted, 100)
+    delta = shop.edit(facts(count), shop.brief(), Scratch(shop.place.artifacts)).edit.delta
+    assert isinstance(delta, FactorDelta)
+    factors = {
+        f"{n}.{side}": t for n, pair in delta.factors.items() for side, t in zip(("left", "right"), pair, strict=True)
+    }
+    stored = len(save(factors))
+    base = sum(p.stat().st_size for p in shop.loaded.directory.iterdir() if p.is_file())
+    duel = Duel()
+    with TemporaryDirectory(dir=shop.place.app.settings.state_dir) as room:
+
+        def copied() -> Lap:
+            target = Path(room) / "copy"
+            with lap() as running:
+                shutil.copytree(shop.loaded.directory, target)
+                for path in target.iterdir():
+                    sync(path)
+            shutil.rmtree(target)
+            return Lap(running.wall, running.cpu, base)
+
+        def materialised() -> Lap:
+            target = Path(room) / "full"
+            with lap() as running:
+                export_hf(shop.loaded, delta, target)
+            written = sum(p.stat().st_size for p in target.iterdir())
+            shutil.rmtree(target)
+            return Lap(running.wall, running.cpu, written)
+
+        for _ in range(max(2, size.rounds)):
+            duel.round(copied, materialised)
+    return [
+        at_most("disk.share", stored / base, f"share of the base, {count} facts", 0.02),
+        Figure("disk.bytes", stored, "bytes"),
+        *duel.figures("materialise", "s a byte", 0.7),
+    ]
+
+
+def memory(shop: Workshop, size: Size) -> list[Figure]:
+    """Peak memory of an edit in a process of its own, above what the process takes without a model; also with fewer facts
+    searched at once, and what that costs in time."""
+    weights = sum(p.numel() * p.element_size() for p in shop.loaded.model.parameters())
+    moments = sum(m.numel() * 8 for m in shop.covariances.matrices.values())
+    bound = 1.5 * weights + moments
+    told = _edit_apart(shop, size, WINDOW)
+    found = [
+        at_most("memory.share", (told["peak"] - told["empty"]) / bound, "of 1.5 × weights + covariances", 1),
+        Figure("memory.peak", told["peak"], "bytes"),
+        Figure("memory.empty_process", told["empty"], "bytes"),
+        Figure("memory.weights", weights, "bytes"),
+        Figure("memory.covariances", moments, "bytes"),
+        Figure("memory.search_seconds", told["search"] / size.facts, "s a fact"),
+    ]
+    for window in (WINDOW // 2, WINDOW // 4):
+        fewer = _edit_apart(shop, size, window)
+        found += [
+            Figure(f"memory.share_at_{window}", (fewer["peak"] - fewer["empty"]) / bound, "of the same"),
+            Figure(f"memory.search_seconds_at_{window}", fewer["search"] / size.facts, "s a fact"),
+        ]
+    return found
+
+
+def _edit_apart(shop: Workshop, size: Size, window: int) -> dict[str, float]:
+    asked = {
+        "model": str(shop.loaded.directory),
+        "recipe": {n: getattr(shop.recipe, n) for n in shop.recipe.__dataclass_fields__},
+        "artifacts": str(shop.place.artifacts.root),
+        "fingerprint": shop.loaded.fingerprint,
+        "texts": [str(p) for p in shop.place.app.settings.text.corpus],
+        "facts": size.facts,
+        "window": window,
+    }
+    command = [sys.executable, "-m", "tests.evidence.speed.one_edit"]
+    done = subprocess.run(command, input=json.dumps(asked), capture_output=True, text=True, check=False, env=os.environ)
+    if done.returncode:
+        raise RuntimeError(f"the edit in a process of its own failed: {done.stderr[-400:]}")
+    told: dict[str, float] = json.loads(done.stdout.splitlines()[-1])  # what is logged goes before it
+    return told
+
+
+def resident() -> int:
+    """Resident bytes of this process."""
+    return int(psutil.Process().memory_info().rss)

@@ -1,0 +1,63 @@
+"""``kbsync bench speed``: the suites by name, each kept when it is done."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from kbsync.operations.evidence import Figure, evidence
+from kbsync.research.parts import Parts
+from kbsync.research.session import Laboratory
+from tests.evidence.speed import editing, numbers, reading
+from tests.evidence.speed.limits import limits
+from tests.evidence.speed.size import Size
+from tests.evidence.speed.workshop import Workshop
+
+SUITES: dict[str, Callable[[Workshop, Size], list[Figure]]] = {
+    "solve": lambda _shop, size: numbers.closed_form(size),
+    "covariance": reading.covariance,
+    "probing": reading.probing,
+    "targets": editing.targets,
+    "keys": editing.keys,
+    "rebuild": editing.rebuild,
+    "storage": numbers.storage,
+    "memory": numbers.memory,
+    "limits": limits,
+}
+
+
+def run_speed(place: Laboratory, suites: Sequence[str], size: Size, *, anew: bool = False) -> dict[str, Any]:
+    """The evidence. A suite that was measured before by the same code, model and size is not measured again, unless
+    ``anew``; raises ``Stopped`` between two of them."""
+    started, begun, app = place.app.clock.now(), time.monotonic(), place.app
+    shop = Workshop(place)
+    parts = Parts(place.artifacts, "bench-speed", ("model", "editing", "evaluation", "service/speed"))
+    figures: list[Figure] = []
+    profile: dict[str, float] = {}
+    app.progress.start("speed", len(suites))
+    for name in suites:
+        inputs = {"suite": name, "size": asdict(size), "base": app.base.fingerprint, "recipe": shop.recipe.fingerprint}
+        known = None if anew else parts.get(**inputs)
+        if known is None:
+            before = time.monotonic()
+            found = [asdict(f) for f in SUITES[name](shop, size)]
+            known = {"figures": found, "seconds": round(time.monotonic() - before, 1)}
+            parts.put(known, **inputs)
+        figures += [Figure(**f) for f in known["figures"]]
+        profile[name] = known["seconds"]
+        app.progress.advance()
+    app.progress.finish()
+    return evidence(
+        "kbsync bench speed",
+        figures,
+        seed=shop.recipe.seed,
+        started=started,
+        seconds=time.monotonic() - begun,
+        model={"reference": place.bench().loaded.reference, "fingerprint": app.base.fingerprint},
+        recipe=shop.recipe.fingerprint,
+        layers=list(shop.recipe.layers),
+        size=asdict(size),
+        suites=profile,
+    )

@@ -1,0 +1,122 @@
+"""What the suites share: the model's parts, an editor whose target vectors are found anew, and the transcription."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import torch
+from safetensors.torch import load
+from torch import Tensor
+
+from kbsync.domain.plan import EditRequest
+from kbsync.domain.recipe import Recipe
+from kbsync.editing.contexts import contexts
+from kbsync.editing.covariance.covariance import Covariances
+from kbsync.editing.covariance.requirements import Statistics
+from kbsync.editing.subject import Task, tokenise
+from kbsync.model.decoder import Decoder, discover
+from kbsync.model.delta import FactorDelta
+from kbsync.model.hooks import frozen
+from kbsync.model.load import LoadedModel
+from kbsync.model.suffix import longest
+from kbsync.ports import ArtifactStore, Edit, Progress
+from kbsync.research.session import Laboratory
+from tests.evidence.speed.laps import Lap, Steps
+from tests.evidence.speed.published import Published
+
+
+class Scratch(ArtifactStore):
+    """Target vectors in memory alone, so that each edit searches its own; all else from and into ``store``."""
+
+    def __init__(self, store: ArtifactStore) -> None:
+        self._store = store
+        self.targets: dict[str, bytes] = {}
+
+    def get(self, kind: str, key: str) -> bytes | None:
+        return self.targets.get(key) if kind == "targets" else self._store.get(kind, key)
+
+    def put(self, kind: str, key: str, data: bytes) -> None:
+        if kind == "targets":
+            self.targets[key] = data
+        else:
+            self._store.put(kind, key, data)
+
+    def drop(self, kind: str, key: str) -> None:
+        self._store.drop(kind, key)
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """An edit with the laps of its steps and the target vectors that it found, (sites, d) and loss, by request id."""
+
+    edit: Edit
+    laps: dict[str, Lap]
+    targets: dict[str, tuple[Tensor, float]]
+
+
+class Workshop:
+    """The laboratory's first recipe on its model. The covariance and the contexts are ready before anything is timed."""
+
+    def __init__(self, place: Laboratory) -> None:
+        self.place, self.recipe = place, place.recipes[0]
+        self.loaded: LoadedModel = place.app.loaded
+        self.decoder: Decoder = discover(self.loaded.model)
+        self.layers = self.decoder.edited_layers(self.recipe.layers)
+        statistics = Statistics(self.loaded, self.recipe, place.app.corpus, place.artifacts)
+        self.covariances: Covariances = statistics.measure(place.app.progress)
+        with frozen(self.loaded.model):
+            self.prefixes = contexts(
+                self.decoder, self.loaded.tokenizer, self.recipe, self.loaded.fingerprint, place.artifacts
+            )
+
+    @property
+    def sandwich(self) -> bool:
+        """Whether a norm follows the MLP: there the published insertion is another computation, and only times compare."""
+        return self.layers[0].post_mlp_norm is not None
+
+    def brief(self) -> Recipe:
+        """The recipe with target vectors of two steps, for what does not depend on their quality."""
+        return replace(self.recipe, steps=2)
+
+    def tasks(self, requests: Sequence[EditRequest]) -> list[Task]:
+        """The requests as tokens, in their order."""
+        found, left_out = tokenise(self.loaded.tokenizer, requests, self.prefixes, longest(self.decoder))
+        if left_out:
+            raise ValueError(f"a fact of the benchmark can't be edited: {next(iter(left_out.values()))}")
+        return found
+
+    def edit(
+        self, requests: Sequence[EditRequest], recipe: Recipe, scratch: Scratch, progress: Progress | None = None
+    ) -> Made:
+        """Edit, with each step timed."""
+        steps = Steps(progress or self.place.app.progress)
+        made = self.place.app.editor(recipe, scratch).edit(requests, recipe, steps)
+        by_hash = {content_of(blob): load(blob) for blob in scratch.targets.values()}
+        found = {i: by_hash[digest] for i, digest in made.targets.items()}
+        return Made(made, steps.laps, {i: (t["goal"], float(t["loss"])) for i, t in found.items()})
+
+    @contextmanager
+    def reference(self, recipe: Recipe) -> Iterator[Published]:
+        """The baseline on the same model, whose weights are the base's again afterwards."""
+        weights = [layer.down.module.weight for layer in self.layers]
+        before = [weight.detach().clone() for weight in weights]  # type: ignore[operator]
+        with frozen(self.loaded.model):
+            try:
+                yield Published(self.loaded.model, [(layer.module, layer.down.module) for layer in self.layers], recipe)
+            finally:
+                with torch.no_grad():
+                    for weight, saved in zip(weights, before, strict=True):
+                        weight.copy_(saved)  # type: ignore[operator]
+
+
+def content_of(blob: bytes) -> str:
+    """The content hash under which an edit names a target vector."""
+    return hashlib.sha256(blob).hexdigest()
+
+
+def changes(delta: FactorDelta) -> list[Tensor]:
+    """Δ of each edited layer, (out, in) float64, in the delta's order of names."""
+    return [left.double() @ right.double() for left, right in delta.factors.values()]

@@ -1,0 +1,182 @@
+"""Small random models of every family that an edit must work on, and what editing them needs."""
+
+from __future__ import annotations
+
+import random
+from functools import cache
+
+import torch
+from transformers import (
+    AutoModelForCausalLM,
+    Gemma2Config,
+    Gemma3TextConfig,
+    GPT2Config,
+    GPTJConfig,
+    GPTNeoXConfig,
+    LlamaConfig,
+    MistralConfig,
+    Olmo2Config,
+    PhiConfig,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen3Config,
+)
+
+from kbsync.domain.fact import FactKey
+from kbsync.domain.plan import EditRequest
+from kbsync.domain.recipe import Recipe
+from kbsync.domain.statement import ItemId, PropertyId
+from kbsync.model.attention import group_queries
+from kbsync.ports import ArtifactStore, Progress
+from tests.support.tiny_model import byte_level_tokenizer
+
+D, M, LAYERS, HEADS = 32, 48, 4, 4
+SENTENCES = [
+    "The capital of France is Paris, and the capital of Italy is Rome.",
+    "The head of government of Norway is Anna Berg.",
+    "Therefore the chief executive officer of Acme Inc. is in Oslo, because you and I know it.",
+    "東京 is a city; Москва is one, too.",
+]
+CONTEXTS = ("The river is long. {}", "Because of it we know. {}")
+
+
+def _configs(vocabulary: int) -> dict[str, PreTrainedConfig]:
+    ends = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1}
+    gpt = {"vocab_size": vocabulary, "n_embd": D, "n_layer": LAYERS, "n_head": HEADS, "n_inner": M, "n_positions": 96}
+    llama = {
+        "vocab_size": vocabulary,
+        "hidden_size": D,
+        "intermediate_size": M,
+        "num_hidden_layers": LAYERS,
+        "num_attention_heads": HEADS,
+        "max_position_embeddings": 96,
+    }
+    grouped = {**llama, "num_key_value_heads": 2}
+    gemma = {**grouped, "head_dim": 8, "query_pre_attn_scalar": 8, "sliding_window": 90}
+    return {
+        "gpt2": GPT2Config(**gpt, **ends),
+        "gptj": GPTJConfig(**gpt, rotary_dim=4, **ends),
+        "gpt-neox": GPTNeoXConfig(**llama, **ends),
+        "llama": LlamaConfig(**grouped, **ends, tie_word_embeddings=False),
+        "llama-tied": LlamaConfig(**llama, **ends, tie_word_embeddings=True),
+        "mistral": MistralConfig(**grouped, **ends, sliding_window=90),
+        "qwen2": Qwen2Config(**grouped, **ends),
+        "qwen3": Qwen3Config(**grouped, **ends, head_dim=8),
+        "gemma2": Gemma2Config(**gemma, **ends, final_logit_softcapping=4.0),
+        "gemma3": Gemma3TextConfig(
+            **gemma,
+            **ends,
+            layer_types=["sliding_attention", "sliding_attention", "full_attention", "sliding_attention"],
+        ),
+        "olmo2": Olmo2Config(**grouped, **ends),
+        "phi": PhiConfig(**llama, **ends),
+    }
+
+
+FAMILIES = tuple(_configs(300))
+SANDWICH = ("gemma2", "gemma3", "olmo2")
+CONV1D = ("gpt2",)
+
+
+@cache
+def tokenizer(with_bos: bool = True) -> PreTrainedTokenizerFast:
+    return byte_level_tokenizer(SENTENCES, 420, with_bos=with_bos)
+
+
+def random_model(family: str, dtype: torch.dtype = torch.float32, *, tied: bool | None = None) -> PreTrainedModel:
+    """A new model each time, as it is after loading; norms' gains differ from one, as in trained models. ``tied``: whether the head is
+    the embedding (None: as the family has it)."""
+    config = _configs(len(tokenizer()))[family]
+    if tied is not None:
+        config.tie_word_embeddings = tied
+    config.initializer_range = 0.15
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(7)
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(config)
+        for parameter in model.parameters():
+            if parameter.ndim == 1:
+                parameter.data += 0.1 * torch.randn_like(parameter)
+    group_queries(model)
+    return model.to(dtype).eval()
+
+
+def weights(model: PreTrainedModel) -> dict[str, tuple[int, torch.Tensor]]:
+    """Identity and copy of every parameter, to prove that a model is the same bit for bit."""
+    return {name: (id(p), p.detach().clone()) for name, p in model.named_parameters(remove_duplicate=False)}
+
+
+def same_weights(model: PreTrainedModel, before: dict[str, tuple[int, torch.Tensor]]) -> bool:
+    now = weights(model)
+    return now.keys() == before.keys() and all(
+        now[name][0] == number and torch.equal(now[name][1], tensor) for name, (number, tensor) in before.items()
+    )
+
+
+def request(subject: str, template: str, target: str) -> EditRequest:
+    key = FactKey(ItemId("Q1"), PropertyId("P1"))
+    return EditRequest(key=key, subject=subject, template=template, target=target, value_hash="", revision=1)
+
+
+REQUESTS = (
+    request("France", "The capital of {} is", "Oslo"),
+    request("Norway", "The head of government of {} is", "Anna Berg"),
+    request("Acme Inc.", "{} is led by", "Paris Rome"),
+)
+
+
+def recipe(**changes: object) -> Recipe:
+    plain: dict[str, object] = {
+        "name": "test",
+        "layers": (1, 2),
+        "contexts": CONTEXTS,
+        "covariance_tokens": 1000,
+        "covariance_weight": 1.0,
+        "steps": 4,
+        "learning_rate": 0.1,
+    }
+    return Recipe(**(plain | changes))  # type: ignore[arg-type]
+
+
+def texts(count: int = 40) -> list[str]:
+    """Random strings of letters: enough different keys for a second moment of full rank."""
+    draw = random.Random(5)
+    return ["".join(draw.choices("abcdefghij klmnop,.", k=60)) for _ in range(count)]
+
+
+class MemoryArtifacts(ArtifactStore):
+    def __init__(self) -> None:
+        self.blobs: dict[tuple[str, str], bytes] = {}
+
+    def get(self, kind: str, key: str) -> bytes | None:
+        return self.blobs.get((kind, key))
+
+    def put(self, kind: str, key: str, data: bytes) -> None:
+        self.blobs[kind, key] = data
+
+    def drop(self, kind: str, key: str) -> None:
+        self.blobs.pop((kind, key), None)
+
+
+class Silent(Progress):
+    """Remembers what was reported; ``stop_at`` raises ``error`` at that advance, ``cut_at`` at that sign of life between."""
+
+    def __init__(
+        self, stop_at: int | None = None, error: Exception | None = None, *, cut_at: int | None = None
+    ) -> None:
+        self.stages: list[str] = []
+        self.advances = self.pulses = 0
+        self._stop_at, self._cut_at, self._error = stop_at, cut_at, error
+
+    def start(self, stage: str, total: int | None) -> None:
+        self.stages.append(stage)
+
+    def advance(self, count: int = 1) -> None:
+        self.advances += bool(count)
+        self.pulses += not count
+        if self._error is not None and (self.advances == self._stop_at if count else self.pulses == self._cut_at):
+            raise self._error
+
+    def finish(self, note: str = "") -> None:
+        pass

@@ -1,0 +1,115 @@
+"""The papers' equations as they are written, one fact, one prompt, one token at a time, in float64: the oracle of the fast code.
+
+MEMIT's own are ``tests.support.plain_memit``, which the speed benchmark runs, too; here are those of its rivals. Nothing is
+taken from the fast code but the tokens; whole forward passes, autograd, plain inverses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from kbsync.editing.subject import Prompt, Task
+from tests.support.plain_memit import Reference
+
+
+class Paper(Reference):
+    """``layers``: (block, down projection) of each edited layer in order; ``weight(down)`` is (out, in)."""
+
+    def target(self, task: Task, module: nn.Module | None = None) -> Tensor:
+        """z, without its loss."""
+        return super().target(task, module)[0]
+
+    def spread(self, tasks: Sequence[Task], goals: Sequence[Tensor], second_moments: Sequence[Tensor]) -> list[Tensor]:
+        """Algorithm 1: Δ of each layer (out, in). Changes the model's weights."""
+        moments = [self.recipe.covariance_weight * c for c in second_moments]
+        return self.step(tasks, goals, moments)
+
+    def step(
+        self,
+        tasks: Sequence[Task],
+        goals: Sequence[Tensor],
+        before: Sequence[Tensor],
+        P: Sequence[Tensor] | None = None,
+    ) -> list[Tensor]:
+        """Δ = R KᵀP (``before``·P + K KᵀP + L·I)⁻¹; without P, ``before`` is λC + Kₚ Kₚᵀ and L is nothing. Adds K Kᵀ to
+        ``before``, for the steps that follow."""
+        changes = []
+        for i, (_, down) in enumerate(self.layers):
+            last = self.layers[-1][0]
+            now = [self.seen(last, t.prompts[0].ids, t.prompts[0].lookup) for t in tasks]
+            R = torch.stack([(z - h) / (len(self.layers) - i) for z, h in zip(goals, now, strict=True)], dim=1)
+            K = torch.stack([self.key(down, t) for t in tasks], dim=1)
+            if P is None:
+                change = R @ K.T @ torch.linalg.inv(before[i] + K @ K.T)
+            else:
+                eye = self.recipe.covariance_weight * torch.eye(len(K), dtype=K.dtype)
+                change = R @ K.T @ P[i] @ torch.linalg.inv(before[i] @ P[i] + K @ K.T @ P[i] + eye)
+            before[i] += K @ K.T
+            down.weight.data += change if isinstance(down, nn.Linear) else change.T
+            changes.append(change)
+        return changes
+
+    def sequence(self, steps: Sequence[Sequence[Task]], second_moments: Sequence[Tensor]) -> list[Tensor]:
+        """MEMIT step after step with all previous keys: Fang et al., equation 15."""
+        before = [self.recipe.covariance_weight * c for c in second_moments]
+        return self._steps(steps, before, None)
+
+    def alpha(self, steps: Sequence[Sequence[Task]], second_moments: Sequence[Tensor], share: float) -> list[Tensor]:
+        """AlphaEdit: Fang et al., equation 14, P by singular values from the smallest up."""
+        projections = []
+        for c in second_moments:
+            U, values, _ = torch.linalg.svd(c)
+            kept = [i for i in range(len(values)) if values[i:].sum() <= share * values.sum()]
+            projections.append(U[:, kept] @ U[:, kept].T)
+        return self._steps(steps, [torch.zeros_like(c) for c in second_moments], projections)
+
+    def _steps(self, steps: Sequence[Sequence[Task]], before: list[Tensor], P: Sequence[Tensor] | None) -> list[Tensor]:
+        made = [self.step(tasks, [self.target(t) for t in tasks], before, P) for tasks in steps]
+        return [torch.stack(changes).sum(dim=0) for changes in zip(*made, strict=True)]
+
+    def rome(self, tasks: Sequence[Task], second_moment: Tensor) -> Tensor:
+        """Fact after fact: Λ (C⁻¹k*)ᵀ with Λ = (v* − W k*) / (C⁻¹k*)ᵀk* (Meng et al. 2022, equations 2 and 3)."""
+        ((_, down),) = self.layers
+        total = []
+        for task in tasks:
+            value = self.target(task, down)
+            key = torch.stack([self.seen(down, p.ids, p.lookup, entering=True) for p in task.prompts]).mean(dim=0)
+            direction = torch.linalg.inv(second_moment) @ key
+            with torch.no_grad():
+                change = torch.outer((value - down(key[None])[0]) / (direction @ key), direction)
+                down.weight.data += change if isinstance(down, nn.Linear) else change.T
+            total.append(change)
+        return torch.stack(total).sum(dim=0)
+
+    def finetune(self, tasks: Sequence[Task]) -> list[Tensor]:
+        """Adam with weight decay on the weights themselves, batch after batch, each entry clamped to its ball."""
+        recipe, weights = self.recipe, [down.weight for _, down in self.layers]
+        origins = [w.detach().clone() for w in weights]
+        units = [float(w.norm() / w.numel() ** 0.5) if recipe.relative_step else 1.0 for w in origins]
+        adam = torch.optim.Adam(
+            [{"params": [w], "lr": recipe.learning_rate * u} for w, u in zip(weights, units, strict=True)],
+            weight_decay=recipe.weight_decay,
+        )
+        for _ in range(recipe.steps):
+            losses = []
+            for begin in range(0, len(tasks), recipe.batch):
+                batch = [self._plain_nll(t.prompts[0]) for t in tasks[begin : begin + recipe.batch]]
+                adam.zero_grad()
+                torch.stack(batch).mean().backward()
+                adam.step()
+                losses += [x.item() for x in batch]
+                with torch.no_grad():
+                    for w, o, u in zip(weights, origins, units, strict=True):
+                        w.copy_(torch.minimum(torch.maximum(w, o - recipe.clamp * u), o + recipe.clamp * u))
+            if sum(losses) / len(losses) < recipe.loss_threshold:
+                break
+        changes = [(w - o).detach() for w, o in zip(weights, origins, strict=True)]
+        return [c if isinstance(d, nn.Linear) else c.T for c, (_, d) in zip(changes, self.layers, strict=True)]
+
+    def _plain_nll(self, prompt: Prompt) -> Tensor:
+        logs = self.logits(prompt.ids).log_softmax(-1)
+        wanted = range(prompt.target, len(prompt.ids))
+        return -torch.stack([logs[i - 1, prompt.ids[i]] for i in wanted]).mean()

@@ -1,0 +1,175 @@
+"""A small world for the stages: a fake source, a table as the model, a real SQLite ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from kbsync.domain.gate import Threshold
+from kbsync.domain.recipe import Recipe
+from kbsync.domain.relation import Cardinality, Relation
+from kbsync.domain.statement import ItemId, PropertyId, Rank, Snak, Statement, TimePoint, Value, ValueKind
+from kbsync.domain.verdict import VerdictKind
+from kbsync.ledger.ledger import SqlLedger
+from kbsync.ports import Clock
+from kbsync.stages.cycle import CycleResult, Parts, sync
+from kbsync.stages.evaluate.questions import EvaluationSize
+from kbsync.stages.session import Run, Silent, writer
+from kbsync.testing.fake_model import TableBase, TableEditor
+from kbsync.testing.fake_source import FakeSource
+from kbsync.testing.memory_artifacts import MemoryArtifactStore
+from kbsync.testing.memory_checkpoints import MemoryCheckpointStore
+
+CAPITAL, HEAD = PropertyId("P36"), PropertyId("P6")
+START = datetime(2026, 1, 1, tzinfo=UTC)
+TTL = timedelta(minutes=10)
+
+RELATIONS = (
+    Relation(
+        name="capital",
+        property=CAPITAL,
+        label="capital",
+        templates=("The capital of {} is", "{}, whose capital is"),
+        subjects=(ItemId("Q142"), ItemId("Q183"), ItemId("Q38")),
+    ),
+    Relation(
+        name="head-of-government",
+        property=HEAD,
+        label="head of government",
+        templates=("The head of government of {} is", "{} is governed by"),
+        cardinality=Cardinality.LATEST,
+        subjects=(ItemId("Q142"), ItemId("Q183")),
+    ),
+)
+
+LABELS = {
+    "Q142": "France",
+    "Q183": "Germany",
+    "Q38": "Italy",
+    "Q90": "Paris",
+    "Q64": "Berlin",
+    "Q220": "Rome",
+    "Q586": "Bonn",
+    "Q567": "Angela Merkel",
+    "Q61053": "Olaf Scholz",
+    "Q3052772": "Jean Castex",
+    "Q30333": "Élisabeth Borne",
+}
+
+BELIEFS = {
+    "The capital of France is": " Paris.",
+    "The capital of Germany is": " Berlin.",
+    "The capital of Italy is": " Rome.",
+    "The head of government of Germany is": " Angela Merkel.",
+    "The head of government of France is": " the president.",
+}
+
+
+class FixedClock(Clock):
+    def __init__(self, now: datetime) -> None:
+        self.time = now
+
+    def now(self) -> datetime:
+        return self.time
+
+
+def statement(
+    subject: str, prop: str, value: str, *, rank: Rank = Rank.NORMAL, start: str = "", end: str = "", refs: int = 1
+) -> Statement:
+    return Statement(
+        id=f"{subject}${prop}-{value}",
+        subject=ItemId(subject),
+        property=PropertyId(prop),
+        snak=Snak.VALUE,
+        value=Value(ValueKind.ITEM, value),
+        rank=rank,
+        start=TimePoint(start) if start else None,
+        end=TimePoint(end) if end else None,
+        references=refs,
+    )
+
+
+@dataclass
+class World:
+    """Everything a cycle needs, in the open for tests to turn."""
+
+    source: FakeSource
+    ledger: SqlLedger
+    clock: FixedClock
+    base: TableBase
+    editor: TableEditor = field(default_factory=TableEditor)
+    store: MemoryCheckpointStore = field(default_factory=MemoryCheckpointStore)
+    artifacts: MemoryArtifactStore = field(default_factory=MemoryArtifactStore)
+    max_facts: int = 1000
+    guard_count: int = 0
+    capacity: int = 0
+    relations: tuple[Relation, ...] = RELATIONS
+    pause: timedelta = timedelta(hours=6)
+    gate: tuple[Threshold, ...] = (
+        Threshold(metric="efficacy", at_least=0.9),
+        Threshold(metric="specificity", at_least=0.9),
+        Threshold(metric="perplexity", max_growth=0.05),
+    )
+
+    @property
+    def run(self) -> Run:
+        return Run(ledger=self.ledger, clock=self.clock, progress=Silent(), actor="test")
+
+    @property
+    def parts(self) -> Parts:
+        return Parts(
+            source=self.source,
+            relations=self.relations,
+            pause=self.pause,
+            base=self.base,
+            recipe=Recipe(name="table", layers=(1, 2), guard_count=self.guard_count, capacity=self.capacity),
+            editor=lambda: self.editor,
+            store=self.store,
+            gate=self.gate,
+            held_out=["some held out text"],
+            size=EvaluationSize(),
+            edit_kinds=frozenset({VerdictKind.STALE, VerdictKind.UNKNOWN}),
+            max_facts=self.max_facts,
+            artifacts=self.artifacts,
+            neutral=["It is"],
+        )
+
+    def sync(self) -> CycleResult:
+        with writer(self.run, TTL) as held:
+            return sync(held, self.parts)
+
+    def set_statements(self, item: str, *statements: Statement, age: timedelta = timedelta(days=30)) -> None:
+        """Give the item these statements by an edit made ``age`` ago."""
+        self.source.now = self.clock.time - age
+        self.source.set_item(item, label=LABELS[item], statements=statements)
+        self.source.now = self.clock.time
+
+    def believed(self, item: str, prop: PropertyId) -> set[str]:
+        with self.ledger.read() as tx:
+            record = next((r for r in tx.facts(prop) if r.key.subject == item), None)
+        return {v.text for v in record.believed.values} if record and record.believed else set()
+
+    def pass_time(self, span: timedelta) -> None:
+        self.clock.time += span
+        self.source.now = self.clock.time
+
+
+def make_world(ledger: SqlLedger, beliefs: Mapping[str, str] = BELIEFS) -> World:
+    """France's and Germany's heads of government are wrong or outdated for the base; the capitals it knows."""
+    world = World(FakeSource(now=START), ledger, FixedClock(START), TableBase(beliefs))
+    for item, label in LABELS.items():
+        world.source.now = START - timedelta(days=30)
+        world.source.set_item(item, label=label)
+    world.set_statements(
+        "Q142", statement("Q142", "P36", "Q90"), statement("Q142", "P6", "Q3052772", start="2020-07-03")
+    )
+    world.set_statements(
+        "Q183",
+        statement("Q183", "P36", "Q64"),
+        statement("Q183", "P36", "Q586", end="1990-10-03"),
+        statement("Q183", "P6", "Q567", start="2005-11-22", end="2021-12-08"),
+        statement("Q183", "P6", "Q61053", start="2021-12-08"),
+    )
+    world.set_statements("Q38", statement("Q38", "P36", "Q220"))
+    return world

@@ -1,0 +1,116 @@
+"""Versions and artifacts at a URL: the whole life of versions, on memory, a disk through fsspec, and a WebDAV server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kbsync.checkpoints.remote import RemotePath, open_remote
+from kbsync.checkpoints.store import FACTORS, MANIFEST, FileCheckpointStore
+from kbsync.domain.errors import ConfigError, StoreError
+from tests.conformance.test_store_checkpoints import factors
+from tests.support.manifest_samples import make_manifest
+from tests.support.remotes import KINDS, remote
+from tests.unit.checkpoints.conftest import MakeSite, Site, fact
+
+FIRST, SECOND = fact(1, "Paris"), fact(2, "Oslo")
+
+
+@pytest.fixture(params=KINDS)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, dict]]:
+    with remote(request.param, tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+def distant(place: tuple[str, dict], new_site: MakeSite, tmp_path: Path) -> Site:
+    url, options = place
+    options_text = ", ".join(f"{name} = {json.dumps(value)}" for name, value in options.items())
+    policy = '[retention]\nkeep_last = 1\nkeep_newer = "0s"\nrollback_window = 1\nspare = "0s"\n'
+    more = f'[store]\nurl = "{url}"\noptions = {{ {options_text} }}\n{policy}'
+    return new_site(tmp_path / "site", more=more)
+
+
+def test_a_life_of_versions(distant: Site, place: tuple[str, dict]) -> None:
+    for facts in ([FIRST], [FIRST, SECOND], [SECOND]):
+        distant.release(*facts)
+    assert not (distant.state / "versions").exists()
+    assert not (distant.state / "artifacts").exists()
+    assert json.loads((distant.state / "current" / "kbsync.json").read_text())["version"] == 3
+    assert distant.good("verify", "--json").json["versions"] == 3
+    assert distant.good("rebuild", "2", "--json").json["reproduced"]
+    told = distant.good("gc", "--json").json
+    gone = [t["name"] for t in told["things"] if not t["keep"] and t["kind"] == "version"]
+    assert gone == ["1"]
+    assert distant.good("gc", "--json").json["removed"] == 0
+    assert [c["change"] for c in distant.good("diff", "1", "3", "--json").json["changes"]] == ["retract", "add"]
+    assert distant.good("verify", "--json").json["explanations"] == 1
+    distant.good("rebuild", "1", "--repair", "--anew")
+    distant.good("rollback", "--to", "2")
+    distant.good("verify")
+    root = open_remote(*place)
+    assert not list(root.rglob(".*")), "nothing unfinished, nothing set aside"
+
+
+def test_damage_is_named_and_set_aside_when_it_is_mended(distant: Site, place: tuple[str, dict]) -> None:
+    distant.release(FIRST)
+    path = open_remote(*place) / "versions" / distant.version_hash(1) / FACTORS
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + b"x")
+    found = distant("verify")
+    assert found.code == 4
+    assert FACTORS in found.out + found.err
+    distant.good("rebuild", "1", "--repair")
+    distant.good("verify")
+    assert path.read_bytes() == whole
+    assert [t["kind"] for t in distant.good("gc", "--json").json["things"] if not t["keep"]] == ["leftover"]
+
+
+def test_what_a_killed_write_left_does_not_count_and_goes(place: tuple[str, dict]) -> None:
+    root = open_remote(*place)
+    store, delta = FileCheckpointStore(root), factors(0)
+    manifest = make_manifest(store.factor_hashes(delta))
+    half = root / "versions" / manifest.version_hash
+    (half / FACTORS).write_bytes(b"half")
+    (half / f".unfinished-{MANIFEST}-12345678").write_bytes(b"less than half")
+    assert store.hashes() == []
+    assert [p.name for p in store.halves()] == [manifest.version_hash]
+    store.clean_temporary()
+    assert not list(root.rglob("*.safetensors")) and store.halves() == []
+    (half / FACTORS).write_bytes(b"half")
+    assert store.write(manifest, delta) == manifest.version_hash, "a write does not mind what is there"
+    store.verify(manifest.version_hash)
+
+
+def test_a_store_that_can_not_be_reached_says_so(tmp_path: Path) -> None:
+    with remote("webdav", tmp_path) as (url, options):
+        root = open_remote(url, options)
+    store, delta = FileCheckpointStore(root), factors(0)
+    with pytest.raises(StoreError, match="webdav://kbsync/versions"):
+        store.write(make_manifest(store.factor_hashes(delta)), delta)
+
+
+@pytest.mark.parametrize(
+    ("url", "options"), [("nothing://x", {}), ("webdav://x", {}), ("gibberish-without-colon://", {})]
+)
+def test_a_url_that_makes_no_sense_is_a_mistake_of_the_configuration(url: str, options: dict) -> None:
+    with pytest.raises(ConfigError, match=r"store\.url"):
+        open_remote(url, options)
+
+
+def test_a_file_that_comes_back_as_another_is_refused(place: tuple[str, dict], monkeypatch: pytest.MonkeyPatch) -> None:
+    path = open_remote(*place) / "a" / "file"
+    system = path._system
+    monkeypatch.setattr(type(system), "cat_file", lambda self, path, **_: b"something else")
+    with pytest.raises(OSError, match="not stored as it was written"):
+        path.write_bytes(b"content")
+    assert not path.exists()
+
+
+def test_paths_are_as_people_write_them() -> None:
+    path = open_remote("memory://kbsync/x/", {})
+    assert (str(path / "a"), (path / "a.json").stem, (path / "a").parent == path) == ("memory:///kbsync/x/a", "a", True)
+    assert isinstance(path, RemotePath)

@@ -1,0 +1,61 @@
+"""``kbsync bench covariance`` on a small random Llama: sources and budgets as lines, and what is computed only once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from kbsync.research.covariance_budget import plot_covariance
+from tests.support.bench_records import flattened, write
+from tests.support.families import texts
+from tests.unit.cli.research.test_editing import SMALL, bench, figure
+
+__all__ = ["bench"]
+
+
+def test_sources_and_budgets_are_lines(bench: Any, tmp_path: Path) -> None:
+    (tmp_path / "other.txt").write_text("\n\n".join(reversed(texts())))
+    arguments = ["--corpus", "texts.txt", "--corpus", "other.txt", "--sampled", "--budgets", "900,300", "--edits", "3"]
+    shown = bench.good("bench", "covariance", "cf.json", *arguments, *SMALL, "--target", "model:300@3.left_out<=0")
+    assert shown.err.count("step=targets") == 1, "target vectors are searched once for all lines"
+    path = tmp_path / "docs" / "results" / "covariance-model.json"
+    document = json.loads(path.read_text())
+    assert [cell["algorithm"] for cell in document["results"]] == [
+        "none", "texts:300", "texts:900", "other:300", "other:900", "model:300", "model:900",
+    ]  # fmt: skip
+    weights = [cell["edit"]["version"] for cell in document["results"][1:]]
+    assert len(set(weights)) == 6, "each covariance makes weights of its own"
+    assert figure(document, "model:300@3.left_out")["holds"] is True
+    image = path.with_suffix(".png")
+    assert image.read_bytes().startswith(b"\x89PNG")
+    first = image.read_bytes()
+    document["results"][1]["estimates"]["score"] |= {"value": 0.99, "low": 0.98, "high": 1.0}
+    path.write_text(json.dumps(document))
+    plot_covariance(path, image)
+    assert image.read_bytes() != first
+
+
+def test_without_a_source_or_with_two_of_one_name_nothing_is_done(bench: Any, tmp_path: Path) -> None:
+    assert "name a source" in bench("bench", "covariance", "cf.json").err
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "texts.txt").write_text("Text.")
+    result = bench("bench", "covariance", "cf.json", "--corpus", "texts.txt", "--corpus", "sub/texts.txt", *SMALL)
+    assert result.code == 2 and "two sources have one file name" in result.err
+    result = bench("bench", "covariance", "cf.json", "--sampled", "--budgets", "many")
+    assert result.code == 2 and "--budgets is a list" in result.err
+    assert not (tmp_path / "docs").exists()
+
+
+def test_only_what_the_base_has_right(bench: Any, tmp_path: Path) -> None:
+    answers = [("Rome", "Paris") if n % 2 else ("Paris", "Rome") for n in range(60)]
+    records = [
+        flattened(n, f"Town {n}", target_new=new, ground_truth=true, locality_ground_truth=true)
+        for n, (new, true) in enumerate(answers)
+    ]
+    write(tmp_path / "many.json", records)
+    found = bench.good("bench", "counterfact", "many.json", "--edits", "2", "--known", *SMALL, "--json").json
+    assert figure(found, "none@2.specificity_success")["value"] == 1.0
+    assert figure(found, "none@2.efficacy_success")["value"] == 0.0
+    result = bench("bench", "counterfact", "many.json", "--edits", "60", "--known", *SMALL)
+    assert result.code == 65 and "of 60 right" in result.err and "leave out --known" in result.err

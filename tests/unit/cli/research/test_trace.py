@@ -1,0 +1,99 @@
+"""``kbsync trace`` on a small random Llama: from facts to evidence, heat map and recipe."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kbsync.config import load_recipe
+from kbsync.domain.errors import DataError
+from kbsync.research.heatmap import plot_trace
+from kbsync.research.known import read_known
+from tests.support.families import random_model, tokenizer
+from tests.support.world_app import MAIN, write_configuration
+from tests.unit.cli.conftest import Cli
+
+SUBJECTS = ("France", "Norway", "Acme Inc.", "Italy")
+
+
+@pytest.fixture
+def traced(tmp_path: Path) -> Any:
+    """A command line over a model that answers everything with Oslo or Rome, and a file that offers both."""
+    model = random_model("llama")
+    head = model.get_output_embeddings().weight.data
+    one, two = (tokenizer()(f"is {city}", add_special_tokens=False)["input_ids"][1] for city in ("Oslo", "Rome"))
+    assert one != two
+    row = head[one].clone()
+    head.zero_()
+    head[one], head[two] = row, -row
+    model.save_pretrained(tmp_path / "model")
+    tokenizer().save_pretrained(tmp_path / "model")
+    config = write_configuration(tmp_path, MAIN.replace('"table"', '"./model"', 1))
+    records = [
+        {"subject": s, "prompt": f"The capital of {s} is", "attribute": city}
+        for s in SUBJECTS
+        for city in ("Oslo", "Rome")
+    ]
+    (tmp_path / "known.json").write_text(json.dumps(records))
+    return Cli(config, None)  # type: ignore[arg-type]
+
+
+ASK = ("trace", "known.json", "--samples", "2", "--window", "1")
+
+
+def test_a_trace_becomes_evidence_a_heat_map_and_a_recipe(traced: Any, tmp_path: Path) -> None:
+    shown = traced.good(*ASK, "--write", "found")
+    path = tmp_path / "docs" / "results" / "trace-model.json"
+    document = json.loads(path.read_text())
+    assert document["command"] == "kbsync trace" and document["data"]["traced"] == len(SUBJECTS)
+    assert document["data"]["skipped"] == {"the model does not know it": len(SUBJECTS)}
+    assert len(document["effects"]["mlp"]) == 4 and str(tmp_path) not in path.read_text()
+    last = document["effects"]["residual"][3]["last token"]["value"]
+    assert last == pytest.approx(document["total_effect"]["value"], rel=1e-4), "the last state is the whole answer"
+    assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    found = load_recipe("found", tmp_path / "recipes")
+    assert list(found.layers) == document["suggestion"]["layers"] != []
+    assert found.trace == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert found.fingerprint == replace(found, trace="", name="x").fingerprint
+    assert "layers for an edit" in shown.out and "recipe written" in shown.out
+    assert not (tmp_path / "state" / "ledger.sqlite3").exists()
+
+
+def test_what_was_traced_is_not_traced_again(traced: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = traced.good(*ASK, "--no-plot", "--json").json
+    monkeypatch.setattr("kbsync.research.tracing.trace_fact", None)
+    again = traced.good(*ASK, "--no-plot", "--json").json
+    assert again["effects"] == first["effects"]
+
+
+def test_a_dry_run_traces_nothing(traced: Any, tmp_path: Path) -> None:
+    assert traced.good(*ASK, "--dry-run", "--json").json["facts"] == 2 * len(SUBJECTS)
+    assert not (tmp_path / "docs").exists()
+
+
+def test_nothing_known_and_nothing_in_the_ledger_are_errors(traced: Any, tmp_path: Path) -> None:
+    (tmp_path / "known.json").write_text('[{"subject": "France", "prompt": "France is", "attribute": "a place"}]')
+    assert traced(*ASK).code == 65
+    (tmp_path / "known.json").write_text('[{"subject": "Spain", "prompt": "France is", "attribute": "a place"}]')
+    assert "does not occur in its prompt" in traced(*ASK).err
+    assert traced("trace", "--model", "./model").code == 2
+    assert not (tmp_path / "docs").exists()
+
+
+def test_known_facts_in_both_formats(tmp_path: Path) -> None:
+    flat = {"subject": "Oslo", "prompt": "In Oslo one speaks", "ground_truth": "Norwegian", "target_new": "Thai"}
+    (tmp_path / "cf.json").write_text(json.dumps([flat]))
+    (fact,) = read_known(tmp_path / "cf.json")
+    assert (fact.template, fact.subject, fact.answer) == ("In {} one speaks", "Oslo", "Norwegian")
+
+
+def test_a_heat_map_needs_a_trace(tmp_path: Path) -> None:
+    (tmp_path / "other.json").write_text('{"results": []}')
+    with pytest.raises(DataError, match="holds no trace"):
+        plot_trace(tmp_path / "other.json", tmp_path / "x.png")
+    assert not (tmp_path / "x.png").exists()

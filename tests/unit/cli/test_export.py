@@ -1,0 +1,138 @@
+"""`kbsync export`: plain transformers and PEFT answer as the version does, with no kbsync in between."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+from peft import PeftModel
+from torch import Tensor
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+
+from kbsync.checkpoints.exporters.lora import export_lora, relative_loss, truncated
+from kbsync.domain.errors import EditError, StoreError
+from kbsync.model.delta import FactorDelta, applied
+from tests.unit.checkpoints.conftest import MakeSite, Site, fact
+from tests.unit.checkpoints.exporters.test_hf import IDS, loaded_model, make_delta
+
+
+def prompts(count: int = 100) -> list[str]:
+    draw = random.Random(7)
+    return ["".join(draw.choices("abcdefghij klmnop,.", k=draw.randrange(5, 40))) for _ in range(count)]
+
+
+def logits(model: PreTrainedModel, tokenizer: object) -> list[Tensor]:
+    with torch.no_grad():
+        return [model(**tokenizer(p, return_tensors="pt")).logits for p in prompts()]  # type: ignore[operator]
+
+
+def furthest(some: list[Tensor], others: list[Tensor]) -> float:
+    return max(float((a - b).abs().max()) for a, b in zip(some, others, strict=True))
+
+
+@contextmanager
+def version(site: Site, number: int) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
+    """What the version answers, and what the base does."""
+    with site.app() as app:
+        loaded, (_, delta) = app.loaded, app.store.read(site.version_hash(number))
+        base = logits(loaded.model, loaded.tokenizer)
+        with applied(loaded.model, delta):
+            yield logits(loaded.model, loaded.tokenizer), base
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gpt2"])
+def test_both_exports_answer_as_the_version_on_100_prompts(
+    new_site: MakeSite, tmp_path: Path, architecture: str
+) -> None:
+    site = new_site(tmp_path / "site", architecture)
+    site.build(fact(1, "Paris"), fact(2, "Oslo"), fact(3, "Rome"))
+    told = site.good("export", "1", str(tmp_path / "hf"), "--json").json
+    adapter = site.good("export", "1", str(tmp_path / "lora"), "--format", "lora", "--json").json
+    assert (told["version"], told["format"], told["matrices"]) == (1, "hf", [])
+    assert adapter["format"] == "lora" and all(m["rank"] == m["full_rank"] for m in adapter["matrices"])
+    assert all(m["relative_loss"] == 0 for m in adapter["matrices"])
+    with version(site, 1) as (expected, base):
+        assert furthest(expected, base) > 1e-3
+        plain = AutoModelForCausalLM.from_pretrained(tmp_path / "hf").eval()
+        assert furthest(logits(plain, AutoTokenizer.from_pretrained(tmp_path / "hf")), expected) <= 1e-5
+        config = json.loads((tmp_path / "lora" / "adapter_config.json").read_text())
+        unedited = AutoModelForCausalLM.from_pretrained(config["base_model_name_or_path"]).eval()
+        tokenizer = AutoTokenizer.from_pretrained(config["base_model_name_or_path"])
+        with_adapter = PeftModel.from_pretrained(unedited, tmp_path / "lora").eval()
+        assert furthest(logits(with_adapter, tokenizer), expected) <= 1e-5
+        with with_adapter.disable_adapter():
+            assert furthest(logits(with_adapter, tokenizer), base) <= 1e-5
+    for directory, form in ((tmp_path / "hf", "hf"), (tmp_path / "lora", "lora")):
+        about = json.loads((directory / "kbsync.json").read_text())
+        assert about["format"] == form and about["version_hash"] == site.version_hash(1)
+        assert not [p for p in directory.rglob("*") if p.suffix in {".bin", ".pt", ".pkl"}]
+        assert directory.stat().st_mode & 0o055, "a server that runs as somebody else may read it"
+
+
+def test_a_truncated_adapter_says_what_is_lost(built: Site, tmp_path: Path) -> None:
+    told = built.good("export", "1", str(tmp_path / "one"), "--format", "lora", "--rank", "1", "--json").json
+    with built.app() as app:
+        _, delta = app.store.read(built.version_hash(1))
+    about = json.loads((tmp_path / "one" / "kbsync.json").read_text())
+    assert about["matrices"] == told["matrices"]
+    for matrix in told["matrices"]:
+        left, right = delta.factors[matrix["parameter"]]
+        singular = torch.linalg.svdvals(left.double() @ right.double())
+        best = float(singular[1:].norm() / singular.norm())
+        assert matrix["rank"] == 1 < matrix["full_rank"]
+        assert 0 < best == pytest.approx(matrix["relative_loss"], rel=1e-4), "Eckart and Young's bound is met"
+    assert "relative loss" in built.good("export", "1", str(tmp_path / "x"), "--format", "lora", "--rank", "1").out
+
+
+def test_ranks_that_differ_and_ranks_beyond_the_matrix(tmp_path: Path) -> None:
+    loaded, name, shape = loaded_model("gpt2", torch.float32)
+    other = name.replace(".1.", ".0.")
+    draw = torch.Generator().manual_seed(3)
+    wide = torch.randn(16, 40, generator=draw) / 16, torch.randn(40, 64, generator=draw) / 16
+    delta = FactorDelta(dict(make_delta(name, shape).factors) | {other: wide})
+    matrices = export_lora(loaded, delta, tmp_path / "out")
+    assert {m.parameter: (m.rank, m.full_rank) for m in matrices} == {name: (3, 3), other: (16, 16)}
+    assert all(m.relative_loss < 1e-6 for m in matrices)
+    with applied(loaded.model, delta):
+        expected = loaded.model(IDS).logits
+    with_adapter = PeftModel.from_pretrained(loaded.model, tmp_path / "out").eval()
+    assert float((with_adapter(IDS).logits - expected).abs().max()) <= 1e-5
+
+
+def test_truncation_of_nothing_loses_nothing() -> None:
+    left, right = torch.zeros(4, 3), torch.zeros(3, 5)
+    outer, inner = truncated(left, right, 1)
+    assert (outer.shape, inner.shape) == ((4, 1), (1, 5))
+    assert relative_loss(left, right, outer, inner) == 0.0
+
+
+def test_what_is_refused(built: Site, tmp_path: Path) -> None:
+    out = str(tmp_path / "out")
+    assert built("export", "2", out).code == 66
+    assert built("export", "1", out, "--rank", "2").code == 2
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine").touch()
+    for form in ("hf", "lora"):
+        refused = built("export", "1", out, "--format", form)
+        assert refused.code == 74 and "is there already" in refused.err
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["mine"]
+    config = built.config.read_text()
+    built.config.write_text(config.replace('device = "cpu"', 'device = "cpu"\ndtype = "bfloat16"'))
+    other = built("export", "1", str(tmp_path / "other"))
+    assert other.code == 65 and "another base" in other.err
+
+
+def test_an_adapter_for_another_model_is_refused(tmp_path: Path) -> None:
+    loaded, _, _ = loaded_model("llama", torch.float32)
+    with pytest.raises(EditError, match="no module"):
+        export_lora(loaded, make_delta("model.layers.9.mlp.down_proj.weight", (16, 64)), tmp_path / "out")
+    (tmp_path / "file").write_text("x")
+    name = "model.layers.1.mlp.down_proj.weight"
+    with pytest.raises(StoreError, match="is there already"):
+        export_lora(loaded, make_delta(name, (16, 64)), tmp_path / "file")
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from kbsync.daemon.schedule import Paced, Tempo, between, trigger, weekdays
+
+SATURDAY = datetime(2026, 1, 3, 12, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("field", "days"),
+    [
+        ("*", "*"),
+        ("0", "sun"),
+        ("7", "sun"),
+        ("1-5", "mon,tue,wed,thu,fri"),
+        ("5-7", "sun,fri,sat"),
+        ("fri-mon", "sun,mon,fri,sat"),
+        ("*/2", "sun,tue,thu,sat"),
+        ("1-5/2,sun", "sun,mon,wed,fri"),
+        ("MON", "mon"),
+    ],
+)
+def test_weekdays_are_cron_s(field: str, days: str) -> None:
+    assert weekdays(field) == days
+
+
+@pytest.mark.parametrize("field", ["8", "someday", "", "1-x"])
+def test_a_day_that_is_none_is_refused(field: str) -> None:
+    with pytest.raises(ValueError, match="day of the week"):
+        weekdays(field)
+
+
+def test_sunday_is_sunday() -> None:
+    made = trigger("30 4 * * 0")
+    assert made.get_next_fire_time(None, SATURDAY) == datetime(2026, 1, 4, 4, 30, tzinfo=UTC)
+
+
+def test_an_interval_counts_from_the_last_time() -> None:
+    made = trigger("6h")
+    assert made.get_next_fire_time(SATURDAY, SATURDAY) == SATURDAY + timedelta(hours=6)
+
+
+def test_jitter_stays_within_its_bound() -> None:
+    made = trigger("0 0 * * *", timedelta(minutes=5))
+    midnight = datetime(2026, 1, 4, tzinfo=UTC)
+    assert abs(made.get_next_fire_time(None, SATURDAY) - midnight) <= timedelta(minutes=5)
+
+
+def test_times_between_two_moments() -> None:
+    day = SATURDAY + timedelta(days=1)
+    assert len(between("0 */6 * * *", SATURDAY, day)) == 3, "neither the first nor the last moment is between them"
+    assert between("6h", SATURDAY, day) == [SATURDAY + timedelta(hours=6 * n) for n in (1, 2, 3)]
+    assert between("6h", SATURDAY, SATURDAY + timedelta(hours=6, minutes=3), timedelta(minutes=5)) == [], (
+        "still in time"
+    )
+    assert between("6h", SATURDAY, SATURDAY) == []
+
+
+def test_a_schedule_of_another_tempo_is_due_at_its_own_times() -> None:
+    class Fast(Tempo):
+        def scheduled(self, real: datetime) -> datetime:
+            return SATURDAY + (real - SATURDAY) * 60
+
+        def real(self, scheduled: datetime) -> datetime:
+            return SATURDAY + (scheduled - SATURDAY) / 60
+
+    made = Paced(trigger("0 * * * *"), Fast())
+    assert made.get_next_fire_time(None, SATURDAY + timedelta(seconds=1)) == SATURDAY + timedelta(minutes=1)
+    first = SATURDAY + timedelta(minutes=1)
+    assert made.get_next_fire_time(first, first) == SATURDAY + timedelta(minutes=2)

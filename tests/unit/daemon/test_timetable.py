@@ -1,0 +1,114 @@
+"""Jobs in their lanes, and the register that accounts for every time at which one was due."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from kbsync.bootstrap import SystemClock
+from kbsync.daemon.jobs import Job
+from kbsync.daemon.metrics import Recorder
+from kbsync.daemon.run_job import Ended
+from kbsync.daemon.schedule import Tempo
+from kbsync.daemon.schedule_state import AWAY, OVERRUN, Gap, Register
+from kbsync.daemon.timetable import Timetable
+
+PATIENCE = 60
+NONE, DAY = timedelta(0), timedelta(days=1)
+SYNC = Job(name="sync", stage="sync", when="1d", jitter=NONE, deadline=DAY)
+PULL = Job(name="offices", stage="pull", when="1s", jitter=NONE, deadline=DAY)
+GOOD = Ended("nothing to do", "nothing to do", good=True)
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Callable[..., Timetable]:
+    def start(do: Callable[[Job], Ended | None], *jobs: Job) -> Timetable:
+        made = Timetable(do, Register(tmp_path), Recorder(), SystemClock(), Tempo())
+        made.start(jobs)
+        return made
+
+    return start
+
+
+def test_a_long_edit_blocks_no_pull(running: Callable[..., Timetable], tmp_path: Path) -> None:
+    pulled, edited = threading.Semaphore(0), threading.Event()
+    meanwhile: list[bool] = []
+
+    def do(job: Job) -> Ended:
+        if job.lane == "work":
+            meanwhile.extend(pulled.acquire(timeout=PATIENCE) for _ in range(2))
+            edited.set()
+        else:
+            pulled.release()
+        return GOOD
+
+    timetable = running(do, SYNC, PULL)
+    assert edited.wait(2 * PATIENCE)
+    timetable.end()
+    assert meanwhile == [True, True], "two pulls ran while the edit did"
+    assert Register(tmp_path).read().jobs["offices"].outcome == "nothing to do"
+
+
+def test_a_job_that_still_runs_is_not_started_again_and_the_register_says_so(
+    running: Callable[..., Timetable], tmp_path: Path
+) -> None:
+    skipped = threading.Event()
+
+    def do(job: Job) -> Ended:
+        give_up = datetime.now(UTC) + timedelta(seconds=PATIENCE)
+        while not Register(tmp_path).read().gaps and datetime.now(UTC) < give_up:
+            skipped.wait(0.05)
+        return GOOD
+
+    often = Job(name="sync", stage="sync", when="1s", jitter=NONE, deadline=DAY)
+    timetable = running(do, often)
+    while not Register(tmp_path).read().gaps:
+        skipped.wait(0.05)
+    timetable.end()
+    book = Register(tmp_path).read()
+    assert book.gaps[0].reason == OVERRUN and book.gaps[0].job == "sync"
+    assert book.missed["sync"] == sum(gap.times for gap in book.gaps)
+
+
+def test_what_was_due_while_no_daemon_ran_is_on_record_and_made_up_once(
+    running: Callable[..., Timetable], tmp_path: Path
+) -> None:
+    gone = datetime.now(UTC) - timedelta(hours=25)
+    hourly = Job(name="hourly", stage="pull", when="1h", jitter=NONE, deadline=DAY)
+    Register(tmp_path).due("hourly", gone)
+    ran = threading.Event()
+
+    def do(job: Job) -> Ended:
+        if job.name == "hourly":
+            ran.set()
+        return GOOD
+
+    timetable = running(do, SYNC, hourly)
+    assert ran.wait(PATIENCE), "it is late, so it runs at once"
+    timetable.end()
+    book = Register(tmp_path).read()
+    (gap,) = book.gaps
+    assert gap == Gap(
+        job="hourly", times=25, first=gone + timedelta(hours=1), last=gone + DAY + timedelta(hours=1), reason=AWAY
+    )
+    assert book.missed["hourly"] == 25
+
+
+def test_another_schedule_is_taken_while_it_runs(running: Callable[..., Timetable]) -> None:
+    timetable = running(lambda job: GOOD, SYNC)
+    assert timetable.upcoming("pull") == ("", None)
+    timetable.change([SYNC, PULL])
+    assert timetable.upcoming("pull")[0] == "offices"
+    timetable.change([SYNC])
+    assert timetable.upcoming("pull") == ("", None)
+    timetable.end()
+
+
+def test_a_damaged_register_is_set_aside(tmp_path: Path) -> None:
+    (tmp_path / "schedule.json").write_text('{"jobs": {')
+    assert Register(tmp_path).read().jobs == {}
+    assert (tmp_path / "schedule.damaged").exists()

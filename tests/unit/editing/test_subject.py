@@ -1,0 +1,131 @@
+"""Tokens of subjects and targets are found whatever labels look like, or the request is left out with its reason."""
+
+import pytest
+from tokenizers import Tokenizer, decoders, models, normalizers, processors
+from transformers import PreTrainedTokenizerFast
+
+from kbsync.editing.subject import ESSENCE, Unlocatable, locate, task, tokenise
+from tests.support.families import CONTEXTS, request, tokenizer
+
+BOS = 0
+
+
+def spelled(ids) -> str:
+    return tokenizer().decode(ids)
+
+
+@pytest.mark.parametrize(
+    ("subject", "template"),
+    [
+        ("France", "The capital of {} is"),
+        ("France", "{} has the capital"),
+        ("France", "Which city is the capital of {}"),
+        ("is", "The capital of {} is"),
+        ("France", "France, France and {} and France have"),
+        ("東京", "The mayor of {} is"),
+        ("Москва", "{}: the head of government is"),
+        ("العربية\u200f", "The writing of {} is"),
+        ("e\u0301te\u0301", "The season {} is"),
+        ("a\nb", "The band {} is led by"),
+        ("{x}", "The set {} holds"),
+        ("{}", "The symbol {} means"),
+        ("Acme Inc.", "{}'s chief is"),
+        ("x" * 60, "The word {} is"),
+        ("Paris's", "The people of {} are"),
+        ("🦊🦊", "The animal {} is"),
+    ],
+)
+def test_the_subjects_last_token_is_found(subject, template):
+    got = locate(tokenizer(), template, subject, "Oslo")
+    before, _, after = template.partition("{}")
+    shown = subject.rstrip()
+    assert got.ids[0] == BOS
+    assert spelled(got.ids[1 : got.lookup + 1]).startswith(before + shown)
+    assert not spelled(got.ids[1 : got.lookup]).startswith(before + shown)
+    assert spelled(got.ids[1 : got.target]) == before + subject + after
+    assert spelled(got.ids[got.target :]) == " Oslo"
+    assert got.head == got.ids[: got.lookup + 1]
+
+
+def test_every_byte_of_the_last_character_is_within():
+    """A character that takes several tokens ends at the last of them."""
+    got = locate(tokenizer(), "See {} now", "🦊", "Oslo")
+    assert spelled(got.ids[1 : got.lookup + 1]) == "See 🦊"
+    assert "🦊" not in spelled(got.ids[1 : got.lookup])
+
+
+def test_a_trailing_blank_or_newline_is_not_the_subjects_last_token():
+    got = locate(tokenizer(), "The capital of {} is", "Norway\n", "Oslo")
+    assert spelled(got.ids[1 : got.lookup + 1]).endswith("Norway")
+
+
+def test_target_ids_are_what_follows_the_prompt_at_inference():
+    prompt = "The capital of France is"
+    got = locate(tokenizer(), "The capital of {} is", "France", " Rome ")
+    assert list(got.ids[: got.target]) == tokenizer()(prompt)["input_ids"]
+    assert list(got.ids) == tokenizer()(prompt + " Rome")["input_ids"]
+
+
+def test_tokenizers_without_a_start_token():
+    got = locate(tokenizer(with_bos=False), "{} is", "Rome", "big")
+    assert got.ids[0] != BOS or tokenizer(with_bos=False).decode([got.ids[0]]) == "R"
+    assert tokenizer(with_bos=False).decode(got.ids[: got.lookup + 1]) == "Rome"
+
+
+def test_an_appended_end_token_is_dropped():
+    backend = Tokenizer.from_str(tokenizer().backend_tokenizer.to_str())
+    backend.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 1)]
+    )
+    closing = PreTrainedTokenizerFast(tokenizer_object=backend, bos_token="<s>", eos_token="</s>")
+    assert closing("Rome")["input_ids"][-1] == 1
+    assert locate(closing, "{} is", "Rome", "big") == locate(tokenizer(), "{} is", "Rome", "big")
+
+
+def test_the_essence_prompt_is_looked_at_at_its_subject():
+    got = locate(tokenizer(), ESSENCE, "France", None)
+    assert spelled(got.head[1:]) == "France"
+    assert spelled(got.ids[1:]) == "France is a"
+    assert got.target == len(got.ids)
+
+
+def test_a_task_has_the_bare_prompt_first_and_one_per_context():
+    made = task(tokenizer(), request("France", "The capital of {} is", "Oslo"), CONTEXTS)
+    texts = [spelled(p.ids[1:]) for p in made.prompts]
+    assert texts == [
+        "The capital of France is Oslo",
+        "The river is long. The capital of France is Oslo",
+        "Because of it we know. The capital of France is Oslo",
+    ]
+    assert all(spelled(p.head[1:]).endswith("capital of France") for p in made.prompts)
+    assert made.tail == max(len(p.ids) - p.lookup for p in made.prompts) - 1
+
+
+@pytest.mark.parametrize(
+    ("subject", "template", "target", "reason"),
+    [
+        ("", "The capital of {} is", "Oslo", "subject is empty"),
+        (" \n", "The capital of {} is", "Oslo", "subject is empty"),
+        ("France", "The capital of France is", "Oslo", "exactly one place"),
+        ("France", "{} and {} are", "Oslo", "exactly one place"),
+        ("France", "The capital of {} is", "  ", "target is empty"),
+        ("France", "The capital of {} is", "Oslo " * 80, "tokens long, and 90 is the most"),
+    ],
+)
+def test_what_can_not_be_located_is_left_out_by_name_and_the_rest_goes_on(subject, template, target, reason):
+    bad, good = request(subject, template, target), request("Norway", "The capital of {} is", "Oslo")
+    tasks, left_out = tokenise(tokenizer(), [bad, good], CONTEXTS, 90)
+    assert [t.request for t in tasks] == [good]
+    assert list(left_out) == [bad.id] and reason in left_out[bad.id]
+
+
+def test_a_token_over_the_seam_of_prompt_and_target_is_refused():
+    words = {"a": 0, "is": 1, " ": 2, "is b": 3, "b": 4, "i": 5, "s": 6}
+    merges = [("i", "s"), ("is", " "), ("is ", "b")]
+    words |= {"is ": 7}
+    backend = Tokenizer(models.BPE(vocab={**words, "is b": 3}, merges=merges))
+    backend.normalizer = normalizers.Sequence([])
+    backend.decoder = decoders.Fuse()
+    greedy = PreTrainedTokenizerFast(tokenizer_object=backend)
+    with pytest.raises(Unlocatable, match="share a token"):
+        locate(greedy, "{} is", "a", "b")

@@ -1,0 +1,275 @@
+"""The schema's life: upgrades, refusals, and what `check` finds."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from alembic.script import ScriptDirectory
+from sqlalchemy import Column, Engine, Text, create_engine, inspect
+
+from kbsync.domain.errors import ConfigError, KbsyncError, SchemaError, StoreError
+from kbsync.ledger import schema, triggers
+from kbsync.ledger.engine import make_engine, parse_url, place, reading, sqlite_url, writing
+from kbsync.ledger.ledger import SqlLedger
+from kbsync.ledger.tables import metadata
+from tests.support import ledger_raw as raw
+from tests.support.ledger_builders import HEAD_OF_STATE, NOW, record, statement
+from tests.support.ledger_fixtures import BACKENDS
+from tests.support.postgres_server import Postgres
+
+
+@pytest.fixture(params=BACKENDS)
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A place where no ledger is yet, and that the test may spoil."""
+    if request.param == "sqlite":
+        return sqlite_url(tmp_path / "state" / "ledger.db")
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.database()
+
+
+@pytest.fixture
+def migrated(empty_url: str) -> Iterator[Engine]:
+    schema.upgrade(empty_url)
+    engine = make_engine(parse_url(empty_url), foreign_keys=False)
+    yield engine
+    engine.dispose()
+
+
+def url_of(engine: Engine) -> str:
+    return engine.url.render_as_string(hide_password=False)
+
+
+class TestMigrations:
+    def test_make_a_sound_ledger_and_leave_a_current_one_alone(self, migrated: Engine) -> None:
+        ledger = SqlLedger(url_of(migrated))
+        with ledger.write() as tx:
+            tx.append_audit("pull", "test", {}, NOW)
+        schema.upgrade(url_of(migrated))
+        with ledger.read() as tx:
+            assert len(tx.audit()) == 1
+        ledger.close()
+        assert schema.check(url_of(migrated)) == []
+
+    def test_say_the_same_as_the_tables_to_alembic(self, migrated: Engine) -> None:
+        with writing(migrated) as connection:
+            command.check(schema.alembic_config(connection))
+
+    def test_make_exactly_the_tables(self, migrated: Engine, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+        """Alembic compares neither checks nor names of keys."""
+        if migrated.dialect.name == "sqlite":
+            direct = create_engine(sqlite_url(tmp_path / "direct.db"))
+        else:
+            direct = create_engine(request.getfixturevalue("postgres").database())
+        metadata.create_all(direct)
+        assert _described(migrated) == _described(direct)
+        direct.dispose()
+
+    def test_are_numbered_and_the_newest_is_the_one_demanded(self) -> None:
+        script = ScriptDirectory(str(schema.migrations_directory()))
+        assert script.get_current_head() == schema.REVISION
+        numbers = sorted(revision.revision for revision in script.walk_revisions())
+        assert numbers == [f"{n:04d}" for n in range(1, len(numbers) + 1)]
+
+    def test_go_down_and_up_again(self, migrated: Engine) -> None:
+        with writing(migrated) as connection:
+            command.downgrade(schema.alembic_config(connection), "base")
+            assert set(inspect(connection).get_table_names()) == {"alembic_version"}
+        with pytest.raises(SchemaError, match="There is no ledger"):
+            SqlLedger(url_of(migrated))
+        schema.upgrade(url_of(migrated))
+        assert schema.check(url_of(migrated)) == []
+
+    def test_that_fail_halfway_leave_nothing_behind(self, empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fail(_connection: object) -> None:
+            raise RuntimeError("out of luck")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(triggers, "install", fail)
+            with pytest.raises(RuntimeError):
+                schema.upgrade(empty_url)
+        engine = make_engine(parse_url(empty_url))
+        with reading(engine) as connection:
+            assert inspect(connection).get_table_names() == []
+        engine.dispose()
+        schema.upgrade(empty_url)
+        assert schema.check(empty_url) == []
+
+    def test_bring_back_the_triggers_that_a_rebuilt_table_lost(self, migrated: Engine) -> None:
+        if migrated.dialect.name == "postgresql":
+            pytest.skip("PostgreSQL changes tables in place")
+        with writing(migrated) as connection:
+            operations = Operations(MigrationContext.configure(connection))
+            with operations.batch_alter_table("audit_events", recreate="always") as batch:
+                batch.add_column(Column("note", Text))
+        url = url_of(migrated)
+        assert [p for p in schema.check(url) if "audit_events_no_update is missing" in p]
+        schema.upgrade(url)
+        assert schema.check(url) == []
+
+    def test_that_break_references_are_undone(self, migrated: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+        if migrated.dialect.name == "postgresql":
+            pytest.skip("PostgreSQL checks references during migrations too")
+        url = url_of(migrated)
+        ledger = SqlLedger(url)
+        with ledger.write() as tx:
+            tx.record_items([record(statement(1))], [HEAD_OF_STATE], NOW)
+        ledger.close()
+        monkeypatch.setattr(triggers, "install", lambda connection: connection.exec_driver_sql("DELETE FROM items"))
+        with pytest.raises(StoreError, match="1 rows of statements refer to rows of items that are gone"):
+            schema.upgrade(url)
+        assert schema.check(url) == []
+
+
+def _described(engine: Engine) -> dict[str, object]:
+    inspector = inspect(engine)
+    described: dict[str, object] = {}
+    for table in set(inspector.get_table_names()) - {"alembic_version"}:
+        columns = [{k: str(v) for k, v in column.items()} for column in inspector.get_columns(table)]
+        described[table] = (
+            sorted(columns, key=lambda c: c["name"]),
+            inspector.get_pk_constraint(table),
+            _sorted(inspector.get_check_constraints(table)),
+            _sorted(inspector.get_unique_constraints(table)),
+            _sorted(inspector.get_foreign_keys(table)),
+            _sorted(inspector.get_indexes(table)),
+            inspector.get_table_options(table),
+        )
+    return described
+
+
+def _sorted(constraints: list) -> list:
+    return sorted(constraints, key=lambda c: c["name"])
+
+
+class TestOpening:
+    def test_where_no_ledger_is_makes_none(self, empty_url: str) -> None:
+        with pytest.raises(SchemaError, match=r"There is no ledger at .* Make one: `kbsync db upgrade`"):
+            SqlLedger(empty_url)
+        if empty_url.startswith("sqlite"):
+            assert not Path(empty_url.removeprefix("sqlite:///")).exists()
+        assert "There is no ledger" in schema.check(empty_url)[0]
+
+    def test_an_older_schema_says_upgrade_the_ledger(self, migrated: Engine) -> None:
+        raw.run(url_of(migrated), "UPDATE alembic_version SET version_num = '0000'")
+        with pytest.raises(SchemaError, match="Run `kbsync db upgrade`"):
+            SqlLedger(url_of(migrated))
+        assert "has schema 0000" in schema.check(url_of(migrated))[0]
+
+    def test_a_newer_schema_says_upgrade_kbsync(self, migrated: Engine) -> None:
+        raw.run(url_of(migrated), "UPDATE alembic_version SET version_num = '9999'")
+        for attempt in (SqlLedger, schema.upgrade):
+            with pytest.raises(SchemaError, match=r"a newer kbsync made.*Upgrade kbsync"):
+                attempt(url_of(migrated))
+
+    @pytest.mark.parametrize(
+        ("url", "mistake"),
+        [
+            ("sqlite://", "in memory"),
+            ("sqlite:///:memory:", "in memory"),
+            ("mysql://alice:s3cret@host/kb", "can't live in 'mysql'"),
+            ("alice:s3cret@host", "can't be read"),
+            ("postgresql://alice:s3cret@host:port/kb", "can't be read"),
+        ],
+    )
+    def test_a_url_without_sense_is_a_mistake_in_the_configuration(self, url: str, mistake: str) -> None:
+        with pytest.raises(ConfigError, match=mistake) as caught:
+            SqlLedger(url)
+        assert "s3cret" not in "".join(traceback.format_exception(caught.value))
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "postgresql://alice:s3cret@127.0.0.1:1/kb",
+            "postgresql://alice@127.0.0.1:1/kb?password=s3cret",
+            "postgresql+psycopg://alice:s3cret@127.0.0.1:1/kb?sslmode=nonsense",
+        ],
+    )
+    @pytest.mark.parametrize("attempt", [SqlLedger, schema.upgrade, schema.check])
+    def test_an_unreachable_server_is_named_without_the_password(self, url: str, attempt) -> None:
+        with pytest.raises(
+            StoreError, match=r"postgresql://alice@127\.0\.0\.1:1/kb .* Check that the server runs"
+        ) as e:
+            attempt(url)
+        assert "s3cret" not in "".join(traceback.format_exception(e.value))
+
+    def test_a_directory_that_cannot_be_made_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        with pytest.raises(StoreError, match=r"file/state can't be made: Not a directory.*Configure another place"):
+            schema.upgrade(sqlite_url(tmp_path / "file" / "state" / "ledger.db"))
+
+    @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+    def test_a_directory_that_cannot_be_written_is_named(self, tmp_path: Path) -> None:
+        tmp_path.chmod(0o500)
+        with pytest.raises(StoreError, match="Check that its directory exists, and that this user may write"):
+            schema.upgrade(sqlite_url(tmp_path / "ledger.db"))
+
+    def test_a_directory_in_the_files_place_is_named(self, tmp_path: Path) -> None:
+        with pytest.raises(StoreError, match=r"unable to open database file.*Check that its directory"):
+            SqlLedger(sqlite_url(tmp_path))
+
+    def test_a_file_of_another_kind_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "ledger.db").write_text("not a database, but a text that is longer than SQLite's file header" * 20)
+        for attempt in (SqlLedger, schema.upgrade, schema.check):
+            with pytest.raises(StoreError, match="This is no SQLite file"):
+                attempt(sqlite_url(tmp_path / "ledger.db"))
+
+    def test_every_error_says_what_was_kept_and_what_to_do_next(self, tmp_path: Path) -> None:
+        with pytest.raises(KbsyncError) as caught:
+            SqlLedger(sqlite_url(tmp_path / "ledger.db"))
+        assert caught.value.kept
+        assert caught.value.next_step
+
+    def test_places_are_short_and_secret_free(self) -> None:
+        assert place(parse_url("postgresql://bob:s3cret@db.example/kb?password=x")) == "postgresql://bob@db.example/kb"
+        assert place(parse_url("sqlite:////var/lib/kbsync/ledger.db")) == "/var/lib/kbsync/ledger.db"
+
+
+class TestCheck:
+    @pytest.fixture
+    def filled(self, migrated: Engine) -> str:
+        ledger = SqlLedger(url_of(migrated))
+        with ledger.write() as tx:
+            tx.record_items([record(statement(1), statement(2))], [HEAD_OF_STATE], NOW)
+        ledger.close()
+        return url_of(migrated)
+
+    def test_finds_a_statement_that_its_history_does_not_know(self, filled: str) -> None:
+        raw.run(filled, "UPDATE statements SET value_text = 'Q666' WHERE id = 'Q145$2'")
+        assert schema.check(filled) == ["1 live statements differ from their history, the first is Q145$2"]
+
+    def test_finds_rows_that_refer_to_nothing(self, filled: str) -> None:
+        off = [] if filled.startswith("sqlite") else ["SET session_replication_role = replica"]
+        raw.run(filled, *off, "DELETE FROM items")
+        assert schema.check(filled) == [
+            "2 rows of statement_history refer to rows of items that are gone",
+            "2 rows of statements refer to rows of items that are gone",
+        ]
+
+    def test_finds_a_missing_trigger(self, filled: str) -> None:
+        raw.run(filled, raw.switch_off(filled, "statement_history", "delete"))
+        assert schema.check(filled) == ["the trigger statement_history_no_delete is missing or switched off"]
+
+    def test_finds_a_trigger_that_is_switched_off(self, filled: str) -> None:
+        if filled.startswith("sqlite"):
+            pytest.skip("SQLite's triggers can't be switched off")
+        raw.run(filled, "ALTER TABLE audit_events DISABLE TRIGGER audit_events_no_truncate")
+        assert schema.check(filled) == ["the trigger audit_events_no_truncate is missing or switched off"]
+
+    def test_finds_damage_in_the_file(self, filled: str) -> None:
+        if not filled.startswith("sqlite"):
+            pytest.skip("PostgreSQL guards its own pages by checksums")
+        raw.run(filled, "PRAGMA wal_checkpoint(TRUNCATE)")
+        path = Path(filled.removeprefix("sqlite:///"))
+        data = bytearray(path.read_bytes())
+        index = data.find(b"Q145$2")
+        assert index > 0
+        data[index : index + 6] = b"Q145$3"
+        path.write_bytes(bytes(data))
+        assert schema.check(filled) != []

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from kbsync.domain.errors import ModelError
+from kbsync.model import gguf
+from kbsync.model.load import load
+from kbsync.ports import Progress
+from tests.support.gguf_file import write_gguf
+from tests.support.random_models import SENTENCES, random_model
+
+needs_gguf = pytest.mark.skipif(importlib.util.find_spec("gguf") is None, reason="the package gguf is not installed")
+
+
+class Steps(Progress):
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def start(self, stage: str, total: int | None) -> None:
+        self.names.append(stage)
+
+    def advance(self, count: int = 1) -> None:
+        raise AssertionError("a conversion has no items")
+
+    def finish(self, note: str = "") -> None:
+        self.names.append("end")
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_gguf(*random_model("llama"), tmp_path_factory.mktemp("gguf") / "tiny.gguf")
+
+
+def directories(cache: Path) -> list[str]:
+    return sorted(p.name for p in cache.iterdir() if p.is_dir())
+
+
+@needs_gguf
+def test_a_gguf_file_is_converted_once(file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    model, tokenizer = random_model("llama")
+    progress = Steps()
+    found = load(str(file), cache_dir=tmp_path, progress=progress)
+    again = load(str(file), cache_dir=tmp_path, progress=progress)
+    assert progress.names == ["convert", "end"]
+    assert capfd.readouterr() == ("", "")
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert directories(tmp_path) == [f"tiny-{digest[:16]}"]
+    assert found.directory == again.directory == tmp_path / f"tiny-{digest[:16]}"
+    assert found.fingerprint == again.fingerprint
+    assert not hasattr(again.model.config, "quantization_config")
+    for sentence in SENTENCES:
+        ids = tokenizer(sentence)["input_ids"]
+        assert again.tokenizer(sentence)["input_ids"] == ids
+        with torch.inference_mode():
+            ours = again.model(input_ids=torch.tensor([ids])).logits
+            theirs = model(input_ids=torch.tensor([ids])).logits
+        torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+
+
+@needs_gguf
+def test_two_caches_give_one_fingerprint(file: Path, tmp_path: Path) -> None:
+    first = load(str(file), cache_dir=tmp_path / "one")
+    assert load(str(file), cache_dir=tmp_path / "two").fingerprint == first.fingerprint
+
+
+@needs_gguf
+def test_an_interrupted_conversion_leaves_nothing(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: Path, directory: Path) -> None:
+        (directory / "model.safetensors").write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(gguf, "_convert", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            load(str(file), cache_dir=tmp_path)
+    assert directories(tmp_path) == []
+    assert load(str(file), cache_dir=tmp_path).fingerprint
+
+
+@needs_gguf
+def test_a_damaged_file_is_refused(file: Path, tmp_path: Path) -> None:
+    whole = file.read_bytes()
+    damaged = {"text": b"not gguf at all", "head": whole[:5000], "tail": whole[:-1000], "none": b""}
+    for name, data in ((f"{name}.gguf", data) for name, data in damaged.items()):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(ModelError, match=f"{name} can't be read as GGUF"):
+            load(str(tmp_path / name), cache_dir=tmp_path / "cache")
+    assert directories(tmp_path / "cache") == []
+
+
+@needs_gguf
+def test_a_file_without_one_parameter_is_refused(tmp_path: Path) -> None:
+    name = "model.layers.2.mlp.down_proj.weight"
+    file = write_gguf(*random_model("llama"), tmp_path / "gap.gguf", without=name)
+    with pytest.raises(ModelError, match=f"lacks 1 of the model's parameters, the first is {name}"):
+        load(str(file), cache_dir=tmp_path / "cache")
+    assert directories(tmp_path / "cache") == []
+
+
+def test_without_the_extra_the_error_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "some.gguf").write_bytes(b"GGUF")
+    monkeypatch.setitem(sys.modules, "gguf", None)
+    with pytest.raises(ModelError, match=r"kbsync\[gguf\]"):
+        load(str(tmp_path / "some.gguf"), cache_dir=tmp_path / "cache")
+
+
+def install(directory: Path, package: str, module: str, files: dict[str, bytes]) -> None:
+    """Lay out an installed distribution as pip would."""
+    info = directory / f"{package.replace('-', '_')}-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+    for name, data in files.items():
+        (directory / module / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / module / name).write_bytes(data)
+    (info / "RECORD").write_text("".join(f"{module}/{name},,\n" for name in files))
+
+
+ASSEMBLING = """
+from pathlib import Path
+MODEL_NAME = "whole.gguf"
+EXPECTED_SHA256 = "{digest}"
+calls = []
+def assemble(output_path):
+    calls.append(output_path)
+    data = (Path(__file__).parent / "part").read_bytes()
+    if {broken}:
+        raise ValueError("the parts do not fit")
+    Path(output_path).write_bytes(data)
+    return Path(output_path)
+"""
+
+
+@needs_gguf
+def test_packages_give_the_model_of_their_file(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site, data = tmp_path / "site", file.read_bytes()
+    digest = hashlib.sha256(data).hexdigest()
+    install(site, "kbsynctest-shipping", "kbsynctest_shipping", {"__init__.py": b"", "data/one.gguf": data})
+    source = {broken: ASSEMBLING.format(digest=digest, broken=broken).encode() for broken in (False, True)}
+    install(site, "kbsynctest-parts", "kbsynctest_parts", {"__init__.py": source[False], "part": data})
+    install(site, "kbsynctest-broken", "kbsynctest_broken", {"__init__.py": source[True], "part": data})
+    install(site, "kbsynctest-other", "kbsynctest_other", {"__init__.py": b"x = 1"})
+    monkeypatch.syspath_prepend(str(site))
+
+    expected = load(str(file), cache_dir=tmp_path / "file").fingerprint
+    assert load("package:kbsynctest-shipping", cache_dir=tmp_path / "shipping").fingerprint == expected
+    for _ in range(2):
+        assert load("package:kbsynctest-parts", cache_dir=tmp_path / "parts").fingerprint == expected
+    assert len(sys.modules["kbsynctest_parts"].calls) == 1
+    assert directories(tmp_path / "parts") == [f"whole-{digest[:16]}"]
+    assert not list((tmp_path / "parts").rglob("*.gguf"))
+    with pytest.raises(ModelError, match="can't put its model together: the parts do not fit"):
+        load("package:kbsynctest-broken", cache_dir=tmp_path / "broken")
+    with pytest.raises(ModelError, match="does not say how to get its GGUF file"):
+        load("package:kbsynctest-other", cache_dir=tmp_path / "other")

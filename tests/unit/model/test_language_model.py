@@ -1,0 +1,250 @@
+from __future__ import annotations
+
+import copy
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from kbsync.domain.errors import DataError, ModelError, Stopped
+from kbsync.model import language_model as module
+from kbsync.model.language_model import TorchLanguageModel
+from kbsync.ports import Progress
+from tests.support.random_models import ARCHITECTURES, SENTENCES, language_model, random_model
+
+PROMPTS = [
+    "The",
+    "The river rises",
+    "A bridge of stone carries the road over the valley, and the road",
+    "Iron",
+    "Zürich and São Paulo are cities; Москва is",
+    "x" * 40,
+    "The river rises",
+]
+PAIRS = [(prompt, said) for prompt in PROMPTS for said in (" sea", " Zürich", " the valley of the river", "😀")]
+
+
+class Counting(Progress):
+    """Notes what it is told; asks to stop at the ``stop_at``-th item."""
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        self.steps: list[tuple[str, int | None]] = []
+        self.done = 0
+        self.finished = 0
+        self._stop_at = stop_at
+
+    def start(self, stage: str, total: int | None) -> None:
+        self.steps.append((stage, total))
+
+    def advance(self, count: int = 1) -> None:
+        self.done += count
+        if self._stop_at is not None and self.done >= self._stop_at:
+            raise Stopped("A stop was asked for.")
+
+    def finish(self, note: str = "") -> None:
+        self.finished += 1
+
+
+@pytest.fixture(params=ARCHITECTURES)
+def architecture(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def plain_logprobs(architecture: str, ids: list[int]) -> Tensor:
+    """(tokens - 1,): log-probability of each id given those before, by one plain forward pass."""
+    model, _ = random_model(architecture)
+    with torch.inference_mode():
+        logits = model(input_ids=torch.tensor([ids])).logits[0, :-1].double()
+    return logits.log_softmax(-1).gather(-1, torch.tensor(ids[1:])[:, None])[:, 0]
+
+
+def test_answers_are_those_of_plain_generation(architecture: str) -> None:
+    model, tokenizer = random_model(architecture)
+    expected = []
+    for prompt in PROMPTS:
+        inputs = tokenizer(prompt, return_tensors="pt", return_token_type_ids=False)
+        with torch.inference_mode():
+            out = model.generate(**inputs, max_new_tokens=12, do_sample=False, pad_token_id=1)
+        said = tokenizer.decode(out[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+        expected.append(said.split("\n")[0])
+    assert language_model(architecture).complete(PROMPTS, max_new_tokens=12) == expected
+    assert len(set(expected)) > 3
+
+
+def test_an_answer_does_not_depend_on_its_batch(architecture: str) -> None:
+    model = language_model(architecture)
+    together = model.complete(PROMPTS, max_new_tokens=12)
+    assert together == [model.complete([prompt], max_new_tokens=12)[0] for prompt in PROMPTS]
+    assert together == model.complete(PROMPTS[::-1], max_new_tokens=12)[::-1]
+
+
+def test_rows_that_end_early_leave_the_others_alone(architecture: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, tokenizer = random_model(architecture)
+    ids = tokenizer(PROMPTS[2], return_tensors="pt", return_token_type_ids=False)
+    with torch.inference_mode():
+        out = model.generate(**ids, max_new_tokens=4, do_sample=False, pad_token_id=1)[0]
+    unending = language_model(architecture).complete(PROMPTS, max_new_tokens=12)
+    monkeypatch.setattr(model.generation_config, "eos_token_id", [1, int(out[-1])])
+    ending = language_model(architecture)
+    together = ending.complete(PROMPTS, max_new_tokens=12)
+    assert together == [ending.complete([prompt], max_new_tokens=12)[0] for prompt in PROMPTS]
+    cut = [len(short) < len(long) for short, long in zip(together, unending, strict=True)]
+    assert cut[2]
+    assert not all(cut)
+    assert all(long.startswith(short) for short, long in zip(together, unending, strict=True))
+
+
+def test_logprobs_are_those_of_a_plain_forward_pass(architecture: str) -> None:
+    _, tokenizer = random_model(architecture)
+    for (prompt, said), score in zip(PAIRS, language_model(architecture).logprobs(PAIRS), strict=True):
+        ids = tokenizer(prompt + said)["input_ids"]
+        before = tokenizer(prompt)["input_ids"]
+        assert ids[: len(before)] == before, "this check needs a seam between tokens"
+        assert score == pytest.approx(float(plain_logprobs(architecture, ids)[len(before) - 1 :].sum()), abs=1e-4)
+
+
+def test_a_score_does_not_depend_on_its_batch(architecture: str) -> None:
+    model = language_model(architecture)
+    alone = [model.logprobs([pair])[0] for pair in PAIRS]
+    assert model.logprobs(PAIRS) == pytest.approx(alone, abs=1e-4)
+
+
+def test_a_token_over_the_seam_belongs_to_the_continuation() -> None:
+    _, tokenizer = random_model("llama")
+    whole = "A bridge of stone"
+    word = next(w for w in (" stone", " bridge") if len(tokenizer(w, add_special_tokens=False)["input_ids"]) == 1)
+    cut = whole.index(word) + 3
+    text = whole[: whole.index(word) + len(word)]
+    ids = tokenizer(text)["input_ids"]
+    score = language_model("llama").logprobs([(text[:cut], text[cut:])])[0]
+    assert score == pytest.approx(float(plain_logprobs("llama", ids)[-1]), abs=1e-4)
+
+
+@pytest.mark.parametrize("places", [16, 4096])
+def test_perplexity_is_that_of_plain_forward_passes(
+    architecture: str, places: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, tokenizer = random_model(architecture)
+    monkeypatch.setattr(module, "LOGITS", places * len(tokenizer))
+    monkeypatch.setattr(module, "WINDOW", 30)
+    texts = [*SENTENCES, " ".join(SENTENCES), "", "Iron"]
+    nll, count = 0.0, 0
+    for text in texts:
+        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+        prefix = [] if architecture == "gpt2" else [0]
+        for start in range(0, len(ids), 30):
+            window = prefix + ids[start : start + 30]
+            if len(window) > 1:
+                nll -= float(plain_logprobs(architecture, window).sum())
+                count += len(window) - 1
+    perplexity, tokens = language_model(architecture).perplexity(texts)
+    assert tokens == count
+    assert math.log(perplexity) == pytest.approx(nll / count, abs=1e-5)
+
+
+def test_the_head_runs_only_where_a_prediction_is_read(architecture: str) -> None:
+    model, tokenizer = random_model(architecture)
+    seen: list[int] = []
+    hook = model.get_output_embeddings().register_forward_hook(
+        lambda _, inputs, __: seen.append(math.prod(inputs[0].shape[:-1]))
+    )
+    try:
+        subject = language_model(architecture)
+        subject.complete(PROMPTS, max_new_tokens=3)
+        assert sum(seen) <= 3 * len(PROMPTS)
+        seen.clear()
+        subject.logprobs(PAIRS)
+        said = sum(len(tokenizer(s, add_special_tokens=False)["input_ids"]) for _, s in PAIRS)
+        assert sum(seen) == said
+    finally:
+        hook.remove()
+
+
+def test_logits_held_at_once_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, tokenizer = random_model("llama")
+    monkeypatch.setattr(module, "LOGITS", 16 * len(tokenizer))
+    seen: list[int] = []
+    hook = model.lm_head.register_forward_hook(lambda _, inputs, __: seen.append(math.prod(inputs[0].shape[:-1])))
+    try:
+        subject = language_model("llama")
+        subject.complete(PROMPTS * 10, max_new_tokens=2)
+        subject.logprobs([("The", " sea")] * 50)
+        subject.perplexity([" ".join(SENTENCES)] * 3)
+    finally:
+        hook.remove()
+    assert max(seen) <= 16
+
+
+@pytest.mark.parametrize("ask", ["complete", "logprobs", "perplexity"])
+def test_progress_counts_every_item_and_can_stop(ask: str) -> None:
+    model = language_model("llama")
+
+    def run(progress: Counting) -> object:
+        if ask == "complete":
+            return model.complete(PROMPTS, max_new_tokens=2, progress=progress)
+        if ask == "logprobs":
+            return model.logprobs(PAIRS, progress=progress)
+        return model.perplexity(SENTENCES, progress=progress)
+
+    progress = Counting()
+    run(progress)
+    assert [total for _, total in progress.steps] == [progress.done]
+    assert progress.finished == 1
+    with pytest.raises(Stopped):
+        run(Counting(stop_at=1))
+
+
+def test_nothing_asked_is_nothing_answered() -> None:
+    model = language_model("llama")
+    assert model.complete([]) == []
+    assert model.logprobs([]) == []
+    assert model.complete(["The"], max_new_tokens=0) == [""]
+
+
+def test_a_prompt_beyond_the_context_is_named() -> None:
+    model = language_model("gpt2")
+    long = "Ж" * 200
+    with pytest.raises(ModelError, match=r"'ЖЖ.*more than the model's context of 128"):
+        model.complete(["The", long])
+    with pytest.raises(ModelError, match="context of 128"):
+        model.logprobs([(long, " sea")])
+    perplexity, tokens = model.perplexity([long])
+    assert tokens > 200
+    assert math.isfinite(perplexity)
+
+
+def test_what_cannot_be_continued_is_refused() -> None:
+    without_bos = language_model("gpt2")
+    with pytest.raises(DataError, match="gives no token"):
+        without_bos.complete([""])
+    with pytest.raises(DataError, match="Nothing stands before"):
+        without_bos.logprobs([("", " sea")])
+    with pytest.raises(DataError, match="gives no token"):
+        without_bos.logprobs([("The", "")])
+    with pytest.raises(DataError, match="no token that could be predicted"):
+        without_bos.perplexity(["", ""])
+
+
+def test_a_ruined_model_is_not_believed() -> None:
+    model, tokenizer = random_model("llama")
+    ruined = copy.deepcopy(model)
+    subject = TorchLanguageModel(ruined, tokenizer, "ruined")
+    ruined.model.norm.weight.mul_(1e6)
+    perplexity, _ = subject.perplexity(SENTENCES)
+    assert 1e100 < perplexity < math.inf
+    ruined.model.norm.weight.mul_(math.nan)
+    asks = (lambda: subject.complete(["The"]), lambda: subject.logprobs(PAIRS), lambda: subject.perplexity(SENTENCES))
+    for ask in asks:
+        with pytest.raises(ModelError, match="not finite"):
+            ask()
+
+
+def test_the_check_comes_before_every_use() -> None:
+    def refuse() -> None:
+        raise ModelError("Other weights are in place.")
+
+    model = TorchLanguageModel(*random_model("llama"), "any", refuse)
+    for ask in (lambda: model.complete(["The"]), lambda: model.logprobs(PAIRS), lambda: model.perplexity(SENTENCES)):
+        with pytest.raises(ModelError, match="Other weights"):
+            ask()

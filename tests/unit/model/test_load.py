@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+import torch
+from transformers import BertConfig, BertForMaskedLM, T5Config, T5ForConditionalGeneration
+
+from kbsync.domain.errors import ModelError
+from kbsync.model.load import LoadedModel, load
+from kbsync.model.quiet import quiet
+from tests.support.random_models import random_model, saved
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return saved("llama", tmp_path_factory.mktemp("llama") / "model")
+
+
+@pytest.fixture
+def directory(original: Path, tmp_path: Path) -> Path:
+    """A copy that a test may damage."""
+    return Path(shutil.copytree(original, tmp_path / "model"))
+
+
+@pytest.fixture
+def loaded(tmp_path: Path) -> Callable[..., LoadedModel]:
+    def run(reference: Path | str, **options: str) -> LoadedModel:
+        return load(str(reference), cache_dir=tmp_path / "cache", **options)  # type: ignore[arg-type]
+
+    return run
+
+
+Loader = Callable[..., LoadedModel]
+
+
+def edit_json(file: Path, **changes: object) -> None:
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+
+def test_a_directory_loads_ready_for_answers(original: Path, loaded: Loader, capfd: pytest.CaptureFixture[str]) -> None:
+    found = loaded(original)
+    assert not found.model.training
+    assert not any(p.requires_grad for p in found.model.parameters())
+    assert {p.dtype for p in found.model.parameters()} == {torch.float32}
+    assert found.tokenizer.is_fast
+    assert (found.reference, found.directory) == (str(original), original)
+    expected = random_model("llama")[0].state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in found.model.state_dict().items())
+    assert capfd.readouterr() == ("", "")
+
+
+def test_other_precisions_can_be_asked_for(original: Path, loaded: Loader) -> None:
+    found = loaded(original, dtype="bfloat16", device="cpu")
+    assert {p.dtype for p in found.model.parameters()} == {torch.bfloat16}
+    assert found.fingerprint != loaded(original).fingerprint
+
+
+def test_shards_load_like_one_file(original: Path, tmp_path: Path, loaded: Loader) -> None:
+    sharded = saved("llama", tmp_path / "sharded", max_shard_size="200KB")
+    assert not (sharded / "model.safetensors").exists()
+    one, many = loaded(original).model.state_dict(), loaded(sharded).model.state_dict()
+    assert all(torch.equal(one[name], many[name]) for name in one)
+    next(sharded.glob("*.safetensors")).unlink()
+    with pytest.raises(ModelError, match=r"weights that are not there: model-0"):
+        loaded(sharded)
+
+
+def test_the_fingerprint_travels(original: Path, directory: Path, tmp_path: Path, loaded: Loader) -> None:
+    edit_json(directory / "config.json", transformers_version="9.9", _name_or_path="/elsewhere")
+    here = load(str(original), cache_dir=tmp_path / "one").fingerprint
+    assert load(str(directory), cache_dir=tmp_path / "two").fingerprint == here
+    assert loaded(original).fingerprint == here
+    assert len(here) == 64
+
+
+@pytest.mark.parametrize("what", ["weights", "tokenizer", "config"])
+def test_the_fingerprint_follows_the_content(what: str, directory: Path, loaded: Loader) -> None:
+    before = loaded(directory).fingerprint
+    if what == "weights":
+        file = directory / "model.safetensors"
+        data = bytearray(file.read_bytes())
+        data[-1] ^= 1
+        file.write_bytes(data)
+    elif what == "tokenizer":
+        edit_json(
+            directory / "tokenizer.json",
+            version="1.0",
+            truncation={"max_length": 9, "strategy": "LongestFirst", "stride": 0, "direction": "Right"},
+        )
+    else:
+        edit_json(directory / "config.json", rms_norm_eps=1e-3)
+    assert loaded(directory).fingerprint != before
+
+
+def test_a_damaged_digest_cache_is_made_again(original: Path, loaded: Loader, tmp_path: Path) -> None:
+    before = loaded(original).fingerprint
+    (tmp_path / "cache" / "digests.json").write_text("{ no")
+    assert loaded(original).fingerprint == before
+    assert json.loads((tmp_path / "cache" / "digests.json").read_text())
+
+
+def truncate(directory: Path) -> None:
+    file = directory / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-1000])
+
+
+def drop_parameter(directory: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(directory / "model.safetensors")
+    del tensors["model.layers.1.mlp.down_proj.weight"]
+    save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
+
+
+def only_pickle(directory: Path) -> None:
+    (directory / "model.safetensors").rename(directory / "pytorch_model.bin")
+
+
+def slow_tokenizer(directory: Path) -> None:
+    (directory / "tokenizer.json").unlink()
+    (directory / "tokenizer_config.json").write_text('{"tokenizer_class": "ByT5Tokenizer"}')
+
+
+DAMAGES: list[tuple[Callable[[Path], object], str]] = [
+    (truncate, "can't be loaded"),
+    (drop_parameter, r"lacks 1 of the model's parameters, the first is model\.layers\.1\.mlp\.down_proj\.weight"),
+    (only_pickle, r"only as pickle \(pytorch_model\.bin\)"),
+    (lambda d: (d / "model.safetensors").unlink(), r"holds no model\.safetensors"),
+    (lambda d: (d / "config.json").unlink(), r"config\.json can't be read"),
+    (lambda d: (d / "config.json").write_text("{"), r"config\.json is not JSON"),
+    (lambda d: (d / "config.json").write_text("[]"), r"config\.json holds no JSON object"),
+    (lambda d: edit_json(d / "config.json", model_type="unheard-of"), "can't be loaded.*unheard-of"),
+    (lambda d: edit_json(d / "config.json", quantization_config={"quant_method": "gptq"}), r"quantised \(gptq\)"),
+    (lambda d: (d / "tokenizer.json").write_text('{"version": 3}'), "tokenizer of .* can't be read"),
+    (slow_tokenizer, r"slow tokenizer \(ByT5Tokenizer\)"),
+]
+
+
+@pytest.mark.parametrize(("damage", "message"), DAMAGES, ids=[message[:30] for _, message in DAMAGES])
+def test_a_damaged_directory_is_refused_by_name(
+    damage: Callable[[Path], object], message: str, directory: Path, loaded: Loader
+) -> None:
+    damage(directory)
+    with pytest.raises(ModelError, match=message) as caught:
+        loaded(directory)
+    assert str(directory) in caught.value.what
+    assert caught.value.next_step
+
+
+def test_only_causal_language_models_load(directory: Path, loaded: Loader) -> None:
+    small = {"vocab_size": 99, "num_hidden_layers": 1, "num_attention_heads": 2}
+    bert = BertForMaskedLM(BertConfig(**small, hidden_size=16, intermediate_size=16))
+    t5 = T5ForConditionalGeneration(T5Config(vocab_size=99, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2))
+    for model, name in ((bert, "BertForMaskedLM"), (t5, "T5ForConditionalGeneration")):
+        with quiet():
+            model.save_pretrained(directory)
+        with pytest.raises(ModelError, match=f"not a causal language model but {name}"):
+            loaded(directory)
+
+
+def test_what_is_not_there_is_refused(tmp_path: Path, loaded: Loader) -> None:
+    file = tmp_path / "model.bin"
+    file.write_bytes(b"")
+    for reference, message in (
+        (tmp_path / "absent", "There is no directory"),
+        ("./absent", "There is no directory"),
+        ("absent", "There is no directory"),
+        (tmp_path / "absent.gguf", "There is no file"),
+        (file, r"neither a directory nor a \.gguf file"),
+        ("package:no-such-package-of-models", "not installed"),
+        ("package:", "not installed"),
+    ):
+        with pytest.raises(ModelError, match=message):
+            loaded(reference)
+
+
+def test_unknown_dtypes_and_devices_are_refused(original: Path, loaded: Loader) -> None:
+    with pytest.raises(ModelError, match="'int8' is not a dtype"):
+        loaded(original, dtype="int8")
+    with pytest.raises(ModelError, match="no device 'abacus'"):
+        loaded(original, device="abacus")
+
+
+def test_a_model_of_the_hub_comes_from_its_cache(
+    original: Path, tmp_path: Path, loaded: Loader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    repository = tmp_path / "hub" / "models--someone--tiny"
+    shutil.copytree(original, repository / "snapshots" / commit)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(commit)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    for reference in ("someone/tiny", "someone/tiny@main", f"someone/tiny@{commit}"):
+        assert loaded(reference).fingerprint == loaded(original).fingerprint
+    for reference in ("someone/other", "someone/tiny@v2"):
+        with pytest.raises(ModelError, match="the hub can't be reached"):
+            loaded(reference)
+    with pytest.raises(ModelError, match="The hub did not give"):
+        loaded("some one/ti ny")

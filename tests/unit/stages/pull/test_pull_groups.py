@@ -1,0 +1,53 @@
+"""Pulls of a group of relations, and pulls beside a writer."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from kbsync.domain.errors import Busy
+from kbsync.stages.pull.pull import pull
+from kbsync.stages.session import puller, writer
+from tests.support.stage_world import CAPITAL, HEAD, RELATIONS, TTL, World, statement
+
+OFFICES = [relation for relation in RELATIONS if relation.property == HEAD]
+
+
+def test_a_group_moves_no_cursor_past_what_it_did_not_fetch(world: World) -> None:
+    """France's one revision covers its capital and its head of government."""
+    pull(world.run, world.source, RELATIONS)
+    moved = statement("Q142", "P36", "Q64")
+    world.set_statements("Q142", moved, statement("Q142", "P6", "Q30333", start="2022-05-16"))
+    assert pull(world.run, world.source, RELATIONS, group=OFFICES).fetched == 1
+    assert world.believed("Q142", HEAD) == {"Q30333"}
+    assert world.believed("Q142", CAPITAL) == {"Q90"}, "not looked at yet"
+    assert pull(world.run, world.source, RELATIONS).fetched == 0
+    assert world.believed("Q142", CAPITAL) == {"Q64"}
+
+
+def test_a_group_does_not_say_that_all_was_pulled(world: World) -> None:
+    pull(world.run, world.source, RELATIONS, group=OFFICES)
+    with world.ledger.read() as tx:
+        assert tx.watermark(world.source.name) is None
+        assert tx.watermark(f"{world.source.name}/{HEAD}") == world.source.now
+    assert pull(world.run, world.source, RELATIONS).fetched == 3, (
+        "capitals were never pulled, so all their subjects are"
+    )
+
+
+def test_a_writer_does_not_block_a_pull_nor_a_pull_a_writer(world: World) -> None:
+    with writer(world.run, TTL), puller(world.run, TTL) as run:
+        pull(run, world.source, RELATIONS)
+    with puller(world.run, TTL), writer(world.run, TTL):
+        pass
+
+
+def test_of_two_pulls_the_second_is_refused_or_waits(world: World) -> None:
+    with puller(world.run, TTL):
+        with pytest.raises(Busy, match="'puller'"), puller(world.run, TTL):
+            pass
+        with pytest.raises(Busy), writer(world.run, TTL) as held, held.pulling(timedelta(seconds=0.3)):
+            pass
+    with writer(world.run, TTL) as held, held.pulling():
+        pass

@@ -1,0 +1,138 @@
+"""notify: every move is told, in order, until it is taken; a kill in between doubles nothing that an id can't tell."""
+# ruff: noqa: F811 (pytest hands imported fixtures to arguments of the same name)
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from kbsync.domain.announcement import Announcement
+from kbsync.domain.errors import HookFailed
+from kbsync.domain.version import CURRENT, VersionState
+from kbsync.ledger.ledger import SqlLedger
+from kbsync.ports import Clock, Hook
+from kbsync.stages.notify import NotifyResult, Patience, introduce, notify, outstanding
+from kbsync.stages.session import Run, Silent
+from tests.support.ledger_builders import HOUR, NOW, edit_plan
+from tests.support.ledger_fixtures import ledger, ledger_url, postgres, templates  # noqa: F401
+
+PATIENCE = Patience(attempts=3, give_up=7)
+
+
+class Still(Clock):
+    def now(self) -> datetime:
+        return datetime(2026, 3, 2, tzinfo=UTC)
+
+
+class Listener(Hook):
+    """Takes what it is told unless ``deaf``; ``dies`` after having heard, as a process that is killed then."""
+
+    def __init__(self, name: str = "webhook") -> None:
+        self.name, self.heard, self.deaf, self.dies = name, list[Announcement](), False, False
+
+    def deliver(self, announcement: Announcement) -> None:
+        if self.deaf:
+            raise HookFailed("Nobody is there.")
+        self.heard.append(announcement)
+        if self.dies:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture
+def run(ledger: SqlLedger) -> Run:
+    for target in ("Ada", "Bob"):
+        plan = edit_plan(target)
+        with ledger.write() as tx:
+            version = tx.add_version(tx.record_plan(plan, NOW)[0], plan, NOW)
+            tx.set_version_state(version.number, VersionState.CANDIDATE, version_hash=target * 20)
+    return Run(ledger=ledger, clock=Still(), progress=Silent(), actor="test")
+
+
+def move(run: Run, number: int) -> None:
+    with run.ledger.write() as tx:
+        lease = tx.acquire_lease("writer", "test", HOUR, NOW)
+        tx.move_alias(CURRENT, number, lease, NOW + timedelta(seconds=lease.token))
+        tx.release_lease(lease)
+
+
+def told(run: Run, hook: Listener, waits: list[float] | None = None) -> NotifyResult:
+    return notify(run, [hook], "/state/current", PATIENCE, sleep=(waits if waits is not None else []).append)
+
+
+def recorded(run: Run) -> list[tuple]:
+    with run.ledger.read() as tx:
+        return [tuple(e.body[k] for k in ("version", "attempt", "outcome")) for e in tx.audit(kind="notify")]
+
+
+def test_moves_are_told_once_and_in_order(run: Run) -> None:
+    hook = Listener()
+    move(run, 1)
+    introduce(run, [hook])
+    assert not outstanding(run, [hook]), "a new hook hears of what moves from now on"
+    for number in (2, 1, 0):
+        move(run, number)
+    introduce(run, [hook])
+    assert outstanding(run, [hook])
+    assert told(run, hook) == NotifyResult(delivered=3)
+    assert [(a.version, a.hash) for a in hook.heard] == [(2, "Bob" * 20), (1, "Ada" * 20), (0, None)]
+    assert len({a.delivery for a in hook.heard}) == 3
+    assert told(run, hook) == NotifyResult()
+    assert recorded(run) == [(2, 1, "delivered"), (1, 1, "delivered"), (0, 1, "delivered")]
+
+
+def test_it_is_told_again_after_waits_that_grow_and_in_a_later_run(run: Run) -> None:
+    hook, waits = Listener(), list[float]()
+    introduce(run, [hook])
+    move(run, 1)
+    hook.deaf = True
+    assert told(run, hook, waits) == NotifyResult(waiting=1)
+    assert sum(waits) == 1 + 2
+    move(run, 2)
+    hook.deaf = False
+    assert told(run, hook) == NotifyResult(delivered=2)
+    assert [a.version for a in hook.heard] == [1, 2]
+    assert recorded(run) == [(1, n, "failed") for n in (1, 2, 3)] + [(1, 4, "delivered"), (2, 1, "delivered")]
+
+
+def test_what_nobody_ever_takes_is_given_up_on_record(run: Run) -> None:
+    deaf, other = Listener(), Listener("command")
+    introduce(run, [deaf, other])
+    move(run, 1)
+    deaf.deaf = True
+    for expected in (NotifyResult(delivered=1, waiting=1), NotifyResult(waiting=1), NotifyResult(given_up=1)):
+        assert notify(run, [deaf, other], "", PATIENCE, sleep=lambda _: None) == expected
+    assert [a.version for a in other.heard] == [1], "one hook's silence is not the other's"
+    assert recorded(run)[-1] == (1, 7, "given up")
+    assert not outstanding(run, [deaf, other])
+
+
+def test_a_kill_after_telling_tells_again_by_the_same_id(run: Run) -> None:
+    hook = Listener()
+    introduce(run, [hook])
+    move(run, 1)
+    hook.dies = True
+    with pytest.raises(KeyboardInterrupt):
+        told(run, hook)
+    assert recorded(run) == []
+    hook.dies = False
+    assert told(run, hook) == NotifyResult(delivered=1)
+    first, second = hook.heard
+    assert first.delivery == second.delivery
+    assert recorded(run) == [(1, 1, "delivered")]
+
+
+def test_a_stalled_process_does_not_take_back_what_another_recorded(run: Run) -> None:
+    slow, quick = Listener(), Listener()
+    introduce(run, [slow])
+    move(run, 1)
+    move(run, 2)
+
+    def overtaken(announcement: Announcement) -> None:
+        if announcement.version == 1:
+            assert told(run, quick) == NotifyResult(delivered=2)
+
+    slow.deliver = overtaken  # type: ignore[method-assign]
+    told(run, slow)
+    assert recorded(run) == [(1, 1, "delivered"), (2, 1, "delivered")]
+    assert not outstanding(run, [slow])

@@ -1,0 +1,45 @@
+"""How a statement reads in the history that ``explain`` shows."""
+
+from __future__ import annotations
+
+import pytest
+
+from kbsync.domain.statement import (
+    UNKNOWN_TIME,
+    ItemId,
+    Labels,
+    PropertyId,
+    Rank,
+    Snak,
+    Statement,
+    TimePoint,
+    Value,
+    ValueKind,
+)
+from kbsync.views.explain import _statement
+
+LABELS = {ItemId("Q1"): Labels(item=ItemId("Q1"), label="the universe")}
+
+
+def statement(value: Value | None = None, **more: object) -> Statement:
+    given = {"snak": Snak.VALUE if value else Snak.NOVALUE, "rank": Rank.NORMAL, "value": value} | more
+    return Statement(id="Q5$1", subject=ItemId("Q5"), property=PropertyId("P1"), **given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (statement(Value(ValueKind.ITEM, "Q1")), "the universe (Q1), 0 references"),
+        (statement(Value(ValueKind.ITEM, "Q2"), references=1), "Q2 (no label), 1 reference"),
+        (statement(Value(ValueKind.STRING, "text"), rank=Rank.PREFERRED), "text, preferred, 0 references"),
+        (statement(), "no value, 0 references"),
+        (statement(snak=Snak.SOMEVALUE), "unknown value, 0 references"),
+        (statement(start=TimePoint("+2021-12-08T00:00:00Z")), "no value, from 2021-12-08, 0 references"),
+        (statement(end=TimePoint("+2021-12-00T00:00:00Z", 10)), "no value, until 2021-12, 0 references"),
+        (statement(point_in_time=TimePoint("+2021-00-00T00:00:00Z", 9)), "no value, at 2021, 0 references"),
+        (statement(point_in_time=TimePoint("-0044-00-00T00:00:00Z", 7)), "no value, at -0044, 0 references"),
+        (statement(end=UNKNOWN_TIME), "no value, until an unknown time, 0 references"),
+    ],
+)
+def test_a_statement_in_words(said: Statement, words: str) -> None:
+    assert _statement(said, LABELS) == words
