@@ -23,15 +23,15 @@ test: $(VENV)/.installed
 
 # A month of the daemon in 20 minutes, while everything around it fails; run again, it goes on where it was cut off.
 soak: $(VENV)/.installed
-	OMP_NUM_THREADS=1 PYTHONPATH=.:tests $(BIN)/python -m soak --state $(SOAK)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.evidence.soak --state $(SOAK)
 
 # What a saboteur may do to a site, and what becomes of it; the search for culprits among 200 facts. Three minutes.
 sabotage: $(VENV)/.installed
-	OMP_NUM_THREADS=1 PYTHONPATH=.:tests $(BIN)/python -m sabotage
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.evidence.sabotage
 
 # A new user's walk: the commands of docs/own-model.md from the wheel in an empty environment, to a promoted version.
 newcomer: $(VENV)/.installed
-	OMP_NUM_THREADS=1 PYTHONPATH=.:tests $(BIN)/python -m newcomer
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.evidence.newcomer
 
 # Figures and the command-line reference in the documentation are generated.
 docs: $(VENV)/.installed

@@ -9,8 +9,9 @@ import pytest
 from kbsync.demo.table import Table
 from kbsync.domain.errors import DataError, NotFound
 from tests.evidence.demo_check import Reference, compare, main, read_reference
+from tests.support.paths import DATA as REFERENCE
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data"
+DATA = REFERENCE
 needs_data = pytest.mark.skipif(not (DATA / "facts").is_dir(), reason="the reference data ../shared/data are absent")
 
 

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -14,8 +13,7 @@ from kbsync.domain.audit import verify
 from kbsync.ledger import schema
 from kbsync.ledger.ledger import SqlLedger
 from tests.support.ledger_builders import HEAD_OF_STATE, NOW, record, statement
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.paths import ROOT
 
 PREPARE = """
 import sys, time

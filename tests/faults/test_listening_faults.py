@@ -20,8 +20,8 @@ from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemId, PropertyId
 from kbsync.ledger import schema
 from kbsync.ledger.ledger import SqlLedger
+from kbsync.stages.pull import listen, pull
 from kbsync.stages.pull.listen import Listener, Notice
-from kbsync.stages.pull.pull import listen, pull
 from kbsync.stages.session import Run, Silent, puller
 from kbsync.testing.fake_source import FakeSource
 from kbsync.wikidata import events

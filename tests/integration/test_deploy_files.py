@@ -20,9 +20,10 @@ from kbsync.cli.main import VERBS
 from kbsync.config import Settings
 from kbsync.daemon.schedule import trigger
 from kbsync.domain.errors import Busy
+from tests.support.paths import ROOT
 from tests.support.web_world import make_site
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
+DEPLOY = ROOT / "deploy"
 UNITS = ("kbsync.service", "kbsync-sync.service", "kbsync-sync.timer")
 EXPOSURE = 2.0
 

@@ -14,9 +14,9 @@ from transformers import LlamaForCausalLM
 
 from kbsync.domain.errors import ModelError
 from kbsync.model.load import load
+from tests.support.paths import ROOT
 from tests.support.tiny_model import byte_level_tokenizer, tiny_config
 
-ROOT = Path(__file__).parents[2]
 FORBIDDEN_MODULES = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve", "jsonpickle", "telnetlib"}
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__", "os.system", "os.popen", "yaml.load", "torch.save"}
 

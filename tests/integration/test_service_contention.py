@@ -16,9 +16,9 @@ import pytest
 
 from kbsync.domain import audit
 from kbsync.ledger.ledger import SqlLedger
+from tests.support.paths import ROOT
 from tests.support.world_app import MAIN, write_configuration
 
-TESTS = Path(__file__).parents[1]
 PATIENCE = 120
 
 
@@ -29,11 +29,17 @@ class Process:
         self.log, self.asked = directory / f"{name}.log", directory / f"{name}.asked"
         environment = {k: v for k, v in os.environ.items() if not k.startswith("KBSYNC_")}
         environment |= {
-            "PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}",
+            "PYTHONPATH": str(ROOT),
             "OMP_NUM_THREADS": "1",
             "SECONDS_AN_ITEM": "4",
         }
-        command = [sys.executable, str(TESTS / "service" / "slow_kbsync.py"), str(config), str(self.asked), *verb]
+        command = [
+            sys.executable,
+            str(ROOT / "tests" / "support" / "slow_kbsync.py"),
+            str(config),
+            str(self.asked),
+            *verb,
+        ]
         with self.log.open("wb") as stream:
             self.popen = subprocess.Popen(command, env=environment, stdout=stream, stderr=subprocess.STDOUT)
 

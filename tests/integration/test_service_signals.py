@@ -17,9 +17,9 @@ import pytest
 
 from kbsync.ledger.ledger import SqlLedger
 from kbsync.stages.session import WRITER
+from tests.support.paths import ROOT
 from tests.support.world_app import write_configuration
 
-TESTS = Path(__file__).parents[1]
 STARTS_WITHIN, STOPS_WITHIN = 120, 60
 
 Start = Callable[..., subprocess.Popen[str]]
@@ -44,13 +44,13 @@ def start(tmp_path: Path) -> Iterator[Start]:
         config.write_text(config.read_text() + settings)
         environment = {k: v for k, v in os.environ.items() if not k.startswith("KBSYNC_")}
         environment |= {
-            "PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}",
+            "PYTHONPATH": str(ROOT),
             "NOTIFY_SOCKET": str(tmp_path / "notify"),
             "OMP_NUM_THREADS": "1",
             **more,
         }
         process = subprocess.Popen(
-            [sys.executable, str(TESTS / "service" / "slow_kbsync.py"), str(config), str(marker), *verb],
+            [sys.executable, str(ROOT / "tests" / "support" / "slow_kbsync.py"), str(config), str(marker), *verb],
             env=environment,
             text=True,
             stdout=subprocess.PIPE,

@@ -8,7 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from tests.support.paths import ROOT
+
 SOURCES = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "kbsync", "migrations", "config")
 
 

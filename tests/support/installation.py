@@ -16,9 +16,9 @@ from kbsync.config import load_relations
 from kbsync.demo.table import load_table
 from kbsync.domain.relation import Relation, fill
 from kbsync.wikidata.local import OxigraphServer
+from tests.support.paths import ROOT
 from tests.support.tiny_model import train_tiny_model
 
-ROOT = Path(__file__).parents[2]
 RELATIONS = ("capital", "head_of_government")
 SUBJECTS = 14
 WRONG = 5

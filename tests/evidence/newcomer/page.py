@@ -6,7 +6,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-PAGE = Path(__file__).parents[2] / "docs" / "own-model.md"
+from tests.support.paths import ROOT
+
+PAGE = ROOT / "docs" / "own-model.md"
 SETTING = re.compile(r"export (MODEL=\S+) (ENDPOINT=\S+)\n")
 """The one line that is not run: it names what everybody has at another place."""
 

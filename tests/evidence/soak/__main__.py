@@ -1,4 +1,4 @@
-"""``python -m soak``: soak, judge, and write ``docs/results/soak.json`` and its plot. Run again, it goes on."""
+"""``python -m tests.evidence.soak``: soak, judge, and write ``docs/results/soak.json`` and its plot. Run again, it goes on."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m soak", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.evidence.soak", description=__doc__)
     parser.add_argument("--state", type=Path, default=Path("soak-state"), help="kept for an interrupted run to go on")
     parser.add_argument("--out", type=Path, default=Path("docs/results/soak.json"))
     parser.add_argument("--days", type=float, default=30.0, help="simulated days")

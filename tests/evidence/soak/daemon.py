@@ -1,4 +1,4 @@
-"""``python -m soak.daemon CONFIG CLOCK``: what ``kbsync daemon`` runs, by the clock of the soak."""
+"""``python -m tests.evidence.soak.daemon CONFIG CLOCK``: what ``kbsync daemon`` runs, by the clock of the soak."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from kbsync.config import load_all
 from kbsync.daemon.daemon import serve
 from kbsync.system import log
+from kbsync.web.daemon_page import daemon_page
 from tests.evidence.soak.clock import read_clock
 
 
@@ -15,7 +16,7 @@ def main() -> None:
     config, clock = Path(sys.argv[1]), read_clock(Path(sys.argv[2]))
     found = load_all(config)
     log.set_up(found.settings.log.format, found.settings.log.level)
-    serve(found, reload=lambda: load_all(config), clock=clock, tempo=clock)
+    serve(found, reload=lambda: load_all(config), page=daemon_page, clock=clock, tempo=clock)
 
 
 if __name__ == "__main__":

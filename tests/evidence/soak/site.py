@@ -98,15 +98,14 @@ class Daemon:
     """The daemon's process: started, killed, stopped, and measured."""
 
     def __init__(self, config: Path, clock: Path, log: Path) -> None:
-        self._command = [sys.executable, "-m", "soak.daemon", str(config), str(clock)]
+        self._command = [sys.executable, "-m", "tests.evidence.soak.daemon", str(config), str(clock)]
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
         self.lives = 0
 
     def start(self) -> None:
-        paths = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
         environment = {k: v for k, v in os.environ.items() if not k.startswith("KBSYNC_")}
-        environment |= {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+        environment |= {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         with self._log.open("ab") as stream:
             self._process = subprocess.Popen(self._command, env=environment, stdout=stream, stderr=stream)
         self.lives += 1

@@ -15,9 +15,9 @@ from kbsync.demo.snapshot import FIRST_REVISION
 from kbsync.demo.table import Row, Table, load_table, time_point
 from kbsync.domain.relation import Relation, fill
 from kbsync.domain.statement import ItemId, PropertyId, Rank
+from tests.support.paths import ROOT
 from tests.support.tiny_model import train_tiny_model
 
-ROOT = Path(__file__).parents[2]
 WATCHED = ("capital", "country", "head_of_government")
 OFFICE, CAPITAL = PropertyId("P6"), PropertyId("P36")
 WRONG = 5

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from kbsync.model.delta import applied
-from tests.unit.checkpoints.conftest import MakeSite, Site, fact
+from tests.support.site import MakeSite, Site, fact
 
 FIRST, SECOND = fact(1, "Paris"), fact(2, "Oslo")
 

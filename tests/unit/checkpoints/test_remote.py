@@ -14,7 +14,7 @@ from kbsync.domain.errors import ConfigError, StoreError
 from tests.conformance.test_store_checkpoints import factors
 from tests.support.manifest_samples import make_manifest
 from tests.support.remotes import KINDS, remote
-from tests.unit.checkpoints.conftest import MakeSite, Site, fact
+from tests.support.site import MakeSite, Site, fact
 
 FIRST, SECOND = fact(1, "Paris"), fact(2, "Oslo")
 

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from docs.generate.cli_reference import reference
 from kbsync.cli.command import EXIT_CODES, Verb
 from kbsync.cli.main import VERBS, build
+from tests.support.paths import ROOT
 
 PROMISED = [
     "init",
@@ -85,7 +86,7 @@ def test_root_help_has_an_example_and_the_exit_codes() -> None:
 
 
 def test_the_reference_is_up_to_date() -> None:
-    page = Path(__file__).parents[2] / "docs" / "cli.md"
+    page = ROOT / "docs" / "cli.md"
     assert page.read_text(encoding="utf-8") == reference(), "run: python -m docs.generate.cli_reference > docs/cli.md"
 
 

@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from kbsync.checkpoints.exporters.lora import export_lora, relative_loss, truncated
 from kbsync.domain.errors import EditError, StoreError
 from kbsync.model.delta import FactorDelta, applied
-from tests.unit.checkpoints.conftest import MakeSite, Site, fact
+from tests.support.site import MakeSite, Site, fact
 from tests.unit.checkpoints.exporters.test_hf import IDS, loaded_model, make_delta
 
 

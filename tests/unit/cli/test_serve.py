@@ -15,7 +15,7 @@ from urllib.request import urlopen
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
 
 
 def test_it_serves_until_it_is_stopped(cli: Any, tmp_path: Path) -> None:

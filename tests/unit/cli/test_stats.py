@@ -13,9 +13,9 @@ import pytest
 from kbsync.domain.errors import DataError
 from kbsync.stages.session import Silent
 from kbsync.text.dataset import DatasetName, fetch_dataset
+from tests.support.cli import Cli
 from tests.support.families import random_model, texts, tokenizer
 from tests.support.world_app import MAIN, write_configuration
-from tests.unit.cli.conftest import Cli
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import gzip
 import json
 import re
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
@@ -17,9 +16,9 @@ from kbsync.domain.relation import Relation, fill
 from kbsync.domain.statement import ValueKind
 from kbsync.domain.verdict import match_names, normalise
 from kbsync.stages.facts import answer as value_answer
+from tests.support.paths import ROOT
 from tests.unit.wikidata.test_answers import from_json, members
 
-ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared" / "data"
 LIBRARY = ROOT / "config" / "library"
 

@@ -32,6 +32,7 @@ from kbsync.operations.stop import Stop
 from kbsync.stages.release.promote import current_number
 from kbsync.stages.session import Run, Silent, writer
 from kbsync.system import log
+from kbsync.web.daemon_page import daemon_page
 from tests.support.stage_world import TTL, World, make_world
 from tests.support.world_app import MAIN, app_of, write_configuration
 
@@ -121,7 +122,7 @@ def test_the_first_cycle_starts_at_once_and_ticks_try_again(service: Service) ->
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=stop_when_promoted).start()
-    daemon.serve(service.configuration)
+    daemon.serve(service.configuration, page=daemon_page)
     assert service.current == 1
     assert len(service.logged("cycle failed")) == 1
     (failed, *_) = service.logged("waiting")
@@ -132,7 +133,7 @@ def test_the_first_cycle_starts_at_once_and_ticks_try_again(service: Service) ->
 def test_a_ledger_that_no_tick_can_heal_ends_the_daemon_at_once(service: Service, tmp_path: Path) -> None:
     (tmp_path / "state" / "ledger.sqlite3").unlink()
     with pytest.raises(SchemaError):
-        daemon.serve(service.configuration)
+        daemon.serve(service.configuration, page=daemon_page)
 
 
 def test_a_cycle_ends_at_its_deadline_and_the_next_goes_on(service: Service) -> None:
@@ -187,7 +188,7 @@ def test_the_page_is_served_while_the_daemon_runs(service: Service) -> None:
 
     thread = threading.Thread(target=look)
     thread.start()
-    daemon.serve(found)
+    daemon.serve(found, page=daemon_page)
     thread.join()
     page, metrics, ready = seen
     assert "last: " in page and "next: " in page and "version 1" in page

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
 
 import pytest
 
@@ -12,8 +11,9 @@ from kbsync.demo.table import Table
 from kbsync.domain.fact import observe
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import Snak, Statement, Value, ValueKind
+from tests.support.paths import ROOT
 
-RELATIONS = Path(__file__).parents[2] / "config" / "relations"
+RELATIONS = ROOT / "config" / "relations"
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -19,8 +18,9 @@ from kbsync.domain.statement import ItemId, ItemRecord, Statement
 from kbsync.wikidata.client import SparqlClient
 from kbsync.wikidata.local import OxigraphServer
 from kbsync.wikidata.source import WikidataSource
+from tests.support.paths import ROOT
 
-RELATIONS = load_relations(Path(__file__).parents[2] / "config" / "relations")
+RELATIONS = load_relations(ROOT / "config" / "relations")
 
 
 def read(source: WikidataSource, table: Table) -> dict[ItemId, ItemRecord]:

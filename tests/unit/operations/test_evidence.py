@@ -9,8 +9,7 @@ import pytest
 
 from docs.generate.tables import main, rewrite
 from kbsync.operations.evidence import Figure, at_least, at_most, evidence, peak_rss_bytes, write_evidence
-
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
 
 
 def document() -> dict[str, object]:

@@ -12,7 +12,7 @@ import pytest
 
 from kbsync.domain.version import VersionState
 from kbsync.stages.session import writer
-from tests.unit.checkpoints.conftest import MakeSite, Site, fact
+from tests.support.site import MakeSite, Site, fact
 
 POLICY = """
 [retention]

@@ -9,7 +9,7 @@ from pathlib import Path
 from kbsync.domain.version import Manifest
 from kbsync.stages.rebuild import NAMED, differences
 from tests.support.manifest_samples import make_manifest
-from tests.unit.checkpoints.conftest import Site, fact
+from tests.support.site import Site, fact
 
 
 def files(directory: Path) -> dict[str, bytes]:

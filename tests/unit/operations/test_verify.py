@@ -7,7 +7,7 @@ import sqlite3
 from pathlib import Path
 
 from kbsync.operations.verify import verify
-from tests.unit.checkpoints.conftest import Site, fact
+from tests.support.site import Site, fact
 
 CHANGES = 220
 

@@ -18,6 +18,7 @@ from kbsync.research.capacity import demands, judge, perplexity_growth, read_lim
 from kbsync.research.cases import Part
 from kbsync.research.plots import plot_capacity
 from tests.support.bench_records import published, write
+from tests.support.paths import ROOT
 from tests.unit.research.test_bench import NoiseEditor, Steps, bench, noise
 
 POLICY = GateSettings().policy
@@ -132,7 +133,7 @@ def test_every_shipped_recipe_has_the_limit_that_was_measured() -> None:
     """A recipe's ``capacity`` is read off a committed run of the very recipe, never typed by heart."""
     from kbsync.config import load_recipe
 
-    root = Path(__file__).parents[2]
+    root = ROOT
     measured: dict[str, int] = {}
     for path in sorted((root / "docs" / "results").glob("capacity-*.json")):
         document = json.loads(path.read_text(encoding="utf-8"))

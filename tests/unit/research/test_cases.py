@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -14,8 +13,9 @@ from kbsync.domain.verdict import normalise
 from kbsync.research.cases import Case, Part, cases_hash, select, split
 from kbsync.research.counterfact import read_counterfact
 from kbsync.research.zsre import read_zsre
+from tests.support.paths import DATA as REFERENCE
 
-DATA = Path(__file__).parents[2] / ".." / "shared" / "data" / "counterfact"
+DATA = REFERENCE / "counterfact"
 
 
 def case(number: int, subject: str, *, target: str = "Rome", neighbours: tuple[str, ...] = ()) -> Case:

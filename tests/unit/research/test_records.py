@@ -15,8 +15,9 @@ from kbsync.research.counterfact import CounterfactCase, read_counterfact
 from kbsync.research.records import file_hash, read_records
 from kbsync.research.zsre import ZsreCase, read_zsre
 from tests.support.bench_records import flattened, published, write, zsre
+from tests.support.paths import DATA as REFERENCE
 
-DATA = Path(__file__).parents[2] / ".." / "shared" / "data" / "counterfact"
+DATA = REFERENCE / "counterfact"
 
 
 def test_counterfact_as_published(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from kbsync.ledger.ledger import SqlLedger
 from kbsync.stages.session import Run, Silent, writer
 from kbsync.system.process_identity import is_gone, this_process
 from tests.support.ledger_fixtures import ledger, ledger_url, postgres, templates  # noqa: F401
+from tests.support.paths import ROOT
 
 TTL = timedelta(minutes=10)
 HOLDS = """
@@ -84,7 +85,7 @@ def test_without_proc_nothing_can_be_told(tmp_path: Path) -> None:
 def test_the_next_writer_takes_over_from_a_killed_one_at_once(ledger: SqlLedger, ledger_url: str) -> None:  # noqa: F811
     run = Run(ledger, SystemClock(), Silent(), "survivor")
     command = [sys.executable, "-c", HOLDS, ledger_url]
-    with subprocess.Popen(command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True) as victim:
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as victim:
         assert victim.stdout is not None and victim.stdout.readline() == "holds\n"
         with pytest.raises(Busy, match=f"pid {victim.pid} holds"), writer(run, TTL):
             pass

@@ -7,8 +7,9 @@ import pytest
 
 from kbsync.domain.errors import DataError
 from kbsync.text.corpus import read_texts, texts_hash
+from tests.support.paths import DATA as REFERENCE
 
-CORPORA = Path(__file__).parents[3] / "shared" / "data" / "text"
+CORPORA = REFERENCE / "text"
 
 
 def test_blank_lines_part_paragraphs(tmp_path: Path) -> None:

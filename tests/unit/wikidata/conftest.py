@@ -1,14 +1,3 @@
-from __future__ import annotations
+from tests.support.wikidata_fixtures import oxigraph
 
-from collections.abc import Iterator
-
-import pytest
-
-from tests.support.oxigraph_server import OxigraphServer
-
-
-@pytest.fixture(scope="package")
-def oxigraph() -> Iterator[OxigraphServer]:
-    """A running server; a test replaces its whole content."""
-    with OxigraphServer() as server:
-        yield server
+__all__ = ["oxigraph"]

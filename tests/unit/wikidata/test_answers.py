@@ -27,10 +27,11 @@ from kbsync.wikidata.answers import Answer, judge
 from kbsync.wikidata.client import SparqlClient
 from kbsync.wikidata.source import WikidataSource
 from tests.support.oxigraph_server import OxigraphServer
+from tests.support.paths import DATA as REFERENCE
 from tests.support.rdf_graph import PROP, PROV, QUALIFIERS, WIKIBASE, Graph, found, node_of
 from tests.support.turtle_world import PREFIXES, turtle
 
-DATA = Path(__file__).parents[3] / "shared" / "data" / "wikidata"
+DATA = REFERENCE / "wikidata"
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="the reference data ../shared/data/wikidata is not there")
 
 AGENT = "kbsync-tests/1 (tests@example.org)"

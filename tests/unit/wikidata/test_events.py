@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,12 +18,13 @@ from kbsync.domain.statement import ItemId
 from kbsync.ports import ItemEvent
 from kbsync.wikidata import events
 from kbsync.wikidata.events import EventStream, Frame, changed_item, frames, revision
+from tests.support.paths import DATA as REFERENCE
 from tests.support.sse_server import StreamServer, event, every_ten_seconds
 from tests.support.stage_world import FixedClock
 
 AGENT = "kbsync-tests/1 (tests@example.org)"
 BEGIN = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-DATA = Path(__file__).parents[3] / "shared" / "data" / "wikidata"
+DATA = REFERENCE / "wikidata"
 
 
 def heard(source: EventStream, since: datetime, *, until: str, beats: int = 200) -> list[str]:

@@ -17,9 +17,9 @@ from kbsync.research.session import Materials, laboratory, model_name
 from kbsync.research.tracing import Suggestion
 from kbsync.stages.session import Silent
 from tests.support.bench_records import flattened, published, write, zsre
+from tests.support.cli import Cli
 from tests.support.families import random_model, texts, tokenizer
 from tests.support.world_app import MAIN, write_configuration
-from tests.unit.cli.conftest import Cli
 
 RECIPE = "layers = [1, 2]\ncovariance_tokens = 900\nsteps = 3\ncontext_count = 0\ncovariance_weight = 10.0\n"
 

@@ -14,9 +14,9 @@ from kbsync.config import load_recipe
 from kbsync.domain.errors import DataError
 from kbsync.research.heatmap import plot_trace
 from kbsync.research.known import read_known
+from tests.support.cli import Cli
 from tests.support.families import random_model, tokenizer
 from tests.support.world_app import MAIN, write_configuration
-from tests.unit.cli.conftest import Cli
 
 SUBJECTS = ("France", "Norway", "Acme Inc.", "Italy")
 

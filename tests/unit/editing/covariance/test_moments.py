@@ -11,7 +11,8 @@ import torch
 
 from kbsync.checkpoints.artifacts import FileArtifactStore
 from kbsync.domain.errors import Stopped
-from kbsync.editing.covariance.covariance import covariances, moments
+from kbsync.editing.covariance import moments
+from kbsync.editing.covariance.covariance import covariances
 from kbsync.model.decoder import discover
 from kbsync.ports import ArtifactStore
 from tests.support.families import MemoryArtifacts, Silent, random_model, recipe, texts, tokenizer

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from kbsync.editing.memit import keys
 from kbsync.editing.memit.keys import Climb
-from kbsync.editing.memit.memit import keys
 from kbsync.editing.subject import task
 from kbsync.model.decoder import discover
 from kbsync.model.delta import FactorDelta, applied
