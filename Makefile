@@ -1,4 +1,5 @@
-# Two commands do everything: `make demo` runs one whole synchronisation, `make test` passes the tests.
+# `make` or `make help` lists the targets. Two of them do everything: `make demo` runs one whole synchronisation, `make test` passes
+# the tests.
 PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -6,7 +7,11 @@ STATE ?= demo-state
 SOAK ?= soak-state
 TEXT ?= $(wildcard ../shared/data/text)
 
-.PHONY: demo test soak sabotage newcomer check docs clean
+.DEFAULT_GOAL := help
+.PHONY: help demo check test-fast test docs soak sabotage newcomer clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -14,35 +19,39 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-demo: $(VENV)/.installed
+demo: $(VENV)/.installed ## one whole synchronisation on real parts: six minutes, 4 GiB of memory
 	$(BIN)/kbsync demo --state $(STATE) $(if $(TEXT),--text $(TEXT))
 
-# One worker a core, each with one thread for torch: two workers that use two threads each slow each other down.
-test: $(VENV)/.installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
-
-# A month of the daemon in 20 minutes, while everything around it fails; run again, it goes on where it was cut off.
-soak: $(VENV)/.installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m tests.evidence.soak --state $(SOAK)
-
-# What a saboteur may do to a site, and what becomes of it; the search for culprits among 200 facts. Three minutes.
-sabotage: $(VENV)/.installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m tests.evidence.sabotage
-
-# A new user's walk: the commands of docs/own-model.md from the wheel in an empty environment, to a promoted version.
-newcomer: $(VENV)/.installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m tests.evidence.newcomer
-
-# Figures and the command-line reference in the documentation are generated.
-docs: $(VENV)/.installed
-	$(BIN)/python -m docs.generate.tables
-	$(BIN)/python -m docs.generate.cli_reference > docs/cli.md
-
-check: $(VENV)/.installed
+check: $(VENV)/.installed ## lint, formatting, types, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-clean:
+# One worker a core, each with one thread for torch: two workers that use two threads each slow each other down.
+test-fast: $(VENV)/.installed ## unit tests without database server, browser and real model: under 90 s, what one runs while working
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit --numprocesses 2 --dist loadfile \
+		-m "not slow and not postgres and not browser and not model"
+
+test: $(VENV)/.installed ## all tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+# A month of the daemon in 20 minutes, while everything around it fails; run again, it goes on where it was cut off.
+soak: $(VENV)/.installed ## a month of the daemon in 20 minutes, among failures
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.evidence.soak --state $(SOAK)
+
+# What a saboteur may do to a site, and what becomes of it; the search for culprits among 200 facts. Three minutes.
+sabotage: $(VENV)/.installed ## what a saboteur may do to a site: three minutes
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.evidence.sabotage
+
+# A new user's walk: the commands of docs/own-model.md from the wheel in an empty environment, to a promoted version.
+newcomer: $(VENV)/.installed ## the commands of the tutorial, from the wheel, in an empty environment
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.evidence.newcomer
+
+# Figures and the command-line reference in the documentation are generated.
+docs: $(VENV)/.installed ## generate what is generated in the documentation: figures, command reference
+	$(BIN)/python -m docs.generate.tables
+	$(BIN)/python -m docs.generate.cli_reference > docs/cli.md
+
+clean: ## remove the virtual environment, the state of the demonstration and build products
 	rm -rf $(VENV) $(STATE) build dist *.egg-info
