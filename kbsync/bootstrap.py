@@ -18,12 +18,12 @@ from kbsync.domain.recipe import ALGORITHMS, Recipe
 from kbsync.domain.relation import Relation
 from kbsync.domain.version import CURRENT
 from kbsync.ledger.ledger import SqlLedger
-from kbsync.ports import ArtifactStore, Clock, Editor, Hook, Progress, StatementSource
+from kbsync.ports import ArtifactStore, Clock, Editor, Notifier, Progress, StatementSource
 from kbsync.stages.cycle import Parts
 from kbsync.stages.evaluate.questions import EvaluationSize
 from kbsync.stages.notify import NotifyResult, Patience, introduce, notify, outstanding
 from kbsync.stages.release.promote import current_version
-from kbsync.stages.session import Run, Silent, Writer, notifier, puller, writer
+from kbsync.stages.session import Run, Silent, Writer, notifying, puller, writer
 
 # torch, transformers and SPARQLWrapper take seconds to import: each is imported by the part that needs it, so that
 # `kbsync status` answers at once.
@@ -76,7 +76,7 @@ class App:
     def writer(self) -> Iterator[Writer]:
         """Hold the writer's lease; raises ``Busy`` when another process does. What killed writers left is cleaned; at
         the end the audit trail is anchored outside the ledger, the path ``current`` follows the alias, and then, without
-        the lease, hooks are told of its moves."""
+        the lease, notifiers are told of its moves."""
         from kbsync.checkpoints.anchor import clean_temporary
 
         with writer(self.run, self.settings.lease.ttl) as held:
@@ -87,7 +87,7 @@ class App:
             self.artifacts.clean_temporary()
             clean_temporary(self.settings.state_dir)
             self.published.clean_temporary()
-            introduce(self.run, self.hooks)
+            introduce(self.run, self.notifiers)
             yield held
             self._follow()
             self._anchor()
@@ -100,31 +100,31 @@ class App:
             self.published.follow(version, (version or versions[-1]).base_fingerprint)
 
     def notify(self) -> NotifyResult:
-        """Tell hooks what they were not told yet, unless another process is at it."""
-        waiting = outstanding(self.run, self.hooks)
+        """Tell notifiers what they were not told yet, unless another process is at it."""
+        waiting = outstanding(self.run, self.notifiers)
         if self.rehearsing or not waiting:
             return NotifyResult(waiting=waiting)
         release, lease = self.settings.release, self.settings.lease
         patience = Patience(attempts=release.attempts, give_up=release.give_up)
         try:
-            # The lease must outlive a hook that is silent for its whole time.
-            with notifier(self.run, lease.ttl + 2 * release.timeout, 2 * release.timeout) as run:
-                return notify(run, self.hooks, str(self.published.link), patience)
+            # The lease must outlive a notifier that is silent for its whole time.
+            with notifying(self.run, lease.ttl + 2 * release.timeout, 2 * release.timeout) as run:
+                return notify(run, self.notifiers, str(self.published.link), patience)
         except Busy:
             return NotifyResult()
 
     @cached_property
-    def hooks(self) -> tuple[Hook, ...]:
+    def notifiers(self) -> tuple[Notifier, ...]:
         """Those that ``[release]`` names."""
-        from kbsync.notifiers.command import CommandHook
-        from kbsync.notifiers.webhook import Webhook
+        from kbsync.notifiers.command import CommandNotifier
+        from kbsync.notifiers.webhook import WebhookNotifier
 
-        release, found = self.settings.release, list[Hook]()
+        release, found = self.settings.release, list[Notifier]()
         if release.command:
-            found.append(CommandHook(release.command, self.settings.state_dir, release.timeout))
+            found.append(CommandNotifier(release.command, self.settings.state_dir, release.timeout))
         if release.webhook:
             found.append(
-                Webhook(release.webhook, release.signing, release.timeout, lambda: self.clock.now().timestamp())
+                WebhookNotifier(release.webhook, release.signing, release.timeout, lambda: self.clock.now().timestamp())
             )
         return tuple(found)
 

@@ -22,7 +22,7 @@ def notify(context: typer.Context, dry_run: DryRunOption = False, json: JsonOpti
     """
     from kbsync.cli.context import application
     from kbsync.cli.output import emit, say
-    from kbsync.domain.errors import HookFailed
+    from kbsync.domain.errors import NotifierFailed
 
     with application(context, dry_run=dry_run) as app:
         result = app.notify()
@@ -31,4 +31,4 @@ def notify(context: typer.Context, dry_run: DryRunOption = False, json: JsonOpti
     else:
         say(f"told of {result.delivered} moves, {result.given_up} given up, {result.waiting} still waiting")
     if result.waiting and not dry_run:
-        raise typer.Exit(HookFailed.exit_code)
+        raise typer.Exit(NotifierFailed.exit_code)

@@ -74,7 +74,7 @@ class JobSettings(Section):
         if self.stage == "canary" and self.relations:
             raise ValueError("canaries are drawn from all that current holds; relations can't narrow them")
         if self.stage == "notify" and self.relations:
-            raise ValueError("hooks are told of whole versions; relations can't narrow them")
+            raise ValueError("notifiers are told of whole versions; relations can't narrow them")
         if self.stage == "gc" and self.relations:
             raise ValueError("gc looks at whole versions; relations can't narrow it")
         return self

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, model_validator
 
 from kbsync.config.gate import GateSettings
-from kbsync.config.release import ReleaseSettings
+from kbsync.config.publishing import PublishingSettings
 from kbsync.config.schedule import ScheduleSettings
 from kbsync.config.section import Section
 from kbsync.config.values import (
@@ -230,7 +230,7 @@ class Settings(Section):
     gate: GateSettings = Field(default_factory=GateSettings)
     schedule: ScheduleSettings = ScheduleSettings()
     store: StoreSettings = Field(default_factory=StoreSettings)
-    release: ReleaseSettings = ReleaseSettings()
+    release: PublishingSettings = PublishingSettings()
     retention: RetentionSettings = RetentionSettings()
     lease: LeaseSettings = LeaseSettings()
     web: WebSettings = WebSettings()

@@ -116,9 +116,9 @@ def _canary(job: Job, app: App, _recorder: Recorder) -> str:
 def _notify(job: Job, app: App, _recorder: Recorder) -> str:
     result = app.notify()
     if result.waiting:
-        logger().warning("hooks not reached", job=job.name, waiting=result.waiting)
+        logger().warning("notifiers not reached", job=job.name, waiting=result.waiting)
         return "not reached"
-    logger().info("hooks told", job=job.name, delivered=result.delivered, given_up=result.given_up)
+    logger().info("notifiers told", job=job.name, delivered=result.delivered, given_up=result.given_up)
     return "told" if result.delivered else "nothing to do"
 
 

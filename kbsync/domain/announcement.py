@@ -22,6 +22,6 @@ class Announcement:
 
     @property
     def delivery(self) -> str:
-        """The same for every attempt at telling one hook of one move, and for no other move of any ledger: a receiver
-        that has seen it has nothing to do."""
+        """The same for every attempt at telling one notifier of one move, and for no other move of any ledger: a
+        receiver that has seen it has nothing to do."""
         return "msg_" + content_hash([self.alias, self.move, self.version, self.hash, self.moved_at])[:32]

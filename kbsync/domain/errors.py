@@ -133,7 +133,7 @@ class Busy(KbsyncError):
     transient = True
 
 
-class HookFailed(KbsyncError):
+class NotifierFailed(KbsyncError):
     """A command or a webhook did not take what it was told; it is told again."""
 
     exit_code = 75

@@ -249,7 +249,8 @@ deliveries = _table(
     CheckConstraint("move >= 0", name="move"),
     CheckConstraint("attempts >= 0", name="attempts"),
 )
-"""By hook, the last move of an alias that it was told of (or that was given up), and the attempts at the next one."""
+"""By notifier (``hook``), the last move of an alias that it was told of, or that was given up, and the attempts at the
+next one."""
 
 alias_moves = _table(
     "alias_moves",

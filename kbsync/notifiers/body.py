@@ -1,4 +1,4 @@
-"""What a hook is given, and the signature that vouches for it (Standard Webhooks 1.0, symmetric)."""
+"""What a notifier is given, and the signature that vouches for it (Standard Webhooks 1.0, symmetric)."""
 
 from __future__ import annotations
 

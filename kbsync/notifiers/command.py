@@ -10,14 +10,14 @@ from datetime import timedelta
 from pathlib import Path
 
 from kbsync.domain.announcement import Announcement
-from kbsync.domain.errors import HookFailed
+from kbsync.domain.errors import NotifierFailed
 from kbsync.notifiers.body import body
-from kbsync.ports import Hook
+from kbsync.ports import Notifier
 
 _SAID = 300
 
 
-class CommandHook(Hook):
+class CommandNotifier(Notifier):
     """``command`` is run without a shell in ``directory``, with the announcement as JSON on standard input and its parts
     as ``KBSYNC_DELIVERY``, ``KBSYNC_VERSION``, ``KBSYNC_HASH`` and ``KBSYNC_PATH``. Exit code 0: it has taken it. One
     that runs longer than ``timeout`` is killed, with what it started."""
@@ -45,15 +45,15 @@ class CommandHook(Hook):
                 start_new_session=True,
             )
         except OSError as error:
-            raise HookFailed(f"The command {self._command[0]} can't be run: {error.strerror}.") from error
+            raise NotifierFailed(f"The command {self._command[0]} can't be run: {error.strerror}.") from error
         with process:
             try:
                 _, said = process.communicate(body(announcement), timeout=self._timeout.total_seconds())
             except subprocess.TimeoutExpired:
-                raise HookFailed(f"The command {self._command[0]} did not end within {self._timeout}.") from None
+                raise NotifierFailed(f"The command {self._command[0]} did not end within {self._timeout}.") from None
             finally:
                 if process.returncode is None:
                     os.killpg(process.pid, signal.SIGKILL)
         if process.returncode:
             words = " ".join(said.decode(errors="replace").split())[-_SAID:]
-            raise HookFailed(f"The command {self._command[0]} ended with code {process.returncode}: {words}")
+            raise NotifierFailed(f"The command {self._command[0]} ended with code {process.returncode}: {words}")

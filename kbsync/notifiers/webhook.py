@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 
 from kbsync import __version__
 from kbsync.domain.announcement import Announcement
-from kbsync.domain.errors import HookFailed
+from kbsync.domain.errors import NotifierFailed
 from kbsync.notifiers.body import body, signature
-from kbsync.ports import Hook
+from kbsync.ports import Notifier
 
 
-class Webhook(Hook):
+class WebhookNotifier(Notifier):
     """POSTs the announcement to ``url``, signed with ``secret``; any answer of 2xx: it was taken. Redirects are not
     followed: what was signed for one place is sent to no other. ``seconds`` gives the time since 1970."""
 
@@ -42,10 +42,10 @@ class Webhook(Hook):
                 return
         except urllib.error.HTTPError as error:
             error.close()
-            raise HookFailed(f"{where} answered {error.code}.") from None
+            raise NotifierFailed(f"{where} answered {error.code}.") from None
         except (OSError, http.client.HTTPException) as error:
             reason = error.reason if isinstance(error, urllib.error.URLError) else error
-            raise HookFailed(f"{where} can't be reached: {reason}.") from None
+            raise NotifierFailed(f"{where} can't be reached: {reason}.") from None
 
 
 class _Stay(urllib.request.HTTPRedirectHandler):

@@ -140,8 +140,8 @@ class LedgerReader(ABC):
         """What the newest evaluation of each version found of one fact (the first of ``group``), by version number."""
 
     @abstractmethod
-    def delivery(self, hook: str) -> Delivered | None:
-        """How far a hook was told of what became current; None for one that the ledger does not know."""
+    def delivery(self, notifier: str) -> Delivered | None:
+        """How far a notifier was told of what became current; None for one that the ledger does not know."""
 
     @abstractmethod
     def alias(self, name: str) -> AliasState | None: ...

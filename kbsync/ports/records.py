@@ -23,10 +23,10 @@ class AliasState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivered:
-    """A hook was told of every move of ``current`` up to ``move`` (or it was given up); the next one was tried
+    """A notifier was told of every move of ``current`` up to ``move`` (or it was given up); the next one was tried
     ``attempts`` times."""
 
-    hook: str
+    notifier: str
     move: int
     attempts: int
 

@@ -1,8 +1,8 @@
-"""notify: tell hooks of every move of ``current``, in order, again and again until they have taken it.
+"""notify: tell notifiers of every move of ``current``, in order, again and again until they have taken it.
 
-The move itself, committed by promote or rollback, is what has to be told; ``deliveries`` holds how far each hook was
-told. So a kill between the two loses nothing, and a kill between telling and recording tells once more, with the same
-delivery id.
+The move itself, committed by promote or rollback, is what has to be told; ``deliveries`` holds how far each notifier
+was told. So a kill between the two loses nothing, and a kill between telling and recording tells once more, with the
+same delivery id.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from kbsync.domain.announcement import Announcement
-from kbsync.domain.errors import HookFailed
+from kbsync.domain.errors import NotifierFailed
 from kbsync.domain.version import CURRENT
-from kbsync.ports import Delivered, Hook, LedgerReader
+from kbsync.ports import Delivered, LedgerReader, Notifier
 from kbsync.stages.session import Run
 
 _LONGEST = 60.0
@@ -23,8 +23,8 @@ _LOOK = 0.25
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """``attempts`` at one delivery in one go, with waits of 1, 2, 4, … seconds between them; after ``give_up`` attempts
-    in all it is given up, so that a hook that will never take one move hears of the next."""
+    """``attempts`` at one delivery in one go, with waits of 1, 2, 4, … seconds between them; after ``give_up``
+    attempts in all it is given up, so that a notifier that will never take one move hears of the next."""
 
     attempts: int = 5
     give_up: int = 50
@@ -32,54 +32,56 @@ class Patience:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotifyResult:
-    """Moves that hooks were told of (``delivered``), that were ``given_up``, and that are still to be told
-    (``waiting``), over all hooks."""
+    """Moves that notifiers were told of (``delivered``), that were ``given_up``, and that are still to be told
+    (``waiting``), over all notifiers."""
 
     delivered: int = 0
     given_up: int = 0
     waiting: int = 0
 
 
-def introduce(run: Run, hooks: Sequence[Hook]) -> None:
-    """A hook that is new is told of what moves from now on."""
+def introduce(run: Run, notifiers: Sequence[Notifier]) -> None:
+    """A notifier that is new is told of what moves from now on."""
     with run.ledger.read() as tx:
-        new = [hook.name for hook in hooks if tx.delivery(hook.name) is None]
+        new = [notifier.name for notifier in notifiers if tx.delivery(notifier.name) is None]
     if not new:
         return
     with run.ledger.write() as tx:
         moved = tx.alias(CURRENT)
         for name in new:
             if tx.delivery(name) is None:
-                tx.set_delivery(Delivered(hook=name, move=moved.seq if moved else 0, attempts=0))
+                tx.set_delivery(Delivered(notifier=name, move=moved.seq if moved else 0, attempts=0))
 
 
 def notify(
     run: Run,
-    hooks: Sequence[Hook],
+    notifiers: Sequence[Notifier],
     path: str,
     patience: Patience,
     *,
     sleep: Callable[[float], None] = time.sleep,
 ) -> NotifyResult:
-    """Deliver what is waiting; to be called by the holder of the notifier's lease. A hook that does not take it stops
-    at that move; the others go on. Raises nothing that a hook did."""
+    """Deliver what is waiting; to be called by the holder of the notifying lease. A notifier that does not take it
+    stops at that move; the others go on. Raises nothing that a notifier did."""
     result = NotifyResult()
-    for hook in hooks:
-        while (waiting := _waiting(run, hook.name, path)) and (told := _tell(run, hook, waiting[0], patience, sleep)):
+    for notifier in notifiers:
+        while (waiting := _waiting(run, notifier.name, path)) and (
+            told := _tell(run, notifier, waiting[0], patience, sleep)
+        ):
             given_up = told == "given up"
             result = replace(result, delivered=result.delivered + (not given_up), given_up=result.given_up + given_up)
         result = replace(result, waiting=result.waiting + len(waiting))
     return result
 
 
-def outstanding(run: Run, hooks: Sequence[Hook]) -> int:
-    """So much is to be told, over all hooks."""
-    return sum(len(_waiting(run, hook.name, "")) for hook in hooks)
+def outstanding(run: Run, notifiers: Sequence[Notifier]) -> int:
+    """So much is to be told, over all notifiers."""
+    return sum(len(_waiting(run, notifier.name, "")) for notifier in notifiers)
 
 
-def _waiting(run: Run, hook: str, path: str) -> list[Announcement]:
+def _waiting(run: Run, notifier: str, path: str) -> list[Announcement]:
     with run.ledger.read() as tx:
-        known = tx.delivery(hook)
+        known = tx.delivery(notifier)
         if known is None:
             return []
         moves = [move for move in tx.alias_moves(CURRENT) if move.seq > known.move]
@@ -101,18 +103,20 @@ def _hash(tx: LedgerReader, number: int) -> str | None:
     return version.version_hash if version else None
 
 
-def _tell(run: Run, hook: Hook, announcement: Announcement, patience: Patience, sleep: Callable[[float], None]) -> str:
+def _tell(
+    run: Run, notifier: Notifier, announcement: Announcement, patience: Patience, sleep: Callable[[float], None]
+) -> str:
     """``delivered``, ``given up``, or nothing where it is still waiting."""
     for attempt in range(patience.attempts):
         if attempt:
             _pause(run, min(_LONGEST, 2.0 ** (attempt - 1)), sleep)
         run.progress.advance(0)
         try:
-            hook.deliver(announcement)
-        except HookFailed as error:
-            outcome = _record(run, hook, announcement, error.what, patience.give_up)
+            notifier.deliver(announcement)
+        except NotifierFailed as error:
+            outcome = _record(run, notifier, announcement, error.what, patience.give_up)
         else:
-            outcome = _record(run, hook, announcement, None, patience.give_up)
+            outcome = _record(run, notifier, announcement, None, patience.give_up)
         if outcome != "failed":
             return outcome
     return ""
@@ -126,17 +130,17 @@ def _pause(run: Run, seconds: float, sleep: Callable[[float], None]) -> None:
         seconds -= _LOOK
 
 
-def _record(run: Run, hook: Hook, announcement: Announcement, error: str | None, give_up: int) -> str:
-    """One attempt and what came of it, in the audit trail and in how far the hook was told."""
+def _record(run: Run, notifier: Notifier, announcement: Announcement, error: str | None, give_up: int) -> str:
+    """One attempt and what came of it, in the audit trail and in how far the notifier was told."""
     now = run.clock.now()
     with run.ledger.write() as tx:
-        known = tx.delivery(hook.name)
+        known = tx.delivery(notifier.name)
         if known is not None and known.move >= announcement.move:
             return "delivered"  # by another process, which took this one for dead
         attempts = (known.attempts if known else 0) + 1
         outcome = "delivered" if error is None else "given up" if attempts >= give_up else "failed"
         body = {
-            "hook": hook.name,
+            "hook": notifier.name,
             "delivery": announcement.delivery,
             "move": announcement.move,
             "version": announcement.version,
@@ -146,7 +150,9 @@ def _record(run: Run, hook: Hook, announcement: Announcement, error: str | None,
         done = outcome != "failed"
         before = known.move if known else 0
         tx.set_delivery(
-            Delivered(hook=hook.name, move=announcement.move if done else before, attempts=0 if done else attempts)
+            Delivered(
+                notifier=notifier.name, move=announcement.move if done else before, attempts=0 if done else attempts
+            )
         )
         tx.append_audit("notify", run.actor, body | ({"error": error} if error else {}), now)
     return outcome

@@ -19,7 +19,7 @@ WRITER = "writer"
 PULLER = "puller"
 """The lease of whoever brings statements in: a lease of its own, so that a long edit does not block pulls."""
 NOTIFIER = "notifier"
-"""The lease of whoever tells hooks what became current, so that none is told by two at once."""
+"""The lease of whoever tells notifiers what became current, so that none is told by two at once."""
 PATIENCE = timedelta(minutes=10)
 """So long a cycle waits for a pull that somebody else has begun."""
 _LOOK_SECONDS = 0.25
@@ -106,8 +106,8 @@ def puller(run: Run, ttl: timedelta, patience: timedelta = timedelta(0)) -> Iter
 
 
 @contextmanager
-def notifier(run: Run, ttl: timedelta, patience: timedelta = timedelta(0)) -> Iterator[Run]:
-    """Hold the notifier's lease for the block, as ``puller``."""
+def notifying(run: Run, ttl: timedelta, patience: timedelta = timedelta(0)) -> Iterator[Run]:
+    """Hold the notifying lease for the block, as ``puller``."""
     with _holding(run, NOTIFIER, ttl, patience) as heartbeat:
         yield replace(run, progress=heartbeat)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -27,9 +27,9 @@ class ReleaseReader(VersionReader):
         rows = self._connection.execute(select(moves).where(moves.c.name == name).order_by(moves.c.seq))
         return [_alias(row) for row in rows]
 
-    def delivery(self, hook: str) -> Delivered | None:
-        row = self._connection.execute(select(t.deliveries).where(t.deliveries.c.hook == hook)).one_or_none()
-        return Delivered(**row._mapping) if row else None
+    def delivery(self, notifier: str) -> Delivered | None:
+        row = self._connection.execute(select(t.deliveries).where(t.deliveries.c.hook == notifier)).one_or_none()
+        return Delivered(notifier=row.hook, move=row.move, attempts=row.attempts) if row else None
 
 
 class ReleaseWriter(ReleaseReader):
@@ -42,7 +42,8 @@ class ReleaseWriter(ReleaseReader):
         self._insert(t.alias_moves, [row])
 
     def set_delivery(self, delivered: Delivered) -> None:
-        self._upsert(t.deliveries, [asdict(delivered)])
+        row = {"hook": delivered.notifier, "move": delivered.move, "attempts": delivered.attempts}
+        self._upsert(t.deliveries, [row])
 
     def acquire_lease(
         self,

@@ -93,12 +93,12 @@ def _untold(app: App, events: list[AuditEvent]) -> list[str]:
     with app.ledger.read() as tx:
         moves = {m.seq for m in tx.alias_moves(CURRENT)}
     told = [e.body for e in events if e.kind == "notify"]
-    wrong = [f"the hook was refused: {b}" for b in told if b["outcome"] != "delivered"]
+    wrong = [f"the notifier was refused: {b}" for b in told if b["outcome"] != "delivered"]
     if sorted(b["move"] for b in told) != sorted(moves):
         wrong.append(f"moves {sorted(moves)} are on record as told: {[b['move'] for b in told]}")
     heard = (app.settings.state_dir.parent / "told.txt").read_text().split() if moves else []
     if set(heard) != {b["delivery"] for b in told}:
-        wrong.append(f"the hook heard {heard}, on record are {[b['delivery'] for b in told]}")
+        wrong.append(f"the notifier heard {heard}, on record are {[b['delivery'] for b in told]}")
     if app.notify() != NotifyResult():
         wrong.append("something is still to be told")
     return wrong

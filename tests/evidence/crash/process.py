@@ -17,7 +17,7 @@ import kbsync.stages.cycle
 from kbsync.domain.announcement import Announcement
 from kbsync.ledger.ledger import SqlLedger
 from kbsync.model.load import LoadedModel as Loaded
-from kbsync.notifiers.command import CommandHook
+from kbsync.notifiers.command import CommandNotifier
 
 STAGES = ("pull", "probe", "plan", "edit", "evaluate", "promote")
 
@@ -155,14 +155,14 @@ def watch(place: Place, die_at: int | None = None, at_place: Callable[[str], Non
 
         return call
 
-    deliver = CommandHook.deliver
+    deliver = CommandNotifier.deliver
 
-    def watched_deliver(self: CommandHook, announcement: Announcement) -> None:
-        pass_by("a hook is not told yet")
+    def watched_deliver(self: CommandNotifier, announcement: Announcement) -> None:
+        pass_by("a notifier is not called yet")
         deliver(self, announcement)
-        pass_by("a hook is told")
+        pass_by("a notifier was called")
 
-    CommandHook.deliver = watched_deliver  # type: ignore[method-assign]
+    CommandNotifier.deliver = watched_deliver  # type: ignore[method-assign]
     SqlLedger.write = watched_write  # type: ignore[method-assign]
     Path.rename, Path.replace = named(rename), named(replace)  # type: ignore[method-assign, assignment]
 

@@ -23,7 +23,7 @@ from tests.support.postgres_server import Postgres, running
 
 BACKENDS = ("sqlite", "postgresql")
 STARTS = ("first cycle", "second cycle")
-HOOK = """
+NOTIFIER = """
 [release]
 command = ["/bin/sh", "-c", "echo $KBSYNC_DELIVERY >> ../told.txt"]
 """
@@ -83,7 +83,7 @@ def prepared(
             url = postgres.database() if postgres is not None and backend == "postgresql" else None
             config = write_site(first, model, server.endpoint, url, quick=True)
             with config.open("a") as settings:
-                settings.write(HOOK)
+                settings.write(NOTIFIER)
             schema.upgrade(url or f"sqlite:///{first / 'state' / 'ledger.sqlite3'}")
             second = world.site(backend, "first cycle", f"{backend}-before")
             finished(lambda second=second: run_kbsync(second, loaded, "sync"), first.with_suffix(".log"))

@@ -15,9 +15,9 @@ from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
 
 from kbsync.domain.announcement import Announcement
-from kbsync.domain.errors import HookFailed
-from kbsync.notifiers.command import CommandHook
-from kbsync.notifiers.webhook import Webhook
+from kbsync.domain.errors import NotifierFailed
+from kbsync.notifiers.command import CommandNotifier
+from kbsync.notifiers.webhook import WebhookNotifier
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 NEWS = Announcement(
@@ -31,8 +31,8 @@ NEWS = Announcement(
 SECOND = timedelta(seconds=1)
 
 
-def command(directory: Path, code: str, timeout: timedelta = 20 * SECOND) -> CommandHook:
-    return CommandHook([sys.executable, "-c", code], directory, timeout)
+def command(directory: Path, code: str, timeout: timedelta = 20 * SECOND) -> CommandNotifier:
+    return CommandNotifier([sys.executable, "-c", code], directory, timeout)
 
 
 def test_a_command_hears_everything_on_its_standard_input(tmp_path: Path) -> None:
@@ -52,10 +52,10 @@ def test_a_command_hears_everything_on_its_standard_input(tmp_path: Path) -> Non
 
 
 def test_a_command_that_fails_is_told_of_with_what_it_said(tmp_path: Path) -> None:
-    with pytest.raises(HookFailed, match="code 3: no room"):
+    with pytest.raises(NotifierFailed, match="code 3: no room"):
         command(tmp_path, "import sys; print('no\\nroom', file=sys.stderr); sys.exit(3)").deliver(NEWS)
-    with pytest.raises(HookFailed, match="No such file"):
-        CommandHook(["/nowhere/at-all"], tmp_path, SECOND).deliver(NEWS)
+    with pytest.raises(NotifierFailed, match="No such file"):
+        CommandNotifier(["/nowhere/at-all"], tmp_path, SECOND).deliver(NEWS)
 
 
 def test_a_command_that_hangs_is_killed_with_what_it_started(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_a_command_that_hangs_is_killed_with_what_it_started(tmp_path: Path) -> 
         "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
         "open('child', 'w').write(str(child.pid))\ntime.sleep(600)\n"
     )
-    with pytest.raises(HookFailed, match="did not end"):
+    with pytest.raises(NotifierFailed, match="did not end"):
         command(tmp_path, code, 3 * SECOND).deliver(NEWS)
     child = int((tmp_path / "child").read_text())
     end = time.monotonic() + 20
@@ -80,8 +80,8 @@ def _lives(pid: int) -> bool:
         return False
 
 
-def webhook(url: str, secret: str = SECRET) -> Webhook:
-    return Webhook(url, secret, 5 * SECOND, time.time)
+def webhook(url: str, secret: str = SECRET) -> WebhookNotifier:
+    return WebhookNotifier(url, secret, 5 * SECOND, time.time)
 
 
 def test_a_webhook_is_signed_as_the_standard_has_it(httpserver: HTTPServer) -> None:
@@ -101,7 +101,7 @@ def test_whatever_is_not_2xx_is_a_failure(httpserver: HTTPServer, status: int) -
     elsewhere = {"Location": httpserver.url_for("/elsewhere")}
     httpserver.expect_request("/hook").respond_with_data("no", status=status, headers=elsewhere)
     httpserver.expect_request("/elsewhere").respond_with_data("ok")
-    with pytest.raises(HookFailed, match=f"answered {status}"):
+    with pytest.raises(NotifierFailed, match=f"answered {status}"):
         webhook(httpserver.url_for("/hook")).deliver(NEWS)
     assert len(httpserver.log) == 1, "what is signed for one place goes to no other"
 
@@ -109,14 +109,14 @@ def test_whatever_is_not_2xx_is_a_failure(httpserver: HTTPServer, status: int) -
 def test_a_server_that_is_not_there_or_says_nothing_is_a_failure() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
-        with pytest.raises(HookFailed, match="can't be reached"):
-            Webhook(f"http://127.0.0.1:{port}/", SECRET, SECOND, time.time).deliver(NEWS)
-    with pytest.raises(HookFailed, match="can't be reached"):
+        with pytest.raises(NotifierFailed, match="can't be reached"):
+            WebhookNotifier(f"http://127.0.0.1:{port}/", SECRET, SECOND, time.time).deliver(NEWS)
+    with pytest.raises(NotifierFailed, match="can't be reached"):
         webhook(f"http://user:hunter2@127.0.0.1:{port}/").deliver(NEWS)
 
 
 def test_a_message_never_holds_the_secret_or_the_address_with_a_password() -> None:
-    with pytest.raises(HookFailed) as failed:
+    with pytest.raises(NotifierFailed) as failed:
         webhook("http://user:hunter2@127.0.0.1:9/token-in-path", "plain secret of sixteen").deliver(NEWS)
     assert not [s for s in ("hunter2", "token-in-path", "plain secret") if s in str(failed.value)]
 

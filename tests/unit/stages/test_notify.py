@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from kbsync.domain.announcement import Announcement
-from kbsync.domain.errors import HookFailed
+from kbsync.domain.errors import NotifierFailed
 from kbsync.domain.version import CURRENT, VersionState
 from kbsync.ledger.ledger import SqlLedger
-from kbsync.ports import Clock, Hook
+from kbsync.ports import Clock, Notifier
 from kbsync.stages.notify import NotifyResult, Patience, introduce, notify, outstanding
 from kbsync.stages.session import Run, Silent
 from tests.support.ledger_builders import HOUR, NOW, edit_plan
@@ -25,7 +25,7 @@ class Still(Clock):
         return datetime(2026, 3, 2, tzinfo=UTC)
 
 
-class Listener(Hook):
+class Listener(Notifier):
     """Takes what it is told unless ``deaf``; ``dies`` after having heard, as a process that is killed then."""
 
     def __init__(self, name: str = "webhook") -> None:
@@ -33,7 +33,7 @@ class Listener(Hook):
 
     def deliver(self, announcement: Announcement) -> None:
         if self.deaf:
-            raise HookFailed("Nobody is there.")
+            raise NotifierFailed("Nobody is there.")
         self.heard.append(announcement)
         if self.dies:
             raise KeyboardInterrupt
@@ -56,8 +56,8 @@ def move(run: Run, number: int) -> None:
         tx.release_lease(lease)
 
 
-def told(run: Run, hook: Listener, waits: list[float] | None = None) -> NotifyResult:
-    return notify(run, [hook], "/state/current", PATIENCE, sleep=(waits if waits is not None else []).append)
+def told(run: Run, notifier: Listener, waits: list[float] | None = None) -> NotifyResult:
+    return notify(run, [notifier], "/state/current", PATIENCE, sleep=(waits if waits is not None else []).append)
 
 
 def recorded(run: Run) -> list[tuple]:
@@ -66,32 +66,32 @@ def recorded(run: Run) -> list[tuple]:
 
 
 def test_moves_are_told_once_and_in_order(run: Run) -> None:
-    hook = Listener()
+    notifier = Listener()
     move(run, 1)
-    introduce(run, [hook])
-    assert not outstanding(run, [hook]), "a new hook hears of what moves from now on"
+    introduce(run, [notifier])
+    assert not outstanding(run, [notifier]), "a new notifier hears of what moves from now on"
     for number in (2, 1, 0):
         move(run, number)
-    introduce(run, [hook])
-    assert outstanding(run, [hook])
-    assert told(run, hook) == NotifyResult(delivered=3)
-    assert [(a.version, a.hash) for a in hook.heard] == [(2, "Bob" * 20), (1, "Ada" * 20), (0, None)]
-    assert len({a.delivery for a in hook.heard}) == 3
-    assert told(run, hook) == NotifyResult()
+    introduce(run, [notifier])
+    assert outstanding(run, [notifier])
+    assert told(run, notifier) == NotifyResult(delivered=3)
+    assert [(a.version, a.hash) for a in notifier.heard] == [(2, "Bob" * 20), (1, "Ada" * 20), (0, None)]
+    assert len({a.delivery for a in notifier.heard}) == 3
+    assert told(run, notifier) == NotifyResult()
     assert recorded(run) == [(2, 1, "delivered"), (1, 1, "delivered"), (0, 1, "delivered")]
 
 
 def test_it_is_told_again_after_waits_that_grow_and_in_a_later_run(run: Run) -> None:
-    hook, waits = Listener(), list[float]()
-    introduce(run, [hook])
+    notifier, waits = Listener(), list[float]()
+    introduce(run, [notifier])
     move(run, 1)
-    hook.deaf = True
-    assert told(run, hook, waits) == NotifyResult(waiting=1)
+    notifier.deaf = True
+    assert told(run, notifier, waits) == NotifyResult(waiting=1)
     assert sum(waits) == 1 + 2
     move(run, 2)
-    hook.deaf = False
-    assert told(run, hook) == NotifyResult(delivered=2)
-    assert [a.version for a in hook.heard] == [1, 2]
+    notifier.deaf = False
+    assert told(run, notifier) == NotifyResult(delivered=2)
+    assert [a.version for a in notifier.heard] == [1, 2]
     assert recorded(run) == [(1, n, "failed") for n in (1, 2, 3)] + [(1, 4, "delivered"), (2, 1, "delivered")]
 
 
@@ -102,22 +102,22 @@ def test_what_nobody_ever_takes_is_given_up_on_record(run: Run) -> None:
     deaf.deaf = True
     for expected in (NotifyResult(delivered=1, waiting=1), NotifyResult(waiting=1), NotifyResult(given_up=1)):
         assert notify(run, [deaf, other], "", PATIENCE, sleep=lambda _: None) == expected
-    assert [a.version for a in other.heard] == [1], "one hook's silence is not the other's"
+    assert [a.version for a in other.heard] == [1], "one notifier's silence is not the other's"
     assert recorded(run)[-1] == (1, 7, "given up")
     assert not outstanding(run, [deaf, other])
 
 
 def test_a_kill_after_telling_tells_again_by_the_same_id(run: Run) -> None:
-    hook = Listener()
-    introduce(run, [hook])
+    notifier = Listener()
+    introduce(run, [notifier])
     move(run, 1)
-    hook.dies = True
+    notifier.dies = True
     with pytest.raises(KeyboardInterrupt):
-        told(run, hook)
+        told(run, notifier)
     assert recorded(run) == []
-    hook.dies = False
-    assert told(run, hook) == NotifyResult(delivered=1)
-    first, second = hook.heard
+    notifier.dies = False
+    assert told(run, notifier) == NotifyResult(delivered=1)
+    first, second = notifier.heard
     assert first.delivery == second.delivery
     assert recorded(run) == [(1, 1, "delivered")]
 

@@ -15,12 +15,12 @@ from kbsync.config.values import Duration, ExistingPath, Text
 _WHSEC = "whsec_"
 
 
-class ReleaseSettings(Section):
+class PublishingSettings(Section):
     """``publish``: what stands at ``<state_dir>/current``: the low-rank ``factors`` with their manifest, a PEFT adapter
     (``lora``, at most of ``rank``), or a whole model (``hf``).
 
     ``command`` (a program and its arguments) is run, and ``webhook`` is posted to, whenever current moves. ``secret`` (or
-    the file that holds it) signs the webhook. A hook may take ``timeout`` each time; it is asked ``attempts`` times in a
+    the file that holds it) signs the webhook. A notifier may take ``timeout`` each time; it is asked ``attempts`` times in a
     row, and by later commands again, until it was asked ``give_up`` times about one move.
     """
 
@@ -35,7 +35,7 @@ class ReleaseSettings(Section):
     give_up: Annotated[int, Field(ge=1)] = 50
 
     @model_validator(mode="after")
-    def _sound(self) -> ReleaseSettings:
+    def _sound(self) -> PublishingSettings:
         if self.rank is not None and self.publish != "lora":
             raise ValueError('rank goes with publish = "lora"')
         if self.secret is not None and self.secret_file is not None:

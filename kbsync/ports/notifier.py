@@ -7,11 +7,11 @@ from abc import ABC, abstractmethod
 from kbsync.domain.announcement import Announcement
 
 
-class Hook(ABC):
+class Notifier(ABC):
     """Somebody outside who is told when ``current`` moves; ``name`` is stable, the ledger knows it by that."""
 
     name: str
 
     @abstractmethod
     def deliver(self, announcement: Announcement) -> None:
-        """May be called again with the same announcement, after a failure or a crash. Raises ``HookFailed``."""
+        """May be called again with the same announcement, after a failure or a crash. Raises ``NotifierFailed``."""
