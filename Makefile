@@ -44,14 +44,14 @@ soak: $(VENV)/.installed ## a month of the daemon in 20 minutes, among failures
 sabotage: $(VENV)/.installed ## what a saboteur may do to a site: three minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.evidence.sabotage
 
-# A new user's walk: the commands of docs/own-model.md from the wheel in an empty environment, to a promoted version.
+# A new user's walk: the commands of docs/tutorial/own-model.md from the wheel in an empty environment, to a promoted version.
 newcomer: $(VENV)/.installed ## the commands of the tutorial, from the wheel, in an empty environment
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.evidence.newcomer
 
 # Figures and the command-line reference in the documentation are generated.
 docs: $(VENV)/.installed ## generate what is generated in the documentation: figures, command reference
 	$(BIN)/python -m docs.generate.tables
-	$(BIN)/python -m docs.generate.cli_reference > docs/cli.md
+	$(BIN)/python -m docs.generate.cli_reference > docs/reference/cli.md
 
 clean: ## remove the virtual environment, the state of the demonstration and build products
 	rm -rf $(VENV) $(STATE) build dist *.egg-info

@@ -1,4 +1,4 @@
-"""The command line's reference: ``python -m docs.generate.cli_reference > docs/cli.md``."""
+"""The command line's reference: ``python -m docs.generate.cli_reference > docs/reference/cli.md``."""
 
 from __future__ import annotations
 

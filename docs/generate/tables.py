@@ -1,9 +1,17 @@
-"""Figures in the documentation: blocks that are generated from evidence files, never typed.
+"""Tables in the documentation, generated from evidence files and never typed.
 
-A block stands between ``<!-- figures FILE.json -->`` and ``<!-- end -->`` in a Markdown file; FILE.json lies in
-``docs/results/``. With ``FILE.json: score perplexity_growth`` the block is a table of these figures only, a row for each
-name before the last dot (a line of a benchmark). ``python -m docs.generate.tables`` (``make docs``) writes all blocks anew, ``--check`` only tells
-whether they are.
+A table stands between two comments in a Markdown page::
+
+    <!-- figures FILE.json -->
+    <!-- end -->
+
+``FILE.json`` lies in ``docs/results/``. Without more, the table has one row for each figure. Two additions make it shorter:
+
+- ``FILE.json: score perplexity_growth``: these columns only. A figure's name is ``<row>.<column>`` then, and each row of the
+  table is one line of a benchmark.
+- ``FILE.json = efficacy; elapsed``: these rows only, in this order. Both may be combined, columns first.
+
+``python -m docs.generate.tables`` (``make docs``) writes all tables anew. With ``--check`` it only says whether they are up to date.
 """
 
 from __future__ import annotations
@@ -11,49 +19,67 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 _BLOCK = re.compile(
-    r"(<!-- figures (?P<file>[\w.-]+\.json)(?P<columns>:[ \w]+)? -->\n).*?(?P<end><!-- end -->)", re.DOTALL
+    r"(<!-- figures (?P<file>[\w.-]+\.json)(?P<columns>:[ \w]+?)?(?: = (?P<rows>[^>]+?))? -->\n).*?(?P<end><!-- end -->)",
+    re.DOTALL,
 )
+_HOLDS = {True: "yes", False: "**no**", None: ""}
 
 
-def render(document: dict[str, Any], columns: Sequence[str] = ()) -> str:
-    """The figures of one evidence document as a Markdown table under a line that says where they come from.
+def render(document: dict[str, Any], columns: Sequence[str] = (), rows: Sequence[str] = ()) -> str:
+    """Render the figures of an evidence file as a Markdown table.
 
-    ``columns``: only figures of these names (what stands behind the last dot), one row a line.
+    Args:
+        document: The parsed evidence file.
+        columns: Only figures whose name ends in a dot and one of these. None: all figures, one a row.
+        rows: Only these rows, in this order. None: all.
+
+    Returns:
+        A line that says where the figures come from, and the table.
+
+    Raises:
+        ValueError: The file has no figure or row of a given name.
     """
     machine = document["machine"]
     head = (
         f"`{document['command']}`, {document['started'][:10]}, {machine['cores']} cores, "
         f"{machine['memory_bytes'] / 2**30:.0f} GiB, commit `{(document['commit'] or 'unknown')[:10]}`:"
     )
-    rows = _lines(document["figures"], columns) if columns else _all(document["figures"])
-    return "\n".join([head, "", *rows, ""])
+    lines = _by_column(document["figures"], columns) if columns else _by_figure(document["figures"])
+    titles = (
+        ["line", *(name.replace("_", " ") for name in columns)] if columns else ["figure", "value", "target", "holds"]
+    )
+    _refuse_unknown(rows, lines)
+    chosen = [_row([name, *lines[name]]) for name in rows or lines]
+    return "\n".join([head, "", _row(titles), "|" + "---|" * len(titles), *chosen, ""])
 
 
-def _all(figures: Sequence[dict[str, Any]]) -> list[str]:
-    rows = ["| figure | value | target | holds |", "|---|---|---|---|"]
+def _by_figure(figures: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
+    return {f["name"]: [_value(f), f["target"] or "", _HOLDS[f["holds"]]] for f in figures}
+
+
+def _by_column(figures: Sequence[dict[str, Any]], columns: Sequence[str]) -> dict[str, list[str]]:
+    """The cells of each line that has at least one of the columns; a cell that was not measured is empty."""
+    cells: dict[str, dict[str, str]] = {}
     for figure in figures:
-        holds = {True: "yes", False: "**no**", None: ""}[figure["holds"]]
-        rows.append(f"| {figure['name']} | {_value(figure)} | {figure['target'] or ''} | {holds} |")
-    return rows
+        line, _, column = figure["name"].rpartition(".")
+        if column in columns:
+            cells.setdefault(line, {})[column] = _value(figure)
+    _refuse_unknown(columns, {column for row in cells.values() for column in row})
+    return {line: [row.get(column, "") for column in columns] for line, row in cells.items()}
 
 
-def _lines(figures: Sequence[dict[str, Any]], columns: Sequence[str]) -> list[str]:
-    """A row for each line that has one of the columns; what was not measured is left empty."""
-    lines: dict[str, dict[str, str]] = {}
-    for figure in figures:
-        line, _, name = figure["name"].rpartition(".")
-        if name in columns:
-            lines.setdefault(line, {})[name] = _value(figure)
-    if missing := set(columns) - {name for found in lines.values() for name in found}:
-        raise ValueError(f"no figure is named {', '.join(sorted(missing))}")
-    titles = " | ".join(name.replace("_", " ") for name in columns)
-    rows = [f"| line | {titles} |", "|---|" + "---|" * len(columns)]
-    return rows + [f"| {line} | {' | '.join(found.get(c, '') for c in columns)} |" for line, found in lines.items()]
+def _refuse_unknown(names: Sequence[str], known: Iterable[str]) -> None:
+    if unknown := set(names) - set(known):
+        raise ValueError(f"no figure is named {', '.join(sorted(unknown))}")
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def _value(figure: dict[str, Any]) -> str:
@@ -65,20 +91,28 @@ def _value(figure: dict[str, Any]) -> str:
 
 
 def rewrite(text: str, results: Path) -> str:
-    """``text`` with every block as its evidence file has it now."""
+    """Return ``text`` with every table as the evidence files in ``results`` have it now."""
 
     def block(match: re.Match[str]) -> str:
         document = json.loads((results / match["file"]).read_text(encoding="utf-8"))
         columns = (match["columns"] or ":")[1:].split()
-        return f"{match[1]}{render(document, columns)}{match['end']}"
+        rows = [row.strip() for row in (match["rows"] or "").split(";") if row.strip()]
+        return f"{match[1]}{render(document, columns, rows)}{match['end']}"
 
     return _BLOCK.sub(block, text)
 
 
 def main(arguments: list[str]) -> int:
-    """Rewrite (or ``--check``) README.md and docs/*.md under the working directory; 1 when a check fails."""
+    """Rewrite the tables of README.md and of all pages below docs/ in the working directory.
+
+    Args:
+        arguments: ``--check``: write nothing.
+
+    Returns:
+        The exit code: 1 if ``--check`` found a table that is not up to date.
+    """
     stale = []
-    for path in [Path("README.md"), *sorted(Path("docs").glob("*.md"))]:
+    for path in [Path("README.md"), *sorted(Path("docs").rglob("*.md"))]:
         text = path.read_text(encoding="utf-8")
         fresh = rewrite(text, Path("docs/results"))
         if fresh != text:

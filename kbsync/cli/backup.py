@@ -37,7 +37,7 @@ def backup(
     """Copy the ledger, consistently, while others read and write it.
 
     SQLite: a file that can be opened as it is. PostgreSQL: what `pg_dump --format=custom` writes. The stored versions and
-    the configuration are files, to be copied after the ledger: see docs/runbooks/disaster-recovery.md.
+    the configuration are files, to be copied after the ledger: see docs/how-to/disaster-recovery.md.
     """
     from kbsync.cli.context import configuration
     from kbsync.cli.output import emit, say

@@ -35,7 +35,7 @@ def evaluate(
 
     Efficacy: edited facts answered rightly. Generalization: the same on paraphrases. Specificity: other facts that
     the base knows and that stay right. Retention: facts that the version before held. Each with its 95 % interval, and
-    compared prompt by prompt; docs/release.md lists all figures. A version that was measured before is judged anew where
+    compared prompt by prompt; docs/reference/gate.md lists all figures. A version that was measured before is judged anew where
     the policy changed since. `current` does not move.
     """
     from kbsync.cli.context import application

@@ -1,7 +1,7 @@
 """Figures for Prometheus: what the ledger says at the moment of the scrape, and what this process has done.
 
 The first kind is right whoever runs the cycles (daemon, cron, a person); the second begins at 0 with each process.
-Names and labels are a contract, listed in docs/status-page.md.
+Names and labels are a contract, listed in docs/reference/status-page.md.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from kbsync.domain.canonical import content_hash, later
 
 ALGORITHMS = ("memit", "memit-sequential", "alphaedit", "rome", "finetune")
-"""What a recipe may name; docs/edit.md says what each does."""
+"""What a recipe may name; docs/explanation/edit.md says what each does."""
 OPTIMISERS = ("adam", "steepest")
 """How a target vector may be searched: as published, or along the gradient itself (ADR 0017)."""
 

@@ -1,6 +1,6 @@
 """How many facts one version holds: edits of growing size, each from the base, held against the gate's bounds.
 
-The rule (``docs/release.md``): a size holds where every demand holds. The limit is the largest size that holds, before
+The rule (``docs/explanation/capacity.md``): a size holds where every demand holds. The limit is the largest size that holds, before
 the first one that fails beyond chance, which is where a demand fails even at the better end of the 95 % interval.
 """
 

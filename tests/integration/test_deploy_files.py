@@ -83,7 +83,7 @@ def test_alerts_and_dashboard_name_metrics_that_exist(tmp_path: Path) -> None:
     assert len(rules) >= 8 and len(shown) >= 10
     wanted, there = named([rule["expr"] for rule in rules] + shown), exported(tmp_path)
     assert wanted <= there, wanted - there
-    documented = (DEPLOY.parent / "docs" / "status-page.md").read_text(encoding="utf-8")
+    documented = (DEPLOY.parent / "docs" / "reference" / "status-page.md").read_text(encoding="utf-8")
     ours = {re.sub(r"_(bucket|sum|count|created)$", "", n) for n in there if n.startswith("kbsync_")}
     assert {n for n in ours if n not in documented} == set()
 

@@ -1,6 +1,6 @@
 """evaluate: measure a candidate against its base and the version before, and let the gate decide.
 
-Every figure is measured on the same prompts for all three; ``docs/release.md`` lists them. Answers are greedy
+Every figure is measured on the same prompts for all three; ``docs/reference/gate.md`` lists them. Answers are greedy
 continuations, matched against label and aliases; edited facts and their paraphrases are scored teacher-forced, too.
 """
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.support.paths import ROOT
 
-PAGE = ROOT / "docs" / "own-model.md"
+PAGE = ROOT / "docs" / "tutorial" / "own-model.md"
 SETTING = re.compile(r"export (MODEL=\S+) (ENDPOINT=\S+)\n")
 """The one line that is not run: it names what everybody has at another place."""
 

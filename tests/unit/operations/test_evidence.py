@@ -1,15 +1,12 @@
 import json
 import subprocess
 import sys
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from docs.generate.tables import main, rewrite
 from kbsync.operations.evidence import Figure, at_least, at_most, evidence, peak_rss_bytes, write_evidence
-from tests.support.paths import ROOT
 
 
 def document() -> dict[str, object]:
@@ -38,28 +35,3 @@ def test_a_figure_that_is_not_finite_is_refused(tmp_path: Path) -> None:
     broken = document() | {"figures": [{"value": float("nan")}]}
     with pytest.raises(ValueError, match="Out of range"):
         write_evidence(tmp_path / "a.json", broken)
-
-
-def test_blocks_are_generated_from_the_file(tmp_path: Path) -> None:
-    write_evidence(tmp_path / "a.json", document())
-    text = "before\n<!-- figures a.json -->\nold\n<!-- end -->\nafter\n"
-    fresh = rewrite(text, tmp_path)
-    assert "| efficacy | 95.0% | >= 0.9 | yes |" in fresh
-    assert "| elapsed | 901 s | <= 900 | **no** |" in fresh
-    assert fresh.startswith("before\n") and fresh.endswith("<!-- end -->\nafter\n")
-    assert rewrite(fresh, tmp_path) == fresh
-
-
-def test_a_block_of_columns_has_a_row_for_each_line(tmp_path: Path) -> None:
-    made = [("memit@10.score", 0.9, "share"), ("memit@10.other", 1, "s"), ("rome@10.score", 0.5, "share")]
-    figures = [asdict(Figure(*f)) for f in [*made, ("memit@10.seconds", 7, "s")]]
-    write_evidence(tmp_path / "a.json", document() | {"figures": figures})
-    fresh = rewrite("<!-- figures a.json: score seconds -->\n<!-- end -->\n", tmp_path)
-    assert "| line | score | seconds |\n|---|---|---|\n| memit@10 | 90.0% | 7 s |\n| rome@10 | 50.0% |  |\n" in fresh
-    with pytest.raises(ValueError, match="no figure is named nothing"):
-        rewrite("<!-- figures a.json: score nothing -->\n<!-- end -->\n", tmp_path)
-
-
-def test_the_documentation_shows_the_figures_of_its_results(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
-    assert main(["--check"]) == 0
