@@ -1,32 +1,29 @@
-"""Templates: everything that is filled in is escaped, and no label can reorder or hide the text around it."""
+"""HTML from templates: every value that is filled in is escaped, and no label can reorder or hide the text around it."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from kbsync.system.printable import printable
 
-HERE = Path(str(files("kbsync.web")))
-STATIC = HERE / "static"
-
-
-def render(template: str, **values: Any) -> str:
-    """Fill a template; a name that it uses and is not given is an error."""
-    return _environment().get_template(template).render(**values)
-
 
 @cache
-def _environment() -> Environment:
+def environment(*packages: str) -> Environment:
+    """The templates of some packages.
+
+    Args:
+        packages: Names such as ``kbsync.views``; a template is taken from the folder ``templates`` of the first that has
+            it. A template that uses a name without a value raises an error.
+    """
     made = Environment(
-        loader=FileSystemLoader(HERE / "templates"),
+        loader=ChoiceLoader([PackageLoader(package) for package in packages]),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=shown,
@@ -38,8 +35,17 @@ def _environment() -> Environment:
     return made
 
 
+def stylesheet() -> str:
+    """The CSS that the status page and the report share."""
+    return files("kbsync.views").joinpath("static", "style.css").read_text(encoding="utf-8")
+
+
 def shown(value: Any) -> Any:
-    """How a value looks before it is escaped: times in UTC, figures with four digits, steering characters visible."""
+    """A value as people read it, before it is escaped.
+
+    Times are in UTC, floats have four digits, None is a dash, and characters that could steer a terminal or reorder text
+    become visible escapes.
+    """
     match value:
         case Markup():
             return value

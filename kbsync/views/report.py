@@ -46,7 +46,7 @@ class FactRow:
 
 def report(tx: LedgerReader, relations: Sequence[Relation], number: int, now: datetime) -> str:
     """The page of version ``number``. Raises ``NotFound`` for an unknown version or one that was never measured."""
-    from kbsync.views.html import STATIC, render
+    from kbsync.views.html import environment, stylesheet  # jinja2 is in the extra `web`
 
     version, evaluation = tx.version(number), tx.evaluation(number)
     if version is None:
@@ -56,13 +56,11 @@ def report(tx: LedgerReader, relations: Sequence[Relation], number: int, now: da
         raise NotFound(f"Version {number} was not measured.", next_step=f"`kbsync evaluate {number}` measures it.")
     names = {str(r.property): r.label for r in relations}
     measured = {m.name: m for m in evaluation.metrics}
-    return render(
-        "report.html",
-        style=Markup((STATIC / "style.css").read_text(encoding="utf-8")),
+    template = environment("kbsync.views").get_template("report.html")
+    return template.render(
+        style=Markup(stylesheet()),
         version=version,
         evaluation=evaluation,
-        refusals=evaluation.decision.refusals,
-        warnings=evaluation.decision.warnings,
         crowding=_crowding(tx.audit(kind="plan"), version),
         headlines=[measured[name] for name in HEADLINES if name in measured],
         charts=_charts(tx, version, evaluation, names),
@@ -71,7 +69,6 @@ def report(tx: LedgerReader, relations: Sequence[Relation], number: int, now: da
         refused=planned.refused,
         quarantine=sorted((str(key), reason) for key, (_, reason) in tx.quarantine().items()),
         searches=_searches(tx.audit(kind="bisect"), number),
-        moves=[m for m in tx.alias_moves("current") if m.number == number],
         now=now,
     )
 

@@ -12,7 +12,6 @@ from starlette.types import ASGIApp
 from kbsync.config import WebSettings
 from kbsync.config.settings import LOOPBACK
 from kbsync.domain.errors import KbsyncError
-from kbsync.views.html import STATIC
 from kbsync.web.actions import Actions
 from kbsync.web.pages import Pages
 from kbsync.web.security import Guard, Keys
@@ -40,7 +39,7 @@ def make_app(site: Site, web: WebSettings) -> ASGIApp:
         Route("/logout", actions.logout, methods=["POST"]),
         Route("/rollback", actions.rollback, methods=["POST"]),
         Route("/sync", actions.sync, methods=["POST"]),
-        Mount("/static", StaticFiles(directory=STATIC)),
+        Mount("/static", StaticFiles(packages=[("kbsync.web", "static"), ("kbsync.views", "static")])),
     ]
     app = Starlette(routes=routes, exception_handlers={KbsyncError: pages.error})
     return Guard(app, keys, private=not web.loopback, hosts=LOOPBACK)

@@ -14,7 +14,7 @@ from kbsync.domain.relation import Relation
 from kbsync.domain.statement import item_id
 from kbsync.views.explain import explain
 from kbsync.views.facts import FILTERS, facts
-from kbsync.views.html import render
+from kbsync.views.html import environment
 from kbsync.views.report import report
 from kbsync.web.security import REPORT_POLICY, Keys, session_of
 from kbsync.web.site import Site
@@ -32,7 +32,7 @@ class Pages:
         session = session_of(request.headers)
         csrf = self.keys.csrf(session) if self.keys.holds(session) else ""
         common = {"path": request.url.path, "csrf": csrf, "may_log_in": self.keys.given}
-        return HTMLResponse(render(template, **common, **values), code)
+        return HTMLResponse(_render(template, **common, **values), code)
 
     def health(self, _request: Request) -> Response:
         """The process answers."""
@@ -56,7 +56,7 @@ class Pages:
 
     def live(self, _request: Request) -> Response:
         """The changing part of the overview, for the script that replaces it."""
-        return HTMLResponse(render("_state.html", **self._state()))
+        return HTMLResponse(_render("_state.html", **self._state()))
 
     def versions(self, request: Request) -> Response:
         return self.page(request, "versions.html", versions=self.site.look()[1])
@@ -132,6 +132,10 @@ class Pages:
         if found is None:
             raise NotFound(f"No relation {asked} is watched.")
         return found
+
+
+def _render(template: str, **values: Any) -> str:
+    return environment("kbsync.web", "kbsync.views").get_template(template).render(**values)
 
 
 def _span(seconds: float) -> str:
