@@ -40,7 +40,7 @@ def edit(
                 newest = tx.newest_plan()
             if newest is None:
                 raise NotFound("The ledger holds no plan yet.", next_step="Make one: `kbsync plan`.")
-            plan = newest[0]
+            plan = newest.plan_hash
         view = edit_view(
             foresee(writer.run, plan, app.store)
             if dry_run

@@ -8,19 +8,30 @@ from datetime import timedelta
 
 from kbsync.ledger import schema
 from kbsync.ledger.engine import PATIENCE, make_engine, parse_url, reading, writing
-from kbsync.ledger.repository.audit import AuditReader, AuditWriter
-from kbsync.ledger.repository.facts import FactReader, FactWriter
-from kbsync.ledger.repository.release import ReleaseReader, ReleaseWriter
-from kbsync.ledger.repository.statements import StatementReader, StatementWriter
-from kbsync.ledger.repository.versions import VersionWriter
+from kbsync.ledger.repository.audit import SqlAuditReader, SqlAuditWriter
+from kbsync.ledger.repository.facts import SqlFactReader, SqlFactWriter
+from kbsync.ledger.repository.leases import SqlLeaseWriter
+from kbsync.ledger.repository.releases import SqlReleaseReader, SqlReleaseWriter
+from kbsync.ledger.repository.statements import SqlStatementReader, SqlStatementWriter
+from kbsync.ledger.repository.versions import SqlVersionReader, SqlVersionWriter
 from kbsync.ports import Ledger, LedgerReader, LedgerTransaction
 
 
-class SqlReader(StatementReader, FactReader, ReleaseReader, AuditReader, LedgerReader):
+class SqlLedgerReader(
+    SqlStatementReader, SqlFactReader, SqlVersionReader, SqlReleaseReader, SqlAuditReader, LedgerReader
+):
     """One consistent read."""
 
 
-class SqlTransaction(StatementWriter, FactWriter, VersionWriter, ReleaseWriter, AuditWriter, LedgerTransaction):
+class SqlLedgerTransaction(
+    SqlStatementWriter,
+    SqlFactWriter,
+    SqlVersionWriter,
+    SqlReleaseWriter,
+    SqlAuditWriter,
+    SqlLeaseWriter,
+    LedgerTransaction,
+):
     """One write transaction."""
 
 
@@ -44,13 +55,13 @@ class SqlLedger(Ledger):
     def read(self) -> Iterator[LedgerReader]:
         """A long read keeps SQLite's write-ahead log from shrinking: ask, leave the block, then compute."""
         with reading(self._engine) as connection:
-            yield SqlReader(connection)
+            yield SqlLedgerReader(connection)
 
     @contextmanager
     def write(self) -> Iterator[LedgerTransaction]:
         """Raises ``Busy`` when another writer does not finish in time; never open a second one inside."""
         with writing(self._engine) as connection:
-            yield SqlTransaction(connection)
+            yield SqlLedgerTransaction(connection)
 
     def close(self) -> None:
         self._engine.dispose()

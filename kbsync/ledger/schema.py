@@ -15,8 +15,8 @@ from kbsync.domain.errors import Damaged, SchemaError, StoreError
 from kbsync.ledger import tables as t
 from kbsync.ledger import triggers
 from kbsync.ledger.engine import make_engine, parse_url, place, reading, writing
-from kbsync.ledger.repository.audit import AuditReader
-from kbsync.ledger.repository.statements import StatementReader, statement_of
+from kbsync.ledger.repository.audit import SqlAuditReader
+from kbsync.ledger.repository.statements import SqlStatementReader, statement_of
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -155,7 +155,7 @@ def check(url: str) -> list[str]:
             problems += _forgotten_changes(connection)
             events, broken = _events(connection)
             told = {str(e.body["history"]) for e in events if e.kind == "pull" and "history" in e.body}
-            links = StatementReader(connection).history_links()
+            links = SqlStatementReader(connection).history_links()
             problems += [f"the statement history is broken: {what}" for what in history.verify(links, told)]
         return problems + ([f"the audit trail is broken: {broken}"] if broken else [])
     finally:
@@ -165,7 +165,7 @@ def check(url: str) -> list[str]:
 def _events(connection: Connection) -> tuple[list[AuditEvent], str | None]:
     """The audit trail, and what is wrong with it."""
     try:
-        events = AuditReader(connection).audit()
+        events = SqlAuditReader(connection).audit()
     except Damaged as error:
         return [], error.what
     return events, audit.verify(events)
@@ -201,7 +201,7 @@ def _forgotten_changes(connection: Connection) -> list[str]:
     """Live statements must be what their history leads to."""
     # Digests, since the statements of a large ledger would not fit into memory.
     replayed: dict[str, bytes] = {}
-    for link in StatementReader(connection).history_links():
+    for link in SqlStatementReader(connection).history_links():
         if link.after is None:
             replayed.pop(link.statement_id, None)
         else:

@@ -196,7 +196,7 @@ def _gate(app: App) -> str:
         newest = tx.newest_plan()
         believed = sum(tx.fact_counts(r.property).believed for r in app.relations)
         found = (
-            foresee_plan(tx, newest[1], 0, app.relations, app.evaluation_size, app.settings.gate.policy)
+            foresee_plan(tx, newest.plan, 0, app.relations, app.evaluation_size, app.settings.gate.policy)
             if newest
             else None
         )
@@ -323,7 +323,7 @@ def _capacity(app: App) -> str:
         return f"recipe {app.recipe.name} was not measured for it (`kbsync bench capacity`)"
     with app.ledger.read() as tx:
         newest = tx.newest_plan()
-    facts = len(newest[1].requests) if newest else 0
+    facts = len(newest.plan.requests) if newest else 0
     if warning := crowding(facts, capacity):
         raise Doubt(
             warning,

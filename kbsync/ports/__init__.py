@@ -1,16 +1,42 @@
 """What a stage needs from the outside. Adapters subclass these; a fake does too, and passes the same conformance suite."""
 
-from kbsync.ports.ledger import Ledger, LedgerReader, LedgerTransaction
+from kbsync.ports.ledger import (
+    AliasState,
+    AuditReader,
+    AuditWriter,
+    Belief,
+    Delivered,
+    FactCounts,
+    FactReader,
+    FactWriter,
+    LeaseToken,
+    LeaseWriter,
+    Ledger,
+    LedgerReader,
+    LedgerTransaction,
+    PullCounts,
+    Quarantined,
+    RecordedPlan,
+    ReleaseReader,
+    ReleaseWriter,
+    StatementChange,
+    StatementReader,
+    StatementWriter,
+    StoredPlan,
+    VersionReader,
+    VersionWriter,
+)
 from kbsync.ports.model import BaseModel, Delta, Edit, Editor, LanguageModel, PairScore
 from kbsync.ports.notifier import Notifier
 from kbsync.ports.progress import Clock, Progress
-from kbsync.ports.records import AliasState, Belief, Delivered, FactCounts, LeaseToken, PullCounts, StatementChange
 from kbsync.ports.source import ItemEvent, StatementSource
 from kbsync.ports.store import ArtifactStore, CheckpointStore
 
 __all__ = [
     "AliasState",
     "ArtifactStore",
+    "AuditReader",
+    "AuditWriter",
     "BaseModel",
     "Belief",
     "CheckpointStore",
@@ -20,9 +46,12 @@ __all__ = [
     "Edit",
     "Editor",
     "FactCounts",
+    "FactReader",
+    "FactWriter",
     "ItemEvent",
     "LanguageModel",
     "LeaseToken",
+    "LeaseWriter",
     "Ledger",
     "LedgerReader",
     "LedgerTransaction",
@@ -30,6 +59,15 @@ __all__ = [
     "PairScore",
     "Progress",
     "PullCounts",
+    "Quarantined",
+    "RecordedPlan",
+    "ReleaseReader",
+    "ReleaseWriter",
     "StatementChange",
+    "StatementReader",
     "StatementSource",
+    "StatementWriter",
+    "StoredPlan",
+    "VersionReader",
+    "VersionWriter",
 ]

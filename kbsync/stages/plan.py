@@ -58,14 +58,14 @@ def plan(
         return PlanResult(plan_hash=content_hash(made), plan=made, already=True, warning=warning)
     now = run.clock.now()
     with run.ledger.write() as tx:
-        plan_hash, new = tx.record_plan(made, now)
-        if new:
+        recorded = tx.record_plan(made, now)
+        if recorded.is_new:
             changes = [{"fact": str(e.key), "change": e.change, "reason": e.reason} for e in made.changes]
             refused = {str(r.key): r.reason for r in made.refused}
-            body = {"plan": plan_hash, "build": made.build_hash, "changes": changes, "refused": refused}
+            body = {"plan": recorded.plan_hash, "build": made.build_hash, "changes": changes, "refused": refused}
             body |= {"warning": warning} if warning else {}
             tx.append_audit("plan", run.actor, body, now)
-    return PlanResult(plan_hash=plan_hash, plan=made, already=not new, warning=warning)
+    return PlanResult(plan_hash=recorded.plan_hash, plan=made, already=not recorded.is_new, warning=warning)
 
 
 def _make(
@@ -128,14 +128,14 @@ def _active(tx: LedgerReader, number: int) -> dict[FactKey, EditRequest]:
     """What version ``number`` holds (nothing, for the base): its plan, less what its edit had to leave out."""
     version = tx.version(number) if number else None
     recorded = tx.plan(version.plan_hash) if version else None
-    left_out = {(key, tried) for key, (tried, _) in tx.quarantine().items()}
+    left_out = {(key, entry.value_hash) for key, entry in tx.quarantine().items()}
     return {r.key: r for r in recorded.requests if (r.key, r.value_hash) not in left_out} if recorded else {}
 
 
 def _quarantined(tx: LedgerReader, facts: Sequence[tuple[Relation, Fact]]) -> dict[FactKey, str]:
     """Quarantined facts whose value is still the one that was tried."""
     values = {fact.key: fact.value_hash for _, fact in facts}
-    return {key: reason for key, (tried, reason) in tx.quarantine().items() if values.get(key) == tried}
+    return {key: entry.reason for key, entry in tx.quarantine().items() if values.get(key) == entry.value_hash}
 
 
 def _ended(

@@ -123,7 +123,8 @@ def explain(tx: LedgerReader, item: ItemId, relation: Relation, now: datetime) -
         )
     target = _led_to(tx, item)
     history = sorted(
-        [change for told in {item, target} for change in tx.history(told, relation.property)], key=lambda c: c.seq
+        [change for told in {item, target} for change in tx.statement_history(told, relation.property)],
+        key=lambda c: c.seq,
     )
     beliefs = tx.beliefs(key)
     states = [record.observed, *(belief.state for belief in beliefs)]
@@ -146,7 +147,7 @@ def explain(tx: LedgerReader, item: ItemId, relation: Relation, now: datetime) -
         trust_reason=reason,
         model=model,
         verdict=_verdict(tx, record, relation, labels, model),
-        quarantine=quarantined[1] if quarantined else None,
+        quarantine=quarantined.reason if quarantined else None,
         decision=str(decided) if decided else None,
         versions=_held(tx, key, left_out(tx)),
     )

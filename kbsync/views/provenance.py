@@ -78,7 +78,9 @@ def blame(tx: LedgerReader, store: CheckpointStore, number: int) -> tuple[BlameV
 
 def _fact(tx: LedgerReader, request: EditRequest, since: Version, verdict: Verdict | None) -> BlameView:
     item, prop = request.key
-    brought = (c for c in tx.history(item, prop) if c.statement_id in request.statement_ids and c.after is not None)
+    brought = (
+        c for c in tx.statement_history(item, prop) if c.statement_id in request.statement_ids and c.after is not None
+    )
     seen = [c.seen_at for c in brought if c.revision <= request.revision]
     record = tx.fact(request.key)
     believed = record.believed if record else None

@@ -67,7 +67,7 @@ def report(tx: LedgerReader, relations: Sequence[Relation], number: int, now: da
         facts=[_row(entry, evaluation, names) for entry in planned.entries],
         lost=_lost(evaluation, names),
         refused=planned.refused,
-        quarantine=sorted((str(key), reason) for key, (_, reason) in tx.quarantine().items()),
+        quarantine=sorted((str(key), entry.reason) for key, entry in tx.quarantine().items()),
         searches=_searches(tx.audit(kind="bisect"), number),
         now=now,
     )
@@ -115,7 +115,7 @@ History = list[tuple[int, int, Mapping[str, Metric]]]
 def _history(tx: LedgerReader, version: Version) -> History:
     """(number, facts, figures) of the measured versions of the same base."""
     found: History = []
-    held = tx.held_counts()
+    held = tx.request_counts()
     for other in tx.versions():
         measured = tx.evaluation_summary(other.number)
         if measured and other.base_fingerprint == version.base_fingerprint:

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from kbsync.domain.gate import Metric
-from kbsync.domain.plan import Change, EditPlan
+from kbsync.domain.plan import Change
 from kbsync.domain.relation import Relation
 from kbsync.domain.verdict import VerdictKind
 from kbsync.domain.version import Version
-from kbsync.ports import LedgerReader
+from kbsync.ports import LedgerReader, StoredPlan
 from kbsync.stages.release.promote import current_number
 from kbsync.stages.release.refusals import rest
 
@@ -116,19 +116,19 @@ def status(tx: LedgerReader, relations: Sequence[Relation], now: datetime) -> St
     """From the ledger alone: no source is asked and no model loaded."""
     pulled, newest = tx.newest_event("pull"), tx.newest_plan()
     model, source = probed_model(tx), str(pulled.body["source"]) if pulled else None
-    current, stored, dropped, held = current_number(tx), tx.versions(), left_out(tx), tx.held_counts()
+    current, stored, dropped, held = current_number(tx), tx.versions(), left_out(tx), tx.request_counts()
     return StatusView(
         at=now,
         source=source,
         watermark=tx.watermark(source) if source else None,
         model=model,
         relations=tuple(_relation(tx, relation, model) for relation in relations),
-        plan=_summary(*newest) if newest else None,
+        plan=_summary(newest) if newest else None,
         current=next((_version(tx, v, current, dropped, held) for v in stored if v.number == current), None),
         newest=_version(tx, stored[-1], current, dropped, held) if stored else None,
         quarantine=tuple(
-            QuarantineView(subject=key.subject, property=key.property, reason=reason)
-            for key, (_, reason) in sorted(tx.quarantine().items())
+            QuarantineView(subject=key.subject, property=key.property, reason=entry.reason)
+            for key, entry in sorted(tx.quarantine().items())
         ),
         refusals=rest(tx, timedelta(0)).refusals,
         decisions=tuple(
@@ -141,7 +141,7 @@ def status(tx: LedgerReader, relations: Sequence[Relation], now: datetime) -> St
 
 def versions(tx: LedgerReader) -> VersionsView:
     """All of them, from the first on."""
-    current, dropped, held = current_number(tx), left_out(tx), tx.held_counts()
+    current, dropped, held = current_number(tx), left_out(tx), tx.request_counts()
     views = tuple(_version(tx, v, current, dropped, held) for v in tx.versions())
     return VersionsView(current=current, versions=views)
 
@@ -152,7 +152,7 @@ def probed_model(tx: LedgerReader) -> str | None:
     if probed is not None:
         return str(probed.body["model"])
     newest = tx.newest_plan()
-    return newest[1].base_fingerprint if newest else None
+    return newest.plan.base_fingerprint if newest else None
 
 
 def left_out(tx: LedgerReader) -> dict[int, dict[str, str]]:
@@ -198,10 +198,11 @@ def _relation(tx: LedgerReader, relation: Relation, model: str | None) -> Relati
     )
 
 
-def _summary(plan_hash: str, plan: EditPlan) -> PlanSummary:
+def _summary(stored: StoredPlan) -> PlanSummary:
+    plan = stored.plan
     counts = Counter(entry.change for entry in plan.entries)
     return PlanSummary(
-        hash=plan_hash,
+        hash=stored.plan_hash,
         predecessor=plan.predecessor,
         add=counts[Change.ADD],
         change=counts[Change.CHANGE],

@@ -13,7 +13,7 @@ from kbsync.domain.fact import FactKey
 from kbsync.domain.statement import Labels, Rank, Snak, TimePoint, Value, ValueKind
 from kbsync.domain.verdict import VerdictKind
 from kbsync.domain.version import VersionState
-from kbsync.ports import Ledger, PullCounts
+from kbsync.ports import Ledger, PullCounts, Quarantined, RecordedPlan, StoredPlan
 from tests.support.ledger_builders import (
     CAPITAL,
     HEAD_OF_STATE,
@@ -44,7 +44,7 @@ def live(ledger: Ledger, subject="Q145", property=HEAD_OF_STATE):
 
 def history(ledger: Ledger, subject="Q145", property=HEAD_OF_STATE):
     with ledger.read() as tx:
-        return tx.history(subject, property)
+        return tx.statement_history(subject, property)
 
 
 class TestTransactions:
@@ -66,7 +66,7 @@ class TestTransactions:
         with ledger.read() as tx:
             assert tx.watermark("wikidata") is None
             assert tx.heads(["Q145"]) == {}
-            assert tx.history("Q145", HEAD_OF_STATE) == []
+            assert tx.statement_history("Q145", HEAD_OF_STATE) == []
             assert tx.audit() == []
 
     def test_a_reader_sees_one_moment_and_keeps_nobody_waiting(self, ledger):
@@ -230,7 +230,7 @@ class TestItems:
     def test_unknown_ones_are_left_out(self, ledger):
         with ledger.read() as tx:
             assert tx.heads(["Q1"]) == tx.labels(["Q1"]) == {}
-            assert tx.statements("Q1", CAPITAL) == tx.history("Q1", CAPITAL) == []
+            assert tx.statements("Q1", CAPITAL) == tx.statement_history("Q1", CAPITAL) == []
 
     def test_labels_are_replaced(self, ledger):
         entries = [Labels(item="Q1", label="one", aliases=("eins", "uno")), Labels(item="Q2", label=None)]
@@ -318,7 +318,7 @@ class TestFacts:
             tx.set_quarantine(key, "v", "drifts", NOW)
             tx.set_quarantine(key, "w", "drifts again", NOW)
         with ledger.read() as tx:
-            assert tx.quarantine() == {key: ("w", "drifts again")}
+            assert tx.quarantine() == {key: Quarantined(value_hash="w", reason="drifts again")}
         with ledger.write() as tx:
             tx.clear_quarantine(key)
             tx.clear_quarantine(key)
@@ -330,25 +330,26 @@ class TestPlans:
         plan = edit_plan("Ada", "Bob")
         with ledger.write() as tx:
             assert tx.newest_plan() is None
-            assert tx.record_plan(plan, NOW) == (content_hash(plan), True)
-            assert tx.record_plan(edit_plan("Ada", "Bob"), NOW + HOUR) == (content_hash(plan), False)
+            assert tx.record_plan(plan, NOW) == RecordedPlan(plan_hash=content_hash(plan), is_new=True)
+            again = tx.record_plan(edit_plan("Ada", "Bob"), NOW + HOUR)
+            assert again == RecordedPlan(plan_hash=content_hash(plan), is_new=False)
         with ledger.read() as tx:
             assert tx.plan(content_hash(plan)) == plan
             assert tx.plan("0" * 64) is None
 
     def test_the_last_recorded_is_the_newest_even_if_it_was_known(self, ledger):
         with ledger.write() as tx:
-            first, _ = tx.record_plan(edit_plan("Ada"), NOW)
-            second, _ = tx.record_plan(edit_plan("Bob"), NOW)
-            assert tx.newest_plan() == (second, edit_plan("Bob"))
+            first = tx.record_plan(edit_plan("Ada"), NOW).plan_hash
+            second = tx.record_plan(edit_plan("Bob"), NOW).plan_hash
+            assert tx.newest_plan() == StoredPlan(plan_hash=second, plan=edit_plan("Bob"))
             tx.record_plan(edit_plan("Ada"), NOW)
-            assert tx.newest_plan() == (first, edit_plan("Ada"))
+            assert tx.newest_plan() == StoredPlan(plan_hash=first, plan=edit_plan("Ada"))
 
 
 def add_version(ledger: Ledger, *targets: str, predecessor: int = 0, built: bool = False):
     plan = edit_plan(*targets, predecessor=predecessor)
     with ledger.write() as tx:
-        version = tx.add_version(tx.record_plan(plan, NOW)[0], plan, NOW)
+        version = tx.add_version(tx.record_plan(plan, NOW).plan_hash, plan, NOW)
         if built:
             tx.set_version_state(version.number, VersionState.CANDIDATE, version_hash=f"hash of {version.number}")
     return version
@@ -425,7 +426,7 @@ class TestVersions:
         with ledger.read() as tx:
             assert tx.plan_entries(key) == {content_hash(p): p.entries[0] for p in (first, second)}
             assert tx.plan_entries(FactKey("Q2", HEAD_OF_STATE)) == {content_hash(first): first.entries[1]}
-            assert tx.held_counts() == {content_hash(first): 2, content_hash(second): 1}
+            assert tx.request_counts() == {content_hash(first): 2, content_hash(second): 1}
             assert tx.outcomes(key, "edited") == {2: evaluation(2).outcomes[0]}, "the newest evaluation counts"
             assert tx.outcomes(key, "neighbour") == tx.outcomes(FactKey("Q2", HEAD_OF_STATE), "edited") == {}
             assert tx.evaluation(2) == evaluation(2)

@@ -85,7 +85,7 @@ def built(ledger):
     with ledger.write() as tx:
         for number, target in enumerate(("Ada", "Bob", "Cleo"), start=1):
             plan = edit_plan(target)
-            tx.add_version(tx.record_plan(plan, NOW)[0], plan, NOW)
+            tx.add_version(tx.record_plan(plan, NOW).plan_hash, plan, NOW)
             if number < 3:
                 tx.set_version_state(number, VersionState.CANDIDATE, version_hash=f"hash of {number}")
     return ledger

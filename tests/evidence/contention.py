@@ -26,9 +26,8 @@ from kbsync.domain.errors import Busy, LeaseLost
 from kbsync.domain.version import VersionState
 from kbsync.ledger import schema
 from kbsync.ledger.ledger import SqlLedger
-from kbsync.ledger.repository.release import ReleaseReader
 from kbsync.operations.evidence import Figure, at_least, at_most, evidence, write_evidence
-from kbsync.ports import LedgerReader
+from kbsync.ports import AuditReader
 from kbsync.stages.session import WRITER
 from tests.support.ledger_builders import NOW, edit_plan
 from tests.support.postgres_server import shared
@@ -74,8 +73,7 @@ def contend(url: str, number: int, seed: int, seconds: float, out: Path) -> None
     out.write_text(json.dumps(found | {"slowest_read": slowest}))
 
 
-def _next_job(tx: LedgerReader) -> int:
-    assert isinstance(tx, ReleaseReader)
+def _next_job(tx: AuditReader) -> int:
     newest = tx.newest_event("promote")
     return int(newest.body["job"]) + 1 if newest else 1
 
@@ -86,7 +84,7 @@ def measure(url: str, processes: int, seconds: float, seed: int, directory: Path
     ledger = SqlLedger(url)
     with ledger.write() as tx:
         plan = edit_plan("Ada")
-        tx.add_version(tx.record_plan(plan, NOW)[0], plan, NOW)
+        tx.add_version(tx.record_plan(plan, NOW).plan_hash, plan, NOW)
         tx.set_version_state(1, VersionState.CANDIDATE, version_hash="f" * 64)
     ledger.close()
     context = multiprocessing.get_context("spawn")

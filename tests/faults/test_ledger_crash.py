@@ -80,6 +80,6 @@ def test_a_kill_at_any_moment_keeps_rows_and_watermark_together(
         assert tx.watermark("wikidata") == NOW + timedelta(seconds=last)
         assert tx.heads(["Q145"])["Q145"].revision == last
         assert tx.statements("Q145", HEAD_OF_STATE) == [statement(1, f"Q{last}")]
-        assert len(tx.history("Q145", HEAD_OF_STATE)) == last
+        assert len(tx.statement_history("Q145", HEAD_OF_STATE)) == last
     assert verify(events) is None
     assert schema.check(ledger_url) == []

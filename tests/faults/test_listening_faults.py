@@ -160,7 +160,7 @@ class Site:
         """Wait until the ledger is as the world is; then nothing may have been written twice."""
         self.wait_for(lambda: self.live() == self.truth())
         with self.ledger.read() as tx:
-            rows = [c for item in ITEMS for c in tx.history(ItemId(item), CAPITAL)]
+            rows = [c for item in ITEMS for c in tx.statement_history(ItemId(item), CAPITAL)]
             whole = [n.result.server_time for n in self.notices if n.kind == "polled" and n.result]
             assert tx.watermark("wikidata") == [BEGIN, *whole][-1]
             assert len(rows) == len({(c.statement_id, c.after is None, c.revision) for c in rows})
@@ -332,7 +332,7 @@ def test_an_edit_and_its_revert_end_as_they_began(site: Site) -> None:
         site.settled()
     with site.ledger.read() as tx:
         (fact,) = [r for r in tx.facts(CAPITAL) if r.key.subject == "Q1"]
-        assert len(tx.history(ItemId("Q1"), CAPITAL)) == 5
+        assert len(tx.statement_history(ItemId("Q1"), CAPITAL)) == 5
     assert [v.text for v in fact.observed.values] == ["Q100"]
 
 

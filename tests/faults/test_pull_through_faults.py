@@ -132,7 +132,7 @@ def live(ledger: SqlLedger) -> dict[str, tuple[int, tuple[Statement, ...]]]:
 def changes(ledger: SqlLedger) -> list[tuple[str, bool, bool]]:
     """The whole history as (statement, was there before, is there after)."""
     with ledger.read() as tx:
-        found = [c for i in ITEMS for p in (CAPITAL, HEAD) for c in tx.history(ItemId(i), p)]
+        found = [c for i in ITEMS for p in (CAPITAL, HEAD) for c in tx.statement_history(ItemId(i), p)]
     return sorted((c.statement_id, c.before is not None, c.after is not None) for c in found)
 
 

@@ -192,7 +192,7 @@ def statements(ledger: SqlLedger) -> dict[ItemId, tuple[int, bool, tuple[Stateme
 def replayed(ledger: SqlLedger) -> dict[str, Statement]:
     """The history from its beginning: every row starts from what the row before it left."""
     with ledger.read() as tx:
-        rows = sorted((c for i in ITEMS for p in PROPERTIES for c in tx.history(i, p)), key=lambda c: c.seq)
+        rows = sorted((c for i in ITEMS for p in PROPERTIES for c in tx.statement_history(i, p)), key=lambda c: c.seq)
     state: dict[str, Statement] = {}
     for change in rows:
         assert state.pop(change.statement_id, None) == change.before

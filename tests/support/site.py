@@ -149,7 +149,7 @@ class Site:
             now = datetime.now(UTC)
             with app.ledger.write() as tx:
                 _seen(tx, facts, now)
-                plan_hash, _ = tx.record_plan(planned, now)
+                plan_hash = tx.record_plan(planned, now).plan_hash
                 tx.append_audit("plan", "test", {"plan": plan_hash}, now)
             number = edit(writer.run, plan_hash, app.recipe, app.editor(), app.store).version.number
             metric = Metric(name="efficacy", value=1.0, base=0.0, samples=1)

@@ -15,9 +15,10 @@ from kbsync.domain.errors import Damaged
 from kbsync.ledger import tables as t
 from kbsync.ledger.repository.base import Repository
 from kbsync.ledger.types import utc
+from kbsync.ports import AuditReader, AuditWriter
 
 
-class AuditReader(Repository):
+class SqlAuditReader(Repository, AuditReader):
     def audit(self, *, after: int = 0, limit: int | None = None, kind: str | None = None) -> list[AuditEvent]:
         events = t.audit_events
         query = _plain().where(events.c.seq > after).order_by(events.c.seq).limit(limit)
@@ -64,7 +65,7 @@ def _event(row: Row[Any]) -> AuditEvent:
     return AuditEvent(seq=row.seq, at=at, kind=row.kind, actor=row.actor, body=body, prev=row.prev, hash=row.hash)
 
 
-class AuditWriter(AuditReader):
+class SqlAuditWriter(SqlAuditReader, AuditWriter):
     def append_audit(self, kind: str, actor: str, body: Mapping[str, Any], at: datetime) -> AuditEvent:
         """Writers are serialised, so the head that is read here is the one that the new event follows."""
         seq, prev = self._head()

@@ -14,13 +14,13 @@ from kbsync.domain.statement import ItemId, PropertyId
 from kbsync.domain.verdict import Verdict, VerdictKey, VerdictKind
 from kbsync.ledger import tables as t
 from kbsync.ledger.repository.base import Repository, batches
-from kbsync.ports import Belief, FactCounts
+from kbsync.ports import Belief, FactCounts, FactReader, FactWriter, Quarantined
 
 _NOTHING = value_hash(())
 """What is believed where nothing holds."""
 
 
-class FactReader(Repository):
+class SqlFactReader(Repository, FactReader):
     def facts(self, property: PropertyId | None = None) -> list[FactRecord]:
         query = select(t.facts)
         if property is not None:
@@ -78,9 +78,9 @@ class FactReader(Repository):
         query = select(t.facts).where(t.facts.c.property == property, _askable(), ~there)
         return sorted((_record(row) for row in self._connection.execute(query)), key=lambda record: record.key)
 
-    def quarantine(self) -> dict[FactKey, tuple[str, str]]:
+    def quarantine(self) -> dict[FactKey, Quarantined]:
         rows = self._connection.execute(select(t.quarantine))
-        return {_key(row): (row.value_hash, row.reason) for row in rows}
+        return {_key(row): Quarantined(value_hash=row.value_hash, reason=row.reason) for row in rows}
 
     def decisions(self) -> dict[FactKey, Decision]:
         rows = self._connection.execute(select(t.decisions))
@@ -89,27 +89,14 @@ class FactReader(Repository):
             for row in rows
         }
 
-    def members(self, property: PropertyId) -> list[ItemId]:
-        query = select(t.members.c.item).where(t.members.c.property == property)
-        return sorted(ItemId(item) for item in self._connection.scalars(query))
 
-
-class FactWriter(FactReader):
+class SqlFactWriter(SqlFactReader, FactWriter):
     def set_decision(self, decision: Decision) -> None:
         row = {"kind": decision.kind, "reason": decision.reason, "actor": decision.actor, "at": decision.at}
         self._upsert(t.decisions, [{**decision.key._asdict(), **row}])
 
     def clear_decision(self, key: FactKey) -> None:
         self._connection.execute(delete(t.decisions).where(_is(t.decisions, key)))
-
-    def set_members(self, property: PropertyId, items: Sequence[ItemId], at: datetime) -> None:
-        before, wanted = set(self.members(property)), set(items)
-        for batch in batches(sorted(before - wanted)):
-            gone = (t.members.c.property == property) & t.members.c.item.in_(batch)
-            self._connection.execute(delete(t.members).where(gone))
-        self._insert(
-            t.members, [{"property": property, "item": item, "found_at": at} for item in sorted(wanted - before)]
-        )
 
     def put_facts(self, records: Sequence[FactRecord]) -> None:
         new = self._newly_believed(records)

@@ -17,7 +17,7 @@ from kbsync.domain.history import HistoryLink, link_hash
 from kbsync.domain.statement import ItemHead, ItemId, ItemRecord, Labels, PropertyId, Statement, Value
 from kbsync.ledger import tables as t
 from kbsync.ledger.repository.base import Repository, batches
-from kbsync.ports import PullCounts, StatementChange
+from kbsync.ports import PullCounts, StatementChange, StatementReader, StatementWriter
 
 _ITEMS = 500
 """Items that are compared and written at once."""
@@ -29,7 +29,7 @@ _LINKS = 2000
 """Rows of the history that are held in memory at once while it is verified."""
 
 
-class StatementReader(Repository):
+class SqlStatementReader(Repository, StatementReader):
     def watermark(self, source: str) -> datetime | None:
         return self._connection.scalar(select(t.watermarks.c.at).where(t.watermarks.c.source == source))
 
@@ -44,6 +44,10 @@ class StatementReader(Repository):
         found = select(t.items.c.id, t.items.c.redirect_to).where(t.items.c.redirect_to.is_not(None))
         return {ItemId(row.id): ItemId(row.redirect_to) for row in self._connection.execute(found)}
 
+    def members(self, property: PropertyId) -> list[ItemId]:
+        query = select(t.members.c.item).where(t.members.c.property == property)
+        return sorted(ItemId(item) for item in self._connection.scalars(query))
+
     def statements(self, subject: ItemId, property: PropertyId) -> list[Statement]:
         return self.statements_of(property, [subject]).get(subject, [])
 
@@ -55,7 +59,7 @@ class StatementReader(Repository):
                 found[ItemId(row.subject)].append(statement_of(row))
         return {subject: sorted(group, key=lambda s: s.id) for subject, group in found.items()}
 
-    def history(self, subject: ItemId, property: PropertyId) -> list[StatementChange]:
+    def statement_history(self, subject: ItemId, property: PropertyId) -> list[StatementChange]:
         table = t.statement_history
         wanted = (table.c.subject == subject) & (table.c.property == property)
         rows = self._connection.execute(select(table).where(wanted).order_by(table.c.seq))
@@ -81,18 +85,24 @@ class StatementReader(Repository):
         return found
 
 
-class StatementWriter(StatementReader):
+class SqlStatementWriter(SqlStatementReader, StatementWriter):
     def set_watermark(self, source: str, at: datetime) -> None:
         self._upsert(t.watermarks, [{"source": source, "at": at}])
 
     def record_labels(self, labels: Sequence[Labels]) -> None:
         self._upsert(t.labels, [asdict(entry) for entry in labels])
 
-    def record_items(self, records: Sequence[ItemRecord], properties: Sequence[PropertyId], at: datetime) -> PullCounts:
-        """As the port says. Deleted items and redirects lose their live statements and keep labels and history.
+    def set_members(self, property: PropertyId, items: Sequence[ItemId], at: datetime) -> None:
+        before, wanted = set(self.members(property)), set(items)
+        for batch in batches(sorted(before - wanted)):
+            gone = (t.members.c.property == property) & t.members.c.item.in_(batch)
+            self._connection.execute(delete(t.members).where(gone))
+        self._insert(
+            t.members, [{"property": property, "item": item, "found_at": at} for item in sorted(wanted - before)]
+        )
 
-        Raises ``DataError`` for a statement of another item or of a property outside ``properties``.
-        """
+    def record_items(self, records: Sequence[ItemRecord], properties: Sequence[PropertyId], at: datetime) -> PullCounts:
+        """In batches of distinct items, so that an item that comes twice is compared with its own first record."""
         counts = PullCounts()
         for batch in _distinct(records):
             counts += self._record(batch, frozenset(properties), at)

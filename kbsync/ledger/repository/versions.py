@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Subquery, func, select
+from sqlalchemy import Connection, Row, Subquery, func, select
 
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.errors import DataError, NotFound
@@ -15,17 +15,18 @@ from kbsync.domain.plan import EditPlan, PlanEntry
 from kbsync.domain.version import Evaluation, Outcome, Version, VersionState
 from kbsync.ledger import tables as t
 from kbsync.ledger.repository.base import Repository
+from kbsync.ports import RecordedPlan, StoredPlan, VersionReader, VersionWriter
 
 
-class VersionReader(Repository):
+class SqlVersionReader(Repository, VersionReader):
     def plan(self, plan_hash: str) -> EditPlan | None:
         plan: EditPlan | None = self._connection.scalar(select(t.plans.c.body).where(t.plans.c.hash == plan_hash))
         return plan
 
-    def newest_plan(self) -> tuple[str, EditPlan] | None:
-        newest = self._newest_plan_hash()
-        plan = self.plan(newest) if newest else None
-        return (newest, plan) if newest and plan else None
+    def newest_plan(self) -> StoredPlan | None:
+        plan_hash = self._newest_plan_hash()
+        plan = self.plan(plan_hash) if plan_hash else None
+        return StoredPlan(plan_hash=plan_hash, plan=plan) if plan_hash and plan else None
 
     def _newest_plan_hash(self) -> str | None:
         recordings = t.plan_recordings
@@ -35,8 +36,7 @@ class VersionReader(Repository):
         return [_version(row) for row in self._connection.execute(select(t.versions).order_by(t.versions.c.number))]
 
     def version(self, number: int) -> Version | None:
-        row = self._connection.execute(select(t.versions).where(t.versions.c.number == number)).one_or_none()
-        return _version(row) if row else None
+        return _find_version(self._connection, number)
 
     def version_by_build(self, build_hash: str) -> Version | None:
         row = self._connection.execute(select(t.versions).where(t.versions.c.build_hash == build_hash)).one_or_none()
@@ -48,7 +48,7 @@ class VersionReader(Repository):
         found = self._connection.execute(select(entries.plan, entries.body).where(wanted))
         return {row.plan: row.body for row in found}
 
-    def held_counts(self) -> dict[str, int]:
+    def request_counts(self) -> dict[str, int]:
         entries = t.plan_entries.c
         counted = select(entries.plan, func.count()).where(entries.held).group_by(entries.plan)
         return {row[0]: row[1] for row in self._connection.execute(counted)}
@@ -76,18 +76,9 @@ class VersionReader(Repository):
         row = self._connection.execute(newest.limit(1)).one_or_none()
         return (row.seq, row.body) if row else (0, None)
 
-    def _require_version(self, number: int) -> Version:
-        version = self.version(number)
-        if version is None:
-            raise NotFound(
-                f"The ledger holds no version {number}.", next_step="`kbsync versions` lists those that it does."
-            )
-        return version
 
-
-class VersionWriter(VersionReader):
-    def record_plan(self, plan: EditPlan, at: datetime) -> tuple[str, bool]:
-        """As the port says. A plan that comes again after others is the newest again."""
+class SqlVersionWriter(SqlVersionReader, VersionWriter):
+    def record_plan(self, plan: EditPlan, at: datetime) -> RecordedPlan:
         plan_hash = content_hash(plan)
         known = self._connection.scalar(select(t.plans.c.hash).where(t.plans.c.hash == plan_hash))
         if known is None:
@@ -95,18 +86,16 @@ class VersionWriter(VersionReader):
             self._insert(t.plan_entries, [_entry_row(plan_hash, entry) for entry in plan.entries])
         if self._newest_plan_hash() != plan_hash:
             self._insert(t.plan_recordings, [{"plan": plan_hash, "at": at}])
-        return plan_hash, known is None
+        return RecordedPlan(plan_hash=plan_hash, is_new=known is None)
 
     def add_version(self, plan_hash: str, plan: EditPlan, at: datetime) -> Version:
-        """As the port says: asked again for the same build hash, the version that there is. Raises ``NotFound`` for
-        a plan that was not recorded."""
         known = self.version_by_build(plan.build_hash)
         if known is not None:
             return known
         if self._connection.scalar(select(t.plans.c.hash).where(t.plans.c.hash == plan_hash)) is None:
             raise NotFound(f"The ledger holds no plan {plan_hash}.", next_step="Make one: `kbsync plan`.")
         if plan.predecessor:
-            self._require_version(plan.predecessor)
+            require_version(self._connection, plan.predecessor)
         last = self._connection.scalar(select(func.max(t.versions.c.number))) or 0
         row = {
             "number": last + 1,
@@ -118,12 +107,10 @@ class VersionWriter(VersionReader):
             "created_at": at,
         }
         self._insert(t.versions, [row])
-        return self._require_version(last + 1)
+        return require_version(self._connection, last + 1)
 
     def set_version_state(self, number: int, state: VersionState, *, version_hash: str | None = None) -> None:
-        """As the port says. Raises ``DataError`` for another hash than the one that was set, and for a state that
-        weights have without them, or the other way round."""
-        stored = self._require_version(number).version_hash
+        stored = require_version(self._connection, number).version_hash
         if stored and version_hash and stored != version_hash:
             raise DataError(f"Version {number} has the hash {stored}, which {version_hash} can't replace.")
         new = version_hash or stored
@@ -134,11 +121,25 @@ class VersionWriter(VersionReader):
         self._connection.execute(change.values(state=state, version_hash=new))
 
     def record_evaluation(self, evaluation: Evaluation) -> None:
-        """Raises ``NotFound`` for an unknown version."""
-        self._require_version(evaluation.version)
+        require_version(self._connection, evaluation.version)
         row = {"version": evaluation.version, "body": replace(evaluation, outcomes=())}
         seq = self._connection.scalar(t.evaluations.insert().values(row).returning(t.evaluations.c.seq))
         self._insert(t.outcomes, [_outcome_row(seq or 0, place, o) for place, o in enumerate(evaluation.outcomes)])
+
+
+def require_version(connection: Connection, number: int) -> Version:
+    """The version with this number; raises ``NotFound`` for an unknown one."""
+    version = _find_version(connection, number)
+    if version is None:
+        raise NotFound(
+            f"The ledger holds no version {number}.", next_step="`kbsync versions` lists those that it does."
+        )
+    return version
+
+
+def _find_version(connection: Connection, number: int) -> Version | None:
+    row = connection.execute(select(t.versions).where(t.versions.c.number == number)).one_or_none()
+    return _version(row) if row else None
 
 
 def _newest_evaluations() -> Subquery:

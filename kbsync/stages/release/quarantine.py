@@ -26,9 +26,10 @@ def release(run: Run, key: FactKey, reason: str) -> ReleasedFact:
     """
     now = run.clock.now()
     with run.ledger.write() as tx:
-        _, was = tx.quarantine().get(key, ("", ""))
-        if not was:
+        quarantined = tx.quarantine().get(key)
+        if quarantined is None:
             return ReleasedFact(subject=key.subject, property=key.property, was="", already=True)
+        was = quarantined.reason
         tx.clear_quarantine(key)
         for version in tx.versions():
             planned = tx.plan(version.plan_hash) if version.state is VersionState.REFUSED else None

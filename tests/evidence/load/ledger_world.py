@@ -191,7 +191,7 @@ def versions(ledger: SqlLedger, extent: LedgerExtent, relations: Sequence[Relati
             requests, {}, base_fingerprint=BASE, recipe_fingerprint=f"{number:064x}", predecessor=number - 1
         )
         with ledger.write() as tx:
-            plan_hash, _ = tx.record_plan(plan, NOW)
+            plan_hash = tx.record_plan(plan, NOW).plan_hash
             version = tx.add_version(plan_hash, plan, NOW).number
             tx.set_version_state(version, VersionState.CANDIDATE, version_hash=f"{version:064x}")
             tx.append_audit("edit", "bench", {"version": version, "left_out": {}}, NOW)

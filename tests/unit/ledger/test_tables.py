@@ -78,7 +78,7 @@ def filled(ledger_url: str) -> str:
         tx.put_facts([fact(believed=True)])
         tx.record_verdicts([verdict(key)], NOW)
         tx.set_quarantine(key, "v", "drifts", NOW)
-        tx.add_version(tx.record_plan(plan, NOW)[0], plan, NOW)
+        tx.add_version(tx.record_plan(plan, NOW).plan_hash, plan, NOW)
         tx.set_version_state(1, VersionState.CANDIDATE, version_hash="h")
         tx.record_evaluation(evaluation(1))
         tx.move_alias("current", 1, tx.acquire_lease("writer", "test", HOUR, NOW), NOW)

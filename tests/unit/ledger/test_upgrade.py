@@ -45,7 +45,7 @@ def fill(url: str) -> None:
             [record(statement(1, "Q2", subject="Q501"), subject="Q501", revision=900)], [HEAD_OF_STATE], NOW + HOUR
         )
         plan = edit_plan("Ada", "Bob")
-        number = tx.add_version(tx.record_plan(plan, NOW)[0], plan, NOW).number
+        number = tx.add_version(tx.record_plan(plan, NOW).plan_hash, plan, NOW).number
         tx.set_version_state(number, VersionState.CANDIDATE, version_hash="h" * 64)
         tx.record_evaluation(evaluation(number))
         tx.record_evaluation(evaluation(number, value=0.5))

@@ -146,7 +146,9 @@ def test_a_version_that_was_stored_and_not_yet_recorded_stays(four: Site) -> Non
             plan = tx.plan(plan_hash)
             assert plan is not None
             other = replace(plan, recipe_fingerprint="another recipe")
-            number = tx.add_version(tx.record_plan(other, manifest.created_at)[0], other, manifest.created_at).number
+            number = tx.add_version(
+                tx.record_plan(other, manifest.created_at).plan_hash, other, manifest.created_at
+            ).number
         stored = app.store.write(replace(planned, build_hash=other.build_hash), delta)
     told = four.good("gc", "--json").json
     (stray,) = [t for t in told["things"] if t["kind"] == "stray"]

@@ -154,7 +154,7 @@ def test_what_the_editor_leaves_out_goes_to_quarantine_until_its_value_changes(w
     world.editor.refuse = {"France": "the subject can't be located"}
     assert world.sync().outcome is Outcome.PROMOTED
     with world.ledger.read() as tx:
-        assert {str(k): reason for k, (_, reason) in tx.quarantine().items()} == {
+        assert {str(key): entry.reason for key, entry in tx.quarantine().items()} == {
             "Q142 P6": "the subject can't be located"
         }
     assert world.sync().outcome is Outcome.NOTHING

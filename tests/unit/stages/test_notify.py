@@ -44,7 +44,7 @@ def run(ledger: SqlLedger) -> Run:
     for target in ("Ada", "Bob"):
         plan = edit_plan(target)
         with ledger.write() as tx:
-            version = tx.add_version(tx.record_plan(plan, NOW)[0], plan, NOW)
+            version = tx.add_version(tx.record_plan(plan, NOW).plan_hash, plan, NOW)
             tx.set_version_state(version.number, VersionState.CANDIDATE, version_hash=target * 20)
     return Run(ledger=ledger, clock=Still(), progress=Silent(), actor="test")
 

@@ -20,7 +20,7 @@ def filled(ledger_url: str) -> str:
         tx.record_items([record(statement(1))], [HEAD_OF_STATE], NOW)
         tx.put_facts([fact(believed=True)])
         plan = edit_plan("Ada")
-        tx.add_version(tx.record_plan(plan, NOW)[0], plan, NOW)
+        tx.add_version(tx.record_plan(plan, NOW).plan_hash, plan, NOW)
         tx.move_alias("current", 0, tx.acquire_lease("writer", "test", HOUR, NOW), NOW)
         for number in range(5):
             tx.append_audit("pull", "test", {"number": number}, NOW + number * HOUR)

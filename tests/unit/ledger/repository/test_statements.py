@@ -73,7 +73,7 @@ def live(tx: LedgerReader) -> dict[str, Statement]:
 
 def replay(tx: LedgerReader) -> dict[str, Statement]:
     """Follow the history; every row must start from what the row before it left."""
-    changes = [c for subject in SUBJECTS for property in PROPERTIES for c in tx.history(subject, property)]
+    changes = [c for subject in SUBJECTS for property in PROPERTIES for c in tx.statement_history(subject, property)]
     state: dict[str, Statement] = {}
     for change in sorted(changes, key=lambda c: c.seq):
         assert state.pop(change.statement_id, None) == change.before

@@ -87,7 +87,7 @@ def test_a_deleted_item_loses_its_fact_only_after_the_trust_time(world: World) -
     pull_all(world)
     assert world.believed("Q38", CAPITAL) == set()
     with world.ledger.read() as tx:
-        assert tx.history(ItemId("Q38"), CAPITAL)[-1].after is None
+        assert tx.statement_history(ItemId("Q38"), CAPITAL)[-1].after is None
 
 
 def test_a_mass_deletion_stops_and_asks(world: World) -> None:

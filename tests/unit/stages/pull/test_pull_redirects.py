@@ -30,7 +30,7 @@ def test_a_redirected_subject_keeps_its_fact_its_history_and_gets_the_targets_na
     assert world.believed(ITALY, CAPITAL) == {"Q220"}
     with world.ledger.read() as tx:
         assert tx.labels([ITALY])[ITALY].label == "Italia"
-        assert [c.after is None for c in tx.history(ITALY, CAPITAL)] == [False, True]
+        assert [c.after is None for c in tx.statement_history(ITALY, CAPITAL)] == [False, True]
         view = explain(tx, ITALY, RELATIONS[0], world.clock.now())
     assert (view.redirect_to, len(view.history), view.observed.values) == (MERGED, 3, ("Rome (Q220)",))
 

@@ -73,7 +73,7 @@ def plant(world: World, seed: int, count: int = 3) -> set[int]:
 
 def quarantined(world: World) -> dict[int, str]:
     with world.ledger.read() as tx:
-        return {SUBJECTS.index(key.subject): reason for key, (_, reason) in tx.quarantine().items()}
+        return {SUBJECTS.index(key.subject): entry.reason for key, entry in tx.quarantine().items()}
 
 
 def current(world: World) -> int:

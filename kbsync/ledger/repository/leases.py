@@ -1,0 +1,81 @@
+"""The lease of the one process that may write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, select
+
+from kbsync.domain.errors import Busy, LeaseLost
+from kbsync.ledger import tables as t
+from kbsync.ledger.repository.base import Repository
+from kbsync.ports import LeaseToken, LeaseWriter
+
+
+class SqlLeaseWriter(Repository, LeaseWriter):
+    def acquire_lease(
+        self,
+        name: str,
+        holder: str,
+        ttl: timedelta,
+        now: datetime,
+        *,
+        process: str | None = None,
+        is_gone: Callable[[str | None], bool] = lambda _: False,
+    ) -> LeaseToken:
+        stored = _stored(self._connection, name)
+        live = stored if stored and stored.holder is not None and stored.expires > now else None
+        if live and not is_gone(live.process):
+            raise Busy(
+                f"{live.holder} holds the lease {name!r} until {live.expires:%Y-%m-%d %H:%M:%S} UTC.",
+                next_step="Wait for it to finish, and run again.",
+            )
+        token = LeaseToken(
+            name=name,
+            holder=holder,
+            token=stored.token + 1 if stored else 1,
+            expires=now + ttl,
+            taken_from=live.holder if live else "",
+        )
+        row = {"name": name, "token": token.token, "holder": holder, "expires": token.expires, "process": process}
+        self._upsert(t.leases, [row])
+        return token
+
+    def renew_lease(self, lease: LeaseToken, ttl: timedelta, now: datetime) -> LeaseToken:
+        require_held(self._connection, lease, now)
+        self._connection.execute(t.leases.update().where(_mine(lease)).values(expires=now + ttl))
+        return replace(lease, expires=now + ttl)
+
+    def release_lease(self, lease: LeaseToken) -> None:
+        self._connection.execute(t.leases.update().where(_mine(lease)).values(holder=None, expires=None, process=None))
+
+
+def _mine(lease: LeaseToken) -> ColumnElement[bool]:
+    leases = t.leases
+    return and_(leases.c.name == lease.name, leases.c.token == lease.token, leases.c.holder == lease.holder)
+
+
+def require_held(connection: Connection, lease: LeaseToken, now: datetime) -> None:
+    """Raise ``LeaseLost`` where the lease is another's or has expired.
+
+    The stored expiry counts and not the token's, which may be an older renewal.
+    """
+    stored = _stored(connection, lease.name)
+    if stored is None or (stored.token, stored.holder) != (lease.token, lease.holder):
+        newest = f"token {stored.token}" if stored else "no token"
+        what = f"The lease {lease.name!r} with token {lease.token} is lost: {newest} is the newest."
+        if stored and stored.holder:
+            what += f" {stored.holder} holds it."
+        raise LeaseLost(what, next_step="Run again; the work done so far is found again.")
+    if stored.expires <= now:
+        raise LeaseLost(
+            f"The lease {lease.name!r} with token {lease.token} ran out at {stored.expires:%Y-%m-%d %H:%M:%S} UTC.",
+            next_step="Run again; the work done so far is found again.",
+        )
+
+
+def _stored(connection: Connection, name: str) -> Row[Any] | None:
+    return connection.execute(select(t.leases).where(t.leases.c.name == name)).one_or_none()

@@ -1,0 +1,49 @@
+"""The lease of the one process that may write, with its fencing token."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from kbsync.ports.ledger.records import LeaseToken
+
+
+class LeaseWriter(ABC):
+    """Acquires, renews and releases leases."""
+
+    @abstractmethod
+    def acquire_lease(
+        self,
+        name: str,
+        holder: str,
+        ttl: timedelta,
+        now: datetime,
+        *,
+        process: str | None = None,
+        is_gone: Callable[[str | None], bool] = lambda _: False,
+    ) -> LeaseToken:
+        """Give ``holder`` the lease, with the next token.
+
+        It is given where it is free or expired, or where ``is_gone`` says of its holder's process that it has ended.
+        A holder that asks again is refused too, since it may be another process of that name.
+
+        Args:
+            name: The lease's name.
+            holder: Who wants it, in words that ``Busy`` shows to others.
+            ttl: How long it is valid from ``now`` on.
+            now: The present time.
+            process: Identity of the holder's process, for others' ``is_gone``.
+            is_gone: Whether the process of this identity has ended.
+
+        Raises:
+            Busy: Another holder has it; the message names the holder.
+        """
+
+    @abstractmethod
+    def renew_lease(self, lease: LeaseToken, ttl: timedelta, now: datetime) -> LeaseToken:
+        """Extend the lease to ``ttl`` from ``now``; raises ``LeaseLost`` when somebody else holds it or it expired."""
+
+    @abstractmethod
+    def release_lease(self, lease: LeaseToken) -> None:
+        """Give the lease back; nothing happens when it is lost already."""
