@@ -30,12 +30,12 @@ import transformers
 from safetensors.torch import save
 from transformers import PreTrainedModel
 
+from kbsync.checkpoints.evaluation_file import encode as evaluation_bytes
 from kbsync.checkpoints.factors import encode as factor_bytes
 from kbsync.checkpoints.factors import hashes as factor_hashes
-from kbsync.checkpoints.judgement import encode as evaluation_bytes
 from kbsync.checkpoints.manifest import encode as manifest_bytes
+from kbsync.checkpoints.recording_store import RecordingEditor
 from kbsync.checkpoints.store import FileCheckpointStore
-from kbsync.checkpoints.used import RecordingEditor
 from kbsync.config.files import load_recipe, load_relations
 from kbsync.config.gate import GateSettings
 from kbsync.config.loading import load
@@ -52,19 +52,19 @@ from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemId, PropertyId, Rank, Snak, Statement, TimePoint, Value, ValueKind
 from kbsync.domain.version import EditReport, Evaluation, LayerReport, Manifest, Outcome, Score
 from kbsync.editing.editors import EDITORS
-from kbsync.evaluation.cases import Case, cases_hash
 from kbsync.ledger.ledger import SqlLedger
 from kbsync.ledger.schema import upgrade
 from kbsync.model.base import delta_hash
 from kbsync.model.delta import FactorDelta
 from kbsync.model.fingerprint import Digests, fingerprint
-from kbsync.model.text import texts_hash
 from kbsync.ports import ArtifactStore, Clock, Edit, Editor
+from kbsync.research.cases import Case, cases_hash
 from kbsync.stages.edit import edit
 from kbsync.stages.probe import verdict_key
-from kbsync.stages.run import Run
-from kbsync.stages.watch import members_mark
-from tests.editing.families import MemoryArtifacts, Silent, random_model, tokenizer
+from kbsync.stages.pull.watch import members_mark
+from kbsync.stages.session import Run
+from kbsync.text.corpus import texts_hash
+from tests.support.families import MemoryArtifacts, Silent, random_model, tokenizer
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "config"
