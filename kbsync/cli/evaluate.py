@@ -42,6 +42,7 @@ def evaluate(
     from kbsync.cli.output import emit
     from kbsync.domain.errors import GateRefused
     from kbsync.stages.evaluate.evaluate import evaluate as stage
+    from kbsync.stages.facts import believed_facts
     from kbsync.views.results import evaluate_view
 
     if dry_run:
@@ -50,7 +51,9 @@ def evaluate(
         if number is None:
             with app.ledger.read() as tx:
                 number = newest_built(tx)
-        result = stage(writer.run, number, app.parts().measuring, again=again)
+        with app.ledger.read() as tx:
+            facts = believed_facts(tx, app.relations, app.base.fingerprint)
+        result = stage(writer.run, number, app.parts().measuring(facts), again=again)
     view = evaluate_view(result)
     if json:
         emit(view)

@@ -77,6 +77,7 @@ class RelationFile(Section):
             subject_pattern=self.subject_pattern,
             refresh=self.refresh,
             answer=self.answer,
+            language=language,
         )
 
 

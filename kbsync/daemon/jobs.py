@@ -12,6 +12,7 @@ from kbsync.config.schedule import SYNC
 from kbsync.daemon.metrics import Recorder
 from kbsync.operations.gc import gc
 from kbsync.stages.cycle import CycleResult, sync
+from kbsync.stages.facts import unjudged_facts
 from kbsync.stages.probe import probe
 from kbsync.stages.pull.pull import pull
 from kbsync.stages.release.canary import canary
@@ -88,7 +89,9 @@ def _pull(job: Job, app: App, _recorder: Recorder) -> str:
 def _probe(job: Job, app: App, _recorder: Recorder) -> str:
     asked = app.group(job.relations) if job.relations else app.relations
     with app.writer() as writer:
-        result = probe(writer.run, app.base, asked, answer_tokens=app.evaluation_size.answer_tokens)
+        with app.ledger.read() as tx:
+            facts = unjudged_facts(tx, asked, app.base.fingerprint)
+        result = probe(writer.run, app.base, facts, asked, answer_tokens=app.evaluation_size.answer_tokens)
     logger().info("probe ended", job=job.name, asked=result.asked)
     return "probed" if result.asked else "nothing to do"
 

@@ -16,7 +16,6 @@ from kbsync.domain.plan import Change
 from kbsync.domain.verdict import VerdictKind
 from kbsync.stages.cycle import CycleResult
 from kbsync.stages.facts import believed_facts
-from kbsync.stages.probe import verdict_key
 
 NAMED = 5
 """So many refused facts of one reason are named."""
@@ -50,10 +49,10 @@ def cycle(console: Console, app: App, result: CycleResult) -> None:
 def verdicts(console: Console, app: App) -> None:
     """What the base knows, has outdated, or doesn't know, by relation."""
     with app.ledger.read() as tx:
-        known = tx.verdicts(app.base.fingerprint)
-        counts: dict[str, Counter[VerdictKind]] = {relation.label: Counter() for relation in app.relations}
-        for relation, fact in believed_facts(tx, app.relations):
-            counts[relation.label][known[verdict_key(relation, fact, app.base.fingerprint)].kind] += 1
+        facts = believed_facts(tx, app.relations, app.base.fingerprint)
+    counts: dict[str, Counter[VerdictKind]] = {relation.label: Counter() for relation in app.relations}
+    for key, watched in facts.watched.items():
+        counts[watched.relation.label][facts.verdicts[key].kind] += 1
     table = Table("relation", "knows", "outdated", "wrong", "ambiguous", title="What the base model believes")
     total: Counter[VerdictKind] = Counter()
     for label, kinds in counts.items():

@@ -39,7 +39,8 @@ class Relation:
     Each template holds ``{}`` once, where the subject's label goes, and the answer follows its end.
     ``subjects`` are listed items; ``subject_pattern`` is a SPARQL group pattern over ``?item`` that finds more, and is
     asked again when ``refresh`` has passed. ``answer`` is the kind of value that counts (None: any); values of other
-    kinds are mistakes in the source and are passed over.
+    kinds are mistakes in the source and are passed over. ``language``: the code of the language that items have their
+    labels in, and that dates and numbers are written in.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Relation:
     subject_pattern: str = ""
     refresh: timedelta = timedelta(days=1)
     answer: ValueKind | None = None
+    language: str = "en"
 
     @cached_property
     def template_hash(self) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from kbsync.domain.fact import Answer, Fact, FactKey
+from kbsync.domain.relation import Relation
 
 
 class VerdictKind(StrEnum):
@@ -47,6 +48,16 @@ class VerdictKey:
     value_hash: str
     model_fingerprint: str
     template_hash: str
+
+    @classmethod
+    def of(cls, relation: Relation, fact: Fact, model_fingerprint: str) -> VerdictKey:
+        """The key of what a model says of a fact as it is believed now, asked in the relation's words."""
+        return cls(
+            fact=fact.key,
+            value_hash=fact.value_hash,
+            model_fingerprint=model_fingerprint,
+            template_hash=relation.template_hash,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

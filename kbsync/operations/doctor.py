@@ -17,6 +17,7 @@ from kbsync.domain.gate import Action, Threshold
 from kbsync.domain.interval import wilson
 from kbsync.domain.plan import crowding
 from kbsync.stages.evaluate.foresee import foresee_plan
+from kbsync.stages.facts import believed_facts
 from kbsync.stages.session import PULLER, WRITER
 from kbsync.system.process_identity import is_gone
 
@@ -196,7 +197,13 @@ def _gate(app: App) -> str:
         newest = tx.newest_plan()
         believed = sum(tx.fact_counts(r.property).believed for r in app.relations)
         found = (
-            foresee_plan(tx, newest.plan, 0, app.relations, app.evaluation_size, app.settings.gate.policy)
+            foresee_plan(
+                newest.plan,
+                0,
+                believed_facts(tx, app.relations, newest.plan.base_fingerprint),
+                app.evaluation_size,
+                app.settings.gate.policy,
+            )
             if newest
             else None
         )

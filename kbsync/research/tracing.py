@@ -37,7 +37,6 @@ from kbsync.research.known import KnownFact
 from kbsync.research.parts import Parts
 from kbsync.research.session import Laboratory
 from kbsync.stages.facts import believed_facts
-from kbsync.stages.probe import verdict_key
 from kbsync.system.durable import write_file
 from kbsync.system.printable import printable
 
@@ -60,10 +59,9 @@ def ledger_facts(app: App) -> list[KnownFact]:
     """Watched facts that the base has right, by the ledger's verdicts, with their relation's first template."""
     fingerprint = app.loaded.fingerprint
     with app.ledger.read() as tx:
-        verdicts = tx.verdicts(fingerprint)
-        found = []
-        for relation, fact in believed_facts(tx, app.relations):
-            verdict = verdicts.get(verdict_key(relation, fact, fingerprint))
+        believed, found = believed_facts(tx, app.relations, fingerprint), []
+        for key, (relation, fact) in believed.watched.items():
+            verdict = believed.verdicts.get(key)
             label = fact.answers[0].label
             if verdict and verdict.kind is VerdictKind.CURRENT and fact.subject_label and label:
                 found.append(KnownFact(relation.templates[0], fact.subject_label, verdict.evidence.matched or label))

@@ -19,6 +19,7 @@ from kbsync.ports import ArtifactStore, BaseModel, CheckpointStore, Editor, Stat
 from kbsync.stages.edit import edit
 from kbsync.stages.evaluate.evaluate import Measuring, evaluate
 from kbsync.stages.evaluate.questions import EvaluationSize
+from kbsync.stages.facts import BelievedFacts, believed_facts
 from kbsync.stages.plan import PlanResult, plan
 from kbsync.stages.probe import ProbeResult, probe
 from kbsync.stages.pull.pull import PullResult, pull
@@ -68,14 +69,13 @@ class Parts:
     pause: timedelta = timedelta(hours=6)
     suspicion: Suspicion | None = None
 
-    @property
-    def measuring(self) -> Measuring:
+    def measuring(self, facts: BelievedFacts) -> Measuring:
         """What a version is measured with."""
         return Measuring(
             base=self.base,
             store=self.store,
             artifacts=self.artifacts,
-            relations=self.relations,
+            facts=facts,
             policy=self.gate,
             held_out=self.held_out,
             neutral=self.neutral,
@@ -99,22 +99,32 @@ class CycleResult:
 
 def sync(writer: Writer, parts: Parts) -> CycleResult:
     """Run the stages in order; each is safe to repeat, so a cycle that was killed anywhere is simply run again."""
-    done = rehearse(writer, parts)
-    return _build(writer, parts, done) if done.planned.plan.changes else done
+    done, facts = _until_plan(writer, parts)
+    return _build(writer, parts, facts, done) if done.planned.plan.changes else done
 
 
 def rehearse(writer: Writer, parts: Parts) -> CycleResult:
     """The stages before the edit: pull, probe, plan."""
+    return _until_plan(writer, parts)[0]
+
+
+def _until_plan(writer: Writer, parts: Parts) -> tuple[CycleResult, BelievedFacts]:
+    """With the facts, for the stages that follow."""
     run = writer.run
     with writer.pulling() as pulling:
         pulled = pull(pulling, parts.source, parts.relations)
-    probed = probe(run, parts.base, parts.relations, answer_tokens=parts.size.answer_tokens)
-    planned = _plan(run, parts)
+    with run.ledger.read() as tx:
+        facts = believed_facts(tx, parts.relations, parts.base.fingerprint)
+    probed = probe(run, parts.base, facts, parts.relations, answer_tokens=parts.size.answer_tokens)
+    if probed.asked:
+        with run.ledger.read() as tx:
+            facts = facts.judged(tx)
+    planned = _plan(run, parts, facts)
     outcome = Outcome.PLANNED if planned.plan.changes else Outcome.NOTHING
-    return CycleResult(outcome=outcome, pulled=pulled, probed=probed, planned=planned)
+    return CycleResult(outcome=outcome, pulled=pulled, probed=probed, planned=planned), facts
 
 
-def _build(writer: Writer, parts: Parts, done: CycleResult) -> CycleResult:
+def _build(writer: Writer, parts: Parts, facts: BelievedFacts, done: CycleResult) -> CycleResult:
     run, planned = writer.run, done.planned
     if not planned.plan.requests:
         rollback(writer, parts.store, to=0)
@@ -123,7 +133,7 @@ def _build(writer: Writer, parts: Parts, done: CycleResult) -> CycleResult:
         known = tx.version_by_build(planned.plan.build_hash)
         rests = rest(tx, parts.pause)
     if known is not None and known.state is VersionState.REFUSED:
-        known = evaluate(run, known.number, parts.measuring).version  # judged anew where the policy changed
+        known = evaluate(run, known.number, parts.measuring(facts)).version  # judged anew where the policy changed
     if known is not None and known.state in (VersionState.REFUSED, VersionState.ROLLED_BACK):
         reason = f"version {known.number} holds these facts and was {known.state}"
         return replace(done, outcome=Outcome.HELD, version=known, reason=reason)
@@ -131,37 +141,36 @@ def _build(writer: Writer, parts: Parts, done: CycleResult) -> CycleResult:
     if not built and rests.at is not None and run.clock.now() < rests.at:
         reason = f"{rests.refusals} refusals in a row; the next build waits until {rests.at:%Y-%m-%d %H:%M} UTC"
         return replace(done, outcome=Outcome.HELD, reason=reason)
-    first = _try(writer, parts, done)
+    first = _try(writer, parts, facts, done)
     if first.outcome is not Outcome.REFUSED:
         return first
-    found = _search(run, parts, first)
+    found = _search(run, parts, facts, first)
     if found is None or not found.culprits:
         given_up = f"; not single facts are to blame: {found.why}" if found else ""
         return _refuse(run, parts, replace(first, reason=first.reason + given_up))
-    again = replace(done, planned=_plan(run, parts), quarantined=tuple(r.key for r in found.culprits))
+    again = replace(done, planned=_plan(run, parts, facts), quarantined=tuple(r.key for r in found.culprits))
     if not again.planned.plan.changes or not again.planned.plan.requests:
         return _refuse(run, parts, replace(again, outcome=Outcome.REFUSED, version=first.version, reason=first.reason))
-    second = _try(writer, parts, again)
+    second = _try(writer, parts, facts, again)
     return second if second.outcome is Outcome.PROMOTED else _refuse(run, parts, second)
 
 
-def _plan(run: Run, parts: Parts) -> PlanResult:
+def _plan(run: Run, parts: Parts, facts: BelievedFacts) -> PlanResult:
     return plan(
         run,
-        parts.relations,
+        facts,
         parts.recipe,
-        parts.base.fingerprint,
         kinds=parts.edit_kinds,
         limit=parts.max_facts,
         suspicion=parts.suspicion,
     )
 
 
-def _try(writer: Writer, parts: Parts, done: CycleResult) -> CycleResult:
+def _try(writer: Writer, parts: Parts, facts: BelievedFacts, done: CycleResult) -> CycleResult:
     """Build what is planned, measure it, and promote it if the gate lets it."""
     run = writer.run
     edited = edit(run, done.planned.plan_hash, parts.recipe, parts.editor(), parts.store)
-    measured = evaluate(run, edited.version.number, parts.measuring)
+    measured = evaluate(run, edited.version.number, parts.measuring(facts))
     decision = measured.evaluation.decision
     if not decision.passed:
         reason = "; ".join(r.text for r in decision.refusals)
@@ -174,7 +183,7 @@ def _try(writer: Writer, parts: Parts, done: CycleResult) -> CycleResult:
     return replace(done, outcome=Outcome.PROMOTED, version=version, evaluation=measured.evaluation)
 
 
-def _search(run: Run, parts: Parts, refused: CycleResult) -> BisectResult | None:
+def _search(run: Run, parts: Parts, facts: BelievedFacts, refused: CycleResult) -> BisectResult | None:
     """Who is to blame; None where nobody is to look, a batch of one has nothing to halve, or too little was asked to tell
     (of facts that are left out nothing more can be asked)."""
     if parts.limits is None or refused.version is None or refused.evaluation is None:
@@ -189,7 +198,7 @@ def _search(run: Run, parts: Parts, refused: CycleResult) -> BisectResult | None
         refused.evaluation,
         parts.recipe,
         parts.editor(),
-        parts.measuring,
+        parts.measuring(facts),
         parts.limits,
     )
 

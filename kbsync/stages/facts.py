@@ -1,123 +1,83 @@
-"""Believed facts with their names, as probe, plan and evaluate need them."""
+"""The believed facts with their names and verdicts: what probe, plan and evaluate work on."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
 
-from kbsync.domain.fact import Answer, Fact, FactRecord, FactState
+from kbsync.domain.fact import Fact, FactKey, FactRecord
+from kbsync.domain.naming import Names, mentioned_items
 from kbsync.domain.relation import Relation
-from kbsync.domain.statement import ItemId, Labels, Value, ValueKind
+from kbsync.domain.statement import ItemId
+from kbsync.domain.verdict import Verdict, VerdictKey
 from kbsync.ports import LedgerReader
 
 
-def believed_facts(tx: LedgerReader, relations: Sequence[Relation]) -> list[tuple[Relation, Fact]]:
-    """Every believed fact that has an answer, by relation and key."""
-    return [pair for relation in relations for pair in named(tx, relation, tx.facts(relation.property))]
+class WatchedFact(NamedTuple):
+    """A fact, and the relation that it is watched by."""
+
+    relation: Relation
+    fact: Fact
 
 
-def named(tx: LedgerReader, relation: Relation, records: Sequence[FactRecord]) -> list[tuple[Relation, Fact]]:
-    """What ``records`` believe, where they have an answer."""
-    believed = [r for r in records if r.believed and r.believed.values]
-    labels = tx.labels(sorted({item for r in believed for item in _items(r)}))
-    return [(relation, name(r, r.believed, labels)) for r in believed if r.believed]
+@dataclass(frozen=True, kw_only=True)
+class BelievedFacts:
+    """Believed facts that have an answer, as the ledger had them at one moment.
+
+    A cycle reads them once, after its pull, since the names of all items are joined to get them. So every stage of a
+    cycle works on the same facts, also where somebody else pulls meanwhile: the next cycle sees what is new.
+    """
+
+    base_fingerprint: str
+    """The model that the verdicts are about."""
+    watched: Mapping[FactKey, WatchedFact]
+    """In the order of the relations, then of the keys."""
+    verdicts: Mapping[FactKey, Verdict]
+    """What the base says; facts that it was not asked about yet are left out."""
+
+    @cached_property
+    def unjudged(self) -> list[WatchedFact]:
+        """Facts without a verdict on what is believed now."""
+        return [watched for key, watched in self.watched.items() if key not in self.verdicts]
+
+    def judged(self, tx: LedgerReader) -> BelievedFacts:
+        """The same facts and names with the verdicts that the ledger has by now: probing adds some."""
+        return replace(self, verdicts=_verdicts(tx, self.base_fingerprint, self.watched))
 
 
-def name(record: FactRecord, state: FactState, labels: Mapping[ItemId, Labels]) -> Fact:
-    """Join a state with the labels of its subject and objects."""
-    subject = labels.get(record.key.subject)
-    return Fact(
-        key=record.key,
-        subject_label=subject.label if subject else None,
-        answers=tuple(answer(value, labels) for value in state.values),
-        former=tuple(answer(value, labels) for value in state.former),
-        state=state,
-    )
+def believed_facts(tx: LedgerReader, relations: Sequence[Relation], base_fingerprint: str) -> BelievedFacts:
+    """All facts of ``relations``, with the verdicts on the model ``base_fingerprint``."""
+    watched = _named(tx, {relation: tx.facts(relation.property) for relation in relations})
+    verdicts = _verdicts(tx, base_fingerprint, watched)
+    return BelievedFacts(base_fingerprint=base_fingerprint, watched=watched, verdicts=verdicts)
 
 
-def answer(value: Value, labels: Mapping[ItemId, Labels]) -> Answer:
-    """A value with its names; anything but an item is named by its own text."""
-    if value.kind is ValueKind.ITEM:
-        found = labels.get(ItemId(value.text))
-        return Answer(value=value, label=found.label if found else None, aliases=found.aliases if found else ())
-    if value.kind is ValueKind.QUANTITY:
-        return _quantity(value, labels)
-    if value.kind is ValueKind.TIME:
-        return _time(value)
-    return Answer(value=value, label=value.text)
+def unjudged_facts(tx: LedgerReader, relations: Sequence[Relation], base_fingerprint: str) -> BelievedFacts:
+    """Only the facts that have no verdict yet: all that probing needs, and the names of no other are joined."""
+    records = {r: tx.unjudged(r.property, base_fingerprint, r.template_hash) for r in relations}
+    return BelievedFacts(base_fingerprint=base_fingerprint, watched=_named(tx, records), verdicts={})
 
 
-_DATE = re.compile(r"\+?(-?[0-9]+)-([0-9]{2})-([0-9]{2})T.*")
-_MONTHS = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-]
+def _named(tx: LedgerReader, records: Mapping[Relation, Sequence[FactRecord]]) -> dict[FactKey, WatchedFact]:
+    """What the records believe, where they have an answer; the labels of all are read at once."""
+    believed = [(relation, r) for relation, group in records.items() for r in group if r.believed and r.believed.values]
+    labels = tx.labels(sorted({item for _, record in believed for item in _items(record)}))
+    return {
+        record.key: WatchedFact(relation, Names(labels, relation.language).fact(record.key, record.believed))
+        for relation, record in believed
+        if record.believed
+    }
 
 
-def _quantity(value: Value, labels: Mapping[ItemId, Labels]) -> Answer:
-    """``8848.86 metre``; also without the unit, and with thousands set apart."""
-    number = value.text.lstrip("+")
-    grouped = f"{Decimal(number):,f}"
-    numbers = dict.fromkeys((number, grouped))
-    found = labels.get(ItemId(value.detail)) if value.detail else None
-    units = [name for name in ((found.label, *found.aliases) if found else ()) if name]
-    names = [f"{n} {unit}" for unit in units for n in numbers] + list(numbers)
-    return Answer(value=value, label=names[0], aliases=tuple(names[1:]))
-
-
-def _time(value: Value) -> Answer:
-    """As precise as Wikidata is: ``20 July 1969`` (and as others write it), ``July 1969``, ``1969``, ``1960s``,
-    ``20th century``; of a year before our era, ``44 BC``."""
-    year, month, day = (int(part) for part in _DATE.fullmatch(value.text).groups())  # type: ignore[union-attr]
-    precision = int(value.detail or 11)
-    era = " BC" if year < 0 else ""
-    shown = f"{abs(year)}{era}"
-    if precision <= 9 or month == 0:
-        names = [_coarse(abs(year), precision) + era if precision < 9 else shown]
-    elif precision == 10 or day == 0:
-        names = [f"{_MONTHS[month - 1]} {shown}", f"{_MONTHS[month - 1]}, {shown}"]
-    else:
-        named = _MONTHS[month - 1]
-        names = [f"{day} {named} {shown}", f"{named} {day}, {shown}", f"{abs(year):04d}-{month:02d}-{day:02d}{era}"]
-    return Answer(value=value, label=names[0], aliases=tuple(names[1:]))
-
-
-def _coarse(year: int, precision: int) -> str:
-    """A decade, a century, a millennium; of anything coarser, its year."""
-    match precision:
-        case 8:
-            return f"{year // 10 * 10}s"
-        case 7:
-            return f"{_ordinal((year + 99) // 100)} century"
-        case 6:
-            return f"{_ordinal((year + 999) // 1000)} millennium"
-    return str(year)
-
-
-def _ordinal(number: int) -> str:
-    ending = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{ending}"
+def _verdicts(tx: LedgerReader, fingerprint: str, watched: Mapping[FactKey, WatchedFact]) -> dict[FactKey, Verdict]:
+    known = tx.verdicts(fingerprint)
+    keys = {key: VerdictKey.of(relation, fact, fingerprint) for key, (relation, fact) in watched.items()}
+    return {key: known[wanted] for key, wanted in keys.items() if wanted in known}
 
 
 def _items(record: FactRecord) -> set[ItemId]:
     state = record.believed
     values = (*state.values, *state.former) if state else ()
-    return {record.key.subject} | {item for v in values for item in mentioned(v)}
-
-
-def mentioned(value: Value) -> set[ItemId]:
-    """The items whose names a value needs: itself, or its unit."""
-    if value.kind is ValueKind.ITEM:
-        return {ItemId(value.text)}
-    return {ItemId(value.detail)} if value.kind is ValueKind.QUANTITY and value.detail else set()
+    return {record.key.subject} | {item for value in values for item in mentioned_items(value)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kbsync.domain.canonical import content_hash
@@ -16,8 +16,7 @@ from kbsync.domain.suspicion import Suspicion, suspects
 from kbsync.domain.verdict import Verdict, VerdictKind
 from kbsync.domain.version import CURRENT
 from kbsync.ports import LedgerReader
-from kbsync.stages.facts import believed_facts
-from kbsync.stages.probe import due, verdict_key
+from kbsync.stages.facts import BelievedFacts
 from kbsync.stages.session import Run
 
 
@@ -34,9 +33,8 @@ class PlanResult:
 
 def plan(
     run: Run,
-    relations: Sequence[Relation],
+    facts: BelievedFacts,
     recipe: Recipe,
-    base_fingerprint: str,
     *,
     kinds: frozenset[VerdictKind],
     limit: int | None = None,
@@ -44,15 +42,14 @@ def plan(
 ) -> PlanResult:
     """All believed facts whose verdict on the base is one of ``kinds`` (at most ``limit``), compared with the current
     version. Raises ``KbsyncError`` when facts wait for a verdict."""
+    if facts.unjudged:
+        raise KbsyncError(
+            f"{len(facts.unjudged)} facts have no verdict on this base yet.",
+            kept="No plan was made.",
+            next_step="Run `kbsync probe` first (`kbsync sync` does both).",
+        )
     with run.ledger.read() as tx:
-        unasked = len(due(tx, relations, base_fingerprint))
-        if unasked:
-            raise KbsyncError(
-                f"{unasked} facts have no verdict on this base yet.",
-                kept="No plan was made.",
-                next_step="Run `kbsync probe` first (`kbsync sync` does both).",
-            )
-        made = _make(tx, relations, recipe, base_fingerprint, kinds, limit, suspicion)
+        made = _make(tx, facts, recipe, kinds, limit, suspicion)
     warning = crowding(len(made.requests), recipe.capacity)
     if not made.changes:
         return PlanResult(plan_hash=content_hash(made), plan=made, already=True, warning=warning)
@@ -70,26 +67,23 @@ def plan(
 
 def _make(
     tx: LedgerReader,
-    relations: Sequence[Relation],
+    facts: BelievedFacts,
     recipe: Recipe,
-    fingerprint: str,
     kinds: frozenset[VerdictKind],
     limit: int | None,
     suspicion: Suspicion | None,
 ) -> EditPlan:
-    facts = believed_facts(tx, relations)
-    verdicts = tx.verdicts(fingerprint)
     wanted, right, sound, costs = [], {}, [], {}
-    for relation, fact in facts:
-        verdict = verdicts[verdict_key(relation, fact, fingerprint)]
+    for key, (relation, fact) in facts.watched.items():
+        verdict = facts.verdicts[key]
         if verdict.kind in kinds:
             wanted.append(_request(relation, fact, verdict))
             if verdict.evidence.logprob_answer is not None:
-                costs[fact.key] = verdict.evidence.logprob_answer
+                costs[key] = verdict.evidence.logprob_answer
         else:
             if verdict.kind is VerdictKind.CURRENT:
-                sound.append(Guard(key=fact.key, subject=fact.subject_label or "", template=relation.templates[0]))
-            right[fact.key] = f"verdict {verdict.kind}: {verdict.evidence.reason or verdict.evidence.greedy.strip()}"
+                sound.append(Guard(key=key, subject=fact.subject_label or "", template=relation.templates[0]))
+            right[key] = f"verdict {verdict.kind}: {verdict.evidence.reason or verdict.evidence.greedy.strip()}"
     alias = tx.alias(CURRENT)
     predecessor = alias.number if alias else 0
     active = _active(tx, predecessor)
@@ -98,7 +92,7 @@ def _make(
     return make_plan(
         wanted,
         active,
-        base_fingerprint=fingerprint,
+        base_fingerprint=facts.base_fingerprint,
         recipe_fingerprint=recipe.fingerprint,
         predecessor=predecessor,
         quarantined=_quarantined(tx, facts),
@@ -132,15 +126,12 @@ def _active(tx: LedgerReader, number: int) -> dict[FactKey, EditRequest]:
     return {r.key: r for r in recorded.requests if (r.key, r.value_hash) not in left_out} if recorded else {}
 
 
-def _quarantined(tx: LedgerReader, facts: Sequence[tuple[Relation, Fact]]) -> dict[FactKey, str]:
+def _quarantined(tx: LedgerReader, facts: BelievedFacts) -> dict[FactKey, str]:
     """Quarantined facts whose value is still the one that was tried."""
-    values = {fact.key: fact.value_hash for _, fact in facts}
+    values = {key: fact.value_hash for key, (_, fact) in facts.watched.items()}
     return {key: entry.reason for key, entry in tx.quarantine().items() if values.get(key) == entry.value_hash}
 
 
-def _ended(
-    tx: LedgerReader, active: Mapping[FactKey, EditRequest], facts: Sequence[tuple[Relation, Fact]]
-) -> dict[FactKey, str]:
+def _ended(tx: LedgerReader, active: Mapping[FactKey, EditRequest], facts: BelievedFacts) -> dict[FactKey, str]:
     """Why active facts have no believed answer any more."""
-    believed = {fact.key for _, fact in facts}
-    return {key: "no statement holds now" for key in active if key not in believed and tx.fact(key) is not None}
+    return {key: "no statement holds now" for key in active if key not in facts.watched and tx.fact(key) is not None}

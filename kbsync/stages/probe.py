@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from kbsync.domain.fact import Fact
 from kbsync.domain.relation import Cardinality, Relation
 from kbsync.domain.verdict import Evidence, Verdict, VerdictKey, VerdictKind, ambiguity, judge
-from kbsync.ports import BaseModel, LanguageModel, LedgerReader
-from kbsync.stages.facts import named
+from kbsync.ports import BaseModel, LanguageModel
+from kbsync.stages.facts import BelievedFacts, WatchedFact
 from kbsync.stages.session import Run
 
 CHUNK = 64
@@ -28,25 +28,12 @@ class ProbeResult:
     verdicts: dict[VerdictKind, int]
 
 
-def verdict_key(relation: Relation, fact: Fact, model_fingerprint: str) -> VerdictKey:
-    return VerdictKey(
-        fact=fact.key,
-        value_hash=fact.value_hash,
-        model_fingerprint=model_fingerprint,
-        template_hash=relation.template_hash,
-    )
-
-
-def due(tx: LedgerReader, relations: Sequence[Relation], fingerprint: str) -> list[tuple[Relation, Fact]]:
-    """Believed facts without a verdict."""
-    waiting = ((r, tx.unjudged(r.property, fingerprint, r.template_hash)) for r in relations)
-    return [pair for relation, records in waiting for pair in named(tx, relation, records)]
-
-
-def probe(run: Run, base: BaseModel, relations: Sequence[Relation], *, answer_tokens: int) -> ProbeResult:
-    """Judge every due fact by the base's greedy continuation of at most ``answer_tokens`` tokens."""
-    with run.ledger.read() as tx:
-        waiting = due(tx, relations, base.fingerprint)
+def probe(
+    run: Run, base: BaseModel, facts: BelievedFacts, relations: Sequence[Relation], *, answer_tokens: int
+) -> ProbeResult:
+    """Judge those of ``facts`` that have no verdict by the base's greedy continuation of at most ``answer_tokens``
+    tokens; all facts of ``relations`` are counted."""
+    waiting = facts.unjudged
     if waiting:
         model = base.language_model()
         run.progress.start("probe", len(waiting))
@@ -67,15 +54,13 @@ def probe(run: Run, base: BaseModel, relations: Sequence[Relation], *, answer_to
     return ProbeResult(asked=len(waiting), verdicts={kind: counts[kind] for kind in VerdictKind})
 
 
-def _judge(
-    model: LanguageModel, fingerprint: str, chunk: Sequence[tuple[Relation, Fact]], answer_tokens: int
-) -> list[Verdict]:
+def _judge(model: LanguageModel, fingerprint: str, chunk: Sequence[WatchedFact], answer_tokens: int) -> list[Verdict]:
     verdicts, asked = [], []
     for relation, fact in chunk:
         reason = ambiguity(fact, single=relation.cardinality is not Cardinality.SET)
         if reason:
             evidence = Evidence(prompt="", greedy="", reason=reason)
-            key = verdict_key(relation, fact, fingerprint)
+            key = VerdictKey.of(relation, fact, fingerprint)
             verdicts.append(Verdict(key=key, kind=VerdictKind.AMBIGUOUS, evidence=evidence))
         else:
             asked.append((relation, fact, relation.prompt(fact.subject_label or "")))
@@ -84,7 +69,7 @@ def _judge(
     for (relation, fact, prompt), said, (answer, former) in zip(asked, greedy, scores, strict=True):
         kind, matched = judge(fact, said)
         evidence = Evidence(prompt=prompt, greedy=said, matched=matched, logprob_answer=answer, logprob_former=former)
-        verdicts.append(Verdict(key=verdict_key(relation, fact, fingerprint), kind=kind, evidence=evidence))
+        verdicts.append(Verdict(key=VerdictKey.of(relation, fact, fingerprint), kind=kind, evidence=evidence))
     return verdicts
 
 

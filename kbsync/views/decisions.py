@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kbsync.domain.naming import Names, mentioned_items
 from kbsync.domain.relation import Relation
 from kbsync.ports import LedgerReader
 from kbsync.stages.decide import Decided
-from kbsync.stages.facts import answer, mentioned
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,10 +32,12 @@ def view(tx: LedgerReader, relation: Relation, action: str, decided: Decided, *,
     believed = record.believed
     values = (*record.observed.values, *(believed.values if believed else ()))
     subject = record.key.subject
-    labels = tx.labels(sorted({subject, *(item for v in values for item in mentioned(v))}))
+    labels = tx.labels(sorted({subject, *(item for v in values for item in mentioned_items(v))}))
+
+    named = Names(labels, relation.language)
 
     def names(held: tuple[object, ...]) -> tuple[str, ...]:
-        return tuple(answer(v, labels).label or v.text for v in values if v in held)
+        return tuple(named.value(v).label or v.text for v in values if v in held)
 
     return DecisionView(
         item=subject,

@@ -8,14 +8,13 @@ from datetime import datetime
 
 from kbsync.domain.errors import NotFound
 from kbsync.domain.fact import FactKey, FactRecord, FactState, trust
+from kbsync.domain.naming import Names, mentioned_items
 from kbsync.domain.plan import PlanEntry
 from kbsync.domain.relation import Relation
-from kbsync.domain.statement import UNKNOWN_TIME, ItemId, Labels, Rank, Snak, Statement, TimePoint, Value, ValueKind
-from kbsync.domain.verdict import VerdictKind
+from kbsync.domain.statement import UNKNOWN_TIME, ItemId, Rank, Snak, Statement, TimePoint, Value, ValueKind
+from kbsync.domain.verdict import VerdictKey, VerdictKind
 from kbsync.domain.version import Outcome, Version
 from kbsync.ports import Belief, LedgerReader, StatementChange
-from kbsync.stages.facts import answer, mentioned, name
-from kbsync.stages.probe import verdict_key
 from kbsync.stages.pull.watch import MOST_HOPS, Redirects
 from kbsync.stages.release.promote import current_number
 from kbsync.views.status import left_out, probed_model
@@ -129,6 +128,7 @@ def explain(tx: LedgerReader, item: ItemId, relation: Relation, now: datetime) -
     beliefs = tx.beliefs(key)
     states = [record.observed, *(belief.state for belief in beliefs)]
     labels = tx.labels(sorted({item, target, *_mentioned(states, history)}))
+    names = Names(labels, relation.language)
     level, reason = trust(record.observed, relation.trust, now)
     quarantined, decided = tx.quarantine().get(key), tx.decisions().get(key)
     model = probed_model(tx)
@@ -138,15 +138,15 @@ def explain(tx: LedgerReader, item: ItemId, relation: Relation, now: datetime) -
         redirect_to=None if target == item else target,
         relation=relation.name,
         property=relation.property,
-        history=tuple(_change(change, labels) for change in history),
-        observed=_state(record.observed, labels),
-        believed=_state(record.believed, labels) if record.believed else None,
+        history=tuple(_change(change, names) for change in history),
+        observed=_state(record.observed, names),
+        believed=_state(record.believed, names) if record.believed else None,
         believed_at=record.believed_at,
-        beliefs=_beliefs(tx, key, beliefs, labels),
+        beliefs=_beliefs(tx, key, beliefs, names),
         trust=level.value,
         trust_reason=reason,
         model=model,
-        verdict=_verdict(tx, record, relation, labels, model),
+        verdict=_verdict(tx, record, relation, names, model),
         quarantine=quarantined.reason if quarantined else None,
         decision=str(decided) if decided else None,
         versions=_held(tx, key, left_out(tx)),
@@ -163,11 +163,11 @@ def _led_to(tx: LedgerReader, item: ItemId) -> ItemId:
 
 
 def _verdict(
-    tx: LedgerReader, record: FactRecord, relation: Relation, labels: Mapping[ItemId, Labels], model: str | None
+    tx: LedgerReader, record: FactRecord, relation: Relation, names: Names, model: str | None
 ) -> VerdictView | None:
     if record.believed is None or not record.believed.values or model is None:
         return None
-    found = tx.verdict(verdict_key(relation, name(record, record.believed, labels), model))
+    found = tx.verdict(VerdictKey.of(relation, names.fact(record.key, record.believed), model))
     if found is None:
         return None
     evidence = found.evidence
@@ -210,10 +210,10 @@ def _in_version(
     )
 
 
-def _state(state: FactState, labels: Mapping[ItemId, Labels]) -> StateView:
+def _state(state: FactState, names: Names) -> StateView:
     return StateView(
-        values=tuple(_value(v, labels) for v in state.values),
-        former=tuple(_value(v, labels) for v in state.former),
+        values=tuple(_value(v, names) for v in state.values),
+        former=tuple(_value(v, names) for v in state.former),
         since=state.since,
         revision=state.revision,
         references=state.references,
@@ -221,19 +221,19 @@ def _state(state: FactState, labels: Mapping[ItemId, Labels]) -> StateView:
     )
 
 
-def _change(change: StatementChange, labels: Mapping[ItemId, Labels]) -> ChangeView:
+def _change(change: StatementChange, names: Names) -> ChangeView:
     return ChangeView(
         seen_at=change.seen_at,
         revision=change.revision,
         statement_id=change.statement_id,
-        before=_statement(change.before, labels) if change.before else None,
-        after=_statement(change.after, labels) if change.after else None,
+        before=_statement(change.before, names) if change.before else None,
+        after=_statement(change.after, names) if change.after else None,
     )
 
 
-def _statement(statement: Statement, labels: Mapping[ItemId, Labels]) -> str:
+def _statement(statement: Statement, names: Names) -> str:
     """``Charles III (Q43274), preferred, from 2022-09-08, 2 references``."""
-    said = _value(statement.value, labels) if statement.value else _NO_ANSWER[statement.snak]
+    said = _value(statement.value, names) if statement.value else _NO_ANSWER[statement.snak]
     parts = [said] if statement.rank is Rank.NORMAL else [said, statement.rank.value]
     for word, point in (("from", statement.start), ("until", statement.end), ("at", statement.point_in_time)):
         if point:
@@ -253,8 +253,8 @@ def _date(point: TimePoint) -> str:
 _NO_ANSWER = {Snak.SOMEVALUE: "unknown value", Snak.NOVALUE: "no value"}
 
 
-def _value(value: Value, labels: Mapping[ItemId, Labels]) -> str:
-    label = answer(value, labels).label
+def _value(value: Value, names: Names) -> str:
+    label = names.value(value).label
     if value.kind is not ValueKind.ITEM:
         return label or value.text
     return f"{label} ({value.text})" if label else f"{value.text} (no label)"
@@ -263,12 +263,10 @@ def _value(value: Value, labels: Mapping[ItemId, Labels]) -> str:
 def _mentioned(states: Iterable[FactState], history: Iterable[StatementChange]) -> set[ItemId]:
     values = [v for state in states for v in (*state.values, *state.former)]
     values += [s.value for c in history for s in (c.before, c.after) if s and s.value]
-    return {item for v in values for item in mentioned(v)}
+    return {item for v in values for item in mentioned_items(v)}
 
 
-def _beliefs(
-    tx: LedgerReader, key: FactKey, beliefs: Sequence[Belief], labels: Mapping[ItemId, Labels]
-) -> tuple[BeliefView, ...]:
+def _beliefs(tx: LedgerReader, key: FactKey, beliefs: Sequence[Belief], names: Names) -> tuple[BeliefView, ...]:
     decided = {
         event.at: f"{word} by {event.actor}" + (f": {event.body['reason']}" if event.body.get("reason") else "")
         for kind, word in (("fact approve", "approved"), ("fact pin", "pinned"))
@@ -280,7 +278,7 @@ def _beliefs(
         BeliefView(
             since=belief.at,
             until=end,
-            values=tuple(_value(v, labels) for v in belief.state.values),
+            values=tuple(_value(v, names) for v in belief.state.values),
             revision=belief.state.revision,
             how=decided.get(belief.at, "trusted"),
         )

@@ -6,12 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from kbsync.domain.fact import Fact, FactRecord
+from kbsync.domain.naming import Names, mentioned_items
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemId
-from kbsync.domain.verdict import VerdictKind, normalise
+from kbsync.domain.verdict import VerdictKey, VerdictKind, normalise
 from kbsync.ports import LedgerReader
-from kbsync.stages.facts import mentioned, name
-from kbsync.stages.probe import verdict_key
 from kbsync.views.status import probed_model
 
 PAGE = 50
@@ -68,11 +67,11 @@ def _rows(tx: LedgerReader, relations: Sequence[Relation]) -> Iterator[FactRow]:
     verdicts = tx.verdicts(model) if model else {}
     for relation in relations:
         records = tx.facts(relation.property)
-        labels = tx.labels(sorted({item for r in records for item in _items(r)}))
+        names = Names(tx.labels(sorted({item for r in records for item in _items(r)})), relation.language)
         for record in records:
-            fact = name(record, record.believed or record.observed, labels)
+            fact = names.fact(record.key, record.believed or record.observed)
             askable = record.believed is not None and bool(record.believed.values)
-            verdict = verdicts.get(verdict_key(relation, fact, model or "")) if askable else None
+            verdict = verdicts.get(VerdictKey.of(relation, fact, model or "")) if askable else None
             yield FactRow(
                 subject=record.key.subject,
                 label=fact.subject_label,
@@ -92,7 +91,7 @@ def _names(fact: Fact) -> tuple[str, ...]:
 
 def _items(record: FactRecord) -> set[ItemId]:
     state = record.believed or record.observed
-    return {record.key.subject} | {item for v in state.values for item in mentioned(v)}
+    return {record.key.subject} | {item for v in state.values for item in mentioned_items(v)}
 
 
 def _matches(row: FactRow, query: str) -> bool:

@@ -15,14 +15,14 @@ from kbsync.domain.fact import FactKey
 from kbsync.domain.fluency import ngram_entropy, repetition
 from kbsync.domain.gate import GateDecision, Metric, Reason, Threshold, decide
 from kbsync.domain.plan import EditRequest, Guard
-from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemId, PropertyId
 from kbsync.domain.verdict import match_names
 from kbsync.domain.version import Evaluation, Outcome, Version, VersionState
 from kbsync.ports import ArtifactStore, BaseModel, CheckpointStore, Delta
 from kbsync.stages.evaluate.figures import mean_metric, needed, shares
-from kbsync.stages.evaluate.questions import EDITED, UNTOUCHED, EvaluationSize, Question, cohorts, questions, world
+from kbsync.stages.evaluate.questions import EDITED, UNTOUCHED, EvaluationSize, Question, cohorts, questions
 from kbsync.stages.evaluate.replies import Identity, Replies, Reply
+from kbsync.stages.facts import BelievedFacts
 from kbsync.stages.session import Run
 
 TEXTUAL = frozenset({"fluency", "repetition"})
@@ -35,7 +35,7 @@ class Measuring:
     base: BaseModel
     store: CheckpointStore
     artifacts: ArtifactStore
-    relations: Sequence[Relation]
+    facts: BelievedFacts
     policy: Sequence[Threshold]
     held_out: Sequence[str]
     neutral: Sequence[str] = ()
@@ -151,9 +151,7 @@ def measure(
     """
     only = trial.only if trial else None
     base, size = measuring.base, measuring.size
-    with run.ledger.read() as tx:
-        around = world(tx, measuring.relations, base.fingerprint)
-    asked = questions(around, trial.batch if trial else requests, guards, size, since)
+    asked = questions(measuring.facts, trial.batch if trial else requests, guards, size, since)
     if trial:
         held = {r.key for r in requests}
         groups = needed(trial.only)

@@ -11,7 +11,8 @@ from kbsync.domain.plan import EditPlan
 from kbsync.domain.relation import Relation
 from kbsync.ports import LedgerReader
 from kbsync.stages.evaluate.figures import GROUPS
-from kbsync.stages.evaluate.questions import EvaluationSize, questions, world
+from kbsync.stages.evaluate.questions import EvaluationSize, questions
+from kbsync.stages.facts import BelievedFacts, believed_facts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,20 +41,14 @@ def foresee(
     planned = tx.plan(version.plan_hash) if version else None
     if planned is None:
         raise NotFound(f"There is no version {number}.", next_step="`kbsync versions` lists what there is.")
-    return foresee_plan(tx, planned, number, relations, size, policy)
+    return foresee_plan(planned, number, believed_facts(tx, relations, planned.base_fingerprint), size, policy)
 
 
 def foresee_plan(
-    tx: LedgerReader,
-    planned: EditPlan,
-    number: int,
-    relations: Sequence[Relation],
-    size: EvaluationSize,
-    policy: Sequence[Threshold],
+    planned: EditPlan, number: int, facts: BelievedFacts, size: EvaluationSize, policy: Sequence[Threshold]
 ) -> Foreseen:
     """For a plan. Figures of running text (perplexity and the like) are not foreseen."""
-    around = world(tx, relations, planned.base_fingerprint)
-    asked = questions(around, planned.requests, planned.guards, size, {})
+    asked = questions(facts, planned.requests, planned.guards, size, {})
     samples = {name: sum(q.group in groups for q in asked) for name, groups in GROUPS.items()}
     figures = [Metric(name=name, value=0.0, base=0.0, samples=count) for name, count in samples.items()]
     known = [threshold for threshold in policy if threshold.metric in samples]

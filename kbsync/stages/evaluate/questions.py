@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.fact import Fact, FactKey
 from kbsync.domain.plan import EditRequest, Guard
-from kbsync.domain.relation import Relation, fill
+from kbsync.domain.relation import fill
 from kbsync.domain.statement import ItemId, ValueKind
-from kbsync.domain.verdict import Verdict, VerdictKind, match_names, normalise
+from kbsync.domain.verdict import VerdictKind, match_names, normalise
 from kbsync.domain.version import Version
 from kbsync.ports import LedgerReader
-from kbsync.stages.facts import believed_facts
-from kbsync.stages.probe import verdict_key
+from kbsync.stages.facts import BelievedFacts, WatchedFact
 
 EDITED, PARAPHRASE, NEIGHBOUR, SUBJECT, OTHER, HOP = "edited", "paraphrase", "neighbour", "subject", "other", "hop"
 UNTOUCHED = (NEIGHBOUR, SUBJECT, OTHER)
@@ -55,24 +54,8 @@ class Question:
     since: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class World:
-    """What the ledger holds of the facts around an edit."""
-
-    facts: Mapping[FactKey, tuple[Relation, Fact]]
-    verdicts: Mapping[FactKey, Verdict]
-
-
-def world(tx: LedgerReader, relations: Sequence[Relation], fingerprint: str) -> World:
-    """Believed facts, and their verdicts on the base ``fingerprint``."""
-    facts = {fact.key: (relation, fact) for relation, fact in believed_facts(tx, relations)}
-    known = tx.verdicts(fingerprint)
-    keys = {key: verdict_key(relation, fact, fingerprint) for key, (relation, fact) in facts.items()}
-    return World(facts, {key: known[asked] for key, asked in keys.items() if asked in known})
-
-
 def questions(
-    around: World,
+    facts: BelievedFacts,
     requests: Sequence[EditRequest],
     guards: Sequence[Guard],
     size: EvaluationSize,
@@ -84,14 +67,14 @@ def questions(
     """
     edited, paraphrases = [], []
     for request in requests:
-        made = list(_edited(around, request, cohorts.get(request.key, 0)))
+        made = list(_edited(facts, request, cohorts.get(request.key, 0)))
         edited.append(made[0])
         paraphrases += made[1:]
     return [
         *edited,
         *_sample(paraphrases, size.paraphrases),
-        *untouched(around, requests, guards, size),
-        *_sample(_hops(around, requests), size.hops),
+        *untouched(facts, requests, guards, size),
+        *_sample(_hops(facts, requests), size.hops),
     ]
 
 
@@ -108,9 +91,9 @@ def cohorts(tx: LedgerReader, version: Version, requests: Iterable[EditRequest])
     }
 
 
-def _edited(around: World, request: EditRequest, since: int) -> Iterator[Question]:
+def _edited(facts: BelievedFacts, request: EditRequest, since: int) -> Iterator[Question]:
     """The prompt that was edited, then its paraphrases, which the edit never saw."""
-    relation, fact = around.facts.get(request.key, (None, None))
+    relation, fact = facts.watched.get(request.key, (None, None))
     names, rival = _names(request, fact), _rival(request, fact)
     first = fill(request.template, request.subject)
     for prompt in (first, *(fill(t, request.subject) for t in (relation.templates[1:] if relation else ()))):
@@ -144,15 +127,15 @@ def _rival(request: EditRequest, fact: Fact | None) -> str:
 
 
 def untouched(
-    around: World, requests: Sequence[EditRequest], guards: Sequence[Guard], size: EvaluationSize
+    facts: BelievedFacts, requests: Sequence[EditRequest], guards: Sequence[Guard], size: EvaluationSize
 ) -> list[Question]:
     """Facts that the base has right and that must stay so: of the same relations and the same subjects as the edited
     ones, and any others where these are too few to judge by."""
     told = {r.key for r in requests} | {g.key for g in guards}
     properties, subjects = {r.key.property for r in requests}, {r.key.subject for r in requests}
     found: dict[str, list[Question]] = {group: [] for group in UNTOUCHED}
-    for key, (_, fact) in around.facts.items():
-        verdict = around.verdicts.get(key)
+    for key, (_, fact) in facts.watched.items():
+        verdict = facts.verdicts.get(key)
         if key in told or verdict is None or verdict.kind is not VerdictKind.CURRENT:
             continue
         group = SUBJECT if key.subject in subjects else NEIGHBOUR if key.property in properties else OTHER
@@ -166,13 +149,13 @@ def untouched(
     return [*same, *near, *_sample(found[OTHER], max(0, missing))]
 
 
-def _hops(around: World, requests: Iterable[EditRequest]) -> Iterator[Question]:
+def _hops(facts: BelievedFacts, requests: Iterable[EditRequest]) -> Iterator[Question]:
     """Facts about the new object, asked for through the edited fact: "The place of birth of the chair of X is"."""
-    by_subject: dict[ItemId, list[tuple[Relation, Fact]]] = {}
-    for key, found in around.facts.items():
+    by_subject: dict[ItemId, list[WatchedFact]] = {}
+    for key, found in facts.watched.items():
         by_subject.setdefault(key.subject, []).append(found)
     for request in requests:
-        relation, fact = around.facts.get(request.key, (None, None))
+        relation, fact = facts.watched.get(request.key, (None, None))
         if relation is None or fact is None or fact.value_hash != request.value_hash or len(fact.answers) != 1:
             continue
         value = fact.answers[0].value

@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 
 from kbsync.domain.audit import GENESIS
 from kbsync.domain.errors import SourceDown
+from kbsync.domain.naming import mentioned_items
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemHead, ItemId, ItemRecord, Labels, PropertyId
 from kbsync.ports import LedgerReader, PullCounts, StatementSource
-from kbsync.stages.facts import mentioned
 from kbsync.stages.pull.observe import Observed, derive
 from kbsync.stages.pull.watch import (
     SUSPICIOUS_COUNT,
@@ -303,5 +303,5 @@ def _objects(tx: LedgerReader, relations: Sequence[Relation], watch: Watch, redi
     for relation in relations:
         told = sorted({redirects.resolve(subject) for subject in watch.subjects[relation.property]})
         for statements in tx.statements_of(relation.property, told).values():
-            found.update(item for s in statements if s.value is not None for item in mentioned(s.value))
+            found.update(item for s in statements if s.value is not None for item in mentioned_items(s.value))
     return found

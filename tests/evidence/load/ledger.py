@@ -23,7 +23,7 @@ from kbsync.ledger.engine import make_engine, parse_url, reading
 from kbsync.ledger.ledger import SqlLedger
 from kbsync.operations.evidence import Figure, at_most, evidence
 from kbsync.ports import LedgerReader, Progress
-from kbsync.stages.probe import due
+from kbsync.stages.facts import unjudged_facts
 from kbsync.views import status as views
 from kbsync.views.explain import explain
 from tests.evidence.load.ledger_world import BASE, NOW, LedgerExtent, change, events, fill, judge, relations, versions
@@ -67,11 +67,11 @@ def _measured(url: str, extent: LedgerExtent, progress: Progress) -> list[Figure
             "status": lambda tx: views.status(tx, watched, NOW),
             "explain": lambda tx: explain(tx, item, watched[0], NOW),
             "versions": views.versions,
-            "find what is due": lambda tx: due(tx, watched, BASE),
+            "find what is due": lambda tx: unjudged_facts(tx, watched, BASE),
         }
         took = {name: _ask(ledger, question, progress, name) for name, question in asked.items()}
         with ledger.read() as tx:
-            found = len(due(tx, watched, BASE))
+            found = len(unjudged_facts(tx, watched, BASE).unjudged)
     finally:
         ledger.close()
     size, history = _size(url)

@@ -29,7 +29,7 @@ from kbsync.domain.verdict import Evidence, Verdict, VerdictKey, VerdictKind
 from kbsync.domain.version import CURRENT, Evaluation, Outcome, VersionState
 from kbsync.ledger.ledger import SqlLedger
 from kbsync.ports import LedgerTransaction, Progress
-from kbsync.stages.probe import due
+from kbsync.stages.facts import unjudged_facts
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 BASE = "b" * 64
@@ -158,7 +158,7 @@ def _write(tx: LedgerTransaction, records: Sequence[ItemRecord], extent: LedgerE
 def judge(ledger: SqlLedger, extent: LedgerExtent, relations: Sequence[Relation], progress: Progress) -> None:
     """Verdicts on all facts but the last ``unjudged`` ones."""
     with ledger.read() as tx:
-        waiting = due(tx, relations, BASE)
+        waiting = unjudged_facts(tx, relations, BASE).unjudged
     chosen = waiting[: max(0, len(waiting) - extent.unjudged)]
     progress.start("judge", len(chosen))
     for start in range(0, len(chosen), 5000):

@@ -12,10 +12,10 @@ import pytest
 
 from kbsync.config.files import load_relations, read_relations
 from kbsync.demo.table import load_table
+from kbsync.domain.naming import Names
 from kbsync.domain.relation import Relation, fill
 from kbsync.domain.statement import ValueKind
 from kbsync.domain.verdict import match_names, normalise
-from kbsync.stages.facts import answer as value_answer
 from tests.support.paths import ROOT
 from tests.unit.wikidata.test_answers import from_json, members
 
@@ -107,7 +107,7 @@ def fit_values(library: tuple[Relation, ...]) -> Counter[str]:
         for prop in groups.keys() & relations.keys():
             values = [s.value for claim in groups[prop] if (s := from_json(entity["id"], claim)) and s.value]
             for value in values:
-                for name in value_answer(value, {}).names:
+                for name in Names({}).value(value).names:
                     check(relations[prop], label, name)
             counts[prop] += len(values)
     return +counts

@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import pytest
 
 from kbsync.domain.fact import Answer, Fact, FactKey, FactState
+from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemId, PropertyId, Value, ValueKind
-from kbsync.domain.verdict import VerdictKind, ambiguity, judge, match, normalise
+from kbsync.domain.verdict import VerdictKey, VerdictKind, ambiguity, judge, match, normalise
 
 NOW_STATE = FactState(values=(), former=(), statement_ids=(), references=1, revision=1, since=None)  # type: ignore[arg-type]
 
@@ -59,3 +62,29 @@ def test_what_has_no_single_answer_is_ambiguous() -> None:
     two = fact(PARIS, answer("Q456", "Lyon"))
     assert "2 values" in (ambiguity(two, single=True) or "")
     assert ambiguity(two, single=False) is None
+
+
+def test_a_verdict_is_asked_for_again_when_the_value_the_model_or_the_words_change() -> None:
+    capital = Relation(name="capital", property=PropertyId("P36"), label="capital", templates=("The capital of {} is",))
+    other_words = Relation(name="capital", property=PropertyId("P36"), label="capital", templates=("{}, capital:",))
+    other_value = Fact(
+        key=fact().key, subject_label="France", answers=(), former=(), state=replace(NOW_STATE, values=(PARIS.value,))
+    )
+    key = VerdictKey.of(capital, fact(), "model")
+    assert key == VerdictKey.of(capital, fact(PARIS), "model")
+    assert (
+        len(
+            {
+                key,
+                *(
+                    VerdictKey.of(*of)
+                    for of in (
+                        (other_words, fact(), "model"),
+                        (capital, other_value, "model"),
+                        (capital, fact(), "another model"),
+                    )
+                ),
+            }
+        )
+        == 4
+    )

@@ -10,8 +10,7 @@ import pytest
 from kbsync.domain.errors import SourceDown, SourceError
 from kbsync.domain.fact import FactKey
 from kbsync.domain.relation import Relation
-from kbsync.domain.statement import ItemId, Labels, Value, ValueKind
-from kbsync.stages.facts import answer
+from kbsync.domain.statement import ItemId, Value, ValueKind
 from kbsync.stages.pull.pull import LABELS_REFRESH, pull
 from tests.support.stage_world import CAPITAL, RELATIONS, World, statement
 
@@ -172,30 +171,3 @@ def test_an_external_identifier_is_one_because_the_relation_says_so(world: World
     with world.ledger.read() as tx:
         record = tx.fact(FactKey(ItemId("Q38"), CAPITAL))
     assert record is not None and record.observed.values == (Value(ValueKind.EXTERNAL_ID, "ITA"),)
-
-
-METRE = {ItemId("Q11573"): Labels(item=ItemId("Q11573"), label="metre", aliases=("m",))}
-
-
-@pytest.mark.parametrize(
-    ("value", "names"),
-    [
-        (Value(ValueKind.QUANTITY, "+8848.86", "Q11573"), ("8848.86 metre", "8,848.86 m", "8848.86")),
-        (Value(ValueKind.QUANTITY, "+68000000"), ("68000000", "68,000,000")),
-        (Value(ValueKind.QUANTITY, "-40"), ("-40",)),
-        (Value(ValueKind.TIME, "1969-07-20T00:00:00Z", "11"), ("20 July 1969", "July 20, 1969", "1969-07-20")),
-        (Value(ValueKind.TIME, "1969-07-01T00:00:00Z", "10"), ("July 1969",)),
-        (Value(ValueKind.TIME, "1969-01-01T00:00:00Z", "9"), ("1969",)),
-        (Value(ValueKind.TIME, "1960-01-01T00:00:00Z", "8"), ("1960s",)),
-        (Value(ValueKind.TIME, "1901-01-01T00:00:00Z", "7"), ("20th century",)),
-        (Value(ValueKind.TIME, "2000-01-01T00:00:00Z", "7"), ("20th century",)),
-        (Value(ValueKind.TIME, "-0044-03-15T00:00:00Z", "11"), ("15 March 44 BC",)),
-        (Value(ValueKind.TIME, "1969-00-00T00:00:00Z", "11"), ("1969",)),
-        (Value(ValueKind.MONOLINGUAL, "Liberté", "fr"), ("Liberté",)),
-        (Value(ValueKind.STRING, "FR"), ("FR",)),
-    ],
-)
-def test_values_are_named_as_people_write_them(value: Value, names: tuple[str, ...]) -> None:
-    found = answer(value, METRE)
-    assert found.names[0] == names[0]
-    assert set(names) <= set(found.names)
