@@ -15,6 +15,7 @@ from kbsync.ledger.ledger import SqlLedger
 from kbsync.ports import Clock
 from kbsync.stages.cycle import CycleResult, Parts, sync
 from kbsync.stages.evaluate.questions import EvaluationSize
+from kbsync.stages.facts import BelievedFacts, believed_facts
 from kbsync.stages.session import Run, Silent, writer
 from kbsync.testing.fake_model import TableBase, TableEditor
 from kbsync.testing.fake_source import FakeSource
@@ -134,6 +135,12 @@ class World:
             artifacts=self.artifacts,
             neutral=["It is"],
         )
+
+    @property
+    def facts(self) -> BelievedFacts:
+        """What the ledger believes now."""
+        with self.ledger.read() as tx:
+            return believed_facts(tx, self.relations, self.base.fingerprint)
 
     def sync(self) -> CycleResult:
         with writer(self.run, TTL) as held:

@@ -13,15 +13,10 @@ from kbsync.domain.statement import ItemId
 from kbsync.domain.verdict import VerdictKey
 from kbsync.ledger.ledger import SqlReader
 from kbsync.stages.cycle import Outcome
-from kbsync.stages.facts import BelievedFacts, believed_facts, unjudged_facts
+from kbsync.stages.facts import unjudged_facts
 from kbsync.stages.probe import probe
 from kbsync.stages.pull.pull import pull
 from tests.support.stage_world import CAPITAL, HEAD, RELATIONS, World
-
-
-def read(world: World) -> BelievedFacts:
-    with world.ledger.read() as tx:
-        return believed_facts(tx, RELATIONS, world.base.fingerprint)
 
 
 @pytest.fixture
@@ -65,7 +60,7 @@ def test_a_cycle_that_searches_for_culprits_joins_the_labels_once(world: World, 
 
 def test_every_believed_fact_has_its_relation_and_its_names(world: World) -> None:
     pull(world.run, world.source, RELATIONS)
-    facts = read(world)
+    facts = world.facts
     assert list(facts.watched) == [
         FactKey(ItemId(item), prop)
         for item, prop in (("Q142", CAPITAL), ("Q183", CAPITAL), ("Q38", CAPITAL), ("Q142", HEAD), ("Q183", HEAD))
@@ -81,21 +76,21 @@ def test_every_believed_fact_has_its_relation_and_its_names(world: World) -> Non
 
 def test_facts_are_unjudged_until_the_verdicts_are_read_anew(world: World) -> None:
     pull(world.run, world.source, RELATIONS)
-    facts = read(world)
+    facts = world.facts
     assert len(facts.unjudged) == 5
     probe(world.run, world.base, facts, RELATIONS, answer_tokens=10)
     assert len(facts.unjudged) == 5
     with world.ledger.read() as tx:
         judged = facts.judged(tx)
     assert judged.unjudged == []
-    assert judged.verdicts == read(world).verdicts
+    assert judged.verdicts == world.facts.verdicts
     fact = judged.watched[FactKey(ItemId("Q142"), HEAD)]
     assert judged.verdicts[fact.fact.key].key == VerdictKey.of(fact.relation, fact.fact, world.base.fingerprint)
 
 
 def test_for_probing_only_the_facts_without_a_verdict_are_read(world: World) -> None:
     pull(world.run, world.source, RELATIONS)
-    probe(world.run, world.base, read(world), RELATIONS[:1], answer_tokens=10)
+    probe(world.run, world.base, world.facts, RELATIONS[:1], answer_tokens=10)
     with world.ledger.read() as tx:
         assert unjudged_facts(tx, RELATIONS, world.base.fingerprint).watched == {}
         assert len(unjudged_facts(tx, RELATIONS, "another model").watched) == 5

@@ -92,7 +92,7 @@ def test_the_base_is_measured_once_and_the_version_before_only_asked_what_is_new
 def test_a_version_measured_again_gives_the_same_figures(world: World) -> None:
     world.sync()
     result = second(world)
-    again = evaluate(world.run, 2, world.parts.measuring, again=True)
+    again = evaluate(world.run, 2, world.parts.measuring(world.facts), again=True)
     assert not again.already
     assert result.evaluation is not None
     assert again.evaluation.metrics == result.evaluation.metrics
@@ -160,7 +160,7 @@ def test_a_refused_version_is_judged_anew_when_the_policy_changes_and_goes_live(
     result = world.sync()
     assert (result.outcome, result.version and result.version.state) == (Outcome.PROMOTED, VersionState.PROMOTED)
     assert (world.editor.calls, len(world.base.model.asked)) == (built, asked), "figures are not measured again"
-    again = evaluate(world.run, 1, world.parts.measuring)
+    again = evaluate(world.run, 1, world.parts.measuring(world.facts))
     assert (again.already, again.judged_anew) == (True, False)
 
 
@@ -177,7 +177,7 @@ def test_a_version_that_the_changed_policy_refuses_too_is_held_for_the_new_reaso
 def test_a_candidate_that_the_changed_policy_refuses_is_no_candidate_any_more(world: World) -> None:
     world.sync()
     world.gate = (Threshold(metric="specificity", at_least=1.1),)
-    result = evaluate(world.run, 1, world.parts.measuring)
+    result = evaluate(world.run, 1, world.parts.measuring(world.facts))
     assert (result.judged_anew, result.evaluation.decision.passed) == (True, False)
     assert result.version.state is VersionState.PROMOTED, "what is live stays until somebody rolls it back"
 
