@@ -11,7 +11,7 @@ import kbsync.stages.cycle
 from kbsync.domain.fact import FactKey
 from kbsync.domain.statement import ItemId
 from kbsync.domain.verdict import VerdictKey
-from kbsync.ledger.ledger import SqlReader
+from kbsync.ledger.ledger import SqlLedgerReader
 from kbsync.stages.cycle import Outcome
 from kbsync.stages.facts import unjudged_facts
 from kbsync.stages.probe import probe
@@ -23,9 +23,9 @@ from tests.support.stage_world import CAPITAL, HEAD, RELATIONS, World
 def label_joins(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The stage that was at work, each time that the labels of many items were read."""
     joins, stage = [], [""]
-    read_labels = SqlReader.labels
+    read_labels = SqlLedgerReader.labels
 
-    def labels(self: SqlReader, items: Sequence[ItemId]) -> Any:
+    def labels(self: SqlLedgerReader, items: Sequence[ItemId]) -> Any:
         joins.append(stage[0])
         return read_labels(self, items)
 
@@ -42,7 +42,7 @@ def label_joins(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     for name in ("pull", "probe", "plan", "edit", "evaluate", "bisect", "promote"):
         announced(name)
-    monkeypatch.setattr(SqlReader, "labels", labels)
+    monkeypatch.setattr(SqlLedgerReader, "labels", labels)
     return joins
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from kbsync.domain.naming import Names
 from kbsync.domain.statement import (
     UNKNOWN_TIME,
     ItemId,
@@ -42,4 +43,4 @@ def statement(value: Value | None = None, **more: object) -> Statement:
     ],
 )
 def test_a_statement_in_words(said: Statement, words: str) -> None:
-    assert _statement(said, LABELS) == words
+    assert _statement(said, Names(LABELS)) == words
