@@ -22,8 +22,7 @@ from kbsync.daemon.jobs import PULL, WORK, Job, jobs
 from kbsync.daemon.listening import Listening
 from kbsync.daemon.metrics import Recorder
 from kbsync.daemon.run_job import ACTOR, Ended, run_job, workshop
-from kbsync.daemon.schedule import Tempo
-from kbsync.daemon.schedule_state import Register
+from kbsync.daemon.schedule_state import ScheduleFile
 from kbsync.daemon.timetable import Timetable
 from kbsync.domain.errors import ConfigError
 from kbsync.operations.stop import Stop, on_signals
@@ -45,15 +44,14 @@ def serve(
     *,
     page: Page | None = None,
     clock: Clock | None = None,
-    tempo: Tempo | None = None,
 ) -> None:
     """Run until SIGTERM or SIGINT, then abandon the running stage where that is safe, and return.
 
     SIGHUP takes the configuration that ``reload`` gives; where that raises ``ConfigError`` the old one stays. Raises at
     once what no later tick can heal: ``SchemaError``, and ``StoreError`` for a ledger that can't be opened. ``page``
-    serves the status page while the daemon runs, where the configuration enables it. ``clock`` and ``tempo`` are the machine's where they are not given.
+    serves the status page while the daemon runs, where the configuration enables it. ``clock`` is the machine's where it is not given.
     """
-    Daemon(configuration, reload, page=page, clock=clock, tempo=tempo).run()
+    Daemon(configuration, reload, page=page, clock=clock).run()
 
 
 class Daemon:
@@ -66,7 +64,6 @@ class Daemon:
         *,
         page: Page | None = None,
         clock: Clock | None = None,
-        tempo: Tempo | None = None,
     ) -> None:
         self.configuration = configuration
         self.stop = Stop()
@@ -78,8 +75,8 @@ class Daemon:
         self.activities = {lane: Activity(self.app.clock) for lane in (WORK, PULL)}
         self._began: dict[str, tuple[float, Job]] = {}
         self._listening = Listening(lambda: self.configuration, self.stop, self.recorder, clock)
-        register = Register(configuration.settings.state_dir)
-        self.timetable = Timetable(self._do, register, self.recorder, self.app.clock, tempo or Tempo())
+        file = ScheduleFile(configuration.settings.state_dir)
+        self.timetable = Timetable(self._do, file, self.recorder, self.app.clock)
 
     def run(self) -> None:
         with ExitStack() as stack:

@@ -22,30 +22,6 @@ UPCOMING = 3
 """Times of each job that a view of the schedule holds."""
 
 
-class Tempo:
-    """How the schedule's time relates to the machine's: they are the same, but in a soak, where a month takes minutes."""
-
-    def scheduled(self, real: datetime) -> datetime:
-        """The schedule's time at the machine's ``real``."""
-        return real
-
-    def real(self, scheduled: datetime) -> datetime:
-        """The machine's time at which the schedule's is ``scheduled``, never before it."""
-        return scheduled
-
-
-class Paced(BaseTrigger):  # type: ignore[misc]
-    """A trigger of the schedule's time for a scheduler of the machine's."""
-
-    def __init__(self, inner: BaseTrigger, tempo: Tempo) -> None:
-        self._inner, self._tempo = inner, tempo
-
-    def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime | None:
-        before = self._tempo.scheduled(previous) if previous else None
-        found = self._inner.get_next_fire_time(before, self._tempo.scheduled(now))
-        return self._tempo.real(found) if found else None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobView:
     """One job: its stage, its schedule, the relations that it is narrowed to (empty: all), the seconds that its start may

@@ -1,7 +1,8 @@
-"""The register of the schedule: what every job did last, and every time at which it should have run and did not.
+"""What every job of the daemon did last, and every time at which one should have run and did not.
 
-One small file beside the ledger, ``schedule.json``: written whole, so that a kill leaves the old or the new one. A
-daemon that starts finds in it when its jobs were due last, and so knows what was missed while none was there.
+The state is one small file beside the ledger, ``schedule.json``. It is always replaced as a whole, so a kill leaves the
+old or the new one. A daemon that starts reads from it when its jobs were due last, and so knows what was missed while
+none was running.
 """
 
 from __future__ import annotations
@@ -17,92 +18,99 @@ from kbsync.system.durable import locked, make_directory, write_file
 
 FILE = "schedule.json"
 KEPT = 1000
-"""Gaps that are kept; older ones are in the log."""
+"""Number of ``MissedRuns`` that the file keeps; the log has the older ones."""
 AWAY = "no daemon was running, or the machine was asleep"
 OVERRUN = "the run before it had not ended"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRecord:
-    """When a job was ``due`` last, and what came of its newest run: how it ended, and when."""
+    """The newest run of a job."""
 
     due: datetime
+    """When it was due."""
     outcome: str | None = None
+    """How it ended; None while it has not."""
     ended: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gap:
-    """``times`` runs of ``job``, due from ``first`` to ``last``, did not take place."""
+class MissedRuns:
+    """Runs of one job that did not take place, one after the other."""
 
     job: str
     times: int
     first: datetime
+    """When the first of them was due."""
     last: datetime
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Book:
-    """All that the register holds. ``missed`` counts by job for good; ``gaps`` are the newest."""
+class ScheduleState:
+    """All that the file holds."""
 
     jobs: dict[str, JobRecord] = field(default_factory=dict)
     missed: dict[str, int] = field(default_factory=dict)
-    gaps: tuple[Gap, ...] = ()
+    """Number of missed runs by job, since the file was made."""
+    gaps: tuple[MissedRuns, ...] = ()
+    """The newest ``KEPT``, oldest first."""
 
 
-class Register:
-    """Of one state directory; every change is a whole new file, under a lock between processes."""
+class ScheduleFile:
+    """The file in one state directory; a lock lets one process at a time change it."""
 
     def __init__(self, state: Path) -> None:
-        self._file = state / FILE
+        self._path = state / FILE
 
-    def read(self) -> Book:
-        """An empty book where there is none; a damaged one is set aside, since the ledger does not depend on it."""
+    def read(self) -> ScheduleState:
+        """An empty state where there is no file. A damaged file is set aside, since the ledger does not depend on it."""
         try:
-            return _book(json.loads(self._file.read_text(encoding="utf-8")))
+            return _state(json.loads(self._path.read_text(encoding="utf-8")))
         except FileNotFoundError:
-            return Book()
+            return ScheduleState()
         except (ValueError, KeyError, TypeError):
-            self._file.replace(self._file.with_suffix(".damaged"))
-            return Book()
+            self._path.replace(self._path.with_suffix(".damaged"))
+            return ScheduleState()
 
-    def due(self, job: str, at: datetime, gaps: Iterable[Gap] = ()) -> None:
-        """The job was due at ``at``; before it, ``gaps`` were missed."""
-        noted = tuple(gaps)
+    def due(self, job: str, at: datetime, missed: Iterable[MissedRuns] = ()) -> None:
+        """Record that the job was due at ``at``, after it had ``missed`` some runs."""
+        gaps = tuple(missed)
 
-        def change(book: Book) -> Book:
-            known = book.jobs.get(job)
+        def change(state: ScheduleState) -> ScheduleState:
+            known = state.jobs.get(job)
             record = replace(known, due=at) if known else JobRecord(due=at)
-            missed = book.missed | {job: book.missed.get(job, 0) + sum(g.times for g in noted)}
-            return Book(jobs=book.jobs | {job: record}, missed=missed, gaps=(*book.gaps, *noted)[-KEPT:])
+            counts = state.missed | {job: state.missed.get(job, 0) + sum(runs.times for runs in gaps)}
+            return ScheduleState(jobs=state.jobs | {job: record}, missed=counts, gaps=(*state.gaps, *gaps)[-KEPT:])
 
         self._change(change)
 
     def ended(self, job: str, outcome: str, at: datetime) -> None:
-        """The run of ``job`` ended."""
+        """Record how the job's run ended."""
 
-        def change(book: Book) -> Book:
-            known = book.jobs.get(job) or JobRecord(due=at)
-            return replace(book, jobs=book.jobs | {job: replace(known, outcome=outcome, ended=at)})
+        def change(state: ScheduleState) -> ScheduleState:
+            record = state.jobs.get(job) or JobRecord(due=at)
+            return replace(state, jobs=state.jobs | {job: replace(record, outcome=outcome, ended=at)})
 
         self._change(change)
 
-    def _change(self, change: Callable[[Book], Book]) -> None:
-        make_directory(self._file.parent)
-        with locked(self._file.with_suffix(".lock")):
+    def _change(self, change: Callable[[ScheduleState], ScheduleState]) -> None:
+        make_directory(self._path.parent)
+        with locked(self._path.with_suffix(".lock")):
             document = json.dumps(asdict(change(self.read())), default=datetime.isoformat, indent=1)
-            write_file(self._file, document.encode())
+            write_file(self._path, document.encode())
 
 
-def _book(data: dict[str, Any]) -> Book:
-    return Book(
+def _state(data: dict[str, Any]) -> ScheduleState:
+    return ScheduleState(
         jobs={
             name: JobRecord(due=_time(r["due"]), outcome=r["outcome"], ended=_time(r["ended"]) if r["ended"] else None)
             for name, r in data["jobs"].items()
         },
         missed={str(name): int(count) for name, count in data["missed"].items()},
-        gaps=tuple(Gap(**gap | {"first": _time(gap["first"]), "last": _time(gap["last"])}) for gap in data["gaps"]),
+        gaps=tuple(
+            MissedRuns(**gap | {"first": _time(gap["first"]), "last": _time(gap["last"])}) for gap in data["gaps"]
+        ),
     )
 
 

@@ -1,4 +1,4 @@
-"""The running schedule: APScheduler behind what the daemon needs of it, and the register of what was due."""
+"""The running schedule: APScheduler starts the jobs, and a file keeps when each was due."""
 
 from __future__ import annotations
 
@@ -9,31 +9,39 @@ from typing import Any
 from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_SUBMITTED, JobSubmissionEvent
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.base import BaseTrigger
 
 from kbsync.config.schedule import SYNC
 from kbsync.daemon.jobs import PULL, WORK, Job
 from kbsync.daemon.metrics import Recorder
 from kbsync.daemon.run_job import Ended
-from kbsync.daemon.schedule import Paced, Tempo, between, trigger
-from kbsync.daemon.schedule_state import AWAY, OVERRUN, Gap, Register
+from kbsync.daemon.schedule import between, trigger
+from kbsync.daemon.schedule_state import AWAY, OVERRUN, MissedRuns, ScheduleFile
 from kbsync.domain.errors import KbsyncError
 from kbsync.ports import Clock
 from kbsync.system.log import logger
 
 
 class Timetable:
-    """``do`` runs a job in the thread of its lane; a job never runs twice at once, and what piles up runs once.
+    """Starts each job when it is due.
 
-    Every time at which a job was due is accounted for: it ran, or a ``Gap`` says why not.
+    The jobs of one lane share a thread. A job never runs twice at once, and runs that pile up are made up by one. Every
+    time at which a job was due is accounted for: either it ran, or a ``MissedRuns`` in ``file`` says why not.
     """
 
     def __init__(
-        self, do: Callable[[Job], Ended | None], register: Register, recorder: Recorder, clock: Clock, tempo: Tempo
+        self, run: Callable[[Job], Ended | None], file: ScheduleFile, recorder: Recorder, clock: Clock
     ) -> None:
-        self.register = register
-        self._do, self._recorder, self._clock, self._tempo = do, recorder, clock, tempo
+        """Starts nothing yet.
+
+        Args:
+            run: Does one run of a job, in the thread of its lane; returns None where a stop kept it from its end.
+        """
+        self.file = file
+        self._run, self._recorder, self._clock = run, recorder, clock
         self._jobs: dict[str, Job] = {}
-        # A job itself tells when it is next: asking the scheduler would wait for a shutdown that waits for the job.
+        # `next_run_time` is read from these handles: `scheduler.get_job` takes the scheduler's lock, and would deadlock
+        # with a shutdown that waits for the very job that asks.
         self._handles: dict[str, Any] = {}
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
@@ -42,17 +50,17 @@ class Timetable:
         )
 
     def start(self, jobs: Sequence[Job]) -> None:
-        """``sync`` begins at once, every other job at its next time, or at once where it missed one."""
-        self._scheduler.add_listener(self._submitted, EVENT_JOB_SUBMITTED | EVENT_JOB_MAX_INSTANCES)
-        book = self.register.read()
+        """Start the schedule: ``sync`` runs at once, every other job at its next time, or at once where it missed one."""
+        self._scheduler.add_listener(self._on_due, EVENT_JOB_SUBMITTED | EVENT_JOB_MAX_INSTANCES)
+        state = self.file.read()
         for job in jobs:
-            known = book.jobs.get(job.name)
-            late = known is not None and between(job.when, known.due, self._clock.now(), job.jitter)
+            record = state.jobs.get(job.name)
+            late = record is not None and between(job.when, record.due, self._clock.now(), job.jitter)
             self._add(job, at_once=job.name == SYNC or bool(late))
         self._scheduler.start()
 
     def change(self, jobs: Sequence[Job]) -> None:
-        """Take another schedule; a job that runs goes on."""
+        """Take another schedule; a job that is running goes on."""
         for name in self._jobs.keys() - {job.name for job in jobs}:
             self._scheduler.remove_job(name)
             del self._jobs[name]
@@ -64,20 +72,21 @@ class Timetable:
                 self._add(job, at_once=False)
             elif old != job:
                 self._jobs[job.name] = job
-                self._scheduler.reschedule_job(job.name, trigger=self._trigger(job))
+                self._scheduler.reschedule_job(job.name, trigger=_trigger(job))
 
     def start_now(self, name: str) -> None:
+        """Let the next run of a job begin at once."""
         self._scheduler.modify_job(name, next_run_time=datetime.now(UTC))
 
     def upcoming(self, lane: str) -> tuple[str, datetime | None]:
-        """The next job of a lane, and when, in the schedule's time."""
-        found = [
+        """The name of the lane's next job, and when it is due; empty and None where there is none."""
+        due = [
             (at, name)
             for name, job in list(self._jobs.items())
             if job.lane == lane and (at := self._handles[name].next_run_time)
         ]
-        at, name = min(found, default=(None, ""))
-        return name, self._tempo.scheduled(at) if at else None
+        at, name = min(due, default=(None, ""))
+        return name, at
 
     def end(self) -> None:
         """Start nothing more, and wait for what runs."""
@@ -87,52 +96,55 @@ class Timetable:
         self._jobs[job.name] = job
         first: dict[str, Any] = {"next_run_time": datetime.now(UTC)} if at_once else {}
         self._handles[job.name] = self._scheduler.add_job(
-            self._run, self._trigger(job), args=[job.name], id=job.name, executor=job.lane, **first
+            self._run_by_name, _trigger(job), args=[job.name], id=job.name, executor=job.lane, **first
         )
 
-    def _trigger(self, job: Job) -> Paced:
-        return Paced(trigger(job.when, job.jitter), self._tempo)
-
-    def _run(self, name: str) -> None:
+    def _run_by_name(self, name: str) -> None:
         job = self._jobs.get(name)
-        ended = self._do(job) if job else None
+        ended = self._run(job) if job else None
         if ended is not None:
-            self._note(lambda: self.register.ended(name, ended.outcome, self._clock.now()))
+            self._write(lambda: self.file.ended(name, ended.outcome, self._clock.now()))
 
-    def _submitted(self, event: JobSubmissionEvent) -> None:
-        """In the scheduler's thread, for every time at which a job was due."""
+    def _on_due(self, event: JobSubmissionEvent) -> None:
+        """Is called in the scheduler's thread for every time at which a job was due."""
         job = self._jobs.get(event.job_id)
         if job is not None:
-            at = self._tempo.scheduled(event.scheduled_run_times[-1])
-            self._note(lambda: self._account(job, at, skipped=event.code == EVENT_JOB_MAX_INSTANCES))
+            at = event.scheduled_run_times[-1]
+            self._write(lambda: self._account(job, at, skipped=event.code == EVENT_JOB_MAX_INSTANCES))
 
     def _account(self, job: Job, at: datetime, *, skipped: bool) -> None:
-        known = self.register.read().jobs.get(job.name)
-        gaps = []
-        if known is not None and (missed := between(job.when, known.due, at, job.jitter)):
-            gaps.append(Gap(job=job.name, times=len(missed), first=missed[0], last=missed[-1], reason=AWAY))
+        """Put on record that the job was due ``at``, and what it missed before."""
+        record = self.file.read().jobs.get(job.name)
+        missed = []
+        if record is not None and (times := between(job.when, record.due, at, job.jitter)):
+            missed.append(MissedRuns(job=job.name, times=len(times), first=times[0], last=times[-1], reason=AWAY))
         if skipped:
-            gaps.append(Gap(job=job.name, times=1, first=at, last=at, reason=OVERRUN))
-        # The log first: a kill in between leaves a start that is also on record as missed, and never one that is on none.
+            missed.append(MissedRuns(job=job.name, times=1, first=at, last=at, reason=OVERRUN))
+        # The log comes first: a kill between the two lines then leaves a start that is also on record as missed, and
+        # never a due time of which nothing tells.
         if not skipped:
             logger().info("job started", job=job.name, due=at.isoformat(timespec="seconds"))
-        self.register.due(job.name, at, gaps)
-        for gap in gaps:
-            self._recorder.missed(job.name, gap.times)
+        self.file.due(job.name, at, missed)
+        for runs in missed:
+            self._recorder.missed(job.name, runs.times)
             logger().warning(
-                "tick skipped" if gap.reason == OVERRUN else "schedule missed",
+                "tick skipped" if runs.reason == OVERRUN else "schedule missed",
                 job=job.name,
-                times=gap.times,
-                first=gap.first.isoformat(timespec="seconds"),
-                last=gap.last.isoformat(timespec="seconds"),
-                reason=gap.reason,
+                times=runs.times,
+                first=runs.first.isoformat(timespec="seconds"),
+                last=runs.last.isoformat(timespec="seconds"),
+                reason=runs.reason,
             )
 
-    def _note(self, write: Callable[[], None]) -> None:
-        """The register serves people; a full disk there must not stop the schedule."""
+    def _write(self, change: Callable[[], None]) -> None:
+        """The file serves people only, so a full disk must not stop the schedule."""
         try:
-            write()
+            change()
         except (OSError, KbsyncError) as error:
             logger().error(
                 "register not written", error=str(error), kept="The schedule goes on; the log has the times."
             )
+
+
+def _trigger(job: Job) -> BaseTrigger:
+    return trigger(job.when, job.jitter)

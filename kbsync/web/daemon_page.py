@@ -27,7 +27,7 @@ def daemon_page(daemon: Daemon) -> Iterator[str]:
         recorder=daemon.recorder,
         activity=daemon.activities[WORK],
         pulls=daemon.activities[PULL],
-        register=daemon.timetable.register,
+        schedule=daemon.timetable.file,
         sync_now=daemon.sync_now,
         trouble=daemon.trouble,
     )

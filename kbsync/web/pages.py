@@ -123,7 +123,7 @@ class Pages:
             "status": status,
             "activity": activity,
             "pulls": pulls if pulls and (pulls.since or pulls.next_at) else None,
-            "book": self.site.register.read() if self.site.register else None,
+            "schedule": self.site.schedule.read() if self.site.schedule else None,
             "lag": None if lag is None else _span(lag),
         }
 

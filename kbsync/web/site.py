@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from kbsync.config import Configuration
 from kbsync.daemon.activity import Activity
 from kbsync.daemon.metrics import LedgerCollector, Recorder
-from kbsync.daemon.schedule_state import Register
+from kbsync.daemon.schedule_state import ScheduleFile
 from kbsync.domain.relation import Relation
 from kbsync.ports import CheckpointStore, Clock, Ledger
 from kbsync.stages.release.promote import ReleaseResult, rollback
@@ -27,7 +27,7 @@ FRESH_SECONDS = 2.0
 class Site:
     """``configuration`` gives the newest one; ``store`` opens
     the stored versions; ``activity`` is what the daemon of this process does, ``pulls`` the same of its pulls, and
-    ``sync_now`` starts its next cycle (None where there is no daemon here); ``register`` tells what the schedule missed;
+    ``sync_now`` starts its next cycle (None where there is no daemon here); ``schedule`` tells what the schedule missed;
     ``trouble`` says why the process is not ready (empty: it is)."""
 
     configuration: Callable[[], Configuration]
@@ -37,7 +37,7 @@ class Site:
     recorder: Recorder
     activity: Activity | None = None
     pulls: Activity | None = None
-    register: Register | None = None
+    schedule: ScheduleFile | None = None
     sync_now: Callable[[], None] | None = None
     trouble: Callable[[], str] = lambda: ""
     _lock: threading.Lock = field(default_factory=threading.Lock)

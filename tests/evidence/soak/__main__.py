@@ -8,7 +8,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from kbsync.daemon.schedule_state import Register
+from kbsync.daemon.schedule_state import ScheduleFile
 from kbsync.operations.evidence import evidence, write_evidence
 from tests.evidence.soak import report
 from tests.evidence.soak.run import Soak, begin, resumed
@@ -31,7 +31,10 @@ def main() -> int:
     if not progress.stops:
         Soak(state, progress, _say).run()
     log = report.read_log(state / "daemon.log")
-    figures = [*report.ran_figures(progress, log), *report.schedule_figures(progress, log, Register(state / "state"))]
+    figures = [
+        *report.ran_figures(progress, log),
+        *report.schedule_figures(progress, log, ScheduleFile(state / "state")),
+    ]
     figures += report.judged(state, progress)
     figures += report.memory_figures(progress)
     document = evidence(

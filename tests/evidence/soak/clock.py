@@ -3,42 +3,30 @@
 from __future__ import annotations
 
 import json
-import math
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from unittest.mock import patch
 
-from kbsync.daemon.schedule import Tempo
+from apscheduler.schedulers.background import BackgroundScheduler
+
 from kbsync.ports import Clock
 from kbsync.system.durable import write_file
 
-GRAIN = 10
-"""Parts of a second to which the schedule's time is rounded: finer than any schedule, coarser than the rounding of the
-machine's microseconds at any speed below a hundred thousand."""
 
-
-class FastClock(Clock, Tempo):
+class FastClock(Clock):
     """``speed`` seconds pass for every one of the machine's, counted from the moment ``real`` that was ``simulated``."""
 
     def __init__(self, real: datetime, simulated: datetime, speed: float) -> None:
         self._real, self._simulated, self.speed = real, simulated, speed
 
     def now(self) -> datetime:
-        return self._at(datetime.now(UTC))
-
-    def scheduled(self, real: datetime) -> datetime:
-        seconds = (self._at(real) - self._simulated).total_seconds()
-        return self._simulated + timedelta(seconds=round(seconds * GRAIN) / GRAIN)
-
-    def real(self, scheduled: datetime) -> datetime:
-        microseconds = (scheduled - self._simulated) / timedelta(microseconds=1) / self.speed
-        return self._real + timedelta(microseconds=math.ceil(microseconds))
+        return self._simulated + (datetime.now(UTC) - self._real) * self.speed
 
     def seconds_until(self, simulated: datetime) -> float:
         """The machine's seconds from now; negative for what has passed."""
-        return (self.real(simulated) - datetime.now(UTC)).total_seconds()
-
-    def _at(self, real: datetime) -> datetime:
-        return self._simulated + (real - self._real) * self.speed
+        return (simulated - self.now()).total_seconds() / self.speed
 
     def write(self, path: Path) -> None:
         document = {"real": self._real.isoformat(), "simulated": self._simulated.isoformat(), "speed": self.speed}
@@ -50,3 +38,26 @@ def read_clock(path: Path) -> FastClock:
     return FastClock(
         datetime.fromisoformat(found["real"]), datetime.fromisoformat(found["simulated"]), float(found["speed"])
     )
+
+
+@contextmanager
+def scheduling_by(clock: FastClock) -> Iterator[None]:
+    """Inside the block, schedules that the daemon makes run by ``clock``: APScheduler takes the time from ``datetime.now``
+    and waits in seconds of the machine."""
+
+    class FastDatetime(datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
+            return clock.now()
+
+    class FastScheduler(BackgroundScheduler):  # type: ignore[misc]
+        def _process_jobs(self) -> float | None:
+            seconds: float | None = super()._process_jobs()
+            return None if seconds is None else seconds / clock.speed
+
+    with (
+        patch("apscheduler.schedulers.base.datetime", FastDatetime),
+        patch("kbsync.daemon.timetable.datetime", FastDatetime),
+        patch("kbsync.daemon.timetable.BackgroundScheduler", FastScheduler),
+    ):
+        yield

@@ -9,14 +9,15 @@ from kbsync.config import load_all
 from kbsync.daemon.daemon import serve
 from kbsync.system import log
 from kbsync.web.daemon_page import daemon_page
-from tests.evidence.soak.clock import read_clock
+from tests.evidence.soak.clock import read_clock, scheduling_by
 
 
 def main() -> None:
     config, clock = Path(sys.argv[1]), read_clock(Path(sys.argv[2]))
     found = load_all(config)
     log.set_up(found.settings.log.format, found.settings.log.level)
-    serve(found, reload=lambda: load_all(config), page=daemon_page, clock=clock, tempo=clock)
+    with scheduling_by(clock):
+        serve(found, reload=lambda: load_all(config), page=daemon_page, clock=clock)
 
 
 if __name__ == "__main__":

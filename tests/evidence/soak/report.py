@@ -16,7 +16,7 @@ from typing import Any
 from kbsync.bootstrap import App
 from kbsync.config import load_all
 from kbsync.daemon.schedule import between
-from kbsync.daemon.schedule_state import Gap, Register
+from kbsync.daemon.schedule_state import MissedRuns, ScheduleFile
 from kbsync.domain import audit
 from kbsync.domain.fact import FactKey
 from kbsync.domain.version import CURRENT
@@ -53,7 +53,7 @@ def read_log(path: Path) -> Log:
 
 
 def unaccounted(
-    when: str, begun: Iterable[datetime], gaps: Iterable[Gap], start: datetime, end: datetime
+    when: str, begun: Iterable[datetime], gaps: Iterable[MissedRuns], start: datetime, end: datetime
 ) -> list[datetime]:
     """Times of ``when`` between ``start`` and ``end`` at which nothing began and that no gap covers."""
     seen = {at.replace(microsecond=0) for at in begun}
@@ -65,7 +65,7 @@ def unaccounted(
     ]
 
 
-def schedule_figures(progress: Progress, log: Log, register: Register) -> list[Figure]:
+def schedule_figures(progress: Progress, log: Log, register: ScheduleFile) -> list[Figure]:
     first = datetime.fromisoformat(log.of("job started")[0]["due"])
     # What fell due while the daemon was being stopped would be put on record by its next start, which never comes.
     last = datetime.fromisoformat(progress.stops[-1][0]) - timedelta(hours=3)

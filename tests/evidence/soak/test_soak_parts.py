@@ -2,30 +2,46 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta
 
-from kbsync.daemon.schedule import Paced, trigger
-from kbsync.daemon.schedule_state import AWAY, Gap
-from tests.evidence.soak.clock import FastClock
+from apscheduler.events import EVENT_JOB_SUBMITTED, JobSubmissionEvent
+
+from kbsync.daemon import timetable
+from kbsync.daemon.schedule import between, trigger
+from kbsync.daemon.schedule_state import AWAY, MissedRuns
+from tests.evidence.soak.clock import FastClock, scheduling_by
 from tests.evidence.soak.report import unaccounted
 from tests.evidence.soak.world import CHANGE, REPAIR, VANDALISM, World, relations, script, table
 
-REAL, SIMULATED = datetime(2026, 5, 1, 12, 0, 0, 123457, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC)
+SIMULATED = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def test_a_fast_schedule_fires_once_at_each_of_its_times() -> None:
-    clock = FastClock(REAL, SIMULATED, 2160.7)
-    paced, at, seen = Paced(trigger("*/7 * * * *"), clock), REAL, []
-    for _ in range(300):
-        at = paced.get_next_fire_time(at, at)
-        seen.append(clock.scheduled(at))
-    assert seen[0] == SIMULATED + timedelta(minutes=7)
-    assert len(set(seen)) == 300 and all(t.minute % 7 == 0 and t.second == t.microsecond == 0 for t in seen)
+    fired: list[datetime] = []
+    enough = threading.Event()
+
+    def on_due(event: JobSubmissionEvent) -> None:
+        fired.extend(event.scheduled_run_times)
+        if len(fired) >= 30:
+            enough.set()
+
+    started = datetime.now(UTC)
+    with scheduling_by(FastClock(started, SIMULATED, 21600.7)):
+        every_run = {"misfire_grace_time": None, "coalesce": False, "max_instances": 100}
+        scheduler = timetable.BackgroundScheduler(timezone=UTC, job_defaults=every_run)
+        scheduler.add_listener(on_due, EVENT_JOB_SUBMITTED)
+        scheduler.add_job(int, trigger("*/7 * * * *"))
+        scheduler.start()
+        assert enough.wait(60)
+        scheduler.shutdown()
+    assert fired == between("*/7 * * * *", SIMULATED, fired[-1] + timedelta(seconds=1))
+    assert datetime.now(UTC) - started < (fired[-1] - SIMULATED) / 2, "hours of the schedule take seconds"
 
 
 def test_only_times_without_run_and_without_record_are_unaccounted() -> None:
     hours = [SIMULATED + timedelta(hours=n) for n in range(7)]
-    gap = Gap(job="sync", times=2, first=hours[3], last=hours[4], reason=AWAY)
+    gap = MissedRuns(job="sync", times=2, first=hours[3], last=hours[4], reason=AWAY)
     assert unaccounted("0 * * * *", [hours[1], hours[5]], [gap], hours[0], hours[6]) == [hours[2]]
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from kbsync.daemon.schedule import Paced, Tempo, between, trigger, weekdays
+from kbsync.daemon.schedule import between, trigger, weekdays
 
 SATURDAY = datetime(2026, 1, 3, 12, 0, tzinfo=UTC)
 
@@ -57,17 +57,3 @@ def test_times_between_two_moments() -> None:
         "still in time"
     )
     assert between("6h", SATURDAY, SATURDAY) == []
-
-
-def test_a_schedule_of_another_tempo_is_due_at_its_own_times() -> None:
-    class Fast(Tempo):
-        def scheduled(self, real: datetime) -> datetime:
-            return SATURDAY + (real - SATURDAY) * 60
-
-        def real(self, scheduled: datetime) -> datetime:
-            return SATURDAY + (scheduled - SATURDAY) / 60
-
-    made = Paced(trigger("0 * * * *"), Fast())
-    assert made.get_next_fire_time(None, SATURDAY + timedelta(seconds=1)) == SATURDAY + timedelta(minutes=1)
-    first = SATURDAY + timedelta(minutes=1)
-    assert made.get_next_fire_time(first, first) == SATURDAY + timedelta(minutes=2)

@@ -1,4 +1,4 @@
-"""Jobs in their lanes, and the register that accounts for every time at which one was due."""
+"""Jobs in their lanes, and the record of every time at which one was due."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from kbsync.bootstrap import SystemClock
 from kbsync.daemon.jobs import Job
 from kbsync.daemon.metrics import Recorder
 from kbsync.daemon.run_job import Ended
-from kbsync.daemon.schedule import Tempo
-from kbsync.daemon.schedule_state import AWAY, OVERRUN, Gap, Register
+from kbsync.daemon.schedule_state import AWAY, OVERRUN, MissedRuns, ScheduleFile
 from kbsync.daemon.timetable import Timetable
 
 PATIENCE = 60
@@ -27,7 +26,7 @@ GOOD = Ended("nothing to do", "nothing to do", good=True)
 @pytest.fixture
 def running(tmp_path: Path) -> Callable[..., Timetable]:
     def start(do: Callable[[Job], Ended | None], *jobs: Job) -> Timetable:
-        made = Timetable(do, Register(tmp_path), Recorder(), SystemClock(), Tempo())
+        made = Timetable(do, ScheduleFile(tmp_path), Recorder(), SystemClock())
         made.start(jobs)
         return made
 
@@ -50,28 +49,28 @@ def test_a_long_edit_blocks_no_pull(running: Callable[..., Timetable], tmp_path:
     assert edited.wait(2 * PATIENCE)
     timetable.end()
     assert meanwhile == [True, True], "two pulls ran while the edit did"
-    assert Register(tmp_path).read().jobs["offices"].outcome == "nothing to do"
+    assert ScheduleFile(tmp_path).read().jobs["offices"].outcome == "nothing to do"
 
 
-def test_a_job_that_still_runs_is_not_started_again_and_the_register_says_so(
+def test_a_job_that_still_runs_is_not_started_again_and_that_is_on_record(
     running: Callable[..., Timetable], tmp_path: Path
 ) -> None:
     skipped = threading.Event()
 
     def do(job: Job) -> Ended:
         give_up = datetime.now(UTC) + timedelta(seconds=PATIENCE)
-        while not Register(tmp_path).read().gaps and datetime.now(UTC) < give_up:
+        while not ScheduleFile(tmp_path).read().gaps and datetime.now(UTC) < give_up:
             skipped.wait(0.05)
         return GOOD
 
     often = Job(name="sync", stage="sync", when="1s", jitter=NONE, deadline=DAY)
     timetable = running(do, often)
-    while not Register(tmp_path).read().gaps:
+    while not ScheduleFile(tmp_path).read().gaps:
         skipped.wait(0.05)
     timetable.end()
-    book = Register(tmp_path).read()
-    assert book.gaps[0].reason == OVERRUN and book.gaps[0].job == "sync"
-    assert book.missed["sync"] == sum(gap.times for gap in book.gaps)
+    state = ScheduleFile(tmp_path).read()
+    assert state.gaps[0].reason == OVERRUN and state.gaps[0].job == "sync"
+    assert state.missed["sync"] == sum(runs.times for runs in state.gaps)
 
 
 def test_what_was_due_while_no_daemon_ran_is_on_record_and_made_up_once(
@@ -79,7 +78,7 @@ def test_what_was_due_while_no_daemon_ran_is_on_record_and_made_up_once(
 ) -> None:
     gone = datetime.now(UTC) - timedelta(hours=25)
     hourly = Job(name="hourly", stage="pull", when="1h", jitter=NONE, deadline=DAY)
-    Register(tmp_path).due("hourly", gone)
+    ScheduleFile(tmp_path).due("hourly", gone)
     ran = threading.Event()
 
     def do(job: Job) -> Ended:
@@ -90,12 +89,12 @@ def test_what_was_due_while_no_daemon_ran_is_on_record_and_made_up_once(
     timetable = running(do, SYNC, hourly)
     assert ran.wait(PATIENCE), "it is late, so it runs at once"
     timetable.end()
-    book = Register(tmp_path).read()
-    (gap,) = book.gaps
-    assert gap == Gap(
+    state = ScheduleFile(tmp_path).read()
+    (missed,) = state.gaps
+    assert missed == MissedRuns(
         job="hourly", times=25, first=gone + timedelta(hours=1), last=gone + DAY + timedelta(hours=1), reason=AWAY
     )
-    assert book.missed["hourly"] == 25
+    assert state.missed["hourly"] == 25
 
 
 def test_another_schedule_is_taken_while_it_runs(running: Callable[..., Timetable]) -> None:
@@ -106,9 +105,3 @@ def test_another_schedule_is_taken_while_it_runs(running: Callable[..., Timetabl
     timetable.change([SYNC])
     assert timetable.upcoming("pull") == ("", None)
     timetable.end()
-
-
-def test_a_damaged_register_is_set_aside(tmp_path: Path) -> None:
-    (tmp_path / "schedule.json").write_text('{"jobs": {')
-    assert Register(tmp_path).read().jobs == {}
-    assert (tmp_path / "schedule.damaged").exists()
