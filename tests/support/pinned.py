@@ -463,8 +463,9 @@ def _staged(directory: Path) -> dict[str, Any]:
     planned = make_plan(
         REQUESTS, {}, base_fingerprint="b" * 64, recipe_fingerprint=recipe.fingerprint, predecessor=0, guards=GUARDS
     )
+    plan_hash = content_hash(planned)
     with ledger.write() as tx:
-        plan_hash, _ = tx.record_plan(planned, AT)
+        tx.record_plan(planned, AT)
         tx.append_audit("plan", "test", {"plan": plan_hash}, AT)
     editor = RecordingEditor(MemoryArtifacts(), lambda artifacts: _editor("gemma3", recipe, artifacts, TEXTS))
     version = edit(Run(ledger, _Fixed(), Silent(), "test"), plan_hash, recipe, editor, store).version
