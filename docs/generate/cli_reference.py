@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import importlib
 import inspect
+import itertools
 import sys
+import textwrap
 import typing
 from typing import Any
 
@@ -102,10 +105,10 @@ def _document(prints: str) -> str:
             continue
         done.add(kind)
         called = f"a list of `{kind.__name__}`" if listed and kind is top else f"`{kind.__name__}`"
-        text += f"{called}: {_doc(kind)}\n\n| field | type |\n|---|---|\n"
-        hints = typing.get_type_hints(kind)
+        text += f"{called}: {_doc(kind)}\n\n| field | type | meaning |\n|---|---|---|\n"
+        hints, meanings = typing.get_type_hints(kind), _field_docs(kind)
         for field in dataclasses.fields(kind):
-            text += f"| `{field.name}` | {_type(hints[field.name])} |\n"
+            text += f"| `{field.name}` | {_type(hints[field.name])} | {meanings.get(field.name, '')} |\n"
             waiting += _inside(hints[field.name])
         text += "\n"
     return text.rstrip("\n") + "\n"
@@ -113,7 +116,23 @@ def _document(prints: str) -> str:
 
 def _doc(kind: type) -> str:
     doc = inspect.getdoc(kind) or ""
-    return "" if doc.startswith(f"{kind.__name__}(") else " ".join(doc.replace("``", "`").split())
+    return "" if doc.startswith(f"{kind.__name__}(") else _one_line(doc)
+
+
+def _field_docs(kind: type) -> dict[str, str]:
+    """The string literals that stand under the fields of a dataclass, by field."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(kind)))
+    (body,) = (node.body for node in tree.body if isinstance(node, ast.ClassDef))
+    docs = {}
+    for field, below in itertools.pairwise(body):
+        match field, below:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(doc))):
+                docs[name] = _one_line(doc).replace("|", "\\|")
+    return docs
+
+
+def _one_line(doc: str) -> str:
+    return " ".join(doc.replace("``", "`").split())
 
 
 def _inside(hint: Any) -> list[type]:
