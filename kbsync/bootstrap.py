@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
@@ -18,12 +19,12 @@ from kbsync.domain.recipe import ALGORITHMS, Recipe
 from kbsync.domain.relation import Relation
 from kbsync.domain.version import CURRENT
 from kbsync.ledger.ledger import SqlLedger
-from kbsync.ports import ArtifactStore, Clock, Editor, Notifier, Progress, StatementSource
+from kbsync.ports import UNWATCHED, ArtifactStore, Clock, Editor, Notifier, StatementSource, Work
 from kbsync.stages.cycle import Parts
 from kbsync.stages.evaluate.questions import EvaluationSize
 from kbsync.stages.notify import NotifyResult, Patience, introduce, notify, outstanding
 from kbsync.stages.release.promote import current_version
-from kbsync.stages.session import Run, Silent, Writer, notifying, puller, writer
+from kbsync.stages.session import Run, Writer, notifying, puller, writer
 
 # torch, transformers and SPARQLWrapper take seconds to import: each is imported by the part that needs it, so that
 # `kbsync status` answers at once.
@@ -38,8 +39,16 @@ if TYPE_CHECKING:
 
 
 class SystemClock(Clock):
+    """The machine's own time."""
+
     def now(self) -> datetime:
         return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
 
 
 class App:
@@ -53,7 +62,7 @@ class App:
         configuration: Configuration,
         *,
         actor: str,
-        progress: Progress | None = None,
+        work: Work = UNWATCHED,
         clock: Clock | None = None,
         rehearsing: bool = False,
     ) -> None:
@@ -64,13 +73,13 @@ class App:
         self.recipe = configuration.recipe
         self.actor = actor
         self.rehearsing = rehearsing
-        self.progress = progress or Silent()
+        self.work = work
         self.clock = clock or SystemClock()
         self._closing = ExitStack()
 
     @property
     def run(self) -> Run:
-        return Run(ledger=self.ledger, clock=self.clock, progress=self.progress, actor=self.actor)
+        return Run(ledger=self.ledger, clock=self.clock, work=self.work, actor=self.actor)
 
     @contextmanager
     def writer(self) -> Iterator[Writer]:
@@ -216,7 +225,7 @@ class App:
             cache_dir=self.settings.state_dir / "models",
             device=model.device,
             dtype=model.dtype,
-            progress=self.progress,
+            work=self.work,
         )
 
     @cached_property
@@ -264,7 +273,7 @@ class App:
             names = [DatasetName.parse(name) for name in text.datasets]
         except ValueError as error:
             raise ConfigError([f"text.datasets: {error}"]) from None
-        return [fetch_dataset(name, text.dataset_characters, place, self.progress) for name in names]
+        return [fetch_dataset(name, text.dataset_characters, place, self.work) for name in names]
 
     @cached_property
     def held_out(self) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from kbsync.domain.plan import EditRequest, Guard
 from kbsync.domain.recipe import Recipe
-from kbsync.ports import ArtifactStore, Edit, Editor, Progress
+from kbsync.ports import ArtifactStore, Edit, Editor, Work
 
 MakeEditor = Callable[[ArtifactStore], Editor]
 
@@ -71,8 +71,8 @@ class RecordingEditor(Editor):
         self._editor = make(self._recording)
 
     def edit(
-        self, requests: Sequence[EditRequest], recipe: Recipe, progress: Progress, *, guards: Sequence[Guard] = ()
+        self, requests: Sequence[EditRequest], recipe: Recipe, work: Work, *, guards: Sequence[Guard] = ()
     ) -> Edit:
         self._recording.used = {}
-        made = self._editor.edit(requests, recipe, progress, guards=guards)
+        made = self._editor.edit(requests, recipe, work, guards=guards)
         return replace(made, artifacts=self._recording.used)

@@ -87,7 +87,7 @@ def _continue(app: App, number: int, prompt: str, tokens: int) -> str:
     from kbsync.domain.errors import ModelError, NotFound
 
     if number == 0:
-        return app.base.language_model().complete([prompt], max_new_tokens=tokens, progress=app.progress)[0]
+        return app.base.language_model().complete([prompt], max_new_tokens=tokens, work=app.work)[0]
     with app.ledger.read() as tx:
         version = tx.version(number)
     if version is None or version.version_hash is None:
@@ -99,4 +99,4 @@ def _continue(app: App, number: int, prompt: str, tokens: int) -> str:
         )
     _, delta = app.store.read(version.version_hash)
     with app.base.edited(delta) as model:
-        return model.complete([prompt], max_new_tokens=tokens, progress=app.progress)[0]
+        return model.complete([prompt], max_new_tokens=tokens, work=app.work)[0]

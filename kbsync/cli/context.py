@@ -40,12 +40,11 @@ def application(
     found = configuration(context, overrides)
 
     from kbsync.bootstrap import App
-    from kbsync.cli.progress import progress_for
-    from kbsync.operations.stop import Stop, on_signals
+    from kbsync.cli.progress import work_for
+    from kbsync.system.stop_request import StopRequest, on_signals
 
-    with on_signals(Stop()) as stop:
-        progress = progress_for(stop, options(context))
-        app = App(found, actor=actor(), progress=progress, rehearsing=dry_run)
+    with on_signals(StopRequest()) as stop:
+        app = App(found, actor=actor(), work=work_for(stop, options(context)), rehearsing=dry_run)
         try:
             yield app
         finally:

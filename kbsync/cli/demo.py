@@ -55,10 +55,10 @@ def demo(
     from rich.console import Console
 
     from kbsync.cli.output import emit, say
-    from kbsync.cli.progress import progress_for
+    from kbsync.cli.progress import work_for
     from kbsync.demo.run import MODEL, require_own, run_demo
-    from kbsync.operations.stop import Stop, on_signals
     from kbsync.system import log
+    from kbsync.system.stop_request import StopRequest, on_signals
 
     if dry_run:
         view = DemoPlan(state=str(state.resolve()), model=MODEL, replaces=require_own(state))
@@ -66,13 +66,13 @@ def demo(
             return emit(view)
         return say(f"would use {view.state} and {MODEL}" + ("; what an earlier run made there goes" * view.replaces))
     log.set_up("console", "error" if options(context).quiet else "info")
-    with on_signals(Stop()) as stop:
-        progress = progress_for(stop, options(context))
+    with on_signals(StopRequest()) as stop:
+        work = work_for(stop, options(context))
         code = run_demo(
             state,
             text=text,
             database_url=database_url,
-            progress=progress,
+            work=work,
             console=Console(highlight=False, stderr=json),
         )
     if json and not code:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
 from kbsync.cli.command import Options
-from kbsync.operations.progress import LogProgress, Step, StepProgress
-from kbsync.operations.stop import Stop
-from kbsync.ports import Progress
+from kbsync.operations.stop import check_stop
+from kbsync.ports import Progress, Work
+from kbsync.system.stop_request import StopRequest
+from kbsync.views.progress import LogProgress, Step, StepProgress
 
 
 class BarProgress(StepProgress):
     """A bar while a step runs, and one line with its seconds when it has ended."""
 
-    def __init__(self, stop: Stop, console: Console | None = None) -> None:
-        super().__init__(stop)
+    def __init__(self, console: Console | None = None) -> None:
+        super().__init__()
         self._console = console or Console(stderr=True, markup=False, highlight=False)
         self._bars: Bars | None = None
         self._task = TaskID(0)
@@ -48,8 +50,12 @@ class BarProgress(StepProgress):
         self._console.print(f"{step.name}: {items}{step.seconds:.1f} s{f', {note}' if note else ''}", style="dim")
 
 
-def progress_for(stop: Stop, asked: Options) -> Progress:
-    """Bars on a terminal, else a log line for each finished step (which ``--quiet`` holds back), in the books of
-    ``--profile``."""
-    shown = BarProgress(stop) if sys.stderr.isatty() and not asked.quiet else LogProgress(stop)
+def work_for(stop: StopRequest, asked: Options) -> Work:
+    """The work of one command: shown as its options say, and stopped when ``stop`` is requested."""
+    return Work(progress_for(asked), [partial(check_stop, stop)])
+
+
+def progress_for(asked: Options) -> Progress:
+    """Bars on a terminal, else a log line for each finished step (which ``--quiet`` suppresses); measured by ``--profile``."""
+    shown = BarProgress() if sys.stderr.isatty() and not asked.quiet else LogProgress()
     return shown if asked.profile is None else asked.profile.watching(shown)

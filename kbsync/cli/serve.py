@@ -41,7 +41,7 @@ def serve(
 
     from kbsync.bootstrap import App
     from kbsync.daemon.metrics import Recorder
-    from kbsync.operations.stop import Stop, on_signals
+    from kbsync.system.stop_request import StopRequest, on_signals
     from kbsync.web.server import serving
     from kbsync.web.site import Site
 
@@ -55,7 +55,7 @@ def serve(
             clock=app.clock,
             recorder=Recorder(),
         )
-        with on_signals(Stop()) as stop, serving(site, web) as address:
+        with on_signals(StopRequest()) as stop, serving(site, web) as address:
             emit(ServeView(address=address)) if json else say(f"serving {address}")
             stop.wait()
     finally:

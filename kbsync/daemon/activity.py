@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from kbsync.daemon.metrics import Recorder
-from kbsync.operations.progress import LogProgress, Step
-from kbsync.operations.stop import Stop
 from kbsync.ports import Clock
+from kbsync.views.progress import LogProgress, Step
 
 IDLE, RUNNING = "idle", "running"
 
@@ -64,8 +63,8 @@ class Activity:
 class WatchedProgress(LogProgress):
     """Logs what has ended, and shows and measures what runs."""
 
-    def __init__(self, stop: Stop, activity: Activity, recorder: Recorder) -> None:
-        super().__init__(stop)
+    def __init__(self, activity: Activity, recorder: Recorder) -> None:
+        super().__init__()
         self._activity, self._recorder = activity, recorder
 
     def _began(self, step: Step) -> None:

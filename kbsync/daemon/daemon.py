@@ -25,10 +25,10 @@ from kbsync.daemon.run_job import ACTOR, Ended, run_job, workshop
 from kbsync.daemon.schedule_state import ScheduleFile
 from kbsync.daemon.timetable import Timetable
 from kbsync.domain.errors import ConfigError
-from kbsync.operations.stop import Stop, on_signals
 from kbsync.ports import Clock
 from kbsync.system import log
 from kbsync.system.log import logger
+from kbsync.system.stop_request import StopRequest, on_signals
 from kbsync.system.systemd import notify, reloading, watchdog_seconds
 
 LOOK_SECONDS = 10.0
@@ -66,7 +66,7 @@ class Daemon:
         clock: Clock | None = None,
     ) -> None:
         self.configuration = configuration
-        self.stop = Stop()
+        self.stop = StopRequest()
         self.recorder = Recorder()
         self._reload, self._hung_up = reload, False
         self._page = page

@@ -5,17 +5,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 
 from kbsync.bootstrap import App
 from kbsync.config import Configuration
 from kbsync.daemon.metrics import Recorder
 from kbsync.daemon.run_job import ACTOR
 from kbsync.domain.errors import KbsyncError, Stopped
-from kbsync.operations.stop import Stop
-from kbsync.ports import Clock
+from kbsync.operations.stop import check_stop
+from kbsync.ports import Clock, Work
 from kbsync.stages.pull.listen import Listener, Notice
-from kbsync.stages.session import Silent
 from kbsync.system.log import logger
+from kbsync.system.stop_request import StopRequest
 
 AGAIN_SECONDS = 60.0
 """After an error that the listener can't wait out, or while no stream is configured."""
@@ -26,7 +27,7 @@ class Listening:
     reaches the daemon, whose schedule finds every change in any case."""
 
     def __init__(
-        self, configuration: Callable[[], Configuration], stop: Stop, recorder: Recorder, clock: Clock | None
+        self, configuration: Callable[[], Configuration], stop: StopRequest, recorder: Recorder, clock: Clock | None
     ) -> None:
         self._configuration, self._recorder, self._clock = configuration, recorder, clock
         self._stop = stop
@@ -56,8 +57,8 @@ class Listening:
     def _listen(self, configuration: Configuration) -> None:
         """Until a stop, another configuration, or an error."""
         try:
-            progress = _Attentive(self._stop, lambda: configuration is self._configuration())
-            with closing(App(configuration, actor=ACTOR, progress=progress, clock=self._clock)) as app:
+            work = Work(checks=[partial(check_stop, self._stop), partial(self._check_configuration, configuration)])
+            with closing(App(configuration, actor=ACTOR, work=work, clock=self._clock)) as app:
                 listener = Listener(
                     app.run, app.source, app.relations, pulling=app.puller, sleep=self._sleep, tell=self._tell
                 )
@@ -70,6 +71,10 @@ class Listening:
         except Exception as error:
             self._recorder.error(error)
             logger().exception("listening failed")
+
+    def _check_configuration(self, configuration: Configuration) -> None:
+        if configuration is not self._configuration():
+            raise Stopped("Another configuration is there.")
 
     def _sleep(self, seconds: float) -> None:
         self._woken.wait(seconds)
@@ -92,15 +97,3 @@ class Listening:
             case _:
                 kept = "The scheduled pulls find every change."
                 log.warning(f"listener {notice.kind}", items=notice.items, reason=notice.reason, kept=kept)
-
-
-class _Attentive(Silent):
-    """Notices a stop and another configuration wherever stopping is safe."""
-
-    def __init__(self, stop: Stop, goes_on: Callable[[], bool]) -> None:
-        self._stop, self._goes_on = stop, goes_on
-
-    def advance(self, count: int = 1) -> None:  # noqa: ARG002
-        self._stop.check()
-        if not self._goes_on():
-            raise Stopped("Another configuration is there.")

@@ -10,28 +10,28 @@ from datetime import timedelta
 
 from kbsync.bootstrap import App
 from kbsync.config import Configuration
-from kbsync.ports import Progress
+from kbsync.ports import Work
 
 
 class Idle:
     """At most one application, of the configuration that it was made with. ``make`` builds a new one."""
 
-    def __init__(self, make: Callable[[Configuration, Progress], App]) -> None:
+    def __init__(self, make: Callable[[Configuration, Work], App]) -> None:
         self._make = make
         self._lock = threading.Lock()
         self._kept: App | None = None
         self._until = 0.0
 
-    def take(self, configuration: Configuration, progress: Progress) -> App:
+    def take(self, configuration: Configuration, work: Work) -> App:
         """The kept application, or a new one where none is kept or the configuration is another."""
         with self._lock:
             app, self._kept = self._kept, None
         if app is None:
-            return self._make(configuration, progress)
+            return self._make(configuration, work)
         if app.configuration is not configuration:
             app.close()
-            return self._make(configuration, progress)
-        app.progress = progress
+            return self._make(configuration, work)
+        app.work = work
         return app
 
     def give(self, app: App, span: timedelta) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from kbsync.bootstrap import App
 from kbsync.config import Configuration
@@ -15,9 +16,10 @@ from kbsync.daemon.jobs import WORK, Job, do
 from kbsync.daemon.metrics import Recorder
 from kbsync.daemon.model_cache import Idle, sweep
 from kbsync.domain.errors import Busy, KbsyncError, Stopped
-from kbsync.operations.stop import Deadline, Stop
-from kbsync.ports import Clock, Progress
+from kbsync.operations.stop import Deadline, check_stop
+from kbsync.ports import Clock, Work
 from kbsync.system.log import logger
+from kbsync.system.stop_request import StopRequest
 
 ACTOR = "daemon"
 
@@ -34,21 +36,21 @@ class Ended:
 def workshop(clock: Clock | None = None) -> Idle:
     """Where applications for jobs come from."""
 
-    def make(configuration: Configuration, progress: Progress) -> App:
-        return App(configuration, actor=ACTOR, progress=progress, clock=clock)
+    def make(configuration: Configuration, work: Work) -> App:
+        return App(configuration, actor=ACTOR, work=work, clock=clock)
 
     return Idle(make)
 
 
 def run_job(
-    job: Job, configuration: Configuration, stop: Stop, activity: Activity, recorder: Recorder, apps: Idle
+    job: Job, configuration: Configuration, stop: StopRequest, activity: Activity, recorder: Recorder, apps: Idle
 ) -> Ended:
     """One run of ``job`` within its deadline; raises nothing."""
     activity.began(job.name)
     started = time.monotonic()
-    deadline = Deadline(stop, job.deadline)
-    progress = WatchedProgress(deadline, activity, recorder)
-    ended = _guarded(job, lambda: _run(job, configuration, progress, recorder, apps), deadline, recorder)
+    deadline = Deadline(job.deadline)
+    work = Work(WatchedProgress(activity, recorder), [partial(check_stop, stop), deadline.check])
+    ended = _guarded(job, lambda: _run(job, configuration, work, recorder, apps), deadline, recorder)
     if job.lane == WORK:
         # Between jobs the model is let go (at once, or after schedule.keep_model): hours of idle gigabytes cost more
         # than the seconds that loading takes.
@@ -61,8 +63,8 @@ def run_job(
     return ended
 
 
-def _run(job: Job, configuration: Configuration, progress: WatchedProgress, recorder: Recorder, apps: Idle) -> str:
-    app = apps.take(configuration, progress)
+def _run(job: Job, configuration: Configuration, work: Work, recorder: Recorder, apps: Idle) -> str:
+    app = apps.take(configuration, work)
     keep = timedelta(0)
     try:
         outcome = do(job, app, recorder)

@@ -26,7 +26,7 @@ from kbsync.demo.snapshot import snapshot_turtle
 from kbsync.domain.errors import GateRefused, StoreError
 from kbsync.ledger import schema
 from kbsync.operations.evidence import evidence, peak_rss_bytes, write_evidence
-from kbsync.ports import Progress
+from kbsync.ports import Work
 from kbsync.stages.cycle import CycleResult, Outcome, sync
 from kbsync.wikidata.local import OxigraphServer
 
@@ -38,7 +38,7 @@ GATE = ("[gate]", "neighbours = 80", "paraphrases = 80", "texts = 8", "text_toke
 """What the demonstration's gate asks: fewer prompts than by default, and more than its thresholds rest on."""
 
 
-def run_demo(state: Path, *, text: Path | None, database_url: str | None, progress: Progress, console: Console) -> int:
+def run_demo(state: Path, *, text: Path | None, database_url: str | None, work: Work, console: Console) -> int:
     """Run it in ``state`` and return the exit code. Converted model and computed artifacts of an earlier run are
     kept and used again; its ledger and versions are replaced. Raises ``StoreError`` for a directory or a database
     that holds something else."""
@@ -50,7 +50,7 @@ def run_demo(state: Path, *, text: Path | None, database_url: str | None, progre
         loaded = server.load(snapshot_turtle(started))
         console.print(f"{loaded:,} triples at {server.endpoint}")
         config = configure(state, text, database_url)
-        app = open_app(config, server.endpoint, progress)
+        app = open_app(config, server.endpoint, work)
         try:
             first = _cycle(app, console, "2. Pull, probe, plan, edit, evaluate, promote: version 1")
             console.rule("3. The world changes")
@@ -140,10 +140,10 @@ def _texts(directory: Path | None) -> tuple[list[Path], list[Path]]:
     return [p for p in files if p not in held_out], held_out
 
 
-def open_app(config: Path, endpoint: str, progress: Progress) -> App:
+def open_app(config: Path, endpoint: str, work: Work) -> App:
     configuration = load_all(config, {"source": {"endpoint": endpoint}})
     schema.upgrade(configuration.settings.database_url.get_secret_value())
-    app = App(configuration, actor="demo", progress=progress)
+    app = App(configuration, actor="demo", work=work)
     with app.ledger.read() as tx:
         if tx.versions():
             raise StoreError(

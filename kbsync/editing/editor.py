@@ -24,7 +24,7 @@ from kbsync.model.decoder import Decoder, DecoderLayer, discover
 from kbsync.model.delta import FactorDelta
 from kbsync.model.hooks import frozen
 from kbsync.model.suffix import longest
-from kbsync.ports import ArtifactStore, Edit, Editor, Progress
+from kbsync.ports import ArtifactStore, Edit, Editor, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Job:
     prefixes: Sequence[str]
     layers: tuple[DecoderLayer, ...]
     recipe: Recipe
-    progress: Progress
+    work: Work
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +76,7 @@ class TorchEditor(Editor):
         self._texts = tuple(texts)
 
     def edit(
-        self, requests: Sequence[EditRequest], recipe: Recipe, progress: Progress, *, guards: Sequence[Guard] = ()
+        self, requests: Sequence[EditRequest], recipe: Recipe, work: Work, *, guards: Sequence[Guard] = ()
     ) -> Edit:
         """A delta that holds all requests but those left out by name; the order of requests and of guards does not matter."""
         started = time.monotonic()
@@ -88,7 +88,7 @@ class TorchEditor(Editor):
             ordered = [distinct[i] for i in sorted(distinct)]
             tasks, left_out = tokenise(self._tokenizer, ordered, prefixes, longest(self._decoder))
             _require_some(tasks, len(distinct), left_out)
-            made = self._write(Job(tasks, guards, prefixes, layers, recipe, progress))
+            made = self._write(Job(tasks, guards, prefixes, layers, recipe, work))
         report = EditReport(
             layers=made.layers,
             losses=dict(made.losses),

@@ -9,7 +9,7 @@ from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerFast
 
 from kbsync.domain.canonical import content_hash
 from kbsync.model.tokens import encode
-from kbsync.ports import Progress
+from kbsync.ports import UNWATCHED, Work
 
 
 def last(keep: int) -> int | torch.Tensor:
@@ -44,8 +44,8 @@ class Sampler:
         self._seed = seed
         self._batch = batch
 
-    def texts(self, prompts: Sequence[str], *, progress: Progress | None = None) -> list[str]:
-        """Each prompt with its continuation, without special tokens. ``progress`` advances by prompts."""
+    def texts(self, prompts: Sequence[str], *, work: Work = UNWATCHED) -> list[str]:
+        """Each prompt with its continuation, without special tokens. ``work`` advances by prompts."""
         encoded = [item.ids for item in encode(self._tokenizer, prompts)]
         order = sorted(range(len(prompts)), key=lambda index: len(encoded[index]))
         found: dict[int, str] = {}
@@ -53,8 +53,7 @@ class Sampler:
             chosen = order[start : start + self._batch]
             rows = self._extend([encoded[i] for i in chosen], [self._noise(prompts[i]) for i in chosen])
             found.update(zip(chosen, self._tokenizer.batch_decode(rows, skip_special_tokens=True), strict=True))
-            if progress:
-                progress.advance(len(chosen))
+            work.advance(len(chosen))
         return [found[index] for index in range(len(prompts))]
 
     def _noise(self, prompt: str) -> torch.Tensor:

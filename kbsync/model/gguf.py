@@ -23,18 +23,18 @@ from kbsync.domain.errors import ModelError
 from kbsync.model.checks import require_complete
 from kbsync.model.fingerprint import Digests
 from kbsync.model.quiet import quiet
-from kbsync.ports import Progress
+from kbsync.ports import UNWATCHED, Work
 from kbsync.system.durable import locked, new_directory
 from kbsync.system.messages import first_line
 
 
-def from_file(file: Path, cache_dir: Path, digests: Digests, progress: Progress | None = None) -> Path:
+def from_file(file: Path, cache_dir: Path, digests: Digests, work: Work = UNWATCHED) -> Path:
     """The directory ``cache_dir/<name>-<first 16 digits of the file's SHA-256>``; made when it is not there yet."""
     target = cache_dir / f"{file.stem}-{digests.of(file)[:16]}"
-    return _converted(target, lambda _: file, progress)
+    return _converted(target, lambda _: file, work)
 
 
-def from_package(package: str, cache_dir: Path, digests: Digests, progress: Progress | None = None) -> Path:
+def from_package(package: str, cache_dir: Path, digests: Digests, work: Work = UNWATCHED) -> Path:
     """The same for an installed Python package that carries a GGUF file.
 
     Two kinds are understood: a package that ships one ``*.gguf``, and one whose module puts it together from several
@@ -42,7 +42,7 @@ def from_package(package: str, cache_dir: Path, digests: Digests, progress: Prog
     """
     shipped = _shipped_files(package)
     if len(shipped) == 1:
-        return from_file(shipped[0], cache_dir, digests, progress)
+        return from_file(shipped[0], cache_dir, digests, work)
     module = _assembling_module(package)
     target = cache_dir / f"{Path(module.MODEL_NAME).stem}-{str(module.EXPECTED_SHA256)[:16]}"
 
@@ -55,10 +55,10 @@ def from_package(package: str, cache_dir: Path, digests: Digests, progress: Prog
                 next_step=f"Install it again: pip install --force-reinstall {package}",
             ) from error
 
-    return _converted(target, assemble, progress)
+    return _converted(target, assemble, work)
 
 
-def _converted(target: Path, obtain: Callable[[Path], Path], progress: Progress | None) -> Path:
+def _converted(target: Path, obtain: Callable[[Path], Path], work: Work) -> Path:
     """``target``, complete; ``obtain`` is called for the GGUF file only if there is work, with a scratch directory."""
     if target.is_dir():
         return target
@@ -70,15 +70,13 @@ def _converted(target: Path, obtain: Callable[[Path], Path], progress: Progress 
     with locked(target.parent / ".lock"):
         if target.is_dir():
             return target
-        if progress is not None:
-            progress.start("convert", None)
+        work.start("convert", None)
         with new_directory(target) as unfinished:
             file = obtain(unfinished)
             _convert(file, unfinished)
             if file.parent == unfinished:
                 file.unlink()
-        if progress is not None:
-            progress.finish(f"{target.name}, kept for the next start")
+        work.finish(f"{target.name}, kept for the next start")
     return target
 
 

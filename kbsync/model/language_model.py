@@ -21,7 +21,7 @@ from kbsync.domain.errors import DataError, ModelError
 from kbsync.model.generation import Sampler, last
 from kbsync.model.scoring import PairScorer
 from kbsync.model.tokens import Encoded, encode, split
-from kbsync.ports import LanguageModel, PairScore, Progress
+from kbsync.ports import UNWATCHED, LanguageModel, PairScore, Work
 
 BATCH_ROWS = 128
 BATCH_TOKENS = 8192
@@ -59,25 +59,23 @@ class TorchLanguageModel(LanguageModel):
         self._eos = _eos_ids(model, tokenizer)
         self._newline: dict[int, bool] = {}
 
-    def complete(
-        self, prompts: Sequence[str], *, max_new_tokens: int = 10, progress: Progress | None = None
-    ) -> list[str]:
+    def complete(self, prompts: Sequence[str], *, max_new_tokens: int = 10, work: Work = UNWATCHED) -> list[str]:
         """Raises ``ModelError`` for a prompt that does not fit the context, ``DataError`` for one without any token."""
         self._check()
         encoded = encode(self._tokenizer, prompts)
         for item in encoded:
             self._check_length(item, max_new_tokens)
-        _start(progress, "answers", len(prompts))
+        work.start("answers", len(prompts))
         answers = [""] * len(prompts)
         for rows in _batches([len(e.ids) for e in encoded], min(BATCH_ROWS, self._places)):
             batch = [encoded[row] for row in rows]
             for row, item, new in zip(rows, batch, self._greedy(batch, max_new_tokens), strict=True):
                 answers[row] = self._text(item, new)
-            _advance(progress, len(rows))
-        _finish(progress)
+            work.advance(len(rows))
+        work.finish()
         return answers
 
-    def logprobs(self, pairs: Sequence[tuple[str, str]], *, progress: Progress | None = None) -> list[float]:
+    def logprobs(self, pairs: Sequence[tuple[str, str]], *, work: Work = UNWATCHED) -> list[float]:
         """Tokens are those of the whole text; a token belongs to the continuation when it reaches past the prompt.
 
         Raises ``ModelError`` for a text that does not fit the context, ``DataError`` for an empty continuation or
@@ -88,7 +86,7 @@ class TorchLanguageModel(LanguageModel):
         counts = [split(item, *pair) for item, pair in zip(encoded, pairs, strict=True)]
         for item in encoded:
             self._check_length(item, 0)
-        _start(progress, "log-probabilities", len(pairs))
+        work.start("log-probabilities", len(pairs))
         sums = [0.0] * len(pairs)
         # Rows with equally many scored tokens go together: so the projection computes nothing in vain.
         by_count = sorted(range(len(pairs)), key=lambda row: counts[row])
@@ -100,46 +98,44 @@ class TorchLanguageModel(LanguageModel):
                 scored = self._score([encoded[row].ids for row in rows], count)
                 for row, value in zip(rows, scored, strict=True):
                     sums[row] = value
-                _advance(progress, len(rows))
-        _finish(progress)
+                work.advance(len(rows))
+        work.finish()
         return sums
 
-    def perplexity(self, texts: Sequence[str], *, progress: Progress | None = None) -> tuple[float, int]:
+    def perplexity(self, texts: Sequence[str], *, work: Work = UNWATCHED) -> tuple[float, int]:
         """Every text is cut into windows of at most 512 tokens, each read from a fresh start (with BOS where the
         model has one; else a window's first token is not predicted). Raises ``DataError`` where nothing is predicted.
         """
         self._check()
         windows = list(self._windows(texts))
-        _start(progress, "perplexity", len(windows))
+        work.start("perplexity", len(windows))
         total, count = 0.0, 0
         # Padding costs a projection at each of its places: windows go together only where they fit into one stretch.
         for rows in _batches([len(w) for w in windows], 8, self._places):
             nll, predicted = self._window_nll([windows[row] for row in rows])
             total, count = total + nll, count + predicted
-            _advance(progress, len(rows))
-        _finish(progress)
+            work.advance(len(rows))
+        work.finish()
         if not count:
             raise DataError(
                 "The texts hold no token that could be predicted.", next_step="Name texts of some sentences."
             )
         return math.exp(min(total / count, MOST_NATS)), count
 
-    def scores(self, pairs: Sequence[tuple[str, str]], *, progress: Progress | None = None) -> list[PairScore]:
+    def scores(self, pairs: Sequence[tuple[str, str]], *, work: Work = UNWATCHED) -> list[PairScore]:
         """Raises as ``PairScorer.scores`` does."""
         self._check()
-        _start(progress, "scores", len(pairs))
-        found = PairScorer(self._model, self._tokenizer).scores(pairs, progress=progress)
-        _finish(progress)
+        work.start("scores", len(pairs))
+        found = PairScorer(self._model, self._tokenizer).scores(pairs, work=work)
+        work.finish()
         return found
 
-    def sample(
-        self, prompts: Sequence[str], *, length: int = 100, seed: int = 0, progress: Progress | None = None
-    ) -> list[str]:
+    def sample(self, prompts: Sequence[str], *, length: int = 100, seed: int = 0, work: Work = UNWATCHED) -> list[str]:
         """As ``Sampler`` draws: from the five likeliest tokens."""
         self._check()
-        _start(progress, "texts", len(prompts))
-        found = Sampler(self._model, self._tokenizer, length=length, seed=seed).texts(prompts, progress=progress)
-        _finish(progress)
+        work.start("texts", len(prompts))
+        found = Sampler(self._model, self._tokenizer, length=length, seed=seed).texts(prompts, work=work)
+        work.finish()
         return found
 
     def next_tokens(self, prompts: Sequence[str], *, top: int = 256) -> list[dict[int, float]]:
@@ -325,18 +321,3 @@ def _eos_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> set[
     configured = getattr(settings, "eos_token_id", None)
     ids = configured if isinstance(configured, list) else [configured]
     return {i for i in [*ids, tokenizer.eos_token_id] if i is not None}
-
-
-def _start(progress: Progress | None, stage: str, total: int) -> None:
-    if progress is not None:
-        progress.start(stage, total)
-
-
-def _advance(progress: Progress | None, count: int) -> None:
-    if progress is not None:
-        progress.advance(count)
-
-
-def _finish(progress: Progress | None) -> None:
-    if progress is not None:
-        progress.finish()

@@ -20,7 +20,7 @@ from kbsync.model.attention import group_queries
 from kbsync.model.checks import require_complete
 from kbsync.model.fingerprint import TOKENIZER_FILES, Digests, fingerprint, read_json, weight_files
 from kbsync.model.quiet import quiet
-from kbsync.ports import Progress
+from kbsync.ports import UNWATCHED, Work
 from kbsync.system.messages import first_line
 
 PACKAGE = "package:"
@@ -42,7 +42,7 @@ class LoadedModel:
 
 
 def load(
-    reference: str, *, cache_dir: Path, device: str = "auto", dtype: str = "float32", progress: Progress | None = None
+    reference: str, *, cache_dir: Path, device: str = "auto", dtype: str = "float32", work: Work = UNWATCHED
 ) -> LoadedModel:
     """Load ``reference``, which is one of
 
@@ -59,7 +59,7 @@ def load(
     torch_dtype, torch_device = _dtype(dtype), _device(device)
     digests = Digests(cache_dir / "digests.json")
     cache_dir.mkdir(parents=True, exist_ok=True)
-    directory = _directory(reference, cache_dir, digests, progress)
+    directory = _directory(reference, cache_dir, digests, work)
     weight_files(directory)
     _check_config(directory)
     model = _model(directory, torch_dtype)
@@ -70,15 +70,15 @@ def load(
     return LoadedModel(model, tokenizer, fingerprint(directory, dtype, digests), reference, directory)
 
 
-def _directory(reference: str, cache_dir: Path, digests: Digests, progress: Progress | None) -> Path:
+def _directory(reference: str, cache_dir: Path, digests: Digests, work: Work) -> Path:
     """Where the model lies as safetensors."""
     if reference.startswith(PACKAGE):
-        return gguf.from_package(reference.removeprefix(PACKAGE), cache_dir, digests, progress)
+        return gguf.from_package(reference.removeprefix(PACKAGE), cache_dir, digests, work)
     path = Path(reference).expanduser()
     if path.suffix == ".gguf":
         if not path.is_file():
             raise ModelError(f"There is no file {path}.", next_step="Name a GGUF file that exists.")
-        return gguf.from_file(path, cache_dir, digests, progress)
+        return gguf.from_file(path, cache_dir, digests, work)
     if path.is_dir():
         return path
     if path.exists():

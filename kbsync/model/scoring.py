@@ -14,7 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from kbsync.domain.errors import EditError
 from kbsync.model.hooks import only
 from kbsync.model.tokens import encode, split
-from kbsync.ports import PairScore, Progress
+from kbsync.ports import UNWATCHED, PairScore, Work
 
 Tokens = tuple[int, ...]
 
@@ -42,10 +42,10 @@ class PairScorer:
         self._tokenizer = tokenizer
         self._batch_tokens = batch_tokens
 
-    def scores(self, pairs: Sequence[tuple[str, str]], *, progress: Progress | None = None) -> list[PairScore]:
+    def scores(self, pairs: Sequence[tuple[str, str]], *, work: Work = UNWATCHED) -> list[PairScore]:
         """One score per (prompt, answer), answers without their leading blank.
 
-        ``progress`` advances by pairs. Raises ``DataError`` where no token stands before the answer, ``EditError`` when the
+        ``work`` advances by pairs. Raises ``DataError`` where no token stands before the answer, ``EditError`` when the
         model's output is not finite.
         """
         places = self._places(pairs)
@@ -58,8 +58,7 @@ class PairScorer:
             wanted = [(row, places[index], index) for row, tokens in enumerate(batch) for index in waiting[tokens]]
             scores = self._run(batch, [(row, place) for row, place, _ in wanted])
             found.update(zip((index for _, _, index in wanted), scores, strict=True))
-            if progress:
-                progress.advance(len(wanted))
+            work.advance(len(wanted))
         for index, (prompt, answer) in enumerate(pairs):
             if not math.isfinite(found[index].nll):
                 raise EditError(f"The model gives {answer!r} after {prompt!r} a loss that is not finite.")

@@ -53,7 +53,7 @@ def build(app: App, recipe: Recipe, *, as_configured: bool, anew: bool = False, 
         if anew:
             statistics.forget()
             known = []
-        found = statistics.measure(app.progress)
+        found = statistics.measure(app.work)
         tokens, fingerprint = found.tokens, found.fingerprint
     layers = tuple(
         LayerStats(

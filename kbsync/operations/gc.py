@@ -63,11 +63,11 @@ def gc(app: App, policy: RetentionPolicy, *, dry_run: bool) -> GcView:
         freed = sum(v.bytes for v in views if not v.keep)
         if lease is not None and doomed:
             _record(app, lease, doomed, freed)
-            lease.run.progress.start("gc", len(doomed))
+            lease.run.work.start("gc", len(doomed))
             for thing in doomed:
                 thing.remove()
-                lease.run.progress.advance()
-            lease.run.progress.finish()
+                lease.run.work.advance()
+            lease.run.work.finish()
     return GcView(dry_run=dry_run, removed=len(doomed), bytes=freed, things=views)
 
 

@@ -91,9 +91,9 @@ class _Watching(Progress):
     def __init__(self, profile: Profile, progress: Progress) -> None:
         self._profile, self._progress = profile, progress
 
-    def start(self, stage: str, total: int | None) -> None:
-        self._progress.start(stage, total)
-        self._profile.started(stage)
+    def start(self, step: str, total: int | None) -> None:
+        self._progress.start(step, total)
+        self._profile.started(step)
 
     def advance(self, count: int = 1) -> None:
         self._profile.advanced(count)
@@ -102,6 +102,9 @@ class _Watching(Progress):
     def finish(self, note: str = "") -> None:
         self._profile.finished()
         self._progress.finish(note)
+
+    def abandon(self) -> None:
+        self._progress.abandon()
 
 
 def table(profile: Profile, speeds: Speeds) -> str:

@@ -17,7 +17,7 @@ from kbsync.stages.release.promote import current_version
 if TYPE_CHECKING:
     from kbsync.checkpoints.artifacts import FileArtifactStore
     from kbsync.checkpoints.store import FileCheckpointStore
-    from kbsync.ports import Progress
+    from kbsync.ports import Work
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,12 +70,12 @@ def verify(app: App, number: int | None = None) -> VerificationView:
     known = {v.version_hash: v for v in versions if v.version_hash and number in (None, v.number)}
     stored, removed = app.store.hashes(), app.store.removed()
     hashes = sorted({*known, *stored, *removed}) if number is None else list(known)
-    _versions(app.store, hashes, known, chains, found, app.progress)
+    _versions(app.store, hashes, known, chains, found, app.work)
     wanted = _wanted(app.store, {*stored, *removed}, found.manifests)
     names = {n for m in found.manifests for n in m.artifacts}
     present = app.artifacts.names()
     chosen = [n for n in present if number is None or n in names]
-    _artifacts(app.artifacts, chosen, wanted, found, app.progress)
+    _artifacts(app.artifacts, chosen, wanted, found, app.work)
     if moved and versions and number in (None, current.number if current else 0):
         for path, what in app.published.problems(current, (current or versions[-1]).base_fingerprint):
             found.add(path, what)
@@ -96,10 +96,10 @@ def _versions(
     known: Mapping[str, Version],
     chains: Trails,
     found: _Findings,
-    progress: Progress,
+    work: Work,
 ) -> None:
     """Hash the versions' files again, and compare what they say with the ledger."""
-    progress.start("verify versions", len(hashes))
+    work.start("verify versions", len(hashes))
     for version_hash in hashes:
         files = store.files(version_hash)
         try:
@@ -120,8 +120,8 @@ def _versions(
             if not chains.holds(manifest.audit_head):
                 said = f"is anchored to event {manifest.audit_head[:12]}, which the trail does not hold"
                 found.add(AUDIT_TRAIL, f"{files[0]} {said}.")
-        progress.advance()
-    progress.finish()
+        work.advance()
+    work.finish()
 
 
 def _wanted(
@@ -149,9 +149,9 @@ def _artifacts(
     names: Sequence[str],
     wanted: Mapping[str, Mapping[str, str]],
     found: _Findings,
-    progress: Progress,
+    work: Work,
 ) -> None:
-    progress.start("verify artifacts", len(names))
+    work.start("verify artifacts", len(names))
     for name in names:
         path = artifacts.path(name)
         try:
@@ -163,5 +163,5 @@ def _artifacts(
             if name in wanted and digest not in wanted[name]:
                 version = next(iter(wanted[name].values()))
                 found.add(path, f"{path} holds other content than version {version[:12]} was built with.")
-        progress.advance()
-    progress.finish()
+        work.advance()
+    work.finish()

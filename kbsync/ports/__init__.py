@@ -1,5 +1,6 @@
 """What a stage needs from the outside. Adapters subclass these; a fake does too, and passes the same conformance suite."""
 
+from kbsync.ports.clock import Clock
 from kbsync.ports.ledger import (
     AliasState,
     AuditReader,
@@ -28,17 +29,20 @@ from kbsync.ports.ledger import (
 )
 from kbsync.ports.model import BaseModel, Delta, Edit, Editor, LanguageModel, PairScore
 from kbsync.ports.notifier import Notifier
-from kbsync.ports.progress import Clock, Progress
+from kbsync.ports.progress import Progress
 from kbsync.ports.source import ItemEvent, StatementSource
 from kbsync.ports.store import ArtifactStore, CheckpointStore
+from kbsync.ports.work import UNWATCHED, Check, Work
 
 __all__ = [
+    "UNWATCHED",
     "AliasState",
     "ArtifactStore",
     "AuditReader",
     "AuditWriter",
     "BaseModel",
     "Belief",
+    "Check",
     "CheckpointStore",
     "Clock",
     "Delivered",
@@ -70,4 +74,5 @@ __all__ = [
     "StoredPlan",
     "VersionReader",
     "VersionWriter",
+    "Work",
 ]

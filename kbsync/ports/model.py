@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from kbsync.domain.plan import EditRequest, Guard
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.version import EditReport
-from kbsync.ports.progress import Progress
+from kbsync.ports.work import UNWATCHED, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,27 +33,23 @@ class LanguageModel(ABC):
     fingerprint: str
 
     @abstractmethod
-    def complete(
-        self, prompts: Sequence[str], *, max_new_tokens: int = 10, progress: Progress | None = None
-    ) -> list[str]:
+    def complete(self, prompts: Sequence[str], *, max_new_tokens: int = 10, work: Work = UNWATCHED) -> list[str]:
         """Greedy continuation of each prompt (without the prompt), cut at the first newline."""
 
     @abstractmethod
-    def logprobs(self, pairs: Sequence[tuple[str, str]], *, progress: Progress | None = None) -> list[float]:
+    def logprobs(self, pairs: Sequence[tuple[str, str]], *, work: Work = UNWATCHED) -> list[float]:
         """Natural log-probability of each (prompt, continuation), summed over the continuation's tokens."""
 
     @abstractmethod
-    def perplexity(self, texts: Sequence[str], *, progress: Progress | None = None) -> tuple[float, int]:
+    def perplexity(self, texts: Sequence[str], *, work: Work = UNWATCHED) -> tuple[float, int]:
         """Perplexity over all texts together (exp of the mean token NLL), and the number of predicted tokens."""
 
     @abstractmethod
-    def scores(self, pairs: Sequence[tuple[str, str]], *, progress: Progress | None = None) -> list[PairScore]:
+    def scores(self, pairs: Sequence[tuple[str, str]], *, work: Work = UNWATCHED) -> list[PairScore]:
         """Each (prompt, answer) scored token by token; answers come without their leading blank."""
 
     @abstractmethod
-    def sample(
-        self, prompts: Sequence[str], *, length: int = 100, seed: int = 0, progress: Progress | None = None
-    ) -> list[str]:
+    def sample(self, prompts: Sequence[str], *, length: int = 100, seed: int = 0, work: Work = UNWATCHED) -> list[str]:
         """Each prompt with its sampled continuation, ``length`` tokens in all. A text hangs on its prompt, the seed and
         the weights, and on nothing else."""
 
@@ -97,7 +93,7 @@ class Editor(ABC):
 
     @abstractmethod
     def edit(
-        self, requests: Sequence[EditRequest], recipe: Recipe, progress: Progress, *, guards: Sequence[Guard] = ()
+        self, requests: Sequence[EditRequest], recipe: Recipe, work: Work, *, guards: Sequence[Guard] = ()
     ) -> Edit:
         """Write ``requests`` and leave ``guards`` as they are, as far as the algorithm has a place for them.
 

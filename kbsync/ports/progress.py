@@ -1,28 +1,30 @@
-"""What every stage is handed: the time, and the place where its progress is told."""
+"""Where long work shows how far it has come."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from datetime import datetime
-
-
-class Clock(ABC):
-    @abstractmethod
-    def now(self) -> datetime:
-        """The current time, aware, in UTC."""
 
 
 class Progress(ABC):
-    """Progress of long work, and the place where a stop request is noticed."""
+    """A display of long work. It shows and does nothing else; steps may be started inside steps."""
 
     @abstractmethod
-    def start(self, stage: str, total: int | None) -> None:
-        """A step named ``stage`` begins; ``total`` items, None where that is unknown."""
+    def start(self, step: str, total: int | None) -> None:
+        """A step begins.
+
+        Args:
+            step: its name, as people read it.
+            total: the number of its items, or None where that is unknown.
+        """
 
     @abstractmethod
     def advance(self, count: int = 1) -> None:
-        """``count`` items are done. Raises ``Stopped`` when a stop was asked for: call it where stopping is safe."""
+        """``count`` more items of the running step are done."""
 
     @abstractmethod
     def finish(self, note: str = "") -> None:
-        """The step ended."""
+        """The running step has ended; ``note`` says in a few words how."""
+
+    @abstractmethod
+    def abandon(self) -> None:
+        """Forget all running steps: the work was stopped in the middle of them."""

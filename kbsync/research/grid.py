@@ -15,7 +15,7 @@ from kbsync.domain.errors import DataError
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.version import Manifest
 from kbsync.model.load import LoadedModel
-from kbsync.ports import ArtifactStore, BaseModel, CheckpointStore, Clock, Delta, Editor, LanguageModel, Progress
+from kbsync.ports import ArtifactStore, BaseModel, CheckpointStore, Clock, Delta, Editor, LanguageModel, Work
 from kbsync.research.cases import Case, cases_hash
 from kbsync.research.gauges import Gauge
 from kbsync.research.metrics import Estimate, summarise
@@ -57,7 +57,7 @@ class Bench:
     artifacts: ArtifactStore
     versions: CheckpointStore
     clock: Clock
-    progress: Progress
+    work: Work
     held_out: Sequence[str] = ()
 
 
@@ -134,7 +134,7 @@ class Grid:
         known = self._edits.get(**inputs)
         if known is not None and known["version"] in bench.versions.hashes():
             return known, bench.versions.read(known["version"])[1]
-        edit = algorithm.editor().edit(requests, algorithm.recipe, bench.progress)
+        edit = algorithm.editor().edit(requests, algorithm.recipe, bench.work)
         manifest = Manifest(
             base_fingerprint=bench.base.fingerprint,
             build_hash=content_hash(inputs),
@@ -206,13 +206,13 @@ class Grid:
         values = [self._measures.get(weights=weights, **job.inputs) for job in jobs]
         missing = [index for index, value in enumerate(values) if value is None]
         if missing:
-            self._bench.progress.start(stage, sum(jobs[index].size for index in missing))
+            self._bench.work.start(stage, sum(jobs[index].size for index in missing))
             with model() as edited:
                 for index in missing:
                     job = jobs[index]
                     values[index] = self._measures.make(partial(job.work, edited), weights=weights, **job.inputs)
-                    self._bench.progress.advance(job.size)
-            self._bench.progress.finish()
+                    self._bench.work.advance(job.size)
+            self._bench.work.finish()
         return values
 
 

@@ -30,7 +30,7 @@ def preferred(bench: Bench, cases: Sequence[CounterfactCase], count: int) -> Cho
     parts = Parts(bench.artifacts, "bench-known", ("model", "evaluation"))
     found: list[CounterfactCase] = []
     asked = 0
-    bench.progress.start("cases that the base has right", count)
+    bench.work.start("cases that the base has right", count)
     for begin in range(0, len(cases), CHUNK):
         chunk = cases[begin : begin + CHUNK]
         right = parts.make(partial(_right, bench, chunk), base=bench.base.fingerprint, cases=cases_hash(chunk))
@@ -38,9 +38,9 @@ def preferred(bench: Bench, cases: Sequence[CounterfactCase], count: int) -> Cho
             asked += 1
             if holds:
                 found.append(case)
-                bench.progress.advance()
+                bench.work.advance()
             if len(found) == count:
-                bench.progress.finish(f"{count} of {asked}")
+                bench.work.finish(f"{count} of {asked}")
                 return Chosen(found, asked)
     raise DataError(
         f"{count} cases were asked for, and the base has {len(found)} of {asked} right.",

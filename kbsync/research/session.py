@@ -18,7 +18,7 @@ from kbsync.config import Configuration, load, load_recipe, shipped_config
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.errors import ConfigError
 from kbsync.domain.recipe import Recipe
-from kbsync.ports import ArtifactStore, Progress
+from kbsync.ports import ArtifactStore, Work
 from kbsync.research.grid import UNEDITED, Algorithm, Bench
 
 AGENT = "kbsync bench (https://localhost)"
@@ -77,7 +77,7 @@ class Laboratory:
             artifacts=self.artifacts,
             versions=self.versions,
             clock=app.clock,
-            progress=app.progress,
+            work=app.work,
             held_out=app.held_out,
         )
 
@@ -99,14 +99,14 @@ class Laboratory:
 
 
 @contextmanager
-def laboratory(materials: Materials, progress: Progress) -> Iterator[Laboratory]:
+def laboratory(materials: Materials, work: Work) -> Iterator[Laboratory]:
     """Raises ``ConfigError`` for a configuration, recipe or text that is not there."""
     settings = load(materials.config, _overrides(materials))
     recipes = [_recipe(name, settings.recipes_dir) for name in materials.recipes or (settings.edit.recipe,)]
     if UNEDITED in {recipe.name for recipe in recipes}:
         raise ConfigError([f"a recipe must not be named {UNEDITED!r}: that is the line of the base"])
     configuration = Configuration(settings=settings, relations=(), recipe=recipes[0])
-    with closing(App(configuration, actor="bench", progress=progress)) as app:
+    with closing(App(configuration, actor="bench", work=work)) as app:
         yield Laboratory(app, recipes)
 
 

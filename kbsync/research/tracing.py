@@ -183,16 +183,16 @@ def _known(
 ) -> list[Question]:
     """The first ``count`` questions that the model answers rightly; those passed over are counted in ``skipped``."""
     found: list[Question] = []
-    place.app.progress.start("known facts", count)
+    place.app.work.start("known facts", count)
     for asked in offered:
         if len(found) == count:
             break
         if knows(decoder, asked):
             found.append(asked)
-            place.app.progress.advance()
+            place.app.work.advance()
         else:
             skipped["the model does not know it"] += 1
-    place.app.progress.finish()
+    place.app.work.finish()
     if not found:
         raise DataError(
             f"The model knows none of the {len(offered)} facts.", next_step="Name facts that it answers rightly."
@@ -206,7 +206,7 @@ def _traces(
     parts = Parts(place.artifacts, "trace", ("model", "editing"))
     base = {"model": place.app.loaded.fingerprint, "sigma": sigma, "settings": asdict(settings), "seed": seed}
     found = []
-    place.app.progress.start("trace", len(asked))
+    place.app.work.start("trace", len(asked))
     for one in asked:
         drawn = int(content_hash([seed, list(one.ids)])[:12], 16)
         told = parts.make(
@@ -214,8 +214,8 @@ def _traces(
         )
         effects = {State(name): grid for name, grid in told["effects"].items()}
         found.append(FactTrace(told["clean"], told["corrupted"], tuple(Role(r) for r in told["roles"]), effects))
-        place.app.progress.advance()
-    place.app.progress.finish()
+        place.app.work.advance()
+    place.app.work.finish()
     return found
 
 

@@ -141,7 +141,7 @@ def _covariances(place: Laboratory, start: Recipe, space: Space) -> None:
     """Those of all layers that may be tried, in one pass."""
     app = place.app
     every = tuple(sorted({layer for layers in space.layers for layer in layers}))
-    Statistics(app.loaded, replace(start, layers=every), app.corpus, place.artifacts).measure(app.progress)
+    Statistics(app.loaded, replace(start, layers=every), app.corpus, place.artifacts).measure(app.work)
 
 
 def _measurement(place: Laboratory, cases: Sequence[CounterfactCase], tuning: Tuning) -> Measurement:

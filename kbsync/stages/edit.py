@@ -42,7 +42,7 @@ def edit(run: Run, plan_hash: str, recipe: Recipe, editor: Editor, store: Checkp
             kept="The plan and all versions stay.",
             next_step="Make a new plan: `kbsync plan`.",
         )
-    made = editor.edit(planned.requests, recipe, run.progress, guards=planned.guards)
+    made = editor.edit(planned.requests, recipe, run.work, guards=planned.guards)
     manifest = _manifest(run, planned, recipe, made, store)
     if version.version_hash not in (None, manifest.version_hash):
         raise EditError(

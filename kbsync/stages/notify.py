@@ -7,8 +7,7 @@ same delivery id.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from kbsync.domain.announcement import Announcement
@@ -58,16 +57,12 @@ def notify(
     notifiers: Sequence[Notifier],
     path: str,
     patience: Patience,
-    *,
-    sleep: Callable[[float], None] = time.sleep,
 ) -> NotifyResult:
     """Deliver what is waiting; to be called by the holder of the notifying lease. A notifier that does not take it
     stops at that move; the others go on. Raises nothing that a notifier did."""
     result = NotifyResult()
     for notifier in notifiers:
-        while (waiting := _waiting(run, notifier.name, path)) and (
-            told := _tell(run, notifier, waiting[0], patience, sleep)
-        ):
+        while (waiting := _waiting(run, notifier.name, path)) and (told := _tell(run, notifier, waiting[0], patience)):
             given_up = told == "given up"
             result = replace(result, delivered=result.delivered + (not given_up), given_up=result.given_up + given_up)
         result = replace(result, waiting=result.waiting + len(waiting))
@@ -103,14 +98,12 @@ def _hash(tx: LedgerReader, number: int) -> str | None:
     return version.version_hash if version else None
 
 
-def _tell(
-    run: Run, notifier: Notifier, announcement: Announcement, patience: Patience, sleep: Callable[[float], None]
-) -> str:
+def _tell(run: Run, notifier: Notifier, announcement: Announcement, patience: Patience) -> str:
     """``delivered``, ``given up``, or nothing where it is still waiting."""
     for attempt in range(patience.attempts):
         if attempt:
-            _pause(run, min(_LONGEST, 2.0 ** (attempt - 1)), sleep)
-        run.progress.advance(0)
+            _pause(run, min(_LONGEST, 2.0 ** (attempt - 1)))
+        run.work.checkpoint()
         try:
             notifier.deliver(announcement)
         except NotifierFailed as error:
@@ -122,11 +115,11 @@ def _tell(
     return ""
 
 
-def _pause(run: Run, seconds: float, sleep: Callable[[float], None]) -> None:
+def _pause(run: Run, seconds: float) -> None:
     """In short looks, so that a stop is noticed and the lease kept."""
     while seconds > 0:
-        run.progress.advance(0)
-        sleep(min(_LOOK, seconds))
+        run.work.checkpoint()
+        run.clock.sleep(min(_LOOK, seconds))
         seconds -= _LOOK
 
 

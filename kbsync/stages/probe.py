@@ -36,14 +36,14 @@ def probe(
     waiting = facts.unjudged
     if waiting:
         model = base.language_model()
-        run.progress.start("probe", len(waiting))
+        run.work.start("probe", len(waiting))
         for start in range(0, len(waiting), CHUNK):
             chunk = waiting[start : start + CHUNK]
             verdicts = _judge(model, base.fingerprint, chunk, answer_tokens)
             with run.ledger.write() as tx:
                 tx.record_verdicts(verdicts, run.clock.now())
-            run.progress.advance(len(chunk))
-        run.progress.finish()
+            run.work.advance(len(chunk))
+        run.work.finish()
     with run.ledger.write() as tx:
         counts: Counter[VerdictKind] = Counter()
         for relation in relations:

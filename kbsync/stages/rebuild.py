@@ -62,7 +62,7 @@ def rebuild(
             f"Version {number} was built on another base ({stored.base_fingerprint[:12]}) than the configured one.",
             next_step="Set model.reference and model.dtype to the base that it was built on.",
         )
-    made = editor(stored.recipe).edit(stored.requests, stored.recipe, run.progress, guards=stored.guards)
+    made = editor(stored.recipe).edit(stored.requests, stored.recipe, run.work, guards=stored.guards)
     again = _manifest(stored, made, store)
     reproduced = again.version_hash == version.version_hash
     if repair and reproduced:

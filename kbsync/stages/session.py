@@ -1,17 +1,16 @@
-"""What every stage is given: the ledger, the time, the progress display, and who asks."""
+"""What every stage is given: the ledger, the time, the work that it reports to, and who asks."""
 
 from __future__ import annotations
 
 import os
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from kbsync.domain.errors import Busy
-from kbsync.ports import Clock, LeaseToken, Ledger, Progress
+from kbsync.ports import Clock, LeaseToken, Ledger, Work
 from kbsync.system.process_identity import is_gone, this_process
 
 WRITER = "writer"
@@ -25,44 +24,25 @@ PATIENCE = timedelta(minutes=10)
 _LOOK_SECONDS = 0.25
 
 
-class Silent(Progress):
-    """Progress that nobody watches."""
-
-    def start(self, stage: str, total: int | None) -> None: ...
-
-    def advance(self, count: int = 1) -> None: ...
-
-    def finish(self, note: str = "") -> None: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Run:
     """``actor`` names who or what asked (``cli:alice``, ``daemon``) and goes into the audit trail."""
 
     ledger: Ledger
     clock: Clock
-    progress: Progress
+    work: Work
     actor: str
 
 
-class _Heartbeat(Progress):
-    """Renews the lease while work advances, so that a long edit keeps it and a stalled one loses it."""
+class _HeldLease:
+    """A lease that its holder keeps alive at the checkpoints of its work, so that a long edit keeps it and a stalled one
+    loses it."""
 
     def __init__(self, run: Run, lease: LeaseToken, ttl: timedelta) -> None:
         self._run, self.lease, self.ttl = run, lease, ttl
 
-    def start(self, stage: str, total: int | None) -> None:
-        self._run.progress.start(stage, total)
-        self._renew()
-
-    def advance(self, count: int = 1) -> None:
-        self._run.progress.advance(count)
-        self._renew()
-
-    def finish(self, note: str = "") -> None:
-        self._run.progress.finish(note)
-
-    def _renew(self) -> None:
+    def renew(self) -> None:
+        """Renew the lease once half of its time is over; raises ``LeaseLost`` when another process holds it."""
         now = self._run.clock.now()
         if self.lease.expires - now > self.ttl / 2:
             return
@@ -75,24 +55,24 @@ class Writer:
     """A run that holds the writer's lease."""
 
     run: Run
-    _heartbeat: _Heartbeat
+    _held: _HeldLease
 
     def pulling(self, patience: timedelta = PATIENCE) -> AbstractContextManager[Run]:
         """As ``puller``, with this lease kept alive, too."""
-        return puller(self.run, self._heartbeat.ttl, patience)
+        return puller(self.run, self._held.ttl, patience)
 
     @property
     def lease(self) -> LeaseToken:
         """The newest renewal; its token is checked in the transaction that moves an alias."""
-        return self._heartbeat.lease
+        return self._held.lease
 
 
 @contextmanager
 def writer(run: Run, ttl: timedelta) -> Iterator[Writer]:
     """Hold the writer's lease for the block. Raises ``Busy`` when another process holds it; a lease whose process is
     provably dead is taken over at once, which the audit trail keeps."""
-    with _holding(run, WRITER, ttl) as heartbeat:
-        yield Writer(replace(run, progress=heartbeat), heartbeat)
+    with _holding(run, WRITER, ttl) as held:
+        yield Writer(_kept_alive(run, held), held)
 
 
 @contextmanager
@@ -101,30 +81,35 @@ def puller(run: Run, ttl: timedelta, patience: timedelta = timedelta(0)) -> Iter
 
     Raises ``Busy`` when somebody else still pulls after ``patience``.
     """
-    with _holding(run, PULLER, ttl, patience) as heartbeat:
-        yield replace(run, progress=heartbeat)
+    with _holding(run, PULLER, ttl, patience) as held:
+        yield _kept_alive(run, held)
 
 
 @contextmanager
 def notifying(run: Run, ttl: timedelta, patience: timedelta = timedelta(0)) -> Iterator[Run]:
     """Hold the notifying lease for the block, as ``puller``."""
-    with _holding(run, NOTIFIER, ttl, patience) as heartbeat:
-        yield replace(run, progress=heartbeat)
+    with _holding(run, NOTIFIER, ttl, patience) as held:
+        yield _kept_alive(run, held)
 
 
 @contextmanager
-def _holding(run: Run, name: str, ttl: timedelta, patience: timedelta = timedelta(0)) -> Iterator[_Heartbeat]:
-    heartbeat = _Heartbeat(run, _acquire(run, name, ttl, patience), ttl)
+def _holding(run: Run, name: str, ttl: timedelta, patience: timedelta = timedelta(0)) -> Iterator[_HeldLease]:
+    held = _HeldLease(run, _acquire(run, name, ttl, patience), ttl)
     try:
-        yield heartbeat
+        yield held
     finally:
         with run.ledger.write() as tx:
-            tx.release_lease(heartbeat.lease)
+            tx.release_lease(held.lease)
+
+
+def _kept_alive(run: Run, held: _HeldLease) -> Run:
+    """``run``, whose checkpoints also renew the lease."""
+    return replace(run, work=run.work.checked_by(held.renew))
 
 
 def _acquire(run: Run, name: str, ttl: timedelta, patience: timedelta) -> LeaseToken:
     holder = f"{run.actor} on {socket.gethostname()} pid {os.getpid()}"
-    end = time.monotonic() + patience.total_seconds()
+    end = run.clock.monotonic() + patience.total_seconds()
     while True:
         try:
             with run.ledger.write() as tx:
@@ -135,7 +120,7 @@ def _acquire(run: Run, name: str, ttl: timedelta, patience: timedelta) -> LeaseT
                     tx.append_audit("takeover", run.actor, body, now)
                 return lease
         except Busy:
-            if time.monotonic() >= end:
+            if run.clock.monotonic() >= end:
                 raise
-        run.progress.advance(0)
-        time.sleep(_LOOK_SECONDS)
+        run.work.checkpoint()
+        run.clock.sleep(_LOOK_SECONDS)

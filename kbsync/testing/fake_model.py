@@ -15,7 +15,7 @@ from kbsync.domain.plan import EditRequest, Guard
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.relation import fill
 from kbsync.domain.version import EditReport, LayerReport
-from kbsync.ports import BaseModel, Delta, Edit, Editor, LanguageModel, PairScore, Progress
+from kbsync.ports import UNWATCHED, BaseModel, Delta, Edit, Editor, LanguageModel, PairScore, Work
 
 
 class TableModel(LanguageModel):
@@ -28,30 +28,25 @@ class TableModel(LanguageModel):
         self._perplexity = perplexity
         self.away = False
 
-    def complete(
-        self, prompts: Sequence[str], *, max_new_tokens: int = 10, progress: Progress | None = None
-    ) -> list[str]:
+    def complete(self, prompts: Sequence[str], *, max_new_tokens: int = 10, work: Work = UNWATCHED) -> list[str]:
         self._check()
         self.asked += prompts
         for _ in prompts:
-            if progress:
-                progress.advance()
+            work.advance()
         return [self._say(prompt) for prompt in prompts]
 
-    def logprobs(self, pairs: Sequence[tuple[str, str]], *, progress: Progress | None = None) -> list[float]:
+    def logprobs(self, pairs: Sequence[tuple[str, str]], *, work: Work = UNWATCHED) -> list[float]:
         return [-0.5 if self._say(prompt).startswith(said) else -20.0 for prompt, said in pairs]
 
-    def perplexity(self, texts: Sequence[str], *, progress: Progress | None = None) -> tuple[float, int]:
+    def perplexity(self, texts: Sequence[str], *, work: Work = UNWATCHED) -> tuple[float, int]:
         self._check()
         return self._perplexity, sum(len(text.split()) for text in texts)
 
-    def scores(self, pairs: Sequence[tuple[str, str]], *, progress: Progress | None = None) -> list[PairScore]:
+    def scores(self, pairs: Sequence[tuple[str, str]], *, work: Work = UNWATCHED) -> list[PairScore]:
         right = [self._say(prompt).startswith(f" {answer}") for prompt, answer in pairs]
         return [PairScore(0.5, (True,)) if said else PairScore(20.0, (False,)) for said in right]
 
-    def sample(
-        self, prompts: Sequence[str], *, length: int = 100, seed: int = 0, progress: Progress | None = None
-    ) -> list[str]:
+    def sample(self, prompts: Sequence[str], *, length: int = 100, seed: int = 0, work: Work = UNWATCHED) -> list[str]:
         return [f"{prompt}{self._say(prompt)}" for prompt in prompts]
 
     def next_tokens(self, prompts: Sequence[str], *, top: int = 256) -> list[dict[int, float]]:
@@ -130,7 +125,7 @@ class TableEditor(Editor):
         self.guarded: set[str] = set()
 
     def edit(
-        self, requests: Sequence[EditRequest], recipe: Recipe, progress: Progress, *, guards: Sequence[Guard] = ()
+        self, requests: Sequence[EditRequest], recipe: Recipe, work: Work, *, guards: Sequence[Guard] = ()
     ) -> Edit:
         self.calls += 1
         self.guarded = {str(g.key) for g in guards}

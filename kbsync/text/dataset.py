@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.errors import DataError
-from kbsync.ports import Progress
+from kbsync.ports import Work
 from kbsync.system.durable import make_directory, write_file
 from kbsync.system.messages import first_line
 
@@ -42,7 +42,7 @@ class DatasetName:
         return cls(name, **options)
 
 
-def fetch_dataset(wanted: DatasetName, characters: int, cache_dir: Path, progress: Progress) -> Path:
+def fetch_dataset(wanted: DatasetName, characters: int, cache_dir: Path, work: Work) -> Path:
     """A ``.jsonl`` file in ``cache_dir`` with the first texts of the data set, so many characters of them.
 
     What was fetched before is used again, whatever the hub has now: name a ``revision`` to say which. No code of the
@@ -52,14 +52,14 @@ def fetch_dataset(wanted: DatasetName, characters: int, cache_dir: Path, progres
     if path.is_file():
         return path
     lines, left = [], characters
-    progress.start(f"fetch {wanted.name}", characters)
+    work.start(f"fetch {wanted.name}", characters)
     for text in _rows(wanted):
         lines.append(json.dumps({"text": text}, ensure_ascii=False))
         left -= len(text)
-        progress.advance(len(text))
+        work.advance(len(text))
         if left <= 0:
             break
-    progress.finish(f"{len(lines)} texts")
+    work.finish(f"{len(lines)} texts")
     if not lines:
         raise DataError(f"The data set {wanted.name} gave no text.", next_step="Name another split or field.")
     make_directory(cache_dir)

@@ -12,9 +12,9 @@ from kbsync.daemon.activity import Activity
 from kbsync.daemon.metrics import LedgerCollector, Recorder
 from kbsync.daemon.schedule_state import ScheduleFile
 from kbsync.domain.relation import Relation
-from kbsync.ports import CheckpointStore, Clock, Ledger
+from kbsync.ports import CheckpointStore, Clock, Ledger, Work
 from kbsync.stages.release.promote import ReleaseResult, rollback
-from kbsync.stages.session import Run, Silent, writer
+from kbsync.stages.session import Run, writer
 from kbsync.views import status as views
 from kbsync.views.status import StatusView, VersionsView
 
@@ -62,7 +62,7 @@ class Site:
 
     def rollback(self, to: int) -> ReleaseResult:
         """As ``kbsync rollback --to``; raises ``Busy`` while a cycle runs."""
-        run = Run(ledger=self.ledger, clock=self.clock, progress=Silent(), actor=ACTOR)
+        run = Run(ledger=self.ledger, clock=self.clock, work=Work(), actor=ACTOR)
         with writer(run, self.configuration().settings.lease.ttl) as held:
             result = rollback(held, self.store(), to)
         with self._lock:

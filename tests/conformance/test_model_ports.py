@@ -15,8 +15,7 @@ from kbsync.domain.statement import ItemId, PropertyId
 from kbsync.editing.editors import EDITORS
 from kbsync.model.base import TorchBase
 from kbsync.model.load import load
-from kbsync.ports import BaseModel, Editor
-from kbsync.stages.session import Silent
+from kbsync.ports import BaseModel, Editor, Work
 from kbsync.testing.fake_model import TableBase, TableEditor
 from kbsync.testing.memory_artifacts import MemoryArtifactStore
 from tests.support.tiny_model import train_tiny_model
@@ -136,7 +135,7 @@ def test_the_base_does_not_diverge_from_itself_and_an_edit_does_where_it_was_mad
     model, asked = kit.base.language_model(), prompts("France", "Japan")
     reference = model.next_tokens(asked, top=50)
     assert model.divergence(asked, reference) == pytest.approx([0.0, 0.0], abs=1e-5)
-    edit = kit.editor.edit([request("France", "Oslo")], kit.recipe, Silent())
+    edit = kit.editor.edit([request("France", "Oslo")], kit.recipe, Work())
     with kit.base.edited(edit.delta) as candidate:
         edited, other = candidate.divergence(asked, reference)
     assert edited > 0.5
@@ -144,14 +143,14 @@ def test_the_base_does_not_diverge_from_itself_and_an_edit_does_where_it_was_mad
 
 
 def test_norm_growth_names_every_edited_parameter(kit: Kit) -> None:
-    delta = kit.editor.edit([request("France", "Oslo")], kit.recipe, Silent()).delta
+    delta = kit.editor.edit([request("France", "Oslo")], kit.recipe, Work()).delta
     grown = kit.base.norm_growth(delta)
     assert set(grown) == set(delta.parameters)
     assert all(value > -1 for value in grown.values())
 
 
 def test_an_edit_changes_what_was_asked_for_and_the_base_comes_back(kit: Kit) -> None:
-    edit = kit.editor.edit([request("France", "Oslo"), request("Peru", "Cairo")], kit.recipe, Silent())
+    edit = kit.editor.edit([request("France", "Oslo"), request("Peru", "Cairo")], kit.recipe, Work())
     before = kit.base.language_model().complete(prompts(*CAPITALS), max_new_tokens=6)
     with kit.base.edited(edit.delta) as candidate:
         said = candidate.complete(prompts("France", "Peru"), max_new_tokens=6)
@@ -160,7 +159,7 @@ def test_an_edit_changes_what_was_asked_for_and_the_base_comes_back(kit: Kit) ->
 
 
 def test_the_base_comes_back_after_an_error_too(kit: Kit) -> None:
-    edit = kit.editor.edit([request("Spain", "Rome")], kit.recipe, Silent())
+    edit = kit.editor.edit([request("Spain", "Rome")], kit.recipe, Work())
     before = kit.base.language_model().complete(prompts("Spain"), max_new_tokens=6)
     with pytest.raises(RuntimeError, match="on purpose"), kit.base.edited(edit.delta):
         raise RuntimeError("on purpose")
@@ -168,7 +167,7 @@ def test_the_base_comes_back_after_an_error_too(kit: Kit) -> None:
 
 
 def test_the_base_is_not_asked_while_other_weights_are_in_place(kit: Kit) -> None:
-    edit = kit.editor.edit([request("Spain", "Rome")], kit.recipe, Silent())
+    edit = kit.editor.edit([request("Spain", "Rome")], kit.recipe, Work())
     model = kit.base.language_model()
     with kit.base.edited(edit.delta):
         with pytest.raises(WrongWeights):
@@ -182,7 +181,7 @@ def test_the_base_is_not_asked_while_other_weights_are_in_place(kit: Kit) -> Non
 
 def test_the_order_of_requests_does_not_matter(kit: Kit) -> None:
     requests = [request("France", "Oslo"), request("Peru", "Cairo"), request("Cuba", "Lima")]
-    one, other = (kit.editor.edit(r, kit.recipe, Silent()) for r in (requests, requests[::-1]))
+    one, other = (kit.editor.edit(r, kit.recipe, Work()) for r in (requests, requests[::-1]))
     assert one.targets == other.targets
     assert repr_of(one.delta) == repr_of(other.delta)
     vectors = {r.id for r in requests} if kit.recipe.algorithm != "finetune" else set()

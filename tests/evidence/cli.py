@@ -42,14 +42,14 @@ def pull(
     A SPARQL server with a made-up world of Wikidata's shape and an event stream run on loopback meanwhile; each pull has
     a process of its own, and so has the listener. The file is written anew.
     """
-    from kbsync.cli.progress import progress_for
-    from kbsync.operations.stop import Stop, on_signals
+    from kbsync.cli.progress import work_for
+    from kbsync.system.stop_request import StopRequest, on_signals
     from tests.evidence.load.pull import bench_pull
     from tests.evidence.load.pull_world import Extent
 
     extent = Extent(items=items, properties=properties, changed=changed, unwatched=unwatched)
-    with on_signals(Stop()) as stop:
-        document = bench_pull(extent, progress_for(stop, options(context)), edits=edits, seed=seed)
+    with on_signals(StopRequest()) as stop:
+        document = bench_pull(extent, work_for(stop, options(context)), edits=edits, seed=seed)
     finish(document, output, json=json)
 
 
@@ -83,14 +83,14 @@ def ledger(
     """
     import tempfile
 
-    from kbsync.cli.progress import progress_for
-    from kbsync.operations.stop import Stop, on_signals
+    from kbsync.cli.progress import work_for
+    from kbsync.system.stop_request import StopRequest, on_signals
     from tests.evidence.load.ledger import bench_ledger
     from tests.evidence.load.ledger_world import LedgerExtent
 
-    with tempfile.TemporaryDirectory(prefix="kbsync-bench-") as directory, on_signals(Stop()) as stop:
+    with tempfile.TemporaryDirectory(prefix="kbsync-bench-") as directory, on_signals(StopRequest()) as stop:
         file = (sqlite or Path(directory) / "ledger.sqlite3").expanduser().absolute()
         urls = [f"sqlite:///{file}", *([postgresql] if postgresql else [])]
-        progress = progress_for(stop, options(context))
-        document = bench_ledger(urls, LedgerExtent(items=items), progress)
+        work = work_for(stop, options(context))
+        document = bench_ledger(urls, LedgerExtent(items=items), work)
     finish(document, output, json=json)

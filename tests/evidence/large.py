@@ -18,6 +18,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,12 @@ from kbsync.domain.canonical import content_hash
 from kbsync.domain.errors import KbsyncError, NotFound
 from kbsync.domain.statement import ItemId, PropertyId, Rank, item_id
 from kbsync.operations.evidence import Figure, at_least, at_most, evidence, peak_rss_bytes, write_evidence
-from kbsync.operations.progress import LogProgress
-from kbsync.operations.stop import Stop, on_signals
+from kbsync.operations.stop import check_stop
+from kbsync.ports import Work
 from kbsync.stages.cycle import CycleResult, sync
 from kbsync.system import log
+from kbsync.system.stop_request import StopRequest, on_signals
+from kbsync.views.progress import LogProgress
 from kbsync.wikidata.local import OxigraphServer
 
 RELATIONS = (
@@ -78,14 +81,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     log.set_up("console", "info")
     try:
-        with on_signals(Stop()) as stop:
+        with on_signals(StopRequest()) as stop:
             return _run(asked, stop)
     except KbsyncError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
 
 
-def _run(asked: argparse.Namespace, stop: Stop) -> int:
+def _run(asked: argparse.Namespace, stop: StopRequest) -> int:
     started, clock, console = datetime.now(UTC), time.monotonic(), Console(highlight=False)
     state = asked.state.resolve()
     fresh(state)
@@ -96,7 +99,7 @@ def _run(asked: argparse.Namespace, stop: Stop) -> int:
     watch(state / "relations", table)
     with OxigraphServer(state / "world") as server:
         server.load(snapshot_turtle(started, table))
-        app = open_app(config, server.endpoint, LogProgress(stop))
+        app = open_app(config, server.endpoint, Work(LogProgress(), [partial(check_stop, stop)]))
         try:
             with app.writer() as writer:
                 result = sync(writer, app.parts())

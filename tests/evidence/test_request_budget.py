@@ -10,8 +10,9 @@ from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemId, PropertyId
 from kbsync.ledger import schema
 from kbsync.ledger.ledger import SqlLedger
+from kbsync.ports import Work
 from kbsync.stages.pull.pull import pull
-from kbsync.stages.session import Run, Silent
+from kbsync.stages.session import Run
 from kbsync.testing.fake_source import FakeSource
 from kbsync.wikidata.client import SparqlClient
 from kbsync.wikidata.source import WikidataSource
@@ -41,7 +42,7 @@ def test_first_pull_idle_pull_and_one_with_changes(
     def requests() -> int:
         oxigraph.replace(turtle(world))
         client = SparqlClient(oxigraph.endpoint, AGENT)
-        run = Run(ledger=ledger, clock=FixedClock(world.now), progress=Silent(), actor="test")
+        run = Run(ledger=ledger, clock=FixedClock(world.now), work=Work(), actor="test")
         pull(run, WikidataSource(client, batch=batch), [relation])
         return client.requests
 

@@ -20,9 +20,10 @@ from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemId, PropertyId
 from kbsync.ledger import schema
 from kbsync.ledger.ledger import SqlLedger
+from kbsync.ports import Work
 from kbsync.stages.pull import listen, pull
 from kbsync.stages.pull.listen import Listener, Notice
-from kbsync.stages.session import Run, Silent, puller
+from kbsync.stages.session import Run, puller
 from kbsync.testing.fake_source import FakeSource
 from kbsync.wikidata import events
 from kbsync.wikidata.client import SparqlClient
@@ -45,11 +46,13 @@ RELATION = Relation(
 PATIENCE = 20.0
 
 
-class Stopping(Silent):
+class Stopping:
+    """A check that ends the work once it is ``wanted``."""
+
     def __init__(self) -> None:
         self.wanted = threading.Event()
 
-    def advance(self, count: int = 1) -> None:
+    def check(self) -> None:
         if self.wanted.is_set():
             raise Stopped("The test is over.")
 
@@ -69,14 +72,14 @@ class Site:
         self.notices: list[Notice] = []
         self.number, self.idle = 0, 4.0
         self.publish()
-        pull(self.run(Silent()), self.source(None), [RELATION])
+        pull(self.run(Work()), self.source(None), [RELATION])
 
     def publish(self) -> None:
         """Let the endpoint know the world."""
         self.server.replace(turtle(self.world))
 
-    def run(self, progress: Silent) -> Run:
-        return Run(ledger=self.ledger, clock=self.clock, progress=progress, actor="test")
+    def run(self, work: Work) -> Run:
+        return Run(ledger=self.ledger, clock=self.clock, work=work, actor="test")
 
     def source(self, stream: StreamServer | None) -> Any:
         client = SparqlClient(self.proxy.endpoint, AGENT, attempts=1, sleep=lambda _: None)
@@ -108,7 +111,7 @@ class Site:
     @contextmanager
     def listening(self, stream: StreamServer) -> Iterator[None]:
         stopping = Stopping()
-        run = self.run(stopping)
+        run = self.run(Work(checks=[stopping.check]))
 
         def sleep(seconds: float) -> None:
             time.sleep(0.02)

@@ -16,8 +16,9 @@ from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemId, PropertyId, Rank, Statement
 from kbsync.ledger import schema
 from kbsync.ledger.ledger import SqlLedger
+from kbsync.ports import Work
 from kbsync.stages.pull.pull import pull
-from kbsync.stages.session import Run, Silent
+from kbsync.stages.session import Run
 from kbsync.testing.fake_source import FakeSource
 from kbsync.wikidata.client import SparqlClient
 from kbsync.wikidata.source import WikidataSource
@@ -109,7 +110,7 @@ def run_pull(ledger: SqlLedger, proxy: LyingProxy, clock: FixedClock, *, patienc
         sleep=sleep,
         now=clock.now,
     )
-    run = Run(ledger=ledger, clock=clock, progress=Silent(), actor="test")
+    run = Run(ledger=ledger, clock=clock, work=Work(), actor="test")
     pull(run, WikidataSource(client, batch=4), RELATIONS)
 
 

@@ -19,8 +19,9 @@ from kbsync.domain.relation import Cardinality, Relation
 from kbsync.domain.statement import ItemId, PropertyId, Rank, Snak, Statement, Value, ValueKind
 from kbsync.ledger import schema
 from kbsync.ledger.ledger import SqlLedger
+from kbsync.ports import Work
 from kbsync.stages.pull.pull import pull, pull_items
-from kbsync.stages.session import Run, Silent
+from kbsync.stages.session import Run
 from kbsync.testing.fake_source import FakeItem, FakeSource
 from kbsync.wikidata.client import SparqlClient
 from kbsync.wikidata.source import WikidataSource
@@ -163,14 +164,14 @@ def pull_once(ledger: SqlLedger, proxy: LyingProxy, clock: FixedClock, *, accept
         clock.time += timedelta(seconds=seconds)
 
     client = SparqlClient(proxy.endpoint, AGENT, attempts=2, max_bytes=100_000, sleep=sleep, now=clock.now)
-    run = Run(ledger=ledger, clock=clock, progress=Silent(), actor="test")
+    run = Run(ledger=ledger, clock=clock, work=Work(), actor="test")
     pull(run, WikidataSource(client, batch=3), RELATIONS, accept_deletions=accept)
 
 
 def pull_heard(ledger: SqlLedger, proxy: LyingProxy, clock: FixedClock, items: set[ItemId]) -> None:
     """As a listener that was told of these items pulls them."""
     source = WikidataSource(SparqlClient(proxy.endpoint, AGENT, attempts=1, sleep=lambda _: None), batch=3)
-    run = Run(ledger=ledger, clock=clock, progress=Silent(), actor="test")
+    run = Run(ledger=ledger, clock=clock, work=Work(), actor="test")
     pull_items(run, source, RELATIONS, sorted(items), source.server_time())
 
 

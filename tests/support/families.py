@@ -29,7 +29,8 @@ from kbsync.domain.plan import EditRequest
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.statement import ItemId, PropertyId
 from kbsync.model.attention import group_queries
-from kbsync.ports import ArtifactStore, Progress
+from kbsync.ports import ArtifactStore
+from tests.support.recorded_work import RecordedWork
 from tests.support.tiny_model import byte_level_tokenizer
 
 D, M, LAYERS, HEADS = 32, 48, 4, 4
@@ -159,24 +160,4 @@ class MemoryArtifacts(ArtifactStore):
         self.blobs.pop((kind, key), None)
 
 
-class Silent(Progress):
-    """Remembers what was reported; ``stop_at`` raises ``error`` at that advance, ``cut_at`` at that sign of life between."""
-
-    def __init__(
-        self, stop_at: int | None = None, error: Exception | None = None, *, cut_at: int | None = None
-    ) -> None:
-        self.stages: list[str] = []
-        self.advances = self.pulses = 0
-        self._stop_at, self._cut_at, self._error = stop_at, cut_at, error
-
-    def start(self, stage: str, total: int | None) -> None:
-        self.stages.append(stage)
-
-    def advance(self, count: int = 1) -> None:
-        self.advances += bool(count)
-        self.pulses += not count
-        if self._error is not None and (self.advances == self._stop_at if count else self.pulses == self._cut_at):
-            raise self._error
-
-    def finish(self, note: str = "") -> None:
-        pass
+Silent = RecordedWork

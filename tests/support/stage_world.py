@@ -12,11 +12,11 @@ from kbsync.domain.relation import Cardinality, Relation
 from kbsync.domain.statement import ItemId, PropertyId, Rank, Snak, Statement, TimePoint, Value, ValueKind
 from kbsync.domain.verdict import VerdictKind
 from kbsync.ledger.ledger import SqlLedger
-from kbsync.ports import Clock
+from kbsync.ports import Clock, Work
 from kbsync.stages.cycle import CycleResult, Parts, sync
 from kbsync.stages.evaluate.questions import EvaluationSize
 from kbsync.stages.facts import BelievedFacts, believed_facts
-from kbsync.stages.session import Run, Silent, writer
+from kbsync.stages.session import Run, writer
 from kbsync.testing.fake_model import TableBase, TableEditor
 from kbsync.testing.fake_source import FakeSource
 from kbsync.testing.memory_artifacts import MemoryArtifactStore
@@ -68,11 +68,19 @@ BELIEFS = {
 
 
 class FixedClock(Clock):
+    """A clock that a test sets; it goes on only where somebody sleeps by it."""
+
     def __init__(self, now: datetime) -> None:
         self.time = now
 
     def now(self) -> datetime:
         return self.time
+
+    def monotonic(self) -> float:
+        return self.time.timestamp()
+
+    def sleep(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
 
 
 def statement(
@@ -115,7 +123,7 @@ class World:
 
     @property
     def run(self) -> Run:
-        return Run(ledger=self.ledger, clock=self.clock, progress=Silent(), actor="test")
+        return Run(ledger=self.ledger, clock=self.clock, work=Work(), actor="test")
 
     @property
     def parts(self) -> Parts:

@@ -102,14 +102,14 @@ def materials_of(
 @contextmanager
 def laboratory_of(context: typer.Context, materials: Materials) -> Iterator[Laboratory]:
     """The laboratory of one command: SIGTERM and SIGINT stop it between two parts; wrong names are wrong usage."""
-    from kbsync.cli.progress import progress_for
-    from kbsync.operations.stop import Stop, on_signals
+    from kbsync.cli.progress import work_for
     from kbsync.research.session import laboratory
     from kbsync.system import log
+    from kbsync.system.stop_request import StopRequest, on_signals
 
     asked = options(context)
     log.set_up("console", "error" if asked.quiet else "info")
-    with on_signals(Stop()) as stop, laboratory(materials, progress_for(stop, asked)) as place:
+    with on_signals(StopRequest()) as stop, laboratory(materials, work_for(stop, asked)) as place:
         try:
             yield place
         except KbsyncError:

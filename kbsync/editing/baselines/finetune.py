@@ -99,22 +99,22 @@ class _Training:
 
         Raises ``EditError`` when it diverges.
         """
-        recipe, progress = self._job.recipe, self._job.progress
+        recipe, work = self._job.recipe, self._job.work
         batches = list(self._batches(tasks))
         groups = [
             {"params": [change.requires_grad_()], "lr": recipe.learning_rate * self._units[index]}
             for index, change in self.changes.items()
         ]
         adam = torch.optim.Adam(groups)
-        progress.start("fine-tuning", recipe.steps)
+        work.start("fine-tuning", recipe.steps)
         for _ in range(recipe.steps):
             mean = sum(self._update(batch, adam) * len(batch.ids) for batch in batches) / len(tasks)
             if not all(torch.isfinite(change).all() for change in self.changes.values()) or mean != mean:
                 raise EditError("Fine-tuning diverged.", next_step="Lower the recipe's learning_rate or its clamp.")
-            progress.advance()
+            work.advance()
             if mean < recipe.loss_threshold:
                 break
-        progress.finish()
+        work.finish()
         return self.losses(tasks)
 
     def _update(self, batch: _Batch, adam: torch.optim.Optimizer) -> float:

@@ -34,25 +34,25 @@ class RomeEditor(TorchEditor):
                 next_step="Name one layer in the recipe.",
             )
         known = covariances(
-            self._decoder, self._tokenizer, self._texts, job.recipe, self._base, self._artifacts, job.progress
+            self._decoder, self._tokenizer, self._texts, job.recipe, self._base, self._artifacts, job.work
         )
         factor = factorise(known.matrices[job.layers[0].index])
         place = PreNormInsertion(self._decoder, job.layers)
         shelf = TargetShelf(self._artifacts, self._base, place, job)
         founds: list[Found] = []
         reports = []
-        job.progress.start("facts", len(job.tasks))
+        job.work.start("facts", len(job.tasks))
         with growing(job, self._decoder.model) as weights:
             for task in job.tasks:
                 found = shelf.find([task], weights.hash, announce=False)
                 founds.append(found)
                 for target in found.targets.values():
                     reports.append(_one(task, target, place, factor, weights))
-                job.progress.advance()
+                job.work.advance()
             lost = {i: reason for f in founds for i, reason in f.lost.items()}
             survivors(job.tasks, lost)
             delta = weights.delta()
-        job.progress.finish(f"{sum(f.reused for f in founds)} target vectors were known")
+        job.work.finish(f"{sum(f.reused for f in founds)} target vectors were known")
         whole = merged(reports, [1] * len(reports))
         return Written(
             delta=delta,

@@ -50,14 +50,14 @@ class SequentialEditor(TorchEditor):
 
     def _write(self, job: Job) -> Written:
         known = covariances(
-            self._decoder, self._tokenizer, self._texts, job.recipe, self._base, self._artifacts, job.progress
+            self._decoder, self._tokenizer, self._texts, job.recipe, self._base, self._artifacts, job.work
         )
         pasts = [self._past(known.matrices[layer.index], job.recipe) for layer in job.layers]
         place = insertion(self._decoder, job.layers)
         shelf = TargetShelf(self._artifacts, self._base, place, job)
         size = job.recipe.batch
         steps = [job.tasks[i : i + size] for i in range(0, len(job.tasks), size)]
-        job.progress.start("steps", len(steps) * len(job.layers))
+        job.work.start("steps", len(steps) * len(job.layers))
         founds: list[Found] = []
         done: list[tuple[int, Spread]] = []
         with growing(job, self._decoder.model) as weights:
@@ -69,7 +69,7 @@ class SequentialEditor(TorchEditor):
                     done.append((len(left), self._step(left, found, place, pasts, weights, job)))
             survivors(job.tasks, {i: reason for f in founds for i, reason in f.lost.items()})
             delta = weights.delta()
-        job.progress.finish(f"{sum(f.reused for f in founds)} target vectors were known")
+        job.work.finish(f"{sum(f.reused for f in founds)} target vectors were known")
         return Written(
             delta=delta,
             layers=tuple(merged([s.reports[i] for _, s in done], [n for n, _ in done]) for i in range(len(job.layers))),

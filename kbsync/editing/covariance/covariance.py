@@ -25,7 +25,7 @@ from kbsync.editing.covariance.corpus import WINDOW, corpus, identity
 from kbsync.editing.covariance.moments import Snapshots, measure
 from kbsync.editing.sample import opening
 from kbsync.model.decoder import Decoder
-from kbsync.ports import ArtifactStore, Progress
+from kbsync.ports import ArtifactStore, Work
 
 FORMAT = 2
 KIND = "covariance"
@@ -81,7 +81,7 @@ def covariances(
     recipe: Recipe,
     base: str,
     artifacts: ArtifactStore,
-    progress: Progress,
+    work: Work,
 ) -> Covariances:
     """C of each layer of the recipe, from the artifact store or computed; text is sampled where ``texts`` is empty.
 
@@ -97,7 +97,7 @@ def covariances(
     missing = [layer for layer in recipe.layers if told[layer] is None]
     if missing:
         for layer, (matrix, counted) in _measure(
-            decoder, tokenizer, texts, recipe, missing, [keys[i] for i in missing], artifacts, progress
+            decoder, tokenizer, texts, recipe, missing, [keys[i] for i in missing], artifacts, work
         ).items():
             blob = save({"second_moment": matrix, "tokens": torch.tensor(counted), "about": _packed(about[layer])})
             artifacts.put(KIND, keys[layer], blob)
@@ -176,13 +176,13 @@ def _measure(
     layers: Sequence[int],
     keys: Sequence[str],
     artifacts: ArtifactStore,
-    progress: Progress,
+    work: Work,
 ) -> dict[int, tuple[Tensor, int]]:
-    progress.start("covariance", recipe.covariance_tokens)
+    work.start("covariance", recipe.covariance_tokens)
     source = corpus(decoder, tokenizer, texts, recipe.covariance_tokens, recipe.seed)
     snapshots = Snapshots(artifacts, content_hash(list(keys)))
-    sums = measure(decoder, source, layers, len(opening(tokenizer)), snapshots, progress)
-    progress.finish(f"{sums.counted} tokens")
+    sums = measure(decoder, source, layers, len(opening(tokenizer)), snapshots, work)
+    work.finish(f"{sums.counted} tokens")
     if sums.counted < 2:
         raise EditError("The covariance text holds no tokens.", next_step="Name a corpus with text in it.")
     return {layer: ((total + total.T) / (2 * sums.counted), sums.counted) for layer, total in sums.by_layer.items()}

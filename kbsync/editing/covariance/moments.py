@@ -18,7 +18,7 @@ from kbsync.domain.errors import EditError
 from kbsync.editing.covariance.corpus import Batch, Corpus
 from kbsync.model.decoder import Decoder
 from kbsync.model.hooks import trace
-from kbsync.ports import ArtifactStore, Progress
+from kbsync.ports import ArtifactStore, Work
 
 SNAPSHOT_SECONDS = 60.0
 """So much work a kill may cost."""
@@ -77,7 +77,7 @@ def measure(
     layers: Sequence[int],
     skipped: int,
     snapshots: Snapshots,
-    progress: Progress,
+    work: Work,
 ) -> Sums:
     """Sum the keys of ``layers`` over what is left of the corpus; the first ``skipped`` tokens of a row don't count.
 
@@ -85,7 +85,7 @@ def measure(
     """
     sums = snapshots.restore(corpus)
     if sums.counted:
-        progress.advance(sums.counted)
+        work.advance(sums.counted)
     for rows in corpus.batches():
         tokens, valid = _padded(rows, skipped)
         with torch.no_grad():
@@ -95,7 +95,7 @@ def measure(
             sums.by_layer[layer] = sums.by_layer[layer].add_(part) if layer in sums.by_layer else part
         sums.counted += int(valid.sum())
         snapshots.keep(sums, corpus)
-        progress.advance(int(valid.sum()))
+        work.advance(int(valid.sum()))
     return sums
 
 

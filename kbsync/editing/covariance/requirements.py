@@ -11,7 +11,7 @@ from kbsync.editing.covariance.covariance import Covariances, covariances, forge
 from kbsync.model.decoder import discover
 from kbsync.model.hooks import frozen
 from kbsync.model.load import LoadedModel
-from kbsync.ports import ArtifactStore, Progress
+from kbsync.ports import ArtifactStore, Work
 
 
 class Statistics:
@@ -37,9 +37,9 @@ class Statistics:
         """Drop what is stored, so that it is measured again."""
         forget(self._texts, self._recipe, self._base, self._artifacts)
 
-    def measure(self, progress: Progress) -> Covariances:
+    def measure(self, work: Work) -> Covariances:
         """Raises as ``covariances`` does."""
         with frozen(self._decoder.model):
             return covariances(
-                self._decoder, self._tokenizer, self._texts, self._recipe, self._base, self._artifacts, progress
+                self._decoder, self._tokenizer, self._texts, self._recipe, self._base, self._artifacts, work
             )

@@ -16,13 +16,16 @@ from kbsync.editing.solve import factorise
 from kbsync.model.suffix import longest
 from kbsync.system.memory import give_back
 
+LAYERS = "layers"
+"""The step of an edit that computes keys and inserts the targets, layer by layer."""
+
 
 class MemitEditor(TorchEditor):
     """One mass edit: Δ = R Kᵀ (λC + K Kᵀ + w S Sᵀ)⁻¹ (equation 14; S are the guards' keys, ADR 0005)."""
 
     def _write(self, job: Job) -> Written:
         recipe, decoder = job.recipe, self._decoder
-        known = covariances(decoder, self._tokenizer, self._texts, recipe, self._base, self._artifacts, job.progress)
+        known = covariances(decoder, self._tokenizer, self._texts, recipe, self._base, self._artifacts, job.work)
         place = insertion(decoder, job.layers)
         give_back()  # what loading and measuring left
         found = TargetShelf(self._artifacts, self._base, place, job).find(job.tasks)
@@ -37,14 +40,14 @@ class MemitEditor(TorchEditor):
         climb = Climb(decoder, job.layers, prompts_of(tasks))
         emphasis = torch.ones(len(tasks), dtype=torch.float64)
         for round in range(recipe.press_rounds + 1):
-            job.progress.start("layers", len(job.layers))
+            job.work.start(LAYERS, len(job.layers))
             with growing(job, decoder.model) as weights:
                 made = spread(
                     tasks, found.targets, place, climb.again(), normal_of, still.again(), weights, job, emphasis
                 )
                 delta = weights.delta()
                 weak = unanswered(decoder, tasks) if round < recipe.press_rounds else None
-            job.progress.finish("" if weak is None else f"{int(weak.sum())} not answered yet")
+            job.work.finish("" if weak is None else f"{int(weak.sum())} not answered yet")
             if weak is None or not weak.any():
                 break
             emphasis[weak] *= recipe.press_factor

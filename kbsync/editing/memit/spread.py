@@ -142,7 +142,7 @@ def spread(
                 free=None if normal.basis is None else normal.basis.shape[1],
             )
         )
-        job.progress.advance()
+        job.work.advance()
     return Spread(reports, seen)
 
 

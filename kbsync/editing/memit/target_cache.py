@@ -20,6 +20,8 @@ from kbsync.ports import ArtifactStore
 
 TARGET_FORMAT = 2
 NOT_FINITE = "the loss of its target vector is not finite"
+TARGETS = "targets"
+"""The step of an edit that searches target vectors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,25 +45,25 @@ class TargetShelf:
     def find(self, tasks: Sequence[Task], weights: str = "", *, announce: bool = True) -> Found:
         """Target vectors on the weights in place, whose hash is ``weights`` (empty: the base's).
 
-        New ones are stored as they are found, so that a stop loses those in hand at most. ``announce``: tell the progress.
+        New ones are stored as they are found, so that a stop loses those in hand at most. ``announce``: show the step.
         """
         keys = {t.request.id: self._key(t, weights) for t in tasks}
         blobs = {t.request.id: self._artifacts.get("targets", keys[t.request.id]) for t in tasks}
         missing = [t for t in tasks if blobs[t.request.id] is None]
-        progress = self._job.progress
+        work = self._job.work
         if announce:
-            progress.start("targets", len(missing))
+            work.start(TARGETS, len(missing))
         # A lease is renewed, and a stop is heard, before each step.
-        for task, target in search(missing, self._job.recipe, self._place, self._head, lambda: progress.advance(0)):
+        for task, target in search(missing, self._job.recipe, self._place, self._head, work.checkpoint):
             if target is not None:
                 blob = save({"goal": target.goal, "loss": torch.tensor(target.loss, dtype=torch.float64)})
                 self._artifacts.put("targets", keys[task.request.id], blob)
                 blobs[task.request.id] = blob
             if announce:
-                progress.advance(1)
+                work.advance()
         reused = len(tasks) - len(missing)
         if announce:
-            progress.finish(f"{reused} were known")
+            work.finish(f"{reused} were known")
         found = {i: blob for i, blob in blobs.items() if blob is not None}
         tensors = {i: load(blob) for i, blob in found.items()}
         return Found(

@@ -157,12 +157,12 @@ def measure(
         groups = needed(trial.only)
         asked = [q for q in asked if q.group in groups and (q.key in held or q.group in UNTOUCHED)]
     prompts = _subjects(requests, size.texts)
-    reference = Replies(base.language_model(), size, run.progress, "base", artifacts=measuring.artifacts)
+    reference = Replies(base.language_model(), size, run.work, "base", artifacts=measuring.artifacts)
     base_said, base_language = reference.to(asked, verdicts=True), _language(reference, measuring, prompts, only)
     neutral = reference.next_tokens(measuring.neutral) if base_language.neutral else []
     try:
         with base.edited(delta) as model:
-            candidate = Replies(model, size, run.progress, "candidate")
+            candidate = Replies(model, size, run.work, "candidate")
             said, language = candidate.to(asked), _language(candidate, measuring, prompts, only)
             drift = candidate.divergence(measuring.neutral, neutral) if neutral else []
         grown = base.norm_growth(delta)
@@ -197,7 +197,7 @@ def _ask_before(run: Run, measuring: Measuring, before: Before, asked: Sequence[
         return [None] * len(asked)
     known = {_identity(o): Reply(o.answer, o.score) for o in (before.evaluation.outcomes if before.evaluation else ())}
     with measuring.base.edited(before.delta) as model:
-        return Replies(model, measuring.size, run.progress, "the version before", known=known).to(asked)
+        return Replies(model, measuring.size, run.work, "the version before", known=known).to(asked)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 from kbsync.domain.canonical import canonical_json, content_hash, plain
 from kbsync.domain.version import Score
-from kbsync.ports import ArtifactStore, LanguageModel, Progress
+from kbsync.ports import ArtifactStore, LanguageModel, Work
 from kbsync.stages.evaluate.questions import EvaluationSize, Question
 
 FORMAT = 1
@@ -39,7 +39,7 @@ class Replies:
         self,
         model: LanguageModel,
         size: EvaluationSize,
-        progress: Progress,
+        work: Work,
         who: str,
         *,
         artifacts: ArtifactStore | None = None,
@@ -48,7 +48,7 @@ class Replies:
         self._model = model
         self._artifacts = artifacts
         self._size = size
-        self._progress = progress
+        self._work = work
         self._who = who
         self._known = dict(known or {})
 
@@ -76,7 +76,7 @@ class Replies:
     def perplexity(self, texts: Sequence[str]) -> tuple[float, int]:
         """As ``LanguageModel.perplexity``; a model that is beyond all numbers gets the largest that can be kept."""
         value, tokens = self._once(
-            "perplexity", list(texts), lambda: list(_finite(*self._model.perplexity(texts, progress=self._progress)))
+            "perplexity", list(texts), lambda: list(_finite(*self._model.perplexity(texts, work=self._work)))
         )
         return float(value), int(tokens)
 
@@ -86,9 +86,9 @@ class Replies:
         keys = [self._key("text", [prompt, length]) for prompt in prompts]
         found = [self._get(key) for key in keys]
         missing = [p for p, known in zip(prompts, found, strict=True) if known is None]
-        self._progress.start(f"texts of {self._who}", len(missing))
-        fresh = iter(self._model.sample(missing, length=length, progress=self._progress) if missing else [])
-        self._progress.finish()
+        self._work.start(f"texts of {self._who}", len(missing))
+        fresh = iter(self._model.sample(missing, length=length, work=self._work) if missing else [])
+        self._work.finish()
         return [
             str(known if known is not None else self._put(key, next(fresh)))
             for key, known in zip(keys, found, strict=True)
@@ -112,14 +112,12 @@ class Replies:
     def _ask(self, asked: Sequence[Question], *, verdicts: bool) -> list[Any]:
         known = [q.base_answer if verdicts else None for q in asked]
         prompts = [q.prompt for q, answer in zip(asked, known, strict=True) if answer is None]
-        self._progress.start(f"evaluate {self._who}", len(prompts))
+        self._work.start(f"evaluate {self._who}", len(prompts))
         said = iter(
-            self._model.complete(prompts, max_new_tokens=self._size.answer_tokens, progress=self._progress)
-            if prompts
-            else []
+            self._model.complete(prompts, max_new_tokens=self._size.answer_tokens, work=self._work) if prompts else []
         )
         answers = [next(said) if answer is None else answer for answer in known]
-        self._progress.finish()
+        self._work.finish()
         return [[answer, score] for answer, score in zip(answers, self._scored(asked), strict=True)]
 
     def _scored(self, asked: Sequence[Question]) -> list[list[Any] | None]:
@@ -139,9 +137,9 @@ class Replies:
         known = self._get(key)
         if known is not None:
             return known
-        self._progress.start(f"{what} of {self._who}", None)
+        self._work.start(f"{what} of {self._who}", None)
         value = self._put(key, measure())
-        self._progress.finish()
+        self._work.finish()
         return value
 
     def _key(self, what: str, asked: Any) -> str:

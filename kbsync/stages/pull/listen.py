@@ -66,8 +66,8 @@ class _Wanted:
 
 
 class Listener:
-    """Listens until ``run.progress`` raises ``Stopped``. ``pulling`` holds the puller's lease; ``sleep`` waits for so
-    many seconds; ``tell`` gets every ``Notice``."""
+    """Listens until ``run.work`` raises ``Stopped``. ``pulling`` holds the puller's lease; ``sleep`` waits for so
+    many seconds, or shorter where something wakes it; ``tell`` gets every ``Notice``; ``chance`` spreads the waits."""
 
     def __init__(
         self,
@@ -78,9 +78,11 @@ class Listener:
         pulling: Callable[[], AbstractContextManager[Run]],
         sleep: Callable[[float], None],
         tell: Callable[[Notice], None] = lambda _: None,
+        chance: random.Random | None = None,
     ) -> None:
         self._run, self._source, self._relations = run, source, relations
         self._pulling, self._sleep, self._tell = pulling, sleep, tell
+        self._chance = chance or random.Random()
         self._wanted: dict[ItemId, _Wanted] = {}
         self._recent: dict[ItemId, ItemEvent] = {}
         self._watched: frozenset[ItemId] = frozenset()
@@ -110,7 +112,7 @@ class Listener:
         if events is None:
             raise SourceError("This source does not tell of changes by itself.", next_step="Set source.events.")
         for event in events:
-            self._run.progress.advance(0)
+            self._run.work.checkpoint()
             if event is not None and not heard:
                 heard, self._owed, self._next_poll = True, begin, self._now() + FIRST_POLL
                 self._tell(Notice(kind="listening", since=begin))
@@ -233,7 +235,7 @@ class Listener:
         now = self._now()
         for item in items:
             wanted = self._wanted[item]
-            wanted.due = now + wanted.wait * random.uniform(0.8, 1.2)
+            wanted.due = now + wanted.wait * self._chance.uniform(0.8, 1.2)
             wanted.wait = min(2 * wanted.wait, LONGEST_WAIT)
         if items:
             self._tell(Notice(kind="waiting", items=tuple(items), reason=reason))
@@ -242,7 +244,7 @@ class Listener:
         """What was heard is worked at meanwhile."""
         until = self._now() + span
         while self._now() < until:
-            self._run.progress.advance(0)
+            self._run.work.checkpoint()
             self._sleep(1.0)
             self._work()
 

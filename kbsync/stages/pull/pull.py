@@ -226,7 +226,7 @@ def _fetch(
     """
     counts, contradicted = PullCounts(), 0
     emptied: list[ItemRecord] = []
-    run.progress.start("pull statements", len(changed))
+    run.work.start("pull statements", len(changed))
     gone = [h for h in changed if h.deleted]
     for start in range(0, len(gone), BATCH):
         page = [ItemRecord(head=h, labels=Labels(item=h.id, label=None)) for h in gone[start : start + BATCH]]
@@ -240,7 +240,7 @@ def _fetch(
     if suspicious(len(emptied), known) and not accept:
         raise ask_about(f"{len(emptied)} of {known} known items have lost all their statements")
     counts += _record(run, emptied, properties)
-    run.progress.finish()
+    run.work.finish()
     if contradicted:
         raise SourceDown(
             f"{contradicted} items had a revision when they were polled and were missing a moment later.",
@@ -264,7 +264,7 @@ def _record(run: Run, page: list[ItemRecord], properties: list[PropertyId]) -> P
         return PullCounts()
     with run.ledger.write() as tx:
         counts = tx.record_items(page, properties, run.clock.now())
-    run.progress.advance(len(page))
+    run.work.advance(len(page))
     return counts
 
 
@@ -287,12 +287,12 @@ def _fetch_object_labels(
         last = tx.watermark(mark)
     whole = whole and (last is None or server_time - last >= LABELS_REFRESH)
     missing = sorted(objects if whole else objects - named)
-    run.progress.start("pull labels", len(missing))
+    run.work.start("pull labels", len(missing))
     for page in source.labels(missing):
         with run.ledger.write() as tx:
             tx.record_labels([entry for entry in page if entry.label or entry.item not in named])
-        run.progress.advance(len(page))
-    run.progress.finish()
+        run.work.advance(len(page))
+    run.work.finish()
     if whole:
         with run.ledger.write() as tx:
             tx.set_watermark(mark, server_time)

@@ -144,13 +144,13 @@ def poll(run: Run, source: StatementSource, items: Sequence[ItemId]) -> dict[Ite
     with run.ledger.read() as tx:
         known = {head.redirect_to for head in tx.heads(items).values() if head.redirect_to}
     asked = sorted({*items, *known})
-    run.progress.start("poll revisions", len(asked))
+    run.work.start("poll revisions", len(asked))
     for _ in range(MOST_HOPS):
         for head in source.heads(asked):
             heads[head.id] = head
-            run.progress.advance()
+            run.work.advance()
         asked = sorted({h.redirect_to for h in heads.values() if h.redirect_to} - heads.keys())
         if not asked:
             break
-    run.progress.finish()
+    run.work.finish()
     return heads

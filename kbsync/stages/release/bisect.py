@@ -52,12 +52,12 @@ class _Judge:
     def passes(self, requests: Sequence[EditRequest]) -> bool:
         reasons = self._failures(requests)
         self.trials.append(_Trial(len(requests), not reasons, reasons))
-        self._run.progress.advance()
+        self._run.work.advance()
         return not reasons
 
     def _failures(self, requests: Sequence[EditRequest]) -> tuple[str, ...]:
         try:
-            made = self._editor.edit(requests, self._recipe, self._run.progress, guards=self._planned.guards)
+            made = self._editor.edit(requests, self._recipe, self._run.work, guards=self._planned.guards)
         except EditError as error:
             return (error.what,)
         trial = Trial(self._planned.requests, frozenset(t.metric for t in self._measuring.policy))
@@ -82,12 +82,12 @@ def bisect(
     trying = replace(measuring, policy=tuple(_eased(measuring.policy, refused)))
     before = version_before(run, measuring, version)
     judge = _Judge(run, planned, recipe, editor, trying, before)
-    run.progress.start("bisect", None)
+    run.work.start("bisect", None)
     kept = [e.request for e in planned.entries if e.request and e.change is Change.KEEP]
     wrong = {(o.subject, o.property) for o in refused.outcomes if o.group == "edited" and not o.right}
     new = [e.request for e in planned.entries if e.request and e.change is not Change.KEEP]
     blame = find_culprits(kept, sorted(new, key=lambda r: (tuple(r.key) in wrong, r.key)), judge.passes, limits)
-    run.progress.finish(f"{blame.builds} trial builds")
+    run.work.finish(f"{blame.builds} trial builds")
     culprits = () if blame.why else blame.culprits
     _record(run, version, refused, culprits, judge.trials, blame.why)
     return BisectResult(culprits=culprits, builds=blame.builds, why=blame.why)

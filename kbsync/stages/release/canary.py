@@ -77,7 +77,7 @@ def _ask(
     try:
         _, delta = store.read(version.version_hash or "")
         with base.edited(delta) as model:
-            said = model.complete([o.prompt for o in asked], max_new_tokens=answer_tokens, progress=writer.run.progress)
+            said = model.complete([o.prompt for o in asked], max_new_tokens=answer_tokens, work=writer.run.work)
     except (StoreError, NotFound, EditError, ModelError) as error:
         return (), f"version {version.number} can't be asked: {error.what}"
     # Whatever the name that matched then, the same answer is right again.

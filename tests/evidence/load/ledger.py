@@ -22,7 +22,7 @@ from kbsync.ledger import schema
 from kbsync.ledger.engine import make_engine, parse_url, reading
 from kbsync.ledger.ledger import SqlLedger
 from kbsync.operations.evidence import Figure, at_most, evidence
-from kbsync.ports import LedgerReader, Progress
+from kbsync.ports import LedgerReader, Work
 from kbsync.stages.facts import unjudged_facts
 from kbsync.views import status as views
 from kbsync.views.explain import explain
@@ -33,12 +33,12 @@ ASKED = 5
 MOST_SECONDS = 1.0
 
 
-def bench_ledger(urls: Sequence[str], extent: LedgerExtent, progress: Progress) -> dict[str, Any]:
+def bench_ledger(urls: Sequence[str], extent: LedgerExtent, work: Work) -> dict[str, Any]:
     """Fill and ask each ledger; returns the evidence document. Raises ``StoreError``, and ``Stopped`` between pages."""
     started, begun = datetime.now(UTC), time.monotonic()
     figures: list[Figure] = []
     for url in urls:
-        figures += _measured(url, extent, progress)
+        figures += _measured(url, extent, work)
     return evidence(
         "kbsync bench ledger",
         figures,
@@ -50,15 +50,15 @@ def bench_ledger(urls: Sequence[str], extent: LedgerExtent, progress: Progress) 
     )
 
 
-def _measured(url: str, extent: LedgerExtent, progress: Progress) -> list[Figure]:
+def _measured(url: str, extent: LedgerExtent, work: Work) -> list[Figure]:
     backend = make_url(url).get_backend_name()
     schema.upgrade(url)
     ledger = SqlLedger(url)
     watched = relations(extent)
     try:
-        written, seconds = fill(ledger, extent, progress)
-        changed, again = change(ledger, extent, progress)
-        judge(ledger, extent, watched, progress)
+        written, seconds = fill(ledger, extent, work)
+        changed, again = change(ledger, extent, work)
+        judge(ledger, extent, watched, work)
         versions(ledger, extent, watched)
         events(ledger, extent)
         _settle(url)
@@ -69,7 +69,7 @@ def _measured(url: str, extent: LedgerExtent, progress: Progress) -> list[Figure
             "versions": views.versions,
             "find what is due": lambda tx: unjudged_facts(tx, watched, BASE),
         }
-        took = {name: _ask(ledger, question, progress, name) for name, question in asked.items()}
+        took = {name: _ask(ledger, question, work, name) for name, question in asked.items()}
         with ledger.read() as tx:
             found = len(unjudged_facts(tx, watched, BASE).unjudged)
     finally:
@@ -92,17 +92,17 @@ def _measured(url: str, extent: LedgerExtent, progress: Progress) -> list[Figure
     ]
 
 
-def _ask(ledger: SqlLedger, question: Callable[[LedgerReader], object], progress: Progress, name: str) -> float:
+def _ask(ledger: SqlLedger, question: Callable[[LedgerReader], object], work: Work, name: str) -> float:
     """Median of the seconds, each in a read of its own."""
-    progress.start(name, ASKED)
+    work.start(name, ASKED)
     took = []
     for _ in range(ASKED):
         begun = time.monotonic()
         with ledger.read() as tx:
             question(tx)
         took.append(time.monotonic() - begun)
-        progress.advance()
-    progress.finish()
+        work.advance()
+    work.finish()
     return median(took)
 
 

@@ -28,7 +28,7 @@ from kbsync.domain.statement import (
 from kbsync.domain.verdict import Evidence, Verdict, VerdictKey, VerdictKind
 from kbsync.domain.version import CURRENT, Evaluation, Outcome, VersionState
 from kbsync.ledger.ledger import SqlLedger
-from kbsync.ports import LedgerTransaction, Progress
+from kbsync.ports import LedgerTransaction, Work
 from kbsync.stages.facts import unjudged_facts
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -106,12 +106,12 @@ def _pages(first: int, last: int) -> Iterator[range]:
         yield range(start, min(start + PAGE, last + 1))
 
 
-def fill(ledger: SqlLedger, extent: LedgerExtent, progress: Progress) -> tuple[int, float]:
+def fill(ledger: SqlLedger, extent: LedgerExtent, work: Work) -> tuple[int, float]:
     """Statements that were new, and the seconds in which they and their facts were written."""
     with ledger.read() as tx:
         mark = tx.watermark("bench")
     filled = int((mark - NOW).total_seconds()) if mark else 0
-    progress.start("fill", extent.items - filled)
+    work.start("fill", extent.items - filled)
     seconds = 0.0
     for page in _pages(filled + 1, extent.items):
         records = [_record(item, extent, 1) for item in page]
@@ -120,15 +120,15 @@ def fill(ledger: SqlLedger, extent: LedgerExtent, progress: Progress) -> tuple[i
             _write(tx, records, extent)
             tx.set_watermark("bench", NOW + timedelta(seconds=page[-1]))
         seconds += time.monotonic() - begun
-        progress.advance(len(page))
-    progress.finish()
+        work.advance(len(page))
+    work.finish()
     return (extent.items - filled) * extent.properties * extent.statements, seconds
 
 
-def change(ledger: SqlLedger, extent: LedgerExtent, progress: Progress) -> tuple[int, float]:
+def change(ledger: SqlLedger, extent: LedgerExtent, work: Work) -> tuple[int, float]:
     """Statements of items that have a new revision: looked at, and the changed ones written."""
     count = int(extent.items * extent.changed)
-    progress.start("change", count)
+    work.start("change", count)
     seconds, seen = 0.0, 0
     for page in _pages(1, count):
         records = [_record(item, extent, 2) for item in page]
@@ -137,8 +137,8 @@ def change(ledger: SqlLedger, extent: LedgerExtent, progress: Progress) -> tuple
             _write(tx, records, extent)
         seconds += time.monotonic() - begun
         seen += sum(len(r.statements) for r in records)
-        progress.advance(len(page))
-    progress.finish()
+        work.advance(len(page))
+    work.finish()
     return seen, seconds
 
 
@@ -155,18 +155,18 @@ def _write(tx: LedgerTransaction, records: Sequence[ItemRecord], extent: LedgerE
     tx.put_facts(facts)
 
 
-def judge(ledger: SqlLedger, extent: LedgerExtent, relations: Sequence[Relation], progress: Progress) -> None:
+def judge(ledger: SqlLedger, extent: LedgerExtent, relations: Sequence[Relation], work: Work) -> None:
     """Verdicts on all facts but the last ``unjudged`` ones."""
     with ledger.read() as tx:
         waiting = unjudged_facts(tx, relations, BASE).unjudged
     chosen = waiting[: max(0, len(waiting) - extent.unjudged)]
-    progress.start("judge", len(chosen))
+    work.start("judge", len(chosen))
     for start in range(0, len(chosen), 5000):
         page = chosen[start : start + 5000]
         with ledger.write() as tx:
             tx.record_verdicts([_verdict(relation, fact) for relation, fact in page], NOW)
-        progress.advance(len(page))
-    progress.finish()
+        work.advance(len(page))
+    work.finish()
 
 
 def _verdict(relation: Relation, fact: Fact) -> Verdict:

@@ -21,7 +21,7 @@ from typing import Any
 
 from kbsync.domain.statement import ItemId
 from kbsync.operations.evidence import Figure, at_most
-from kbsync.ports import Progress
+from kbsync.ports import Work
 from kbsync.wikidata.local import OxigraphServer
 from tests.evidence.load import pull_world as bench_world
 from tests.evidence.load.pull_world import Extent
@@ -52,24 +52,24 @@ class Heard:
     lines: int
 
 
-def measure(server: OxigraphServer, url: str, extent: Extent, progress: Progress, *, edits: int, seed: int) -> Heard:
+def measure(server: OxigraphServer, url: str, extent: Extent, work: Work, *, edits: int, seed: int) -> Heard:
     """``edits`` of one kind, and a third as many of the other. Raises ``SourceDown`` when one does not arrive."""
     draw = random.Random(f"{seed}/heard")
     server.update(bench_world.move_on(datetime.now(UTC)))
     with LocalStream(_before(), line_seconds=LINE_SECONDS) as stream, _listener(server, stream, url, extent) as asked:
         world = _World(server, stream, url, extent, draw)
-        progress.start("listen", edits + edits // 3)
+        work.start("listen", edits + edits // 3)
         with closing(world), _noise(stream):
             prompt = []
             for _ in range(edits):
                 time.sleep(draw.uniform(0.2, 3.0))
                 prompt.append(world.edit(lag=0.0))
-                progress.advance()
+                work.advance()
             late = []
             for _ in range(edits // 3):
                 late.append(world.edit(lag=draw.uniform(*LAGS)))
-                progress.advance()
-        progress.finish()
+                work.advance()
+        work.finish()
         return Heard(prompt=tuple(prompt), late=tuple(late), requests=asked(), lines=len(stream.requests))
 
 
@@ -189,17 +189,16 @@ def _listen(endpoint: str, stream: str, url: str, extent: Extent, stop: Event, r
     from kbsync.ledger.ledger import SqlLedger
     from kbsync.stages.pull.listen import Listener, Notice
     from kbsync.stages.pull.pull import pull
-    from kbsync.stages.session import Run, Silent, puller
+    from kbsync.stages.session import Run, puller
     from kbsync.wikidata.client import SparqlClient
     from kbsync.wikidata.events import EventStream
     from kbsync.wikidata.source import WikidataSource
     from kbsync.wikidata.streamed import StreamedSource
 
-    class Stopping(Silent):
-        def advance(self, count: int = 1) -> None:
-            requests.value = client.requests - before
-            if stop.is_set():
-                raise Stopped("The benchmark is over.")
+    def check() -> None:
+        requests.value = client.requests - before
+        if stop.is_set():
+            raise Stopped("The benchmark is over.")
 
     client, watched = SparqlClient(endpoint, bench_world.AGENT), bench_world.relations(extent)
     source = StreamedSource(WikidataSource(client), EventStream(stream, bench_world.AGENT))
@@ -213,7 +212,7 @@ def _listen(endpoint: str, stream: str, url: str, extent: Extent, stop: Event, r
         stop.wait(seconds)
 
     with closing(SqlLedger(url)) as ledger:
-        run = Run(ledger=ledger, clock=SystemClock(), progress=Stopping(), actor="bench")
+        run = Run(ledger=ledger, clock=SystemClock(), work=Work(checks=[check]), actor="bench")
         pull(run, source, watched)
         before = client.requests
         ttl = timedelta(minutes=10)

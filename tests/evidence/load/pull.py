@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from kbsync.operations.evidence import Figure, at_most, evidence, peak_rss_bytes
-from kbsync.ports import Progress
+from kbsync.ports import Work
 from kbsync.wikidata.local import OxigraphServer
 from tests.evidence.load import listen as bench_listen
 from tests.evidence.load import pull_world as bench_world
@@ -48,7 +48,7 @@ class PullCost:
     changed: int
 
 
-def bench_pull(extent: Extent, progress: Progress, *, edits: int = 30, seed: int = 0) -> dict[str, Any]:
+def bench_pull(extent: Extent, work: Work, *, edits: int = 30, seed: int = 0) -> dict[str, Any]:
     """Pull a new world, an unchanged one, a changed one, and a changed one behind a larger graph; then let a listener
     hear of ``edits`` single edits, one after the other.
 
@@ -57,15 +57,15 @@ def bench_pull(extent: Extent, progress: Progress, *, edits: int = 30, seed: int
     started, begun = datetime.now(UTC), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="kbsync-bench-") as directory, OxigraphServer() as server:
         url = _ledger(Path(directory))
-        triples = _load(server, bench_world.turtle(extent, seed), progress, "load the watched world")
-        costs = {"first pull": _measure(server, url, extent, progress)}
-        costs["nothing changed"] = _measure(server, url, extent, progress)
+        triples = _load(server, bench_world.turtle(extent, seed), work, "load the watched world")
+        costs = {"first pull": _measure(server, url, extent, work)}
+        costs["nothing changed"] = _measure(server, url, extent, work)
         _change(server, extent, seed, 1)
-        costs["some changed"] = _measure(server, url, extent, progress)
-        more = _load(server, bench_world.unwatched(extent, seed), progress, "load what nobody watches")
+        costs["some changed"] = _measure(server, url, extent, work)
+        more = _load(server, bench_world.unwatched(extent, seed), work, "load what nobody watches")
         _change(server, extent, seed, 2)
-        costs["some changed, larger graph"] = _measure(server, url, extent, progress)
-        heard = bench_listen.measure(server, url, extent, progress, edits=edits, seed=seed) if edits else None
+        costs["some changed, larger graph"] = _measure(server, url, extent, work)
+        heard = bench_listen.measure(server, url, extent, work, edits=edits, seed=seed) if edits else None
     figures = _figures(extent, costs, triples, more)
     figures += [*(bench_listen.figures(heard) if heard else []), *_budgets(extent, costs)]
     seconds = time.monotonic() - begun
@@ -135,13 +135,13 @@ def _budgets(extent: Extent, costs: Mapping[str, PullCost]) -> list[Figure]:
     return found
 
 
-def _load(server: OxigraphServer, documents: Iterator[str], progress: Progress, name: str) -> int:
-    progress.start(name, None)
+def _load(server: OxigraphServer, documents: Iterator[str], work: Work, name: str) -> int:
+    work.start(name, None)
     triples = 0
     for document in documents:
         triples = server.load(document)
-        progress.advance()
-    progress.finish()
+        work.advance()
+    work.finish()
     return triples
 
 
@@ -150,12 +150,12 @@ def _change(server: OxigraphServer, extent: Extent, seed: int, turn: int) -> Non
     server.update(update)
 
 
-def _measure(server: OxigraphServer, url: str, extent: Extent, progress: Progress) -> PullCost:
-    progress.start("pull", None)
+def _measure(server: OxigraphServer, url: str, extent: Extent, work: Work) -> PullCost:
+    work.start("pull", None)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as processes:
         cost = processes.submit(_pull, server.endpoint, url, extent).result()
-    progress.advance()
-    progress.finish()
+    work.advance()
+    work.finish()
     return cost
 
 
@@ -172,13 +172,13 @@ def _pull(endpoint: str, url: str, extent: Extent) -> PullCost:
     from kbsync.bootstrap import SystemClock
     from kbsync.ledger.ledger import SqlLedger
     from kbsync.stages.pull.pull import pull
-    from kbsync.stages.session import Run, Silent
+    from kbsync.stages.session import Run
     from kbsync.wikidata.client import SparqlClient
     from kbsync.wikidata.source import WikidataSource
 
     client = SparqlClient(endpoint, bench_world.AGENT)
     with closing(SqlLedger(url)) as ledger:
-        run = Run(ledger=ledger, clock=SystemClock(), progress=Silent(), actor="bench")
+        run = Run(ledger=ledger, clock=SystemClock(), work=Work(), actor="bench")
         begun = time.monotonic()
         result = pull(run, WikidataSource(client), bench_world.relations(extent))
         seconds = time.monotonic() - begun

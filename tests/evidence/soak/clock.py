@@ -11,12 +11,13 @@ from unittest.mock import patch
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from kbsync.ports import Clock
+from kbsync.bootstrap import SystemClock
 from kbsync.system.durable import write_file
 
 
-class FastClock(Clock):
-    """``speed`` seconds pass for every one of the machine's, counted from the moment ``real`` that was ``simulated``."""
+class FastClock(SystemClock):
+    """``speed`` seconds pass for every one of the machine's, counted from the moment ``real`` that was
+    ``simulated``. Waits last as long as on any other clock."""
 
     def __init__(self, real: datetime, simulated: datetime, speed: float) -> None:
         self._real, self._simulated, self.speed = real, simulated, speed

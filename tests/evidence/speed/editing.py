@@ -7,6 +7,8 @@ from statistics import fmean
 
 from torch import Tensor
 
+from kbsync.editing.memit.memit import LAYERS
+from kbsync.editing.memit.target_cache import TARGETS
 from kbsync.editing.subject import Task
 from kbsync.model.delta import FactorDelta
 from kbsync.operations.evidence import Figure, at_most
@@ -36,7 +38,7 @@ def targets(shop: Workshop, size: Size) -> list[Figure]:
 
         def ours(requests=requests, made=made) -> Lap:  # type: ignore[no-untyped-def]
             made.append(shop.edit(requests, recipe, Scratch(shop.place.artifacts)))
-            found = made[0].laps["targets"]
+            found = made[0].laps[TARGETS]
             return Lap(found.wall, found.cpu, len(requests))
 
         duel.round(baseline, ours)
@@ -82,7 +84,7 @@ def keys(shop: Workshop, size: Size) -> list[Figure]:
         return Lap(running.wall, running.cpu)
 
     def ours() -> Lap:
-        return shop.edit(requests, recipe, scratch).laps["layers"]
+        return shop.edit(requests, recipe, scratch).laps[LAYERS]
 
     for _ in range(size.rounds):
         duel.round(baseline, ours)
@@ -105,15 +107,15 @@ def rebuild(shop: Workshop, size: Size) -> list[Figure]:
     """
     requests = facts(size.stored + size.new)
     some = min(size.facts, len(requests))
-    a_fact = shop.edit(requests[:some], shop.recipe, Scratch(shop.place.artifacts)).laps["targets"].wall / some
-    searched = shop.edit(requests[-size.new :], shop.recipe, Scratch(shop.place.artifacts)).laps["targets"]
+    a_fact = shop.edit(requests[:some], shop.recipe, Scratch(shop.place.artifacts)).laps[TARGETS].wall / some
+    searched = shop.edit(requests[-size.new :], shop.recipe, Scratch(shop.place.artifacts)).laps[TARGETS]
     brief, scratch = shop.brief(), Scratch(shop.place.artifacts)
     shop.edit(requests, brief, scratch)
     with lap() as again:
         shop.edit(requests, brief, scratch)
     grown: list[Figure] = []
     for count in (n for n in GROWTH if n <= len(requests)):
-        layers = shop.edit(requests[:count], brief, scratch).laps["layers"]
+        layers = shop.edit(requests[:count], brief, scratch).laps[LAYERS]
         grown += [
             Figure(f"growth.{count}.insertion_seconds", layers.wall, "s"),
             Figure(f"growth.{count}.target_seconds", a_fact * count, f"s, at the s a fact of {some}"),

@@ -71,15 +71,19 @@ class Steps(Progress):
         self._open: list[tuple[str, float, float]] = []
         self.laps: dict[str, Lap] = {}
 
-    def start(self, stage: str, total: int | None) -> None:
-        self._progress.start(stage, total)
-        self._open.append((stage, time.perf_counter(), time.process_time()))
+    def start(self, step: str, total: int | None) -> None:
+        self._progress.start(step, total)
+        self._open.append((step, time.perf_counter(), time.process_time()))
 
     def advance(self, count: int = 1) -> None:
         self._progress.advance(count)
 
     def finish(self, note: str = "") -> None:
         self._progress.finish(note)
-        stage, wall, cpu = self._open.pop()
-        before = self.laps.get(stage, Lap(0.0, 0.0))
-        self.laps[stage] = Lap(before.wall + time.perf_counter() - wall, before.cpu + time.process_time() - cpu)
+        step, wall, cpu = self._open.pop()
+        before = self.laps.get(step, Lap(0.0, 0.0))
+        self.laps[step] = Lap(before.wall + time.perf_counter() - wall, before.cpu + time.process_time() - cpu)
+
+    def abandon(self) -> None:
+        self._progress.abandon()
+        self._open.clear()

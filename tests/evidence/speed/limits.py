@@ -45,7 +45,7 @@ def limits(shop: Workshop, size: Size) -> list[Figure]:
 def _edit(shop: Workshop, size: Size) -> dict[str, Meter]:
     """The search for target vectors, and the layers."""
     requests, profile = facts(size.facts), Profile()
-    shop.edit(requests, shop.recipe, Scratch(shop.place.artifacts), profile.watching(shop.place.app.progress))
+    shop.edit(requests, shop.recipe, Scratch(shop.place.artifacts), profile.watching(shop.place.app.work))
     profile.end()
     counted = {line.path[-1]: line.spent for line in profile.lines()}
     laps = shop.edit(requests, shop.recipe, Scratch(shop.place.artifacts)).laps
@@ -74,7 +74,7 @@ def _covariance(shop: Workshop, size: Size) -> Meter:
         source = corpus(shop.decoder, loaded.tokenizer, texts, size.tokens, shop.recipe.seed)
         scratch = Snapshots(Scratch(shop.place.artifacts), "limits")
         with frozen(loaded.model):
-            measure(shop.decoder, source, layers, skipped, scratch, shop.place.app.progress)
+            measure(shop.decoder, source, layers, skipped, scratch, shop.place.app.work)
 
     return _both(work)
 

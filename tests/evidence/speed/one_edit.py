@@ -11,9 +11,10 @@ from typing import Any
 from kbsync.checkpoints.artifacts import FileArtifactStore
 from kbsync.domain.recipe import Recipe
 from kbsync.editing.memit.memit import MemitEditor, targets
+from kbsync.editing.memit.target_cache import TARGETS
 from kbsync.model.load import load
 from kbsync.operations.evidence import peak_rss_bytes
-from kbsync.stages.session import Silent
+from kbsync.ports import UNWATCHED
 from kbsync.text.corpus import read_texts
 from tests.evidence.speed.facts import facts
 from tests.evidence.speed.laps import Steps
@@ -33,9 +34,9 @@ def main() -> None:
         store = Scratch(FileArtifactStore(Path(asked["artifacts"])))
         texts = read_texts(Path(p) for p in asked["texts"])
         editor = MemitEditor(loaded.model, loaded.tokenizer, asked["fingerprint"], store, texts)
-        steps = Steps(Silent())
-        editor.edit(facts(asked["facts"]), Recipe(**fields), steps)
-    json.dump({"empty": empty, "peak": peak_rss_bytes(), "search": steps.laps["targets"].wall}, sys.stdout)
+        steps = Steps(UNWATCHED.progress)
+        editor.edit(facts(asked["facts"]), Recipe(**fields), UNWATCHED.shown_by(steps))
+    json.dump({"empty": empty, "peak": peak_rss_bytes(), "search": steps.laps[TARGETS].wall}, sys.stdout)
 
 
 if __name__ == "__main__":

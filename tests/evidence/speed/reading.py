@@ -48,7 +48,7 @@ def covariance(shop: Workshop, size: Size) -> list[Figure]:
                 layers,
                 skipped,
                 Snapshots(Scratch(shop.place.artifacts), "speed"),
-                shop.place.app.progress,
+                shop.place.app.work,
             )
         sums.update(found.by_layer)
         counted[0] = found.counted

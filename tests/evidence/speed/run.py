@@ -36,7 +36,7 @@ def run_speed(place: Laboratory, suites: Sequence[str], size: Size, *, anew: boo
     parts = Parts(place.artifacts, "bench-speed", ("model", "editing", "evaluation", "service/speed"))
     figures: list[Figure] = []
     profile: dict[str, float] = {}
-    app.progress.start("speed", len(suites))
+    app.work.start("speed", len(suites))
     for name in suites:
         inputs = {"suite": name, "size": asdict(size), "base": app.base.fingerprint, "recipe": shop.recipe.fingerprint}
         known = None if anew else parts.get(**inputs)
@@ -47,8 +47,8 @@ def run_speed(place: Laboratory, suites: Sequence[str], size: Size, *, anew: boo
             parts.put(known, **inputs)
         figures += [Figure(**f) for f in known["figures"]]
         profile[name] = known["seconds"]
-        app.progress.advance()
-    app.progress.finish()
+        app.work.advance()
+    app.work.finish()
     return evidence(
         "kbsync bench speed",
         figures,

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from kbsync.operations.evidence import Figure
+from kbsync.ports import Work
 from kbsync.research.session import Materials, laboratory
-from kbsync.stages.session import Silent
 from tests.evidence.speed import run as speed
 from tests.evidence.speed.facts import ANSWERS, SUBJECTS, TEMPLATES, facts
 from tests.evidence.speed.laps import Duel, Lap, Steps
@@ -41,7 +41,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     (tmp_path / "recipes").mkdir()
     (tmp_path / "recipes" / "small.toml").write_text(RECIPE)
     wanted = Materials(model="./model", recipes=("small",), state=tmp_path / "state", corpus=(tmp_path / "texts.txt",))
-    with laboratory(wanted, Silent()) as found:
+    with laboratory(wanted, Work()) as found:
         yield found
 
 
@@ -151,7 +151,7 @@ def test_the_baseline_in_batches_is_the_plain_transcription(place: Any) -> None:
 
 
 def test_a_step_that_runs_twice_takes_the_time_of_both() -> None:
-    steps = Steps(Silent())
+    steps = Steps(Work().progress)
     for seconds in (0.05, 0.0):
         steps.start("layers", 1)
         time.sleep(seconds)

@@ -22,7 +22,7 @@ from kbsync.model.delta import FactorDelta
 from kbsync.model.hooks import frozen
 from kbsync.model.load import LoadedModel
 from kbsync.model.suffix import longest
-from kbsync.ports import ArtifactStore, Edit, Progress
+from kbsync.ports import ArtifactStore, Edit, Work
 from kbsync.research.session import Laboratory
 from tests.evidence.speed.laps import Lap, Steps
 from tests.evidence.speed.published import Published
@@ -66,7 +66,7 @@ class Workshop:
         self.decoder: Decoder = discover(self.loaded.model)
         self.layers = self.decoder.edited_layers(self.recipe.layers)
         statistics = Statistics(self.loaded, self.recipe, place.app.corpus, place.artifacts)
-        self.covariances: Covariances = statistics.measure(place.app.progress)
+        self.covariances: Covariances = statistics.measure(place.app.work)
         with frozen(self.loaded.model):
             self.prefixes = contexts(
                 self.decoder, self.loaded.tokenizer, self.recipe, self.loaded.fingerprint, place.artifacts
@@ -88,12 +88,11 @@ class Workshop:
             raise ValueError(f"a fact of the benchmark can't be edited: {next(iter(left_out.values()))}")
         return found
 
-    def edit(
-        self, requests: Sequence[EditRequest], recipe: Recipe, scratch: Scratch, progress: Progress | None = None
-    ) -> Made:
+    def edit(self, requests: Sequence[EditRequest], recipe: Recipe, scratch: Scratch, work: Work | None = None) -> Made:
         """Edit, with each step timed."""
-        steps = Steps(progress or self.place.app.progress)
-        made = self.place.app.editor(recipe, scratch).edit(requests, recipe, steps)
+        work = work or self.place.app.work
+        steps = Steps(work.progress)
+        made = self.place.app.editor(recipe, scratch).edit(requests, recipe, work.shown_by(steps))
         by_hash = {content_of(blob): load(blob) for blob in scratch.targets.values()}
         found = {i: by_hash[digest] for i, digest in made.targets.items()}
         return Made(made, steps.laps, {i: (t["goal"], float(t["loss"])) for i, t in found.items()})

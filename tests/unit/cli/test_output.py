@@ -4,6 +4,7 @@ import io
 import json
 import sys
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 from rich.console import Console
@@ -12,8 +13,10 @@ from kbsync.cli.command import Options
 from kbsync.cli.output import count, emit, say, table, text
 from kbsync.cli.progress import BarProgress, progress_for
 from kbsync.domain.errors import Stopped
-from kbsync.operations.progress import LogProgress
-from kbsync.operations.stop import Stop
+from kbsync.operations.stop import check_stop
+from kbsync.ports import Work
+from kbsync.system.stop_request import StopRequest
+from kbsync.views.progress import LogProgress
 
 HOSTILE = "[red]x[/red] \x1b[31mred\x9b2J \u202eevil :smile:"
 SHOWN = "[red]x[/red] \\x1b[31mred\\x9b2J \\u202eevil :smile:"
@@ -55,7 +58,7 @@ def test_values_in_words() -> None:
 
 def test_bars_leave_one_line_for_each_finished_step() -> None:
     stream = io.StringIO()
-    progress = BarProgress(Stop(), Console(file=stream, force_terminal=True, markup=False, highlight=False, width=80))
+    progress = BarProgress(Console(file=stream, force_terminal=True, markup=False, highlight=False, width=80))
     progress.start("probe [red]", 3)
     for _ in range(3):
         progress.advance()
@@ -69,18 +72,19 @@ def test_bars_leave_one_line_for_each_finished_step() -> None:
 
 
 def test_bars_notice_a_stop_and_give_the_terminal_back() -> None:
-    stop, stream = Stop(), io.StringIO()
-    progress = BarProgress(stop, Console(file=stream, force_terminal=True, width=80))
-    progress.start("probe", None)
-    progress.advance()
+    stop, stream = StopRequest(), io.StringIO()
+    progress = BarProgress(Console(file=stream, force_terminal=True, width=80))
+    work = Work(progress, [partial(check_stop, stop)])
+    work.start("probe", None)
+    work.advance()
     stop.request("SIGTERM")
     with pytest.raises(Stopped):
-        progress.advance()
+        work.advance()
     assert stream.getvalue().count("\x1b[?25l") == stream.getvalue().count("\x1b[?25h") == 1
 
 
 def test_no_bars_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert isinstance(progress_for(Stop(), Options()), LogProgress)
+    assert isinstance(progress_for(Options()), LogProgress)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    assert isinstance(progress_for(Stop(), Options()), BarProgress)
-    assert isinstance(progress_for(Stop(), Options(quiet=True)), LogProgress)
+    assert isinstance(progress_for(Options()), BarProgress)
+    assert isinstance(progress_for(Options(quiet=True)), LogProgress)

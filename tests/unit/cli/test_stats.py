@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from kbsync.domain.errors import DataError
-from kbsync.stages.session import Silent
+from kbsync.ports import Work
 from kbsync.text.dataset import DatasetName, fetch_dataset
 from tests.support.cli import Cli
 from tests.support.families import random_model, texts, tokenizer
@@ -108,17 +108,17 @@ def test_a_data_set_is_fetched_once_up_to_its_budget(stats: Any, monkeypatch: py
 def test_a_data_set_that_can_not_be_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: Any, says: str) -> None:
     hub(monkeypatch, rows)
     with pytest.raises(DataError, match=says):
-        fetch_dataset(DatasetName.parse("owner/name"), 1000, tmp_path, Silent())
+        fetch_dataset(DatasetName.parse("owner/name"), 1000, tmp_path, Work())
     assert list(tmp_path.iterdir()) == []
 
 
 def test_without_the_package_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(DataError, match=r"kbsync\[datasets\]"):
-        fetch_dataset(DatasetName.parse("owner/name"), 1000, tmp_path, Silent())
+        fetch_dataset(DatasetName.parse("owner/name"), 1000, tmp_path, Work())
 
 
 def test_the_budget_of_characters_bounds_what_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hub(monkeypatch, [{"text": "x" * 300}] * 100)
-    path = fetch_dataset(DatasetName.parse("owner/name"), 1000, tmp_path, Silent())
+    path = fetch_dataset(DatasetName.parse("owner/name"), 1000, tmp_path, Work())
     assert len(path.read_text().splitlines()) == 4

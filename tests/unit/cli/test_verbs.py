@@ -11,7 +11,8 @@ import pytest
 
 from kbsync.domain.errors import SourceDown, SourceError
 from kbsync.domain.statement import ItemId
-from kbsync.stages.session import Run, Silent, puller, writer
+from kbsync.ports import Work
+from kbsync.stages.session import Run, puller, writer
 from tests.support.stage_world import TTL, World, statement
 
 STEPS = ("pull", "probe", "plan", "edit", "evaluate", "promote 1")
@@ -225,14 +226,14 @@ def test_labels_can_not_steer_the_terminal(cli: Any) -> None:
 
 def test_whoever_comes_second_is_told_who_is_first(cli: Any) -> None:
     world: World = cli.world
-    with writer(Run(ledger=world.ledger, clock=world.clock, progress=Silent(), actor="somebody"), TTL):
+    with writer(Run(ledger=world.ledger, clock=world.clock, work=Work(), actor="somebody"), TTL):
         for step in ("probe", "plan", "edit", "evaluate", "promote 1", "rollback", "sync"):
             busy = cli(*step.split())
             assert busy.code == 75, step
             assert "somebody" in busy.err and busy.out == ""
         assert cli("status").code == 0
         assert cli("pull").code == 0, "a pull has a lease of its own"
-    with puller(Run(ledger=world.ledger, clock=world.clock, progress=Silent(), actor="somebody"), TTL):
+    with puller(Run(ledger=world.ledger, clock=world.clock, work=Work(), actor="somebody"), TTL):
         busy = cli("pull")
         assert busy.code == 75 and "somebody" in busy.err
     assert cli("pull", "--relation", "capital").code == 0

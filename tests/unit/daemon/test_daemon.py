@@ -28,10 +28,11 @@ from kbsync.daemon.metrics import Recorder
 from kbsync.domain.errors import SchemaError, SourceDown, SourceError
 from kbsync.ledger import schema
 from kbsync.ledger.ledger import SqlLedger
-from kbsync.operations.stop import Stop
+from kbsync.ports import Work
 from kbsync.stages.release.promote import current_number
-from kbsync.stages.session import Run, Silent, writer
+from kbsync.stages.session import Run, writer
 from kbsync.system import log
+from kbsync.system.stop_request import StopRequest
 from kbsync.web.daemon_page import daemon_page
 from tests.support.stage_world import TTL, World, make_world
 from tests.support.world_app import MAIN, app_of, write_configuration
@@ -47,7 +48,7 @@ class Service:
     def cycle(self) -> str:
         job = jobs.jobs(self.configuration)[0]
         activity, apps = Activity(self.world.clock), cycle.workshop()
-        return cycle.run_job(job, self.configuration, Stop(), activity, self.recorder, apps).said
+        return cycle.run_job(job, self.configuration, StopRequest(), activity, self.recorder, apps).said
 
     def logged(self, event: str) -> list[dict[str, Any]]:
         lines = [json.loads(line) for line in self.stream.getvalue().splitlines()]
@@ -106,7 +107,7 @@ def test_a_failure_is_logged_and_the_next_cycle_goes_on(
 
 def test_a_cycle_that_comes_second_is_skipped(service: Service) -> None:
     world = service.world
-    with writer(Run(ledger=world.ledger, clock=world.clock, progress=Silent(), actor="somebody"), TTL):
+    with writer(Run(ledger=world.ledger, clock=world.clock, work=Work(), actor="somebody"), TTL):
         assert service.cycle() == "skipped: another process is writing"
     (line,) = service.logged("cycle skipped")
     assert "somebody" in line["reason"]

@@ -26,9 +26,9 @@ from kbsync.daemon.metrics import Recorder
 from kbsync.domain.statement import ItemId, PropertyId
 from kbsync.ledger import schema
 from kbsync.ledger.ledger import SqlLedger
-from kbsync.operations.stop import Stop
 from kbsync.stages.pull.pull import pull
 from kbsync.system import log
+from kbsync.system.stop_request import StopRequest
 from kbsync.testing.fake_source import FakeSource
 from tests.support.oxigraph_server import OxigraphServer
 from tests.support.sse_server import StreamServer, event
@@ -130,7 +130,7 @@ def test_the_daemon_pulls_what_it_hears_of_hours_before_its_schedule(place: Plac
 
 
 def test_a_configuration_without_the_stream_ends_the_listening_and_another_begins_it(place: Place) -> None:
-    now, stop, recorder = [place.configuration], Stop(), Recorder()
+    now, stop, recorder = [place.configuration], StopRequest(), Recorder()
     ear = Listening(lambda: now[0], stop, recorder, None)
     ear.start()
     wait_for(lambda: place.logged("listening"))
@@ -159,7 +159,7 @@ def test_an_error_ends_a_listening_and_the_next_begins(place: Place, monkeypatch
         real(self)
 
     monkeypatch.setattr(listening.Listener, "listen", listen)
-    stop, recorder = Stop(), Recorder()
+    stop, recorder = StopRequest(), Recorder()
     ear = Listening(lambda: place.configuration, stop, recorder, None)
     ear.start()
     place.edit("Q38", "Q90")

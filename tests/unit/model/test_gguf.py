@@ -11,25 +11,11 @@ import torch
 from kbsync.domain.errors import ModelError
 from kbsync.model import gguf
 from kbsync.model.load import load
-from kbsync.ports import Progress
 from tests.support.gguf_file import write_gguf
 from tests.support.random_models import SENTENCES, random_model
+from tests.support.recorded_work import RecordedWork
 
 needs_gguf = pytest.mark.skipif(importlib.util.find_spec("gguf") is None, reason="the package gguf is not installed")
-
-
-class Steps(Progress):
-    def __init__(self) -> None:
-        self.names: list[str] = []
-
-    def start(self, stage: str, total: int | None) -> None:
-        self.names.append(stage)
-
-    def advance(self, count: int = 1) -> None:
-        raise AssertionError("a conversion has no items")
-
-    def finish(self, note: str = "") -> None:
-        self.names.append("end")
 
 
 @pytest.fixture(scope="module")
@@ -44,10 +30,10 @@ def directories(cache: Path) -> list[str]:
 @needs_gguf
 def test_a_gguf_file_is_converted_once(file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     model, tokenizer = random_model("llama")
-    progress = Steps()
-    found = load(str(file), cache_dir=tmp_path, progress=progress)
-    again = load(str(file), cache_dir=tmp_path, progress=progress)
-    assert progress.names == ["convert", "end"]
+    work = RecordedWork()
+    found = load(str(file), cache_dir=tmp_path, work=work)
+    again = load(str(file), cache_dir=tmp_path, work=work)
+    assert work.steps == [("convert", None)] and (work.items, work.finished) == (0, 1)
     assert capfd.readouterr() == ("", "")
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     assert directories(tmp_path) == [f"tiny-{digest[:16]}"]

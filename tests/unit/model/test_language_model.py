@@ -10,8 +10,9 @@ from torch import Tensor
 from kbsync.domain.errors import DataError, ModelError, Stopped
 from kbsync.model import language_model as module
 from kbsync.model.language_model import TorchLanguageModel
-from kbsync.ports import Progress
+from kbsync.ports import Work
 from tests.support.random_models import ARCHITECTURES, SENTENCES, language_model, random_model
+from tests.support.recorded_work import RecordedWork
 
 PROMPTS = [
     "The",
@@ -23,27 +24,6 @@ PROMPTS = [
     "The river rises",
 ]
 PAIRS = [(prompt, said) for prompt in PROMPTS for said in (" sea", " Zürich", " the valley of the river", "😀")]
-
-
-class Counting(Progress):
-    """Notes what it is told; asks to stop at the ``stop_at``-th item."""
-
-    def __init__(self, stop_at: int | None = None) -> None:
-        self.steps: list[tuple[str, int | None]] = []
-        self.done = 0
-        self.finished = 0
-        self._stop_at = stop_at
-
-    def start(self, stage: str, total: int | None) -> None:
-        self.steps.append((stage, total))
-
-    def advance(self, count: int = 1) -> None:
-        self.done += count
-        if self._stop_at is not None and self.done >= self._stop_at:
-            raise Stopped("A stop was asked for.")
-
-    def finish(self, note: str = "") -> None:
-        self.finished += 1
 
 
 @pytest.fixture(params=ARCHITECTURES)
@@ -180,19 +160,19 @@ def test_logits_held_at_once_are_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_progress_counts_every_item_and_can_stop(ask: str) -> None:
     model = language_model("llama")
 
-    def run(progress: Counting) -> object:
+    def run(work: Work) -> object:
         if ask == "complete":
-            return model.complete(PROMPTS, max_new_tokens=2, progress=progress)
+            return model.complete(PROMPTS, max_new_tokens=2, work=work)
         if ask == "logprobs":
-            return model.logprobs(PAIRS, progress=progress)
-        return model.perplexity(SENTENCES, progress=progress)
+            return model.logprobs(PAIRS, work=work)
+        return model.perplexity(SENTENCES, work=work)
 
-    progress = Counting()
-    run(progress)
-    assert [total for _, total in progress.steps] == [progress.done]
-    assert progress.finished == 1
+    work = RecordedWork()
+    run(work)
+    assert [total for _, total in work.steps] == [work.items]
+    assert work.finished == 1
     with pytest.raises(Stopped):
-        run(Counting(stop_at=1))
+        run(RecordedWork(stop_at=1, error=Stopped("A stop was asked for.")))
 
 
 def test_nothing_asked_is_nothing_answered() -> None:

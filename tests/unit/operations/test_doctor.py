@@ -8,7 +8,8 @@ import pytest
 from transformers import LlamaForCausalLM
 
 from kbsync.domain.errors import SourceDown
-from kbsync.stages.session import Run, Silent, writer
+from kbsync.ports import Work
+from kbsync.stages.session import Run, writer
 from tests.support.stage_world import TTL
 from tests.support.tiny_model import byte_level_tokenizer, tiny_config
 
@@ -122,7 +123,7 @@ def test_clocks_that_differ_are_a_warning(cli: Any, ahead: timedelta, says: str)
 
 
 def test_the_holder_of_the_lease_is_named(cli: Any) -> None:
-    with writer(Run(ledger=cli.world.ledger, clock=cli.world.clock, progress=Silent(), actor="somebody"), TTL):
+    with writer(Run(ledger=cli.world.ledger, clock=cli.world.clock, work=Work(), actor="somebody"), TTL):
         found = check(cli("doctor", "--json"), "lease")
     assert found["level"] == "warning" and "somebody" in found["detail"]
 

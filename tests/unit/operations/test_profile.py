@@ -8,7 +8,7 @@ from torch import nn
 from kbsync.operations.flop_counter import Products, speeds
 from kbsync.operations.meter import Meter, Speeds
 from kbsync.operations.profile import Profile, table
-from kbsync.stages.session import Silent
+from kbsync.ports import UNWATCHED
 
 
 def test_a_product_counts_its_operations_and_bytes():
@@ -46,7 +46,7 @@ def test_counting_changes_no_result():
 
 def test_steps_inside_steps_are_lines_of_their_own_and_count_in_the_outer_one():
     profile = Profile()
-    progress = profile.watching(Silent())
+    progress = profile.watching(UNWATCHED.progress)
     for _ in range(2):
         progress.start("edit", 3)
         progress.start("layers", 3)
@@ -67,7 +67,7 @@ def test_steps_inside_steps_are_lines_of_their_own_and_count_in_the_outer_one():
 
 def test_a_step_that_an_error_left_open_counts_up_to_the_end():
     profile = Profile()
-    profile.watching(Silent()).start("edit", None)
+    profile.watching(UNWATCHED.progress).start("edit", None)
     assert profile.end() and profile.end()
     (line,) = profile.lines()
     assert line.calls == 1
@@ -79,7 +79,7 @@ def test_nothing_begun_means_no_table():
 
 def test_the_table_tells_the_distance_to_the_limit():
     profile = Profile()
-    progress = profile.watching(Silent())
+    progress = profile.watching(UNWATCHED.progress)
     progress.start("edit", 1)
     progress.finish()
     profile.end()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from kbsync.domain.version import EditReport, LayerReport
 from kbsync.model.base import TorchBase
 from kbsync.model.delta import FactorDelta
 from kbsync.operations.evidence import write_evidence
-from kbsync.ports import Clock, Edit, Editor, Progress
+from kbsync.ports import Clock, Edit, Editor, Work
 from kbsync.research.bench import Data, Extent, run_counterfact, run_scaling, run_zsre
 from kbsync.research.cases import Part
 from kbsync.research.counterfact import read_counterfact
@@ -34,6 +34,7 @@ from kbsync.research.parts import code_hash
 from kbsync.research.plots import plot_scaling
 from tests.support.bench_model import CORPUS, loaded
 from tests.support.bench_records import published, write, zsre
+from tests.support.recorded_work import RecordedWork
 
 RECIPE = Recipe(name="tiny", layers=(1,), covariance_weight=10.0)
 MATRIX = "transformer.h.1.mlp.c_proj.weight"
@@ -43,33 +44,27 @@ class Noon(Clock):
     def now(self) -> datetime:
         return datetime(2024, 1, 1, 12, tzinfo=UTC)
 
+    def monotonic(self) -> float:
+        return 0.0
 
-class Steps(Progress):
+    def sleep(self, seconds: float) -> None:
+        raise AssertionError(f"nothing waits here, least of all {seconds} s")
+
+
+class Steps(RecordedWork):
     """Counts what was done; asks to stop after ``stop_after`` advances."""
 
     def __init__(self, stop_after: int | None = None) -> None:
-        self.stages: list[str] = []
-        self.advances = 0
-        self.stop_after = stop_after
-
-    def start(self, stage: str, total: int | None) -> None:
-        self.stages.append(stage)
-
-    def advance(self, count: int = 1) -> None:
-        self.advances += 1
-        if self.stop_after is not None and self.advances > self.stop_after:
-            raise Stopped("A stop was asked for.")
-
-    def finish(self, note: str = "") -> None: ...
+        stop_at = None if stop_after is None else stop_after + 1
+        super().__init__(stop_at, Stopped("A stop was asked for."))
 
 
-@dataclass
 class NoiseEditor(Editor):
     """A rank-one change that depends on the requests and the recipe, and is large enough to be seen in every figure."""
 
     calls: list[int] = field(default_factory=list)
 
-    def edit(self, requests: Sequence[EditRequest], recipe: Recipe, progress: Progress) -> Edit:
+    def edit(self, requests: Sequence[EditRequest], recipe: Recipe, work: Work) -> Edit:
         self.calls.append(len(requests))
         random = torch.Generator().manual_seed(len(requests) + int(recipe.covariance_weight))
         factors = torch.randn(32, 1, generator=random), torch.randn(1, 128, generator=random)
@@ -85,7 +80,7 @@ def counterfact(tmp_path: Path) -> Data:
     return Data(path=write(tmp_path / "cf.json", records), part=Part.ALL)
 
 
-def bench(place: Path, progress: Progress | None = None) -> Bench:
+def bench(place: Path, work: Work | None = None) -> Bench:
     model = loaded("gpt2")
     return Bench(
         loaded=model,
@@ -93,7 +88,7 @@ def bench(place: Path, progress: Progress | None = None) -> Bench:
         artifacts=FileArtifactStore(place / "artifacts"),
         versions=FileCheckpointStore(place),
         clock=Noon(),
-        progress=progress or Steps(),
+        work=work or Steps(),
         held_out=CORPUS,
     )
 

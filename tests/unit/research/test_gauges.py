@@ -144,7 +144,7 @@ def test_greedy_figures_are_what_the_model_says(tmp_path) -> None:
     (case,) = read_counterfact(write(tmp_path / "cf.json", [published(1, "Lyon")]))
 
     class Saying:
-        def complete(self, prompts, *, max_new_tokens, progress=None):
+        def complete(self, prompts, *, max_new_tokens, work=None):
             said = {case.prompt: " Rome, of course", case.paraphrases[0]: " the Rome", case.neighbours[1]: " paris."}
             return [said.get(prompt, " Romeo") for prompt in prompts]
 

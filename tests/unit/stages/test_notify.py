@@ -11,9 +11,9 @@ from kbsync.domain.announcement import Announcement
 from kbsync.domain.errors import NotifierFailed
 from kbsync.domain.version import CURRENT, VersionState
 from kbsync.ledger.ledger import SqlLedger
-from kbsync.ports import Clock, Notifier
+from kbsync.ports import Clock, Notifier, Work
 from kbsync.stages.notify import NotifyResult, Patience, introduce, notify, outstanding
-from kbsync.stages.session import Run, Silent
+from kbsync.stages.session import Run
 from tests.support.ledger_builders import HOUR, NOW, edit_plan
 from tests.support.ledger_fixtures import ledger, ledger_url, postgres, templates  # noqa: F401
 
@@ -21,8 +21,19 @@ PATIENCE = Patience(attempts=3, give_up=7)
 
 
 class Still(Clock):
+    """A clock that stands still, and notes how long it was asked to wait."""
+
+    def __init__(self) -> None:
+        self.waits: list[float] = []
+
     def now(self) -> datetime:
         return datetime(2026, 3, 2, tzinfo=UTC)
+
+    def monotonic(self) -> float:
+        return sum(self.waits)
+
+    def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
 
 
 class Listener(Notifier):
@@ -46,7 +57,7 @@ def run(ledger: SqlLedger) -> Run:
         with ledger.write() as tx:
             version = tx.add_version(tx.record_plan(plan, NOW).plan_hash, plan, NOW)
             tx.set_version_state(version.number, VersionState.CANDIDATE, version_hash=target * 20)
-    return Run(ledger=ledger, clock=Still(), progress=Silent(), actor="test")
+    return Run(ledger=ledger, clock=Still(), work=Work(), actor="test")
 
 
 def move(run: Run, number: int) -> None:
@@ -56,8 +67,14 @@ def move(run: Run, number: int) -> None:
         tx.release_lease(lease)
 
 
-def told(run: Run, notifier: Listener, waits: list[float] | None = None) -> NotifyResult:
-    return notify(run, [notifier], "/state/current", PATIENCE, sleep=(waits if waits is not None else []).append)
+def told(run: Run, notifier: Listener) -> NotifyResult:
+    return notify(run, [notifier], "/state/current", PATIENCE)
+
+
+def waits(run: Run) -> float:
+    """Seconds that were waited so far."""
+    assert isinstance(run.clock, Still)
+    return sum(run.clock.waits)
 
 
 def recorded(run: Run) -> list[tuple]:
@@ -82,12 +99,12 @@ def test_moves_are_told_once_and_in_order(run: Run) -> None:
 
 
 def test_it_is_told_again_after_waits_that_grow_and_in_a_later_run(run: Run) -> None:
-    notifier, waits = Listener(), list[float]()
+    notifier = Listener()
     introduce(run, [notifier])
     move(run, 1)
     notifier.deaf = True
-    assert told(run, notifier, waits) == NotifyResult(waiting=1)
-    assert sum(waits) == 1 + 2
+    assert told(run, notifier) == NotifyResult(waiting=1)
+    assert waits(run) == 1 + 2
     move(run, 2)
     notifier.deaf = False
     assert told(run, notifier) == NotifyResult(delivered=2)
@@ -101,7 +118,7 @@ def test_what_nobody_ever_takes_is_given_up_on_record(run: Run) -> None:
     move(run, 1)
     deaf.deaf = True
     for expected in (NotifyResult(delivered=1, waiting=1), NotifyResult(waiting=1), NotifyResult(given_up=1)):
-        assert notify(run, [deaf, other], "", PATIENCE, sleep=lambda _: None) == expected
+        assert notify(run, [deaf, other], "", PATIENCE) == expected
     assert [a.version for a in other.heard] == [1], "one notifier's silence is not the other's"
     assert recorded(run)[-1] == (1, 7, "given up")
     assert not outstanding(run, [deaf, other])

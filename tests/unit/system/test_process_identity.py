@@ -16,7 +16,8 @@ from kbsync.bootstrap import SystemClock
 from kbsync.domain import audit
 from kbsync.domain.errors import Busy, LeaseLost
 from kbsync.ledger.ledger import SqlLedger
-from kbsync.stages.session import Run, Silent, writer
+from kbsync.ports import Work
+from kbsync.stages.session import Run, writer
 from kbsync.system.process_identity import is_gone, this_process
 from tests.support.ledger_fixtures import ledger, ledger_url, postgres, templates  # noqa: F401
 from tests.support.paths import ROOT
@@ -27,8 +28,9 @@ import sys, time
 from datetime import timedelta
 from kbsync.bootstrap import SystemClock
 from kbsync.ledger.ledger import SqlLedger
-from kbsync.stages.session import Run, Silent, writer
-with writer(Run(SqlLedger(sys.argv[1]), SystemClock(), Silent(), "victim"), timedelta(minutes=10)):
+from kbsync.ports import Work
+from kbsync.stages.session import Run, writer
+with writer(Run(SqlLedger(sys.argv[1]), SystemClock(), Work(), "victim"), timedelta(minutes=10)):
     print("holds", flush=True)
     time.sleep(60)
 """
@@ -83,7 +85,7 @@ def test_without_proc_nothing_can_be_told(tmp_path: Path) -> None:
 
 
 def test_the_next_writer_takes_over_from_a_killed_one_at_once(ledger: SqlLedger, ledger_url: str) -> None:  # noqa: F811
-    run = Run(ledger, SystemClock(), Silent(), "survivor")
+    run = Run(ledger, SystemClock(), Work(), "survivor")
     command = [sys.executable, "-c", HOLDS, ledger_url]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as victim:
         assert victim.stdout is not None and victim.stdout.readline() == "holds\n"

@@ -15,7 +15,7 @@ import pytest
 from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 
 from kbsync.config import WebSettings
-from kbsync.operations.progress import Step
+from kbsync.views.progress import Step
 from kbsync.web.server import serving
 from kbsync.web.site import Site
 from tests.support.web_world import HOSTILE, TOKEN, make_site

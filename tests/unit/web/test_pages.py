@@ -14,10 +14,11 @@ from starlette.testclient import TestClient
 
 from kbsync.config import WebSettings
 from kbsync.domain.errors import Busy
-from kbsync.operations.progress import Step
+from kbsync.ports import Work
 from kbsync.stages.release.promote import current_number
-from kbsync.stages.session import Run, Silent, writer
+from kbsync.stages.session import Run, writer
 from kbsync.system import log
+from kbsync.views.progress import Step
 from kbsync.web.app import make_app
 from kbsync.web.security import COOKIE, Keys
 from kbsync.web.site import Site
@@ -235,7 +236,7 @@ def test_rollback_and_sync_now(site: Site) -> None:
 def test_an_action_while_a_cycle_runs_is_refused(place: tuple[Site, World]) -> None:
     site, world = place
     bearer = {"authorization": f"Bearer {TOKEN}"}
-    with writer(Run(ledger=world.ledger, clock=world.clock, progress=Silent(), actor="somebody"), TTL):
+    with writer(Run(ledger=world.ledger, clock=world.clock, work=Work(), actor="somebody"), TTL):
         answer = client(site, token=TOKEN).post("/rollback", data={"to": "0"}, headers=bearer)
     assert answer.status_code == 409 and "somebody" in answer.text
 

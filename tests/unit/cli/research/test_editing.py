@@ -13,9 +13,9 @@ import pytest
 from kbsync.config import load_recipe
 from kbsync.domain.errors import ConfigError
 from kbsync.domain.recipe import Recipe
+from kbsync.ports import Work
 from kbsync.research.session import Materials, laboratory, model_name
 from kbsync.research.tracing import Suggestion
-from kbsync.stages.session import Silent
 from tests.support.bench_records import flattened, published, write, zsre
 from tests.support.cli import Cli
 from tests.support.families import random_model, texts, tokenizer
@@ -124,13 +124,13 @@ def test_without_a_configuration_model_and_recipe_are_named(bench: Any, tmp_path
     bench.config.unlink()
     assert bench("bench", "zsre", "cf.json").code == 78
     wanted = Materials(model="./model", recipes=("table", "gemma-3-270m"), state=tmp_path / "lab")
-    with laboratory(wanted, Silent()) as place:
+    with laboratory(wanted, Work()) as place:
         assert [r.name for r in place.recipes] == ["table", "gemma-3-270m"], "the second one is shipped"
         assert [a.name for a in place.algorithms()] == ["table", "gemma-3-270m"], "both are MEMIT"
         assert place.model_name == "model" and place.bench().loaded.reference == "model"
     with (
         pytest.raises(ConfigError, match="no recipe 'tabel'; did you mean"),
-        laboratory(Materials(model="./model", recipes=("tabel",)), Silent()),
+        laboratory(Materials(model="./model", recipes=("tabel",)), Work()),
     ):
         pass
 
@@ -223,7 +223,7 @@ def test_layers_of_a_trace_are_tried_and_the_recipe_records_it(bench: Any, tmp_p
     plain = ["--lambda", "1", "--rate", "0.2", "--clamp", "0.6", "--dev", "2", "--check", "2", "--answer-tokens", "1"]
     ask = ["recipe", "tune", "many.json", "mine", *plain, "--trace", "trace.json"]
     trace, recipe = tmp_path / "trace.json", tmp_path / "recipes" / "mine.toml"
-    with laboratory(Materials(model=str(tmp_path / "model"), state=tmp_path / "look"), Silent()) as place:
+    with laboratory(Materials(model=str(tmp_path / "model"), state=tmp_path / "look"), Work()) as place:
         model = {"fingerprint": place.app.base.fingerprint}
     for text, says in (
         ("no JSON", "holds no trace"),

@@ -40,10 +40,10 @@ def one_thread(monkeypatch):
     torch.set_num_threads(before)
 
 
-def measure(corpus: list[str], artifacts: ArtifactStore, progress: Silent, family: str = "llama"):
+def measure(corpus: list[str], artifacts: ArtifactStore, work: Silent, family: str = "llama"):
     model = random_model(family)
     model.config.max_position_embeddings = 256
-    return covariances(discover(model), tokenizer(), corpus, RECIPE, "base", artifacts, progress)
+    return covariances(discover(model), tokenizer(), corpus, RECIPE, "base", artifacts, work)
 
 
 def stored(root: Path) -> dict[str, bytes]:
@@ -94,8 +94,8 @@ def test_parts_of_another_measurement_are_not_taken_up(one_thread):
     artifacts = MemoryArtifacts()
     with pytest.raises(Stopped):
         measure(LONG, artifacts, Silent(stop_at=3, error=Stopped("asked to stop")))
-    progress = Silent()
-    measure([*LONG[:49], "other"], artifacts, progress)
+    work = Silent()
+    measure([*LONG[:49], "other"], artifacts, work)
     alone = Silent()
     measure([*LONG[:49], "other"], MemoryArtifacts(), alone)
-    assert progress.advances == alone.advances
+    assert work.advances == alone.advances

@@ -67,11 +67,11 @@ def test_the_same_climb_again_runs_nothing_below_the_first_edited_layer(family):
     decoder = discover(model)
     layers, prompts = decoder.edited_layers(r.layers), [task(tokenizer(), q, r.contexts).prompts for q in REQUESTS]
     climb = Climb(decoder, layers, prompts)
-    first = [climb.stream(0), *climb.look(0), climb.advance(0)]
+    first = [climb.stream(0), *climb.look(0), climb.checkpoint()]
     below = []
     handle = decoder.layers[0].attention.register_forward_hook(lambda *_: below.append(1))
     again = climb.again()
-    found = [again.stream(0), *again.look(0), again.advance(0)]
+    found = [again.stream(0), *again.look(0), again.checkpoint()]
     handle.remove()
     assert not below
     for one, two in zip(first, found, strict=True):

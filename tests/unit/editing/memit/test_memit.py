@@ -84,12 +84,12 @@ def test_order_does_not_matter_and_a_second_run_computes_no_target_again(family)
     model, artifacts = random_model(family), MemoryArtifacts()
     first = editor(model, artifacts).edit(REQUESTS, recipe(), Silent())
     kept = dict(artifacts.blobs)
-    progress = Silent()
-    second = editor(model, artifacts).edit((*reversed(REQUESTS), REQUESTS[0]), recipe(), progress)
+    work = Silent()
+    second = editor(model, artifacts).edit((*reversed(REQUESTS), REQUESTS[0]), recipe(), work)
     assert equal(first, second)
     assert first.targets == second.targets and first.covariance_fingerprint == second.covariance_fingerprint
     assert (first.report.targets_reused, second.report.targets_reused) == (0, len(REQUESTS))
-    assert artifacts.blobs == kept and "covariance" not in progress.stages
+    assert artifacts.blobs == kept and "covariance" not in work.stages
 
 
 def test_the_same_inputs_give_the_same_bytes_without_a_cache():

@@ -3,14 +3,17 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 import structlog
 
 from kbsync.domain.errors import Stopped
-from kbsync.operations.progress import LogProgress
-from kbsync.operations.stop import Stop
+from kbsync.operations.stop import check_stop
+from kbsync.ports import Work
 from kbsync.system import log
+from kbsync.system.stop_request import StopRequest
+from kbsync.views.progress import LogProgress
 
 
 @pytest.fixture
@@ -27,7 +30,7 @@ def lines(stream: io.StringIO) -> list[tuple[str, int]]:
 
 
 def test_a_finished_step_is_one_line(stream: io.StringIO) -> None:
-    progress = LogProgress(Stop())
+    progress = LogProgress()
     progress.start("pull", 3)
     progress.advance(2)
     progress.advance()
@@ -41,7 +44,7 @@ def test_a_finished_step_is_one_line(stream: io.StringIO) -> None:
 
 
 def test_a_step_inside_a_step_counts_for_it_and_has_no_line(stream: io.StringIO) -> None:
-    progress = LogProgress(Stop())
+    progress = LogProgress()
     progress.start("evaluate base", 5)
     progress.start("answers", 4)
     progress.advance(4)
@@ -52,18 +55,18 @@ def test_a_step_inside_a_step_counts_for_it_and_has_no_line(stream: io.StringIO)
 
 
 def test_after_a_stop_the_next_step_is_an_outermost_one_again(stream: io.StringIO) -> None:
-    stop = Stop()
-    progress = LogProgress(stop)
-    progress.start("outer", 5)
-    progress.start("inner", 5)
+    stop, progress = StopRequest(), LogProgress()
+    work = Work(progress, [partial(check_stop, stop)])
+    work.start("outer", 5)
+    work.start("inner", 5)
     stop.request("test")
     with pytest.raises(Stopped):
-        progress.advance()
+        work.advance()
     progress.start("next", 1)
     progress.finish()
     assert lines(stream) == [("next", 0)]
 
 
 def test_finishing_what_never_began_is_no_error(stream: io.StringIO) -> None:
-    LogProgress(Stop()).finish()
+    LogProgress().finish()
     assert stream.getvalue() == ""

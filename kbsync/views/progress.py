@@ -6,7 +6,6 @@ import time
 from abc import abstractmethod
 from dataclasses import dataclass, field
 
-from kbsync.operations.stop import Stop
 from kbsync.ports import Progress
 from kbsync.system.log import logger
 
@@ -29,12 +28,11 @@ class StepProgress(Progress):
     """Keeps track of steps inside steps: what a helper counts is counted for the step that called it, too, and only
     the outermost step is shown. A step that has nothing to do is not."""
 
-    def __init__(self, stop: Stop) -> None:
-        self._stop = stop
+    def __init__(self) -> None:
         self._steps: list[Step] = []
 
-    def start(self, stage: str, total: int | None) -> None:
-        self._steps.append(Step(stage, total))
+    def start(self, step: str, total: int | None) -> None:
+        self._steps.append(Step(step, total))
         outer = self._steps[0]
         if len(self._steps) == 1:
             self._began(outer)
@@ -47,9 +45,6 @@ class StepProgress(Progress):
             step.done += count
         if self._steps:
             self._moved(self._steps[0])
-        if self._stop.requested:
-            self.abandon()
-        self._stop.check()
 
     def finish(self, note: str = "") -> None:
         step = self._steps.pop() if self._steps else None
@@ -57,7 +52,6 @@ class StepProgress(Progress):
             self._ended(step, note)
 
     def abandon(self) -> None:
-        """Forget the running steps."""
         self._steps.clear()
 
     def _began(self, step: Step) -> None:
