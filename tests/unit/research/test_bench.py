@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,7 @@ class Steps(RecordedWork):
         super().__init__(stop_at, Stopped("A stop was asked for."))
 
 
+@dataclass
 class NoiseEditor(Editor):
     """A rank-one change that depends on the requests and the recipe, and is large enough to be seen in every figure."""
 
