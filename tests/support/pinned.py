@@ -50,6 +50,7 @@ from kbsync.domain.plan import EditPlan, EditRequest, Guard, guarded, make_plan
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemId, PropertyId, Rank, Snak, Statement, TimePoint, Value, ValueKind
+from kbsync.domain.verdict import VerdictKey
 from kbsync.domain.version import EditReport, Evaluation, LayerReport, Manifest, Outcome, Score
 from kbsync.editing.editors import EDITORS
 from kbsync.ledger.ledger import SqlLedger
@@ -57,14 +58,14 @@ from kbsync.ledger.schema import upgrade
 from kbsync.model.base import delta_hash
 from kbsync.model.delta import FactorDelta
 from kbsync.model.fingerprint import Digests, fingerprint
-from kbsync.ports import ArtifactStore, Clock, Edit, Editor
+from kbsync.ports import ArtifactStore, Edit, Editor
 from kbsync.research.cases import Case, cases_hash
 from kbsync.stages.edit import edit
-from kbsync.stages.probe import verdict_key
 from kbsync.stages.pull.watch import members_mark
 from kbsync.stages.session import Run
 from kbsync.text.corpus import texts_hash
 from tests.support.families import MemoryArtifacts, Silent, random_model, tokenizer
+from tests.support.stage_world import FixedClock
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "config"
@@ -284,7 +285,7 @@ def _facts() -> dict[str, Any]:
         templates=(ASKED, "{}, whose capital is"),
         subject_pattern="?item wdt:P31 wd:Q6256",
     )
-    asked = verdict_key(relation, fact, "b" * 64)
+    asked = VerdictKey.of(relation, fact, "b" * 64)
     case = Case(
         benchmark="counterfact",
         id="7",
@@ -390,11 +391,6 @@ OTHERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 """By name, a variant and a change that must give another version: they prove that the comparison can fail."""
 
 
-class _Fixed(Clock):
-    def now(self) -> datetime:
-        return AT
-
-
 def edits(directory: Path) -> dict[str, Any]:
     """Version hashes of edits, with the numbers behind them; ``directory`` is empty, for a ledger and a store."""
     made = {f"{v}/{f}": _edited(f, v, replace(RECIPE, **changes)) for f in FAMILIES for v, changes in VARIANTS.items()}
@@ -468,7 +464,7 @@ def _staged(directory: Path) -> dict[str, Any]:
         tx.record_plan(planned, AT)
         tx.append_audit("plan", "test", {"plan": plan_hash}, AT)
     editor = RecordingEditor(MemoryArtifacts(), lambda artifacts: _editor("gemma3", recipe, artifacts, TEXTS))
-    version = edit(Run(ledger, _Fixed(), Silent(), "test"), plan_hash, recipe, editor, store).version
+    version = edit(Run(ledger, FixedClock(AT), Silent(), "test"), plan_hash, recipe, editor, store).version
     assert version.version_hash is not None
     manifest, delta = store.read(version.version_hash)
     with ledger.read() as tx:
