@@ -145,7 +145,7 @@ def targets_of(texts: list[str] | None) -> list[Threshold]:
 def require_matplotlib() -> None:
     """Raises ``DataError`` before anything is computed that could not be drawn."""
     if find_spec("matplotlib") is None:
-        raise DataError("The plot needs matplotlib.", next_step="Install it: pip install 'kbsync[bench]'")
+        raise DataError("The plot needs matplotlib.", next_step="Install it: pip install 'kbsync[research]'")
 
 
 def counts_of(text: str, option: str) -> list[int]:
