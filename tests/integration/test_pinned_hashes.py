@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.pinned import FAMILIES, OTHERS, VARIANTS, computed
+from tests.support.pinned import computed
+from tests.support.pinned_edits import FAMILIES, OTHERS, VARIANTS
 
 PINNED: Mapping[str, Any] = json.loads(Path(__file__).with_name("pinned_hashes.json").read_bytes())
 EVERYWHERE = ("keys", "contexts", "pressed", "plan", "build", "anchor")
