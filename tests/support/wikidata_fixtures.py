@@ -7,7 +7,7 @@ import pytest
 from tests.support.oxigraph_server import OxigraphServer
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def oxigraph() -> Iterator[OxigraphServer]:
     """A running server; a test replaces its whole content."""
     with OxigraphServer() as server:

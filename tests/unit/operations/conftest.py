@@ -1,5 +1,5 @@
 from tests.support.cli import clean_environment, cli
-from tests.support.ledger_fixtures import ledger_url, postgres, templates
+from tests.support.ledger_fixtures import ledger, ledger_url, postgres, templates
 from tests.support.site import _one_version, built, new_site, random_base, site
 
 __all__ = [
@@ -7,6 +7,7 @@ __all__ = [
     "built",
     "clean_environment",
     "cli",
+    "ledger",
     "ledger_url",
     "new_site",
     "postgres",
