@@ -54,9 +54,10 @@ def _attacked(directory: Path, told: dict[str, Told]) -> Iterator[Figure]:
 def _judged(name: str, told: Told, attacked: Site) -> Iterator[Figure]:
     yield at_most(f"{name}: other answers of current", len(told.changed - told.wanted), "prompts", 0)
     if name in STOPPED:
-        yield at_least(f"{name}: current stays", float(attacked.current() == 1 and not told.changed), "yes = 1", 1)
+        stays = attacked.current() == attacked.first and not told.changed
+        yield at_least(f"{name}: current stays", float(stays), "yes = 1", 1)
     else:
-        live = told.outcome == Outcome.PROMOTED and attacked.current() == 2 and bool(told.wanted)
+        live = told.outcome == Outcome.PROMOTED and attacked.current() == attacked.first + 1 and bool(told.wanted)
         yield at_least(f"{name}: the honest change beside it is live", float(live), "yes = 1", 1)
 
 

@@ -82,6 +82,9 @@ class Site:
     clock: FixedClock
     table: Table
     watched: tuple[Relation, ...]
+    first: int = 0
+    """Number of the version that is in use before anything is attempted. It need not be 1: where the trained model
+    differs a little (another processor), a first candidate may be refused and one without its culprits built."""
 
     def sync(self, settings: Mapping[str, Any] | None = None) -> CycleResult:
         """One cycle of a process that remembers nothing of the one before, with other ``settings``."""
@@ -166,6 +169,7 @@ def site(place: Path, model: Path) -> Iterator[Site]:
         made.weigh(WEIGHT)
         first = made.sync()
         assert first.outcome is Outcome.PROMOTED, first.reason
+        made.first = made.current()
         yield made
 
 

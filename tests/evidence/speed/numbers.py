@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from tests.evidence.speed.facts import facts
 from tests.evidence.speed.laps import Duel, Lap, lap
 from tests.evidence.speed.size import Size
 from tests.evidence.speed.workshop import Scratch, Workshop
+from tests.support.paths import ROOT
 
 
 def closed_form(size: Size) -> list[Figure]:
@@ -130,7 +130,7 @@ def _edit_apart(shop: Workshop, size: Size, window: int) -> dict[str, float]:
         "window": window,
     }
     command = [sys.executable, "-m", "tests.evidence.speed.one_edit"]
-    done = subprocess.run(command, input=json.dumps(asked), capture_output=True, text=True, check=False, env=os.environ)
+    done = subprocess.run(command, input=json.dumps(asked), capture_output=True, text=True, cwd=ROOT)
     if done.returncode:
         raise RuntimeError(f"the edit in a process of its own failed: {done.stderr[-400:]}")
     told: dict[str, float] = json.loads(done.stdout.splitlines()[-1])  # what is logged goes before it

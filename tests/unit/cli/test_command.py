@@ -56,14 +56,11 @@ PROMISED = [
     "fact pin",
     "fact exclude",
     "fact clear",
-    "bench pull",
-    "bench ledger",
     "bench counterfact",
     "bench zsre",
     "bench scaling",
     "bench covariance",
     "bench capacity",
-    "bench speed",
 ]
 
 
