@@ -104,7 +104,7 @@ def _run(
     from kbsync.domain.fact import FactKey
     from kbsync.domain.statement import item_id
     from kbsync.stages import decide
-    from kbsync.views.decisions import view
+    from kbsync.views.decisions import decision_view
 
     stages = {"approve": decide.approve, "pin": decide.pin, "exclude": decide.exclude, "clear": decide.clear}
     with application(context) as app:
@@ -112,7 +112,7 @@ def _run(
         key = FactKey(item_id(item.upper()), watched.property)
         decided = stages[action](app.run, key, reason, dry_run=dry_run)
         with app.ledger.read() as tx:
-            shown = view(tx, watched, action, decided, dry_run=dry_run)
+            shown = decision_view(tx, watched, action, decided, dry_run=dry_run)
     return emit(shown) if json else show(shown)
 
 

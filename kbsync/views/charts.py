@@ -1,4 +1,4 @@
-"""Small charts as SVG inside a page: they follow its colours (light or dark), need no script, and hold text as text."""
+"""Small charts as SVG inside a page: they follow its colours (light or dark), need no script, and escape their text."""
 
 from __future__ import annotations
 
@@ -11,38 +11,51 @@ from markupsafe import Markup, escape
 from kbsync.system.printable import printable
 
 WIDTH, ROW, NAMES, MARGIN = 640, 22, 190, 36
+"""In units of the drawing: its width, the height of a bar's row, the room for names on the left, and a margin."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One line of a bar chart: ``value`` drawn full, ``other`` (base, or nothing) as a thin mark."""
+    """One bar."""
 
     name: str
     value: float
     other: float | None = None
+    """A second value, such as the base's, which is drawn as a thin mark."""
     note: str = ""
+    """Stands behind the value."""
 
 
-def bars(lines: Sequence[Bar], *, title: str, most: float | None = None) -> Markup:
-    """Horizontal bars from 0 to ``most`` (default: the largest); negative values are drawn from 0, too, in length."""
-    top = most or max((max(abs(b.value), abs(b.other or 0.0)) for b in lines), default=0.0) or 1.0
+def bars(drawn: Sequence[Bar], *, title: str, most: float | None = None) -> Markup:
+    """Horizontal bars, each as long as the magnitude of its value.
+
+    Args:
+        most: The value of a bar of full length; default: the largest magnitude.
+    """
+    full = most or max((max(abs(bar.value), abs(bar.other or 0.0)) for bar in drawn), default=0.0) or 1.0
     width = WIDTH - NAMES - 110
     rows = []
-    for index, line in enumerate(lines):
+    for index, bar in enumerate(drawn):
         y = index * ROW
-        length = width * min(1.0, abs(line.value) / top)
-        rows.append(Markup('<text class="name" x="{}" y="{}">{}</text>').format(NAMES - 8, y + 15, _short(line.name)))
+        length = width * min(1.0, abs(bar.value) / full)
+        rows.append(Markup('<text class="name" x="{}" y="{}">{}</text>').format(NAMES - 8, y + 15, _short(bar.name)))
         rows.append(Markup('<rect class="bar" x="{}" y="{}" width="{:.1f}" height="14"/>').format(NAMES, y + 4, length))
-        if line.other is not None:
-            x = NAMES + width * min(1.0, abs(line.other) / top)
+        if bar.other is not None:
+            x = NAMES + width * min(1.0, abs(bar.other) / full)
             rows.append(Markup('<rect class="mark" x="{:.1f}" y="{}" width="3" height="18"/>').format(x, y + 2))
-        label = f"{line.value:.3g} {line.note}".strip()
+        label = f"{bar.value:.3g} {bar.note}".strip()
         rows.append(Markup('<text class="figure" x="{}" y="{}">{}</text>').format(NAMES + width + 8, y + 15, label))
-    return _svg(title, max(1, len(lines)) * ROW + 4, rows)
+    return _svg(title, max(1, len(drawn)) * ROW + 4, rows)
 
 
 def scatter(points: Sequence[tuple[float, float]], *, title: str, across: str, up: str) -> Markup:
-    """Points in the unit square, with the diagonal on which nothing changed."""
+    """Points in the unit square, with its diagonal.
+
+    Args:
+        points: (x, y), each from 0 to 1.
+        across: What x is.
+        up: What y is.
+    """
     side = 260
     left = MARGIN + 20
     rows = [Markup('<line class="axis" x1="{0}" y1="{1}" x2="{2}" y2="10"/>').format(left, side + 10, left + side)]
@@ -57,14 +70,19 @@ def scatter(points: Sequence[tuple[float, float]], *, title: str, across: str, u
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of a line chart, its points from left to right."""
+    """One line of a line chart."""
 
     name: str
     points: tuple[tuple[float, float], ...]
+    """(x, y), from left to right."""
 
 
 def lines(drawn: Sequence[Line], *, title: str, across: str) -> Markup:
-    """Lines over a common axis; ``across`` names it. Up to four lines are told apart by their dashes."""
+    """Lines over a common axis, empty without a point. Up to four lines differ in their dashes.
+
+    Args:
+        across: What x is.
+    """
     points = [p for line in drawn for p in line.points]
     if not points:
         return Markup("")
@@ -89,9 +107,9 @@ def lines(drawn: Sequence[Line], *, title: str, across: str) -> Markup:
         rows.append(Markup('<text class="figure" x="{}" y="{}">{}</text>').format(x + 32, y, _short(line.name)))
     rows.append(Markup('<text class="name" x="{}" y="20">{:.3g}</text>').format(left - 6, high_y))
     rows.append(Markup('<text class="name" x="{}" y="{}">{:.3g}</text>').format(left - 6, height + 10, low_y))
-    at_one = len({x for x, _ in points}) == 1
-    said = f"{across}: {points[0][0]:g}" if at_one else f"{across}: {low_x:g} to {high_x:g}"
-    rows.append(Markup('<text class="figure" x="{}" y="{}">{}</text>').format(left, height + 30, said))
+    only_one = len({x for x, _ in points}) == 1
+    axis = f"{across}: {points[0][0]:g}" if only_one else f"{across}: {low_x:g} to {high_x:g}"
+    rows.append(Markup('<text class="figure" x="{}" y="{}">{}</text>').format(left, height + 30, axis))
     return _svg(title, height + 40, rows)
 
 

@@ -1,4 +1,4 @@
-"""Why does the model say this? Everything the ledger knows about one fact, from statement to weights."""
+"""Why does the model say this? Everything that the ledger knows about one fact, from the statement to the weights."""
 
 from __future__ import annotations
 
@@ -11,103 +11,130 @@ from kbsync.domain.fact import FactKey, FactRecord, FactState, trust
 from kbsync.domain.naming import Names, mentioned_items
 from kbsync.domain.plan import PlanEntry
 from kbsync.domain.relation import Relation
-from kbsync.domain.statement import UNKNOWN_TIME, ItemId, Rank, Snak, Statement, TimePoint, Value, ValueKind
+from kbsync.domain.statement import ItemId
 from kbsync.domain.verdict import VerdictKey, VerdictKind
 from kbsync.domain.version import Outcome, Version
 from kbsync.ports import Belief, LedgerReader, StatementChange
 from kbsync.stages.pull.watch import MOST_HOPS, Redirects
 from kbsync.stages.release.promote import current_number
 from kbsync.views.status import left_out, probed_model
+from kbsync.views.wording import statement_text, value_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeView:
-    """One change of one statement: ``before`` null: it appeared; ``after`` null: it disappeared."""
+    """One change of one statement."""
 
     seen_at: datetime
+    """When a pull found it."""
     revision: int
+    """The item's revision that brought it."""
     statement_id: str
     before: str | None
+    """The statement in words; null where it appeared."""
     after: str | None
+    """The statement in words; null where it disappeared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateView:
-    """What holds (``values``) and what did (``former``), named; unchanged since ``since``, brought by ``revision``."""
+    """What a fact's statements say."""
 
     values: tuple[str, ...]
+    """What holds, by name."""
     former: tuple[str, ...]
+    """What held before, by name."""
     since: datetime
+    """Since when it is unchanged."""
     revision: int
+    """The item's revision that brought it."""
     references: int
+    """Number of references of the statements that hold."""
     statement_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BeliefView:
-    """What was believed ``since`` a moment, ``until`` another (null: it still is), as ``revision`` said it; ``how``:
-    trusted by the relation's rules, or by whose decision."""
+    """What was believed for a time."""
 
     since: datetime
     until: datetime | None
+    """Null where it is still believed."""
     values: tuple[str, ...]
     revision: int
     how: str
+    """`trusted` by the relation's rules, or by whose decision."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerdictView:
-    """What the base was asked and said. Log-probabilities are natural, summed over the answer's tokens."""
+    """What the base was asked and what it answered."""
 
     kind: str
+    """`current`, `stale`, `unknown` or `ambiguous`."""
     prompt: str
     answer: str
+    """Its greedy answer."""
     matched: str | None
+    """The name that was found in the answer."""
     logprob_answer: float | None
+    """Natural log-probability of the right answer, summed over its tokens."""
     logprob_former: float | None
+    """The same of a former answer."""
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldView:
-    """The fact in one version. ``change`` against its predecessor, with ``reason``; ``target`` null: not held any
-    more; ``before`` is the base's answer, ``after`` the version's (null while not evaluated); ``left_out`` says why
-    the edit could not be made."""
+    """The fact in one version."""
 
     version: int
     state: str
     current: bool
     change: str
+    """What the version changed of the fact against its predecessor."""
     reason: str
+    """Why."""
     target: str | None
+    """The answer that was written; null where the version does not hold the fact any more."""
     before: str | None
+    """The base's answer."""
     after: str | None
+    """The version's answer; null while it was not evaluated."""
     right: bool | None
     left_out: str | None
+    """Why the edit could not be made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExplainView:
-    """One fact from source to weights. Where the item became a redirect, ``redirect_to`` is the one whose statements
-    tell the fact now, and ``history`` has those of both. ``observed`` is what the source says now, ``believed`` what was trusted last
-    (at ``believed_at``), ``beliefs`` everything that ever was, oldest first, ``trust`` how far ``observed`` is believed and ``trust_reason`` why."""
+    """One fact from the source to the weights."""
 
     item: str
     label: str | None
     redirect_to: str | None
+    """Where the item became a redirect: the item whose statements tell the fact now."""
     relation: str
     property: str
     history: tuple[ChangeView, ...]
+    """Oldest first; with those of `redirect_to`."""
     observed: StateView
+    """What the source says now."""
     believed: StateView | None
+    """What was trusted last."""
     believed_at: datetime | None
     beliefs: tuple[BeliefView, ...]
+    """Everything that was ever believed, oldest first."""
     trust: str
+    """How far `observed` is believed."""
     trust_reason: str
     model: str | None
+    """Fingerprint of the base that was probed last."""
     verdict: VerdictView | None
     quarantine: str | None
+    """Why the fact is in quarantine; null where it is not."""
     decision: str | None
+    """The pin or exclusion that holds now."""
     versions: tuple[HeldView, ...]
 
 
@@ -118,19 +145,19 @@ def explain(tx: LedgerReader, item: ItemId, relation: Relation, now: datetime) -
     if record is None:
         raise NotFound(
             f"The ledger holds no fact {item} {relation.property} ({relation.name}).",
-            next_step=f"Is {item} among the subjects of relation {relation.name}? `kbsync pull` fetches what is watched.",
+            next_step=f"Is {item} among the subjects of relation {relation.name}? `kbsync pull` fetches all subjects.",
         )
-    target = _led_to(tx, item)
+    target = _redirect_target(tx, item)
     history = sorted(
-        [change for told in {item, target} for change in tx.statement_history(told, relation.property)],
-        key=lambda c: c.seq,
+        [change for subject in {item, target} for change in tx.statement_history(subject, relation.property)],
+        key=lambda change: change.seq,
     )
     beliefs = tx.beliefs(key)
     states = [record.observed, *(belief.state for belief in beliefs)]
     labels = tx.labels(sorted({item, target, *_mentioned(states, history)}))
     names = Names(labels, relation.language)
     level, reason = trust(record.observed, relation.trust, now)
-    quarantined, decided = tx.quarantine().get(key), tx.decisions().get(key)
+    quarantined, decision = tx.quarantine().get(key), tx.decisions().get(key)
     model = probed_model(tx)
     return ExplainView(
         item=item,
@@ -148,17 +175,18 @@ def explain(tx: LedgerReader, item: ItemId, relation: Relation, now: datetime) -
         model=model,
         verdict=_verdict(tx, record, relation, names, model),
         quarantine=quarantined.reason if quarantined else None,
-        decision=str(decided) if decided else None,
+        decision=str(decision) if decision else None,
         versions=_held(tx, key, left_out(tx)),
     )
 
 
-def _led_to(tx: LedgerReader, item: ItemId) -> ItemId:
-    redirects, asked = Redirects(), [item]
+def _redirect_target(tx: LedgerReader, item: ItemId) -> ItemId:
+    """The end of the item's chain of redirects; the item itself where it is none."""
+    redirects, unresolved = Redirects(), [item]
     for _ in range(MOST_HOPS):
-        heads = tx.heads(asked)
+        heads = tx.heads(unresolved)
         redirects.note(heads)
-        asked = [head.redirect_to for head in heads.values() if head.redirect_to]
+        unresolved = [head.redirect_to for head in heads.values() if head.redirect_to]
     return redirects.resolve(item)
 
 
@@ -167,12 +195,12 @@ def _verdict(
 ) -> VerdictView | None:
     if record.believed is None or not record.believed.values or model is None:
         return None
-    found = tx.verdict(VerdictKey.of(relation, names.fact(record.key, record.believed), model))
-    if found is None:
+    verdict = tx.verdict(VerdictKey.of(relation, names.fact(record.key, record.believed), model))
+    if verdict is None:
         return None
-    evidence = found.evidence
+    evidence = verdict.evidence
     return VerdictView(
-        kind=VerdictKind(found.kind).value,
+        kind=VerdictKind(verdict.kind).value,
         prompt=evidence.prompt,
         answer=evidence.greedy,
         matched=evidence.matched,
@@ -183,13 +211,14 @@ def _verdict(
 
 
 def _held(tx: LedgerReader, key: FactKey, dropped: Mapping[int, Mapping[str, str]]) -> tuple[HeldView, ...]:
-    current, entries, outcomes, held = current_number(tx), tx.plan_entries(key), tx.outcomes(key, "edited"), []
+    current, entries, outcomes = current_number(tx), tx.plan_entries(key), tx.outcomes(key, "edited")
+    views = []
     for version in tx.versions():
         entry, outcome = entries.get(version.plan_hash), outcomes.get(version.number)
         if entry is not None:
             missing = dropped.get(version.number, {}).get(str(key))
-            held.append(_in_version(version, entry, outcome, missing, current=version.number == current))
-    return tuple(held)
+            views.append(_in_version(version, entry, outcome, missing, current=version.number == current))
+    return tuple(views)
 
 
 def _in_version(
@@ -212,8 +241,8 @@ def _in_version(
 
 def _state(state: FactState, names: Names) -> StateView:
     return StateView(
-        values=tuple(_value(v, names) for v in state.values),
-        former=tuple(_value(v, names) for v in state.former),
+        values=tuple(value_text(v, names) for v in state.values),
+        former=tuple(value_text(v, names) for v in state.former),
         since=state.since,
         revision=state.revision,
         references=state.references,
@@ -226,38 +255,9 @@ def _change(change: StatementChange, names: Names) -> ChangeView:
         seen_at=change.seen_at,
         revision=change.revision,
         statement_id=change.statement_id,
-        before=_statement(change.before, names) if change.before else None,
-        after=_statement(change.after, names) if change.after else None,
+        before=statement_text(change.before, names) if change.before else None,
+        after=statement_text(change.after, names) if change.after else None,
     )
-
-
-def _statement(statement: Statement, names: Names) -> str:
-    """``Charles III (Q43274), preferred, from 2022-09-08, 2 references``."""
-    said = _value(statement.value, names) if statement.value else _NO_ANSWER[statement.snak]
-    parts = [said] if statement.rank is Rank.NORMAL else [said, statement.rank.value]
-    for word, point in (("from", statement.start), ("until", statement.end), ("at", statement.point_in_time)):
-        if point:
-            parts.append(f"{word} {_date(point)}")
-    count = statement.references
-    return ", ".join([*parts, "1 reference" if count == 1 else f"{count} references"])
-
-
-def _date(point: TimePoint) -> str:
-    """As precise as Wikidata is: ``2021-12-08``, ``2021-12``, ``2021``; coarser ones as their year."""
-    if point == UNKNOWN_TIME:
-        return "an unknown time"
-    year, month, day = point.iso.lstrip("+").split("T")[0].rsplit("-", 2)
-    return "-".join((year, month, day)[: max(1, min(3, point.precision - 8))])
-
-
-_NO_ANSWER = {Snak.SOMEVALUE: "unknown value", Snak.NOVALUE: "no value"}
-
-
-def _value(value: Value, names: Names) -> str:
-    label = names.value(value).label
-    if value.kind is not ValueKind.ITEM:
-        return label or value.text
-    return f"{label} ({value.text})" if label else f"{value.text} (no label)"
 
 
 def _mentioned(states: Iterable[FactState], history: Iterable[StatementChange]) -> set[ItemId]:
@@ -273,12 +273,12 @@ def _beliefs(tx: LedgerReader, key: FactKey, beliefs: Sequence[Belief], names: N
         for event in tx.audit(kind=kind)
         if event.body["fact"] == str(key)
     }
-    ends = [belief.at for belief in beliefs[1:]] + [None]
+    ends = [*(belief.at for belief in beliefs[1:]), None]
     return tuple(
         BeliefView(
             since=belief.at,
             until=end,
-            values=tuple(_value(v, names) for v in belief.state.values),
+            values=tuple(value_text(v, names) for v in belief.state.values),
             revision=belief.state.revision,
             how=decided.get(belief.at, "trusted"),
         )

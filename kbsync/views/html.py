@@ -1,4 +1,4 @@
-"""HTML from templates: every value that is filled in is escaped, and no label can reorder or hide the text around it."""
+"""HTML from templates. Every value is escaped, and no label can reorder or hide the text around it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def environment(*packages: str) -> Environment:
     """The templates of some packages.
 
     Args:
-        packages: Names such as ``kbsync.views``; a template is taken from the folder ``templates`` of the first that has
-            it. A template that uses a name without a value raises an error.
+        packages: Names such as ``kbsync.views``. A template is taken from the folder ``templates`` of the first package
+            that has it.
     """
     made = Environment(
         loader=ChoiceLoader([PackageLoader(package) for package in packages]),
@@ -43,8 +43,8 @@ def stylesheet() -> str:
 def shown(value: Any) -> Any:
     """A value as people read it, before it is escaped.
 
-    Times are in UTC, floats have four digits, None is a dash, and characters that could steer a terminal or reorder text
-    become visible escapes.
+    Times are in UTC, floats have four digits, None is a dash, and characters that could reorder or hide text become
+    visible escapes.
     """
     match value:
         case Markup():

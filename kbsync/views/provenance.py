@@ -1,4 +1,4 @@
-"""Where a version's facts come from, and what two versions differ in; from manifests and the ledger."""
+"""Where a version's facts come from, and how two versions differ; read from manifests and the ledger."""
 
 from __future__ import annotations
 
@@ -17,56 +17,78 @@ from kbsync.views.results import EntryView, entry_view
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiffView:
-    """What version ``after`` holds that ``before`` does not, and the other way round (0: the base, which holds
-    nothing). ``same_base`` and ``same_recipe`` are null where one of them is the base."""
+    """How the facts of two versions differ."""
 
     before: int
+    """0: the base, which holds no fact."""
     after: int
+    """0: the base."""
     same_base: bool | None
+    """Null where one of the two is the base."""
     same_recipe: bool | None
+    """Null where one of the two is the base."""
     kept: int
+    """Number of facts that both hold alike."""
     changes: tuple[EntryView, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlameView:
-    """One fact of a version. ``revision`` of the item and ``statements`` brought the answer, first seen at ``seen_at``
-    (null where the ledger's history begins later) and believed at ``believed_at`` (null where another answer is believed
-    by now); ``since`` is the version that took it in, by plan ``plan``; ``verdict`` is what the base was found to
-    believe, with its answer ``base_said`` (null where the ledger holds no verdict for that answer)."""
+    """One fact of a version, and everything that led to it."""
 
     subject: str
     property: str
     label: str
+    """The subject's name."""
     answer: str
     revision: int
+    """The item's revision that brought the answer."""
     revision_url: str
     statements: tuple[str, ...]
+    """Ids of the statements that say so."""
     seen_at: datetime | None
+    """When they were first seen; null where the ledger's history begins later."""
     believed_at: datetime | None
+    """When the answer was believed; null where another answer is believed by now."""
     since: int
+    """The version that took the fact in."""
     plan: str
+    """Hash of that version's plan."""
     verdict: str | None
+    """What the base was found to believe; null where the ledger holds no verdict for this answer."""
     base_said: str | None
+    """What the base answered; null where the ledger holds no verdict for this answer."""
 
 
 def diff(tx: LedgerReader, store: CheckpointStore, before: int, after: int) -> DiffView:
-    """Raises ``NotFound`` for a version that is not built; removed ones are still explained."""
+    """Compare two versions by their manifests, which are also kept of removed versions.
+
+    Args:
+        before: A version's number; 0: the base.
+        after: A version's number; 0: the base.
+
+    Raises:
+        NotFound: One of them is not built.
+    """
     old, new = (_manifest(tx, store, number) if number else None for number in (before, after))
-    was, now = (m.requests if m else () for m in (old, new))
-    changes = difference(was, now)
+    old_requests, new_requests = (manifest.requests if manifest else () for manifest in (old, new))
+    changes = difference(old_requests, new_requests)
     return DiffView(
         before=before,
         after=after,
         same_base=old.base_fingerprint == new.base_fingerprint if old and new else None,
         same_recipe=old.recipe.fingerprint == new.recipe.fingerprint if old and new else None,
-        kept=len({r.key for r in now} - {e.key for e in changes}),
+        kept=len({r.key for r in new_requests} - {e.key for e in changes}),
         changes=tuple(entry_view(entry) for entry in changes),
     )
 
 
 def blame(tx: LedgerReader, store: CheckpointStore, number: int) -> tuple[BlameView, ...]:
-    """Every fact of version ``number`` back to where it comes from; raises as ``diff`` does."""
+    """Every fact of a version, back to where it comes from.
+
+    Raises:
+        NotFound: The version is not built.
+    """
     version, manifest = _version(tx, number), _manifest(tx, store, number)
     since = _since(tx, version, manifest)
     verdicts = {(k.fact, k.value_hash): v for k, v in tx.verdicts(version.base_fingerprint).items()}
@@ -78,10 +100,13 @@ def blame(tx: LedgerReader, store: CheckpointStore, number: int) -> tuple[BlameV
 
 def _fact(tx: LedgerReader, request: EditRequest, since: Version, verdict: Verdict | None) -> BlameView:
     item, prop = request.key
-    brought = (
-        c for c in tx.statement_history(item, prop) if c.statement_id in request.statement_ids and c.after is not None
-    )
-    seen = [c.seen_at for c in brought if c.revision <= request.revision]
+    seen = [
+        change.seen_at
+        for change in tx.statement_history(item, prop)
+        if change.statement_id in request.statement_ids
+        and change.after is not None
+        and change.revision <= request.revision
+    ]
     record = tx.fact(request.key)
     believed = record.believed if record else None
     return BlameView(
@@ -102,7 +127,7 @@ def _fact(tx: LedgerReader, request: EditRequest, since: Version, verdict: Verdi
 
 
 def _since(tx: LedgerReader, version: Version, manifest: Manifest) -> Mapping[FactKey, Version]:
-    """By fact, the first version of the unbroken line up to ``version`` that holds it as it is there."""
+    """By fact, the oldest of the predecessors without a gap that hold the fact just as ``version`` does."""
     since = {request.key: version for request in manifest.requests}
     wanted, earlier = {r.key: r.id for r in manifest.requests}, tx.version(version.predecessor)
     while earlier is not None and wanted:

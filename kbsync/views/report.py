@@ -1,4 +1,4 @@
-"""A version's report: everything a person needs to trust it or not, as one HTML page that needs no network."""
+"""A version's report: all that a person needs to decide whether to trust it, as one HTML page that needs no network."""
 
 from __future__ import annotations
 
@@ -21,52 +21,68 @@ from kbsync.stages.evaluate.questions import UNTOUCHED
 from kbsync.views.charts import Bar, Line, bars, lines, scatter
 
 HEADLINES = ("efficacy", "generalization", "specificity", "retention", "multihop", "perplexity")
+"""Metrics that are shown large at the top."""
 WIKIDATA = "https://www.wikidata.org"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FactRow:
-    """One fact of the version. ``revision_url`` leads to the very revision of the item that brought it."""
+class ReportedFact:
+    """One fact of the version."""
 
     change: str
-    item: str
     subject: str
     relation: str
     target: str
+    """The answer that was written."""
     base: str
+    """What the base answers."""
     previous: str | None
+    """What the version before answers."""
     answer: str | None
+    """What this version answers; None where it was not asked."""
     right: bool | None
     probability: str
+    """Of the target, in the base and in this version."""
     since: int
+    """The version that took the fact in; 0 where that is not known."""
     item_url: str
     revision_url: str
+    """Leads to the revision of the item that brought the fact."""
     reason: str
 
 
 def report(tx: LedgerReader, relations: Sequence[Relation], number: int, now: datetime) -> str:
-    """The page of version ``number``. Raises ``NotFound`` for an unknown version or one that was never measured."""
+    """The page of one version.
+
+    Args:
+        relations: The watched ones, for their names.
+        number: The version.
+        now: When the page is made.
+
+    Raises:
+        NotFound: The version is unknown, or was never measured.
+    """
     from kbsync.views.html import environment, stylesheet  # jinja2 is in the extra `web`
 
     version, evaluation = tx.version(number), tx.evaluation(number)
     if version is None:
         raise NotFound(f"There is no version {number}.", next_step="`kbsync versions` lists what there is.")
-    planned = tx.plan(version.plan_hash)
-    if evaluation is None or planned is None:
+    plan = tx.plan(version.plan_hash)
+    if evaluation is None or plan is None:
         raise NotFound(f"Version {number} was not measured.", next_step=f"`kbsync evaluate {number}` measures it.")
     names = {str(r.property): r.label for r in relations}
-    measured = {m.name: m for m in evaluation.metrics}
+    metrics = {m.name: m for m in evaluation.metrics}
     template = environment("kbsync.views").get_template("report.html")
     return template.render(
         style=Markup(stylesheet()),
         version=version,
         evaluation=evaluation,
         crowding=_crowding(tx.audit(kind="plan"), version),
-        headlines=[measured[name] for name in HEADLINES if name in measured],
+        headlines=[metrics[name] for name in HEADLINES if name in metrics],
         charts=_charts(tx, version, evaluation, names),
-        facts=[_row(entry, evaluation, names) for entry in planned.entries],
+        facts=[_row(entry, evaluation, names) for entry in plan.entries],
         lost=_lost(evaluation, names),
-        refused=planned.refused,
+        refused=plan.refused,
         quarantine=sorted((str(key), entry.reason) for key, entry in tx.quarantine().items()),
         searches=_searches(tx.audit(kind="bisect"), number),
         now=now,
@@ -81,14 +97,14 @@ def _charts(
     growth = [Bar(_layer(name), 100 * value, note="%") for name, value in evaluation.norm_growth.items()]
     history = _history(tx, version)
     drawn = [
-        ("Edited facts answered rightly, by relation (thin mark: the base)", _by_relation(edited, names)),
+        ("Share of edited facts with the right answer, by relation (thin mark: the base)", _by_relation(edited, names)),
         (
             "Probability of the right answer per token, before and after",
             scatter(scored, title="Probability before and after", across="the base", up=f"version {version.number}"),
         ),
         ("Growth of each edited matrix", bars(growth, title="Norm growth")),
-        ("Figures against the number of facts, over the versions of this base", _over(history, size=True)),
-        ("Drift over the versions of this base", _over(history, size=False)),
+        ("Metrics over the number of facts, for all versions of this base", _by_size(history)),
+        ("Drift over the versions of this base", _drift(history)),
     ]
     return [(title, chart) for title, chart in drawn if chart]
 
@@ -109,41 +125,49 @@ def _by_relation(edited: Sequence[Outcome], names: Mapping[str, str]) -> Markup:
     return bars(drawn, title="Score by relation", most=1.0)
 
 
-History = list[tuple[int, int, Mapping[str, Metric]]]
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """A version of the same base that was measured."""
+
+    number: int
+    facts: int
+    metrics: Mapping[str, Metric]
+
+    def value(self, name: str) -> float:
+        return self.metrics[name].value
 
 
-def _history(tx: LedgerReader, version: Version) -> History:
-    """(number, facts, figures) of the measured versions of the same base."""
-    found: History = []
-    held = tx.request_counts()
-    for other in tx.versions():
-        measured = tx.evaluation_summary(other.number)
-        if measured and other.base_fingerprint == version.base_fingerprint:
-            found.append((other.number, held.get(other.plan_hash, 0), {m.name: m for m in measured.metrics}))
-    return found
+def _history(tx: LedgerReader, version: Version) -> list[_Measured]:
+    facts = tx.request_counts()
+    return [
+        _Measured(other.number, facts.get(other.plan_hash, 0), {m.name: m for m in evaluation.metrics})
+        for other in tx.versions()
+        if other.base_fingerprint == version.base_fingerprint
+        and (evaluation := tx.evaluation_summary(other.number)) is not None
+    ]
 
 
-def _over(history: History, *, size: bool) -> Markup:
-    if size:
-        rows = sorted(((facts, metrics) for _, facts, metrics in history), key=lambda row: row[0])
-        drawn = [
-            Line(name, tuple((float(facts), m[name].value) for facts, m in rows if name in m))
-            for name in ("efficacy", "generalization", "specificity")
-        ]
-        return lines([d for d in drawn if d.points], title="Capacity", across="facts in the version")
-    grown = [
-        Line(
-            "perplexity growth",
-            tuple(
-                (float(n), m["perplexity"].value / m["perplexity"].base - 1) for n, _, m in history if "perplexity" in m
-            ),
-        ),
+def _by_size(history: Sequence[_Measured]) -> Markup:
+    """Metrics over the number of facts."""
+    by_size = sorted(history, key=lambda version: version.facts)
+    drawn = [
+        Line(name, tuple((float(v.facts), v.value(name)) for v in by_size if name in v.metrics))
+        for name in ("efficacy", "generalization", "specificity")
+    ]
+    return lines([line for line in drawn if line.points], title="Capacity", across="facts in the version")
+
+
+def _drift(history: Sequence[_Measured]) -> Markup:
+    """How far the versions are from their base, over their numbers."""
+    perplexity = [(v.number, v.metrics["perplexity"]) for v in history if "perplexity" in v.metrics]
+    drawn = [
+        Line("perplexity growth", tuple((float(number), p.value / p.base - 1) for number, p in perplexity)),
         *(
-            Line(name, tuple((float(n), m[name].value) for n, _, m in history if name in m))
+            Line(name, tuple((float(v.number), v.value(name)) for v in history if name in v.metrics))
             for name in ("divergence", "norm_growth")
         ),
     ]
-    return lines([d for d in grown if d.points], title="Drift", across="version")
+    return lines([line for line in drawn if line.points], title="Drift", across="version")
 
 
 def _crowding(events: Sequence[AuditEvent], version: Version) -> str:
@@ -157,17 +181,16 @@ def _layer(parameter: str) -> str:
     return f"layer {digits[0]}" if digits else parameter
 
 
-def _row(entry: PlanEntry, evaluation: Evaluation, names: Mapping[str, str]) -> FactRow:
+def _row(entry: PlanEntry, evaluation: Evaluation, names: Mapping[str, str]) -> ReportedFact:
     request = entry.request or entry.previous
-    asked = (o for o in evaluation.outcomes if o.group == "edited")
-    outcome = next((o for o in asked if (o.subject, o.property) == entry.key), None)
+    edited = (o for o in evaluation.outcomes if o.group == "edited")
+    outcome = next((o for o in edited if (o.subject, o.property) == entry.key), None)
     item = str(entry.key.subject)
     revision = request.revision if request else 0
     score = outcome.score if outcome else None
     before = outcome.base_score if outcome else None
-    return FactRow(
+    return ReportedFact(
         change=entry.change.value,
-        item=item,
         subject=request.subject if request else item,
         relation=names.get(entry.key.property, entry.key.property),
         target=request.target if request else "",
@@ -184,7 +207,7 @@ def _row(entry: PlanEntry, evaluation: Evaluation, names: Mapping[str, str]) -> 
 
 
 def _lost(evaluation: Evaluation, names: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Neighbours that the base has right and the version has not."""
+    """Neighbours that the base answers rightly and the version does not."""
     return [
         {"outcome": o, "relation": names.get(o.property, o.property)}
         for o in evaluation.outcomes
@@ -193,4 +216,5 @@ def _lost(evaluation: Evaluation, names: Mapping[str, str]) -> list[dict[str, An
 
 
 def _searches(events: Sequence[AuditEvent], number: int) -> list[Mapping[str, Any]]:
+    """The searches for culprits that led to the version."""
     return [e.body for e in events if e.body.get("version") == number]

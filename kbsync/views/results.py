@@ -1,4 +1,4 @@
-"""What the stages' results look like as data: the documents behind ``--json`` of the verbs that act."""
+"""The stages' results as data: what the verbs that act print with ``--json``."""
 
 from __future__ import annotations
 
@@ -17,20 +17,25 @@ from kbsync.stages.pull.pull import PullResult
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntryView:
-    """One fact of a plan. ``answer`` is what will be written (null when retracted), ``previous`` what the current
-    version holds (null when added)."""
+    """One fact of a plan."""
 
     subject: str
     property: str
     label: str
+    """The subject's name; empty where the plan has none."""
     change: str
+    """`add`, `change`, `retract` or `keep`."""
     answer: str | None
+    """What will be written; null when retracted."""
     previous: str | None
+    """What the current version holds; null when added."""
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefusalView:
+    """A fact that the plan leaves out."""
+
     subject: str
     property: str
     reason: str
@@ -38,72 +43,86 @@ class RefusalView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanView:
-    """A plan, with the facts that stay as they are. ``already``: the same plan was recorded before. ``build``
-    identifies the version that it makes: (base, facts, recipe). ``warning``: it comes near the recipe's capacity, or goes
-    beyond it (empty: there is room)."""
+    """A plan, with the facts that stay as they are."""
 
     plan: str
+    """Its hash."""
     build: str
+    """Identifies the version that it makes: a hash of base, facts and recipe."""
     predecessor: int
+    """The version that is current now; 0: the base."""
     already: bool
+    """The same plan was recorded before."""
     changes: int
+    """Number of entries that do not keep a fact as it is."""
     entries: tuple[EntryView, ...]
     refused: tuple[RefusalView, ...]
     warning: str
+    """Says that the plan comes near the recipe's capacity or goes beyond it; empty where there is room."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOutView:
+    """A planned fact that could not be edited."""
+
     fact: str
+    """Such as `Q145 P35`."""
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EditView:
-    """A built version. ``left_out`` facts could not be edited and are in quarantine; ``already``: built before."""
+    """A built version."""
 
     version: int
     hash: str | None
     state: str
     already: bool
+    """It was built before."""
     left_out: tuple[LeftOutView, ...]
+    """Facts that could not be edited; they are in quarantine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReasonView:
-    """One threshold of the gate. ``warning``: it refuses nothing when it does not hold."""
+    """One threshold of the gate."""
 
     holds: bool
     warning: bool
+    """It refuses nothing when it does not hold."""
     text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationView:
-    """The gate's figures and decision. ``already``: measured before and not again; ``judged_anew``: by a policy that
-    changed since."""
+    """The metrics of a version, and what the gate decided."""
 
     version: int
     state: str
     passed: bool
     already: bool
+    """It was measured before, and not again."""
     judged_anew: bool
+    """The stored metrics were judged again, because the gate's policy has changed."""
     metrics: tuple[Metric, ...]
     reasons: tuple[ReasonView, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CycleView:
-    """One cycle. ``outcome``: ``nothing to do``, ``promoted``, ``refused``, ``held`` (built before, and refused or
-    rolled back by a person) or ``back to the base``; ``version`` and ``evaluation`` are null where none was made."""
+    """One cycle."""
 
     outcome: str
+    """`nothing to do`, `promoted`, `refused`, `held` (built before, and refused or rolled back by a person) or `back to
+    the base`."""
     reason: str
     pulled: PullResult
     probed: ProbeResult
     plan: PlanView
     version: int | None
+    """Null where none was made."""
     evaluation: EvaluationView | None
+    """Null where none was made."""
 
 
 def plan_view(result: PlanResult) -> PlanView:

@@ -1,4 +1,4 @@
-"""What command line and status page show: frozen values, made from one read of the ledger.
+"""Where everything stands, for the command line and the status page: frozen values from one read of the ledger.
 
 :func:`kbsync.domain.canonical.plain` turns each into JSON data; the names of the fields are a contract.
 """
@@ -22,62 +22,75 @@ from kbsync.stages.release.refusals import rest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionView:
-    """One version. ``facts`` it holds; ``passed`` and ``reasons`` are the gate's (null and empty while not
-    evaluated); ``predecessor`` is the version that was current when it was planned (0: the base)."""
+    """One version."""
 
     number: int
     state: str
     current: bool
+    """Whether it is the version in use."""
     facts: int
+    """Number of facts that it holds."""
     predecessor: int
+    """The version that was current when it was planned; 0: the base."""
     created_at: datetime
     hash: str | None
+    """Null until it is built."""
     base: str
+    """Fingerprint of the base model."""
     plan: str
+    """Hash of the plan that it was built from."""
     passed: bool | None
+    """What the gate decided; null while it is not evaluated."""
     metrics: tuple[Metric, ...]
     reasons: tuple[str, ...]
+    """The gate's, one for each threshold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionsView:
-    """All versions by number. ``current`` is the number in use (0: the base)."""
+    """All versions, by number."""
 
     current: int
+    """The number of the version in use; 0: the base."""
     versions: tuple[VersionView, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelationView:
-    """One watched relation. ``waiting`` facts are observed and not yet believed; ``verdicts`` counts the believed
-    facts that have an answer, by verdict on the newest probed model; ``unasked`` have none yet."""
+    """One watched relation, and how many of its facts are where."""
 
     name: str
     property: str
     facts: int
     believed: int
     waiting: int
+    """Observed and not yet believed."""
     verdicts: dict[str, int]
+    """Believed facts that have an answer, by the verdict on the base that was probed last."""
     unasked: int
+    """Believed facts that have an answer and no verdict yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanSummary:
-    """A recorded plan: how many facts it adds, changes, retracts and keeps, how many it refused, and how many
-    that the base has right it guards."""
+    """A recorded plan in numbers of facts."""
 
     hash: str
     predecessor: int
+    """The version that was current when it was made; 0: the base."""
     add: int
     change: int
     retract: int
     keep: int
     refused: int
     guards: int
+    """Facts that the base has right and that the edit is to leave so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuarantineView:
+    """A fact that is left out of plans until its value changes."""
+
     subject: str
     property: str
     reason: str
@@ -94,26 +107,35 @@ class DecidedView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusView:
-    """Where everything stands at ``at``. ``watermark`` is the time up to which ``source``, the one pulled last, was
-    pulled (null before the first pull); ``model`` is the fingerprint of the base probed last; ``current`` is null while
-    the unedited base is in use; ``refusals`` counts refused cycles since something was promoted."""
+    """Where everything stands."""
 
     at: datetime
+    """When the ledger was read."""
     source: str | None
+    """The source that was pulled last; null before the first pull."""
     watermark: datetime | None
+    """The time up to which it was pulled."""
     model: str | None
+    """Fingerprint of the base that was probed last."""
     relations: tuple[RelationView, ...]
     plan: PlanSummary | None
+    """The newest plan."""
     current: VersionView | None
+    """Null while the unedited base is in use."""
     newest: VersionView | None
     quarantine: tuple[QuarantineView, ...]
     refusals: int
+    """Refused cycles since a version was promoted."""
     decisions: tuple[DecidedView, ...]
     audit_head: str
 
 
 def status(tx: LedgerReader, relations: Sequence[Relation], now: datetime) -> StatusView:
-    """From the ledger alone: no source is asked and no model loaded."""
+    """Read the ledger and nothing else: no source is asked and no model is loaded.
+
+    Args:
+        relations: The watched ones, in the order in which they are shown.
+    """
     pulled, newest = tx.newest_event("pull"), tx.newest_plan()
     model, source = probed_model(tx), str(pulled.body["source"]) if pulled else None
     current, stored, dropped, held = current_number(tx), tx.versions(), left_out(tx), tx.request_counts()
@@ -140,14 +162,14 @@ def status(tx: LedgerReader, relations: Sequence[Relation], now: datetime) -> St
 
 
 def versions(tx: LedgerReader) -> VersionsView:
-    """All of them, from the first on."""
+    """All versions, from the first on."""
     current, dropped, held = current_number(tx), left_out(tx), tx.request_counts()
     views = tuple(_version(tx, v, current, dropped, held) for v in tx.versions())
     return VersionsView(current=current, versions=views)
 
 
 def probed_model(tx: LedgerReader) -> str | None:
-    """Fingerprint of the base that was probed last, or else planned for; None before the first time."""
+    """Fingerprint of the base that was probed last, or else of the newest plan's base; None where there is neither."""
     probed = tx.newest_event("probe")
     if probed is not None:
         return str(probed.body["model"])
@@ -156,7 +178,7 @@ def probed_model(tx: LedgerReader) -> str | None:
 
 
 def left_out(tx: LedgerReader) -> dict[int, dict[str, str]]:
-    """Facts (as ``Q145 P35``) that a plan held and that could not be edited, with the reason, by version."""
+    """Facts (as ``Q145 P35``) that were planned and could not be edited, each with the reason, by version number."""
     return {e.body["version"]: e.body["left_out"] for e in tx.audit(kind="edit")}
 
 

@@ -13,7 +13,7 @@ from kbsync.domain.errors import KbsyncError, NotFound
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import item_id
 from kbsync.views.explain import explain
-from kbsync.views.facts import FILTERS, facts
+from kbsync.views.fact_list import FILTERS, fact_list
 from kbsync.views.html import environment
 from kbsync.views.report import report
 from kbsync.web.security import REPORT_POLICY, Keys, session_of
@@ -86,7 +86,7 @@ class Pages:
         number = request.query_params.get("page", "1")
         relations = self.site.relations
         with self.site.ledger.read() as tx:
-            view = facts(
+            view = fact_list(
                 tx,
                 relations,
                 query=asked["q"],

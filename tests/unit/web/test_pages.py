@@ -96,7 +96,7 @@ def test_facts_are_searched_and_filtered(site: Site, query: str, subjects: set[s
 
 
 def test_facts_are_paged(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kbsync.views.facts.PAGE", 2)
+    monkeypatch.setattr("kbsync.views.fact_list.PAGE", 2)
     browser = client(site)
     seen: list[str] = []
     for number in (1, 2, 3):
@@ -128,7 +128,7 @@ def test_a_version_s_report_is_one_page_without_scripts(tmp_path: Path) -> None:
     browser = client(site)
     assert '<a href="/versions/1/report">' in browser.get("/versions/1").text
     answer = browser.get("/versions/1/report")
-    assert answer.status_code == 200 and "What the gate said" in answer.text
+    assert answer.status_code == 200 and "The gate's decision" in answer.text
     policy = answer.headers["content-security-policy"]
     assert policy.startswith("default-src 'none'; style-src 'unsafe-inline'") and "script-src" not in policy
     assert answer.headers["x-content-type-options"] == "nosniff"

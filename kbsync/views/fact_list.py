@@ -1,4 +1,4 @@
-"""The list of facts: searched, filtered, a page at a time."""
+"""The list of facts on the status page: searched, filtered, one page at a time."""
 
 from __future__ import annotations
 
@@ -14,37 +14,43 @@ from kbsync.ports import LedgerReader
 from kbsync.views.status import probed_model
 
 PAGE = 50
+"""Facts of one page."""
 UNASKED, WAITING, QUARANTINED = "unasked", "waiting", "quarantined"
 FILTERS = (*(kind.value for kind in VerdictKind), UNASKED, WAITING, QUARANTINED)
+"""Values of ``only``: a verdict, or one of three conditions that are no verdicts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FactRow:
-    """One fact. ``values`` are the names of what is believed, or of what is observed where nothing is believed yet;
-    ``said`` is the base's answer; ``verdict`` is empty where there is nothing to ask for."""
+    """One fact."""
 
     subject: str
     label: str | None
     relation: str
     property: str
     values: tuple[str, ...]
+    """Names of what is believed, or of what is observed where nothing is believed yet."""
     verdict: str
-    said: str | None
+    """``unasked`` while the base was not asked; empty where there is nothing to ask for."""
+    base_answer: str | None
     waiting: bool
+    """Something is observed and not yet believed."""
     quarantined: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FactsView:
-    """``rows`` of page ``page`` (from 1) of ``pages``; ``total`` facts match."""
+    """One page of the facts that match."""
 
     rows: tuple[FactRow, ...]
     total: int
+    """Number of facts on all pages."""
     page: int
+    """Its number, from 1."""
     pages: int
 
 
-def facts(
+def fact_list(
     tx: LedgerReader,
     relations: Sequence[Relation],
     *,
@@ -53,13 +59,20 @@ def facts(
     relation: str = "",
     page: int = 1,
 ) -> FactsView:
-    """Facts whose subject or value is the item ``query``, or has it in its name; ``only``: one of ``FILTERS``."""
-    asked = [r for r in relations if not relation or r.name == relation]
-    found = [row for row in _rows(tx, asked) if _matches(row, query.strip()) and _passes(row, only)]
-    pages = max(1, -(-len(found) // PAGE))
+    """Search the facts of all relations.
+
+    Args:
+        query: An item's id, or a part of the name of a subject or of a value; empty: all.
+        only: One of ``FILTERS``; empty: all.
+        relation: The name of one relation; empty: all.
+        page: From 1; a number beyond the last page gives the last.
+    """
+    chosen = [r for r in relations if not relation or r.name == relation]
+    matching = [row for row in _rows(tx, chosen) if _matches(row, query.strip()) and _passes(row, only)]
+    pages = max(1, -(-len(matching) // PAGE))
     page = min(max(1, page), pages)
-    rows = tuple(found[(page - 1) * PAGE : page * PAGE])
-    return FactsView(rows=rows, total=len(found), page=page, pages=pages)
+    rows = tuple(matching[(page - 1) * PAGE : page * PAGE])
+    return FactsView(rows=rows, total=len(matching), page=page, pages=pages)
 
 
 def _rows(tx: LedgerReader, relations: Sequence[Relation]) -> Iterator[FactRow]:
@@ -79,7 +92,7 @@ def _rows(tx: LedgerReader, relations: Sequence[Relation]) -> Iterator[FactRow]:
                 property=relation.property,
                 values=_names(fact),
                 verdict=verdict.kind.value if verdict else UNASKED if askable else "",
-                said=verdict.evidence.greedy if verdict else None,
+                base_answer=verdict.evidence.greedy if verdict else None,
                 waiting=record.pending,
                 quarantined=record.key in quarantine,
             )

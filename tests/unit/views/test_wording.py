@@ -17,7 +17,7 @@ from kbsync.domain.statement import (
     Value,
     ValueKind,
 )
-from kbsync.views.explain import _statement
+from kbsync.views.wording import statement_text
 
 LABELS = {ItemId("Q1"): Labels(item=ItemId("Q1"), label="the universe")}
 
@@ -43,4 +43,4 @@ def statement(value: Value | None = None, **more: object) -> Statement:
     ],
 )
 def test_a_statement_in_words(said: Statement, words: str) -> None:
-    assert _statement(said, Names(LABELS)) == words
+    assert statement_text(said, Names(LABELS)) == words
