@@ -121,7 +121,7 @@ def _to_json(value: Any) -> str:
     try:
         return canonical_json(value)
     except ValueError as error:
-        raise DataError(f"A {type(value).__name__} can't be recorded: {error}.") from error
+        raise DataError(f"A value of type {type(value).__name__} can't be recorded: {error}.") from error
 
 
 @cache

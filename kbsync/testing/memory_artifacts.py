@@ -1,4 +1,4 @@
-"""An artifact store in memory; passes ``tests/conformance/test_store_artifacts.py`` beside the one on files."""
+"""An artifact store in memory; passes the conformance suite beside the one on files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A checkpoint store in memory for any delta; passes ``tests/conformance/test_store_checkpoints.py``."""
+"""A checkpoint store in memory for any delta; passes the conformance suite beside the one on files."""
 
 from __future__ import annotations
 

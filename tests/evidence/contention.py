@@ -29,7 +29,7 @@ from kbsync.ledger.ledger import SqlLedger
 from kbsync.operations.evidence import Figure, at_least, at_most, evidence, write_evidence
 from kbsync.ports import AuditReader
 from kbsync.stages.session import WRITER
-from tests.support.ledger_builders import NOW, edit_plan
+from kbsync.testing.samples import NOW, edit_plan
 from tests.support.postgres_server import shared
 
 TTL = timedelta(milliseconds=400)

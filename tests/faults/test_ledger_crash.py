@@ -12,14 +12,14 @@ import pytest
 from kbsync.domain.audit import verify
 from kbsync.ledger import schema
 from kbsync.ledger.ledger import SqlLedger
-from tests.support.ledger_builders import HEAD_OF_STATE, NOW, record, statement
+from kbsync.testing.samples import HEAD_OF_STATE, NOW, record, statement
 from tests.support.paths import ROOT
 
 PREPARE = """
 import sys, time
 from datetime import timedelta
 from kbsync.ledger.ledger import SqlLedger
-from tests.support.ledger_builders import *
+from kbsync.testing.samples import *
 ledger = SqlLedger(sys.argv[1])
 """
 STOPS_INSIDE = """

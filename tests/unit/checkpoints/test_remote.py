@@ -11,8 +11,8 @@ import pytest
 from kbsync.checkpoints.remote import RemotePath, open_remote
 from kbsync.checkpoints.store import FACTORS, MANIFEST, FileCheckpointStore
 from kbsync.domain.errors import ConfigError, StoreError
-from tests.conformance.test_store_checkpoints import factors
-from tests.support.manifest_samples import make_manifest
+from kbsync.testing.samples import make_manifest
+from tests.conformance.test_checkpoints import factors
 from tests.support.remotes import KINDS, remote
 from tests.support.site import MakeSite, Site, fact
 

@@ -18,9 +18,8 @@ from kbsync.domain.canonical import canonical_json
 from kbsync.domain.errors import NotFound, StoreError
 from kbsync.domain.version import EditReport, Manifest
 from kbsync.model.delta import FactorDelta
+from kbsync.testing.samples import evaluation, make_manifest
 from tests.support.file_faults import failing, killed
-from tests.support.ledger_builders import evaluation
-from tests.support.manifest_samples import make_manifest
 
 
 def make_delta(seed: int = 0) -> FactorDelta:

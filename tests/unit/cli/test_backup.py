@@ -16,7 +16,7 @@ from kbsync.ledger import schema
 from kbsync.ledger.backup import backup, restore
 from kbsync.ledger.engine import sqlite_url
 from kbsync.ledger.ledger import SqlLedger
-from tests.support.ledger_builders import HEAD_OF_STATE, NOW, record, statement
+from kbsync.testing.samples import HEAD_OF_STATE, NOW, record, statement
 from tests.support.ledger_fixtures import ledger, ledger_url, postgres, templates  # noqa: F401
 from tests.support.postgres_server import shared
 from tests.support.world_app import MAIN, write_configuration

@@ -19,8 +19,8 @@ from kbsync.ledger import schema, triggers
 from kbsync.ledger.engine import make_engine, parse_url, place, reading, sqlite_url, writing
 from kbsync.ledger.ledger import SqlLedger
 from kbsync.ledger.tables import metadata
+from kbsync.testing.samples import HEAD_OF_STATE, NOW, record, statement
 from tests.support import ledger_raw as raw
-from tests.support.ledger_builders import HEAD_OF_STATE, NOW, record, statement
 from tests.support.ledger_fixtures import BACKENDS
 from tests.support.postgres_server import Postgres
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DataError, IntegrityError
 from kbsync.domain.fact import FactKey
 from kbsync.domain.version import VersionState
 from kbsync.ledger.ledger import SqlLedger
-from tests.support.ledger_builders import (
+from kbsync.testing.samples import (
     HEAD_OF_STATE,
     HOUR,
     NOW,

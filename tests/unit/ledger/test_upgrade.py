@@ -14,7 +14,7 @@ from kbsync.ledger import schema
 from kbsync.ledger.engine import make_engine, parse_url, reading, writing
 from kbsync.ledger.ledger import SqlLedger
 from kbsync.ledger.tables import metadata
-from tests.support.ledger_builders import HEAD_OF_STATE, HOUR, NOW, edit_plan, evaluation, record, statement
+from kbsync.testing.samples import HEAD_OF_STATE, HOUR, NOW, edit_plan, evaluation, record, statement
 from tests.support.postgres_server import Postgres, shared
 from tests.unit.ledger.test_schema import empty_url  # noqa: F401
 

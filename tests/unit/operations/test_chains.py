@@ -20,7 +20,7 @@ from kbsync.checkpoints.anchor import Anchor, write_anchor
 from kbsync.ledger.engine import make_engine, parse_url, writing
 from kbsync.ledger.ledger import SqlLedger, SqlLedgerReader
 from kbsync.operations.chains import trails
-from tests.support.ledger_builders import HEAD_OF_STATE, HOUR, NOW, record, statement
+from kbsync.testing.samples import HEAD_OF_STATE, HOUR, NOW, record, statement
 
 CHANGES = 80
 """Of each of two tables on each of two databases: 320."""

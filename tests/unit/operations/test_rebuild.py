@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kbsync.domain.version import Manifest
 from kbsync.stages.rebuild import NAMED, differences
-from tests.support.manifest_samples import make_manifest
+from kbsync.testing.samples import make_manifest
 from tests.support.site import Site, fact
 
 

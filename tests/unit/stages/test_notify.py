@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from kbsync.domain.announcement import Announcement
-from kbsync.domain.errors import NotifierFailed
 from kbsync.domain.version import CURRENT, VersionState
 from kbsync.ledger.ledger import SqlLedger
-from kbsync.ports import Clock, Notifier, Work
+from kbsync.ports import Clock, Work
 from kbsync.stages.notify import NotifyResult, Patience, introduce, notify, outstanding
 from kbsync.stages.session import Run
-from tests.support.ledger_builders import HOUR, NOW, edit_plan
+from kbsync.testing import FakeNotifier
+from kbsync.testing.samples import HOUR, NOW, edit_plan
 from tests.support.ledger_fixtures import ledger, ledger_url, postgres, templates  # noqa: F401
 
 PATIENCE = Patience(attempts=3, give_up=7)
@@ -36,20 +36,6 @@ class Still(Clock):
         self.waits.append(seconds)
 
 
-class Listener(Notifier):
-    """Takes what it is told unless ``deaf``; ``dies`` after having heard, as a process that is killed then."""
-
-    def __init__(self, name: str = "webhook") -> None:
-        self.name, self.heard, self.deaf, self.dies = name, list[Announcement](), False, False
-
-    def deliver(self, announcement: Announcement) -> None:
-        if self.deaf:
-            raise NotifierFailed("Nobody is there.")
-        self.heard.append(announcement)
-        if self.dies:
-            raise KeyboardInterrupt
-
-
 @pytest.fixture
 def run(ledger: SqlLedger) -> Run:
     for target in ("Ada", "Bob"):
@@ -67,7 +53,7 @@ def move(run: Run, number: int) -> None:
         tx.release_lease(lease)
 
 
-def told(run: Run, notifier: Listener) -> NotifyResult:
+def told(run: Run, notifier: FakeNotifier) -> NotifyResult:
     return notify(run, [notifier], "/state/current", PATIENCE)
 
 
@@ -83,7 +69,7 @@ def recorded(run: Run) -> list[tuple]:
 
 
 def test_moves_are_told_once_and_in_order(run: Run) -> None:
-    notifier = Listener()
+    notifier = FakeNotifier()
     move(run, 1)
     introduce(run, [notifier])
     assert not outstanding(run, [notifier]), "a new notifier hears of what moves from now on"
@@ -99,7 +85,7 @@ def test_moves_are_told_once_and_in_order(run: Run) -> None:
 
 
 def test_it_is_told_again_after_waits_that_grow_and_in_a_later_run(run: Run) -> None:
-    notifier = Listener()
+    notifier = FakeNotifier()
     introduce(run, [notifier])
     move(run, 1)
     notifier.deaf = True
@@ -113,7 +99,7 @@ def test_it_is_told_again_after_waits_that_grow_and_in_a_later_run(run: Run) -> 
 
 
 def test_what_nobody_ever_takes_is_given_up_on_record(run: Run) -> None:
-    deaf, other = Listener(), Listener("command")
+    deaf, other = FakeNotifier(), FakeNotifier("command")
     introduce(run, [deaf, other])
     move(run, 1)
     deaf.deaf = True
@@ -125,7 +111,7 @@ def test_what_nobody_ever_takes_is_given_up_on_record(run: Run) -> None:
 
 
 def test_a_kill_after_telling_tells_again_by_the_same_id(run: Run) -> None:
-    notifier = Listener()
+    notifier = FakeNotifier()
     introduce(run, [notifier])
     move(run, 1)
     notifier.dies = True
@@ -140,7 +126,7 @@ def test_a_kill_after_telling_tells_again_by_the_same_id(run: Run) -> None:
 
 
 def test_a_stalled_process_does_not_take_back_what_another_recorded(run: Run) -> None:
-    slow, quick = Listener(), Listener()
+    slow, quick = FakeNotifier(), FakeNotifier()
     introduce(run, [slow])
     move(run, 1)
     move(run, 2)

@@ -8,8 +8,8 @@ from sqlalchemy.exc import DBAPIError
 from kbsync.domain.audit import verify
 from kbsync.ledger import schema
 from kbsync.ledger.ledger import SqlLedger
+from kbsync.testing.samples import HEAD_OF_STATE, HOUR, NOW, edit_plan, fact, record, statement
 from tests.support import ledger_raw as raw
-from tests.support.ledger_builders import HEAD_OF_STATE, HOUR, NOW, edit_plan, fact, record, statement
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kbsync.domain.statement import ItemRecord, PropertyId, Rank, Snak, Statement
 from kbsync.ports import Ledger, LedgerReader, PullCounts
-from tests.support.ledger_builders import CAPITAL, HEAD_OF_STATE, NOW, record, statement
+from kbsync.testing.samples import CAPITAL, HEAD_OF_STATE, NOW, record, statement
 
 SUBJECTS = ("Q1", "Q2", "Q3")
 PROPERTIES = (HEAD_OF_STATE, CAPITAL)

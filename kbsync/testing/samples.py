@@ -1,12 +1,19 @@
-"""Short ways to domain values, with everything that a test does not care about filled in."""
+"""Sample values of the domain: a test names what it is about, and everything else is filled in.
+
+The values are made to be hard to store: text with quotes, line separators and a NUL, numbers at the edge of what a float
+can say, times with microseconds.
+"""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+from kbsync.domain.canonical import content_hash
 from kbsync.domain.fact import FactKey, FactRecord, FactState
 from kbsync.domain.gate import GateDecision, Metric, Reason
 from kbsync.domain.plan import Change, EditPlan, EditRequest, PlanEntry
+from kbsync.domain.recipe import Recipe
 from kbsync.domain.statement import (
     ItemHead,
     ItemId,
@@ -20,11 +27,23 @@ from kbsync.domain.statement import (
     ValueKind,
 )
 from kbsync.domain.verdict import Evidence, Verdict, VerdictKey, VerdictKind
-from kbsync.domain.version import Evaluation, Outcome
+from kbsync.domain.version import EditReport, Evaluation, LayerReport, Manifest, Outcome
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 HEAD_OF_STATE, CAPITAL = PropertyId("P35"), PropertyId("P36")
+
+_REQUEST = EditRequest(
+    key=FactKey(ItemId("Q142"), PropertyId("P35")),
+    subject="Frankreich “{}”",
+    template="The head of state of {} is",
+    target="Zoë Müller",
+    value_hash="5" * 64,
+    revision=12345678901,
+    statement_ids=("Q142$ABC",),
+    base_answer=" Jacques\u2028Chirac",
+)
+MANIFEST_AT = datetime(2026, 3, 1, 12, 30, 1, 234567, tzinfo=UTC)
 
 
 def item_value(item: str) -> Value:
@@ -32,7 +51,7 @@ def item_value(item: str) -> Value:
 
 
 def statement(
-    number: int, value: str | None = "Q1", *, subject: str = "Q145", property: str = "P35", **more
+    number: int, value: str | None = "Q1", *, subject: str = "Q145", property: str = "P35", **more: Any
 ) -> Statement:
     return Statement(
         id=f"{subject}${number}",
@@ -45,7 +64,7 @@ def statement(
     )
 
 
-def record(*statements: Statement, subject: str = "Q145", revision: int = 1, **head) -> ItemRecord:
+def record(*statements: Statement, subject: str = "Q145", revision: int = 1, **head: Any) -> ItemRecord:
     return ItemRecord(
         head=ItemHead(id=ItemId(subject), revision=revision, modified=head.pop("modified", NOW), **head),
         labels=Labels(item=ItemId(subject), label=f"label of {subject}", aliases=(f"alias of {subject}",)),
@@ -73,7 +92,9 @@ def fact(subject: str = "Q145", property: str = "P35", *, believed: bool = False
     )
 
 
-def verdict(key: FactKey, *, model: str = "model", value_hash: str = "v", kind=VerdictKind.STALE) -> Verdict:
+def verdict(
+    key: FactKey, *, model: str = "model", value_hash: str = "v", kind: VerdictKind = VerdictKind.STALE
+) -> Verdict:
     return Verdict(
         key=VerdictKey(fact=key, value_hash=value_hash, model_fingerprint=model, template_hash="t"),
         kind=kind,
@@ -128,4 +149,34 @@ def evaluation(version: int, *, value: float = 0.987654321, at: datetime = NOW, 
             ),
         ),
         at=at,
+    )
+
+
+def make_manifest(
+    factors: dict[str, str], *, created_at: datetime = MANIFEST_AT, seconds: float = 0.1 + 0.2
+) -> Manifest:
+    """A manifest with something in every field, among it numbers and text that are easy to get wrong."""
+    return Manifest(
+        base_fingerprint="b" * 64,
+        build_hash=content_hash("build"),
+        recipe=Recipe(name="small", layers=(1, 2), contexts=("{}", "Well, {}")),
+        requests=(_REQUEST,),
+        factors=factors,
+        targets={_REQUEST.id: "d" * 64},
+        covariance_fingerprint="c" * 64,
+        libraries={"torch": "2.13.0"},
+        report=EditReport(
+            layers=(
+                LayerReport(
+                    layer=1, residual_before=1e-300, residual_after=1 / 3, delta_ratio=2.5e-3, condition=1e17, ridge=0.0
+                ),
+            ),
+            losses={_REQUEST.id: 0.04},
+            left_out={"e" * 64: "the prompt is longer than the context"},
+            targets_reused=3,
+            seconds=seconds,
+        ),
+        audit_head="a" * 64,
+        created_at=created_at,
+        artifacts={"targets/" + "7" * 64: "d" * 64},
     )

@@ -1,0 +1,71 @@
+"""What every ledger must do with leases."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from kbsync.domain.errors import Busy, LeaseLost
+from kbsync.ports import Ledger
+from kbsync.testing.conformance.ledgers.support import TTL, acquire
+from kbsync.testing.samples import NOW
+
+
+class LeaseConformance:
+    """A lease has one holder, and every new holder a higher token."""
+
+    def test_a_lease_is_one_holders_until_it_expires(self, ledger: Ledger) -> None:
+        lease = acquire(ledger)
+        assert (lease.token, lease.expires) == (1, NOW + TTL)
+        with pytest.raises(Busy, match="one"):
+            acquire(ledger, "two", NOW + TTL - timedelta(microseconds=1))
+        assert acquire(ledger, "two", NOW + TTL).token == 2
+
+    def test_a_lease_is_not_given_twice_to_processes_of_one_name(self, ledger: Ledger) -> None:
+        acquire(ledger)
+        with pytest.raises(Busy):
+            acquire(ledger)
+
+    def test_leases_of_other_names_are_free(self, ledger: Ledger) -> None:
+        acquire(ledger)
+        assert acquire(ledger, "two", name="other").token == 1
+
+    def test_renewal_of_a_lease_moves_the_end(self, ledger: Ledger) -> None:
+        lease = acquire(ledger)
+        with ledger.write() as tx:
+            renewed = tx.renew_lease(lease, TTL, NOW + TTL / 2)
+        assert renewed == replace(lease, expires=NOW + TTL * 1.5)
+        with pytest.raises(Busy):
+            acquire(ledger, "two", NOW + TTL)
+
+    def test_renewal_of_an_expired_or_taken_lease_is_refused(self, ledger: Ledger) -> None:
+        lease = acquire(ledger)
+        with pytest.raises(LeaseLost), ledger.write() as tx:
+            tx.renew_lease(lease, TTL, NOW + TTL)
+        acquire(ledger, "two", NOW + TTL)
+        with pytest.raises(LeaseLost), ledger.write() as tx:
+            tx.renew_lease(lease, TTL, NOW)
+
+    def test_a_released_lease_is_free_and_its_token_never_comes_back(self, ledger: Ledger) -> None:
+        lease = acquire(ledger)
+        with ledger.write() as tx:
+            tx.release_lease(lease)
+            tx.release_lease(lease)
+        with pytest.raises(LeaseLost), ledger.write() as tx:
+            tx.renew_lease(lease, TTL, NOW)
+        assert acquire(ledger, "two").token == 2
+
+    def test_releasing_a_lost_lease_takes_nothing_from_its_new_holder(self, ledger: Ledger) -> None:
+        lost = acquire(ledger)
+        held = acquire(ledger, "two", NOW + TTL)
+        with ledger.write() as tx:
+            tx.release_lease(lost)
+            tx.renew_lease(held, TTL, NOW + TTL)
+
+    def test_a_rolled_back_lease_was_never_held(self, ledger: Ledger) -> None:
+        with pytest.raises(RuntimeError), ledger.write() as tx:
+            tx.acquire_lease("writer", "one", TTL, NOW)
+            raise RuntimeError
+        assert acquire(ledger, "two").holder == "two"
