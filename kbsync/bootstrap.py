@@ -126,12 +126,13 @@ class App:
     def notifiers(self) -> tuple[Notifier, ...]:
         """Those that ``[release]`` names."""
         from kbsync.notifiers.command import CommandNotifier
-        from kbsync.notifiers.webhook import WebhookNotifier
 
         release, found = self.settings.release, list[Notifier]()
         if release.command:
             found.append(CommandNotifier(release.command, self.settings.state_dir, release.timeout))
         if release.webhook:
+            from kbsync.notifiers.webhook import WebhookNotifier
+
             found.append(
                 WebhookNotifier(release.webhook, release.signing, release.timeout, lambda: self.clock.now().timestamp())
             )

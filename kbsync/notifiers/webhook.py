@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import http.client
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 from urllib.parse import urlsplit
+
+import httpx2
 
 from kbsync import __version__
 from kbsync.domain.announcement import Announcement
 from kbsync.domain.errors import NotifierFailed
 from kbsync.notifiers.body import body, signature
 from kbsync.ports import Notifier
+from kbsync.system import http
 
 
 class WebhookNotifier(Notifier):
@@ -35,22 +34,16 @@ class WebhookNotifier(Notifier):
             "webhook-timestamp": str(at),
             "webhook-signature": signature(self._secret, announcement.delivery, at, content),
         }
-        request = urllib.request.Request(self._url, data=content, headers=headers, method="POST")
         where = f"The webhook at {urlsplit(self._url).hostname}"
         try:
-            with _OPENER.open(request, timeout=self._timeout.total_seconds()):
-                return
-        except urllib.error.HTTPError as error:
-            error.close()
-            raise NotifierFailed(f"{where} answered {error.code}.") from None
-        except (OSError, http.client.HTTPException) as error:
-            reason = error.reason if isinstance(error, urllib.error.URLError) else error
-            raise NotifierFailed(f"{where} can't be reached: {reason}.") from None
-
-
-class _Stay(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_arguments: Any) -> None:
-        return None
-
-
-_OPENER = urllib.request.build_opener(_Stay)
+            with (
+                http.client(headers, self._timeout.total_seconds()) as client,
+                client.stream("POST", self._url, content=content) as response,
+            ):
+                if not response.is_success:
+                    raise NotifierFailed(f"{where} answered {response.status_code}.")
+        except httpx2.InvalidURL:
+            # Its words may hold a part of a password.
+            raise NotifierFailed(f"{where} can't be reached: its address can't be read.") from None
+        except httpx2.RequestError as error:
+            raise NotifierFailed(f"{where} can't be reached: {error}.") from None

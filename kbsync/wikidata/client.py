@@ -7,45 +7,27 @@ hold something else.
 
 from __future__ import annotations
 
-import http.client
-import queue
 import re
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
-from contextlib import closing, suppress
+from concurrent.futures import Future
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from urllib.parse import urlsplit
 
+import httpx2
 import tenacity
 from SPARQLWrapper import JSON, POST, SPARQLWrapper
 
 from kbsync.domain.errors import ConfigError, SourceDown
+from kbsync.system import http
 from kbsync.wikidata.answers import Answer, QueryTimeout, Row, TooLarge, Transient, judge, retry_after
 
 BAN = timedelta(hours=24)
 """How long the public service bans, for a ban that does not say until when."""
 
-_CHUNK = 65_536
 _BANNED_UNTIL = re.compile(r"until (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)")
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirected POST would arrive as a GET without its query; so a redirect is an answer like any other."""
-
-    def redirect_request(self, *_: Any) -> None:
-        return None
-
-
-class _Wrapper(SPARQLWrapper):
-    """SPARQLWrapper with its request sent as it is: no redirects, and HTTP errors keep their status and headers."""
-
-    def _query(self) -> tuple[Any, str]:
-        opener = urllib.request.build_opener(_NoRedirect)
-        return opener.open(self._createRequest(), timeout=self.timeout), self.returnFormat
 
 
 class SparqlClient:
@@ -148,84 +130,67 @@ class SparqlClient:
     def _exchange(self, query: str) -> Answer:
         """Send the query and read the answer in a thread that is given up at the deadline.
 
-        Socket timeouts bound one silence only: neither a name server that hangs nor a server that drips its
-        headers or its body byte by byte ever meets one.
+        The timeout bounds one silence only: neither a name server that hangs nor a server that drips its headers or
+        its body byte by byte ever meets it.
         """
         self.requests += 1
-        result: queue.SimpleQueue[Answer | Exception] = queue.SimpleQueue()
+        answer: Future[Answer] = Future()
         given_up = threading.Event()
 
         def work() -> None:
             try:
-                result.put(self._send(query, given_up))
+                answer.set_result(self._send(query, given_up))
             except Exception as error:
-                result.put(error)
+                answer.set_exception(error)
 
         threading.Thread(target=work, name="sparql-exchange", daemon=True).start()
         try:
-            outcome = result.get(timeout=self._deadline)
-        except queue.Empty:
+            return answer.result(self._deadline)
+        except TimeoutError:
             raise QueryTimeout(
                 f"{self.endpoint} did not finish its answer within {self._deadline:g} seconds.",
                 next_step="Ask for less at once, or raise the deadline.",
             ) from None
+        except httpx2.ReadTimeout as error:
+            raise QueryTimeout(
+                f"{self.endpoint} was silent for {self._timeout:g} seconds.",
+                next_step="Ask for less at once, or raise the timeout.",
+            ) from error
+        except http.UNCONNECTED as error:
+            raise Transient(
+                f"no connection ({error}).",
+                next_step="Check the endpoint's address and the network; the next pull tries again.",
+            ) from error
+        except http.FAILURES as error:
+            raise Transient(
+                f"the connection broke ({type(error).__name__}: {error}).", next_step="The next pull tries again."
+            ) from error
         finally:
             given_up.set()
-        if isinstance(outcome, Answer):
-            return outcome
-        raise self._fault(outcome) from outcome
 
     def _send(self, query: str, given_up: threading.Event) -> Answer:
-        wrapper = _Wrapper(self.endpoint, agent=self._user_agent, returnFormat=JSON)
+        wrapper = SPARQLWrapper(self.endpoint, agent=self._user_agent, returnFormat=JSON)
         wrapper.setMethod(POST)
         wrapper.setOnlyConneg(True)
         wrapper.setQuery(query)
-        # Not by setTimeout(), which cuts it to whole seconds, and half a second to no timeout at all.
-        wrapper.timeout = self._timeout  # type: ignore[assignment]
-        response: Any
-        try:
-            response = wrapper.query().response
-        except urllib.error.HTTPError as error:
-            response = error
-        with closing(response):
-            whole = response.status == 200
-            body = self._read(response, whole, given_up)
-            return Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, body)
-
-    def _read(self, response: Any, whole: bool, given_up: threading.Event) -> bytes:
-        """The body up to ``max_bytes``: more is an error in a ``whole`` answer, and cut off in an error's text."""
+        request = wrapper._createRequest()
+        assert isinstance(request.data, bytes)
         body = bytearray()
-        while not given_up.is_set():
-            chunk = response.read1(_CHUNK)
-            if not chunk:
-                break
-            body += chunk
-            if len(body) > self._max_bytes:
-                if not whole:
+        with (
+            http.client(dict(request.header_items()), self._timeout) as client,
+            client.stream("POST", request.full_url, content=request.data) as response,
+        ):
+            for piece in response.iter_bytes():
+                body += piece
+                if given_up.is_set() or len(body) > self._max_bytes:
                     break
-                raise TooLarge(
-                    f"{self.endpoint} answered with more than {self._max_bytes} bytes.",
-                    next_step="Ask for less at once, or raise the bound on an answer's size.",
-                )
-        return bytes(body)
-
-    def _fault(self, error: Exception) -> Exception:
-        """What a failed exchange means: a silent line is a timeout, a broken one is tried again."""
-        if isinstance(error, TimeoutError):
-            return QueryTimeout(
-                f"{self.endpoint} was silent for {self._timeout:g} seconds.",
-                next_step="Ask for less at once, or raise the timeout.",
+        # An error's text is only shown, so that it may be cut off; rows may not.
+        if len(body) > self._max_bytes and response.status_code == 200:
+            raise TooLarge(
+                f"{self.endpoint} answered with more than {self._max_bytes} bytes.",
+                next_step="Ask for less at once, or raise the bound on an answer's size.",
             )
-        if isinstance(error, urllib.error.URLError):
-            return Transient(
-                f"no connection ({error.reason}).",
-                next_step="Check the endpoint's address and the network; the next pull tries again.",
-            )
-        if isinstance(error, OSError | http.client.HTTPException):
-            return Transient(
-                f"the connection broke ({type(error).__name__}: {error}).", next_step="The next pull tries again."
-            )
-        return error
+        return Answer(response.status_code, response.headers, bytes(body))
 
 
 def _wait(state: tenacity.RetryCallState) -> float:

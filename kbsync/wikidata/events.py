@@ -8,25 +8,24 @@ is the HTML standard's, section 9.2. The service ends each line after a quarter 
 
 from __future__ import annotations
 
-import http.client
 import json
 import queue
 import random
 import threading
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from itertools import takewhile
 from typing import Any
+
+import httpx2
 
 from kbsync.domain.errors import BadIdentifier, SourceDown
 from kbsync.domain.statement import ItemId, item_id
 from kbsync.ports import ItemEvent
+from kbsync.system import http
 from kbsync.wikidata.answers import Answer, retry_after
 
 KEPT = timedelta(days=7)
@@ -35,44 +34,26 @@ PAUSE = timedelta(minutes=5)
 """How long a stream that refused is left alone, where it does not say how long itself."""
 BEAT = 1.0
 """Seconds after which a listener is given the word, also where nothing happened."""
-_CHUNK = 65_536
 _REMEMBERED = 20_000
 """Ids of events that are known again: some minutes of all wikis."""
 _LONGEST = 4 * 2**20
-"""Characters of one event: a thousand times the usual."""
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One dispatched event: ``id`` is what ``Last-Event-ID`` takes up again."""
-
-    id: str
-    data: str
+"""Bytes of one event: a thousand times the usual."""
+_MEDIA_TYPE = "text/event-stream"
 
 
 class Broken(Exception):
     """The line, or what came over it, can't be relied on; the reason is for the log."""
 
 
-def frames(chunks: Iterator[bytes]) -> Iterator[Frame]:
+def frames(pieces: Iterable[bytes]) -> Iterator[httpx2.ServerSentEvent]:
     """Server-sent events from pieces of the body, wherever they are cut. Raises ``Broken`` for an endless event."""
-    rest, last, data = b"", "", list[str]()
-    for chunk in chunks:
-        lines = (rest + chunk).replace(b"\r\n", b"\n").split(b"\n")
-        rest = lines.pop()
-        if len(rest) + sum(map(len, data)) > _LONGEST:
-            raise Broken("an event without an end")
-        for line in lines:
-            name, _, value = line.decode("utf-8", errors="replace").partition(":")
-            value = value.removeprefix(" ")
-            if not line.strip():
-                if data:
-                    yield Frame(last, "\n".join(data))
-                data = []
-            elif name == "data":
-                data.append(value)
-            elif name == "id":
-                last = value
+    body = httpx2.Response(
+        200, headers={"Content-Type": _MEDIA_TYPE}, content=pieces, request=httpx2.Request("GET", "")
+    )
+    try:
+        yield from (frame for frame in httpx2.EventSource(body, max_event_size=_LONGEST) if frame.data)
+    except httpx2.SSEError as error:
+        raise Broken("an event without an end") from error
 
 
 def changed_item(event: dict[str, Any], wiki: str) -> ItemId | None:
@@ -155,14 +136,14 @@ class EventStream:
 
     def _line(self, place: _Place) -> Iterator[ItemEvent | None]:
         told = time.monotonic()
-        with closing(_Reader(partial(self._open, place))) as reader:
+        with closing(_Reader(self._pieces(place))) as reader:
             for frame in reader:
                 event = self._take(frame, place) if frame else None
                 if event is not None or time.monotonic() - told >= BEAT:
                     told = time.monotonic()
                     yield event
 
-    def _take(self, frame: Frame, place: _Place) -> ItemEvent | None:
+    def _take(self, frame: httpx2.ServerSentEvent, place: _Place) -> ItemEvent | None:
         """What an event says of an item. Raises ``Broken`` where something is missing between the last one and this."""
         try:
             event = json.loads(frame.data)
@@ -179,26 +160,34 @@ class EventStream:
         item = changed_item(event, self._wiki)
         return ItemEvent(item, at, revision(event)) if item else None
 
-    def _open(self, place: _Place) -> Any:
-        query = urllib.parse.urlencode({"since": place.reached.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")})
-        headers = {"User-Agent": self._agent, "Accept": "text/event-stream"}
+    def _pieces(self, place: _Place) -> Generator[bytes]:
+        """The body of one line, in pieces as they come. Raises ``Broken``."""
+        since = {"since": place.reached.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
+        # Compressed, an event would wait for others in the same block.
+        headers = {"User-Agent": self._agent, "Accept": _MEDIA_TYPE, "Accept-Encoding": "identity"}
         if place.id:
             headers["Last-Event-ID"] = place.id
-        request = urllib.request.Request(f"{self.url}?{query}", headers=headers)
         try:
-            response = urllib.request.urlopen(request, timeout=self._idle)
-        except urllib.error.HTTPError as error:
-            answer = Answer(error.code, {k.lower(): v for k, v in error.headers.items()}, b"")
-            error.close()
-            wait = retry_after(answer, self._now())
-            self._closed_until = self._now() + (PAUSE if wait is None else timedelta(seconds=wait))
-            raise _Gap(f"it refuses with status {answer.status}") from error
-        except (OSError, http.client.HTTPException) as error:
+            with (
+                http.client(headers, self._idle) as client,
+                client.stream("GET", self.url, params=since, follow_redirects=True) as response,
+            ):
+                self._check(response)
+                yield from response.iter_bytes()
+        except http.UNCONNECTED as error:
             raise Broken(f"no connection ({error})") from error
-        if response.headers.get_content_type() != "text/event-stream":
-            response.close()
-            raise _Gap(f"it is {response.headers.get_content_type()} instead of a stream")
-        return response
+        except http.FAILURES as error:
+            raise Broken(f"the line broke ({type(error).__name__})") from error
+
+    def _check(self, response: httpx2.Response) -> None:
+        """Raises ``_Gap`` where the answer is no stream; a refusal closes the stream for as long as it asks."""
+        if not response.is_success:
+            wait = retry_after(Answer(response.status_code, response.headers, b""), self._now())
+            self._closed_until = self._now() + (PAUSE if wait is None else timedelta(seconds=wait))
+            raise _Gap(f"it refuses with status {response.status_code}")
+        kind = response.headers.get("content-type", "an unnamed type").partition(";")[0].strip().lower()
+        if kind != _MEDIA_TYPE:
+            raise _Gap(f"it is {kind} instead of a stream")
 
     def _down(self, reason: str) -> SourceDown:
         return SourceDown(
@@ -235,14 +224,14 @@ class _Reader:
     other things to do every second. Iterating gives frames, and None after each ``BEAT`` without any; it raises
     ``Broken``, and ends with the line."""
 
-    def __init__(self, connect: Callable[[], Any]) -> None:
-        self._connect = connect
+    def __init__(self, pieces: Generator[bytes]) -> None:
+        self._pieces = pieces
         self._closed = threading.Event()
         # Bounded, so that a listener that is busy slows the server down instead of filling the memory.
-        self._told: queue.Queue[Frame | Broken | None] = queue.Queue(10_000)
+        self._told: queue.Queue[httpx2.ServerSentEvent | Broken | None] = queue.Queue(10_000)
         threading.Thread(target=self._read, name="event-stream", daemon=True).start()
 
-    def __iter__(self) -> Iterator[Frame | None]:
+    def __iter__(self) -> Iterator[httpx2.ServerSentEvent | None]:
         while True:
             try:
                 told = self._told.get(timeout=BEAT)
@@ -261,24 +250,14 @@ class _Reader:
 
     def _read(self) -> None:
         try:
-            with closing(self._connect()) as response:
-                for frame in frames(self._chunks(response)):
+            with closing(self._pieces) as pieces:
+                for frame in frames(takewhile(lambda _: not self._closed.is_set(), pieces)):
                     self._put(frame)
             self._put(None)
         except Broken as broken:
             self._put(broken)
 
-    def _chunks(self, response: Any) -> Iterator[bytes]:
-        while not self._closed.is_set():
-            try:
-                chunk = response.read1(_CHUNK)
-            except (OSError, http.client.HTTPException) as error:
-                raise Broken(f"the line broke ({type(error).__name__})") from error
-            if not chunk:
-                return
-            yield chunk
-
-    def _put(self, told: Frame | Broken | None) -> None:
+    def _put(self, told: httpx2.ServerSentEvent | Broken | None) -> None:
         while not self._closed.is_set():
             with suppress(queue.Full):
                 self._told.put(told, timeout=BEAT)

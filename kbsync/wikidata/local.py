@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 from types import TracebackType
 
 from kbsync.domain.errors import SourceDown, SourceError
+from kbsync.system import http
 
 HOST = "127.0.0.1"
 STOP_WITHIN = 10.0
@@ -127,15 +125,14 @@ class OxigraphServer:
     def _send(self, path: str, media_type: str, body: str, *, accept: str = "*/*") -> bytes:
         self._running()
         headers = {"Content-Type": media_type, "Accept": accept}
-        request = urllib.request.Request(self.url + path, data=body.encode(), headers=headers, method="POST")
         try:
-            with urllib.request.urlopen(request, timeout=_REQUEST_TIMEOUT) as response:
-                return bytes(response.read())
-        except urllib.error.HTTPError as error:
-            words = error.read().decode(errors="replace").strip()
-            raise SourceError(f"The SPARQL server refused {path} ({error.code}): {words}") from error
-        except (OSError, http.client.HTTPException) as error:
+            with http.client(headers, _REQUEST_TIMEOUT) as client:
+                response = client.post(self.url + path, content=body.encode())
+        except http.FAILURES as error:
             raise SourceDown(f"The SPARQL server did not answer {path}: {error}") from error
+        if not response.is_success:
+            raise SourceError(f"The SPARQL server refused {path} ({response.status_code}): {response.text.strip()}")
+        return response.content
 
 
 def _free_port() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import socket
 import threading
 import time
@@ -69,6 +70,7 @@ TRANSIENT: dict[str, Act] = {
     "JSON cut by the end of the connection": on.unbounded(HALF),
     "empty body": on.http(200, b""),
     "error text inside the JSON": on.http(200, HALF + b"java.lang.RuntimeException: out of memory"),
+    "gzip that is none": on.http(200, on.results(on.GOOD_ROW), Content_Encoding="gzip"),
     "bytes that are not UTF-8": on.http(200, on.results(on.GOOD_ROW).replace(b"42", b"\xff\xfe")),
 }
 
@@ -309,6 +311,17 @@ def test_an_answer_beyond_the_bound_is_too_large(act: Act, client_of: Ask, patie
     assert patience.slept == []
 
 
+def test_a_compressed_answer_is_read_and_bounded_by_its_size_when_unpacked(client_of: Ask) -> None:
+    packed = on.http(200, gzip.compress(on.results(on.GOOD_ROW)), Content_Encoding="gzip")
+    bomb = on.http(200, gzip.compress(on.results(on.GOOD_ROW) + b" " * 10**7), Content_Encoding="gzip")
+    with ScriptedServer(packed, bomb) as server:
+        client = client_of(server.endpoint, max_bytes=100_000)
+        assert client.select(QUERY) == GOOD
+        with pytest.raises(TooLarge):
+            client.select(QUERY)
+    assert "gzip" in server.requests[0].headers["accept-encoding"]
+
+
 def test_a_huge_error_text_is_cut_and_stays_the_error_that_it_is(client_of: Ask) -> None:
     with (
         ScriptedServer(on.http(400, b"x" * 100_000, kind="text/plain")) as server,
@@ -359,6 +372,13 @@ def test_what_is_sent(client_of: Ask) -> None:
     assert request.headers["user-agent"] == AGENT
     assert request.headers["accept"].startswith("application/sparql-results+json")
     assert request.query == "SELECT ?x WHERE { ?x ?y 'ä & = +' }"
+
+
+def test_a_user_agent_may_hold_any_letter(client_of: Ask) -> None:
+    agent = "kbsync (Zoë Gđ; ops@example.org)"
+    with ScriptedServer(on.good()) as server:
+        assert SparqlClient(server.endpoint, agent).select(QUERY) == GOOD
+    assert server.requests[0].headers["user-agent"].encode("latin-1").decode() == agent
 
 
 def test_a_single_attempt_does_not_sleep(client_of: Ask, patience: Patience) -> None:

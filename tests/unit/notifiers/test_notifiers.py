@@ -119,6 +119,9 @@ def test_a_message_never_holds_the_secret_or_the_address_with_a_password() -> No
     with pytest.raises(NotifierFailed) as failed:
         webhook("http://user:hunter2@127.0.0.1:9/token-in-path", "plain secret of sixteen").deliver(NEWS)
     assert not [s for s in ("hunter2", "token-in-path", "plain secret") if s in str(failed.value)]
+    with pytest.raises(NotifierFailed, match="can't be reached") as failed:
+        webhook("http://user:hunter2/3@127.0.0.1:9/").deliver(NEWS)
+    assert "hunter2" not in str(failed.value)
 
 
 def test_delivery_ids_are_one_a_move() -> None:

@@ -1,0 +1,47 @@
+"""One exchange over HTTP: what is sent, what is not followed, and what it raises."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from kbsync.system import http
+from tests.support import scripted_server as on
+from tests.support.scripted_server import ScriptedServer
+
+
+def test_the_answer_comes_whatever_its_status_and_its_body_is_read_inside() -> None:
+    with ScriptedServer(on.http(503, b"later", kind="text/plain")) as server:
+        headers = {"User-Agent": "kbsync (Zoë)"}
+        with (
+            http.client(headers, 5) as client,
+            client.stream("POST", server.endpoint, content=b"query=ask") as response,
+        ):
+            assert (response.status_code, response.read()) == (503, b"later")
+    (request,) = server.requests
+    assert (request.method, request.query) == ("POST", "ask")
+    assert request.headers["user-agent"].encode("latin-1").decode() == "kbsync (Zoë)"
+
+
+@pytest.mark.parametrize(("follow", "status", "reached"), [(False, 302, 0), (True, 200, 1)])
+def test_a_redirect_is_followed_only_where_it_may_be(follow: bool, status: int, reached: int) -> None:
+    with ScriptedServer(on.good()) as target, ScriptedServer(on.http(302, Location=target.endpoint)) as server:
+        with http.client({}, 5) as client:
+            assert client.get(server.endpoint, follow_redirects=follow).status_code == status
+        assert len(target.requests) == reached
+
+
+def test_a_failure_before_anything_was_sent_is_told_apart() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    for address in (f"http://127.0.0.1:{port}/", "http://wikidata.invalid/", "http://127.0.0.1:port/"):
+        with http.client({}, 5) as client, pytest.raises(http.UNCONNECTED):
+            client.get(address)
+
+
+@pytest.mark.parametrize("act", [on.raw(b"SSH-2.0-OpenSSH_9.6\r\n"), on.reset(), on.hang(), on.cut(b"{")])
+def test_a_failure_after_that_is_one_of_the_others(act: on.Act) -> None:
+    with ScriptedServer(act) as server, http.client({}, 0.3) as client, pytest.raises(http.FAILURES) as caught:
+        client.get(server.endpoint)
+    assert not isinstance(caught.value, http.UNCONNECTED)
