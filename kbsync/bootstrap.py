@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from kbsync.checkpoints.current_link import Published
     from kbsync.checkpoints.storage import Place
     from kbsync.checkpoints.store import FileCheckpointStore
-    from kbsync.editing.covariance.requirements import Statistics
+    from kbsync.editing.covariance.recipe_covariances import RecipeCovariances
     from kbsync.model.base import TorchBase
     from kbsync.model.load import LoadedModel
 
@@ -293,11 +293,11 @@ class App:
         """The configured recipe with some of its fields changed."""
         return replace(self.recipe, **changes)
 
-    def statistics(self, recipe: Recipe, texts: Sequence[str]) -> Statistics:
+    def statistics(self, recipe: Recipe, texts: Sequence[str]) -> RecipeCovariances:
         """The key covariance that ``recipe`` asks for; raises ``ModelError`` for layers that the model lacks."""
-        from kbsync.editing.covariance.requirements import Statistics
+        from kbsync.editing.covariance.recipe_covariances import RecipeCovariances
 
-        return Statistics(self.loaded, recipe, texts, self.artifacts)
+        return RecipeCovariances(self.loaded, recipe, texts, self.artifacts)
 
     @cached_property
     def neutral(self) -> list[str]:

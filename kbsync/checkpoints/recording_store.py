@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
-from kbsync.domain.plan import EditRequest, Guard
 from kbsync.domain.recipe import Recipe
+from kbsync.domain.rewrite import Preserved, Rewrite
 from kbsync.ports import ArtifactStore, Edit, Editor, Work
 
 MakeEditor = Callable[[ArtifactStore], Editor]
@@ -71,8 +71,8 @@ class RecordingEditor(Editor):
         self._editor = make(self._recording)
 
     def edit(
-        self, requests: Sequence[EditRequest], recipe: Recipe, work: Work, *, guards: Sequence[Guard] = ()
+        self, rewrites: Sequence[Rewrite], recipe: Recipe, work: Work, *, guards: Sequence[Preserved] = ()
     ) -> Edit:
         self._recording.used = {}
-        made = self._editor.edit(requests, recipe, work, guards=guards)
+        made = self._editor.edit(rewrites, recipe, work, guards=guards)
         return replace(made, artifacts=self._recording.used)

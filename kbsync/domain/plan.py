@@ -9,41 +9,32 @@ from enum import StrEnum
 
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.fact import FactKey
+from kbsync.domain.rewrite import Preserved, Rewrite
 from kbsync.domain.verdict import normalise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EditRequest:
-    """One fact to write: ``template`` holds ``{}`` for ``subject``; ``target`` follows it after one blank."""
+class EditRequest(Rewrite):
+    """A rewrite with its provenance. Editors see the rewrite only, and its ``id`` covers nothing else."""
 
     key: FactKey
-    subject: str
-    template: str
-    target: str
+    """The fact: subject and property on Wikidata."""
     value_hash: str
+    """Hash of the value that is written; a label that changes does not change it."""
     revision: int
+    """Wikidata's revision of the subject's item that the value was read from."""
     statement_ids: tuple[str, ...] = ()
+    """The statements that hold the value."""
     base_answer: str = ""
-
-    @property
-    def id(self) -> str:
-        """Hash of what shapes the weights: subject, template and target (not provenance)."""
-        return content_hash([self.subject, self.template, self.target])
+    """What the base answered when it was asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Guard:
-    """A fact that the base has right and that no edit may move (ADR 0005): its key joins the normal matrix with nothing
-    to change."""
+class Guard(Preserved):
+    """A watched fact that the base has right and that no edit may move (ADR 0005)."""
 
     key: FactKey
-    subject: str
-    template: str
-
-    @property
-    def id(self) -> str:
-        """Hash of what shapes the weights."""
-        return content_hash([self.subject, self.template])
+    """The fact: subject and property on Wikidata."""
 
 
 def guarded(right: Iterable[Guard], most: int) -> tuple[Guard, ...]:

@@ -1,4 +1,4 @@
-"""What every editor on torch shares: contexts, requests as tokens, the report, and the model left as it was."""
+"""What every editor shares: contexts, rewrites as tokens, the report, and the model left as it was."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ import transformers
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from kbsync.domain.errors import EditError
-from kbsync.domain.plan import EditRequest, Guard
 from kbsync.domain.recipe import Recipe
+from kbsync.domain.rewrite import Preserved, Rewrite
 from kbsync.domain.version import EditReport, LayerReport
-from kbsync.editing.contexts import contexts
-from kbsync.editing.subject import Prompt, Task, tokenise
+from kbsync.editing.common.contexts import contexts
+from kbsync.editing.common.prompts import TokenisedRewrite, tokenise_all
+from kbsync.editing.covariance.covariance import Covariances, covariances
 from kbsync.model.decoder import Decoder, DecoderLayer, discover
 from kbsync.model.delta import FactorDelta
 from kbsync.model.hooks import frozen
@@ -28,38 +29,45 @@ from kbsync.ports import ArtifactStore, Edit, Editor, Work
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """One edit: what is written with which recipe. ``tasks`` are in the order of their ids; ``layers`` ascend."""
+class EditJob:
+    """One edit: what is written, with which recipe."""
 
-    tasks: Sequence[Task]
-    guards: Sequence[Guard]
-    prefixes: Sequence[str]
+    rewrites: Sequence[TokenisedRewrite]
+    """In the order of their ids."""
+    preserved: Sequence[Preserved]
+    contexts: Sequence[str]
+    """Texts with one ``{}`` for the prompt; the bare prompt is not among them."""
     layers: tuple[DecoderLayer, ...]
+    """The edited layers, ascending."""
     recipe: Recipe
+    base: str
+    """The model's fingerprint, for cache keys."""
+    artifacts: ArtifactStore
     work: Work
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
-    """What an algorithm made. ``targets``: content hash of each target vector by request id; ``lost``: requests that
-    turned out not to be editable, by id, with the reason; ``covariance``: fingerprint of C (empty: none was needed)."""
+class AlgorithmResult:
+    """What an algorithm made. Mappings are by rewrite id."""
 
     delta: FactorDelta
     layers: tuple[LayerReport, ...]
     losses: Mapping[str, float]
+    """The last loss of each fact, in nats."""
     targets: Mapping[str, str]
-    lost: Mapping[str, str]
+    """SHA-256 of each target vector as it is stored."""
+    failed: Mapping[str, str]
+    """Rewrites that turned out not to be editable, with the reason."""
     reused: int
+    """Target vectors that were stored before."""
     covariance: str
-    pressed: Mapping[str, float] = field(default_factory=dict)
+    """Fingerprint of C; empty where none was needed."""
+    reweighted: Mapping[str, float] = field(default_factory=dict)
+    """Weights of the facts that were written with another weight than 1."""
 
 
 class TorchEditor(Editor):
-    """Writes facts into ``model``, which is left bit for bit as it was.
-
-    ``base`` is its fingerprint; ``texts`` the covariance corpus (empty: text that the model samples). Target vectors and
-    covariances are kept in ``artifacts``. Raises ``ModelError`` for a model whose structure can't be edited.
-    """
+    """Writes facts into a model, which is left bit for bit as it was."""
 
     def __init__(
         self,
@@ -69,6 +77,16 @@ class TorchEditor(Editor):
         artifacts: ArtifactStore,
         texts: Sequence[str] = (),
     ) -> None:
+        """Find the decoder's parts.
+
+        Args:
+            base: The model's fingerprint, part of every cache key.
+            artifacts: Keeps target vectors, covariances and contexts.
+            texts: Text for the covariance; empty: text that the model samples.
+
+        Raises:
+            ModelError: The model's structure can't be edited.
+        """
         self._decoder = discover(model)
         self._tokenizer = tokenizer
         self._base = base
@@ -76,38 +94,47 @@ class TorchEditor(Editor):
         self._texts = tuple(texts)
 
     def edit(
-        self, requests: Sequence[EditRequest], recipe: Recipe, work: Work, *, guards: Sequence[Guard] = ()
+        self, rewrites: Sequence[Rewrite], recipe: Recipe, work: Work, *, guards: Sequence[Preserved] = ()
     ) -> Edit:
-        """A delta that holds all requests but those left out by name; the order of requests and of guards does not matter."""
+        """A change that holds all rewrites but those left out by name; their order, and that of ``guards``, does not
+        matter."""
         started = time.monotonic()
         check(recipe, self._decoder)
         layers = self._decoder.edited_layers(recipe.layers)
         with frozen(self._decoder.model):
             prefixes = contexts(self._decoder, self._tokenizer, recipe, self._base, self._artifacts)
-            distinct = {r.id: r for r in requests}
+            distinct = {r.id: r for r in rewrites}
             ordered = [distinct[i] for i in sorted(distinct)]
-            tasks, left_out = tokenise(self._tokenizer, ordered, prefixes, longest(self._decoder))
-            _require_some(tasks, len(distinct), left_out)
-            made = self._write(Job(tasks, guards, prefixes, layers, recipe, work))
+            tokenised, left_out = tokenise_all(self._tokenizer, ordered, prefixes, longest(self._decoder))
+            _require_some(tokenised, len(distinct), left_out)
+            result = self._write(
+                EditJob(tokenised, guards, prefixes, layers, recipe, self._base, self._artifacts, work)
+            )
         report = EditReport(
-            layers=made.layers,
-            losses=dict(made.losses),
-            left_out=left_out | dict(made.lost),
+            layers=result.layers,
+            losses=dict(result.losses),
+            left_out=left_out | dict(result.failed),
             contexts=tuple(prefixes),
-            targets_reused=made.reused,
+            targets_reused=result.reused,
             seconds=time.monotonic() - started,
-            pressed=dict(made.pressed),
+            pressed=dict(result.reweighted),
         )
         _log(report)
-        return Edit(made.delta, report, made.targets, made.covariance, libraries())
+        return Edit(result.delta, report, result.targets, result.covariance, libraries())
 
     @abstractmethod
-    def _write(self, job: Job) -> Written:
-        """The algorithm; the model is frozen, and must be as it was when this returns or raises."""
+    def _write(self, job: EditJob) -> AlgorithmResult:
+        """The algorithm. The model is frozen, and must be as it was when this returns or raises."""
+
+    def _covariances(self, job: EditJob) -> Covariances:
+        """C of each edited layer, stored or measured."""
+        return covariances(
+            self._decoder, self._tokenizer, self._texts, job.recipe, self._base, self._artifacts, job.work
+        )
 
 
 def check(recipe: Recipe, decoder: Decoder) -> None:
-    """Raises ``EditError`` for a recipe that is not for this model."""
+    """Raise ``EditError`` for a recipe that is not for this model."""
     dtype = str(decoder.dtype).removeprefix("torch.")
     if dtype != recipe.dtype:
         raise EditError(
@@ -118,16 +145,11 @@ def check(recipe: Recipe, decoder: Decoder) -> None:
         raise EditError(f"The recipe {recipe.name!r} gives the target vectors no step.")
 
 
-def survivors(tasks: Sequence[Task], lost: Mapping[str, str]) -> list[Task]:
-    """Tasks that are not lost. Raises ``EditError`` when none is left."""
-    left = [t for t in tasks if t.request.id not in lost]
-    _require_some(left, len(tasks), lost)
+def survivors(rewrites: Sequence[TokenisedRewrite], failed: Mapping[str, str]) -> list[TokenisedRewrite]:
+    """Rewrites that have not failed. Raises ``EditError`` when none is left."""
+    left = [r for r in rewrites if r.id not in failed]
+    _require_some(left, len(rewrites), failed)
     return left
-
-
-def prompts_of(tasks: Sequence[Task]) -> list[tuple[Prompt, ...]]:
-    """Each fact's prompts, the bare one first."""
-    return [t.prompts for t in tasks]
 
 
 def libraries() -> dict[str, str]:
@@ -136,8 +158,8 @@ def libraries() -> dict[str, str]:
     return {m.__name__: str(m.__version__) for m in modules}
 
 
-def _require_some(tasks: Sequence[Task], count: int, reasons: Mapping[str, str]) -> None:
-    if not tasks:
+def _require_some(rewrites: Sequence[TokenisedRewrite], count: int, reasons: Mapping[str, str]) -> None:
+    if not rewrites:
         raise EditError(
             f"None of the {count} requests can be edited: {'; '.join(reasons.values()) or 'no request'}.",
             next_step="Correct the relations' templates or labels, or make a plan with facts in it.",
@@ -145,7 +167,7 @@ def _require_some(tasks: Sequence[Task], count: int, reasons: Mapping[str, str])
 
 
 def _log(report: EditReport) -> None:
-    """One line a layer; a ridge, and facts that were left out, are warnings."""
+    """One line for each layer; a ridge, and facts that were left out, are warnings."""
     log = structlog.get_logger(__name__)
     for layer in report.layers:
         figures = {

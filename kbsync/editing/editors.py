@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from kbsync.editing.baselines.alphaedit import AlphaEditor
 from kbsync.editing.baselines.finetune import FinetuneEditor
 from kbsync.editing.baselines.rome import RomeEditor
-from kbsync.editing.baselines.sequential import AlphaEditor, SequentialEditor
+from kbsync.editing.baselines.sequential import SequentialEditor
 from kbsync.editing.editor import TorchEditor
 from kbsync.editing.memit.memit import MemitEditor
 

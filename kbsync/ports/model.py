@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
-from kbsync.domain.plan import EditRequest, Guard
 from kbsync.domain.recipe import Recipe
+from kbsync.domain.rewrite import Preserved, Rewrite
 from kbsync.domain.version import EditReport
 from kbsync.ports.work import UNWATCHED, Work
 
@@ -77,7 +77,7 @@ class Delta(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """What an editor returns. ``targets`` maps request ids to the content hash of their target vector; ``artifacts``
+    """What an editor returns. ``targets`` maps rewrite ids to the content hash of their target vector; ``artifacts``
     maps each artifact that was read or written (``kind/key``) to the SHA-256 of its content."""
 
     delta: Delta
@@ -89,15 +89,15 @@ class Edit:
 
 
 class Editor(ABC):
-    """Computes a delta for (base, requests, recipe). The base comes out bit for bit as it went in."""
+    """Computes a delta for (base, rewrites, recipe). The base comes out bit for bit as it went in."""
 
     @abstractmethod
     def edit(
-        self, requests: Sequence[EditRequest], recipe: Recipe, work: Work, *, guards: Sequence[Guard] = ()
+        self, rewrites: Sequence[Rewrite], recipe: Recipe, work: Work, *, guards: Sequence[Preserved] = ()
     ) -> Edit:
-        """Write ``requests`` and leave ``guards`` as they are, as far as the algorithm has a place for them.
+        """Write ``rewrites`` and leave ``guards`` as they are, as far as the algorithm has a place for them.
 
-        Raises ``EditError`` when no sound delta exists; single requests that can't be edited are left out by name."""
+        Raises ``EditError`` when no sound delta exists; single rewrites that can't be edited are left out by name."""
 
 
 class BaseModel(ABC):

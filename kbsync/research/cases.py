@@ -10,10 +10,8 @@ from typing import Generic, TypeVar
 
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.errors import DataError
-from kbsync.domain.fact import FactKey
-from kbsync.domain.plan import EditRequest
 from kbsync.domain.relation import fill
-from kbsync.domain.statement import ItemId, PropertyId
+from kbsync.domain.rewrite import Rewrite
 from kbsync.domain.verdict import normalise
 
 C = TypeVar("C", bound="Case")
@@ -40,16 +38,9 @@ class Case:
         return fill(self.template, self.subject)
 
     @property
-    def request(self) -> EditRequest:
-        """The case as an edit. Its key names the case, for the benchmarks' subjects are labels and not items."""
-        return EditRequest(
-            key=FactKey(ItemId(f"case {self.id}"), PropertyId(self.benchmark)),
-            subject=self.subject,
-            template=self.template,
-            target=self.target,
-            value_hash=content_hash(self.target),
-            revision=0,
-        )
+    def rewrite(self) -> Rewrite:
+        """What an editor is told."""
+        return Rewrite(self.template, self.subject, self.target)
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,22 +124,22 @@ class Grid:
 
     def _edited(self, algorithm: Algorithm, cases: Sequence[Case]) -> tuple[Mapping[str, Any], Delta]:
         """What is told about the edit, and its weights: from the store where this very edit was made before."""
-        bench, requests = self._bench, [case.request for case in cases]
+        bench, rewrites = self._bench, [case.rewrite for case in cases]
         inputs = {
             "base": bench.base.fingerprint,
             "recipe": algorithm.recipe.fingerprint,
             "editor": algorithm.inputs,
-            "requests": [request.id for request in requests],
+            "requests": [rewrite.id for rewrite in rewrites],
         }
         known = self._edits.get(**inputs)
         if known is not None and known["version"] in bench.versions.hashes():
             return known, bench.versions.read(known["version"])[1]
-        edit = algorithm.editor().edit(requests, algorithm.recipe, bench.work)
+        edit = algorithm.editor().edit(rewrites, algorithm.recipe, bench.work)
         manifest = Manifest(
             base_fingerprint=bench.base.fingerprint,
             build_hash=content_hash(inputs),
             recipe=algorithm.recipe,
-            requests=tuple(requests),
+            requests=(),  # requests have a provenance, and a benchmark's case has none; build_hash covers the ids
             factors=bench.versions.factor_hashes(edit.delta),
             targets=dict(edit.targets),
             covariance_fingerprint=edit.covariance_fingerprint,

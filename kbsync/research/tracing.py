@@ -18,18 +18,18 @@ from kbsync.domain.canonical import content_hash
 from kbsync.domain.errors import DataError
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.verdict import VerdictKind
-from kbsync.editing.subject import Unlocatable
-from kbsync.editing.tracing.effects import Effect, FactTrace, Role, State, average, suggest, total_effect
-from kbsync.editing.tracing.tracing import (
-    Question,
+from kbsync.editing.common.prompts import Unlocatable
+from kbsync.editing.tracing.causal_trace import (
+    TracePrompt,
     TraceSettings,
     default_window,
-    deviation,
+    embedding_std,
     knows,
-    most_tokens,
-    question,
+    max_prompt_tokens,
     trace_fact,
+    trace_prompt,
 )
+from kbsync.editing.tracing.effects import Effect, FactTrace, Role, State, average, suggest, total_effect
 from kbsync.model.decoder import Decoder, discover
 from kbsync.model.hooks import frozen
 from kbsync.operations.evidence import Figure, evidence
@@ -88,7 +88,7 @@ def trace(place: Laboratory, facts: Sequence[KnownFact], source: dict[str, Any],
     )
     with frozen(loaded.model):
         offered, skipped = _questions(place, decoder, facts, tracing.seed)
-        sigma = deviation(decoder, offered)  # of all that are offered, so that more facts can be traced later
+        sigma = embedding_std(decoder, offered)  # of all that are offered, so that more facts can be traced later
         asked = _known(place, decoder, offered, tracing.facts, skipped)
         traces = _traces(place, decoder, asked, sigma, settings, tracing.seed)
     effects = {state: average(traces, state) for state in State}
@@ -163,14 +163,14 @@ def write_recipe(path: Path, recipe: Recipe, document: dict[str, Any]) -> None:
 
 def _questions(
     place: Laboratory, decoder: Decoder, facts: Sequence[KnownFact], seed: int
-) -> tuple[list[Question], Counter[str]]:
+) -> tuple[list[TracePrompt], Counter[str]]:
     """All facts as tokens, in the drawn order, and how many were passed over, by reason."""
-    tokenizer, most = place.app.loaded.tokenizer, most_tokens(decoder)
-    found: list[Question] = []
+    tokenizer, most = place.app.loaded.tokenizer, max_prompt_tokens(decoder)
+    found: list[TracePrompt] = []
     skipped: Counter[str] = Counter()
     for fact in sorted(facts, key=lambda f: content_hash([seed, f.template, f.subject, f.answer])):
         try:
-            found.append(question(tokenizer, fact.template, fact.subject, fact.answer, most))
+            found.append(trace_prompt(tokenizer, fact.template, fact.subject, fact.answer, most))
         except Unlocatable:
             skipped["the subject or the answer can't be located"] += 1
     if not found:
@@ -179,10 +179,10 @@ def _questions(
 
 
 def _known(
-    place: Laboratory, decoder: Decoder, offered: Sequence[Question], count: int, skipped: Counter[str]
-) -> list[Question]:
+    place: Laboratory, decoder: Decoder, offered: Sequence[TracePrompt], count: int, skipped: Counter[str]
+) -> list[TracePrompt]:
     """The first ``count`` questions that the model answers rightly; those passed over are counted in ``skipped``."""
-    found: list[Question] = []
+    found: list[TracePrompt] = []
     place.app.work.start("known facts", count)
     for asked in offered:
         if len(found) == count:
@@ -201,7 +201,7 @@ def _known(
 
 
 def _traces(
-    place: Laboratory, decoder: Decoder, asked: Sequence[Question], sigma: float, settings: TraceSettings, seed: int
+    place: Laboratory, decoder: Decoder, asked: Sequence[TracePrompt], sigma: float, settings: TraceSettings, seed: int
 ) -> list[FactTrace]:
     parts = Parts(place.artifacts, "trace", ("model", "editing"))
     base = {"model": place.app.loaded.fingerprint, "sigma": sigma, "settings": asdict(settings), "seed": seed}
@@ -219,7 +219,7 @@ def _traces(
     return found
 
 
-def _told(decoder: Decoder, asked: Question, sigma: float, settings: TraceSettings, seed: int) -> dict[str, Any]:
+def _told(decoder: Decoder, asked: TracePrompt, sigma: float, settings: TraceSettings, seed: int) -> dict[str, Any]:
     return asdict(trace_fact(decoder, asked, sigma, settings, seed))
 
 

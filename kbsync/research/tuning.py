@@ -11,7 +11,7 @@ from typing import Any
 from kbsync.config.recipe_file import recipe_text
 from kbsync.domain.canonical import plain
 from kbsync.domain.recipe import Recipe
-from kbsync.editing.covariance.requirements import Statistics
+from kbsync.editing.covariance.recipe_covariances import RecipeCovariances
 from kbsync.operations.evidence import Figure, evidence
 from kbsync.research.bench import Data, choose
 from kbsync.research.cases import Case, Part, cases_hash
@@ -141,7 +141,7 @@ def _covariances(place: Laboratory, start: Recipe, space: Space) -> None:
     """Those of all layers that may be tried, in one pass."""
     app = place.app
     every = tuple(sorted({layer for layers in space.layers for layer in layers}))
-    Statistics(app.loaded, replace(start, layers=every), app.corpus, place.artifacts).measure(app.work)
+    RecipeCovariances(app.loaded, replace(start, layers=every), app.corpus, place.artifacts).measure(app.work)
 
 
 def _measurement(place: Laboratory, cases: Sequence[CounterfactCase], tuning: Tuning) -> Measurement:

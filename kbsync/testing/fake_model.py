@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.errors import ModelError, WrongWeights
-from kbsync.domain.plan import EditRequest, Guard
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.relation import fill
+from kbsync.domain.rewrite import Preserved, Rewrite
 from kbsync.domain.version import EditReport, LayerReport
 from kbsync.ports import UNWATCHED, BaseModel, Delta, Edit, Editor, LanguageModel, PairScore, Work
 
@@ -125,12 +125,12 @@ class TableEditor(Editor):
         self.guarded: set[str] = set()
 
     def edit(
-        self, requests: Sequence[EditRequest], recipe: Recipe, work: Work, *, guards: Sequence[Guard] = ()
+        self, rewrites: Sequence[Rewrite], recipe: Recipe, work: Work, *, guards: Sequence[Preserved] = ()
     ) -> Edit:
         self.calls += 1
-        self.guarded = {str(g.key) for g in guards}
-        written = [r for r in requests if r.subject not in self.refuse]
-        left_out = {r.id: self.refuse[r.subject] for r in requests if r.subject in self.refuse}
+        self.guarded = {g.id for g in guards}
+        written = [r for r in rewrites if r.subject not in self.refuse]
+        left_out = {r.id: self.refuse[r.subject] for r in rewrites if r.subject in self.refuse}
         delta = TableDelta({fill(r.template, r.subject): f" {r.target}" for r in written})
         layers = tuple(
             LayerReport(layer=n, residual_before=1.0, residual_after=0.1, delta_ratio=0.01, condition=10.0)

@@ -24,10 +24,8 @@ from transformers import (
     Qwen3Config,
 )
 
-from kbsync.domain.fact import FactKey
-from kbsync.domain.plan import EditRequest
 from kbsync.domain.recipe import Recipe
-from kbsync.domain.statement import ItemId, PropertyId
+from kbsync.domain.rewrite import Rewrite
 from kbsync.model.attention import group_queries
 from kbsync.ports import ArtifactStore
 from tests.support.recorded_work import RecordedWork
@@ -115,15 +113,10 @@ def same_weights(model: PreTrainedModel, before: dict[str, tuple[int, torch.Tens
     )
 
 
-def request(subject: str, template: str, target: str) -> EditRequest:
-    key = FactKey(ItemId("Q1"), PropertyId("P1"))
-    return EditRequest(key=key, subject=subject, template=template, target=target, value_hash="", revision=1)
-
-
-REQUESTS = (
-    request("France", "The capital of {} is", "Oslo"),
-    request("Norway", "The head of government of {} is", "Anna Berg"),
-    request("Acme Inc.", "{} is led by", "Paris Rome"),
+REWRITES = (
+    Rewrite("The capital of {} is", "France", "Oslo"),
+    Rewrite("The head of government of {} is", "Norway", "Anna Berg"),
+    Rewrite("{} is led by", "Acme Inc.", "Paris Rome"),
 )
 
 

@@ -11,26 +11,28 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from kbsync.editing.subject import Prompt, Task
+from kbsync.editing.common.prompts import Prompt, TokenisedRewrite
 from tests.support.plain_memit import Reference
 
 
 class Paper(Reference):
     """``layers``: (block, down projection) of each edited layer in order; ``weight(down)`` is (out, in)."""
 
-    def target(self, task: Task, module: nn.Module | None = None) -> Tensor:
+    def target(self, rewrite: TokenisedRewrite, module: nn.Module | None = None) -> Tensor:
         """z, without its loss."""
-        return super().target(task, module)[0]
+        return super().target(rewrite, module)[0]
 
-    def spread(self, tasks: Sequence[Task], goals: Sequence[Tensor], second_moments: Sequence[Tensor]) -> list[Tensor]:
+    def spread(
+        self, rewrites: Sequence[TokenisedRewrite], targets: Sequence[Tensor], second_moments: Sequence[Tensor]
+    ) -> list[Tensor]:
         """Algorithm 1: Δ of each layer (out, in). Changes the model's weights."""
-        moments = [self.recipe.covariance_weight * c for c in second_moments]
-        return self.step(tasks, goals, moments)
+        before = [self.recipe.covariance_weight * c for c in second_moments]
+        return self.step(rewrites, targets, before)
 
     def step(
         self,
-        tasks: Sequence[Task],
-        goals: Sequence[Tensor],
+        rewrites: Sequence[TokenisedRewrite],
+        targets: Sequence[Tensor],
         before: Sequence[Tensor],
         P: Sequence[Tensor] | None = None,
     ) -> list[Tensor]:
@@ -39,9 +41,9 @@ class Paper(Reference):
         changes = []
         for i, (_, down) in enumerate(self.layers):
             last = self.layers[-1][0]
-            now = [self.seen(last, t.prompts[0].ids, t.prompts[0].lookup) for t in tasks]
-            R = torch.stack([(z - h) / (len(self.layers) - i) for z, h in zip(goals, now, strict=True)], dim=1)
-            K = torch.stack([self.key(down, t) for t in tasks], dim=1)
+            now = [self.seen(last, r.bare.ids, r.bare.lookup) for r in rewrites]
+            R = torch.stack([(z - h) / (len(self.layers) - i) for z, h in zip(targets, now, strict=True)], dim=1)
+            K = torch.stack([self.key(down, r) for r in rewrites], dim=1)
             if P is None:
                 change = R @ K.T @ torch.linalg.inv(before[i] + K @ K.T)
             else:
@@ -52,12 +54,14 @@ class Paper(Reference):
             changes.append(change)
         return changes
 
-    def sequence(self, steps: Sequence[Sequence[Task]], second_moments: Sequence[Tensor]) -> list[Tensor]:
+    def sequence(self, steps: Sequence[Sequence[TokenisedRewrite]], second_moments: Sequence[Tensor]) -> list[Tensor]:
         """MEMIT step after step with all previous keys: Fang et al., equation 15."""
         before = [self.recipe.covariance_weight * c for c in second_moments]
         return self._steps(steps, before, None)
 
-    def alpha(self, steps: Sequence[Sequence[Task]], second_moments: Sequence[Tensor], share: float) -> list[Tensor]:
+    def alpha(
+        self, steps: Sequence[Sequence[TokenisedRewrite]], second_moments: Sequence[Tensor], share: float
+    ) -> list[Tensor]:
         """AlphaEdit: Fang et al., equation 14, P by singular values from the smallest up."""
         projections = []
         for c in second_moments:
@@ -66,17 +70,19 @@ class Paper(Reference):
             projections.append(U[:, kept] @ U[:, kept].T)
         return self._steps(steps, [torch.zeros_like(c) for c in second_moments], projections)
 
-    def _steps(self, steps: Sequence[Sequence[Task]], before: list[Tensor], P: Sequence[Tensor] | None) -> list[Tensor]:
-        made = [self.step(tasks, [self.target(t) for t in tasks], before, P) for tasks in steps]
+    def _steps(
+        self, steps: Sequence[Sequence[TokenisedRewrite]], before: list[Tensor], P: Sequence[Tensor] | None
+    ) -> list[Tensor]:
+        made = [self.step(rewrites, [self.target(r) for r in rewrites], before, P) for rewrites in steps]
         return [torch.stack(changes).sum(dim=0) for changes in zip(*made, strict=True)]
 
-    def rome(self, tasks: Sequence[Task], second_moment: Tensor) -> Tensor:
+    def rome(self, rewrites: Sequence[TokenisedRewrite], second_moment: Tensor) -> Tensor:
         """Fact after fact: Λ (C⁻¹k*)ᵀ with Λ = (v* − W k*) / (C⁻¹k*)ᵀk* (Meng et al. 2022, equations 2 and 3)."""
         ((_, down),) = self.layers
         total = []
-        for task in tasks:
-            value = self.target(task, down)
-            key = torch.stack([self.seen(down, p.ids, p.lookup, entering=True) for p in task.prompts]).mean(dim=0)
+        for rewrite in rewrites:
+            value = self.target(rewrite, down)
+            key = torch.stack([self.seen(down, p.ids, p.lookup, entering=True) for p in rewrite.prompts]).mean(dim=0)
             direction = torch.linalg.inv(second_moment) @ key
             with torch.no_grad():
                 change = torch.outer((value - down(key[None])[0]) / (direction @ key), direction)
@@ -84,7 +90,7 @@ class Paper(Reference):
             total.append(change)
         return torch.stack(total).sum(dim=0)
 
-    def finetune(self, tasks: Sequence[Task]) -> list[Tensor]:
+    def finetune(self, rewrites: Sequence[TokenisedRewrite]) -> list[Tensor]:
         """Adam with weight decay on the weights themselves, batch after batch, each entry clamped to its ball."""
         recipe, weights = self.recipe, [down.weight for _, down in self.layers]
         origins = [w.detach().clone() for w in weights]
@@ -95,8 +101,8 @@ class Paper(Reference):
         )
         for _ in range(recipe.steps):
             losses = []
-            for begin in range(0, len(tasks), recipe.batch):
-                batch = [self._plain_nll(t.prompts[0]) for t in tasks[begin : begin + recipe.batch]]
+            for begin in range(0, len(rewrites), recipe.batch):
+                batch = [self._plain_nll(r.bare) for r in rewrites[begin : begin + recipe.batch]]
                 adam.zero_grad()
                 torch.stack(batch).mean().backward()
                 adam.step()

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from kbsync.domain.recipe import Recipe
-from kbsync.editing.subject import Prompt, Task
+from kbsync.editing.common.prompts import Prompt, TokenisedRewrite
 
 
 class Reference:
@@ -43,36 +43,36 @@ class Reference:
         handle.remove()
         return got[0]
 
-    def target(self, task: Task, module: nn.Module | None = None) -> tuple[Tensor, float]:
+    def target(self, rewrite: TokenisedRewrite, module: nn.Module | None = None) -> tuple[Tensor, float]:
         """z = h₀ + δ at the last edited layer, and the loss there (equation 16).
 
         ROME's v* (Meng et al. 2022, equation 4) is the same with ``module`` the down projection.
         """
-        block, recipe, bare = module or self.layers[-1][0], self.recipe, task.prompts[0]
-        origin = self.seen(block, bare.ids, bare.lookup)
-        unit = origin.norm() / len(origin) ** 0.5 if recipe.relative_step else torch.tensor(1.0)
-        scaled = torch.zeros_like(origin, requires_grad=True)
+        block, recipe, bare = module or self.layers[-1][0], self.recipe, rewrite.bare
+        init = self.seen(block, bare.ids, bare.lookup)
+        unit = init.norm() / len(init) ** 0.5 if recipe.relative_step else torch.tensor(1.0)
+        scaled = torch.zeros_like(init, requires_grad=True)
         optimiser = self.optimiser(scaled)
         with torch.no_grad():
-            before = self.logits(task.essence.ids)[task.essence.lookup].log_softmax(-1)
+            before = self.logits(rewrite.kl_prompt.ids)[rewrite.kl_prompt.lookup].log_softmax(-1)
         for step in range(recipe.steps):
             delta = unit * scaled
-            costs = [self._costs(block, p, delta) for p in task.prompts]
+            costs = [self._costs(block, p, delta) for p in rewrite.prompts]
             loss = torch.stack([c.mean() for c in costs]).mean()
-            with self._shifted(block, task.essence.lookup, delta):
-                now = self.logits(task.essence.ids)[task.essence.lookup].log_softmax(-1)
+            with self._shifted(block, rewrite.kl_prompt.lookup, delta):
+                now = self.logits(rewrite.kl_prompt.ids)[rewrite.kl_prompt.lookup].log_softmax(-1)
             loss = loss + recipe.kl_weight * (now.exp() * (now - before)).sum()
-            loss = loss + recipe.weight_decay * delta.norm() / origin.norm() ** 2
-            if (loss < recipe.loss_threshold and not self._dear(costs)) or step == recipe.steps - 1:
+            loss = loss + recipe.weight_decay * delta.norm() / init.norm() ** 2
+            if (loss < recipe.loss_threshold and not self._costly(costs)) or step == recipe.steps - 1:
                 break
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
             with torch.no_grad():
                 length = (unit * scaled).norm()
-                if length > recipe.clamp * origin.norm():
-                    scaled *= recipe.clamp * origin.norm() / length
-        return (origin + unit * scaled).detach(), float(loss.detach())
+                if length > recipe.clamp * init.norm():
+                    scaled *= recipe.clamp * init.norm() / length
+        return (init + unit * scaled).detach(), float(loss.detach())
 
     def optimiser(self, scaled: Tensor) -> torch.optim.Optimizer:
         """Adam as published; else plain steps, each as long as Adam's first (nothing of the paper's)."""
@@ -81,28 +81,30 @@ class Reference:
         scaled.register_hook(lambda g: g * g.numel() ** 0.5 / g.norm())  # type: ignore[no-untyped-call]
         return torch.optim.SGD([scaled], lr=self.recipe.learning_rate)
 
-    def key(self, down: nn.Module, task: Task) -> Tensor:
+    def key(self, down: nn.Module, rewrite: TokenisedRewrite) -> Tensor:
         """Mean over template types: the bare prompt, and the mean of the contexts."""
-        keys = [self.seen(down, p.ids, p.lookup, entering=True) for p in task.prompts]
+        keys = [self.seen(down, p.ids, p.lookup, entering=True) for p in rewrite.prompts]
         return keys[0] if len(keys) == 1 else 0.5 * keys[0] + 0.5 * torch.stack(keys[1:]).mean(dim=0)
 
     @torch.no_grad()
-    def spread(self, tasks: Sequence[Task], goals: Sequence[Tensor], moments: Sequence[Tensor]) -> list[Tensor]:
+    def spread(
+        self, rewrites: Sequence[TokenisedRewrite], targets: Sequence[Tensor], second_moments: Sequence[Tensor]
+    ) -> list[Tensor]:
         """Algorithm 1: Δ of each layer, (out, in) float64, solved with C of each layer. Changes the model's weights."""
         changes = []
         last = self.layers[-1][0]
         for i, (_, down) in enumerate(self.layers):
-            now = [self.seen(last, t.prompts[0].ids, t.prompts[0].lookup) for t in tasks]
+            now = [self.seen(last, r.bare.ids, r.bare.lookup) for r in rewrites]
             share = len(self.layers) - i
-            R = torch.stack([(z - h).double() / share for z, h in zip(goals, now, strict=True)], dim=1)
-            K = torch.stack([self.key(down, t).double() for t in tasks], dim=1)
-            change = R @ K.T @ torch.linalg.inv(self.recipe.covariance_weight * moments[i] + K @ K.T)
+            R = torch.stack([(z - h).double() / share for z, h in zip(targets, now, strict=True)], dim=1)
+            K = torch.stack([self.key(down, r).double() for r in rewrites], dim=1)
+            change = R @ K.T @ torch.linalg.inv(self.recipe.covariance_weight * second_moments[i] + K @ K.T)
             weight: Tensor = down.weight  # type: ignore[assignment]
             weight.data += (change.T if isinstance(down, Conv1D) else change).to(weight.dtype)
             changes.append(change)
         return changes
 
-    def _dear(self, costs: Sequence[Tensor]) -> bool:
+    def _costly(self, costs: Sequence[Tensor]) -> bool:
         """Whether a target token still costs more than the recipe allows (nothing of the paper's)."""
         most = self.recipe.token_threshold
         return most is not None and max(float(c.detach().max()) for c in costs) >= most

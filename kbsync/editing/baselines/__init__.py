@@ -1,0 +1,1 @@
+"""Methods to compare MEMIT with: ROME, fine-tuning, AlphaEdit, and MEMIT in steps."""

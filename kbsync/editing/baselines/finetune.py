@@ -1,7 +1,7 @@
 """Constrained fine-tuning with weight decay (FT+W): the baseline that knows nothing of keys and values.
 
-Adam on the down projections of the recipe's layers, the loss the mean NLL of the targets after the bare prompts; weight
-decay as in MEMIT's comparison (Meng et al., ICLR 2023, appendix B.1), and no entry may move further than a bound (Zhu et
+Adam on the down projections of the recipe's layers; the loss is the mean NLL of the targets after the bare prompts. Weight
+decay is as in MEMIT's comparison (Meng et al., ICLR 2023, appendix B.1), and no entry may move further than a bound (Zhu et
 al., 2020: the L∞ ball around the base).
 """
 
@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from kbsync.domain.errors import EditError
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.version import LayerReport
-from kbsync.editing.editor import Job, TorchEditor, Written, survivors
-from kbsync.editing.memit.head import Head
-from kbsync.editing.memit.targets import Positions
-from kbsync.editing.solve import thin
-from kbsync.editing.subject import Task
+from kbsync.editing.common.low_rank import compressed
+from kbsync.editing.common.prompts import TokenisedRewrite
+from kbsync.editing.common.target_positions import TargetPositions, target_positions
+from kbsync.editing.common.vocabulary_head import VocabularyHead
+from kbsync.editing.editor import AlgorithmResult, EditJob, TorchEditor, survivors
 from kbsync.model.decoder import Decoder, DecoderLayer
 from kbsync.model.delta import FactorDelta
 from kbsync.model.suffix import Suffixes, prepare
@@ -30,20 +30,19 @@ NOT_FINITE = "the loss of its target is not finite"
 
 
 class FinetuneEditor(TorchEditor):
-    """The change has full rank, and is stored exactly: as the identity times itself (ADR 0015). There are no target
-    vectors, no covariance, and no place for guards."""
+    """The change has full rank and is stored exactly: as the identity times itself (ADR 0015). There are no target
+    vectors, no covariance, and no place for preserved keys."""
 
-    def _write(self, job: Job) -> Written:
+    def _write(self, job: EditJob) -> AlgorithmResult:
         training = _Training(self._decoder, job)
-        losses = training.losses(job.tasks)
-        lost = {i: NOT_FINITE for i, loss in losses.items() if not torch.isfinite(torch.tensor(loss))}
-        tasks = survivors(job.tasks, lost)
-        final = training.run(tasks)
+        losses = training.losses(job.rewrites)
+        failed = {i: NOT_FINITE for i, loss in losses.items() if not torch.isfinite(torch.tensor(loss))}
+        rewrites = survivors(job.rewrites, failed)
+        final_losses = training.run(rewrites)
         factors, reports = {}, []
         for layer in job.layers:
             change = training.changes[layer.index].detach().double().cpu()
-            eye = torch.eye(change.shape[0], dtype=torch.float64)
-            left, right = thin(eye, change)
+            left, right = compressed(torch.eye(change.shape[0], dtype=torch.float64), change)
             factors[layer.down.name] = (left.float().contiguous(), right.float().contiguous())
             reports.append(
                 LayerReport(
@@ -54,12 +53,12 @@ class FinetuneEditor(TorchEditor):
                     condition=1.0,
                 )
             )
-        return Written(
+        return AlgorithmResult(
             delta=FactorDelta(factors),
             layers=tuple(reports),
-            losses=final,
+            losses=final_losses,
             targets={},
-            lost=lost,
+            failed=failed,
             reused=0,
             covariance="",
         )
@@ -70,37 +69,43 @@ class _Batch:
     """Facts from the lowest edited layer on; what lies below never changes."""
 
     ids: tuple[str, ...]
+    """Of the rewrites."""
     suffixes: Suffixes
-    positions: Positions
+    positions: TargetPositions
 
 
 class _Training:
-    """``changes`` (out, m) by layer, float32 or wider."""
+    """The changes of the edited layers while they are trained; the model's own weights are not touched."""
 
-    def __init__(self, decoder: Decoder, job: Job) -> None:
+    def __init__(self, decoder: Decoder, job: EditJob) -> None:
         self._decoder, self._job = decoder, job
-        self._head = Head(decoder)
+        self._head = VocabularyHead(decoder)
         wide = torch.promote_types(decoder.dtype, torch.float32)
         self.changes = {
             x.index: torch.zeros(x.down.weight.shape, dtype=wide, device=x.down.weight.device) for x in job.layers
         }
+        """(out, m) by layer, float32 or wider."""
         self._units = {x.index: _unit(x, job.recipe) for x in job.layers}
 
-    def losses(self, tasks: Sequence[Task]) -> dict[str, float]:
-        """NLL of each fact as the weights are now."""
-        found: dict[str, float] = {}
+    def losses(self, rewrites: Sequence[TokenisedRewrite]) -> dict[str, float]:
+        """NLL of each fact, in nats, with the changes as they are now."""
+        losses: dict[str, float] = {}
         with torch.no_grad(), self._in_place():
-            for batch in self._batches(tasks):
-                found |= self._loss(batch)[0]
-        return found
+            for batch in self._batches(rewrites):
+                losses |= self._loss(batch)[0]
+        return losses
 
-    def run(self, tasks: Sequence[Task]) -> dict[str, float]:
-        """``steps`` passes over all facts, or fewer where the mean loss falls under the threshold; the losses at the end.
+    def run(self, rewrites: Sequence[TokenisedRewrite]) -> dict[str, float]:
+        """``steps`` passes over all facts, or fewer where the mean loss falls under the threshold.
 
-        Raises ``EditError`` when it diverges.
+        Returns:
+            The losses at the end, in nats.
+
+        Raises:
+            EditError: The training diverges.
         """
         recipe, work = self._job.recipe, self._job.work
-        batches = list(self._batches(tasks))
+        batches = list(self._batches(rewrites))
         groups = [
             {"params": [change.requires_grad_()], "lr": recipe.learning_rate * self._units[index]}
             for index, change in self.changes.items()
@@ -108,21 +113,21 @@ class _Training:
         adam = torch.optim.Adam(groups)
         work.start("fine-tuning", recipe.steps)
         for _ in range(recipe.steps):
-            mean = sum(self._update(batch, adam) * len(batch.ids) for batch in batches) / len(tasks)
+            mean = sum(self._update(batch, adam) * len(batch.ids) for batch in batches) / len(rewrites)
             if not all(torch.isfinite(change).all() for change in self.changes.values()) or mean != mean:
                 raise EditError("Fine-tuning diverged.", next_step="Lower the recipe's learning_rate or its clamp.")
             work.advance()
             if mean < recipe.loss_threshold:
                 break
         work.finish()
-        return self.losses(tasks)
+        return self.losses(rewrites)
 
     def _update(self, batch: _Batch, adam: torch.optim.Optimizer) -> float:
-        """One step of Adam, then the bound; the batch's mean loss before it."""
+        """One step of Adam, then the bound. Returns the batch's mean loss before the step."""
         with torch.enable_grad(), self._in_place():
-            losses, chosen, by_chosen = self._loss(batch)
+            losses, states, by_states = self._loss(batch)
             changes = list(self.changes.values())
-            gradients = torch.autograd.grad([chosen], changes, [by_chosen / len(batch.ids)])
+            gradients = torch.autograd.grad([states], changes, [by_states / len(batch.ids)])
         with torch.no_grad():
             for layer, change, gradient in zip(self._job.layers, changes, gradients, strict=True):
                 weight = layer.down.weight.to(change.dtype) + change
@@ -134,24 +139,26 @@ class _Training:
         return sum(losses.values()) / len(losses)
 
     def _loss(self, batch: _Batch) -> tuple[dict[str, float], Tensor, Tensor]:
-        """Loss by fact, the states that it reads, and its gradient by them."""
+        """Loss by fact; the states (n, d) before the n target tokens; the gradient (n, d) of the summed loss by them."""
         normed = batch.suffixes.run(batch.suffixes.hidden)
         at = batch.positions
-        chosen = normed[at.row, at.column]
-        losses, by_chosen = self._head.nll(chosen.detach(), at.token, at.weight)
-        total = torch.zeros(len(batch.ids), dtype=torch.float64).index_add_(0, at.fact, losses.double() * at.weight)
-        return dict(zip(batch.ids, total.tolist(), strict=True)), chosen, by_chosen
+        states = normed[at.row, at.column]
+        nll, by_states = self._head.nll(states.detach(), at.token, at.weight)
+        losses = torch.zeros(len(batch.ids), dtype=torch.float64).index_add_(0, at.fact, nll.double() * at.weight)
+        return dict(zip(batch.ids, losses.tolist(), strict=True)), states, by_states
 
-    def _batches(self, tasks: Sequence[Task]) -> Iterator[_Batch]:
+    def _batches(self, rewrites: Sequence[TokenisedRewrite]) -> Iterator[_Batch]:
         first, size = self._job.layers[0].index, self._job.recipe.batch
-        for begin in range(0, len(tasks), size):
-            some = tasks[begin : begin + size]
-            rows = [(t.prompts[0].ids[:-1], 0) for t in some]
-            yield _Batch(tuple(t.request.id for t in some), prepare(self._decoder, rows, first), _positions(some))
+        for begin in range(0, len(rewrites), size):
+            some = rewrites[begin : begin + size]
+            suffixes = prepare(self._decoder, [(r.bare.ids[:-1], 0) for r in some], first)
+            yield _Batch(
+                tuple(r.id for r in some), suffixes, target_positions([[r.bare] for r in some], from_lookup=False)
+            )
 
     @contextmanager
     def _in_place(self) -> Iterator[None]:
-        """Inside the block each down projection computes with its change added; the weights are not touched."""
+        """Inside the block each down projection computes with its change added."""
 
         def add(change: Tensor):  # type: ignore[no-untyped-def]
             def hook(_module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
@@ -167,17 +174,6 @@ class _Training:
 
 
 def _unit(layer: DecoderLayer, recipe: Recipe) -> float:
-    """Root mean square of the weights, or 1."""
+    """What learning rate and bound are measured in: the weights' root mean square, or 1."""
     weight = layer.down.weight.double()
     return float(weight.norm() / weight.numel() ** 0.5) if recipe.relative_step else 1.0
-
-
-def _positions(tasks: Sequence[Task]) -> Positions:
-    """The bare prompts' target tokens: each fact's weights sum to one."""
-    entries = [
-        (n, i - 1, t.prompts[0].ids[i], 1 / (len(t.prompts[0].ids) - t.prompts[0].target))
-        for n, t in enumerate(tasks)
-        for i in range(t.prompts[0].target, len(t.prompts[0].ids))
-    ]
-    row, column, token = (torch.tensor([e[k] for e in entries]) for k in range(3))
-    return Positions(row, column, token, row, torch.tensor([e[3] for e in entries], dtype=torch.float64))

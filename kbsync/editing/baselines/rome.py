@@ -1,4 +1,5 @@
-"""ROME: one layer, one rank-one change a fact, the fact's key answered exactly (Meng et al., NeurIPS 2022, equation 2)."""
+"""ROME: one layer, one rank-one change for each fact, whose key is answered exactly (Meng et al., NeurIPS 2022, equation
+2)."""
 
 from __future__ import annotations
 
@@ -8,77 +9,76 @@ from torch import Tensor
 from kbsync.domain.errors import EditError
 from kbsync.domain.version import LayerReport
 from kbsync.editing.baselines.sequential import merged
-from kbsync.editing.covariance.covariance import covariances
-from kbsync.editing.editor import Job, TorchEditor, Written, survivors
-from kbsync.editing.memit.insertion import Insertion, PreNormInsertion
-from kbsync.editing.memit.keys import Climb
-from kbsync.editing.memit.spread import Growing, growing
-from kbsync.editing.memit.target_cache import Found, TargetShelf
-from kbsync.editing.memit.targets import Target
-from kbsync.editing.solve import Factor, condition_of, divided, factorise
-from kbsync.editing.subject import Task
+from kbsync.editing.common.cholesky import Factor, condition_of, factorise, inverse_times
+from kbsync.editing.common.edited_weights import EditedWeights, edited_weights
+from kbsync.editing.common.prompts import TokenisedRewrite
+from kbsync.editing.editor import AlgorithmResult, EditJob, TorchEditor, survivors
+from kbsync.editing.memit.insertion import Insertion, SandwichNormInsertion
+from kbsync.editing.memit.layerwise_forward import LayerwiseForward
+from kbsync.editing.memit.target_cache import FoundTargets, TargetCache
+from kbsync.editing.memit.target_pool import Target
 
 
 class RomeEditor(TorchEditor):
     """Facts one after the other, in the order of their ids, each on the weights that hold those before.
 
     Δ = (v* − W k*) (C⁻¹k*)ᵀ / (k*ᵀ C⁻¹ k*). The value v* is what the down projection must put out at the bare prompt's
-    subject, and k* the plain mean of the keys over all prompts (equation 3). ROME has no place for guards, and no memory:
-    it forgets within some hundred facts (that is what MEMIT was made for).
+    subject, which is the site of ``SandwichNormInsertion`` at one layer, and k* is the plain mean of the keys over all
+    prompts (equation 3). ROME has no place for preserved keys and no memory: it forgets within some hundred facts, which
+    is what MEMIT was made for.
     """
 
-    def _write(self, job: Job) -> Written:
+    def _write(self, job: EditJob) -> AlgorithmResult:
         if len(job.layers) != 1:
             raise EditError(
                 f"ROME edits one layer, and the recipe {job.recipe.name!r} names {len(job.layers)}.",
                 next_step="Name one layer in the recipe.",
             )
-        known = covariances(
-            self._decoder, self._tokenizer, self._texts, job.recipe, self._base, self._artifacts, job.work
-        )
-        factor = factorise(known.matrices[job.layers[0].index])
-        place = PreNormInsertion(self._decoder, job.layers)
-        shelf = TargetShelf(self._artifacts, self._base, place, job)
-        founds: list[Found] = []
+        covariances = self._covariances(job)
+        factor = factorise(covariances.matrices[job.layers[0].index])
+        insertion = SandwichNormInsertion(self._decoder, job.layers)
+        cache = TargetCache(insertion, job)
+        found_by_fact: list[FoundTargets] = []
         reports = []
-        job.work.start("facts", len(job.tasks))
-        with growing(job, self._decoder.model) as weights:
-            for task in job.tasks:
-                found = shelf.find([task], weights.hash, announce=False)
-                founds.append(found)
+        job.work.start("facts", len(job.rewrites))
+        with edited_weights(self._decoder.model) as weights:
+            for rewrite in job.rewrites:
+                found = cache.find([rewrite], weights.hash, announce=False)
+                found_by_fact.append(found)
                 for target in found.targets.values():
-                    reports.append(_one(task, target, place, factor, weights))
+                    reports.append(_write_one(rewrite, target, insertion, factor, weights))
                 job.work.advance()
-            lost = {i: reason for f in founds for i, reason in f.lost.items()}
-            survivors(job.tasks, lost)
+            failed = {i: reason for f in found_by_fact for i, reason in f.failed.items()}
+            survivors(job.rewrites, failed)
             delta = weights.delta()
-        job.work.finish(f"{sum(f.reused for f in founds)} target vectors were known")
-        whole = merged(reports, [1] * len(reports))
-        return Written(
+        job.work.finish(f"{sum(f.reused for f in found_by_fact)} target vectors were known")
+        return AlgorithmResult(
             delta=delta,
-            layers=(whole,),
-            losses={i: target.loss for f in founds for i, target in f.targets.items()},
-            targets={i: digest for f in founds for i, digest in f.hashes.items()},
-            lost=lost,
-            reused=sum(f.reused for f in founds),
-            covariance=known.fingerprint,
+            layers=(merged(reports, [1] * len(reports)),),
+            losses={i: target.loss for f in found_by_fact for i, target in f.targets.items()},
+            targets={i: digest for f in found_by_fact for i, digest in f.hashes.items()},
+            failed=failed,
+            reused=sum(f.reused for f in found_by_fact),
+            covariance=covariances.fingerprint,
         )
 
 
-def _one(task: Task, target: Target, place: Insertion, factor: Factor, weights: Growing) -> LayerReport:
-    """Write one fact; the residuals are those of its own key, and of the bare prompt afterwards."""
-    (layer,) = place.layers
-    climb = Climb(place.decoder, place.layers, [task.prompts], bare=None)
-    key = climb.look(0)[0][0].double()
-    wanted = target.goal[0].double()
-    residual = wanted - (layer.down.weight.double().cpu() @ key + _bias(layer.down.module))
+def _write_one(
+    rewrite: TokenisedRewrite, target: Target, insertion: Insertion, factor: Factor, weights: EditedWeights
+) -> LayerReport:
+    """Write one fact. The residuals are that of its key k*, and that of the bare prompt afterwards."""
+    (layer,) = insertion.layers
+    forward = LayerwiseForward(insertion.decoder, insertion.layers, [rewrite.prompts], bare_share=None)
+    key = forward.inspect()[0][0].double()
+    value = target.z[0].double()
+    residual = value - (layer.down.weight.double().cpu() @ key + _bias(layer.down.module))
     left, right, ridge = rank_one(factor, key, residual)
     ratio = weights.add(layer, left, right)
-    after = place.remainder(target.goal[None], climb, 0)
+    distance_left = insertion.pass_layer(target.z[None], forward)
     return LayerReport(
         layer=layer.index,
         residual_before=float(residual.norm()),
-        residual_after=float(after.norm()),
+        residual_after=float(distance_left.norm()),
         delta_ratio=ratio,
         condition=condition_of(factor),
         ridge=ridge,
@@ -86,11 +86,15 @@ def _one(task: Task, target: Target, place: Insertion, factor: Factor, weights: 
 
 
 def rank_one(factor: Factor, key: Tensor, residual: Tensor) -> tuple[Tensor, Tensor, float]:
-    """Factors (out, 1), (1, m) of the change that adds ``residual`` (out,) at ``key`` (m,), and C's ridge.
+    """The change that adds ``residual`` (out,) at ``key`` (m,), both float64.
 
-    Raises ``EditError`` for numbers that are not finite, and for a key of nothing.
+    Returns:
+        Its factors (out, 1) and (1, m), and C's ridge.
+
+    Raises:
+        EditError: A number is not finite, or the key is zero.
     """
-    direction = divided(key[:, None], factor.lower)[:, 0]
+    direction = inverse_times(factor.lower, key[:, None])[:, 0]
     scale = float(key @ direction)
     if not (torch.isfinite(key).all() and torch.isfinite(residual).all()) or scale <= 0:
         raise EditError("A key or a value holds non-finite numbers, or nothing.", next_step="Look at the model.")

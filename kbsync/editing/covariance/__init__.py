@@ -1,0 +1,1 @@
+"""The key covariance C = E[k kᵀ] over ordinary text."""

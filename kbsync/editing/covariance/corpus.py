@@ -1,6 +1,6 @@
 """The text of the key covariance, as batches of token rows: given texts, or text that the model itself samples.
 
-Both can be left at any batch and taken up again there: the batches that follow are the same.
+Both can be left at any batch and taken up again there; the batches that follow are the same.
 """
 
 from __future__ import annotations
@@ -13,23 +13,25 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from kbsync.editing.sample import opening, sample, seeded
+from kbsync.editing.common.sampling import opening_ids, sample, seeded
 from kbsync.model.decoder import Decoder
 from kbsync.text.corpus import texts_hash
 
 WINDOW = 256
-"""Tokens of a stretch of text, what the tokenizer puts in front included."""
+"""Tokens of a stretch of text, with what the tokenizer puts in front."""
 BATCH_TOKENS = 4096
 SAMPLED_ROWS = 32
 SAMPLED_LENGTH = 128
+"""Tokens that are drawn for each sampled row."""
 SAMPLED_TOP_K = 50
+"""Each token is drawn from this many likeliest ones."""
 
 Batch = list[list[int]]
 """Token rows of like length, each with what the tokenizer puts in front."""
 
 
 class Corpus(ABC):
-    """A budget of tokens. ``state`` is where the walk stands after the last batch that was taken."""
+    """A budget of tokens, read batch by batch."""
 
     @abstractmethod
     def batches(self) -> Iterator[Batch]:
@@ -37,7 +39,7 @@ class Corpus(ABC):
 
     @abstractmethod
     def state(self) -> dict[str, Tensor]:
-        """All that ``restore`` needs, as small tensors."""
+        """Where the corpus stands after the last batch that was taken: all that ``restore`` needs, as small tensors."""
 
     @abstractmethod
     def restore(self, state: dict[str, Tensor]) -> None:
@@ -45,9 +47,10 @@ class Corpus(ABC):
 
 
 class GivenCorpus(Corpus):
-    """Texts in a seeded order, so that a small budget samples them all, cut into stretches of ``WINDOW`` tokens."""
+    """Texts in a seeded order, so that a small budget samples all of them, cut into stretches of ``WINDOW`` tokens."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], tokens: int, seed: int) -> None:
+        """``tokens``: the budget, without what the tokenizer puts in front."""
         self._batches = _like_length(_stretches(tokenizer, texts, tokens, seed))
         self._taken = 0
 
@@ -64,16 +67,17 @@ class GivenCorpus(Corpus):
 
 
 class SampledCorpus(Corpus):
-    """Text that the model draws from its ``SAMPLED_TOP_K`` likeliest tokens, until ``tokens`` have been drawn.
+    """Text that the model draws from its ``SAMPLED_TOP_K`` likeliest tokens.
 
-    A row ends at its first end-of-text token. Models without a start token begin from the end-of-text token, which
-    is how they saw documents begin.
+    A row ends at its first end-of-text token. Models without a start token begin from the end-of-text token, which is how
+    they saw documents begin.
     """
 
     def __init__(self, decoder: Decoder, tokenizer: PreTrainedTokenizerFast, tokens: int, seed: int) -> None:
+        """``tokens``: how many are drawn at least."""
         self._decoder, self._tokens = decoder, tokens
         self._end = tokenizer.eos_token_id
-        self._start = opening(tokenizer) or [self._end or 0]
+        self._start = opening_ids(tokenizer) or [self._end or 0]
         self._generator = seeded(seed)
         self._drawn = 0
 
@@ -103,14 +107,14 @@ def corpus(
 
 
 def identity(texts: Sequence[str]) -> str | list[object]:
-    """What tells two corpora apart, beside budget and seed."""
+    """What tells two corpora apart, beside budget and seed; part of cache keys."""
     return texts_hash(texts) if texts else ["sampled", SAMPLED_LENGTH, SAMPLED_TOP_K]
 
 
 def _stretches(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], tokens: int, seed: int) -> Batch:
     order = list(range(len(texts)))
     random.Random(seed).shuffle(order)
-    front = opening(tokenizer)
+    front = opening_ids(tokenizer)
     step, left = WINDOW - len(front), tokens
     rows: Batch = []
     for index in order:
@@ -125,15 +129,16 @@ def _stretches(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], tokens:
 
 
 def _like_length(rows: Batch) -> list[Batch]:
-    found: list[Batch] = []
+    batches: list[Batch] = []
     for row in sorted(rows, key=len):
-        if not found or (len(found[-1]) + 1) * len(row) > BATCH_TOKENS:
-            found.append([])
-        found[-1].append(row)
-    return found
+        if not batches or (len(batches[-1]) + 1) * len(row) > BATCH_TOKENS:
+            batches.append([])
+        batches[-1].append(row)
+    return batches
 
 
 def _until_end(row: list[int], begin: int, end: int | None) -> list[int]:
+    """The row up to its first end-of-text token at or after ``begin``."""
     for i in range(begin, len(row)):
         if row[i] == end:
             return row[:i]

@@ -1,7 +1,7 @@
 """Key covariance: C = E[k kᵀ] over ordinary text, the weight that an edit gives to all that it must not touch.
 
-Source: MEMIT, section 4.2 and appendix B. Kept under the fingerprint of model, text and settings, and each file says
-itself what it was measured on, so that one that was moved or damaged is refused.
+Source: MEMIT, section 4.2 and appendix B. Stored under the fingerprint of model, text and settings; each file also says
+what it was measured on, so that one that was moved or damaged is refused.
 """
 
 from __future__ import annotations
@@ -21,22 +21,24 @@ from transformers import PreTrainedTokenizerFast
 from kbsync.domain.canonical import canonical_json, content_hash
 from kbsync.domain.errors import EditError
 from kbsync.domain.recipe import Recipe
+from kbsync.editing.common.sampling import opening_ids
 from kbsync.editing.covariance.corpus import WINDOW, corpus, identity
-from kbsync.editing.covariance.moments import Snapshots, measure
-from kbsync.editing.sample import opening
+from kbsync.editing.covariance.second_moments import Snapshots, measure
 from kbsync.model.decoder import Decoder
 from kbsync.ports import ArtifactStore, Work
 
 FORMAT = 2
+"""Of what is stored; part of each key."""
 KIND = "covariance"
 
 
 class StoredMatrices(Mapping[int, Tensor]):
-    """C by layer, (m, m) float64, each read from the artifact store when it is asked for: together they may be as large as
-    the model, and a search does not need them."""
+    """C (m, m), float64, by layer. Each is read from the artifact store when it is asked for: together they may be as
+    large as the model, and the target search does not need them."""
 
-    def __init__(self, artifacts: ArtifactStore, about: Mapping[int, dict[str, Any]]) -> None:
-        self._artifacts, self._about = artifacts, dict(sorted(about.items()))
+    def __init__(self, artifacts: ArtifactStore, inputs: Mapping[int, dict[str, Any]]) -> None:
+        """``inputs``: all that each layer's covariance depends on."""
+        self._artifacts, self._inputs = artifacts, dict(sorted(inputs.items()))
 
     def __getitem__(self, layer: int) -> Tensor:
         """Raises ``EditError`` where it is gone or unsound."""
@@ -46,32 +48,35 @@ class StoredMatrices(Mapping[int, Tensor]):
         return tensors["second_moment"]
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self._about)
+        return iter(self._inputs)
 
     def __len__(self) -> int:
-        return len(self._about)
+        return len(self._inputs)
 
-    def told(self, layer: int) -> tuple[int, str] | None:
-        """Number of keys and SHA-256 of what is stored of a layer; None where nothing is. Raises ``EditError`` as above."""
+    def summary(self, layer: int) -> tuple[int, str] | None:
+        """Number of keys and SHA-256 of what is stored of a layer; None where nothing is. Raises ``EditError`` where it
+        is unsound."""
         tensors, digest = self._stored(layer)
         return None if tensors is None else (int(tensors["tokens"]), digest)
 
     def _stored(self, layer: int) -> tuple[dict[str, Tensor] | None, str]:
-        blob = self._artifacts.get(KIND, _key(self._about[layer]))
+        blob = self._artifacts.get(KIND, _key(self._inputs[layer]))
         if blob is None:
             return None, ""
-        return _read(blob, layer, self._about[layer]), hashlib.sha256(blob).hexdigest()
+        return _read(blob, layer, self._inputs[layer]), hashlib.sha256(blob).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Covariances:
-    """``matrices``: C by layer. ``fingerprint``: hash of their stored bytes. ``tokens``: keys that each was measured on;
-    ``known``: layers that were stored before."""
+    """C of each edited layer."""
 
     matrices: StoredMatrices
     fingerprint: str
+    """Hash of the stored bytes of all of them."""
     tokens: dict[int, int]
+    """Keys that each was measured on, by layer."""
     known: tuple[int, ...]
+    """Layers that were stored before."""
 
 
 def covariances(
@@ -83,47 +88,54 @@ def covariances(
     artifacts: ArtifactStore,
     work: Work,
 ) -> Covariances:
-    """C of each layer of the recipe, from the artifact store or computed; text is sampled where ``texts`` is empty.
+    """C of each layer of the recipe, from the artifact store or measured.
 
-    A measurement that was killed goes on from its last snapshot. Raises ``EditError`` when the text gives fewer than
-    two tokens, a key is not finite, or what is stored is not finite or was measured on something else;
-    ``ModelError`` for layers that the model does not have.
+    A measurement that was killed goes on from its last snapshot.
+
+    Args:
+        texts: Ordinary text; empty: text that the model samples.
+        base: The model's fingerprint.
+
+    Raises:
+        EditError: The text gives fewer than two tokens, a key is not finite, or what is stored is not finite or was
+            measured on something else.
+        ModelError: The model does not have one of the layers.
     """
     decoder.edited_layers(recipe.layers)
-    about = {layer: _about(layer, texts, recipe, base) for layer in recipe.layers}
-    keys = {layer: _key(what) for layer, what in about.items()}
-    matrices = StoredMatrices(artifacts, about)
-    told = {layer: matrices.told(layer) for layer in matrices}
-    missing = [layer for layer in recipe.layers if told[layer] is None]
+    inputs = {layer: _inputs(layer, texts, recipe, base) for layer in recipe.layers}
+    keys = {layer: _key(of_layer) for layer, of_layer in inputs.items()}
+    matrices = StoredMatrices(artifacts, inputs)
+    summaries = {layer: matrices.summary(layer) for layer in matrices}
+    missing = [layer for layer in recipe.layers if summaries[layer] is None]
     if missing:
-        for layer, (matrix, counted) in _measure(
+        for layer, (matrix, count) in _measure(
             decoder, tokenizer, texts, recipe, missing, [keys[i] for i in missing], artifacts, work
         ).items():
-            blob = save({"second_moment": matrix, "tokens": torch.tensor(counted), "about": _packed(about[layer])})
+            blob = save({"second_moment": matrix, "tokens": torch.tensor(count), "about": _packed(inputs[layer])})
             artifacts.put(KIND, keys[layer], blob)
-            told[layer] = matrices.told(layer)
+            summaries[layer] = matrices.summary(layer)
         Snapshots(artifacts, content_hash([keys[i] for i in missing])).drop()
-    sound = {layer: what for layer, what in told.items() if what is not None}
+    stored = {layer: summary for layer, summary in summaries.items() if summary is not None}
     return Covariances(
         matrices,
-        content_hash([[layer, digest] for layer, (_, digest) in sound.items()]),
-        {layer: tokens for layer, (tokens, _) in sound.items()},
-        tuple(layer for layer in sound if layer not in missing),
+        content_hash([[layer, digest] for layer, (_, digest) in stored.items()]),
+        {layer: tokens for layer, (tokens, _) in stored.items()},
+        tuple(layer for layer in stored if layer not in missing),
     )
 
 
 def known_layers(texts: Sequence[str], recipe: Recipe, base: str, artifacts: ArtifactStore) -> list[int]:
     """The recipe's layers whose covariance is stored."""
-    return [i for i in recipe.layers if artifacts.get(KIND, _key(_about(i, texts, recipe, base))) is not None]
+    return [i for i in recipe.layers if artifacts.get(KIND, _key(_inputs(i, texts, recipe, base))) is not None]
 
 
 def forget(texts: Sequence[str], recipe: Recipe, base: str, artifacts: ArtifactStore) -> None:
     """Drop the recipe's covariances, so that they are measured again."""
     for layer in recipe.layers:
-        artifacts.drop(KIND, _key(_about(layer, texts, recipe, base)))
+        artifacts.drop(KIND, _key(_inputs(layer, texts, recipe, base)))
 
 
-def _about(layer: int, texts: Sequence[str], recipe: Recipe, base: str) -> dict[str, Any]:
+def _inputs(layer: int, texts: Sequence[str], recipe: Recipe, base: str) -> dict[str, Any]:
     """All that a layer's covariance depends on."""
     return {
         "model": base,
@@ -136,23 +148,24 @@ def _about(layer: int, texts: Sequence[str], recipe: Recipe, base: str) -> dict[
     }
 
 
-def _key(about: dict[str, Any]) -> str:
-    return content_hash([KIND, FORMAT, about])
+def _key(inputs: dict[str, Any]) -> str:
+    return content_hash([KIND, FORMAT, inputs])
 
 
-def _packed(about: dict[str, Any]) -> Tensor:
-    """As bytes in a tensor: the metadata of a safetensors file have no fixed order, and equal content must be equal bytes."""
-    return torch.tensor(list(canonical_json(about).encode()), dtype=torch.uint8)
+def _packed(inputs: dict[str, Any]) -> Tensor:
+    """As bytes in a tensor: the metadata of a safetensors file have no fixed order, and equal content must be equal
+    bytes."""
+    return torch.tensor(list(canonical_json(inputs).encode()), dtype=torch.uint8)
 
 
-def _read(blob: bytes, layer: int, about: dict[str, Any]) -> dict[str, Tensor]:
+def _read(blob: bytes, layer: int, inputs: dict[str, Any]) -> dict[str, Tensor]:
     """The stored tensors. Raises ``EditError`` for a covariance of something else, and for one that is not finite."""
     try:
         tensors = load(blob)
-        told = json.loads(bytes(tensors["about"].tolist()))
+        stored_inputs = json.loads(bytes(tensors["about"].tolist()))
     except (SafetensorError, KeyError, ValueError) as error:
         raise _unsound(f"of layer {layer} does not say what it was measured on") from error
-    wrong = [name for name, value in json.loads(canonical_json(about)).items() if told.get(name) != value]
+    wrong = [name for name, value in json.loads(canonical_json(inputs)).items() if stored_inputs.get(name) != value]
     if wrong:
         raise _unsound(f"of layer {layer} is another's: it was measured on another {', '.join(wrong)}")
     matrix = tensors["second_moment"]
@@ -178,11 +191,12 @@ def _measure(
     artifacts: ArtifactStore,
     work: Work,
 ) -> dict[int, tuple[Tensor, int]]:
+    """C (m, m) and the number of keys, by layer; ``keys`` are the cache keys of ``layers``."""
     work.start("covariance", recipe.covariance_tokens)
-    source = corpus(decoder, tokenizer, texts, recipe.covariance_tokens, recipe.seed)
+    text = corpus(decoder, tokenizer, texts, recipe.covariance_tokens, recipe.seed)
     snapshots = Snapshots(artifacts, content_hash(list(keys)))
-    sums = measure(decoder, source, layers, len(opening(tokenizer)), snapshots, work)
-    work.finish(f"{sums.counted} tokens")
-    if sums.counted < 2:
+    sums = measure(decoder, text, layers, len(opening_ids(tokenizer)), snapshots, work)
+    work.finish(f"{sums.count} tokens")
+    if sums.count < 2:
         raise EditError("The covariance text holds no tokens.", next_step="Name a corpus with text in it.")
-    return {layer: ((total + total.T) / (2 * sums.counted), sums.counted) for layer, total in sums.by_layer.items()}
+    return {layer: ((total + total.T) / (2 * sums.count), sums.count) for layer, total in sums.by_layer.items()}

@@ -1,10 +1,10 @@
-"""Where a fact's change goes in, and what each edited layer must then put out.
+"""Where δ is added, and what each edited layer must then put out: the residuals R that the layers share.
 
 Published MEMIT adds δ to the residual stream after the last edited layer and spreads it over the edited layers. That
-takes for granted that an MLP's output enters the stream unchanged. Where a norm stands between (Gemma 2 and 3, OLMo 2)
-an output can turn but not grow, and no change of weights reaches an arbitrary δ. There the change is one vector per
-edited layer, added before the norm and optimised together: every point of that space can be reached, and what each layer
-must put out is known without inverting the norm.
+takes for granted that an MLP's output enters the stream unchanged. In models with sandwich norms (Gemma 2 and 3, OLMo
+2) a norm stands between, so an output can turn but not grow, and no change of weights reaches an arbitrary δ. There δ is
+one vector for each edited layer, added before the norm, and all of them are optimised together: every point of that
+space can be reached, and what each layer must put out is known without inverting the norm (ADR 0004).
 """
 
 from __future__ import annotations
@@ -17,44 +17,72 @@ import torch
 from torch import Tensor
 
 from kbsync.domain.errors import ModelError
-from kbsync.editing.memit.keys import Climb
+from kbsync.editing.memit.layerwise_forward import LayerwiseForward
 from kbsync.model.decoder import Decoder, DecoderLayer
 from kbsync.model.hooks import adding, watching
 from kbsync.model.suffix import Suffixes, prepare
 
 
 class Insertion(ABC):
-    """The places of a change: ``sites`` vectors of width d per fact. ``first`` is the first layer that it can reach."""
+    """The sites of a change: ``sites`` vectors of width d for each fact, at the subject's last token."""
 
     name: str
+    """Stands in the cache keys of target vectors, and so never changes."""
     sites: int
     first: int
+    """The lowest layer that the change can reach."""
 
     def __init__(self, decoder: Decoder, layers: Sequence[DecoderLayer]) -> None:
+        """``layers``: the edited ones, ascending."""
         self.decoder = decoder
         self.layers = tuple(layers)
 
     @abstractmethod
     def prepare(self, rows: Sequence[tuple[Sequence[int], int]]) -> tuple[Suffixes, Tensor]:
-        """The rows (token ids, lookup position) made ready for ``run``, and what is at the sites without any shift."""
+        """Compute all that a change does not reach.
+
+        Args:
+            rows: Token ids and lookup position of each prompt.
+
+        Returns:
+            The rows, ready for ``run``, and h₀ (batch, sites, d): what is at the sites without a change.
+        """
 
     @abstractmethod
-    def run(self, suffixes: Suffixes, shift: Tensor) -> tuple[Tensor, Tensor]:
-        """Add ``shift`` (batch, sites, d) at column 0: the final norm's output (batch, length, d), and what then is at
-        the sites (batch, sites, d), which includes what a shift does to the sites above it."""
+    def run(self, suffixes: Suffixes, delta: Tensor) -> tuple[Tensor, Tensor]:
+        """Add δ at the lookup positions, which are column 0.
+
+        Args:
+            delta: δ (batch, sites, d).
+
+        Returns:
+            The final norm's output (batch, length, d), and what is then at the sites (batch, sites, d). The latter
+            includes what a change at one site does to the sites above it.
+        """
 
     @abstractmethod
-    def residual(self, goals: Tensor, climb: Climb, step: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Before the ``step``-th edited layer changes: the facts' keys (N, m), their distance to the goal (N, d), and
-        the change that this layer's output must make (N, d). ``goals`` are (N, sites, d)."""
+    def residual(self, targets: Tensor, forward: LayerwiseForward) -> tuple[Tensor, Tensor, Tensor]:
+        """What the layer before which ``forward`` stands has to do.
+
+        Args:
+            targets: z (N, sites, d).
+
+        Returns:
+            The facts' keys (N, m); z − h (N, d), the distance to the target that is left; and R (N, d), the change
+            that this layer's output must make.
+        """
 
     @abstractmethod
-    def remainder(self, goals: Tensor, climb: Climb, step: int) -> Tensor:
-        """Pass the ``step``-th edited layer, which has been changed; the distance to the goal that is left (N, d)."""
+    def pass_layer(self, targets: Tensor, forward: LayerwiseForward) -> Tensor:
+        """Let ``forward`` pass the layer, which has been edited.
+
+        Returns:
+            The distance (N, d) to the targets ``targets`` (N, sites, d) that is left.
+        """
 
 
 class StreamInsertion(Insertion):
-    """As published: one site, the residual stream after the last edited layer."""
+    """As published: one site, the residual stream after the last edited layer (equation 20)."""
 
     name = "stream"
     sites = 1
@@ -67,23 +95,24 @@ class StreamInsertion(Insertion):
         suffixes = prepare(self.decoder, rows, self.first)
         return suffixes, suffixes.hidden[:, :1]
 
-    def run(self, suffixes: Suffixes, shift: Tensor) -> tuple[Tensor, Tensor]:
-        moved = torch.zeros_like(suffixes.hidden)
-        moved[:, 0] = shift[:, 0].to(moved.dtype)
-        hidden = suffixes.hidden + moved
+    def run(self, suffixes: Suffixes, delta: Tensor) -> tuple[Tensor, Tensor]:
+        added = torch.zeros_like(suffixes.hidden)
+        added[:, 0] = delta[:, 0].to(added.dtype)
+        hidden = suffixes.hidden + added
         return suffixes.run(hidden), hidden[:, :1]
 
-    def residual(self, goals: Tensor, climb: Climb, step: int) -> tuple[Tensor, Tensor, Tensor]:
-        distance = goals[:, 0] - climb.stream(step)
-        return climb.look(step)[0], distance, distance / (len(self.layers) - step)
+    def residual(self, targets: Tensor, forward: LayerwiseForward) -> tuple[Tensor, Tensor, Tensor]:
+        distance = targets[:, 0] - forward.residual_stream()
+        layers_left = len(self.layers) - forward.position
+        return forward.inspect()[0], distance, distance / layers_left
 
-    def remainder(self, goals: Tensor, climb: Climb, step: int) -> Tensor:
-        climb.advance(step)
-        return goals[:, 0] - climb.stream(step + 1)
+    def pass_layer(self, targets: Tensor, forward: LayerwiseForward) -> Tensor:
+        forward.step()
+        return targets[:, 0] - forward.residual_stream()
 
 
-class PreNormInsertion(Insertion):
-    """One site per edited layer: the down projection's output, before the norm that it passes."""
+class SandwichNormInsertion(Insertion):
+    """One site for each edited layer: the down projection's output, before the norm that it passes."""
 
     name = "pre-norm"
 
@@ -95,32 +124,34 @@ class PreNormInsertion(Insertion):
     def prepare(self, rows: Sequence[tuple[Sequence[int], int]]) -> tuple[Suffixes, Tensor]:
         indices = [layer.index for layer in self.layers]
         with watching(self.decoder, downs=indices) as seen:
-            suffixes = prepare(self.decoder, rows, self.first)  # the suffixes run last, and so are what was seen
+            suffixes = prepare(self.decoder, rows, self.first)  # the suffixes run last, so they are what was seen
         return suffixes, torch.stack([seen.downs[i][:, 0] for i in indices], dim=1)
 
-    def run(self, suffixes: Suffixes, shift: Tensor) -> tuple[Tensor, Tensor]:
+    def run(self, suffixes: Suffixes, delta: Tensor) -> tuple[Tensor, Tensor]:
         indices = [layer.index for layer in self.layers]
         with ExitStack() as stack:
             for site, layer in enumerate(self.layers):
-                stack.enter_context(adding(layer.down.module, 0, shift[:, site]))
+                stack.enter_context(adding(layer.down.module, 0, delta[:, site]))
             seen = stack.enter_context(watching(self.decoder, downs=indices))
             normed = suffixes.run(suffixes.hidden)
         return normed, torch.stack([seen.downs[i][:, 0] for i in indices], dim=1)
 
-    def residual(self, goals: Tensor, climb: Climb, step: int) -> tuple[Tensor, Tensor, Tensor]:
-        keys, outputs = climb.look(step)
-        distance = goals[:, step] - outputs
+    def residual(self, targets: Tensor, forward: LayerwiseForward) -> tuple[Tensor, Tensor, Tensor]:
+        site = forward.position
+        keys, outputs = forward.inspect()
+        distance = targets[:, site] - outputs
         return keys, distance, distance
 
-    def remainder(self, goals: Tensor, climb: Climb, step: int) -> Tensor:
-        return goals[:, step] - climb.advance(step)
+    def pass_layer(self, targets: Tensor, forward: LayerwiseForward) -> Tensor:
+        site = forward.position
+        return targets[:, site] - forward.step()
 
 
-def insertion(decoder: Decoder, layers: Sequence[DecoderLayer]) -> Insertion:
+def insertion_for(decoder: Decoder, layers: Sequence[DecoderLayer]) -> Insertion:
     """The insertion that fits the layers' structure. Raises ``ModelError`` for layers of two kinds."""
-    normed = [layer.post_mlp_norm is not None for layer in layers]
-    if all(normed):
-        return PreNormInsertion(decoder, layers)
-    if any(normed):
+    has_norm = [layer.post_mlp_norm is not None for layer in layers]
+    if all(has_norm):
+        return SandwichNormInsertion(decoder, layers)
+    if any(has_norm):
         raise ModelError("Some of the edited layers have a norm after the MLP and some have none.")
     return StreamInsertion(decoder, layers)

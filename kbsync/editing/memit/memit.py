@@ -4,60 +4,76 @@ from __future__ import annotations
 
 import torch
 
-from kbsync.editing.covariance.covariance import covariances
-from kbsync.editing.editor import Job, TorchEditor, Written, prompts_of, survivors
-from kbsync.editing.memit.insertion import insertion
-from kbsync.editing.memit.keys import Climb
-from kbsync.editing.memit.preserved import Still, guard_prompts
-from kbsync.editing.memit.reweighting import unanswered
-from kbsync.editing.memit.spread import Normal, growing, spread
-from kbsync.editing.memit.target_cache import TargetShelf
-from kbsync.editing.solve import factorise
+from kbsync.editing.common.cholesky import factorise
+from kbsync.editing.common.edited_weights import edited_weights
+from kbsync.editing.editor import AlgorithmResult, EditJob, TorchEditor, survivors
+from kbsync.editing.memit.insertion import insertion_for
+from kbsync.editing.memit.layerwise_forward import LayerwiseForward
+from kbsync.editing.memit.preserved import PreservedKeys, preserved_prompts
+from kbsync.editing.memit.reweighting import unlearned
+from kbsync.editing.memit.solve import Penalty
+from kbsync.editing.memit.spread import spread
+from kbsync.editing.memit.target_cache import TargetCache
 from kbsync.model.suffix import longest
 from kbsync.system.memory import give_back
 
 LAYERS = "layers"
-"""The step of an edit that computes keys and inserts the targets, layer by layer."""
+"""The step of an edit that computes keys and writes the targets, layer by layer, as it is shown."""
 
 
 class MemitEditor(TorchEditor):
-    """One mass edit: Δ = R Kᵀ (λC + K Kᵀ + w S Sᵀ)⁻¹ (equation 14; S are the guards' keys, ADR 0005)."""
+    """One mass edit: Δ = R Kᵀ (λC + K Kᵀ + w K₀ K₀ᵀ)⁻¹ (equation 14; K₀ are the preserved keys, ADR 0005)."""
 
-    def _write(self, job: Job) -> Written:
+    def _write(self, job: EditJob) -> AlgorithmResult:
         recipe, decoder = job.recipe, self._decoder
-        known = covariances(decoder, self._tokenizer, self._texts, recipe, self._base, self._artifacts, job.work)
-        place = insertion(decoder, job.layers)
+
+        # C = E[k kᵀ] of each edited layer (section 4.2, "ordinary text").
+        covariances = self._covariances(job)
         give_back()  # what loading and measuring left
-        found = TargetShelf(self._artifacts, self._base, place, job).find(job.tasks)
-        tasks = survivors(job.tasks, found.lost)
+
+        # Lines 1 to 4: the target vector z of each fact.
+        insertion = insertion_for(decoder, job.layers)
+        found = TargetCache(insertion, job).find(job.rewrites)
+        rewrites = survivors(job.rewrites, found.failed)
         give_back()  # what the search took
 
-        def normal_of(step: int) -> Normal:
-            return Normal(factorise(known.matrices[job.layers[step].index]), recipe.covariance_weight)
+        # Lines 5 to 15: keys, residuals and the closed form, layer by layer. Facts that greedy decoding does not give
+        # afterwards are weighted up, and the layers are solved again from the base (ADR 0016).
+        def penalty_of(position: int) -> Penalty:
+            return Penalty(factorise(covariances.matrices[job.layers[position].index]), recipe.covariance_weight)
 
-        guards = guard_prompts(self._tokenizer, job.guards, tasks, longest(decoder))
-        still = Still(decoder, job.layers, guards, recipe)
-        climb = Climb(decoder, job.layers, prompts_of(tasks))
-        emphasis = torch.ones(len(tasks), dtype=torch.float64)
+        forward = LayerwiseForward(decoder, job.layers, [r.prompts for r in rewrites])
+        k0_prompts = preserved_prompts(self._tokenizer, job.preserved, rewrites, longest(decoder))
+        preserved = PreservedKeys(decoder, job.layers, k0_prompts, recipe)
+        fact_weights = torch.ones(len(rewrites), dtype=torch.float64)
         for round in range(recipe.press_rounds + 1):
             job.work.start(LAYERS, len(job.layers))
-            with growing(job, decoder.model) as weights:
-                made = spread(
-                    tasks, found.targets, place, climb.again(), normal_of, still.again(), weights, job, emphasis
+            with edited_weights(decoder.model) as weights:
+                edits = spread(
+                    rewrites,
+                    found.targets,
+                    insertion,
+                    forward.restarted(),
+                    penalty_of,
+                    preserved.restarted(),
+                    weights,
+                    job.work,
+                    fact_weights,
                 )
                 delta = weights.delta()
-                weak = unanswered(decoder, tasks) if round < recipe.press_rounds else None
-            job.work.finish("" if weak is None else f"{int(weak.sum())} not answered yet")
-            if weak is None or not weak.any():
+                missed = unlearned(decoder, rewrites) if round < recipe.press_rounds else None
+            job.work.finish("" if missed is None else f"{int(missed.sum())} not answered yet")
+            if missed is None or not missed.any():
                 break
-            emphasis[weak] *= recipe.press_factor
-        return Written(
+            fact_weights[missed] *= recipe.press_factor
+
+        return AlgorithmResult(
             delta=delta,
-            layers=tuple(made.reports),
-            pressed={t.request.id: float(e) for t, e in zip(tasks, emphasis, strict=True) if e != 1},
+            layers=tuple(edits.reports),
+            reweighted={r.id: float(w) for r, w in zip(rewrites, fact_weights, strict=True) if w != 1},
             losses={i: target.loss for i, target in found.targets.items()},
             targets=found.hashes,
-            lost=found.lost,
+            failed=found.failed,
             reused=found.reused,
-            covariance=known.fingerprint,
+            covariance=covariances.fingerprint,
         )

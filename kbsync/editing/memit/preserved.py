@@ -1,7 +1,7 @@
-"""Guards: facts that the base has right, whose keys join the normal matrix with nothing to change (ADR 0005).
+"""Preserved keys K₀: keys of facts that the base has right, which join the solve with nothing to change (ADR 0005).
 
-C speaks for ordinary text, and says little about the few prompts that ask for facts: edited facts leak onto their
-neighbours, which share the relation's words. A guard is one column more in K, with a residual of zero.
+C speaks for ordinary text and says little about the few prompts that ask for facts, so edits leak onto their
+neighbours, which share the relation's words. A preserved key is one more column of K, with a residual of zero.
 """
 
 from __future__ import annotations
@@ -13,53 +13,56 @@ from copy import copy
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from kbsync.domain.plan import Guard
 from kbsync.domain.recipe import Recipe
-from kbsync.editing.memit.keys import Climb
-from kbsync.editing.subject import Prompt, Task, Unlocatable, locate
+from kbsync.domain.rewrite import Preserved
+from kbsync.editing.common.prompts import Prompt, TokenisedRewrite, Unlocatable, locate
+from kbsync.editing.memit.layerwise_forward import LayerwiseForward
 from kbsync.model.decoder import Decoder, DecoderLayer
 
 
-def guard_prompts(
-    tokenizer: PreTrainedTokenizerFast, guards: Sequence[Guard], tasks: Sequence[Task], longest: int
+def preserved_prompts(
+    tokenizer: PreTrainedTokenizerFast,
+    preserved: Sequence[Preserved],
+    rewrites: Sequence[TokenisedRewrite],
+    max_tokens: int,
 ) -> list[Prompt]:
-    """Bare prompts of the guards, in the order of their ids.
+    """Bare prompts of what is preserved, in the order of the ids, each key once.
 
-    Left out are guards that no prompt can be made of, and those whose key is that of an edited fact: where a template
-    begins with the subject, all that is said of one subject hangs on one key.
+    Left out is what no prompt can be made of, and what has the key of one of ``rewrites``: where a template begins with
+    the subject, everything that is said of one subject has the same key.
     """
-    edited = {prompt.head for task in tasks for prompt in task.prompts[:1]}
-    found: dict[tuple[int, ...], Prompt] = {}
-    for guard in sorted(guards, key=lambda g: g.id):
+    edited = {rewrite.bare.key_ids for rewrite in rewrites}
+    by_key: dict[tuple[int, ...], Prompt] = {}
+    for one in sorted(preserved, key=lambda p: p.id):
         try:
-            prompt = locate(tokenizer, guard.template, guard.subject, None)
+            prompt = locate(tokenizer, one.template, one.subject, None)
         except Unlocatable:
             continue
-        if prompt.head not in edited and len(prompt.ids) <= longest:
-            found.setdefault(prompt.head, prompt)
-    return list(found.values())
+        if prompt.key_ids not in edited and len(prompt.ids) <= max_tokens:
+            by_key.setdefault(prompt.key_ids, prompt)
+    return list(by_key.values())
 
 
-class Still:
-    """The guards' keys at each edited layer, weighted, as the layers below leave them."""
+class PreservedKeys:
+    """√w·K₀ at one edited layer after the other, as the layers below leave it."""
 
     def __init__(
         self, decoder: Decoder, layers: Sequence[DecoderLayer], prompts: Sequence[Prompt], recipe: Recipe
     ) -> None:
-        self._climb = Climb(decoder, layers, [(p,) for p in prompts]) if prompts else None
+        self._forward = LayerwiseForward(decoder, layers, [(p,) for p in prompts]) if prompts else None
         self._scale = math.sqrt(recipe.guard_weight)
 
-    def again(self) -> Still:
-        """The same guards before the first edited layer."""
+    def restarted(self) -> PreservedKeys:
+        """The same prompts before the first edited layer."""
         fresh = copy(self)
-        fresh._climb = self._climb.again() if self._climb else None
+        fresh._forward = self._forward.restarted() if self._forward else None
         return fresh
 
-    def keys(self, step: int) -> Tensor | None:
-        """(m, G) before the ``step``-th edited layer changes; None without guards."""
-        return self._climb.look(step)[0].T * self._scale if self._climb else None
+    def keys(self) -> Tensor | None:
+        """(m, G) before the next edited layer changes; None where nothing is preserved."""
+        return self._forward.inspect()[0].T * self._scale if self._forward else None
 
-    def advance(self, step: int) -> None:
-        """Pass the ``step``-th edited layer, which has been changed."""
-        if self._climb:
-            self._climb.advance(step)
+    def step(self) -> None:
+        """Pass the next edited layer, which has been changed."""
+        if self._forward:
+            self._forward.step()

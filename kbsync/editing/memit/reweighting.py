@@ -1,7 +1,7 @@
-"""Pressing: facts that an edit did not get across are written again with more weight (ADR 0016).
+"""Re-weighting of unlearned edits: facts that an edit did not get across are written again with more weight (ADR 0016).
 
-The solution of many facts is a least-squares compromise. Most facts are answered long before their residual is gone; a few,
-mostly names of many tokens or subjects whose keys lie close together, are not, and fail by one token.
+The solution for many facts is a least-squares compromise. Most facts are answered long before their residual is gone. A
+few are not, mostly names of many tokens or subjects whose keys lie close together, and they fail by one token.
 """
 
 from __future__ import annotations
@@ -11,31 +11,35 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from kbsync.editing.memit.head import Head
-from kbsync.editing.subject import Task
+from kbsync.editing.common.prompts import TokenisedRewrite
+from kbsync.editing.common.vocabulary_head import VocabularyHead
 from kbsync.model.decoder import Decoder
 from kbsync.model.suffix import prepare
 
 ROWS = 32
+"""Prompts in one forward pass."""
 
 
 @torch.no_grad()
-def unanswered(decoder: Decoder, tasks: Sequence[Task]) -> Tensor:
-    """Booleans (N,): facts whose bare prompt is not continued greedily with the target by the weights in place.
+def unlearned(decoder: Decoder, rewrites: Sequence[TokenisedRewrite]) -> Tensor:
+    """Which facts the weights in place don't answer.
 
-    Greedy decoding gives the target if and only if each of its tokens is the likeliest one behind the prompt and the
-    target's tokens before it, so one forward pass over the text tells.
+    Greedy decoding of the bare prompt gives the target if and only if each of its tokens is the likeliest one after the
+    prompt and the target's tokens before it, so one forward pass over the text tells.
+
+    Returns:
+        Booleans (N,): True where greedy decoding does not give the target.
     """
-    head = Head(decoder)
-    found = torch.zeros(len(tasks), dtype=torch.bool)
-    order = sorted(range(len(tasks)), key=lambda n: (len(tasks[n].prompts[0].ids), tasks[n].request.id))
+    head = VocabularyHead(decoder)
+    missed = torch.zeros(len(rewrites), dtype=torch.bool)
+    order = sorted(range(len(rewrites)), key=lambda n: (len(rewrites[n].bare.ids), rewrites[n].id))
     for begin in range(0, len(order), ROWS):
         members = order[begin : begin + ROWS]
-        bare = [tasks[n].prompts[0] for n in members]
-        states = prepare(decoder, [(p.ids[:-1], p.target - 1) for p in bare], len(decoder.layers)).normed
-        spots = [(row, column) for row, p in enumerate(bare) for column in range(len(p.ids) - p.target)]
-        rows, columns = torch.tensor(spots).T
-        wanted = torch.tensor([token for p in bare for token in p.ids[p.target :]])
+        prompts = [rewrites[n].bare for n in members]
+        states = prepare(decoder, [(p.ids[:-1], p.target - 1) for p in prompts], len(decoder.layers)).normed
+        places = [(row, column) for row, p in enumerate(prompts) for column in range(len(p.ids) - p.target)]
+        rows, columns = torch.tensor(places).T
+        wanted = torch.tensor([token for p in prompts for token in p.ids[p.target :]])
         wrong = head.likeliest(states[rows, columns]).cpu() != wanted
-        found[torch.tensor(members)[rows[wrong]]] = True
-    return found
+        missed[torch.tensor(members)[rows[wrong]]] = True
+    return missed

@@ -1,4 +1,4 @@
-"""Target vectors from the artifact store, and the new ones into it."""
+"""Target vectors from the artifact store, and the newly found ones into it."""
 
 from __future__ import annotations
 
@@ -10,79 +10,87 @@ import torch
 from safetensors.torch import load, save
 
 from kbsync.domain.canonical import content_hash
-from kbsync.domain.recipe import Recipe
-from kbsync.editing.editor import Job
-from kbsync.editing.memit.head import Head
+from kbsync.editing.common.prompts import TokenisedRewrite
+from kbsync.editing.common.vocabulary_head import VocabularyHead
+from kbsync.editing.editor import EditJob
 from kbsync.editing.memit.insertion import Insertion
-from kbsync.editing.memit.targets import Target, search
-from kbsync.editing.subject import Task
-from kbsync.ports import ArtifactStore
+from kbsync.editing.memit.target_pool import Target
+from kbsync.editing.memit.targets import search
 
-TARGET_FORMAT = 2
-NOT_FINITE = "the loss of its target vector is not finite"
+FORMAT = 2
+"""Of what is stored; part of each key."""
+KIND = "targets"
 TARGETS = "targets"
-"""The step of an edit that searches target vectors."""
+"""The step of an edit that searches target vectors, as it is shown."""
+NOT_FINITE = "the loss of its target vector is not finite"
+_Z, _LOSS = "goal", "loss"
+"""Names of the stored tensors. The stored bytes' hashes stand in manifests, so the names never change."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """``targets`` and content ``hashes`` by request id; ``lost``: why a request has none; ``reused``: how many were
-    there before."""
+class FoundTargets:
+    """What ``TargetCache.find`` found, by rewrite id."""
 
     targets: dict[str, Target]
     hashes: dict[str, str]
-    lost: dict[str, str]
+    """SHA-256 of each target as it is stored."""
+    failed: dict[str, str]
+    """Why a rewrite has no target."""
     reused: int
+    """How many were stored before."""
 
 
-class TargetShelf:
-    """Target vectors under a hash of all that they depend on, and of nothing else: other facts and λ are not in it."""
+class TargetCache:
+    """Target vectors by a hash of every input of their search. Other facts and λ are not in it: they don't shape z."""
 
-    def __init__(self, artifacts: ArtifactStore, base: str, place: Insertion, job: Job) -> None:
-        self._artifacts, self._base, self._place, self._job = artifacts, base, place, job
-        self._head = Head(place.decoder)
+    def __init__(self, insertion: Insertion, job: EditJob) -> None:
+        self._insertion, self._job = insertion, job
+        self._head = VocabularyHead(insertion.decoder)
 
-    def find(self, tasks: Sequence[Task], weights: str = "", *, announce: bool = True) -> Found:
-        """Target vectors on the weights in place, whose hash is ``weights`` (empty: the base's).
+    def find(self, rewrites: Sequence[TokenisedRewrite], weights: str = "", *, announce: bool = True) -> FoundTargets:
+        """Target vectors on the weights that are in place.
 
-        New ones are stored as they are found, so that a stop loses those in hand at most. ``announce``: show the step.
+        New ones are stored as they are found, so that a stop loses at most those that are being searched.
+
+        Args:
+            weights: Hash of the weights in place; empty: the base's.
+            announce: Show the search as a step of its own.
         """
-        keys = {t.request.id: self._key(t, weights) for t in tasks}
-        blobs = {t.request.id: self._artifacts.get("targets", keys[t.request.id]) for t in tasks}
-        missing = [t for t in tasks if blobs[t.request.id] is None]
-        work = self._job.work
+        artifacts, work = self._job.artifacts, self._job.work
+        keys = {r.id: self._key(r, weights) for r in rewrites}
+        blobs = {r.id: artifacts.get(KIND, keys[r.id]) for r in rewrites}
+        missing = [r for r in rewrites if blobs[r.id] is None]
         if announce:
             work.start(TARGETS, len(missing))
-        # A lease is renewed, and a stop is heard, before each step.
-        for task, target in search(missing, self._job.recipe, self._place, self._head, work.checkpoint):
+        for rewrite, target in search(missing, self._job.recipe, self._insertion, self._head, work.checkpoint):
             if target is not None:
-                blob = save({"goal": target.goal, "loss": torch.tensor(target.loss, dtype=torch.float64)})
-                self._artifacts.put("targets", keys[task.request.id], blob)
-                blobs[task.request.id] = blob
+                blob = save({_Z: target.z, _LOSS: torch.tensor(target.loss, dtype=torch.float64)})
+                artifacts.put(KIND, keys[rewrite.id], blob)
+                blobs[rewrite.id] = blob
             if announce:
                 work.advance()
-        reused = len(tasks) - len(missing)
+        reused = len(rewrites) - len(missing)
         if announce:
             work.finish(f"{reused} were known")
-        found = {i: blob for i, blob in blobs.items() if blob is not None}
-        tensors = {i: load(blob) for i, blob in found.items()}
-        return Found(
-            targets={i: Target(t["goal"], float(t["loss"])) for i, t in tensors.items()},
-            hashes={i: hashlib.sha256(blob).hexdigest() for i, blob in found.items()},
-            lost={i: NOT_FINITE for i in blobs if i not in found},
+        stored = {i: blob for i, blob in blobs.items() if blob is not None}
+        tensors = {i: load(blob) for i, blob in stored.items()}
+        return FoundTargets(
+            targets={i: Target(t[_Z], float(t[_LOSS])) for i, t in tensors.items()},
+            hashes={i: hashlib.sha256(blob).hexdigest() for i, blob in stored.items()},
+            failed={i: NOT_FINITE for i in blobs if i not in stored},
             reused=reused,
         )
 
-    def _key(self, task: Task, weights: str) -> str:
-        """The same for every algorithm that searches the same vector; ``weights`` counts where it is not the base's."""
-        recipe: Recipe = self._job.recipe
-        search: list[float | str] = [recipe.clamp, recipe.steps, recipe.learning_rate, recipe.relative_step]
+    def _key(self, rewrite: TokenisedRewrite, weights: str) -> str:
+        """The same for every algorithm that searches the same vector."""
+        recipe = self._job.recipe
+        steps: list[float | str] = [recipe.clamp, recipe.steps, recipe.learning_rate, recipe.relative_step]
         loss = [recipe.weight_decay, recipe.kl_weight, recipe.loss_threshold]
         if recipe.token_threshold is not None:
             loss.append(recipe.token_threshold)
         if recipe.optimiser != "adam":
-            search.append(recipe.optimiser)
-        sites = sorted(recipe.layers)[-self._place.sites :]
-        what = [self._place.name, sites, recipe.dtype, list(self._job.prefixes), search, loss]
-        on = [self._base, weights] if weights else [self._base]
-        return content_hash(["target", TARGET_FORMAT, *on, task.request.id, what])
+            steps.append(recipe.optimiser)
+        sites = sorted(recipe.layers)[-self._insertion.sites :]
+        inputs = [self._insertion.name, sites, recipe.dtype, list(self._job.contexts), steps, loss]
+        model = [self._job.base, weights] if weights else [self._job.base]
+        return content_hash(["target", FORMAT, *model, rewrite.id, inputs])

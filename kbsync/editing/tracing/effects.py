@@ -9,16 +9,22 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """What is restored: the residual stream after a layer, or the output of its MLP or attention."""
+    """What is restored."""
 
     RESIDUAL = "residual"
+    """The residual stream after a layer."""
     MLP = "mlp"
+    """The output of a layer's MLP."""
     ATTENTION = "attention"
+    """The output of a layer's attention."""
 
 
 class Role(StrEnum):
-    """Token roles (Meng et al. 2022, figure 2). The one token of a short subject is its last; a prompt's last token is
-    that, unless the subject ends the prompt."""
+    """What a token is in its prompt (Meng et al., NeurIPS 2022, figure 2).
+
+    The only token of a short subject is its last one. The prompt's last token is ``LAST``, unless the subject ends the
+    prompt.
+    """
 
     FIRST_SUBJECT = "first subject token"
     MIDDLE_SUBJECT = "middle subject tokens"
@@ -30,27 +36,32 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FactTrace:
-    """One fact. ``clean`` and ``corrupted``: the answer's probability without and with noise; ``roles`` of the positions
-    from the subject's first token on; ``effects``: by state, layer and position, the probability that restoring gives
-    less ``corrupted``. Means over the samples of noise."""
+    """One traced fact. Probabilities are those of the answer's first token; means over the samples of noise."""
 
     clean: float
+    """Probability without noise."""
     corrupted: float
+    """Probability with noise on the subject."""
     roles: tuple[Role, ...]
+    """Roles of the positions from the subject's first token on."""
     effects: Mapping[State, Sequence[Sequence[float]]]
+    """By state, layer and position: the probability when that state is restored, less ``corrupted``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """An average over facts: ``half_width`` of its 95 % interval (normal approximation; 0 for one fact)."""
+    """An average over facts."""
 
     value: float
+    """A difference of probabilities."""
     half_width: float
+    """Of its 95 % interval (normal approximation); 0 for one fact."""
     facts: int
+    """How many facts it is the average of."""
 
 
 def roles(first: int, last: int, length: int) -> tuple[Role, ...]:
-    """Roles of positions ``first`` .. ``length`` - 1, the subject being ``first`` .. ``last``."""
+    """Roles of positions ``first`` to ``length`` - 1, the subject being ``first`` to ``last``."""
 
     def role(position: int) -> Role:
         if position == last:
@@ -67,15 +78,15 @@ def roles(first: int, last: int, length: int) -> tuple[Role, ...]:
 
 
 def total_effect(traces: Sequence[FactTrace]) -> Effect:
-    """Average total effect: what the noise costs the answer."""
+    """Average total effect: how much of the answer's probability the noise costs."""
     return _average([t.clean - t.corrupted for t in traces])
 
 
 def average(traces: Sequence[FactTrace], state: State) -> list[dict[Role, Effect]]:
-    """Average indirect effects by layer and role: a fact counts by the mean over its positions of that role."""
+    """Average indirect effects by layer and role. A fact counts by the mean over its positions of that role."""
     layers = len(traces[0].effects[state]) if traces else 0
     return [
-        {role: _average(found) for role in Role if (found := _of_role(traces, state, layer, role))}
+        {role: _average(values) for role in Role if (values := _of_role(traces, state, layer, role))}
         for layer in range(layers)
     ]
 
@@ -83,8 +94,11 @@ def average(traces: Sequence[FactTrace], state: State) -> list[dict[Role, Effect
 def suggest(profile: Sequence[float], share: float = 0.5) -> tuple[int, ...]:
     """The run of layers around the profile's peak with at least ``share`` of it; empty where nothing is above zero.
 
-    The profile is the MLPs' effect at the subject's last token, by layer. MEMIT chose its layers where that effect is
-    (section 4.3); where exactly the run ends is a rule of this code, and a start for ``kbsync recipe tune``.
+    MEMIT chose its layers where this effect is (section 4.3). Where exactly the run ends is a rule of this code, and a
+    start for ``kbsync recipe tune``.
+
+    Args:
+        profile: By layer, the average effect of the MLPs at the subject's last token.
     """
     peak = max(range(len(profile)), key=lambda i: profile[i], default=-1)
     if peak < 0 or profile[peak] <= 0:
@@ -98,12 +112,13 @@ def suggest(profile: Sequence[float], share: float = 0.5) -> tuple[int, ...]:
 
 
 def _of_role(traces: Sequence[FactTrace], state: State, layer: int, role: Role) -> list[float]:
-    found = []
+    """Each fact's mean over its positions of that role; facts without such a position are left out."""
+    means = []
     for trace in traces:
         values = [v for v, r in zip(trace.effects[state][layer], trace.roles, strict=True) if r is role]
         if values:
-            found.append(math.fsum(values) / len(values))
-    return found
+            means.append(math.fsum(values) / len(values))
+    return means
 
 
 def _average(values: Sequence[float]) -> Effect:

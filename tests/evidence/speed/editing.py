@@ -7,9 +7,9 @@ from statistics import fmean
 
 from torch import Tensor
 
+from kbsync.editing.common.prompts import TokenisedRewrite
 from kbsync.editing.memit.memit import LAYERS
 from kbsync.editing.memit.target_cache import TARGETS
-from kbsync.editing.subject import Task
 from kbsync.model.delta import FactorDelta
 from kbsync.operations.evidence import Figure, at_most
 from tests.evidence.speed.facts import facts
@@ -43,7 +43,7 @@ def targets(shop: Workshop, size: Size) -> list[Figure]:
 
         duel.round(baseline, ours)
         for task, (z, loss) in zip(tasks, plain, strict=True):
-            goal, own_loss = made[0].targets[task.request.id]
+            goal, own_loss = made[0].targets[task.id]
             their_losses.append(loss)
             ours_losses.append(own_loss)
             if not shop.sandwich:
@@ -62,7 +62,7 @@ def targets(shop: Workshop, size: Size) -> list[Figure]:
     return found
 
 
-def _spread(tasks: list[Task], count: int) -> list[Task]:
+def _spread(tasks: list[TokenisedRewrite], count: int) -> list[TokenisedRewrite]:
     """So many of all, at even distances: neighbours share a template, and with it the length of what a step runs."""
     return tasks[:: max(1, len(tasks) // count)][:count]
 
@@ -74,7 +74,7 @@ def keys(shop: Workshop, size: Size) -> list[Figure]:
     scratch = Scratch(shop.place.artifacts)
     first = shop.edit(requests, recipe, scratch)
     tasks = shop.tasks(requests)
-    goals = [first.targets[task.request.id][0][-1] for task in tasks]
+    goals = [first.targets[task.id][0][-1] for task in tasks]
     moments = [shop.covariances.matrices[layer.index] for layer in shop.layers]
     wanted: list[object] = []
 

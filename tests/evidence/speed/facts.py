@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from kbsync.domain.canonical import content_hash
-from kbsync.domain.fact import FactKey
-from kbsync.domain.plan import EditRequest
-from kbsync.domain.statement import ItemId, PropertyId
+from kbsync.domain.rewrite import Rewrite
 
 SUBJECTS = [
     "France",
@@ -99,21 +96,10 @@ ANSWERS = [
 ]
 
 
-def facts(count: int) -> list[EditRequest]:
+def facts(count: int) -> list[Rewrite]:
     """The first ``count`` of a fixed list; no two have the same prompt. At most ``len(SUBJECTS) * len(TEMPLATES)``."""
-    made = []
+    rewrites = []
     for n in range(count):
         subject, template = SUBJECTS[n % len(SUBJECTS)], TEMPLATES[n // len(SUBJECTS)]
-        target = ANSWERS[(5 * n + n // len(SUBJECTS)) % len(ANSWERS)]
-        key = FactKey(ItemId(f"speed {n}"), PropertyId("speed"))
-        made.append(
-            EditRequest(
-                key=key,
-                subject=subject,
-                template=template,
-                target=target,
-                value_hash=content_hash(target),
-                revision=0,
-            )
-        )
-    return made
+        rewrites.append(Rewrite(template, subject, ANSWERS[(5 * n + n // len(SUBJECTS)) % len(ANSWERS)]))
+    return rewrites

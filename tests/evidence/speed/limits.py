@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from kbsync.editing.common.sampling import opening_ids
 from kbsync.editing.covariance.corpus import corpus
-from kbsync.editing.covariance.moments import Snapshots, measure
-from kbsync.editing.memit.keys import Climb
-from kbsync.editing.sample import opening
+from kbsync.editing.covariance.second_moments import Snapshots, measure
+from kbsync.editing.memit.layerwise_forward import LayerwiseForward
 from kbsync.model.hooks import frozen
 from kbsync.operations.evidence import Figure
 from kbsync.operations.flop_counter import Products, speeds
@@ -59,16 +59,16 @@ def _way_once(shop: Workshop, size: Size) -> float:
     """Operations of the same facts' prompts once through the layers up to the last edited one. Any rebuild has to do that."""
     prompts = [task.prompts for task in shop.tasks(facts(size.facts))]
     with frozen(shop.loaded.model), Products() as counted:
-        climb = Climb(shop.decoder, shop.layers, prompts)
-        for step in range(len(shop.layers)):
-            climb.look(step)
-            climb.advance(step)
+        forward = LayerwiseForward(shop.decoder, shop.layers, prompts)
+        for _ in shop.layers:
+            forward.inspect()
+            forward.step()
     return float(counted.operations)
 
 
 def _covariance(shop: Workshop, size: Size) -> Meter:
     loaded, texts = shop.loaded, shop.place.app.corpus or sampled(shop, size)
-    layers, skipped = list(shop.recipe.layers), len(opening(loaded.tokenizer))
+    layers, skipped = list(shop.recipe.layers), len(opening_ids(loaded.tokenizer))
 
     def work() -> None:
         source = corpus(shop.decoder, loaded.tokenizer, texts, size.tokens, shop.recipe.seed)

@@ -14,8 +14,9 @@ import torch
 from safetensors.torch import save
 
 from kbsync.checkpoints.exporters.hf import export_hf
+from kbsync.editing.common.cholesky import factorise
+from kbsync.editing.memit.solve import closed_form as solve
 from kbsync.editing.memit.targets import WINDOW
-from kbsync.editing.solve import factorise, solve
 from kbsync.model.delta import FactorDelta
 from kbsync.operations.evidence import Figure, at_most
 from kbsync.system.durable import sync

@@ -10,7 +10,8 @@ from typing import Any
 
 from kbsync.checkpoints.artifacts import FileArtifactStore
 from kbsync.domain.recipe import Recipe
-from kbsync.editing.memit.memit import MemitEditor, targets
+from kbsync.editing.memit import targets
+from kbsync.editing.memit.memit import MemitEditor
 from kbsync.editing.memit.target_cache import TARGETS
 from kbsync.model.load import load
 from kbsync.operations.evidence import peak_rss_bytes

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from kbsync.editing.subject import Prompt, Task
+from kbsync.editing.common.prompts import Prompt, TokenisedRewrite
 from tests.support.plain_memit import Reference
 
 ROWS = 128
@@ -25,38 +25,38 @@ ROWS = 128
 class Published(Reference):
     """As ``Reference``, in batches. Weights must want no gradients."""
 
-    def target(self, task: Task, module: nn.Module | None = None) -> tuple[Tensor, float]:
+    def target(self, rewrite: TokenisedRewrite, module: nn.Module | None = None) -> tuple[Tensor, float]:
         """As ``Reference.target``; the state without a change and the distribution before it are those of the first step."""
         block, recipe = module or self.layers[-1][0], self.recipe
-        prompts = [*task.prompts, task.essence]
+        prompts = [*rewrite.prompts, rewrite.kl_prompt]
         tokens, rows = _padded(prompts), torch.arange(len(prompts))
         lookups = torch.tensor([p.lookup for p in prompts])
-        wanted = [(r, i - 1, p.ids[i]) for r, p in enumerate(task.prompts) for i in range(p.target, len(p.ids))]
+        wanted = [(r, i - 1, p.ids[i]) for r, p in enumerate(rewrite.prompts) for i in range(p.target, len(p.ids))]
         row, column, token = torch.tensor(wanted).T
         scaled = torch.zeros(0)
-        origin, unit, before = scaled, torch.tensor(1.0), scaled
+        init, unit, before = scaled, torch.tensor(1.0), scaled
         optimiser: torch.optim.Optimizer | None = None
 
         def add(plain: Tensor) -> Tensor:
-            nonlocal origin, unit, scaled, optimiser
+            nonlocal init, unit, scaled, optimiser
             if optimiser is None:
-                origin = plain[0, lookups[0]].detach().clone()
-                unit = origin.norm() / len(origin) ** 0.5 if recipe.relative_step else unit
-                scaled = torch.zeros_like(origin, requires_grad=True)
+                init = plain[0, lookups[0]].detach().clone()
+                unit = init.norm() / len(init) ** 0.5 if recipe.relative_step else unit
+                scaled = torch.zeros_like(init, requires_grad=True)
                 optimiser = self.optimiser(scaled)
             return plain.index_put((rows, lookups), plain[rows, lookups] + unit * scaled)
 
         for step in range(recipe.steps):
             with _changed(block, add):
                 logs = self.model(input_ids=tokens, use_cache=False).logits.log_softmax(-1)
-            now = logs[-1, task.essence.lookup]
+            now = logs[-1, rewrite.kl_prompt.lookup]
             before = now.detach().clone() if step == 0 else before
-            costs = torch.split(-logs[row, column, token], [len(p.ids) - p.target for p in task.prompts])
+            costs = torch.split(-logs[row, column, token], [len(p.ids) - p.target for p in rewrite.prompts])
             delta = unit * scaled
             loss = torch.stack([c.mean() for c in costs]).mean()
             loss = loss + recipe.kl_weight * (now.exp() * (now - before)).sum()
-            loss = loss + recipe.weight_decay * delta.norm() / origin.norm() ** 2
-            if (loss < recipe.loss_threshold and not self._dear(costs)) or step == recipe.steps - 1:
+            loss = loss + recipe.weight_decay * delta.norm() / init.norm() ** 2
+            if (loss < recipe.loss_threshold and not self._costly(costs)) or step == recipe.steps - 1:
                 break
             assert optimiser is not None
             optimiser.zero_grad()
@@ -64,21 +64,25 @@ class Published(Reference):
             optimiser.step()
             with torch.no_grad():
                 length = (unit * scaled).norm()
-                if length > recipe.clamp * origin.norm():
-                    scaled *= recipe.clamp * origin.norm() / length
-        return (origin + unit * scaled).detach(), float(loss.detach())
+                if length > recipe.clamp * init.norm():
+                    scaled *= recipe.clamp * init.norm() / length
+        return (init + unit * scaled).detach(), float(loss.detach())
 
     @torch.no_grad()
-    def spread(self, tasks: Sequence[Task], goals: Sequence[Tensor], moments: Sequence[Tensor]) -> list[Tensor]:
+    def spread(
+        self, rewrites: Sequence[TokenisedRewrite], targets: Sequence[Tensor], second_moments: Sequence[Tensor]
+    ) -> list[Tensor]:
         """As ``Reference.spread``."""
         changes, last = [], self.layers[-1][0]
-        bare, every = [t.prompts[0] for t in tasks], [p for t in tasks for p in t.prompts]
+        bare, every = [r.bare for r in rewrites], [p for r in rewrites for p in r.prompts]
         for i, (_, down) in enumerate(self.layers):
             now = self._at_lookups(last, bare, entering=False)
-            R = torch.stack([(z - h).double() / (len(self.layers) - i) for z, h in zip(goals, now, strict=True)], dim=1)
-            keys = torch.split(self._at_lookups(down, every, entering=True), [len(t.prompts) for t in tasks])
+            R = torch.stack(
+                [(z - h).double() / (len(self.layers) - i) for z, h in zip(targets, now, strict=True)], dim=1
+            )
+            keys = torch.split(self._at_lookups(down, every, entering=True), [len(r.prompts) for r in rewrites])
             K = torch.stack([_mean_key(k).double() for k in keys], dim=1)
-            change = R @ K.T @ torch.linalg.inv(self.recipe.covariance_weight * moments[i] + K @ K.T)
+            change = R @ K.T @ torch.linalg.inv(self.recipe.covariance_weight * second_moments[i] + K @ K.T)
             weight: Tensor = down.weight  # type: ignore[assignment]
             weight.data += (change.T if isinstance(down, Conv1D) else change).to(weight.dtype)
             changes.append(change)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from kbsync.editing.common.sampling import opening_ids
 from kbsync.editing.covariance.corpus import GivenCorpus, SampledCorpus, corpus
-from kbsync.editing.covariance.moments import Snapshots, measure
-from kbsync.editing.sample import opening
+from kbsync.editing.covariance.second_moments import Snapshots, measure
 from kbsync.model.hooks import frozen, watching
 from kbsync.operations.evidence import Figure, at_most
 from tests.evidence.speed.facts import facts
@@ -22,7 +22,7 @@ def covariance(shop: Workshop, size: Size) -> list[Figure]:
     """Tokens a second of the covariance of all edited layers, beside a plain forward pass over the same batches."""
     loaded, layers = shop.loaded, list(shop.recipe.layers)
     texts = shop.place.app.corpus or sampled(shop, size)
-    duel, skipped = Duel(), len(opening(loaded.tokenizer))
+    duel, skipped = Duel(), len(opening_ids(loaded.tokenizer))
     sums: dict[int, Tensor] = {}
     counted = [0]
 
@@ -51,8 +51,8 @@ def covariance(shop: Workshop, size: Size) -> list[Figure]:
                 shop.place.app.work,
             )
         sums.update(found.by_layer)
-        counted[0] = found.counted
-        return Lap(running.wall, running.cpu, found.counted)
+        counted[0] = found.count
+        return Lap(running.wall, running.cpu, found.count)
 
     for _ in range(size.rounds):
         duel.round(baseline, ours)

@@ -11,12 +11,12 @@ import torch
 from safetensors.torch import load
 from torch import Tensor
 
-from kbsync.domain.plan import EditRequest
 from kbsync.domain.recipe import Recipe
-from kbsync.editing.contexts import contexts
+from kbsync.domain.rewrite import Rewrite
+from kbsync.editing.common.contexts import contexts
+from kbsync.editing.common.prompts import TokenisedRewrite, tokenise_all
 from kbsync.editing.covariance.covariance import Covariances
-from kbsync.editing.covariance.requirements import Statistics
-from kbsync.editing.subject import Task, tokenise
+from kbsync.editing.covariance.recipe_covariances import RecipeCovariances
 from kbsync.model.decoder import Decoder, discover
 from kbsync.model.delta import FactorDelta
 from kbsync.model.hooks import frozen
@@ -50,7 +50,7 @@ class Scratch(ArtifactStore):
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """An edit with the laps of its steps and the target vectors that it found, (sites, d) and loss, by request id."""
+    """An edit with the laps of its steps and the target vectors that it found, (sites, d) and loss, by rewrite id."""
 
     edit: Edit
     laps: dict[str, Lap]
@@ -65,7 +65,7 @@ class Workshop:
         self.loaded: LoadedModel = place.app.loaded
         self.decoder: Decoder = discover(self.loaded.model)
         self.layers = self.decoder.edited_layers(self.recipe.layers)
-        statistics = Statistics(self.loaded, self.recipe, place.app.corpus, place.artifacts)
+        statistics = RecipeCovariances(self.loaded, self.recipe, place.app.corpus, place.artifacts)
         self.covariances: Covariances = statistics.measure(place.app.work)
         with frozen(self.loaded.model):
             self.prefixes = contexts(
@@ -81,18 +81,18 @@ class Workshop:
         """The recipe with target vectors of two steps, for what does not depend on their quality."""
         return replace(self.recipe, steps=2)
 
-    def tasks(self, requests: Sequence[EditRequest]) -> list[Task]:
-        """The requests as tokens, in their order."""
-        found, left_out = tokenise(self.loaded.tokenizer, requests, self.prefixes, longest(self.decoder))
+    def tasks(self, rewrites: Sequence[Rewrite]) -> list[TokenisedRewrite]:
+        """The rewrites as tokens, in their order."""
+        found, left_out = tokenise_all(self.loaded.tokenizer, rewrites, self.prefixes, longest(self.decoder))
         if left_out:
             raise ValueError(f"a fact of the benchmark can't be edited: {next(iter(left_out.values()))}")
         return found
 
-    def edit(self, requests: Sequence[EditRequest], recipe: Recipe, scratch: Scratch, work: Work | None = None) -> Made:
+    def edit(self, rewrites: Sequence[Rewrite], recipe: Recipe, scratch: Scratch, work: Work | None = None) -> Made:
         """Edit, with each step timed."""
         work = work or self.place.app.work
         steps = Steps(work.progress)
-        made = self.place.app.editor(recipe, scratch).edit(requests, recipe, work.shown_by(steps))
+        made = self.place.app.editor(recipe, scratch).edit(rewrites, recipe, work.shown_by(steps))
         by_hash = {content_of(blob): load(blob) for blob in scratch.targets.values()}
         found = {i: by_hash[digest] for i, digest in made.targets.items()}
         return Made(made, steps.laps, {i: (t["goal"], float(t["loss"])) for i, t in found.items()})

@@ -9,20 +9,21 @@ from kbsync.domain.errors import EditError, ModelError, Stopped
 from kbsync.domain.fact import FactKey
 from kbsync.domain.plan import Guard
 from kbsync.domain.recipe import ALGORITHMS
+from kbsync.domain.rewrite import Rewrite
 from kbsync.domain.statement import ItemId, PropertyId
-from kbsync.editing.baselines.nullspace import null_space
+from kbsync.editing.baselines.null_space import null_space
+from kbsync.editing.baselines.sequential import PastKeys
 from kbsync.editing.editors import EDITORS
 from kbsync.editing.memit.target_cache import NOT_FINITE
 from kbsync.model.delta import applied
 from kbsync.model.language_model import TorchLanguageModel
 from tests.support.families import (
     FAMILIES,
-    REQUESTS,
+    REWRITES,
     MemoryArtifacts,
     Silent,
     random_model,
     recipe,
-    request,
     same_weights,
     texts,
     tokenizer,
@@ -56,7 +57,7 @@ def nll(model, asked) -> float:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_facts_become_likelier_and_the_base_stays_bit_for_bit(algorithm, family):
     model = random_model(family)
-    asked = REQUESTS[:1] if algorithm == "rome" else REQUESTS  # ROME's later facts undo the earlier ones
+    asked = REWRITES[:1] if algorithm == "rome" else REWRITES  # ROME's later facts undo the earlier ones
     before, plain = weights(model), [nll(model, r) for r in asked]
     bare = {"contexts": (), "context_count": 0, "covariance_weight": 1e-2, "null_space_share": 0.2}
     search = {} if algorithm == "finetune" else {"learning_rate": 0.5, "kl_weight": 0.0, "clamp": 3.0}
@@ -72,7 +73,7 @@ def test_facts_become_likelier_and_the_base_stays_bit_for_bit(algorithm, family)
 @pytest.mark.parametrize("algorithm", OTHERS)
 def test_the_order_of_requests_does_not_matter(algorithm):
     model = random_model("gemma3")
-    one, two = (editor(algorithm, model).edit(r, recipe_for(algorithm), Silent()) for r in (REQUESTS, REQUESTS[::-1]))
+    one, two = (editor(algorithm, model).edit(r, recipe_for(algorithm), Silent()) for r in (REWRITES, REWRITES[::-1]))
     assert one.targets == two.targets
     assert all(
         torch.equal(a, b)
@@ -84,8 +85,8 @@ def test_the_order_of_requests_does_not_matter(algorithm):
 @pytest.mark.parametrize("algorithm", ["memit-sequential", "alphaedit", "rome"])
 def test_a_second_run_finds_every_target_vector_and_gives_the_same_bytes(algorithm):
     model, artifacts = random_model("llama"), MemoryArtifacts()
-    one, two = (editor(algorithm, model, artifacts).edit(REQUESTS, recipe_for(algorithm), Silent()) for _ in range(2))
-    assert (one.report.targets_reused, two.report.targets_reused) == (0, len(REQUESTS))
+    one, two = (editor(algorithm, model, artifacts).edit(REWRITES, recipe_for(algorithm), Silent()) for _ in range(2))
+    assert (one.report.targets_reused, two.report.targets_reused) == (0, len(REWRITES))
     assert one.targets == two.targets
     for name in one.delta.parameters:
         assert all(torch.equal(a, b) for a, b in zip(one.delta.factors[name], two.delta.factors[name], strict=True))
@@ -93,11 +94,11 @@ def test_a_second_run_finds_every_target_vector_and_gives_the_same_bytes(algorit
 
 def test_a_sequence_of_one_step_searches_the_vectors_that_one_mass_edit_searches():
     model, artifacts = random_model("llama"), MemoryArtifacts()
-    editor("memit", model, artifacts).edit(REQUESTS, recipe(), Silent())
+    editor("memit", model, artifacts).edit(REWRITES, recipe(), Silent())
     made = editor("memit-sequential", model, artifacts).edit(
-        REQUESTS, recipe_for("memit-sequential", batch=9), Silent()
+        REWRITES, recipe_for("memit-sequential", batch=9), Silent()
     )
-    assert made.report.targets_reused == len(REQUESTS)
+    assert made.report.targets_reused == len(REWRITES)
 
 
 @pytest.mark.parametrize("algorithm", OTHERS)
@@ -106,7 +107,7 @@ def test_the_base_is_whole_wherever_an_edit_is_stopped(algorithm, at):
     model = random_model("llama")
     before = weights(model)
     with pytest.raises(Stopped):
-        editor(algorithm, model).edit(REQUESTS, recipe_for(algorithm), Silent(stop_at=at, error=Stopped("stop")))
+        editor(algorithm, model).edit(REWRITES, recipe_for(algorithm), Silent(stop_at=at, error=Stopped("stop")))
     assert same_weights(model, before)
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
 
@@ -115,11 +116,11 @@ def test_a_step_leaves_alone_what_the_steps_before_it_wrote():
     """Without the previous keys in the normal matrix the first fact would move more."""
     model = random_model("llama", torch.float64)
     r = recipe_for("memit-sequential", dtype="float64", batch=1, covariance_weight=1e-3, steps=12)
-    remembered = editor("memit-sequential", model).edit(REQUESTS, r, Silent())
+    remembered = editor("memit-sequential", model).edit(REWRITES, r, Silent())
     editing = editor("memit-sequential", model)
     editing._past = lambda c, k: Forgetful(k.covariance_weight * c.double())  # type: ignore[attr-defined]
-    forgotten = editing.edit(REQUESTS, r, Silent())
-    first = min(REQUESTS, key=lambda q: q.id)
+    forgotten = editing.edit(REWRITES, r, Silent())
+    first = min(REWRITES, key=lambda q: q.id)
     found = []
     for made in (remembered, forgotten):
         with applied(model, made.delta):
@@ -129,12 +130,10 @@ def test_a_step_leaves_alone_what_the_steps_before_it_wrote():
 
 class Forgetful:
     def __init__(self, matrix):
-        from kbsync.editing.baselines.sequential import Past
+        self._past = PastKeys(matrix)
 
-        self._past = Past(matrix)
-
-    def normal(self):
-        return self._past.normal()
+    def penalty(self):
+        return self._past.penalty()
 
     def remember(self, keys):
         pass
@@ -146,13 +145,13 @@ def test_guards_have_a_place_in_a_sequence(algorithm):
     key = FactKey(ItemId("Q1"), PropertyId("P36"))
     guards = [Guard(key=key, subject=s, template="The capital of {} is") for s in ("Peru", "Kenya")]
     r = recipe_for(algorithm, guard_count=2, guard_weight=100.0)
-    free, held = (editor(algorithm, model).edit(REQUESTS, r, Silent(), guards=g) for g in ((), guards))
+    free, held = (editor(algorithm, model).edit(REWRITES, r, Silent(), guards=g) for g in ((), guards))
     name = free.delta.parameters[0]
     assert not torch.equal(free.delta.factors[name][1], held.delta.factors[name][1])
 
 
 def test_an_edit_in_the_null_space_says_how_large_that_is():
-    made = editor("alphaedit", random_model("llama")).edit(REQUESTS, recipe_for("alphaedit"), Silent())
+    made = editor("alphaedit", random_model("llama")).edit(REWRITES, recipe_for("alphaedit"), Silent())
     assert all(layer.free and 0 < layer.free < 48 for layer in made.report.layers)
 
 
@@ -176,7 +175,7 @@ def test_a_null_space_of_nothing_is_refused():
 
 def test_rome_edits_one_layer():
     with pytest.raises(EditError, match="one layer, and the recipe 'test' names 2"):
-        editor("rome", random_model("llama")).edit(REQUESTS, recipe(algorithm="rome"), Silent())
+        editor("rome", random_model("llama")).edit(REWRITES, recipe(algorithm="rome"), Silent())
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -185,12 +184,12 @@ def test_a_fact_whose_loss_is_not_finite_is_left_out_by_name_and_the_rest_goes_o
     model = random_model("llama")
     token = tokenizer()("東", add_special_tokens=False)["input_ids"][-1]
     model.get_input_embeddings().weight.data[token] = float("nan")
-    bad = request("東", "The capital of {} is", "Oslo")
-    made = editor(algorithm, model).edit([*REQUESTS, bad], recipe_for(algorithm), Silent())
+    bad = Rewrite("The capital of {} is", "東", "Oslo")
+    made = editor(algorithm, model).edit([*REWRITES, bad], recipe_for(algorithm), Silent())
     assert list(made.report.left_out) == [bad.id] and "is not finite" in made.report.left_out[bad.id]
-    assert set(made.report.losses) >= {r.id for r in REQUESTS}
+    assert set(made.report.losses) >= {r.id for r in REWRITES}
     assert all(torch.isfinite(t).all() for pair in made.delta.factors.values() for t in pair)
-    alone = editor(algorithm, model).edit(REQUESTS, recipe_for(algorithm), Silent())
+    alone = editor(algorithm, model).edit(REWRITES, recipe_for(algorithm), Silent())
     for name in alone.delta.parameters:
         got, wanted = (left @ right for left, right in (e.delta.factors[name] for e in (made, alone)))
         if algorithm not in ("memit-sequential", "alphaedit", "finetune"):  # these go batch by batch
@@ -203,13 +202,13 @@ def test_where_no_loss_is_finite_there_is_no_edit(algorithm):
     token = tokenizer()("東", add_special_tokens=False)["input_ids"][-1]
     model.get_input_embeddings().weight.data[token] = float("nan")
     with pytest.raises(EditError, match="is not finite"):
-        editor(algorithm, model).edit([request("東", "The capital of {} is", "Oslo")], recipe_for(algorithm), Silent())
+        editor(algorithm, model).edit([Rewrite("The capital of {} is", "東", "Oslo")], recipe_for(algorithm), Silent())
 
 
 def test_fine_tuning_that_diverges_is_refused():
     with pytest.raises((EditError, ModelError)):
         editor("finetune", random_model("llama")).edit(
-            REQUESTS, recipe_for("finetune", learning_rate=3e37, clamp=3e38, relative_step=False), Silent()
+            REWRITES, recipe_for("finetune", learning_rate=3e37, clamp=3e38, relative_step=False), Silent()
         )
 
 
@@ -218,8 +217,8 @@ def test_a_vector_that_is_not_finite_is_never_stored(algorithm):
     model, artifacts = random_model("llama"), MemoryArtifacts()
     token = tokenizer()("東", add_special_tokens=False)["input_ids"][-1]
     model.get_input_embeddings().weight.data[token] = float("nan")
-    bad = request("東", "The capital of {} is", "Oslo")
-    made = editor(algorithm, model, artifacts).edit([REQUESTS[0], bad], recipe_for(algorithm), Silent())
+    bad = Rewrite("The capital of {} is", "東", "Oslo")
+    made = editor(algorithm, model, artifacts).edit([REWRITES[0], bad], recipe_for(algorithm), Silent())
     assert made.report.left_out == {bad.id: NOT_FINITE}
     assert sum(kind == "targets" for kind, _ in artifacts.blobs) == 1
 
@@ -227,8 +226,8 @@ def test_a_vector_that_is_not_finite_is_never_stored(algorithm):
 @pytest.mark.parametrize("algorithm", OTHERS)
 def test_bfloat16_models_can_be_edited(algorithm):
     model = random_model("llama", torch.bfloat16)
-    before, plain = weights(model), sum(nll(model, r) for r in REQUESTS)
-    made = editor(algorithm, model).edit(REQUESTS, recipe_for(algorithm, dtype="bfloat16"), Silent())
+    before, plain = weights(model), sum(nll(model, r) for r in REWRITES)
+    made = editor(algorithm, model).edit(REWRITES, recipe_for(algorithm, dtype="bfloat16"), Silent())
     assert same_weights(model, before)
     with applied(model, made.delta):
-        assert sum(nll(model, r) for r in REQUESTS) < plain
+        assert sum(nll(model, r) for r in REWRITES) < plain

@@ -9,14 +9,14 @@ from safetensors.torch import load, save
 
 from kbsync.domain.errors import EditError, ModelError
 from kbsync.domain.recipe import ALGORITHMS
+from kbsync.domain.rewrite import Rewrite
 from kbsync.editing.editors import EDITORS
 from tests.support.families import (
-    REQUESTS,
+    REWRITES,
     MemoryArtifacts,
     Silent,
     random_model,
     recipe,
-    request,
     same_weights,
     texts,
     tokenizer,
@@ -27,10 +27,10 @@ WEIGHED = tuple(a for a in ALGORITHMS if a != "finetune")
 """Those that need a covariance."""
 
 
-def edit(algorithm: str, model, artifacts, base: str = "base", corpus=None, requests=REQUESTS[:1], **changes: object):
+def edit(algorithm: str, model, artifacts, base: str = "base", corpus=None, rewrites=REWRITES[:1], **changes: object):
     r = recipe(**{"algorithm": algorithm, "layers": (1,), "steps": 2} | changes)
     corpus = texts() if corpus is None else corpus
-    return EDITORS[algorithm](model, tokenizer(), base, artifacts, corpus).edit(requests, r, Silent())
+    return EDITORS[algorithm](model, tokenizer(), base, artifacts, corpus).edit(rewrites, r, Silent())
 
 
 def refused(algorithm: str, error: type[Exception], match: str, artifacts: MemoryArtifacts, **more: object) -> None:
@@ -62,13 +62,13 @@ def test_another_dtype_than_the_models(algorithm):
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [
-        (request("France", "The capital is", "Oslo"), "exactly one place for the subject"),
-        (request("France", "The capital of {} is", " "), "target is empty"),
-        (request("", "The capital of {} is", "Oslo"), "subject is empty"),
+        (Rewrite("The capital is", "France", "Oslo"), "exactly one place for the subject"),
+        (Rewrite("The capital of {} is", "France", " "), "target is empty"),
+        (Rewrite("The capital of {} is", "", "Oslo"), "subject is empty"),
     ],
 )
 def test_requests_that_are_none(algorithm, bad, reason):
-    refused(algorithm, EditError, reason, MemoryArtifacts(), requests=[bad])
+    refused(algorithm, EditError, reason, MemoryArtifacts(), rewrites=[bad])
 
 
 @pytest.mark.parametrize("algorithm", WEIGHED)
@@ -112,7 +112,7 @@ def test_the_log_tells_the_residuals_of_every_layer_and_of_a_ridge():
 
 def test_the_log_tells_what_was_left_out():
     with structlog.testing.capture_logs() as said:
-        edit("memit", random_model("llama"), MemoryArtifacts(), requests=[*REQUESTS, request("", "{} is", "Oslo")])
+        edit("memit", random_model("llama"), MemoryArtifacts(), rewrites=[*REWRITES, Rewrite("{} is", "", "Oslo")])
     (entry,) = (e for e in said if "left out" in e["event"])
     assert entry["count"] == 1 and "subject is empty" in entry["first"] and entry["log_level"] == "warning"
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from kbsync.domain.rewrite import Rewrite
 from kbsync.editing.memit.memit import MemitEditor
 from kbsync.model.delta import applied
 from kbsync.model.language_model import TorchLanguageModel
 from kbsync.model.load import load
-from tests.support.families import MemoryArtifacts, Silent, recipe, request
+from tests.support.families import MemoryArtifacts, Silent, recipe
 from tests.support.tiny_model import train_tiny_model
 
 CAPITALS = {
@@ -36,12 +37,12 @@ def loaded(tmp_path_factory):
 
 def test_edited_facts_are_said_and_the_others_are_kept(loaded):
     base, sentences = loaded
-    requests = [request(land, ASKED, city) for land, city in NEW.items()]
+    rewrites = [Rewrite(ASKED, land, city) for land, city in NEW.items()]
     ask = TorchLanguageModel(base.model, base.tokenizer, "tiny")
     assert ask.complete([ASKED.format(land) for land in CAPITALS]) == [f" {city}." for city in CAPITALS.values()]
     # "Arvenia is a" is no sentence that this model ever saw: what it would say there is not worth keeping.
     r = recipe(kl_weight=0.0, contexts=(), context_count=0, layers=(0, 1), steps=25, learning_rate=0.1)
-    made = MemitEditor(base.model, base.tokenizer, "tiny", MemoryArtifacts(), sentences).edit(requests, r, Silent())
+    made = MemitEditor(base.model, base.tokenizer, "tiny", MemoryArtifacts(), sentences).edit(rewrites, r, Silent())
     with applied(base.model, made.delta):
         answers = dict(zip(CAPITALS, ask.complete([ASKED.format(land) for land in CAPITALS]), strict=True))
     assert {land: answers[land] for land in NEW} == {land: f" {city}." for land, city in NEW.items()}
@@ -52,7 +53,7 @@ def test_edited_facts_are_said_and_the_others_are_kept(loaded):
 
 def test_pressing_gets_facts_across_that_a_large_weight_held_back(loaded):
     base, sentences = loaded
-    requests = [request(land, ASKED, city) for land, city in NEW.items()]
+    rewrites = [Rewrite(ASKED, land, city) for land, city in NEW.items()]
     ask = TorchLanguageModel(base.model, base.tokenizer, "tiny")
     editor = MemitEditor(base.model, base.tokenizer, "tiny", MemoryArtifacts(), sentences)
 
@@ -62,14 +63,14 @@ def test_pressing_gets_facts_across_that_a_large_weight_held_back(loaded):
 
     plain = {"kl_weight": 0.0, "contexts": (), "context_count": 0, "layers": (0, 1), "steps": 25, "learning_rate": 0.1}
     for weight in (10.0, 30.0, 100.0, 300.0, 1000.0):
-        weak = editor.edit(requests, recipe(**plain, covariance_weight=weight), Silent())
+        weak = editor.edit(rewrites, recipe(**plain, covariance_weight=weight), Silent())
         if len(right(weak)) < len(NEW):
             break
     assert len(right(weak)) < len(NEW) and weak.report.pressed == {}
     strong = recipe(**plain, covariance_weight=weight, press_rounds=4, press_factor=10.0)
-    pressed = editor.edit(requests, strong, Silent())
+    pressed = editor.edit(rewrites, strong, Silent())
     assert right(pressed) > right(weak)
-    missing = {r.id for r in requests if r.subject not in right(weak)}
+    missing = {r.id for r in rewrites if r.subject not in right(weak)}
     assert missing <= pressed.report.pressed.keys() and set(pressed.report.pressed.values()) <= {10.0, 100.0, 1e3, 1e4}
     assert pressed.targets == weak.targets, "target vectors are the same"
     assert ask.complete([ASKED.format("Arvenia")]) == [" Tolm."]

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from kbsync.editing.solve import factorise, solve
+from kbsync.editing.common.cholesky import factorise
+from kbsync.editing.memit.solve import closed_form
 from kbsync.model.decoder import discover, first_tensor
 from kbsync.model.delta import FactorDelta, applied
 from kbsync.model.hooks import adding, frozen, trace
@@ -61,7 +62,7 @@ def test_a_hooked_change_equals_an_edit_of_the_weights_that_is_exactly_solvable(
             hooked = model(input_ids=IDS).logits
         wanted = torch.zeros(D, IDS.shape[1], dtype=torch.float64)
         wanted[:, PLACE] = delta
-        solution = solve(factorise(torch.eye(keys.shape[0])), 1e-13, keys, wanted)
+        solution = closed_form(factorise(torch.eye(keys.shape[0])), 1e-13, keys, wanted)
         change = FactorDelta({down.name: (solution.left.float(), solution.right.float())})
         with applied(model, change):
             edited = model(input_ids=IDS).logits

@@ -18,8 +18,8 @@ from kbsync.checkpoints.artifacts import FileArtifactStore
 from kbsync.checkpoints.store import FileCheckpointStore
 from kbsync.domain.errors import DataError, Stopped
 from kbsync.domain.gate import Threshold
-from kbsync.domain.plan import EditRequest
 from kbsync.domain.recipe import Recipe
+from kbsync.domain.rewrite import Rewrite
 from kbsync.domain.version import EditReport, LayerReport
 from kbsync.model.base import TorchBase
 from kbsync.model.delta import FactorDelta
@@ -61,18 +61,18 @@ class Steps(RecordedWork):
 
 @dataclass
 class NoiseEditor(Editor):
-    """A rank-one change that depends on the requests and the recipe, and is large enough to be seen in every figure."""
+    """A rank-one change that depends on the rewrites and the recipe, and is large enough to be seen in every figure."""
 
     calls: list[int] = field(default_factory=list)
 
-    def edit(self, requests: Sequence[EditRequest], recipe: Recipe, work: Work) -> Edit:
-        self.calls.append(len(requests))
-        random = torch.Generator().manual_seed(len(requests) + int(recipe.covariance_weight))
+    def edit(self, rewrites: Sequence[Rewrite], recipe: Recipe, work: Work) -> Edit:
+        self.calls.append(len(rewrites))
+        random = torch.Generator().manual_seed(len(rewrites) + int(recipe.covariance_weight))
         factors = torch.randn(32, 1, generator=random), torch.randn(1, 128, generator=random)
         layer = LayerReport(layer=1, residual_before=2.0, residual_after=1.0, delta_ratio=0.5, condition=3.0)
-        left_out = {requests[0].id: "no such subject"} if len(requests) > 3 else {}
+        left_out = {rewrites[0].id: "no such subject"} if len(rewrites) > 3 else {}
         report = EditReport(layers=(layer,), left_out=left_out, seconds=1.5)
-        return Edit(FactorDelta({MATRIX: factors}), report, {r.id: "0" * 64 for r in requests}, "c", {"torch": "x"})
+        return Edit(FactorDelta({MATRIX: factors}), report, {r.id: "0" * 64 for r in rewrites}, "c", {"torch": "x"})
 
 
 @pytest.fixture

@@ -62,19 +62,15 @@ def test_zsre_writes_the_first_right_answer_and_asks_the_neighbour_as_a_question
     )
 
 
-def test_a_case_is_an_edit_request() -> None:
+def test_a_case_is_a_rewrite() -> None:
     case = ZsreCase(
         benchmark="zsre", id="3", subject="a {b}", template="Is {} c", target="d", paraphrases=(), neighbours=(),
         answers=("d",), neighbour_answer="e",
     )  # fmt: skip
-    request = case.request
+    rewrite = case.rewrite
     assert case.prompt == "Is a {b} c"
-    assert (request.subject, request.template, request.target, str(request.key)) == (
-        "a {b}",
-        "Is {} c",
-        "d",
-        "case 3 zsre",
-    )
+    assert (rewrite.subject, rewrite.template, rewrite.target) == ("a {b}", "Is {} c", "d")
+    assert rewrite.prompt == case.prompt
 
 
 @pytest.mark.parametrize(

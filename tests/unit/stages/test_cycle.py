@@ -237,7 +237,9 @@ def test_a_killed_edit_is_built_again_under_the_same_number(world: World) -> Non
 def test_half_of_what_the_base_has_right_is_guarded_and_the_rest_is_measured(world: World) -> None:
     world.guard_count = 10
     result = world.sync()
-    guards = {str(g.key) for g in result.planned.plan.guards} if result.planned else set()
+    assert result.planned is not None
+    planned = result.planned.plan.guards
+    guards = {str(g.key) for g in planned}
     assert guards
     assert result.evaluation is not None
     neighbours = {
@@ -245,4 +247,4 @@ def test_half_of_what_the_base_has_right_is_guarded_and_the_rest_is_measured(wor
     }
     assert neighbours
     assert not guards & neighbours
-    assert world.editor.guarded == guards
+    assert world.editor.guarded == {g.id for g in planned}

@@ -7,14 +7,14 @@ import torch
 from safetensors.torch import load, save
 
 from kbsync.domain.errors import EditError
+from kbsync.editing.common.sampling import opening_ids, sample, seeded
 from kbsync.editing.covariance.corpus import WINDOW, SampledCorpus
 from kbsync.editing.covariance.covariance import covariances
 from kbsync.editing.memit.memit import MemitEditor
-from kbsync.editing.sample import opening, sample, seeded
 from kbsync.model.decoder import discover
 from kbsync.model.hooks import trace
 from tests.support.families import (
-    REQUESTS,
+    REWRITES,
     M,
     MemoryArtifacts,
     Silent,
@@ -110,7 +110,7 @@ def test_another_corpus_is_another_covariance():
 def test_a_damaged_covariance_is_refused_and_the_base_is_untouched(matrix):
     model, artifacts = random_model("llama"), MemoryArtifacts()
     editor = MemitEditor(model, tokenizer(), "base", artifacts, texts())
-    editor.edit(REQUESTS, recipe(), Silent())
+    editor.edit(REWRITES, recipe(), Silent())
     before = {name: p.clone() for name, p in model.named_parameters()}
     for kind, key in list(artifacts.blobs):
         if kind == "covariance":
@@ -118,7 +118,7 @@ def test_a_damaged_covariance_is_refused_and_the_base_is_untouched(matrix):
             kept = load(artifacts.blobs[kind, key])
             artifacts.blobs[kind, key] = save(kept | {"second_moment": matrix})
     with pytest.raises(EditError, match="covariance"):
-        editor.edit(REQUESTS, recipe(), Silent())
+        editor.edit(REWRITES, recipe(), Silent())
     assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
 
 
@@ -182,7 +182,7 @@ def test_sampling_draws_from_the_likeliest_tokens_only():
 def test_a_sampled_corpus_begins_as_texts_do_and_ends_at_the_end_token():
     decoder = discover(random_model("llama"))
     rows = [row for batch in SampledCorpus(decoder, tokenizer(), 6000, 0).batches() for row in batch]
-    assert opening(tokenizer()) == [0] and opening(tokenizer(with_bos=False)) == []
+    assert opening_ids(tokenizer()) == [0] and opening_ids(tokenizer(with_bos=False)) == []
     assert all(row[0] == 0 and tokenizer().eos_token_id not in row[1:] for row in rows)
     assert sum(len(row) - 1 for row in rows) >= 6000
     assert any(len(row) < 129 for row in rows)

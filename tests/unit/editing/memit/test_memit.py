@@ -11,20 +11,20 @@ import torch
 from safetensors.torch import load
 
 from kbsync.domain.errors import EditError, ModelError, Stopped
+from kbsync.domain.rewrite import Rewrite
+from kbsync.editing.common.prompts import tokenise
 from kbsync.editing.memit.memit import MemitEditor
-from kbsync.editing.subject import task
 from kbsync.model.decoder import discover
 from kbsync.model.delta import applied
 from kbsync.model.hooks import trace
 from tests.support.families import (
     FAMILIES,
-    REQUESTS,
+    REWRITES,
     SANDWICH,
     MemoryArtifacts,
     Silent,
     random_model,
     recipe,
-    request,
     same_weights,
     texts,
     tokenizer,
@@ -52,14 +52,14 @@ def equal(a, b) -> bool:
 def test_the_edited_model_holds_what_was_searched_for_and_the_base_stays_bit_for_bit(family):
     model, artifacts = random_model(family), MemoryArtifacts()
     before = weights(model)
-    made = editor(model, artifacts).edit(REQUESTS, recipe(**EXACT), Silent())
+    made = editor(model, artifacts).edit(REWRITES, recipe(**EXACT), Silent())
     assert same_weights(model, before)
     goals = {
         hashlib.sha256(b).hexdigest(): load(b)["goal"] for (kind, _), b in artifacts.blobs.items() if kind == "targets"
     }
     decoder = discover(model)
-    for r in REQUESTS:
-        prompt = task(tokenizer(), r, ()).prompts[0]
+    for r in REWRITES:
+        prompt = tokenise(tokenizer(), r, ()).bare
         goal = goals[made.targets[r.id]]
         plain, edited = (sites(model, decoder, prompt, family, delta) for delta in (None, made.delta))
         assert (edited - goal).norm() < 2e-2 * (plain - goal).norm()
@@ -82,18 +82,18 @@ def sites(model, decoder, prompt, family, delta):
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gemma3"])
 def test_order_does_not_matter_and_a_second_run_computes_no_target_again(family):
     model, artifacts = random_model(family), MemoryArtifacts()
-    first = editor(model, artifacts).edit(REQUESTS, recipe(), Silent())
+    first = editor(model, artifacts).edit(REWRITES, recipe(), Silent())
     kept = dict(artifacts.blobs)
-    work = Silent()
-    second = editor(model, artifacts).edit((*reversed(REQUESTS), REQUESTS[0]), recipe(), work)
+    progress = Silent()
+    second = editor(model, artifacts).edit((*reversed(REWRITES), REWRITES[0]), recipe(), progress)
     assert equal(first, second)
     assert first.targets == second.targets and first.covariance_fingerprint == second.covariance_fingerprint
-    assert (first.report.targets_reused, second.report.targets_reused) == (0, len(REQUESTS))
-    assert artifacts.blobs == kept and "covariance" not in work.stages
+    assert (first.report.targets_reused, second.report.targets_reused) == (0, len(REWRITES))
+    assert artifacts.blobs == kept and "covariance" not in progress.stages
 
 
 def test_the_same_inputs_give_the_same_bytes_without_a_cache():
-    one, two = (editor(random_model("gemma3")).edit(REQUESTS, recipe(), Silent()) for _ in range(2))
+    one, two = (editor(random_model("gemma3")).edit(REWRITES, recipe(), Silent()) for _ in range(2))
     assert equal(one, two) and one.targets == two.targets
 
 
@@ -102,8 +102,8 @@ def test_a_target_does_not_depend_on_the_facts_beside_it(family):
     model = random_model(family, torch.float64)
     alone, together = MemoryArtifacts(), MemoryArtifacts()
     r = recipe(dtype="float64")
-    editor(model, together).edit(REQUESTS, r, Silent())
-    for q in REQUESTS:
+    editor(model, together).edit(REWRITES, r, Silent())
+    for q in REWRITES:
         editor(model, alone).edit([q], r, Silent())
     assert {k for k in alone.blobs if k[0] == "targets"} == {k for k in together.blobs if k[0] == "targets"}
     for key, blob in alone.blobs.items():
@@ -113,10 +113,10 @@ def test_a_target_does_not_depend_on_the_facts_beside_it(family):
 
 def test_only_new_facts_are_searched_for():
     model, artifacts = random_model("llama"), MemoryArtifacts()
-    editor(model, artifacts).edit(REQUESTS[:2], recipe(), Silent())
-    more = editor(model, artifacts).edit(REQUESTS, recipe(), Silent())
+    editor(model, artifacts).edit(REWRITES[:2], recipe(), Silent())
+    more = editor(model, artifacts).edit(REWRITES, recipe(), Silent())
     assert more.report.targets_reused == 2
-    assert set(more.targets) == {r.id for r in REQUESTS}
+    assert set(more.targets) == {r.id for r in REWRITES}
 
 
 @pytest.mark.parametrize(
@@ -135,35 +135,35 @@ def test_only_new_facts_are_searched_for():
 )
 def test_targets_are_kept_under_all_that_they_depend_on(changes, reused):
     model, artifacts = random_model("llama"), MemoryArtifacts()
-    editor(model, artifacts).edit(REQUESTS, recipe(), Silent())
-    again = editor(model, artifacts).edit(REQUESTS, replace(recipe(), **changes), Silent())
+    editor(model, artifacts).edit(REWRITES, recipe(), Silent())
+    again = editor(model, artifacts).edit(REWRITES, replace(recipe(), **changes), Silent())
     assert again.report.targets_reused == reused
 
 
 def test_in_sandwich_models_a_target_depends_on_every_edited_layer():
     model, artifacts = random_model("gemma3"), MemoryArtifacts()
-    editor(model, artifacts).edit(REQUESTS, recipe(), Silent())
-    assert editor(model, artifacts).edit(REQUESTS, recipe(layers=(0, 2)), Silent()).report.targets_reused == 0
+    editor(model, artifacts).edit(REWRITES, recipe(), Silent())
+    assert editor(model, artifacts).edit(REWRITES, recipe(layers=(0, 2)), Silent()).report.targets_reused == 0
 
 
 def test_another_base_shares_nothing():
     model, artifacts = random_model("llama"), MemoryArtifacts()
-    MemitEditor(model, tokenizer(), "one", artifacts, texts()).edit(REQUESTS, recipe(), Silent())
-    other = MemitEditor(model, tokenizer(), "two", artifacts, texts()).edit(REQUESTS, recipe(), Silent())
+    MemitEditor(model, tokenizer(), "one", artifacts, texts()).edit(REWRITES, recipe(), Silent())
+    other = MemitEditor(model, tokenizer(), "two", artifacts, texts()).edit(REWRITES, recipe(), Silent())
     assert other.report.targets_reused == 0
     assert len({key for kind, key in artifacts.blobs if kind == "covariance"}) == 4
 
 
 def test_requests_that_can_not_be_edited_are_left_out_by_name():
-    bad = request("", "The capital of {} is", "Oslo")
-    made = editor(random_model("llama")).edit([bad, *REQUESTS], recipe(), Silent())
+    bad = Rewrite("The capital of {} is", "", "Oslo")
+    made = editor(random_model("llama")).edit([bad, *REWRITES], recipe(), Silent())
     assert list(made.report.left_out) == [bad.id]
-    assert set(made.targets) == set(made.report.losses) == {r.id for r in REQUESTS}
+    assert set(made.targets) == set(made.report.losses) == {r.id for r in REWRITES}
 
 
 def test_nothing_to_edit_is_an_error_that_says_why():
     with pytest.raises(EditError, match="the subject is empty"):
-        editor(random_model("llama")).edit([request("", "{} is", "Oslo")], recipe(), Silent())
+        editor(random_model("llama")).edit([Rewrite("{} is", "", "Oslo")], recipe(), Silent())
     with pytest.raises(EditError, match="no request"):
         editor(random_model("llama")).edit([], recipe(), Silent())
 
@@ -175,7 +175,7 @@ def test_the_base_is_whole_wherever_an_edit_breaks_off(at, error):
     model = random_model("gemma3").train()
     before, wanted = weights(model), [p.requires_grad for p in model.parameters()]
     with pytest.raises(type(error)):
-        editor(model).edit(REQUESTS, recipe(), Silent(stop_at=at, error=error))
+        editor(model).edit(REWRITES, recipe(), Silent(stop_at=at, error=error))
     assert same_weights(model, before)
     assert model.training and [p.requires_grad for p in model.parameters()] == wanted
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
@@ -187,17 +187,17 @@ def test_a_search_that_is_cut_off_between_two_steps_leaves_the_base_whole_and_no
     model, artifacts = random_model("gemma3").train(), MemoryArtifacts()
     before = weights(model)
     with pytest.raises(Stopped):
-        editor(model, artifacts).edit(REQUESTS, recipe(), Silent(error=Stopped("asked to stop"), cut_at=at))
+        editor(model, artifacts).edit(REWRITES, recipe(), Silent(error=Stopped("asked to stop"), cut_at=at))
     assert same_weights(model, before) and not any(kind == "targets" for kind, _ in artifacts.blobs)
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
-    assert editor(model, artifacts).edit(REQUESTS, recipe(), Silent()).report.targets_reused == 0
+    assert editor(model, artifacts).edit(REWRITES, recipe(), Silent()).report.targets_reused == 0
 
 
 def test_a_stop_keeps_the_targets_that_were_found():
     model, artifacts = random_model("llama"), MemoryArtifacts()
     with pytest.raises(Stopped):
-        editor(model, artifacts).edit(REQUESTS, recipe(), Silent(stop_at=3, error=Stopped("asked to stop")))
-    assert editor(model, artifacts).edit(REQUESTS, recipe(), Silent()).report.targets_reused == 2
+        editor(model, artifacts).edit(REWRITES, recipe(), Silent(stop_at=3, error=Stopped("asked to stop")))
+    assert editor(model, artifacts).edit(REWRITES, recipe(), Silent()).report.targets_reused == 2
 
 
 def test_weights_that_are_not_finite_are_refused_before_anything_is_stored():
@@ -205,55 +205,55 @@ def test_weights_that_are_not_finite_are_refused_before_anything_is_stored():
     model.model.layers[1].mlp.up_proj.weight.data[0, 0] = float("nan")
     before = {name: p.clone() for name, p in model.named_parameters()}
     with pytest.raises((EditError, ModelError)):
-        editor(model, artifacts).edit(REQUESTS, recipe(), Silent())
+        editor(model, artifacts).edit(REWRITES, recipe(), Silent())
     assert not any(kind in ("covariance", "targets") for kind, _ in artifacts.blobs)
     assert all(torch.equal(p.nan_to_num(), before[n].nan_to_num()) for n, p in model.named_parameters())
 
 
 def test_a_recipe_for_another_dtype_is_refused():
     with pytest.raises(EditError, match="float32 weights, and the model is loaded in bfloat16"):
-        editor(random_model("llama", torch.bfloat16)).edit(REQUESTS, recipe(), Silent())
+        editor(random_model("llama", torch.bfloat16)).edit(REWRITES, recipe(), Silent())
 
 
 def test_bfloat16_models_can_be_edited():
     model, artifacts = random_model("llama", torch.bfloat16), MemoryArtifacts()
     before = weights(model)
-    made = editor(model, artifacts).edit(REQUESTS, recipe(dtype="bfloat16", **EXACT), Silent())
+    made = editor(model, artifacts).edit(REWRITES, recipe(dtype="bfloat16", **EXACT), Silent())
     assert made.report.layers[-1].residual_after < 0.1 * made.report.layers[0].residual_before
     assert same_weights(model, before)
 
 
 def test_layers_that_the_model_lacks_are_refused():
     with pytest.raises(ModelError, match="layers 0 to 3"):
-        editor(random_model("llama")).edit(REQUESTS, recipe(layers=(3, 4)), Silent())
+        editor(random_model("llama")).edit(REWRITES, recipe(layers=(3, 4)), Silent())
 
 
 def test_sampled_contexts_are_reported_kept_and_the_same_again():
     model = random_model("llama")
     r = recipe(contexts=(), context_count=3, context_tokens=4)
-    one = editor(model).edit(REQUESTS, r, Silent())
+    one = editor(model).edit(REWRITES, r, Silent())
     artifacts = MemoryArtifacts()
-    two = editor(model, artifacts).edit(REQUESTS, r, Silent())
+    two = editor(model, artifacts).edit(REWRITES, r, Silent())
     assert one.report.contexts == two.report.contexts and len(one.report.contexts) == 3
     assert all(c.count("{}") == 1 and c.endswith(". {}") for c in one.report.contexts)
     assert equal(one, two)
-    given = editor(model, artifacts).edit(REQUESTS, replace(r, contexts=one.report.contexts), Silent())
-    assert given.report.targets_reused == len(REQUESTS)
+    given = editor(model, artifacts).edit(REWRITES, replace(r, contexts=one.report.contexts), Silent())
+    assert given.report.targets_reused == len(REWRITES)
 
 
 def test_given_contexts_must_have_one_place_for_the_prompt():
     with pytest.raises(EditError, match="one place"):
-        editor(random_model("llama")).edit(REQUESTS, recipe(contexts=("no place",)), Silent())
+        editor(random_model("llama")).edit(REWRITES, recipe(contexts=("no place",)), Silent())
 
 
 def test_text_is_sampled_where_no_corpus_is_given():
     model = random_model("llama")
-    one, two = (editor(model, corpus=()).edit(REQUESTS, recipe(), Silent()) for _ in range(2))
+    one, two = (editor(model, corpus=()).edit(REWRITES, recipe(), Silent()) for _ in range(2))
     assert one.covariance_fingerprint == two.covariance_fingerprint
-    assert editor(model).edit(REQUESTS, recipe(), Silent()).covariance_fingerprint != one.covariance_fingerprint
+    assert editor(model).edit(REWRITES, recipe(), Silent()).covariance_fingerprint != one.covariance_fingerprint
 
 
 def test_the_report_names_the_libraries():
-    made = editor(random_model("llama")).edit(REQUESTS, recipe(), Silent())
+    made = editor(random_model("llama")).edit(REWRITES, recipe(), Silent())
     assert made.libraries["torch"] == torch.__version__
     assert set(made.libraries) == {"safetensors", "tokenizers", "torch", "transformers"}

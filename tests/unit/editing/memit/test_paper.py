@@ -6,17 +6,17 @@ import pytest
 import torch
 
 from kbsync.domain.recipe import ALGORITHMS
+from kbsync.editing.common.prompts import tokenise
+from kbsync.editing.common.vocabulary_head import VocabularyHead
 from kbsync.editing.covariance.covariance import covariances
 from kbsync.editing.editors import EDITORS
-from kbsync.editing.memit.head import Head
 from kbsync.editing.memit.insertion import StreamInsertion
-from kbsync.editing.memit.keys import Climb
+from kbsync.editing.memit.layerwise_forward import LayerwiseForward
 from kbsync.editing.memit.memit import MemitEditor
 from kbsync.editing.memit.targets import search
-from kbsync.editing.subject import task
 from kbsync.model.decoder import discover
 from kbsync.model.hooks import frozen
-from tests.support.families import FAMILIES, REQUESTS, MemoryArtifacts, Silent, random_model, recipe, texts, tokenizer
+from tests.support.families import FAMILIES, REWRITES, MemoryArtifacts, Silent, random_model, recipe, texts, tokenizer
 from tests.support.paper import Paper
 
 DTYPE = torch.float64
@@ -28,15 +28,15 @@ def world(family: str, **changes: object):
     r = recipe(dtype="float64", **changes)
     layers = discover(model).edited_layers(r.layers)
     paper = Paper(model, [(layer.module, layer.down.module) for layer in layers], r)
-    return model, r, paper, [task(tokenizer(), q, r.contexts) for q in REQUESTS]
+    return model, r, paper, [tokenise(tokenizer(), q, r.contexts) for q in REWRITES]
 
 
 def searched(model, r, tasks):
     decoder = discover(model)
     with frozen(model):
         place = StreamInsertion(decoder, decoder.edited_layers(r.layers))
-        head = Head(decoder)
-        return {t.request.id: target.goal[0] for t, target in search(tasks, r, place, head)}
+        head = VocabularyHead(decoder)
+        return {t.id: target.z[0] for t, target in search(tasks, r, place, head)}
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2"])
@@ -68,7 +68,7 @@ def test_searches_that_end_early_are_the_papers(family, loss, token):
 def test_a_fact_finds_the_same_whatever_is_searched_beside_it(family, window, windows, monkeypatch):
     """Facts that wait until others have ended, and pools that overlap."""
     model, r, _, tasks = world(family, loss_threshold=6.4, steps=12, learning_rate=0.5)
-    assert len({t.tail for t in tasks}) > 1
+    assert len({t.suffix_length for t in tasks}) > 1
     together = searched(model, r, tasks)
     monkeypatch.setattr("kbsync.editing.memit.targets.WINDOW", window)
     monkeypatch.setattr("kbsync.editing.memit.targets.POOL_WINDOWS", windows)
@@ -81,13 +81,13 @@ def distances(family: str, **changes: object) -> list[float]:
     got, found = searched(model, r, tasks), []
     for t in tasks:
         wanted = paper.target(t)
-        moved = float((wanted - paper.seen(paper.layers[-1][0], t.prompts[0].ids, t.prompts[0].lookup)).norm())
-        torch.testing.assert_close(got[t.request.id], wanted, rtol=0, atol=1e-5 * (moved or 1.0))
+        moved = float((wanted - paper.seen(paper.layers[-1][0], t.bare.ids, t.bare.lookup)).norm())
+        torch.testing.assert_close(got[t.id], wanted, rtol=0, atol=1e-5 * (moved or 1.0))
         found.append(moved)
     return found
 
 
-def test_a_dear_token_keeps_the_search_going():
+def test_a_costly_token_keeps_the_search_going():
     model, r, _, tasks = world("llama", loss_threshold=6.5, steps=12)
     mean, every = (searched(model, replace(r, token_threshold=most), tasks) for most in (None, 6.0))
     assert any(not torch.equal(mean[i], every[i]) for i in mean)
@@ -99,24 +99,24 @@ def test_a_dear_token_keeps_the_search_going():
 def test_keys_are_the_papers(family):
     model, r, paper, tasks = world(family)
     decoder = discover(model)
-    climb = Climb(decoder, decoder.edited_layers(r.layers), [t.prompts for t in tasks])
-    for step, (_, down) in enumerate(paper.layers):
-        keys, outputs = climb.look(step)
+    forward = LayerwiseForward(decoder, decoder.edited_layers(r.layers), [t.prompts for t in tasks])
+    for _, down in paper.layers:
+        keys, outputs = forward.inspect()
         wanted = torch.stack([paper.key(down, t) for t in tasks])
         torch.testing.assert_close(keys, wanted, rtol=1e-5, atol=1e-6)
-        produced = torch.stack([paper.seen(down, t.prompts[0].ids, t.prompts[0].lookup) for t in tasks])
+        produced = torch.stack([paper.seen(down, t.bare.ids, t.bare.lookup) for t in tasks])
         torch.testing.assert_close(outputs, produced, rtol=1e-5, atol=1e-6)
-        torch.testing.assert_close(climb.advance(step), outputs)
+        torch.testing.assert_close(forward.step(), outputs)
 
 
 @pytest.mark.parametrize("family", PLAIN)
 def test_changes_of_weights_are_the_papers(family):
     model, r, paper, tasks = world(family)
     artifacts = MemoryArtifacts()
-    made = MemitEditor(model, tokenizer(), "base", artifacts, texts()).edit(REQUESTS, r, Silent())
+    made = MemitEditor(model, tokenizer(), "base", artifacts, texts()).edit(REWRITES, r, Silent())
     moments = covariances(discover(model), tokenizer(), texts(), r, "base", artifacts, Silent()).matrices
     goals = searched(model, r, tasks)
-    wanted = paper.spread(tasks, [goals[t.request.id] for t in tasks], [moments[i] for i in r.layers])
+    wanted = paper.spread(tasks, [goals[t.id] for t in tasks], [moments[i] for i in r.layers])
     for name, change in zip(made.delta.parameters, wanted, strict=True):
         left, right = made.delta.factors[name]
         difference = (left.double() @ right.double() - change).norm()
@@ -138,9 +138,9 @@ def edited(family: str, algorithm: str, **options: object):
     """The shipped code's edit, and the paper with its facts in the shipped order and its covariances."""
     model, r, paper, tasks = world(family, algorithm=algorithm, **options)
     artifacts = MemoryArtifacts()
-    made = EDITORS[algorithm](model, tokenizer(), "base", artifacts, texts()).edit(REQUESTS, r, Silent())
+    made = EDITORS[algorithm](model, tokenizer(), "base", artifacts, texts()).edit(REWRITES, r, Silent())
     moments = covariances(discover(model), tokenizer(), texts(), r, "base", artifacts, Silent()).matrices
-    tasks.sort(key=lambda t: t.request.id)
+    tasks.sort(key=lambda t: t.id)
     return made, paper, tasks, [moments[i] for i in r.layers]
 
 
@@ -187,17 +187,19 @@ def test_fine_tuned_changes_are_the_papers(family, options):
 
 
 def test_losses_in_blocks_are_those_of_autograd(monkeypatch):
-    """Blocks that hold target positions only, both kinds, and drift only."""
+    """Blocks that hold target positions only, both kinds, and kl only."""
     decoder = discover(random_model("gemma2", DTYPE))  # its logits have a soft cap
     vocabulary, d = decoder.head_weight.shape
-    monkeypatch.setattr("kbsync.editing.memit.head.BUFFER_BYTES", 3 * 8 * vocabulary)
+    monkeypatch.setattr("kbsync.editing.common.vocabulary_head.BUFFER_BYTES", 3 * 8 * vocabulary)
     draw = torch.Generator().manual_seed(0)
     states = torch.randn(11, d, dtype=DTYPE, generator=draw, requires_grad=True)
     tokens, weights = torch.arange(7) % vocabulary, torch.linspace(0.1, 1.0, 7, dtype=DTYPE)
     before = torch.randn(4, vocabulary, dtype=DTYPE, generator=draw).log_softmax(-1)
-    losses, drift, gradient = Head(decoder).nll_and_drift(states.detach(), tokens, weights, list(before), 0.5)
+    losses, kl, gradient = VocabularyHead(decoder).nll_and_kl(states.detach(), tokens, weights, list(before), 0.5)
     logs = decoder.logits(states).log_softmax(-1)
     nll, kl = -logs[:7].gather(1, tokens[:, None])[:, 0], 0.5 * (logs[7:].exp() * (logs[7:] - before)).sum(-1)
     ((nll * weights).sum() + kl.sum()).backward()
-    torch.testing.assert_close((losses, drift, gradient), (nll.detach(), kl.detach(), states.grad))
-    torch.testing.assert_close(Head(decoder).nll(states.detach()[:7], tokens, weights), (losses, gradient[:7]))
+    torch.testing.assert_close((losses, kl, gradient), (nll.detach(), kl.detach(), states.grad))
+    torch.testing.assert_close(
+        VocabularyHead(decoder).nll(states.detach()[:7], tokens, weights), (losses, gradient[:7])
+    )

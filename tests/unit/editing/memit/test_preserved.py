@@ -7,17 +7,18 @@ import torch
 
 from kbsync.domain.fact import FactKey
 from kbsync.domain.plan import Guard
+from kbsync.domain.rewrite import Rewrite
 from kbsync.domain.statement import ItemId, PropertyId
+from kbsync.editing.common.prompts import tokenise
 from kbsync.editing.memit.memit import MemitEditor
-from kbsync.editing.memit.preserved import guard_prompts
-from kbsync.editing.subject import task
+from kbsync.editing.memit.preserved import preserved_prompts
 from kbsync.model.decoder import discover
 from kbsync.model.delta import applied
 from kbsync.model.hooks import trace
-from tests.support.families import MemoryArtifacts, Silent, random_model, recipe, request, texts, tokenizer
+from tests.support.families import MemoryArtifacts, Silent, random_model, recipe, texts, tokenizer
 
 ASKED = "The capital of {} is"
-REQUESTS = [request("France", ASKED, "Oslo"), request("Spain", ASKED, "Cairo")]
+REWRITES = [Rewrite(ASKED, "France", "Oslo"), Rewrite(ASKED, "Spain", "Cairo")]
 
 
 def guard(subject: str, template: str = ASKED) -> Guard:
@@ -27,11 +28,11 @@ def guard(subject: str, template: str = ASKED) -> Guard:
 def moved(model, delta, guards: list[Guard]) -> float:
     """How far the edited layers' outputs move at the guards' subjects: mean ‖Δ k‖ of the first edited layer."""
     decoder = discover(model)
-    prompts = guard_prompts(tokenizer(), guards, [], 100)
+    prompts = preserved_prompts(tokenizer(), guards, [], 100)
     layer = decoder.edited_layers(recipe().layers)[0].index
     distances = []
     for prompt in prompts:
-        inputs = {"input_ids": torch.tensor([prompt.head]), "use_cache": False}
+        inputs = {"input_ids": torch.tensor([prompt.key_ids]), "use_cache": False}
         with torch.no_grad():
             before = trace(decoder, inputs, downs=[layer]).downs[layer][0, -1]
             with applied(model, delta):
@@ -47,8 +48,8 @@ def test_guarded_facts_move_less_and_the_base_not_at_all(family):
     before = {n: p.clone() for n, p in model.named_parameters()}
     editor = MemitEditor(model, tokenizer(), "base", MemoryArtifacts(), texts())
     r = recipe(covariance_weight=1.0, guard_count=2, guard_weight=100.0)
-    free = editor.edit(REQUESTS, r, Silent())
-    held = editor.edit(REQUESTS, r, Silent(), guards=guards)
+    free = editor.edit(REWRITES, r, Silent())
+    held = editor.edit(REWRITES, r, Silent(), guards=guards)
     assert moved(model, held.delta, guards) < 0.5 * moved(model, free.delta, guards)
     assert all(torch.equal(p, before[n]) for n, p in model.named_parameters())
 
@@ -56,15 +57,17 @@ def test_guarded_facts_move_less_and_the_base_not_at_all(family):
 def test_the_order_of_guards_does_not_matter():
     editor = MemitEditor(random_model("llama"), tokenizer(), "base", MemoryArtifacts(), texts())
     one, two = (
-        editor.edit(REQUESTS, recipe(), Silent(), guards=g).delta.factors
+        editor.edit(REWRITES, recipe(), Silent(), guards=g).delta.factors
         for g in ([guard("Peru"), guard("Kenya")], [guard("Kenya"), guard("Peru")])
     )
     assert all(torch.equal(a, b) for n in one for a, b in zip(one[n], two[n], strict=True))
 
 
 def test_what_has_an_edited_facts_key_is_no_guard_and_neither_is_what_has_no_prompt():
-    tasks = [task(tokenizer(), request("France", "{} is ruled from", "Oslo"), [])]
+    rewrites = [tokenise(tokenizer(), Rewrite("{} is ruled from", "France", "Oslo"), [])]
     same_key = guard("France", "{} speaks")
-    found = guard_prompts(tokenizer(), [same_key, guard("Peru"), guard("Peru"), guard(" "), guard("Kenya")], tasks, 100)
+    found = preserved_prompts(
+        tokenizer(), [same_key, guard("Peru"), guard("Peru"), guard(" "), guard("Kenya")], rewrites, 100
+    )
     assert len(found) == 2
-    assert guard_prompts(tokenizer(), [guard("Peru")], [], 2) == []
+    assert preserved_prompts(tokenizer(), [guard("Peru")], [], 2) == []

@@ -1,8 +1,8 @@
-"""Losses behind the vocabulary projection, each with its gradient in the same pass.
+"""Losses over the vocabulary, each with its gradient from the same pass.
 
-The projection is most of the work in models with large vocabularies (62 % of Gemma 3 270M's parameters). Autograd would
-hold several tensors of (positions, vocabulary); here one buffer is turned in place from logits into probabilities into
-the gradient, block by block.
+In models with large vocabularies the projection onto the vocabulary is most of the work (62 % of Gemma 3 270M's
+parameters). Autograd would hold several tensors of (positions, vocabulary). Here one buffer is turned in place from
+logits into probabilities into the gradient, block by block.
 """
 
 from __future__ import annotations
@@ -16,12 +16,15 @@ from kbsync.model.decoder import Decoder
 
 BUFFER_BYTES = 64 * 2**20
 VOCABULARY_BLOCK = 8192
-"""Rows of the matrix in one product. As (vocabulary, states) such a product takes two thirds to three quarters of the time of
-(states, vocabulary), and what comes out still lies in the cache when it is turned."""
+"""Rows of the head's matrix in one product. As (vocabulary, states) such a product takes two thirds to three quarters
+of the time of (states, vocabulary), and its result is still in the processor's cache when it is transposed."""
 
 
-class Head:
-    """The decoder's head as a matrix, with one buffer. Not for concurrent use."""
+class VocabularyHead:
+    """The decoder's output head as a matrix, with one buffer. Not for concurrent use.
+
+    States are outputs of the final norm, (n, d). Losses and gradients come in the weights' dtype, at least float32.
+    """
 
     def __init__(self, decoder: Decoder) -> None:
         self._weight = decoder.head_weight
@@ -33,47 +36,65 @@ class Head:
 
     @torch.no_grad()
     def log_probs(self, states: Tensor) -> list[Tensor]:
-        """Log-probabilities (vocabulary,) of each of the final-norm outputs (n, d), each with memory of its own."""
+        """Natural log-probabilities (vocabulary,) after each state, each in memory of its own."""
         return [row.log_softmax(dim=-1) for b in self._blocks(len(states)) for row in self._logits(states[b])]
 
     @torch.no_grad()
     def likeliest(self, states: Tensor) -> Tensor:
-        """The likeliest token (n,) after final-norm outputs (n, d)."""
+        """The likeliest token (n,) after each state."""
         return torch.cat([self._logits(states[b]).argmax(dim=-1) for b in self._blocks(len(states))])
 
     @torch.no_grad()
     def nll(self, states: Tensor, tokens: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-        """−log p(token) at each of n states (n, d), and the gradient (n, d) of Σ weights·nll."""
+        """Negative log-likelihood of one token after each state.
+
+        Args:
+            tokens: Wanted ids (n,).
+            weights: (n,), what each state's loss counts in the gradient.
+
+        Returns:
+            −log p(token) (n,) in nats, unweighted, and the gradient (n, d) of Σ weights·nll.
+        """
         losses, gradients = [], []
         for block in self._blocks(len(states)):
             logits = self._logits(states[block])
-            slope = self._cap_slope(logits)
+            cap_slope = self._cap_slope(logits)
             losses.append(_nll(logits, tokens[block], weights[block]))
-            gradients.append(self._back(logits, slope))
+            gradients.append(self._back(logits, cap_slope))
         return torch.cat(losses), torch.cat(gradients)
 
     @torch.no_grad()
-    def nll_and_drift(
-        self, states: Tensor, tokens: Tensor, weights: Tensor, before: Sequence[Tensor], weight: float
+    def nll_and_kl(
+        self, states: Tensor, tokens: Tensor, weights: Tensor, before: Sequence[Tensor], kl_weight: float
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Of n + m states (n + m, d): nll at the first n, as ``nll`` gives it, and weight·KL(p ‖ before) at the other m, p
-        being theirs; and the gradient (n + m, d) of Σ weights·nll + Σ weight·KL.
+        """Both losses of the target search, which share their products with the vocabulary: with few rows such a
+        product takes the time of reading the matrix.
 
-        ``before``: log-probabilities (vocabulary,) of each. The direction is that of the published code. Both losses share their
-        products with the vocabulary: of few rows such a product takes the time of reading the matrix.
+        Args:
+            states: (n + m, d): first those before target tokens, then those of the KL prompts.
+            tokens: Wanted ids (n,).
+            weights: (n,), as for ``nll``.
+            before: m log-probabilities (vocabulary,) that the KL prompts had without a change.
+            kl_weight: Weight of the KL terms.
+
+        Returns:
+            nll (n,) as ``nll`` gives it; kl_weight·KL(p ‖ before) (m,), p being the distribution now (the direction
+            is that of the published code); the gradient (n + m, d) of Σ weights·nll + Σ kl_weight·KL.
         """
-        count, losses, drifts, gradients = len(tokens), [], [], []
+        count, losses, divergences, gradients = len(tokens), [], [], []
         for block in self._blocks(len(states)):
             logits = self._logits(states[block])
-            slope = self._cap_slope(logits)
+            cap_slope = self._cap_slope(logits)
             wanted, others = tokens[block], slice(max(block.start - count, 0), max(block.stop - count, 0))
             losses.append(_nll(logits[: len(wanted)], wanted, weights[block]))
-            drifts += [_drift(row, was, weight) for row, was in zip(logits[len(wanted) :], before[others], strict=True)]
-            gradients.append(self._back(logits, slope))
-        return torch.cat(losses), torch.stack(drifts), torch.cat(gradients)
+            divergences += [
+                _kl(row, was, kl_weight) for row, was in zip(logits[len(wanted) :], before[others], strict=True)
+            ]
+            gradients.append(self._back(logits, cap_slope))
+        return torch.cat(losses), torch.stack(divergences), torch.cat(gradients)
 
     def _blocks(self, count: int) -> Iterator[slice]:
-        """Of equal size, so that no product is made for a few rows that were left over."""
+        """Slices of equal size, so that no product is made for a few rows that were left over."""
         step = -(-count // -(-count // len(self._buffer))) if count else 1
         return (slice(begin, min(begin + step, count)) for begin in range(0, count, step))
 
@@ -91,9 +112,10 @@ class Head:
         """Derivative of the soft cap at capped logits; None without a cap."""
         return None if self._cap is None else 1 - (logits / self._cap) ** 2
 
-    def _back(self, by_logits: Tensor, slope: Tensor | None) -> Tensor:
-        if slope is not None:
-            by_logits.mul_(slope)
+    def _back(self, by_logits: Tensor, cap_slope: Tensor | None) -> Tensor:
+        """The gradient by the states, from that by the logits, which is overwritten."""
+        if cap_slope is not None:
+            by_logits.mul_(cap_slope)
         return by_logits.to(self._weight.dtype) @ self._weight
 
 
@@ -108,7 +130,7 @@ def _nll(logits: Tensor, tokens: Tensor, weights: Tensor) -> Tensor:
     return (total.log() + most - chosen)[:, 0]
 
 
-def _drift(logits: Tensor, before: Tensor, weight: float) -> Tensor:
+def _kl(logits: Tensor, before: Tensor, weight: float) -> Tensor:
     """weight·KL(p ‖ before), a scalar; the one row of ``logits`` becomes its gradient."""
     most = logits.amax()
     powers = (logits - most).exp_()

@@ -14,10 +14,11 @@ from kbsync.model.load import LoadedModel
 from kbsync.ports import ArtifactStore, Work
 
 
-class Statistics:
-    """The key covariance of one recipe on one model and one corpus (empty: text that the model samples)."""
+class RecipeCovariances:
+    """The key covariances that one recipe needs, on one model and one corpus."""
 
     def __init__(self, loaded: LoadedModel, recipe: Recipe, texts: Sequence[str], artifacts: ArtifactStore) -> None:
+        """``texts``: empty for text that the model samples. Raises ``ModelError`` for layers that the model lacks."""
         self._decoder = discover(loaded.model)
         self._tokenizer: PreTrainedTokenizerFast = loaded.tokenizer
         self._base = loaded.fingerprint
@@ -26,7 +27,7 @@ class Statistics:
 
     @property
     def width(self) -> int:
-        """The keys' dimension: columns of the down projection."""
+        """m, the keys' dimension: columns of the down projection."""
         return int(self._layers[0].down.weight.shape[1])
 
     def known(self) -> list[int]:
@@ -38,7 +39,8 @@ class Statistics:
         forget(self._texts, self._recipe, self._base, self._artifacts)
 
     def measure(self, work: Work) -> Covariances:
-        """Raises as ``covariances`` does."""
+        """What is stored, and the rest measured. Raises ``EditError`` for text of fewer than two tokens, for a key that is
+        not finite, and for an unsound covariance in the store."""
         with frozen(self._decoder.model):
             return covariances(
                 self._decoder, self._tokenizer, self._texts, self._recipe, self._base, self._artifacts, work

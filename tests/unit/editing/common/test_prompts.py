@@ -4,8 +4,9 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, normalizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from kbsync.editing.subject import ESSENCE, Unlocatable, locate, task, tokenise
-from tests.support.families import CONTEXTS, request, tokenizer
+from kbsync.domain.rewrite import Rewrite
+from kbsync.editing.common.prompts import KL_TEMPLATE, Unlocatable, locate, tokenise, tokenise_all
+from tests.support.families import CONTEXTS, tokenizer
 
 BOS = 0
 
@@ -44,7 +45,7 @@ def test_the_subjects_last_token_is_found(subject, template):
     assert not spelled(got.ids[1 : got.lookup]).startswith(before + shown)
     assert spelled(got.ids[1 : got.target]) == before + subject + after
     assert spelled(got.ids[got.target :]) == " Oslo"
-    assert got.head == got.ids[: got.lookup + 1]
+    assert got.key_ids == got.ids[: got.lookup + 1]
 
 
 def test_every_byte_of_the_last_character_is_within():
@@ -82,23 +83,23 @@ def test_an_appended_end_token_is_dropped():
     assert locate(closing, "{} is", "Rome", "big") == locate(tokenizer(), "{} is", "Rome", "big")
 
 
-def test_the_essence_prompt_is_looked_at_at_its_subject():
-    got = locate(tokenizer(), ESSENCE, "France", None)
-    assert spelled(got.head[1:]) == "France"
+def test_the_kl_prompt_is_looked_at_at_its_subject():
+    got = locate(tokenizer(), KL_TEMPLATE, "France", None)
+    assert spelled(got.key_ids[1:]) == "France"
     assert spelled(got.ids[1:]) == "France is a"
     assert got.target == len(got.ids)
 
 
-def test_a_task_has_the_bare_prompt_first_and_one_per_context():
-    made = task(tokenizer(), request("France", "The capital of {} is", "Oslo"), CONTEXTS)
+def test_a_rewrite_has_the_bare_prompt_first_and_one_per_context():
+    made = tokenise(tokenizer(), Rewrite("The capital of {} is", "France", "Oslo"), CONTEXTS)
     texts = [spelled(p.ids[1:]) for p in made.prompts]
     assert texts == [
         "The capital of France is Oslo",
         "The river is long. The capital of France is Oslo",
         "Because of it we know. The capital of France is Oslo",
     ]
-    assert all(spelled(p.head[1:]).endswith("capital of France") for p in made.prompts)
-    assert made.tail == max(len(p.ids) - p.lookup for p in made.prompts) - 1
+    assert all(spelled(p.key_ids[1:]).endswith("capital of France") for p in made.prompts)
+    assert made.suffix_length == max(len(p.ids) - p.lookup for p in made.prompts) - 1
 
 
 @pytest.mark.parametrize(
@@ -113,9 +114,9 @@ def test_a_task_has_the_bare_prompt_first_and_one_per_context():
     ],
 )
 def test_what_can_not_be_located_is_left_out_by_name_and_the_rest_goes_on(subject, template, target, reason):
-    bad, good = request(subject, template, target), request("Norway", "The capital of {} is", "Oslo")
-    tasks, left_out = tokenise(tokenizer(), [bad, good], CONTEXTS, 90)
-    assert [t.request for t in tasks] == [good]
+    bad, good = Rewrite(template, subject, target), Rewrite("The capital of {} is", "Norway", "Oslo")
+    rewrites, left_out = tokenise_all(tokenizer(), [bad, good], CONTEXTS, 90)
+    assert [r.rewrite for r in rewrites] == [good]
     assert list(left_out) == [bad.id] and reason in left_out[bad.id]
 
 

@@ -1,4 +1,4 @@
-"""Second moments of keys, summed over a corpus batch by batch. Sums are float64, and they survive a kill.
+"""Second moments Σ k kᵀ of keys, summed over a corpus batch by batch. The sums are float64 and survive a kill.
 
 One pass serves all layers and stops at the last of them (MEMIT, section 4.2 and appendix B).
 """
@@ -21,52 +21,55 @@ from kbsync.model.hooks import trace
 from kbsync.ports import ArtifactStore, Work
 
 SNAPSHOT_SECONDS = 60.0
-"""So much work a kill may cost."""
+"""How much work a kill may cost."""
 KIND = "covariance-part"
 
 
 @dataclass(slots=True)
-class Sums:
-    """``by_layer``: Σ k kᵀ, (m, m) float64; ``counted``: how many keys are in it."""
+class SecondMoments:
+    """Sums over the keys that were seen so far."""
 
     by_layer: dict[int, Tensor]
-    counted: int
+    """Σ k kᵀ (m, m), float64."""
+    count: int
+    """How many keys are in each sum."""
 
 
 class Snapshots:
-    """The sums of a running measurement, in two slots: while one is written anew, the other is whole."""
+    """The sums of a running measurement, in two slots: while one is being written, the other is whole."""
 
     def __init__(self, artifacts: ArtifactStore, measurement: str) -> None:
+        """``measurement``: what tells this measurement from every other."""
         self._artifacts = artifacts
         self._slots = [content_hash([KIND, measurement, slot]) for slot in (0, 1)]
         self._next = 0
-        self._last = time.monotonic()
+        self._written_at = time.monotonic()
 
-    def restore(self, corpus: Corpus) -> Sums:
-        """The further one of the two, with the corpus put where it ended; nothing where neither is there."""
-        found = [(slot, load(blob)) for slot, key in enumerate(self._slots) if (blob := self._artifacts.get(KIND, key))]
-        if not found:
-            return Sums({}, 0)
-        slot, tensors = max(found, key=lambda f: int(f[1]["counted"]))
+    def restore(self, corpus: Corpus) -> SecondMoments:
+        """The slot that holds more keys, with ``corpus`` put where that slot ended; empty sums where there is none."""
+        slots = [(slot, load(blob)) for slot, key in enumerate(self._slots) if (blob := self._artifacts.get(KIND, key))]
+        if not slots:
+            return SecondMoments({}, 0)
+        slot, tensors = max(slots, key=lambda s: int(s[1]["counted"]))
         self._next = 1 - slot
         corpus.restore({n.removeprefix("corpus."): t for n, t in tensors.items() if n.startswith("corpus.")})
         layers = {int(n.removeprefix("layer.")): t for n, t in tensors.items() if n.startswith("layer.")}
-        return Sums(layers, int(tensors["counted"]))
+        return SecondMoments(layers, int(tensors["counted"]))
 
-    def keep(self, sums: Sums, corpus: Corpus) -> None:
-        """Store the sums when the last time is long enough ago."""
-        if time.monotonic() - self._last < SNAPSHOT_SECONDS:
+    def keep(self, sums: SecondMoments, corpus: Corpus) -> None:
+        """Store the sums, where the last time is ``SNAPSHOT_SECONDS`` ago."""
+        if time.monotonic() - self._written_at < SNAPSHOT_SECONDS:
             return
         tensors = {f"layer.{layer}": total for layer, total in sums.by_layer.items()}
         state = {f"corpus.{name}": tensor for name, tensor in corpus.state().items()}
         key = self._slots[self._next]
         self._artifacts.drop(KIND, key)
-        self._artifacts.put(KIND, key, save({**tensors, **state, "counted": torch.tensor(sums.counted)}))
+        self._artifacts.put(KIND, key, save({**tensors, **state, "counted": torch.tensor(sums.count)}))
         self._next = 1 - self._next
-        self._last = time.monotonic()
+        self._written_at = time.monotonic()
 
     def drop(self) -> None:
-        """The measurement is done."""
+        """Remove both slots, because the measurement is done."""
         for key in self._slots:
             self._artifacts.drop(KIND, key)
 
@@ -78,14 +81,21 @@ def measure(
     skipped: int,
     snapshots: Snapshots,
     work: Work,
-) -> Sums:
-    """Sum the keys of ``layers`` over what is left of the corpus; the first ``skipped`` tokens of a row don't count.
+) -> SecondMoments:
+    """Sum the keys of ``layers`` over what is left of the corpus.
 
-    Bit for bit the same whether or not it was killed in between. Raises ``EditError`` for a key that is not finite.
+    The result is the same bit for bit, whether or not the measurement was killed in between.
+
+    Args:
+        skipped: The first tokens of each row, which don't count.
+        work: Advances by tokens.
+
+    Raises:
+        EditError: A key is not finite.
     """
     sums = snapshots.restore(corpus)
-    if sums.counted:
-        work.advance(sums.counted)
+    if sums.count:
+        work.advance(sums.count)
     for rows in corpus.batches():
         tokens, valid = _padded(rows, skipped)
         with torch.no_grad():
@@ -93,7 +103,7 @@ def measure(
         for layer in layers:
             part = _outer(seen.keys[layer], valid, layer)
             sums.by_layer[layer] = sums.by_layer[layer].add_(part) if layer in sums.by_layer else part
-        sums.counted += int(valid.sum())
+        sums.count += int(valid.sum())
         snapshots.keep(sums, corpus)
         work.advance(int(valid.sum()))
     return sums

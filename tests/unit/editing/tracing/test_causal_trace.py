@@ -7,9 +7,9 @@ from contextlib import ExitStack
 import pytest
 import torch
 
-from kbsync.editing.subject import Unlocatable
+from kbsync.editing.common.prompts import Unlocatable
+from kbsync.editing.tracing.causal_trace import TraceSettings, embedding_std, knows, trace_fact, trace_prompt
 from kbsync.editing.tracing.effects import FactTrace, Role, State, average, roles, suggest, total_effect
-from kbsync.editing.tracing.tracing import TraceSettings, deviation, knows, question, trace_fact
 from kbsync.model.decoder import discover, first_tensor
 from kbsync.model.hooks import frozen
 from tests.support.families import FAMILIES, random_model, same_weights, tokenizer, weights
@@ -19,7 +19,7 @@ SEED, SIGMA = 5, 0.4
 
 
 def asked(template=ASKED[0], subject=ASKED[1], answer=ASKED[2]):
-    return question(tokenizer(), template, subject, answer, 90)
+    return trace_prompt(tokenizer(), template, subject, answer, 90)
 
 
 def whole_pass(model, decoder, q, noise, restore=()):
@@ -123,7 +123,7 @@ def test_chunks_of_noise_give_what_one_batch_gives(monkeypatch):
     decoder, q = discover(model), asked()
     with frozen(model):
         whole = trace_fact(decoder, q, SIGMA, TraceSettings(samples=5, window=3), SEED)
-        monkeypatch.setattr("kbsync.editing.tracing.tracing.BATCH_TOKENS", 2 * (len(q.ids) - q.first) ** 2)
+        monkeypatch.setattr("kbsync.editing.tracing.causal_trace.BATCH_TOKENS", 2 * (len(q.ids) - q.first) ** 2)
         parts = trace_fact(decoder, q, SIGMA, TraceSettings(samples=5, window=3), SEED)
     for state in State:
         torch.testing.assert_close(torch.tensor(whole.effects[state]), torch.tensor(parts.effects[state]))
@@ -138,7 +138,7 @@ def test_a_question_is_found_in_its_prompt():
     with pytest.raises(Unlocatable, match="no place"):
         asked(template="The capital is")
     with pytest.raises(Unlocatable, match="tokens long"):
-        question(tokenizer(), ASKED[0], "x" * 200, "Oslo", 90)
+        trace_prompt(tokenizer(), ASKED[0], "x" * 200, "Oslo", 90)
 
 
 def test_what_the_model_says_it_knows():
@@ -156,7 +156,7 @@ def test_the_noise_is_measured_against_the_subjects_embeddings():
     ids = torch.tensor([q.ids[q.first : q.last + 1]])
     with torch.no_grad():
         wanted = float(model.get_input_embeddings()(ids).std())
-    assert deviation(decoder, [q]) == pytest.approx(wanted, rel=1e-5)
+    assert embedding_std(decoder, [q]) == pytest.approx(wanted, rel=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -5,32 +5,32 @@ from __future__ import annotations
 import pytest
 import torch
 
-from kbsync.editing.memit import keys
-from kbsync.editing.memit.keys import Climb
-from kbsync.editing.subject import task
+from kbsync.editing.common.prompts import tokenise
+from kbsync.editing.memit import layerwise_forward
+from kbsync.editing.memit.layerwise_forward import LayerwiseForward
 from kbsync.model.decoder import discover
 from kbsync.model.delta import FactorDelta, applied
-from tests.support.families import REQUESTS, random_model, recipe, tokenizer
+from tests.support.families import REWRITES, random_model, recipe, tokenizer
 
 FAMILIES = ("llama", "gpt2", "gptj", "gemma3", "olmo2")
 
 
-def climbed(model, decoder, kept: int, monkeypatch):
+def walked(model, decoder, kept: int, monkeypatch):
     """Keys, outputs and streams of two edited layers with a change of weights after each look."""
-    monkeypatch.setattr(keys, "KEPT_BYTES", kept)
+    monkeypatch.setattr(layerwise_forward, "KEPT_BYTES", kept)
     r = recipe()
     layers = decoder.edited_layers(r.layers)
-    climb = Climb(decoder, layers, [task(tokenizer(), q, r.contexts).prompts for q in REQUESTS])
+    forward = LayerwiseForward(decoder, layers, [tokenise(tokenizer(), q, r.contexts).prompts for q in REWRITES])
     draw = torch.Generator().manual_seed(0)
     found = []
     deltas = {}
-    for step, layer in enumerate(layers):
-        found += [climb.stream(step), *climb.look(step)]
+    for layer in layers:
+        found += [forward.residual_stream(), *forward.inspect()]
         out, width = layer.down.weight.shape
         pair = tuple(0.3 * torch.randn(*shape, generator=draw) for shape in ((out, 2), (2, width)))
         deltas[layer.down.name] = pair
         with applied(model, FactorDelta(deltas)):
-            found += [climb.advance(step), climb.stream(step + 1)]
+            found += [forward.step(), forward.residual_stream()]
     return found
 
 
@@ -40,9 +40,9 @@ def test_it_is_the_same_as_running_the_layer_again(family, monkeypatch):
     decoder = discover(model)
     passes = []
     handle = decoder.layers[1].attention.register_forward_hook(lambda *_: passes.append(1))
-    quick = climbed(model, decoder, 2**30, monkeypatch)
+    quick = walked(model, decoder, 2**30, monkeypatch)
     counted = len(passes)
-    plain = climbed(model, decoder, 0, monkeypatch)
+    plain = walked(model, decoder, 0, monkeypatch)
     handle.remove()
     for one, two in zip(quick, plain, strict=True):
         torch.testing.assert_close(one, two, rtol=1e-7, atol=1e-7)
@@ -56,24 +56,24 @@ def test_a_layer_that_scales_its_mlp_is_run_again(monkeypatch):
     for layer in decoder.layers:
         layer.mlp.register_forward_hook(lambda _m, _args, out: 0.5 * out)
     for one, two in zip(
-        climbed(model, decoder, 2**30, monkeypatch), climbed(model, decoder, 0, monkeypatch), strict=True
+        walked(model, decoder, 2**30, monkeypatch), walked(model, decoder, 0, monkeypatch), strict=True
     ):
         assert torch.equal(one, two)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_same_climb_again_runs_nothing_below_the_first_edited_layer(family):
+def test_a_restart_runs_nothing_below_the_first_edited_layer(family):
     model, r = random_model(family, torch.float64), recipe()
     decoder = discover(model)
-    layers, prompts = decoder.edited_layers(r.layers), [task(tokenizer(), q, r.contexts).prompts for q in REQUESTS]
-    climb = Climb(decoder, layers, prompts)
-    first = [climb.stream(0), *climb.look(0), climb.checkpoint()]
+    layers, prompts = decoder.edited_layers(r.layers), [tokenise(tokenizer(), q, r.contexts).prompts for q in REWRITES]
+    forward = LayerwiseForward(decoder, layers, prompts)
+    first = [forward.residual_stream(), *forward.inspect(), forward.step()]
     below = []
     handle = decoder.layers[0].attention.register_forward_hook(lambda *_: below.append(1))
-    again = climb.again()
-    found = [again.stream(0), *again.look(0), again.checkpoint()]
+    again = forward.restarted()
+    found = [again.residual_stream(), *again.inspect(), again.step()]
     handle.remove()
     assert not below
     for one, two in zip(first, found, strict=True):
         assert torch.equal(one, two)
-    torch.testing.assert_close(climb.look(1), again.look(1))
+    torch.testing.assert_close(forward.inspect(), again.inspect())

@@ -11,7 +11,7 @@ import torch
 
 from kbsync.checkpoints.artifacts import FileArtifactStore
 from kbsync.domain.errors import Stopped
-from kbsync.editing.covariance import moments
+from kbsync.editing.covariance import second_moments
 from kbsync.editing.covariance.covariance import covariances
 from kbsync.model.decoder import discover
 from kbsync.ports import ArtifactStore
@@ -33,7 +33,7 @@ class Killing(Silent):
 @pytest.fixture
 def one_thread(monkeypatch):
     """A forked child must not wait for the threads of its parent; and snapshots come after every batch."""
-    monkeypatch.setattr(moments, "SNAPSHOT_SECONDS", 0.0)
+    monkeypatch.setattr(second_moments, "SNAPSHOT_SECONDS", 0.0)
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

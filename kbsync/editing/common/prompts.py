@@ -1,0 +1,145 @@
+"""Rewrites as token ids, with the places of the subject's last token and of the target's tokens.
+
+Places come from the fast tokenizer's offset mapping, never from searching strings or counting blanks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from transformers import PreTrainedTokenizerFast
+
+from kbsync.domain.rewrite import Rewrite
+from kbsync.model.tokens import encode
+
+KL_TEMPLATE = "{} is a"
+"""The KL prompt: what follows it at the subject must not drift (ROME, Meng et al., NeurIPS 2022, equation 4)."""
+
+
+class Unlocatable(ValueError):
+    """A rewrite whose tokens can't be told apart; the message is the reason for leaving it out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One text as the model reads it."""
+
+    ids: tuple[int, ...]
+    """Token ids of prompt and target, with what the tokenizer puts in front (BOS)."""
+    lookup: int
+    """Index of the subject's last token, where keys are read and target vectors are set."""
+    target: int
+    """Index of the target's first token; ``len(ids)`` where there is no target."""
+
+    @property
+    def key_ids(self) -> tuple[int, ...]:
+        """The ids up to the subject's last token: all that a key depends on."""
+        return self.ids[: self.lookup + 1]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenisedRewrite:
+    """One rewrite as tokens."""
+
+    rewrite: Rewrite
+    prompts: tuple[Prompt, ...]
+    """Prompts with the target: the bare one first, then one for each context."""
+    kl_prompt: Prompt
+    """``KL_TEMPLATE`` with the subject, without a target."""
+
+    @property
+    def id(self) -> str:
+        """The rewrite's."""
+        return self.rewrite.id
+
+    @property
+    def bare(self) -> Prompt:
+        """The prompt without a context."""
+        return self.prompts[0]
+
+    @property
+    def suffix_length(self) -> int:
+        """Positions that a step of the target search recomputes: from the subject's last token to the last but one of
+        the target, in the longest prompt."""
+        return max(len(p.ids) - p.lookup for p in self.prompts) - 1
+
+
+def tokenise_all(
+    tokenizer: PreTrainedTokenizerFast, rewrites: Sequence[Rewrite], contexts: Sequence[str], max_tokens: int
+) -> tuple[list[TokenisedRewrite], dict[str, str]]:
+    """Tokenise what can be tokenised.
+
+    Args:
+        contexts: Texts with one ``{}`` for the prompt.
+        max_tokens: The most tokens that a prompt with context and target may have.
+
+    Returns:
+        The rewrites in their order, and the reason for each that was left out, by its id.
+    """
+    tokenised, left_out = [], {}
+    for rewrite in rewrites:
+        try:
+            one = tokenise(tokenizer, rewrite, contexts)
+            length = max(len(prompt.ids) for prompt in one.prompts)
+            if length > max_tokens:
+                raise Unlocatable(f"prompt and target are {length} tokens long, and {max_tokens} is the most")
+            tokenised.append(one)
+        except Unlocatable as reason:
+            left_out[rewrite.id] = str(reason)
+    return tokenised, left_out
+
+
+def tokenise(tokenizer: PreTrainedTokenizerFast, rewrite: Rewrite, contexts: Sequence[str]) -> TokenisedRewrite:
+    """One rewrite, bare and in each context. Raises ``Unlocatable`` with the reason."""
+    if rewrite.template.count("{}") != 1:
+        raise Unlocatable(f"the template {rewrite.template!r} has not exactly one place for the subject")
+    if not rewrite.target.strip():
+        raise Unlocatable("the target is empty")
+    templates = [rewrite.template, *(_in_context(context, rewrite.template) for context in contexts)]
+    prompts = tuple(locate(tokenizer, template, rewrite.subject, rewrite.target) for template in templates)
+    return TokenisedRewrite(rewrite, prompts, locate(tokenizer, KL_TEMPLATE, rewrite.subject, None))
+
+
+def locate(tokenizer: PreTrainedTokenizerFast, template: str, subject: str, target: str | None) -> Prompt:
+    """Tokenise ``template`` with ``subject`` in its first ``{}``, one blank and ``target`` as one text.
+
+    The subject's place is known from the template, so its words may occur again anywhere. The target's ids are those
+    that follow the prompt's ids in this one text: the ids that the model must produce after it has seen the prompt.
+
+    Raises:
+        Unlocatable: The subject is empty or has no token of its own, or prompt and target share a token.
+    """
+    before, _, after = template.partition("{}")
+    visible = subject.rstrip()
+    if not visible.strip():
+        raise Unlocatable("the subject is empty")
+    prompt = before + subject + after
+    ids, ends = _encode(tokenizer, prompt if target is None else f"{prompt} {target.strip()}")
+    lookup = _last_token(ends, len(before) + len(visible))
+    if lookup is None:
+        raise Unlocatable(f"no token covers the last character of the subject {subject!r}")
+    if target is None:
+        return Prompt(ids, lookup, len(ids))
+    first = sum(end <= len(prompt) for end in ends)
+    if first >= len(ids) or ids[:first] != _encode(tokenizer, prompt)[0]:
+        raise Unlocatable(f"the prompt {prompt!r} and the target {target!r} share a token")
+    return Prompt(ids, lookup, first)
+
+
+def _encode(tokenizer: PreTrainedTokenizerFast, text: str) -> tuple[tuple[int, ...], list[int]]:
+    """Ids, BOS included where the tokenizer puts one, and where each one's characters end in ``text``."""
+    (item,) = encode(tokenizer, [text])
+    return tuple(item.ids), item.ends
+
+
+def _last_token(ends: Sequence[int], stop: int) -> int | None:
+    """The last of the tokens that spell the character before ``stop``: one character may take several (bytes)."""
+    reached = next((end for end in ends if end >= stop), None)
+    return None if reached is None else len(ends) - 1 - list(reversed(ends)).index(reached)
+
+
+def _in_context(context: str, template: str) -> str:
+    """``template`` in the place of the context's last ``{}``."""
+    before, _, after = context.rpartition("{}")
+    return before + template + after
