@@ -154,7 +154,7 @@ def _facts() -> dict[str, Any]:
         "verdict": [str(asked.fact), asked.value_hash, asked.model_fingerprint, asked.template_hash],
         "members mark": members_mark("https://query.example/sparql", relation),
         "cases": cases_hash([case]),
-        "case request": content_hash(case.request),
+        "case rewrite": case.rewrite.id,
     }
 
 
