@@ -1,6 +1,6 @@
 """A language model that is a table, a base that edits the table, and an editor that writes into it.
 
-They subclass the ports and pass ``tests/conformance/test_model_ports.py`` beside the real transformer.
+They subclass the ports and pass the conformance suite beside the real transformer.
 """
 
 from __future__ import annotations

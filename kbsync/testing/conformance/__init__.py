@@ -21,12 +21,13 @@ import pytest
 
 # pytest explains a failed assertion only in modules that it rewrites; it must hear of these before they are imported.
 pytest.register_assert_rewrite(
-    *(f"{__name__}.{module}" for module in ("artifacts", "checkpoints", "ledgers", "notifiers", "sources"))
+    *(f"{__name__}.{module}" for module in ("artifacts", "checkpoints", "ledgers", "models", "notifiers", "sources"))
 )
 
 from kbsync.testing.conformance.artifacts import ArtifactStoreConformance, Damage  # noqa: E402
 from kbsync.testing.conformance.checkpoints import CheckpointStoreConformance, VersionCase  # noqa: E402
 from kbsync.testing.conformance.ledgers import LedgerConformance  # noqa: E402
+from kbsync.testing.conformance.models import ModelConformance, ModelKit  # noqa: E402
 from kbsync.testing.conformance.notifiers import NotifierConformance, Receiver  # noqa: E402
 from kbsync.testing.conformance.sources import OpenSource, StatementSourceConformance  # noqa: E402
 
@@ -35,6 +36,8 @@ __all__ = [
     "CheckpointStoreConformance",
     "Damage",
     "LedgerConformance",
+    "ModelConformance",
+    "ModelKit",
     "NotifierConformance",
     "OpenSource",
     "Receiver",
