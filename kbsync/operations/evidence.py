@@ -18,8 +18,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 LIBRARIES = ("kbsync", "torch", "transformers", "safetensors", "sqlalchemy", "oxigraph")
 
 
@@ -80,7 +78,11 @@ def evidence(
         "command": command,
         "commit": _commit(),
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in LIBRARIES},
-        "machine": {"cores": os.cpu_count(), "memory_bytes": psutil.virtual_memory().total, "cpu": platform.machine()},
+        "machine": {
+            "cores": os.cpu_count(),
+            "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+            "cpu": platform.machine(),
+        },
         "seed": seed,
         "started": started.isoformat(timespec="seconds"),
         "seconds": round(seconds, 1),

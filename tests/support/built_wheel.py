@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.support.paths import ROOT
 
-SOURCES = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "kbsync", "migrations", "config")
+SOURCES = ("pyproject.toml", "README.md", "LICENSE", "NOTICE.md", "kbsync", "migrations", "config")
 
 
 def build_wheel(target: Path) -> Path:
