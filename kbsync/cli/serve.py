@@ -40,22 +40,22 @@ def serve(
     found = configuration(context)
 
     from kbsync.bootstrap import App
-    from kbsync.daemon.metrics import Recorder
+    from kbsync.daemon.metrics import ProcessMetrics
     from kbsync.system.stop_request import StopRequest, on_signals
+    from kbsync.web.backend import Backend
     from kbsync.web.server import serving
-    from kbsync.web.site import Site
 
     web = found.settings.web if port is None else found.settings.web.model_copy(update={"port": port})
     app = App(found, actor="web")
     try:
-        site = Site(
+        backend = Backend(
             configuration=lambda: found,
             ledger=app.ledger,
             store=lambda: app.store,
             clock=app.clock,
-            recorder=Recorder(),
+            metrics=ProcessMetrics(),
         )
-        with on_signals(StopRequest()) as stop, serving(site, web) as address:
+        with on_signals(StopRequest()) as stop, serving(backend, web) as address:
             emit(ServeView(address=address)) if json else say(f"serving {address}")
             stop.wait()
     finally:

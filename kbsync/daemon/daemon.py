@@ -1,9 +1,9 @@
-"""The daemon: one ``sync`` at start and at every tick of the schedule, and the jobs that the configuration adds.
+"""The daemon: one ``sync`` at start and at every time of the schedule, and the jobs that the configuration adds.
 
-What needs the model or writes versions is done one at a time; pulls have a thread and a lease of their own, so that a
+Whatever needs the model or writes versions is done one at a time. Pulls have a thread and a lease of their own, so that a
 long edit does not block them, and so has the listener where an event stream is configured. The schedule lives in memory
-and the state in the ledger, so a restart loses nothing; the register tells which times were missed. The leases keep a
-daemon, a cron job and a person apart; whoever comes second is refused and comes again.
+and all state in the ledger, so a restart loses nothing; a file tells which runs were missed. Leases keep a daemon, a cron
+job and a person apart: whoever comes second is refused, and the daemon tries again at its next time.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from kbsync.bootstrap import App
 from kbsync.config import Configuration
 from kbsync.config.schedule import SYNC
 from kbsync.daemon.activity import RUNNING, Activity
-from kbsync.daemon.jobs import PULL, WORK, Job, jobs
-from kbsync.daemon.listening import Listening
-from kbsync.daemon.metrics import Recorder
-from kbsync.daemon.run_job import ACTOR, Ended, run_job, workshop
+from kbsync.daemon.jobs import ACTOR, PULL, WORK, Job, jobs
+from kbsync.daemon.listening import ListenerThread
+from kbsync.daemon.metrics import ProcessMetrics
+from kbsync.daemon.model_cache import ModelCache
+from kbsync.daemon.run_job import JobResult, run_job
 from kbsync.daemon.schedule_state import ScheduleFile
 from kbsync.daemon.timetable import Timetable
 from kbsync.domain.errors import ConfigError
@@ -31,8 +32,8 @@ from kbsync.system.log import logger
 from kbsync.system.stop_request import StopRequest, on_signals
 from kbsync.system.systemd import notify, reloading, watchdog_seconds
 
-LOOK_SECONDS = 10.0
-"""So often the daemon looks after itself and tells systemd, when systemd does not ask for more."""
+WATCH_SECONDS = 10.0
+"""The daemon checks itself and reports to systemd this often, unless systemd asks for more."""
 
 Page = Callable[["Daemon"], AbstractContextManager[str]]
 """Serves a daemon's status page inside a block, whose value is the address."""
@@ -45,17 +46,23 @@ def serve(
     page: Page | None = None,
     clock: Clock | None = None,
 ) -> None:
-    """Run until SIGTERM or SIGINT, then abandon the running stage where that is safe, and return.
+    """Run until SIGTERM or SIGINT, then abandon the running stage where that is safe.
 
-    SIGHUP takes the configuration that ``reload`` gives; where that raises ``ConfigError`` the old one stays. Raises at
-    once what no later tick can heal: ``SchemaError``, and ``StoreError`` for a ledger that can't be opened. ``page``
-    serves the status page while the daemon runs, where the configuration enables it. ``clock`` is the machine's where it is not given.
+    Args:
+        configuration: What to do and when.
+        reload: Gives another configuration at SIGHUP; where it raises ``ConfigError``, the old one stays.
+        page: Serves the status page while the daemon runs, if the configuration enables it.
+        clock: The machine's where it is not given.
+
+    Raises:
+        SchemaError: The ledger's schema is not this program's, which no later run can heal.
+        StoreError: The ledger can't be opened.
     """
     Daemon(configuration, reload, page=page, clock=clock).run()
 
 
 class Daemon:
-    """One process's life. Two threads do the jobs, one lane each; the main thread watches and answers signals."""
+    """One process's life. Two threads do the jobs, one for each lane; the main thread watches and answers signals."""
 
     def __init__(
         self,
@@ -65,54 +72,59 @@ class Daemon:
         page: Page | None = None,
         clock: Clock | None = None,
     ) -> None:
+        """The arguments are those of ``serve``; nothing runs yet."""
         self.configuration = configuration
         self.stop = StopRequest()
-        self.recorder = Recorder()
+        self.metrics = ProcessMetrics()
         self._reload, self._hung_up = reload, False
         self._page = page
         self.app = App(configuration, actor=ACTOR, clock=clock)
-        self._apps = {lane: workshop(clock) for lane in (WORK, PULL)}
+        self._caches = {lane: ModelCache(clock) for lane in (WORK, PULL)}
         self.activities = {lane: Activity(self.app.clock) for lane in (WORK, PULL)}
-        self._began: dict[str, tuple[float, Job]] = {}
-        self._listening = Listening(lambda: self.configuration, self.stop, self.recorder, clock)
+        self._running: dict[str, tuple[float, Job]] = {}
+        self._listener = ListenerThread(lambda: self.configuration, self.stop, self.metrics, clock)
         file = ScheduleFile(configuration.settings.state_dir)
-        self.timetable = Timetable(self._do, file, self.recorder, self.app.clock)
+        self.timetable = Timetable(self._run_job, file, self.metrics, self.app.clock)
 
     def run(self) -> None:
+        """Live until a stop is requested."""
         with ExitStack() as stack:
             stack.callback(self.app.close)
-            stack.enter_context(on_signals(self.stop, self._hang_up))
+            stack.enter_context(on_signals(self.stop, self._on_hangup))
             with self.app.ledger.read() as tx:
                 tx.audit_head()
             if self._page is not None and self.configuration.settings.web.enabled:
                 stack.enter_context(self._page(self))
             stack.enter_context(self._scheduled())
             notify("READY=1", "STATUS=running the first cycle")
-            while not self.stop.wait(watchdog_seconds() or LOOK_SECONDS):
-                self._look()
+            while not self.stop.wait(watchdog_seconds() or WATCH_SECONDS):
+                self._watch()
 
     def sync_now(self) -> None:
-        """Have the next cycle begin at once; one that runs already goes on."""
+        """Let the next cycle begin at once; one that is running goes on."""
         view = self.activities[WORK].view
         if (view.state, view.job) != (RUNNING, SYNC):
             self.timetable.start_now(SYNC)
 
     def trouble(self) -> str:
-        """Why this process needs help; empty when it needs none. A stage that makes no progress can't notice its
-        deadline."""
+        """Why this process needs help; empty when it needs none.
+
+        A stage that makes no progress can't notice its own deadline, so this looks from outside.
+        """
         spare = self.configuration.settings.schedule.stop_within.total_seconds()
-        for began, job in list(self._began.values()):
+        for began, job in list(self._running.values()):
             if time.monotonic() - began > job.deadline.total_seconds() + spare:
-                what = "cycle" if job.name == SYNC else f"job {job.name}"
-                return f"The running {what} passed its deadline of {job.deadline} and does not stop."
+                kind = "cycle" if job.name == SYNC else f"job {job.name}"
+                return f"The running {kind} passed its deadline of {job.deadline} and does not stop."
         return ""
 
     @contextmanager
     def _scheduled(self) -> Iterator[None]:
-        known = jobs(self.configuration)
-        self.timetable.start(known)
-        self._listening.start()
-        logger().info("daemon started", schedule={job.name: job.when for job in known})
+        """Jobs and listener run inside the block."""
+        first = jobs(self.configuration)
+        self.timetable.start(first)
+        self._listener.start()
+        logger().info("daemon started", schedule={job.name: job.when for job in first})
         try:
             yield
         finally:
@@ -121,13 +133,13 @@ class Daemon:
     def _end(self) -> None:
         """Wait for the running stages, but not for ever: every state survives a kill."""
         limit = self.configuration.settings.schedule.stop_within.total_seconds()
-        notify("STOPPING=1", "STATUS=stopping", f"EXTEND_TIMEOUT_USEC={int((limit + LOOK_SECONDS) * 1e6)}")
+        notify("STOPPING=1", "STATUS=stopping", f"EXTEND_TIMEOUT_USEC={int((limit + WATCH_SECONDS) * 1e6)}")
         logger().info("daemon stopping")
         ended = threading.Event()
 
         def wait() -> None:
             self.timetable.end()
-            self._listening.end()
+            self._listener.end()
             ended.set()
 
         threading.Thread(target=wait, daemon=True).start()
@@ -136,36 +148,36 @@ class Daemon:
             logger().warning("stage abandoned", reason=f"it did not stop within {limit:g} s", kept=kept)
             # The stage's thread can't be ended from here, and would keep the process alive.
             os._exit(0)
-        for apps in self._apps.values():
-            apps.drop()
+        for cache in self._caches.values():
+            cache.close()
         logger().info("daemon stopped")
 
-    def _do(self, job: Job) -> Ended | None:
-        """One run in the job's lane; None where a stop kept it from beginning or ending."""
+    def _run_job(self, job: Job) -> JobResult | None:
+        """One run in the job's lane; None where a stop kept it from its end."""
         lane = job.lane
         activity, began = self.activities[lane], time.monotonic()
-        self._began[lane] = (began, job)
+        self._running[lane] = (began, job)
         try:
-            ended = run_job(job, self.configuration, self.stop, activity, self.recorder, self._apps[lane])
+            result = run_job(job, self.configuration, self.stop, activity, self.metrics, self._caches[lane])
         finally:
-            del self._began[lane]
-        if ended.outcome == "stopped":
+            del self._running[lane]
+        if result.outcome == "stopped":
             return None
         name, at = self.timetable.upcoming(lane)
         when = f"{at:%Y-%m-%d %H:%M:%S} UTC" if at else "never"
         activity.scheduled(at, name)
         seconds = round(time.monotonic() - began, 3)
-        logger().info("waiting", job=job.name, last=ended.said, seconds=seconds, next=when, next_job=name)
+        logger().info("waiting", job=job.name, last=result.message, seconds=seconds, next=when, next_job=name)
         if lane == WORK:
-            notify(f"STATUS={job.name}: {ended.said}; {name} at {when}")
-        return ended
+            notify(f"STATUS={job.name}: {result.message}; {name} at {when}")
+        return result
 
-    def _look(self) -> None:
-        """Between signals: a new configuration, a model that idles, a sign of life for the watchdog, and what runs."""
+    def _watch(self) -> None:
+        """Between signals: take a new configuration, free an idle model, and tell the watchdog what runs."""
         if self._hung_up:
             self._hung_up = False
             self._take_configuration()
-        if self._apps[WORK].look():
+        if self._caches[WORK].close_expired():
             logger().info("model let go", reason="idle for schedule.keep_model")
         if trouble := self.trouble():
             logger().error("daemon stuck", reason=trouble)
@@ -175,12 +187,13 @@ class Daemon:
         step = [f"STATUS={view.step}: {view.done} of {view.total}"] if view.step and view.total else []
         notify("WATCHDOG=1", *step)
 
-    def _hang_up(self) -> None:
+    def _on_hangup(self) -> None:
+        """Is called inside the signal handler, so it only takes a note."""
         self._hung_up = True
         self.stop.wake()
 
     def _take_configuration(self) -> None:
-        """The running cycle keeps what it began with; the ledger and the page stay where they are until a restart."""
+        """The running cycle keeps the one that it began with; ledger and page stay where they are until a restart."""
         if self._reload is None:
             return
         reloading()
@@ -188,22 +201,21 @@ class Daemon:
         try:
             new = self._reload()
         except ConfigError as error:
-            self.recorder.reloaded(accepted=False)
-            kept = "The configuration of before stays."
+            self.metrics.configuration_reloaded(accepted=False)
+            kept = "The old configuration stays."
             logger().error("configuration refused", problems=list(error.problems), kept=kept)
             notify("READY=1", "STATUS=new configuration refused, the old one stays")
             return
         self.configuration = new
-        self._listening.look()
+        self._listener.wake()
         log.set_up(new.settings.log.format, new.settings.log.level)
-        self.recorder.reloaded(accepted=True)
+        self.metrics.configuration_reloaded(accepted=True)
         if new.settings.schedule != old.settings.schedule:
             self.timetable.change(jobs(new))
             for lane, activity in self.activities.items():
                 name, at = self.timetable.upcoming(lane)
                 activity.scheduled(at, name)
         waiting = [k for k in ("web", "database_url") if getattr(new.settings, k) != getattr(old.settings, k)]
-        logger().info(
-            "configuration reloaded", schedule={job.name: job.when for job in jobs(new)}, after_restart=waiting
-        )
+        schedule = {job.name: job.when for job in jobs(new)}
+        logger().info("configuration reloaded", schedule=schedule, after_restart=waiting)
         notify("READY=1", "STATUS=configuration reloaded")

@@ -1,4 +1,4 @@
-"""What the daemon does on a schedule: ``sync``, and the jobs that the configuration adds."""
+"""The daemon's jobs, ``sync`` and those that the configuration adds, and the stage that each of them runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import timedelta
 from kbsync.bootstrap import App
 from kbsync.config import Configuration
 from kbsync.config.schedule import SYNC
-from kbsync.daemon.metrics import Recorder
+from kbsync.daemon.metrics import ProcessMetrics
 from kbsync.operations.gc import gc
 from kbsync.stages.cycle import CycleResult, sync
 from kbsync.stages.facts import unjudged_facts
@@ -18,28 +18,37 @@ from kbsync.stages.pull.pull import pull
 from kbsync.stages.release.canary import canary
 from kbsync.system.log import logger
 
+ACTOR = "daemon"
+"""Who acts, for the audit trail."""
 WORK, PULL = "work", "pull"
-"""The two lanes: whatever needs the model or the writer's lease, one at a time; and pulls, which need neither."""
+"""The two lanes, each of which does one job at a time: ``work`` has all that needs the model or the writer's lease, ``pull`` the
+pulls, which need neither."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One line of the schedule. ``relations`` are names; empty: all."""
+    """One line of the schedule."""
 
     name: str
     stage: str
+    """``sync``, or a single stage such as ``pull``."""
     when: str
+    """An interval, or a cron line in UTC."""
     jitter: timedelta
+    """Each start is delayed at random by up to so much."""
     deadline: timedelta
+    """A run that takes longer is abandoned."""
     relations: tuple[str, ...] = ()
+    """Names of the relations that it is narrowed to; empty: all."""
 
     @property
     def lane(self) -> str:
+        """``work`` or ``pull``."""
         return PULL if self.stage == "pull" else WORK
 
 
 def jobs(configuration: Configuration) -> tuple[Job, ...]:
-    """All jobs, ``sync`` first."""
+    """All jobs of a configuration, ``sync`` first."""
     schedule = configuration.settings.schedule
     first = Job(name=SYNC, stage=SYNC, when=schedule.sync, jitter=schedule.jitter, deadline=schedule.deadline)
     more = (
@@ -56,22 +65,26 @@ def jobs(configuration: Configuration) -> tuple[Job, ...]:
     return (first, *more)
 
 
-def do(job: Job, app: App, recorder: Recorder) -> str:
-    """Run the job's stage and log what came of it; returns the outcome in two or three words."""
-    return _STAGES[job.stage](job, app, recorder)
+def run_stage(job: Job, app: App, metrics: ProcessMetrics) -> str:
+    """Run the job's stage and log its result.
+
+    Returns:
+        The outcome in one to three words.
+    """
+    return _STAGES[job.stage](job, app, metrics)
 
 
-def _sync(_job: Job, app: App, recorder: Recorder) -> str:
+def _sync(_job: Job, app: App, metrics: ProcessMetrics) -> str:
     with app.writer() as writer:
         result = sync(writer, app.parts())
-    _tell(result)
+    _log_cycle(result)
     if result.evaluation is not None:
         changes = (entry.change.value for entry in result.planned.plan.changes)
-        recorder.built(changes, passed=result.evaluation.decision.passed)
+        metrics.version_built(changes, passed=result.evaluation.decision.passed)
     return result.outcome.value
 
 
-def _pull(job: Job, app: App, _recorder: Recorder) -> str:
+def _pull(job: Job, app: App, _metrics: ProcessMetrics) -> str:
     with app.puller() as run:
         result = pull(run, app.source, app.relations, group=app.group(job.relations) if job.relations else None)
     logger().info(
@@ -86,7 +99,7 @@ def _pull(job: Job, app: App, _recorder: Recorder) -> str:
     return "nothing to do" if result.nothing_new else "pulled"
 
 
-def _probe(job: Job, app: App, _recorder: Recorder) -> str:
+def _probe(job: Job, app: App, _metrics: ProcessMetrics) -> str:
     asked = app.group(job.relations) if job.relations else app.relations
     with app.writer() as writer:
         with app.ledger.read() as tx:
@@ -96,13 +109,13 @@ def _probe(job: Job, app: App, _recorder: Recorder) -> str:
     return "probed" if result.asked else "nothing to do"
 
 
-def _gc(job: Job, app: App, _recorder: Recorder) -> str:
+def _gc(job: Job, app: App, _metrics: ProcessMetrics) -> str:
     result = gc(app, app.settings.retention.policy, dry_run=False)
     logger().info("gc ended", job=job.name, removed=result.removed, bytes=result.bytes)
     return "removed" if result.removed else "nothing to do"
 
 
-def _canary(job: Job, app: App, _recorder: Recorder) -> str:
+def _canary(job: Job, app: App, _metrics: ProcessMetrics) -> str:
     gate, tokens = app.settings.gate, app.evaluation_size.answer_tokens
     with app.writer() as writer:
         result = canary(
@@ -116,7 +129,7 @@ def _canary(job: Job, app: App, _recorder: Recorder) -> str:
     return "asked" if result.asked else "nothing to do"
 
 
-def _notify(job: Job, app: App, _recorder: Recorder) -> str:
+def _notify(job: Job, app: App, _metrics: ProcessMetrics) -> str:
     result = app.notify()
     if result.waiting:
         logger().warning("notifiers not reached", job=job.name, waiting=result.waiting)
@@ -125,7 +138,7 @@ def _notify(job: Job, app: App, _recorder: Recorder) -> str:
     return "told" if result.delivered else "nothing to do"
 
 
-def _tell(result: CycleResult) -> None:
+def _log_cycle(result: CycleResult) -> None:
     logger().info(
         "cycle ended",
         outcome=result.outcome.value,
@@ -139,7 +152,7 @@ def _tell(result: CycleResult) -> None:
     )
 
 
-_STAGES: Mapping[str, Callable[[Job, App, Recorder], str]] = {
+_STAGES: Mapping[str, Callable[[Job, App, ProcessMetrics], str]] = {
     SYNC: _sync,
     "pull": _pull,
     "probe": _probe,

@@ -1,4 +1,4 @@
-"""The daemon's ear: a thread that hears of changes as they happen, where ``source.events`` names a stream."""
+"""A thread that pulls changes as soon as an event stream tells of them, where ``source.events`` names one."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from functools import partial
 
 from kbsync.bootstrap import App
 from kbsync.config import Configuration
-from kbsync.daemon.metrics import Recorder
-from kbsync.daemon.run_job import ACTOR
+from kbsync.daemon.jobs import ACTOR
+from kbsync.daemon.metrics import ProcessMetrics
 from kbsync.domain.errors import KbsyncError, Stopped
 from kbsync.operations.stop import check_stop
 from kbsync.ports import Clock, Work
@@ -19,31 +19,43 @@ from kbsync.system.log import logger
 from kbsync.system.stop_request import StopRequest
 
 AGAIN_SECONDS = 60.0
-"""After an error that the listener can't wait out, or while no stream is configured."""
+"""Pause after an error that the listener can't wait out, and between two looks while no stream is configured."""
 
 
-class Listening:
-    """Listens as ``configuration()`` says, from ``start`` until ``stop`` is requested; nothing that goes wrong here
-    reaches the daemon, whose schedule finds every change in any case."""
+class ListenerThread:
+    """Runs a ``Listener`` from ``start`` until a stop is requested.
+
+    No error of the listener reaches the daemon, whose schedule finds every change in any case.
+    """
 
     def __init__(
-        self, configuration: Callable[[], Configuration], stop: StopRequest, recorder: Recorder, clock: Clock | None
+        self,
+        configuration: Callable[[], Configuration],
+        stop: StopRequest,
+        metrics: ProcessMetrics,
+        clock: Clock | None,
     ) -> None:
-        self._configuration, self._recorder, self._clock = configuration, recorder, clock
-        self._stop = stop
+        """Starts nothing yet.
+
+        Args:
+            configuration: Gives the newest configuration; where it changes, the listener begins anew.
+        """
+        self._configuration, self._stop = configuration, stop
+        self._metrics, self._clock = metrics, clock
         self._woken = threading.Event()
         self._thread = threading.Thread(target=self._run, name="listening", daemon=True)
 
     def start(self) -> None:
+        """Begin to listen."""
         self._thread.start()
 
-    def look(self) -> None:
-        """Take a new configuration, if there is one, and notice a stop; at once."""
+    def wake(self) -> None:
+        """End a pause, so that a new configuration or a stop is noticed at once."""
         self._woken.set()
 
     def end(self) -> None:
-        """Wait until the item that is being pulled is in the ledger. Only after ``stop`` was requested."""
-        self.look()
+        """Wait until the item that is being pulled is in the ledger; a stop must be requested before."""
+        self.wake()
         self._thread.join()
 
     def _run(self) -> None:
@@ -55,21 +67,21 @@ class Listening:
                 self._sleep(AGAIN_SECONDS)
 
     def _listen(self, configuration: Configuration) -> None:
-        """Until a stop, another configuration, or an error."""
+        """Listen until a stop, another configuration, or an error."""
         try:
             work = Work(checks=[partial(check_stop, self._stop), partial(self._check_configuration, configuration)])
             with closing(App(configuration, actor=ACTOR, work=work, clock=self._clock)) as app:
                 listener = Listener(
-                    app.run, app.source, app.relations, pulling=app.puller, sleep=self._sleep, tell=self._tell
+                    app.run, app.source, app.relations, pulling=app.puller, sleep=self._sleep, tell=self._log
                 )
                 listener.listen()
         except Stopped:
             return
         except KbsyncError as error:
-            self._recorder.error(error)
+            self._metrics.failed(error)
             logger().error("listening failed", error=error.what, kept=error.kept, next_step=error.next_step)
         except Exception as error:
-            self._recorder.error(error)
+            self._metrics.failed(error)
             logger().exception("listening failed")
 
     def _check_configuration(self, configuration: Configuration) -> None:
@@ -80,14 +92,14 @@ class Listening:
         self._woken.wait(seconds)
         self._woken.clear()
 
-    def _tell(self, notice: Notice) -> None:
+    def _log(self, notice: Notice) -> None:
         log = logger()
         match notice.kind:
             case "listening":
                 log.info("listening", since=notice.since.isoformat(timespec="seconds") if notice.since else None)
             case "heard" if notice.result is not None:
                 delay = round(notice.delay or 0.0, 3)
-                self._recorder.heard(len(notice.items), delay)
+                self._metrics.changes_heard(len(notice.items), delay)
                 fetched, observed = notice.result.fetched, notice.result.observed
                 log.info("heard of changes", items=notice.items, seconds=delay, fetched=fetched, observed=observed)
             case "polled" if notice.result is not None:

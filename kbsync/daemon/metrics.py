@@ -1,4 +1,4 @@
-"""Figures for Prometheus: what the ledger says at the moment of the scrape, and what this process has done.
+"""Metrics for Prometheus: what the ledger says at the moment of the scrape, and what this process has done.
 
 The first kind is right whoever runs the cycles (daemon, cron, a person); the second begins at 0 with each process.
 Names and labels are a contract, listed in docs/reference/status-page.md.
@@ -15,15 +15,15 @@ from prometheus_client.registry import Collector
 
 import kbsync
 from kbsync.domain.errors import KbsyncError
-from kbsync.views.status import StatusView, VersionsView
+from kbsync.views.status import Snapshot, StatusView, VersionsView
 
 CYCLE_BUCKETS = (10, 60, 300, 900, 1800, 3600, 7200, 14400, 28800, 86400)
 STAGE_BUCKETS = (1, 5, 15, 60, 300, 900, 3600, 14400)
 DELAY_BUCKETS = (1, 2, 5, 10, 30, 60, 300, 1800)
 
 
-class Recorder:
-    """What this process has done. ``kind`` of an error is its class, such as ``SourceDown``."""
+class ProcessMetrics:
+    """What this process has done."""
 
     def __init__(self) -> None:
         at = self.registry = CollectorRegistry()
@@ -56,47 +56,58 @@ class Recorder:
         )
         self._reloads = Counter("kbsync_config_reloads", "Reloads of the configuration.", ["result"], registry=at)
 
-    def stage(self, name: str, seconds: float) -> None:
+    def step_ended(self, name: str, seconds: float) -> None:
+        """A step of a stage took so long."""
         self._stage.labels(name).observe(seconds)
 
-    def cycle(self, outcome: str, seconds: float, *, good: bool) -> None:
-        """``good``: the cycle did what it was to do, also where that was to refuse a version."""
+    def cycle_ended(self, outcome: str, seconds: float, *, ok: bool) -> None:
+        """A cycle ended.
+
+        Args:
+            ok: It did what it should, which includes refusing a version.
+        """
         self._cycles.labels(outcome).inc()
         self._cycle.observe(seconds)
         self._ended.set_to_current_time()
-        if good:
+        if ok:
             self._good.set_to_current_time()
 
-    def job(self, name: str, outcome: str, *, good: bool) -> None:
+    def job_ended(self, name: str, outcome: str, *, ok: bool) -> None:
+        """A run of a job ended; ``ok`` as of a cycle."""
         self._jobs.labels(name, outcome).inc()
-        if good:
+        if ok:
             self._job_good.labels(name).set_to_current_time()
 
-    def missed(self, name: str, times: int) -> None:
+    def runs_missed(self, name: str, times: int) -> None:
+        """A job was due so many times and did not run."""
         self._missed.labels(name).inc(times)
 
-    def heard(self, items: int, delay: float) -> None:
+    def changes_heard(self, items: int, delay: float) -> None:
+        """Items were pulled because the event stream named them, ``delay`` seconds after the oldest event."""
         self._heard.inc(items)
         self._delay.observe(delay)
 
-    def error(self, error: BaseException) -> None:
+    def failed(self, error: BaseException) -> None:
+        """A job failed; the kind of its error is its class, such as ``SourceDown``."""
         transient = error.transient if isinstance(error, KbsyncError) else False
         self._errors.labels(type(error).__name__, str(transient).lower()).inc()
 
-    def built(self, changes: Iterable[str], *, passed: bool) -> None:
+    def version_built(self, changes: Iterable[str], *, passed: bool) -> None:
+        """A version was built and measured; ``changes`` has one word for each changed fact, such as ``add``."""
         for change in changes:
             self._edits.labels(change).inc()
         self._gates.labels("passed" if passed else "refused").inc()
 
-    def reloaded(self, *, accepted: bool) -> None:
+    def configuration_reloaded(self, *, accepted: bool) -> None:
+        """A new configuration was accepted or refused."""
         self._reloads.labels("accepted" if accepted else "refused").inc()
 
 
 class LedgerCollector(Collector):
-    """Reads the ledger at each scrape. Without a ledger it says so by ``kbsync_ledger_up 0`` and nothing else."""
+    """Reads the ledger at each scrape. Where it can't be read, ``kbsync_ledger_up 0`` is all that is said."""
 
-    def __init__(self, status: Callable[[], StatusView], versions: Callable[[], VersionsView]) -> None:
-        self._status, self._versions = status, versions
+    def __init__(self, snapshot: Callable[[], Snapshot]) -> None:
+        self._snapshot = snapshot
 
     def describe(self) -> Iterable[Metric]:
         """Nothing, so that registering does not read the ledger."""
@@ -105,13 +116,13 @@ class LedgerCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         yield InfoMetricFamily("kbsync_build", "The running kbsync.", {"version": kbsync.__version__})
         try:
-            status, versions = self._status(), self._versions()
+            ledger = self._snapshot()
         except KbsyncError:
             yield _gauge("kbsync_ledger_up", "Whether the ledger can be read.", 0)
             return
         yield _gauge("kbsync_ledger_up", "Whether the ledger can be read.", 1)
-        yield from _facts(status)
-        yield from _releases(status, versions)
+        yield from _facts(ledger.status)
+        yield from _versions(ledger.status, ledger.versions)
 
 
 def _facts(status: StatusView) -> Iterable[Metric]:
@@ -134,7 +145,7 @@ def _facts(status: StatusView) -> Iterable[Metric]:
     yield _gauge("kbsync_quarantined_facts", "Facts in quarantine.", len(status.quarantine))
 
 
-def _releases(status: StatusView, versions: VersionsView) -> Iterable[Metric]:
+def _versions(status: StatusView, versions: VersionsView) -> Iterable[Metric]:
     yield _gauge("kbsync_version_current", "Number of the version in use; 0: the base.", versions.current)
     newest = status.newest.number if status.newest else 0
     yield _gauge("kbsync_version_newest", "Number of the newest version.", newest)

@@ -1,4 +1,4 @@
-"""One run of a job: done within its deadline, measured, and told; whatever goes wrong, the next tick tries again."""
+"""One run of a job: ended by its deadline, measured and logged. Whatever goes wrong, the next run tries again."""
 
 from __future__ import annotations
 
@@ -8,95 +8,100 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
-from kbsync.bootstrap import App
 from kbsync.config import Configuration
 from kbsync.config.schedule import SYNC
 from kbsync.daemon.activity import Activity, WatchedProgress
-from kbsync.daemon.jobs import WORK, Job, do
-from kbsync.daemon.metrics import Recorder
-from kbsync.daemon.model_cache import Idle, sweep
+from kbsync.daemon.jobs import WORK, Job, run_stage
+from kbsync.daemon.metrics import ProcessMetrics
+from kbsync.daemon.model_cache import ModelCache, free_models
 from kbsync.domain.errors import Busy, KbsyncError, Stopped
 from kbsync.operations.stop import Deadline, check_stop
-from kbsync.ports import Clock, Work
+from kbsync.ports import Work
 from kbsync.system.log import logger
 from kbsync.system.stop_request import StopRequest
 
-ACTOR = "daemon"
-
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """``outcome`` is a metric's label, ``said`` the same in a few words for people; ``good``: not an error."""
+class JobResult:
+    """How a run ended."""
 
     outcome: str
-    said: str
-    good: bool
-
-
-def workshop(clock: Clock | None = None) -> Idle:
-    """Where applications for jobs come from."""
-
-    def make(configuration: Configuration, work: Work) -> App:
-        return App(configuration, actor=ACTOR, work=work, clock=clock)
-
-    return Idle(make)
+    """One or two words; a label of the metrics."""
+    message: str
+    """The same for people, with the reason of a failure."""
+    ok: bool
+    """False after an error and after a deadline that was not met."""
 
 
 def run_job(
-    job: Job, configuration: Configuration, stop: StopRequest, activity: Activity, recorder: Recorder, apps: Idle
-) -> Ended:
-    """One run of ``job`` within its deadline; raises nothing."""
+    job: Job,
+    configuration: Configuration,
+    stop: StopRequest,
+    activity: Activity,
+    metrics: ProcessMetrics,
+    cache: ModelCache,
+) -> JobResult:
+    """Run a job once; no error leaves this function.
+
+    Args:
+        configuration: What the job works with; the next run may have another.
+        stop: Ends the run where stopping is safe.
+        activity: Shows the run while it lasts.
+        metrics: Counts the run.
+        cache: Gives the application, and takes it back.
+    """
     activity.began(job.name)
     started = time.monotonic()
     deadline = Deadline(job.deadline)
-    work = Work(WatchedProgress(activity, recorder), [partial(check_stop, stop), deadline.check])
-    ended = _guarded(job, lambda: _run(job, configuration, work, recorder, apps), deadline, recorder)
+    work = Work(WatchedProgress(activity, metrics), [partial(check_stop, stop), deadline.check])
+    result = _guarded(job, lambda: _run(job, configuration, work, metrics, cache), deadline, metrics)
     if job.lane == WORK:
-        # Between jobs the model is let go (at once, or after schedule.keep_model): hours of idle gigabytes cost more
-        # than the seconds that loading takes.
-        sweep()
+        # Gigabytes that lie idle for hours cost more than the seconds that loading the model takes, so it goes at once or
+        # after schedule.keep_model.
+        free_models()
     seconds = time.monotonic() - started
-    recorder.job(job.name, ended.outcome, good=ended.good)
+    metrics.job_ended(job.name, result.outcome, ok=result.ok)
     if job.name == SYNC:
-        recorder.cycle(ended.outcome, seconds, good=ended.good)
-    activity.ended(ended.said)
-    return ended
+        metrics.cycle_ended(result.outcome, seconds, ok=result.ok)
+    activity.ended(result.message)
+    return result
 
 
-def _run(job: Job, configuration: Configuration, work: Work, recorder: Recorder, apps: Idle) -> str:
-    app = apps.take(configuration, work)
+def _run(job: Job, configuration: Configuration, work: Work, metrics: ProcessMetrics, cache: ModelCache) -> str:
+    app = cache.take(configuration, work)
     keep = timedelta(0)
     try:
-        outcome = do(job, app, recorder)
+        outcome = run_stage(job, app, metrics)
         keep = configuration.settings.schedule.keep_model if job.lane == WORK else keep
     finally:
-        # After an error nothing is kept: whatever was wrong with the application is gone with it.
-        apps.give(app, keep)
+        # After an error the application is not kept: whatever was wrong with it is gone with it.
+        cache.keep(app, keep)
     return outcome
 
 
-def _guarded(job: Job, run: Callable[[], str], deadline: Deadline, recorder: Recorder) -> Ended:
-    what = "cycle" if job.name == SYNC else "job"
+def _guarded(job: Job, run: Callable[[], str], deadline: Deadline, metrics: ProcessMetrics) -> JobResult:
+    """Turn an error into a result, and log it."""
+    kind = "cycle" if job.name == SYNC else "job"
     log = logger().bind(job=job.name)
     try:
         outcome = run()
     except Stopped as error:
         if deadline.overdue:
-            recorder.error(error)
-            log.warning(f"{what} overdue", reason=error.what, kept=error.kept, next_step=error.next_step)
-            return Ended("overdue", "abandoned at its deadline", good=False)
-        log.info(f"{what} stopped", reason=error.what, kept=error.kept)
-        return Ended("stopped", "stopped", good=True)
+            metrics.failed(error)
+            log.warning(f"{kind} overdue", reason=error.what, kept=error.kept, next_step=error.next_step)
+            return JobResult("overdue", "abandoned at its deadline", ok=False)
+        log.info(f"{kind} stopped", reason=error.what, kept=error.kept)
+        return JobResult("stopped", "stopped", ok=True)
     except Busy as error:
-        log.info(f"{what} skipped", reason=error.what)
-        return Ended("skipped", "skipped: another process is writing", good=True)
+        log.info(f"{kind} skipped", reason=error.what)
+        return JobResult("skipped", "skipped: another process is writing", ok=True)
     except KbsyncError as error:
-        recorder.error(error)
-        tell = log.warning if error.transient else log.error
-        tell(f"{what} failed", error=error.what, kept=error.kept, next_step=error.next_step, transient=error.transient)
-        return Ended("failed", f"failed: {error.what}", good=False)
+        metrics.failed(error)
+        write = log.warning if error.transient else log.error
+        write(f"{kind} failed", error=error.what, kept=error.kept, next_step=error.next_step, transient=error.transient)
+        return JobResult("failed", f"failed: {error.what}", ok=False)
     except Exception as error:
-        recorder.error(error)
-        log.exception(f"{what} failed")
-        return Ended("failed", "failed: unexpected error", good=False)
-    return Ended(outcome, outcome, good=True)
+        metrics.failed(error)
+        log.exception(f"{kind} failed")
+        return JobResult("failed", "failed: unexpected error", ok=False)
+    return JobResult(outcome, outcome, ok=True)

@@ -1,4 +1,4 @@
-"""When the daemon runs: from an interval or a cron line to a trigger."""
+"""When jobs are due: triggers and times of an interval or a cron line."""
 
 from __future__ import annotations
 
@@ -13,45 +13,48 @@ from kbsync.config import Configuration, interval_of
 from kbsync.daemon.jobs import jobs
 
 DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-"""By cron's numbers; 7 is Sunday, too."""
+"""In the order of cron's numbers; 7 is Sunday, too."""
 MOST = 10_000
-"""So many missed times are counted; whoever was away for longer reads "10000"."""
-
-
+"""Missed times are counted up to this number."""
 UPCOMING = 3
-"""Times of each job that a view of the schedule holds."""
+"""Number of next times that a view of the schedule shows of each job."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobView:
-    """One job: its stage, its schedule, the relations that it is narrowed to (empty: all), the seconds that its start may
-    be delayed and that it may take, and its next times without that delay (``sync`` also begins with the daemon)."""
+    """One job."""
 
     name: str
     stage: str
     when: str
+    """An interval, or a cron line in UTC."""
     relations: tuple[str, ...]
+    """The relations that it is narrowed to; empty: all."""
     jitter: float
+    """Seconds by which its start may be delayed."""
     deadline: float
+    """Seconds that it may take."""
     upcoming: tuple[datetime, ...]
+    """Its next times, without the delay; `sync` also runs when the daemon starts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleView:
-    """What the daemon does, ``sync`` first."""
+    """What the daemon does, and when."""
 
     jobs: tuple[JobView, ...]
+    """`sync` first."""
 
 
 def schedule_view(configuration: Configuration, now: datetime) -> ScheduleView:
     """The configured jobs as a daemon that starts ``now`` would run them."""
-    found = []
+    views = []
     for job in jobs(configuration):
         exact, last = trigger(job.when), None
         upcoming: list[datetime] = []
         while len(upcoming) < UPCOMING and (last := exact.get_next_fire_time(last, last or now)) is not None:
             upcoming.append(last)
-        found.append(
+        views.append(
             JobView(
                 name=job.name,
                 stage=job.stage,
@@ -62,7 +65,7 @@ def schedule_view(configuration: Configuration, now: datetime) -> ScheduleView:
                 upcoming=tuple(upcoming),
             )
         )
-    return ScheduleView(jobs=tuple(found))
+    return ScheduleView(jobs=tuple(views))
 
 
 def trigger(when: str, jitter: timedelta = timedelta(0)) -> BaseTrigger:
@@ -84,21 +87,29 @@ def trigger(when: str, jitter: timedelta = timedelta(0)) -> BaseTrigger:
 
 
 def between(when: str, after: datetime, before: datetime, jitter: timedelta = timedelta(0)) -> list[datetime]:
-    """The times of ``when`` that lie after ``after`` and, with their jitter, before ``before``; ``MOST`` at most."""
+    """The first ``MOST`` times of a schedule between two moments, neither of which counts.
+
+    Args:
+        when: An interval, which counts from ``after``, or a cron line in UTC.
+        jitter: A time that with this delay would not be before ``before`` is left out.
+    """
     exact, last = trigger(when), after
-    found: list[datetime] = []
-    while len(found) < MOST:
+    times: list[datetime] = []
+    while len(times) < MOST:
         last = exact.get_next_fire_time(last, last)
         if last is None or last + jitter >= before:
             break
-        found.append(last)
-    return found
+        times.append(last)
+    return times
 
 
 def weekdays(field: str) -> str:
-    """Cron's weekdays as names, because APScheduler's numbers begin on Monday and cron's on Sunday.
+    """Cron's field for the weekday, with names: APScheduler's numbers begin on Monday, and cron's on Sunday.
 
-    ``0`` → ``sun``, ``1-5`` → ``mon,tue,wed,thu,fri``, ``*/2`` → ``sun,tue,thu,sat``; raises ``ValueError``.
+    ``0`` becomes ``sun``, ``1-5`` ``mon,tue,wed,thu,fri``, ``*/2`` ``sun,tue,thu,sat``.
+
+    Raises:
+        ValueError: A part of the field is no day.
     """
     if field == "*":
         return field

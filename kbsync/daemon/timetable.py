@@ -13,8 +13,8 @@ from apscheduler.triggers.base import BaseTrigger
 
 from kbsync.config.schedule import SYNC
 from kbsync.daemon.jobs import PULL, WORK, Job
-from kbsync.daemon.metrics import Recorder
-from kbsync.daemon.run_job import Ended
+from kbsync.daemon.metrics import ProcessMetrics
+from kbsync.daemon.run_job import JobResult
 from kbsync.daemon.schedule import between, trigger
 from kbsync.daemon.schedule_state import AWAY, OVERRUN, MissedRuns, ScheduleFile
 from kbsync.domain.errors import KbsyncError
@@ -30,7 +30,7 @@ class Timetable:
     """
 
     def __init__(
-        self, run: Callable[[Job], Ended | None], file: ScheduleFile, recorder: Recorder, clock: Clock
+        self, run: Callable[[Job], JobResult | None], file: ScheduleFile, metrics: ProcessMetrics, clock: Clock
     ) -> None:
         """Starts nothing yet.
 
@@ -38,7 +38,7 @@ class Timetable:
             run: Does one run of a job, in the thread of its lane; returns None where a stop kept it from its end.
         """
         self.file = file
-        self._run, self._recorder, self._clock = run, recorder, clock
+        self._run, self._metrics, self._clock = run, metrics, clock
         self._jobs: dict[str, Job] = {}
         # `next_run_time` is read from these handles: `scheduler.get_job` takes the scheduler's lock, and would deadlock
         # with a shutdown that waits for the very job that asks.
@@ -101,9 +101,9 @@ class Timetable:
 
     def _run_by_name(self, name: str) -> None:
         job = self._jobs.get(name)
-        ended = self._run(job) if job else None
-        if ended is not None:
-            self._write(lambda: self.file.ended(name, ended.outcome, self._clock.now()))
+        result = self._run(job) if job else None
+        if result is not None:
+            self._write(lambda: self.file.ended(name, result.outcome, self._clock.now()))
 
     def _on_due(self, event: JobSubmissionEvent) -> None:
         """Is called in the scheduler's thread for every time at which a job was due."""
@@ -126,7 +126,7 @@ class Timetable:
             logger().info("job started", job=job.name, due=at.isoformat(timespec="seconds"))
         self.file.due(job.name, at, missed)
         for runs in missed:
-            self._recorder.missed(job.name, runs.times)
+            self._metrics.runs_missed(job.name, runs.times)
             logger().warning(
                 "tick skipped" if runs.reason == OVERRUN else "schedule missed",
                 job=job.name,

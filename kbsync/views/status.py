@@ -130,6 +130,19 @@ class StatusView:
     audit_head: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """All that one read of the ledger tells about its state."""
+
+    status: StatusView
+    versions: VersionsView
+
+
+def snapshot(tx: LedgerReader, relations: Sequence[Relation], now: datetime) -> Snapshot:
+    """``status`` and ``versions`` of the same moment."""
+    return Snapshot(status=status(tx, relations, now), versions=versions(tx))
+
+
 def status(tx: LedgerReader, relations: Sequence[Relation], now: datetime) -> StatusView:
     """Read the ledger and nothing else: no source is asked and no model is loaded.
 

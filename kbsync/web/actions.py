@@ -1,4 +1,4 @@
-"""What changes something: log in and out, roll back, synchronise now. Each action needs the token."""
+"""The requests that change something: log in and out, roll back, synchronise now. Each action needs the token."""
 
 from __future__ import annotations
 
@@ -14,15 +14,19 @@ from kbsync.web.pages import Pages
 from kbsync.web.security import COOKIE, SESSION_SECONDS, bearer_of, session_of
 
 LONGEST_FORM = 10_000
+"""Bytes; no form here is longer."""
 WRONG_TOKEN_SECONDS = 1.0
+"""How long the answer to a wrong token takes, which slows guessing down."""
 
 
 @dataclass(frozen=True, slots=True)
 class Actions:
+    """The actions. ``pages`` shows their forms and answers."""
+
     pages: Pages
 
     async def login(self, request: Request) -> Response:
-        """Show the form, or take the token for a session; a wrong token costs a second."""
+        """Show the form, or give a session for the token."""
         target = _local(request.query_params.get("next", "/"))
         if request.method == "GET":
             return self.pages.page(request, "login.html", wrong=False, target=target)
@@ -38,6 +42,7 @@ class Actions:
         return response
 
     async def logout(self, request: Request) -> Response:
+        """Take the session's cookie back."""
         if refusal := self._refusal(request, await _form(request)):
             return refusal
         response = RedirectResponse("/", 303)
@@ -45,29 +50,29 @@ class Actions:
         return response
 
     async def rollback(self, request: Request) -> Response:
-        """Move current to version ``to`` (0: the base), as ``kbsync rollback --to`` does."""
+        """Move `current` to version ``to`` (0: the base), as ``kbsync rollback --to`` does."""
         form = await _form(request)
         if refusal := self._refusal(request, form):
             return refusal
         to = form.get("to", "")
         if not (to.isascii() and to.isdigit() and len(to) < 9):
             return PlainTextResponse("Name the version to go to: to=N.\n", 400)
-        await run_in_threadpool(self.pages.site.rollback, int(to))
+        await run_in_threadpool(self.pages.backend.rollback, int(to))
         return RedirectResponse("/versions", 303)
 
     async def sync(self, request: Request) -> Response:
         """Start a cycle now; one that runs already goes on."""
         if refusal := self._refusal(request, await _form(request)):
             return refusal
-        if self.pages.site.sync_now is None:
+        if self.pages.backend.sync_now is None:
             return PlainTextResponse("No daemon runs in this process.\n", 409)
-        self.pages.site.sync_now()
+        self.pages.backend.sync_now()
         return RedirectResponse("/", 303)
 
     def _refusal(self, request: Request, form: dict[str, str]) -> Response | None:
-        """None for those who send the token itself, or a session and the form's own secret."""
-        keys, session = self.pages.keys, session_of(request.headers)
-        if keys.right(bearer_of(request.headers)):
+        """Why the request may not act; None where it has the token itself, or a session and the form's own secret."""
+        keys, session = self.pages.keys, session_of(request)
+        if keys.right(bearer_of(request)):
             return None
         if not keys.holds(session):
             return PlainTextResponse("A token is needed.\n", 401, {"WWW-Authenticate": "Bearer"})
@@ -77,7 +82,7 @@ class Actions:
 
 
 async def _form(request: Request) -> dict[str, str]:
-    """The last value of each field; a longer body than any form here has is cut off, and so refused."""
+    """The last value of each field. A body that is longer than any form here gives no field, and so is refused."""
     body = b""
     async for chunk in request.stream():
         body += chunk

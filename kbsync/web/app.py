@@ -1,4 +1,4 @@
-"""The application: routes, errors, and the guard around them."""
+"""The ASGI application: routes, errors, and the guard around them."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from kbsync.config import WebSettings
 from kbsync.config.settings import LOOPBACK
 from kbsync.domain.errors import KbsyncError
 from kbsync.web.actions import Actions
+from kbsync.web.backend import Backend
 from kbsync.web.pages import Pages
 from kbsync.web.security import Guard, Keys
-from kbsync.web.site import Site
 
 
-def make_app(site: Site, web: WebSettings) -> ASGIApp:
-    """The ASGI application for one site."""
+def make_app(backend: Backend, web: WebSettings) -> ASGIApp:
+    """The application that serves one backend."""
     keys = Keys(web.secret, time.monotonic)
-    pages = Pages(site, keys)
+    pages = Pages(backend, keys)
     actions = Actions(pages)
     routes = [
         Route("/", pages.overview),

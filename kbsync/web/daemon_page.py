@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 from kbsync.daemon.daemon import Daemon
 from kbsync.daemon.jobs import PULL, WORK
+from kbsync.web.backend import Backend
 from kbsync.web.server import serving
-from kbsync.web.site import Site
 
 
 @contextmanager
@@ -19,17 +19,17 @@ def daemon_page(daemon: Daemon) -> Iterator[str]:
         ConfigError: the extra ``web`` is not installed.
         StoreError: the address is taken.
     """
-    site = Site(
+    backend = Backend(
         configuration=lambda: daemon.configuration,
         ledger=daemon.app.ledger,
         store=lambda: daemon.app.store,
         clock=daemon.app.clock,
-        recorder=daemon.recorder,
+        metrics=daemon.metrics,
         activity=daemon.activities[WORK],
         pulls=daemon.activities[PULL],
         schedule=daemon.timetable.file,
         sync_now=daemon.sync_now,
         trouble=daemon.trouble,
     )
-    with serving(site, daemon.configuration.settings.web) as address:
+    with serving(backend, daemon.configuration.settings.web) as address:
         yield address

@@ -16,122 +16,134 @@ from kbsync.views.explain import explain
 from kbsync.views.fact_list import FILTERS, fact_list
 from kbsync.views.html import environment
 from kbsync.views.report import report
+from kbsync.web.backend import Backend
 from kbsync.web.security import REPORT_POLICY, Keys, session_of
-from kbsync.web.site import Site
 
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """All that is looked at; nothing here changes anything."""
+    """The pages that show something; none changes anything."""
 
-    site: Site
+    backend: Backend
     keys: Keys
+    """Decides whether a page offers actions."""
 
     def page(self, request: Request, template: str, *, code: int = 200, **values: Any) -> HTMLResponse:
-        """A whole page. ``csrf`` is empty for those who have not shown the token, and hides the actions."""
-        session = session_of(request.headers)
+        """Fill a whole page. For those who have not shown the token, ``csrf`` is empty, which hides the actions.
+
+        Args:
+            code: The HTTP status.
+            values: What the template uses beside the path, ``csrf`` and ``may_log_in``.
+        """
+        session = session_of(request)
         csrf = self.keys.csrf(session) if self.keys.holds(session) else ""
         common = {"path": request.url.path, "csrf": csrf, "may_log_in": self.keys.given}
         return HTMLResponse(_render(template, **common, **values), code)
 
     def health(self, _request: Request) -> Response:
-        """The process answers."""
+        """Say that the process answers."""
         return PlainTextResponse("ok\n")
 
     def ready(self, _request: Request) -> Response:
-        """The ledger can be read and the daemon's work is not stuck."""
-        reasons = [reason] if (reason := self.site.trouble()) else []
+        """Say whether the ledger can be read and the daemon's work goes on, and if not, why."""
+        reasons = [reason] if (reason := self.backend.trouble()) else []
         try:
-            with self.site.ledger.read() as tx:
+            with self.backend.ledger.read() as tx:
                 tx.audit_head()
         except KbsyncError as error:
             reasons.append(error.what)
         return JSONResponse({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
 
     def metrics(self, _request: Request) -> Response:
-        return Response(generate_latest(self.site.recorder.registry), media_type=CONTENT_TYPE_LATEST)
+        """Print all metrics in the text format of Prometheus."""
+        return Response(generate_latest(self.backend.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     def overview(self, request: Request) -> Response:
-        return self.page(request, "overview.html", **self._state(), can_sync=self.site.sync_now is not None)
+        """Show where everything stands."""
+        return self.page(request, "overview.html", **self._state(), can_sync=self.backend.sync_now is not None)
 
     def live(self, _request: Request) -> Response:
-        """The changing part of the overview, for the script that replaces it."""
+        """Send the changing part of the overview, for the script that replaces it."""
         return HTMLResponse(_render("_state.html", **self._state()))
 
     def versions(self, request: Request) -> Response:
-        return self.page(request, "versions.html", versions=self.site.look()[1])
+        """List all versions."""
+        return self.page(request, "versions.html", versions=self.backend.snapshot().versions)
 
     def version(self, request: Request) -> Response:
-        """One version's figures, the gate's reasons, its facts, and every prompt that it was asked."""
+        """Show a version's metrics, the gate's reasons, its facts, and every prompt that it was asked."""
         number = request.path_params["number"]
-        view = next((v for v in self.site.look()[1].versions if v.number == number), None)
+        view = next((v for v in self.backend.snapshot().versions.versions if v.number == number), None)
         if view is None:
             raise NotFound(f"There is no version {number}.")
-        with self.site.ledger.read() as tx:
+        with self.backend.ledger.read() as tx:
             plan, evaluation = tx.plan(view.plan), tx.evaluation(number)
         outcomes = sorted(evaluation.outcomes, key=lambda o: (o.right, o.group)) if evaluation else []
         return self.page(request, "version.html", version=view, plan=plan, evaluation=evaluation, outcomes=outcomes)
 
     def report(self, request: Request) -> Response:
-        """What `kbsync report` writes: one page that needs nothing else, to be kept or sent."""
+        """Send what `kbsync report` writes: one page that needs nothing else, to be kept or sent."""
         number = request.path_params["number"]
-        with self.site.ledger.read() as tx:
-            text = report(tx, self.site.relations, number, self.site.clock.now())
+        with self.backend.ledger.read() as tx:
+            text = report(tx, self.backend.relations, number, self.backend.clock.now())
         return HTMLResponse(text, headers={"Content-Security-Policy": REPORT_POLICY})
 
     def facts(self, request: Request) -> Response:
-        asked = {key: request.query_params.get(key, "")[:200] for key in ("q", "only", "relation")}
-        if asked["only"] not in ("", *FILTERS):
-            raise NotFound(f"There is no filter {asked['only']!r}.", next_step=f"Choose of {', '.join(FILTERS)}.")
+        """List the facts that match ``q``, ``only`` and ``relation``, one page of them."""
+        search = {key: request.query_params.get(key, "")[:200] for key in ("q", "only", "relation")}
+        if search["only"] not in ("", *FILTERS):
+            raise NotFound(f"There is no filter {search['only']!r}.", next_step=f"Choose one of {', '.join(FILTERS)}.")
         number = request.query_params.get("page", "1")
-        relations = self.site.relations
-        with self.site.ledger.read() as tx:
+        relations = self.backend.relations
+        with self.backend.ledger.read() as tx:
             view = fact_list(
                 tx,
                 relations,
-                query=asked["q"],
-                only=asked["only"],
-                relation=asked["relation"],
+                query=search["q"],
+                only=search["only"],
+                relation=search["relation"],
                 page=int(number) if number.isascii() and number.isdigit() and len(number) < 9 else 1,
             )
         names = [r.name for r in relations]
-        return self.page(request, "facts.html", view=view, asked=asked, filters=FILTERS, relations=names)
+        return self.page(request, "facts.html", view=view, search=search, filters=FILTERS, relations=names)
 
     def fact(self, request: Request) -> Response:
-        """One fact from the revision that brought it to the versions that hold it."""
+        """Show one fact from the revision that brought it to the versions that hold it."""
         item, relation = item_id(request.path_params["item"]), self._relation(request.path_params["property"])
-        with self.site.ledger.read() as tx:
-            view = explain(tx, item, relation, self.site.clock.now())
+        with self.backend.ledger.read() as tx:
+            view = explain(tx, item, relation, self.backend.clock.now())
         return self.page(request, "fact.html", fact=view)
 
     def quarantine(self, request: Request) -> Response:
-        return self.page(request, "quarantine.html", entries=self.site.look()[0].quarantine)
+        """List the facts in quarantine."""
+        return self.page(request, "quarantine.html", entries=self.backend.snapshot().status.quarantine)
 
     def error(self, request: Request, error: Exception) -> Response:
-        """What happened, what was kept, what next: as on the command line."""
+        """Say what happened, what was kept and what to do next, as on the command line."""
         if not isinstance(error, KbsyncError):
             raise error
         code = {65: 400, 66: 404, 69: 503, 74: 503, 75: 409, 78: 503}.get(error.exit_code, 500)
         return self.page(request, "error.html", code=code, error=error)
 
     def _state(self) -> dict[str, Any]:
-        status, _ = self.site.look()
-        lag = (self.site.clock.now() - status.watermark).total_seconds() if status.watermark else None
-        activity = self.site.activity.view if self.site.activity else None
-        pulls = self.site.pulls.view if self.site.pulls else None
+        status = self.backend.snapshot().status
+        lag = (self.backend.clock.now() - status.watermark).total_seconds() if status.watermark else None
+        activity = self.backend.activity.view if self.backend.activity else None
+        pulls = self.backend.pulls.view if self.backend.pulls else None
         return {
             "status": status,
             "activity": activity,
             "pulls": pulls if pulls and (pulls.since or pulls.next_at) else None,
-            "schedule": self.site.schedule.read() if self.site.schedule else None,
+            "schedule": self.backend.schedule.read() if self.backend.schedule else None,
             "lag": None if lag is None else _span(lag),
         }
 
-    def _relation(self, asked: str) -> Relation:
-        found = next((r for r in self.site.relations if asked in (r.property, r.name)), None)
-        if found is None:
-            raise NotFound(f"No relation {asked} is watched.")
-        return found
+    def _relation(self, name: str) -> Relation:
+        """The watched relation of this name or property."""
+        relation = next((r for r in self.backend.relations if name in (r.property, r.name)), None)
+        if relation is None:
+            raise NotFound(f"No relation {name} is watched.")
+        return relation
 
 
 def _render(template: str, **values: Any) -> str:

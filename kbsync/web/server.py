@@ -1,4 +1,4 @@
-"""The page's server: one thread of this process."""
+"""The server of the status page: one thread of this process."""
 
 from __future__ import annotations
 
@@ -10,16 +10,22 @@ from contextlib import contextmanager
 from kbsync.config import WebSettings
 from kbsync.domain.errors import ConfigError, StoreError
 from kbsync.system.log import logger
-from kbsync.web.site import Site
+from kbsync.web.backend import Backend
 
 MOST_AT_ONCE = 64
+"""Connections; further ones are refused."""
 ENDS_WITHIN_SECONDS = 5
+"""How long running requests may go on when the server ends."""
 
 
 @contextmanager
-def serving(site: Site, web: WebSettings) -> Iterator[str]:
-    """Serve ``site`` inside the block, whose value is the address. Raises ``ConfigError`` where the extra is missing,
-    ``StoreError`` where the address is taken."""
+def serving(backend: Backend, web: WebSettings) -> Iterator[str]:
+    """Serve the status page inside the block, whose value is the address.
+
+    Raises:
+        ConfigError: The extra ``web`` is not installed.
+        StoreError: The address is taken.
+    """
     try:
         import uvicorn
 
@@ -30,7 +36,7 @@ def serving(site: Site, web: WebSettings) -> Iterator[str]:
     with _listen(web) as listener:
         # No access log and no log of headers: neither tokens nor cookies reach a file.
         config = uvicorn.Config(
-            make_app(site, web),
+            make_app(backend, web),
             log_config=None,
             access_log=False,
             lifespan="off",

@@ -21,7 +21,7 @@ from kbsync.config import Settings
 from kbsync.daemon.schedule import trigger
 from kbsync.domain.errors import Busy
 from tests.support.paths import ROOT
-from tests.support.web_world import make_site
+from tests.support.web_world import make_backend
 
 DEPLOY = ROOT / "deploy"
 UNITS = ("kbsync.service", "kbsync-sync.service", "kbsync-sync.timer")
@@ -58,14 +58,14 @@ def test_systemd_finds_nothing_wrong(tmp_path: Path) -> None:
 
 def exported(tmp_path: Path) -> set[str]:
     """Names of all series that ``/metrics`` has once everything has happened."""
-    site, world = make_site(tmp_path)
-    recorder = site.recorder
-    recorder.stage("probe", 1)
-    recorder.cycle("promoted", 1, good=True)
-    recorder.error(Busy("x"))
-    recorder.built(["add"], passed=True)
-    recorder.reloaded(accepted=False)
-    families = text_string_to_metric_families(generate_latest(recorder.registry).decode())
+    backend, world = make_backend(tmp_path)
+    metrics = backend.metrics
+    metrics.step_ended("probe", 1)
+    metrics.cycle_ended("promoted", 1, ok=True)
+    metrics.failed(Busy("x"))
+    metrics.version_built(["add"], passed=True)
+    metrics.configuration_reloaded(accepted=False)
+    families = text_string_to_metric_families(generate_latest(metrics.registry).decode())
     names = {sample.name for family in families for sample in family.samples}
     world.ledger.close()
     return names

@@ -21,10 +21,11 @@ import pytest
 import structlog
 
 from kbsync.config import Configuration, WebSettings, load_all
-from kbsync.daemon import daemon, jobs
-from kbsync.daemon import run_job as cycle
+from kbsync.daemon import daemon, jobs, model_cache
 from kbsync.daemon.activity import Activity
-from kbsync.daemon.metrics import Recorder
+from kbsync.daemon.metrics import ProcessMetrics
+from kbsync.daemon.model_cache import ModelCache
+from kbsync.daemon.run_job import run_job
 from kbsync.domain.errors import SchemaError, SourceDown, SourceError
 from kbsync.ledger import schema
 from kbsync.ledger.ledger import SqlLedger
@@ -43,19 +44,19 @@ class Service:
     world: World
     configuration: Configuration
     stream: io.StringIO
-    recorder: Recorder
+    metrics: ProcessMetrics
 
     def cycle(self) -> str:
         job = jobs.jobs(self.configuration)[0]
-        activity, apps = Activity(self.world.clock), cycle.workshop()
-        return cycle.run_job(job, self.configuration, StopRequest(), activity, self.recorder, apps).said
+        activity, cache = Activity(self.world.clock), ModelCache()
+        return run_job(job, self.configuration, StopRequest(), activity, self.metrics, cache).message
 
     def logged(self, event: str) -> list[dict[str, Any]]:
         lines = [json.loads(line) for line in self.stream.getvalue().splitlines()]
         return [line for line in lines if line["event"] == event]
 
     def count(self, name: str, **labels: str) -> float | None:
-        return self.recorder.registry.get_sample_value(name, labels)
+        return self.metrics.registry.get_sample_value(name, labels)
 
     @property
     def current(self) -> int:
@@ -71,10 +72,10 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service
     ledger = SqlLedger(url)
     world = make_world(ledger)
     monkeypatch.setattr(daemon, "App", app_of(world))
-    monkeypatch.setattr(cycle, "App", app_of(world))
+    monkeypatch.setattr(model_cache, "App", app_of(world))
     stream = io.StringIO()
     log.set_up("json", "info", stream)
-    yield Service(world, load_all(config), stream, Recorder())
+    yield Service(world, load_all(config), stream, ProcessMetrics())
     ledger.close()
     structlog.reset_defaults()
 
@@ -157,12 +158,12 @@ def test_nothing_of_a_cycle_outlives_it(service: Service, monkeypatch: pytest.Mo
     """The application holds the model: once it is gone, so is the model."""
     kept: list[weakref.ref[Any]] = []
 
-    class Watched(cycle.App):
+    class Watched(model_cache.App):
         def __init__(self, *arguments: Any, **more: Any) -> None:
             super().__init__(*arguments, **more)
             kept.append(weakref.ref(self))
 
-    monkeypatch.setattr(cycle, "App", Watched)
+    monkeypatch.setattr(model_cache, "App", Watched)
     for kind in (None, SourceDown, RuntimeError):
         if kind:
             service.world.source.fail_next(kind("It is down."))

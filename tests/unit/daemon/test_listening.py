@@ -21,8 +21,8 @@ import structlog
 from kbsync.bootstrap import App
 from kbsync.config import Configuration, load_all
 from kbsync.daemon import daemon, listening
-from kbsync.daemon.listening import Listening
-from kbsync.daemon.metrics import Recorder
+from kbsync.daemon.listening import ListenerThread
+from kbsync.daemon.metrics import ProcessMetrics
 from kbsync.domain.statement import ItemId, PropertyId
 from kbsync.ledger import schema
 from kbsync.ledger.ledger import SqlLedger
@@ -130,23 +130,23 @@ def test_the_daemon_pulls_what_it_hears_of_hours_before_its_schedule(place: Plac
 
 
 def test_a_configuration_without_the_stream_ends_the_listening_and_another_begins_it(place: Place) -> None:
-    now, stop, recorder = [place.configuration], StopRequest(), Recorder()
-    ear = Listening(lambda: now[0], stop, recorder, None)
-    ear.start()
+    now, stop, metrics = [place.configuration], StopRequest(), ProcessMetrics()
+    listener = ListenerThread(lambda: now[0], stop, metrics, None)
+    listener.start()
     wait_for(lambda: place.logged("listening"))
     now[0] = place.without_stream()
-    ear.look()
+    listener.wake()
     requests = len(place.stream.requests)
     place.edit("Q38", "Q90")
     time.sleep(2.5)
     assert place.values("Q38") == ["Q220"]
     assert len(place.stream.requests) == requests
     now[0] = dataclasses.replace(place.configuration)
-    ear.look()
-    wait_for(lambda: place.values("Q38") == ["Q90"] and recorder.registry.get_sample_value("kbsync_heard_items_total"))
-    assert recorder.registry.get_sample_value("kbsync_heard_delay_seconds_count") == 1
+    listener.wake()
+    wait_for(lambda: place.values("Q38") == ["Q90"] and metrics.registry.get_sample_value("kbsync_heard_items_total"))
+    assert metrics.registry.get_sample_value("kbsync_heard_delay_seconds_count") == 1
     stop.request("the test")
-    ear.end()
+    listener.end()
 
 
 def test_an_error_ends_a_listening_and_the_next_begins(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,11 +159,11 @@ def test_an_error_ends_a_listening_and_the_next_begins(place: Place, monkeypatch
         real(self)
 
     monkeypatch.setattr(listening.Listener, "listen", listen)
-    stop, recorder = StopRequest(), Recorder()
-    ear = Listening(lambda: place.configuration, stop, recorder, None)
-    ear.start()
+    stop, metrics = StopRequest(), ProcessMetrics()
+    listener = ListenerThread(lambda: place.configuration, stop, metrics, None)
+    listener.start()
     place.edit("Q38", "Q90")
     wait_for(lambda: place.values("Q38") == ["Q90"])
     stop.request("the test")
-    ear.end()
+    listener.end()
     assert len(place.logged("listening failed")) == 2

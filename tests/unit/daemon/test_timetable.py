@@ -11,8 +11,8 @@ import pytest
 
 from kbsync.bootstrap import SystemClock
 from kbsync.daemon.jobs import Job
-from kbsync.daemon.metrics import Recorder
-from kbsync.daemon.run_job import Ended
+from kbsync.daemon.metrics import ProcessMetrics
+from kbsync.daemon.run_job import JobResult
 from kbsync.daemon.schedule_state import AWAY, OVERRUN, MissedRuns, ScheduleFile
 from kbsync.daemon.timetable import Timetable
 
@@ -20,13 +20,13 @@ PATIENCE = 60
 NONE, DAY = timedelta(0), timedelta(days=1)
 SYNC = Job(name="sync", stage="sync", when="1d", jitter=NONE, deadline=DAY)
 PULL = Job(name="offices", stage="pull", when="1s", jitter=NONE, deadline=DAY)
-GOOD = Ended("nothing to do", "nothing to do", good=True)
+OK = JobResult("nothing to do", "nothing to do", ok=True)
 
 
 @pytest.fixture
 def running(tmp_path: Path) -> Callable[..., Timetable]:
-    def start(do: Callable[[Job], Ended | None], *jobs: Job) -> Timetable:
-        made = Timetable(do, ScheduleFile(tmp_path), Recorder(), SystemClock())
+    def start(do: Callable[[Job], JobResult | None], *jobs: Job) -> Timetable:
+        made = Timetable(do, ScheduleFile(tmp_path), ProcessMetrics(), SystemClock())
         made.start(jobs)
         return made
 
@@ -37,13 +37,13 @@ def test_a_long_edit_blocks_no_pull(running: Callable[..., Timetable], tmp_path:
     pulled, edited = threading.Semaphore(0), threading.Event()
     meanwhile: list[bool] = []
 
-    def do(job: Job) -> Ended:
+    def do(job: Job) -> JobResult:
         if job.lane == "work":
             meanwhile.extend(pulled.acquire(timeout=PATIENCE) for _ in range(2))
             edited.set()
         else:
             pulled.release()
-        return GOOD
+        return OK
 
     timetable = running(do, SYNC, PULL)
     assert edited.wait(2 * PATIENCE)
@@ -57,11 +57,11 @@ def test_a_job_that_still_runs_is_not_started_again_and_that_is_on_record(
 ) -> None:
     skipped = threading.Event()
 
-    def do(job: Job) -> Ended:
+    def do(job: Job) -> JobResult:
         give_up = datetime.now(UTC) + timedelta(seconds=PATIENCE)
         while not ScheduleFile(tmp_path).read().gaps and datetime.now(UTC) < give_up:
             skipped.wait(0.05)
-        return GOOD
+        return OK
 
     often = Job(name="sync", stage="sync", when="1s", jitter=NONE, deadline=DAY)
     timetable = running(do, often)
@@ -81,10 +81,10 @@ def test_what_was_due_while_no_daemon_ran_is_on_record_and_made_up_once(
     ScheduleFile(tmp_path).due("hourly", gone)
     ran = threading.Event()
 
-    def do(job: Job) -> Ended:
+    def do(job: Job) -> JobResult:
         if job.name == "hourly":
             ran.set()
-        return GOOD
+        return OK
 
     timetable = running(do, SYNC, hourly)
     assert ran.wait(PATIENCE), "it is late, so it runs at once"
@@ -98,7 +98,7 @@ def test_what_was_due_while_no_daemon_ran_is_on_record_and_made_up_once(
 
 
 def test_another_schedule_is_taken_while_it_runs(running: Callable[..., Timetable]) -> None:
-    timetable = running(lambda job: GOOD, SYNC)
+    timetable = running(lambda job: OK, SYNC)
     assert timetable.upcoming("pull") == ("", None)
     timetable.change([SYNC, PULL])
     assert timetable.upcoming("pull")[0] == "offices"

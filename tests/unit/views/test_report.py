@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from kbsync.cli.main import build
 from tests.support.stage_world import World, statement
-from tests.support.web_world import HOSTILE, make_site
+from tests.support.web_world import HOSTILE, make_backend
 from tests.support.world_app import app_of
 from tests.unit.web.test_browser import brightness, chromium, scheme, shoot, size  # noqa: F401 - chromium is a fixture
 
@@ -24,7 +24,7 @@ SHOWN = f"Élisabeth Borne {HOSTILE}".replace("\u202e", "\\u202e")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, World, dict[str, Any]]]:
     """The page of version 2, and what ``kbsync evaluate 2 --json`` prints; a label means harm."""
     directory = tmp_path_factory.mktemp("report")
-    _, world = make_site(directory)
+    _, world = make_backend(directory)
     world.pass_time(timedelta(days=7))
     world.source.now -= timedelta(days=5)
     world.source.set_item("Q30333", label=f"Élisabeth Borne {HOSTILE}")

@@ -16,9 +16,9 @@ from selenium.common.exceptions import NoSuchElementException, StaleElementRefer
 
 from kbsync.config import WebSettings
 from kbsync.views.progress import Step
+from kbsync.web.backend import Backend
 from kbsync.web.server import serving
-from kbsync.web.site import Site
-from tests.support.web_world import HOSTILE, TOKEN, make_site
+from tests.support.web_world import HOSTILE, TOKEN, make_backend
 
 SHOTS = os.environ.get("TEST_SCREENSHOTS")
 """A directory that keeps the screenshots, for a person to look at."""
@@ -47,11 +47,11 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, str]]:
-    site, world = make_site(tmp_path_factory.mktemp("site"), hostile=True)
-    site.sync_now = lambda: None
-    with serving(site, WebSettings.model_validate({"port": 0, "token": TOKEN})) as address:
-        yield site, address
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Backend, str]]:
+    backend, world = make_backend(tmp_path_factory.mktemp("backend"), hostile=True)
+    backend.sync_now = lambda: None
+    with serving(backend, WebSettings.model_validate({"port": 0, "token": TOKEN})) as address:
+        yield backend, address
     world.ledger.close()
 
 
@@ -78,7 +78,7 @@ def brightness(chromium: Any) -> int:
 
 @pytest.mark.parametrize("path", PAGES)
 def test_hostile_labels_are_read_as_text_and_nothing_is_blocked(
-    chromium: Any, served: tuple[Site, str], path: str
+    chromium: Any, served: tuple[Backend, str], path: str
 ) -> None:
     size(chromium, 1200, 900)
     scheme(chromium, "light")
@@ -98,7 +98,7 @@ def test_hostile_labels_are_read_as_text_and_nothing_is_blocked(
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_a_phone_at_night(chromium: Any, served: tuple[Site, str], path: str) -> None:
+def test_a_phone_at_night(chromium: Any, served: tuple[Backend, str], path: str) -> None:
     size(chromium, 360, 740)
     scheme(chromium, "dark")
     chromium.get(served[1] + path)
@@ -110,16 +110,16 @@ def test_a_phone_at_night(chromium: Any, served: tuple[Site, str], path: str) ->
     assert brightness(chromium) > 200
 
 
-def test_the_page_follows_a_running_cycle(chromium: Any, served: tuple[Site, str]) -> None:
-    site, address = served
+def test_the_page_follows_a_running_cycle(chromium: Any, served: tuple[Backend, str]) -> None:
+    backend, address = served
     size(chromium, 1200, 900)
     chromium.get(address)
-    assert site.activity is not None
-    site.activity.began("sync")
-    site.activity.moved(Step("target vectors", 40, done=7))
+    assert backend.activity is not None
+    backend.activity.began("sync")
+    backend.activity.moved(Step("target vectors", 40, done=7))
     wait_for(chromium, "#live", "7 of 40")
     shoot(chromium, "running")
-    site.activity.ended("promoted")
+    backend.activity.ended("promoted")
     wait_for(chromium, "#live", "last: promoted")
 
 
@@ -133,7 +133,7 @@ def wait_for(chromium: Any, part: str, text: str) -> None:
             seen = chromium.find_element("css selector", part).text
 
 
-def test_a_person_logs_in_rolls_back_and_logs_out(chromium: Any, served: tuple[Site, str]) -> None:
+def test_a_person_logs_in_rolls_back_and_logs_out(chromium: Any, served: tuple[Backend, str]) -> None:
     _, address = served
     size(chromium, 1200, 900)
     chromium.get(address + "login?next=/versions")

@@ -1,4 +1,4 @@
-"""What the pages stand on: the ledger, the configuration of the moment, what the process does, and two actions."""
+"""What the pages need: the ledger, the newest configuration, what the process is doing, and two actions."""
 
 from __future__ import annotations
 
@@ -9,62 +9,71 @@ from dataclasses import dataclass, field
 
 from kbsync.config import Configuration
 from kbsync.daemon.activity import Activity
-from kbsync.daemon.metrics import LedgerCollector, Recorder
+from kbsync.daemon.metrics import LedgerCollector, ProcessMetrics
 from kbsync.daemon.schedule_state import ScheduleFile
 from kbsync.domain.relation import Relation
 from kbsync.ports import CheckpointStore, Clock, Ledger, Work
 from kbsync.stages.release.promote import ReleaseResult, rollback
 from kbsync.stages.session import Run, writer
-from kbsync.views import status as views
-from kbsync.views.status import StatusView, VersionsView
+from kbsync.views.status import Snapshot, snapshot
 
 ACTOR = "web"
+"""Who acts, for the audit trail."""
 FRESH_SECONDS = 2.0
-"""So long one look at the whole ledger serves all viewers."""
+"""One read of the whole ledger serves all viewers for so long."""
 
 
 @dataclass
-class Site:
-    """``configuration`` gives the newest one; ``store`` opens
-    the stored versions; ``activity`` is what the daemon of this process does, ``pulls`` the same of its pulls, and
-    ``sync_now`` starts its next cycle (None where there is no daemon here); ``schedule`` tells what the schedule missed;
-    ``trouble`` says why the process is not ready (empty: it is)."""
+class Backend:
+    """Everything that the pages show or do."""
 
     configuration: Callable[[], Configuration]
+    """Gives the newest one."""
     ledger: Ledger
     store: Callable[[], CheckpointStore]
+    """Opens the stored versions."""
     clock: Clock
-    recorder: Recorder
+    metrics: ProcessMetrics
     activity: Activity | None = None
+    """What the daemon of this process does; None where there is none."""
     pulls: Activity | None = None
+    """The same of its pulls."""
     schedule: ScheduleFile | None = None
+    """What the daemon's schedule did and missed."""
     sync_now: Callable[[], None] | None = None
+    """Starts the daemon's next cycle; None where there is no daemon in this process."""
     trouble: Callable[[], str] = lambda: ""
+    """Why the process is not ready; empty: it is."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _looked: tuple[float, StatusView, VersionsView] | None = None
+    _newest: tuple[float, Snapshot] | None = None
+    """When the newest snapshot was made, in seconds of the monotonic clock, and the snapshot."""
 
     def __post_init__(self) -> None:
-        self.recorder.registry.register(LedgerCollector(lambda: self.look()[0], lambda: self.look()[1]))
+        self.metrics.registry.register(LedgerCollector(self.snapshot))
 
     @property
     def relations(self) -> Sequence[Relation]:
+        """Those that are watched now."""
         return self.configuration().relations
 
-    def look(self) -> tuple[StatusView, VersionsView]:
+    def snapshot(self) -> Snapshot:
         """Where everything stands, at most two seconds old."""
         with self._lock:
-            if self._looked is None or time.monotonic() - self._looked[0] > FRESH_SECONDS:
+            if self._newest is None or time.monotonic() - self._newest[0] > FRESH_SECONDS:
                 with self.ledger.read() as tx:
-                    status = views.status(tx, self.relations, self.clock.now())
-                    everything = views.versions(tx)
-                self._looked = (time.monotonic(), status, everything)
-            return self._looked[1:]
+                    self._newest = time.monotonic(), snapshot(tx, self.relations, self.clock.now())
+            return self._newest[1]
 
     def rollback(self, to: int) -> ReleaseResult:
-        """As ``kbsync rollback --to``; raises ``Busy`` while a cycle runs."""
+        """Do what ``kbsync rollback --to`` does.
+
+        Raises:
+            Busy: A cycle is running.
+            NotFound: There is no such version.
+        """
         run = Run(ledger=self.ledger, clock=self.clock, work=Work(), actor=ACTOR)
         with writer(run, self.configuration().settings.lease.ttl) as held:
             result = rollback(held, self.store(), to)
         with self._lock:
-            self._looked = None
+            self._newest = None
         return result
