@@ -179,9 +179,9 @@ class App:
         """Raises ``SchemaError`` when the schema is not this program's, ``StoreError`` when it can't be opened."""
         url = self.settings.database_url.get_secret_value()
         if self.rehearsing:
-            from kbsync.ledger.rehearsal import rehearsal
+            from kbsync.ledger.private_copy import private_copy
 
-            url = self._closing.enter_context(rehearsal(url))
+            url = self._closing.enter_context(private_copy(url))
         return self._closing.enter_context(closing(SqlLedger(url)))
 
     @cached_property

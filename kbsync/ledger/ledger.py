@@ -10,7 +10,7 @@ from kbsync.ledger import schema
 from kbsync.ledger.engine import PATIENCE, make_engine, parse_url, reading, writing
 from kbsync.ledger.repository.audit import SqlAuditReader, SqlAuditWriter
 from kbsync.ledger.repository.facts import SqlFactReader, SqlFactWriter
-from kbsync.ledger.repository.leases import SqlLeaseWriter
+from kbsync.ledger.repository.leases import SqlLeaseReader, SqlLeaseWriter
 from kbsync.ledger.repository.releases import SqlReleaseReader, SqlReleaseWriter
 from kbsync.ledger.repository.statements import SqlStatementReader, SqlStatementWriter
 from kbsync.ledger.repository.versions import SqlVersionReader, SqlVersionWriter
@@ -18,7 +18,7 @@ from kbsync.ports import Ledger, LedgerReader, LedgerTransaction
 
 
 class SqlLedgerReader(
-    SqlStatementReader, SqlFactReader, SqlVersionReader, SqlReleaseReader, SqlAuditReader, LedgerReader
+    SqlStatementReader, SqlFactReader, SqlVersionReader, SqlReleaseReader, SqlAuditReader, SqlLeaseReader, LedgerReader
 ):
     """One consistent read."""
 

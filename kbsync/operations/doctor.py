@@ -6,13 +6,12 @@ import importlib.util
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from kbsync.domain.errors import Busy, ConfigError, KbsyncError, StoreError
+from kbsync.domain.errors import ConfigError, KbsyncError, StoreError
 from kbsync.domain.gate import Action, Threshold
 from kbsync.domain.interval import wilson
 from kbsync.domain.plan import crowding
@@ -65,10 +64,6 @@ class Doubt(Exception):
     def __init__(self, what: str, next_step: str) -> None:
         super().__init__(what)
         self.next_step = next_step
-
-
-class _Undone(Exception):
-    """Rolls a transaction back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,16 +150,12 @@ def _database(app: App) -> str:
 
 
 def _leases(app: App) -> str:
-    """The ledger tells who holds a lease when one asks for it; so ask, and take the question back."""
     now = app.clock.now()
-    for name in (WRITER, PULLER):
-        try:
-            with suppress(_Undone), app.ledger.write() as tx:
-                tx.acquire_lease(name, f"{app.actor} (doctor)", timedelta(seconds=1), now, is_gone=is_gone)
-                raise _Undone
-        except Busy as busy:
-            next_step = "Nothing to do if that process lives; after its death the lease runs out."
-            raise Doubt(busy.what, next_step) from busy
+    with app.ledger.read() as tx:
+        held = [lease for name in (WRITER, PULLER) if (lease := tx.held_lease(name)) is not None]
+    for lease in held:
+        if lease.expires > now and not is_gone(lease.process):
+            raise Doubt(str(lease), "Nothing to do if that process lives; after its death the lease runs out.")
     return f"free: {WRITER}, {PULLER}"
 
 

@@ -12,10 +12,18 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, select
 from kbsync.domain.errors import Busy, LeaseLost
 from kbsync.ledger import tables as t
 from kbsync.ledger.repository.base import Repository
-from kbsync.ports import LeaseToken, LeaseWriter
+from kbsync.ports import HeldLease, LeaseReader, LeaseToken, LeaseWriter
 
 
-class SqlLeaseWriter(Repository, LeaseWriter):
+class SqlLeaseReader(Repository, LeaseReader):
+    def held_lease(self, name: str) -> HeldLease | None:
+        row = _stored(self._connection, name)
+        if row is None or row.holder is None:
+            return None
+        return HeldLease(name=row.name, holder=row.holder, expires=row.expires, process=row.process)
+
+
+class SqlLeaseWriter(SqlLeaseReader, LeaseWriter):
     def acquire_lease(
         self,
         name: str,
@@ -26,13 +34,10 @@ class SqlLeaseWriter(Repository, LeaseWriter):
         process: str | None = None,
         is_gone: Callable[[str | None], bool] = lambda _: False,
     ) -> LeaseToken:
-        stored = _stored(self._connection, name)
-        live = stored if stored and stored.holder is not None and stored.expires > now else None
+        stored, held = _stored(self._connection, name), self.held_lease(name)
+        live = held if held and held.expires > now else None
         if live and not is_gone(live.process):
-            raise Busy(
-                f"{live.holder} holds the lease {name!r} until {live.expires:%Y-%m-%d %H:%M:%S} UTC.",
-                next_step="Wait for it to finish, and run again.",
-            )
+            raise Busy(str(live), next_step="Wait for it to finish, and run again.")
         token = LeaseToken(
             name=name,
             holder=holder,

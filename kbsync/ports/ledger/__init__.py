@@ -2,13 +2,14 @@
 
 from kbsync.ports.ledger.audit import AuditReader, AuditWriter
 from kbsync.ports.ledger.facts import FactReader, FactWriter
-from kbsync.ports.ledger.leases import LeaseWriter
+from kbsync.ports.ledger.leases import LeaseReader, LeaseWriter
 from kbsync.ports.ledger.ledger import Ledger, LedgerReader, LedgerTransaction
 from kbsync.ports.ledger.records import (
     AliasState,
     Belief,
     Delivered,
     FactCounts,
+    HeldLease,
     LeaseToken,
     PullCounts,
     Quarantined,
@@ -29,6 +30,8 @@ __all__ = [
     "FactCounts",
     "FactReader",
     "FactWriter",
+    "HeldLease",
+    "LeaseReader",
     "LeaseToken",
     "LeaseWriter",
     "Ledger",

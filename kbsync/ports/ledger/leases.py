@@ -6,10 +6,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from kbsync.ports.ledger.records import LeaseToken
+from kbsync.ports.ledger.records import HeldLease, LeaseToken
 
 
-class LeaseWriter(ABC):
+class LeaseReader(ABC):
+    """Reads who holds a lease."""
+
+    @abstractmethod
+    def held_lease(self, name: str) -> HeldLease | None:
+        """The lease with its last holder, even if it has expired since; None where nobody holds it."""
+
+
+class LeaseWriter(LeaseReader):
     """Acquires, renews and releases leases."""
 
     @abstractmethod

@@ -7,13 +7,13 @@ from contextlib import AbstractContextManager
 
 from kbsync.ports.ledger.audit import AuditReader, AuditWriter
 from kbsync.ports.ledger.facts import FactReader, FactWriter
-from kbsync.ports.ledger.leases import LeaseWriter
+from kbsync.ports.ledger.leases import LeaseReader, LeaseWriter
 from kbsync.ports.ledger.releases import ReleaseReader, ReleaseWriter
 from kbsync.ports.ledger.statements import StatementReader, StatementWriter
 from kbsync.ports.ledger.versions import VersionReader, VersionWriter
 
 
-class LedgerReader(StatementReader, FactReader, VersionReader, ReleaseReader, AuditReader):
+class LedgerReader(StatementReader, FactReader, VersionReader, ReleaseReader, AuditReader, LeaseReader):
     """Reads everything inside one consistent snapshot; whoever needs one subject only names its reader instead."""
 
 

@@ -119,6 +119,21 @@ class Delivered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeldLease:
+    """Who holds a lease, as others see it."""
+
+    name: str
+    holder: str
+    expires: datetime
+    """The holder has it until then, unless it gives it back before."""
+    process: str | None
+    """Identity of the holder's process; None where the holder did not tell it."""
+
+    def __str__(self) -> str:
+        return f"{self.holder} holds the lease {self.name!r} until {self.expires:%Y-%m-%d %H:%M:%S} UTC."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseToken:
     """Proof of holding a lease."""
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from kbsync.domain.errors import Busy, LeaseLost
-from kbsync.ports import Ledger
+from kbsync.ports import HeldLease, Ledger
 from kbsync.testing.conformance.ledgers.support import TTL, acquire
 from kbsync.testing.samples import NOW
 
@@ -69,3 +69,18 @@ class LeaseConformance:
             tx.acquire_lease("writer", "one", TTL, NOW)
             raise RuntimeError
         assert acquire(ledger, "two").holder == "two"
+
+    def test_others_see_who_holds_a_lease_until_it_is_given_back(self, ledger: Ledger) -> None:
+        with ledger.read() as tx:
+            assert tx.held_lease("writer") is None
+        with ledger.write() as tx:
+            lease = tx.acquire_lease("writer", "one", TTL, NOW, process="process 1")
+        held = HeldLease(name="writer", holder="one", expires=NOW + TTL, process="process 1")
+        with ledger.read() as tx:
+            assert tx.held_lease("writer") == held
+            assert tx.held_lease("other") is None
+        with ledger.write() as tx:
+            tx.renew_lease(lease, TTL, NOW + TTL / 2)
+            assert tx.held_lease("writer") == replace(held, expires=NOW + TTL * 1.5)
+            tx.release_lease(lease)
+            assert tx.held_lease("writer") is None

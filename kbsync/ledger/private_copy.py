@@ -1,4 +1,10 @@
-"""A private copy of the ledger, on which a dry run does what it would do: exact, and nobody else sees anything of it."""
+"""A private copy of the ledger: what every dry run works on.
+
+A dry run does what the real command would, in as many transactions and with as long pauses between them, and throws the
+copy away. So it shows exactly what would be changed, and nobody else sees anything of it or waits for it. A transaction
+that is rolled back at the end would keep every real writer waiting meanwhile, and could not span a command of several
+transactions.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +25,18 @@ _ROWS = 1000
 
 
 @contextmanager
-def rehearsal(url: str) -> Iterator[str]:
-    """The URL of a copy in SQLite, without leases; it is gone after the block.
+def private_copy(url: str) -> Iterator[str]:
+    """Copy the ledger at ``url`` into a SQLite file that is gone after the block.
 
-    The original is read in one snapshot, and blocks no writer. Raises ``SchemaError`` and ``StoreError`` as a ledger does.
+    The original is read in one snapshot, which blocks no writer. Leases are not copied: whoever works at the moment holds
+    the original.
+
+    Yields:
+        The copy's URL.
+
+    Raises:
+        SchemaError: The ledger's schema is not this program's.
+        StoreError: The ledger can't be read.
     """
     parsed = parse_url(url)
     with tempfile.TemporaryDirectory(prefix="kbsync-dry-run-") as directory:
@@ -40,10 +54,9 @@ def rehearsal(url: str) -> Iterator[str]:
                     if parsed.get_backend_name() != "sqlite":
                         with reading(original) as source:
                             for table in t.metadata.sorted_tables:
-                                found = source.execute(select(table).execution_options(yield_per=_ROWS))
-                                for rows in found.mappings().partitions():
+                                result = source.execute(select(table).execution_options(yield_per=_ROWS))
+                                for rows in result.mappings().partitions():
                                     target.execute(table.insert(), [dict(row) for row in rows])
-                    # Whoever works at the moment holds the original, not the copy.
                     target.execute(delete(t.leases))
             finally:
                 engine.dispose()

@@ -1,0 +1,88 @@
+"""The copy that a dry run works on: the same ledger in every row, and nobody waits for it or sees it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, select
+
+from kbsync.domain.errors import SchemaError
+from kbsync.domain.version import CURRENT, VersionState
+from kbsync.ledger import schema
+from kbsync.ledger.engine import make_engine, parse_url, reading, sqlite_url
+from kbsync.ledger.ledger import SqlLedger
+from kbsync.ledger.private_copy import private_copy
+from kbsync.ledger.tables import leases, metadata
+from kbsync.testing.samples import HEAD_OF_STATE, HOUR, NOW, edit_plan, evaluation, fact, record, statement, verdict
+
+
+@pytest.fixture
+def filled(ledger: SqlLedger, ledger_url: str) -> str:
+    """Something in most tables, and a writer at work."""
+    plan = edit_plan("Ada")
+    with ledger.write() as tx:
+        tx.set_watermark("wikidata", NOW)
+        tx.record_items([record(statement(1))], [HEAD_OF_STATE], NOW)
+        tx.put_facts([fact(believed=True)])
+        tx.record_verdicts([verdict(fact().key)], NOW)
+        tx.add_version(tx.record_plan(plan, NOW).plan_hash, plan, NOW)
+        tx.set_version_state(1, VersionState.CANDIDATE, version_hash="h")
+        tx.record_evaluation(evaluation(1))
+        tx.move_alias(CURRENT, 1, tx.acquire_lease("writer", "test", HOUR, NOW), NOW)
+        tx.append_audit("pull", "test", {"number": 1}, NOW)
+    return ledger_url
+
+
+def rows(url: str) -> dict[str, list[tuple]]:
+    engine: Engine = make_engine(parse_url(url))
+    with reading(engine) as connection:
+        found = {
+            name: sorted(map(tuple, connection.execute(select(table))), key=repr)
+            for name, table in metadata.tables.items()
+            if table is not leases
+        }
+    engine.dispose()
+    return found
+
+
+def test_the_copy_holds_every_row_but_the_leases(filled: str) -> None:
+    with private_copy(filled) as url:
+        assert rows(url) == rows(filled)
+        assert schema.check(url) == []
+        copy = SqlLedger(url)
+        with copy.write() as tx:
+            assert tx.held_lease("writer") is None
+            assert tx.acquire_lease("writer", "dry run", HOUR, NOW).holder == "dry run"
+        copy.close()
+
+
+def test_what_is_done_to_the_copy_is_done_to_nothing_else(filled: str, ledger: SqlLedger) -> None:
+    before = rows(filled)
+    with private_copy(filled) as url:
+        copy = SqlLedger(url)
+        with copy.write() as tx:
+            tx.append_audit("plan", "dry run", {}, NOW)
+            tx.set_version_state(1, VersionState.REFUSED)
+        copy.close()
+    assert rows(filled) == before
+    assert not Path(url.removeprefix("sqlite:///")).exists()
+
+
+def test_the_original_is_written_while_a_copy_is_made_and_used(filled: str, ledger: SqlLedger) -> None:
+    with ledger.write() as tx:
+        tx.append_audit("pull", "before", {}, NOW)
+        with private_copy(filled) as url:
+            copy = SqlLedger(url)
+            with copy.write() as other:
+                assert [event.actor for event in other.audit()] == ["test"], "what is not committed is not there"
+            tx.append_audit("pull", "meanwhile", {}, NOW)
+            copy.close()
+    with ledger.read() as tx:
+        assert [event.actor for event in tx.audit()] == ["test", "before", "meanwhile"]
+
+
+def test_where_no_ledger_is_there_is_no_copy(tmp_path: Path) -> None:
+    with pytest.raises(SchemaError, match="There is no ledger"), private_copy(sqlite_url(tmp_path / "none.db")):
+        pass
+    assert not (tmp_path / "none.db").exists()
