@@ -11,7 +11,7 @@ from kbsync.bootstrap import App
 from kbsync.domain.errors import ModelError, NotFound
 
 if TYPE_CHECKING:
-    from kbsync.checkpoints.exporters.lora import AdapterMatrix
+    from kbsync.model.peft_adapter import AdapterMatrix
 
 HF, LORA = "hf", "lora"
 

@@ -14,7 +14,7 @@ from peft import PeftModel
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
-from kbsync.checkpoints.exporters.lora import export_lora, relative_loss, truncated
+from kbsync.checkpoints.exporters.lora import export_lora
 from kbsync.domain.errors import EditError, StoreError
 from kbsync.model.delta import FactorDelta, applied
 from tests.support.site import MakeSite, Site, fact
@@ -102,13 +102,6 @@ def test_ranks_that_differ_and_ranks_beyond_the_matrix(tmp_path: Path) -> None:
         expected = loaded.model(IDS).logits
     with_adapter = PeftModel.from_pretrained(loaded.model, tmp_path / "out").eval()
     assert float((with_adapter(IDS).logits - expected).abs().max()) <= 1e-5
-
-
-def test_truncation_of_nothing_loses_nothing() -> None:
-    left, right = torch.zeros(4, 3), torch.zeros(3, 5)
-    outer, inner = truncated(left, right, 1)
-    assert (outer.shape, inner.shape) == ((4, 1), (1, 5))
-    assert relative_loss(left, right, outer, inner) == 0.0
 
 
 def test_what_is_refused(built: Site, tmp_path: Path) -> None:
