@@ -8,7 +8,7 @@ SOAK ?= soak-state
 TEXT ?= $(wildcard ../shared/data/text)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test-fast test docs soak sabotage newcomer clean
+.PHONY: help demo check test-fast test docs soak sabotage crash contention newcomer clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,15 +38,23 @@ test: $(VENV)/.installed ## all tests
 
 # A month of the daemon in 20 minutes, while everything around it fails; run again, it goes on where it was cut off.
 soak: $(VENV)/.installed ## a month of the daemon in 20 minutes, among failures
-	OMP_NUM_THREADS=1 $(BIN)/python -m tests.evidence.soak --state $(SOAK)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.evidence soak --state $(SOAK)
 
 # What a saboteur may do to a site, and what becomes of it; the search for culprits among 200 facts. Three minutes.
 sabotage: $(VENV)/.installed ## what a saboteur may do to a site: three minutes
-	OMP_NUM_THREADS=1 $(BIN)/python -m tests.evidence.sabotage
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.evidence sabotage
+
+# Kills `kbsync sync` at every place and at random moments, on both databases: hours; run again, it goes on where it was cut off.
+crash: $(VENV)/.installed ## kill a cycle everywhere and judge the next one: hours, goes on when run again
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.evidence crash
+
+# Eight processes that compete for the lease, some of which stall until it has run out.
+contention: $(VENV)/.installed ## processes that compete for the lease: two minutes
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.evidence contention
 
 # A new user's walk: the commands of docs/tutorial/own-model.md from the wheel in an empty environment, to a promoted version.
 newcomer: $(VENV)/.installed ## the commands of the tutorial, from the wheel, in an empty environment
-	OMP_NUM_THREADS=1 $(BIN)/python -m tests.evidence.newcomer
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.evidence newcomer
 
 # Figures and the command-line reference in the documentation are generated.
 docs: $(VENV)/.installed ## generate what is generated in the documentation: figures, command reference

@@ -1,9 +1,9 @@
-"""Measurements for this project's own evidence: ``python -m tests.evidence bench pull``."""
+"""``python -m tests.evidence VERB``."""
 
 from __future__ import annotations
 
 from kbsync.cli.main import build
-from tests.evidence.verbs import SUMMARY, VERBS
+from tests.evidence.cli import PROGRAM, SUMMARY, VERBS
 
 if __name__ == "__main__":
-    build(VERBS, SUMMARY)(prog_name="python -m tests.evidence")
+    build(VERBS, SUMMARY)(prog_name=PROGRAM)

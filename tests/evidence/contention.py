@@ -1,17 +1,14 @@
-"""``python -m tests.evidence.contention``: processes that all want the lease, and some of which stall past it.
+"""Processes that all want the lease, some of which stall until it has run out.
 
 Each reads the next job's number while it holds the lease, sometimes stalls until the lease has run out, and then tries to
-release that job. Nothing may be released twice, and no fencing token may be given out twice. Writes
-docs/results/contention.json; exit code 1 where one of the two happened.
+release that job. Nothing may be released twice, and no fencing token may be given out twice.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import multiprocessing
 import random
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -26,10 +23,11 @@ from kbsync.domain.errors import Busy, LeaseLost
 from kbsync.domain.version import VersionState
 from kbsync.ledger import schema
 from kbsync.ledger.ledger import SqlLedger
-from kbsync.operations.evidence import Figure, at_least, at_most, evidence, write_evidence
+from kbsync.operations.evidence import Figure, at_least, at_most, evidence
 from kbsync.ports import AuditReader
 from kbsync.stages.session import WRITER
 from kbsync.testing.samples import NOW, edit_plan
+from tests.evidence.messages import say
 from tests.support.postgres_server import shared
 
 TTL = timedelta(milliseconds=400)
@@ -140,30 +138,19 @@ def figures_of(backend: str, counts: dict[str, Any]) -> list[Figure]:
     ]
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.evidence.contention", description=__doc__.partition("\n")[0])
-    parser.add_argument("--processes", type=int, default=8)
-    parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--seed", type=int, default=6)
-    parser.add_argument("--out", type=Path, default=Path("docs/results/contention.json"))
-    asked = parser.parse_args()
+def measure_contention(processes: int, seconds: float, seed: int) -> dict[str, Any]:
+    """Let ``processes`` compete for ``seconds`` on SQLite, then on PostgreSQL; returns the evidence."""
     started, begun, figures = datetime.now(UTC), time.monotonic(), []
     for backend in ("sqlite", "postgresql"):
-        sys.stderr.write(f"{asked.processes} processes for {asked.seconds:g} s on {backend}\n")
+        say(f"{processes} processes for {seconds:g} s on {backend}")
         with tempfile.TemporaryDirectory() as name:
             directory = Path(name)
             url = f"sqlite:///{directory / 'ledger.db'}" if backend == "sqlite" else shared().database()
-            figures += figures_of(backend, measure(url, asked.processes, asked.seconds, asked.seed, directory))
-    document = evidence(
-        f"python -m tests.evidence.contention --processes {asked.processes} --seconds {asked.seconds:g}",
+            figures += figures_of(backend, measure(url, processes, seconds, seed, directory))
+    return evidence(
+        f"python -m tests.evidence contention --processes {processes} --seconds {seconds:g}",
         figures,
-        seed=asked.seed,
+        seed=seed,
         started=started,
         seconds=time.monotonic() - begun,
     )
-    write_evidence(asked.out, document)
-    return 0 if all(f.holds is not False for f in figures) else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,4 +1,4 @@
-"""Hold the demo's tables against reference data: ``python -m tests.evidence.demo_check --data ../shared/data``.
+"""The tables of the demonstration, compared with reference data.
 
 An item is confirmed when a reference gives its id one of our names, contradicted when references know the id under
 other names only, and else not found. A statement is confirmed when a reference has the same triple.
@@ -6,20 +6,18 @@ other names only, and else not found. A statement is confirmed when a reference 
 
 from __future__ import annotations
 
-import argparse
 import csv
 import gzip
 import io
 import json
-import sys
 import tarfile
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kbsync.demo.table import Table, load_table
-from kbsync.domain.errors import DataError, KbsyncError, NotFound
+from kbsync.demo.table import Table
+from kbsync.domain.errors import NotFound
 from kbsync.domain.verdict import normalise
 
 Triple = tuple[str, str, str]
@@ -101,21 +99,8 @@ def compare(table: Table, reference: Reference) -> Report:
     )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the report; 0 when no id is contradicted, else the exit code of a ``DataError``."""
-    parser = argparse.ArgumentParser(prog="python -m tests.evidence.demo_check", description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="directory of the reference data")
-    table = load_table()
-    try:
-        report = compare(table, read_reference(parser.parse_args(arguments).data, frozenset(table.items)))
-    except KbsyncError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
-    sys.stdout.write("\n".join(_lines(table, report)) + "\n")
-    return DataError.exit_code if report.contradicted else 0
-
-
-def _lines(table: Table, report: Report) -> Iterator[str]:
+def lines(table: Table, report: Report) -> Iterator[str]:
+    """The report in words."""
     total = len(table.items)
     yield f"items: {len(report.confirmed)} of {total} confirmed ({len(report.confirmed) / total:.1%})"
     yield f"items not found in the reference data: {len(report.not_found)}"
@@ -150,7 +135,3 @@ def _leaders(path: Path) -> Iterator[dict[str, str]]:
             table = archive.extractfile(member) if member.name.endswith(".csv") else None
             if table:
                 yield from csv.DictReader(io.TextIOWrapper(table, encoding="utf-8"))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,4 +1,4 @@
-"""A version of many real facts: ``python -m tests.evidence.large --data ../shared/data --facts 200``.
+"""A version of many real facts.
 
 Real triples of the reference data (drawn by hash, so always the same) are served by a SPARQL server on loopback and go
 through the whole pipeline into one version of so many facts. Its report is written, every figure is measured a second
@@ -8,7 +8,6 @@ whatever the gate says.
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import json
 import re
@@ -16,9 +15,8 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +29,9 @@ from kbsync.demo.table import Item, Row, Table
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.errors import KbsyncError, NotFound
 from kbsync.domain.statement import ItemId, PropertyId, Rank, item_id
-from kbsync.operations.evidence import Figure, at_least, at_most, evidence, peak_rss_bytes, write_evidence
-from kbsync.operations.stop import check_stop
+from kbsync.operations.evidence import Figure, at_least, at_most, evidence, peak_rss_bytes
 from kbsync.ports import Work
 from kbsync.stages.cycle import CycleResult, sync
-from kbsync.system import log
-from kbsync.system.stop_request import StopRequest, on_signals
-from kbsync.views.progress import LogProgress
 from kbsync.wikidata.local import OxigraphServer
 
 RELATIONS = (
@@ -71,35 +65,32 @@ def read_table(data: Path, properties: Mapping[str, str], subjects: int) -> Tabl
     return Table(items, {PropertyId(p): label for p, label in properties.items()}, tuple(chosen), ())
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run it; 0 when every figure was reproduced."""
-    parser = argparse.ArgumentParser(prog="python -m tests.evidence.large", description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="directory of the reference data")
-    parser.add_argument("--facts", type=int, default=200, help="facts in the version")
-    parser.add_argument("--state", type=Path, default=Path("large-state"), help="where everything goes")
-    parser.add_argument("--output", type=Path, default=Path("docs/results/large.json"), help="the evidence file")
-    asked = parser.parse_args(arguments)
-    log.set_up("console", "info")
-    try:
-        with on_signals(StopRequest()) as stop:
-            return _run(asked, stop)
-    except KbsyncError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
+def measure_large(data: Path, facts: int, state: Path, work: Work) -> dict[str, Any]:
+    """Build the version, write its report, and measure it a second time.
 
+    Args:
+        data: Directory of the reference data.
+        facts: Facts in the version.
+        state: Directory of everything that this leaves.
+        work: Shows the progress, and hears whether to stop.
 
-def _run(asked: argparse.Namespace, stop: StopRequest) -> int:
-    started, clock, console = datetime.now(UTC), time.monotonic(), Console(highlight=False)
-    state = asked.state.resolve()
+    Returns:
+        The evidence; its field ``evaluation`` is what the first measurement gave.
+
+    Raises:
+        NotFound: The reference data are missing.
+        KbsyncError: A command failed.
+    """
+    started, clock, console = datetime.now(UTC), time.monotonic(), Console(stderr=True, highlight=False)
     fresh(state)
-    more = ["[edit]", f"max_facts = {asked.facts}", "[gate]", "bisect = false"]
-    text = asked.data / "text"
+    more = ["[edit]", f"max_facts = {facts}", "[gate]", "bisect = false"]
+    text = data / "text"
     config = configure(state, text if text.is_dir() else None, None, more)
-    table = read_table(asked.data, watched(state / "relations"), SUBJECTS)
+    table = read_table(data, watched(state / "relations"), SUBJECTS)
     watch(state / "relations", table)
     with OxigraphServer(state / "world") as server:
         server.load(snapshot_turtle(started, table))
-        app = open_app(config, server.endpoint, Work(LogProgress(), [partial(check_stop, stop)]))
+        app = open_app(config, server.endpoint, work)
         try:
             with app.writer() as writer:
                 result = sync(writer, app.parts())
@@ -111,20 +102,16 @@ def _run(asked: argparse.Namespace, stop: StopRequest) -> int:
     _command(config, "report", "1", "--output", str(page))
     recorded, again = (json.loads(_command(config, "evaluate", "1", *more, "--json")) for more in ([], ["--again"]))
     shown = read_page(page.read_text(encoding="utf-8"))
-    document = evidence(
-        "python -m tests.evidence.large",
-        _figures(asked.facts, result, shown, recorded, again),
+    console.print(f"The report: {page}")
+    return evidence(
+        f"python -m tests.evidence large --facts {facts}",
+        _figures(facts, result, shown, recorded, again),
         seed=app.recipe.seed,
         started=started,
         seconds=time.monotonic() - clock,
         model=MODEL,
         evaluation=recorded,
     )
-    asked.output.parent.mkdir(parents=True, exist_ok=True)
-    write_evidence(asked.output, document)
-    show.figures(console, document)
-    console.print(f"The report: {page}; figures: {asked.output}")
-    return 0 if all(figure["holds"] is not False for figure in document["figures"]) else 1
 
 
 def _figures(
@@ -221,7 +208,3 @@ def _command(config: Path, *arguments: str) -> str:
     if done.returncode not in (0, 3):
         raise KbsyncError(f"`kbsync {' '.join(arguments)}` ended with code {done.returncode}.")
     return done.stdout
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -8,7 +8,8 @@ import pytest
 
 from kbsync.demo.table import Table
 from kbsync.domain.errors import DataError, NotFound
-from tests.evidence.demo_check import Reference, compare, main, read_reference
+from tests.evidence.demo_check import Reference, compare, read_reference
+from tests.support.evidence_cli import run
 from tests.support.paths import DATA as REFERENCE
 
 DATA = REFERENCE
@@ -16,9 +17,8 @@ needs_data = pytest.mark.skipif(not (DATA / "facts").is_dir(), reason="the refer
 
 
 @needs_data
-def test_no_id_is_contradicted_and_nearly_all_are_confirmed(table: Table, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--data", str(DATA)]) == 0
-    lines = capsys.readouterr().out.splitlines()
+def test_no_id_is_contradicted_and_nearly_all_are_confirmed(table: Table) -> None:
+    lines = run("demo-check", "--data", str(DATA)).stdout.splitlines()
     assert "items contradicted: 0" in lines
     report = compare(table, read_reference(DATA, frozenset(table.items)))
     assert len(report.confirmed) >= 0.95 * len(table.items)
@@ -41,17 +41,15 @@ def test_items_and_statements_are_sorted_by_what_is_known(table: Table) -> None:
     assert (row.subject, row.property, row.object) not in report.unconfirmed_statements
 
 
-def test_a_contradiction_fails(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], table: Table
-) -> None:
+def test_a_contradiction_fails(monkeypatch: pytest.MonkeyPatch, table: Table) -> None:
     wrong = Reference(frozenset(table.items))
     item = next(iter(table.items.values()))
     wrong.name(item.id, "something else entirely")
     monkeypatch.setattr("tests.evidence.demo_check.read_reference", lambda data, wanted: wrong)
-    assert main(["--data", "anywhere"]) == DataError.exit_code
-    assert f"  {item.id} {item.label}" in capsys.readouterr().out
+    result = run("demo-check", "--data", "anywhere", code=DataError.exit_code)
+    assert f"  {item.id} {item.label}" in result.stdout
 
 
-def test_missing_reference_data_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--data", str(tmp_path)]) == NotFound.exit_code
-    assert "qid_labels_en.tsv.gz is missing" in capsys.readouterr().err
+def test_missing_reference_data_are_named(tmp_path: Path) -> None:
+    result = run("demo-check", "--data", str(tmp_path), code=NotFound.exit_code)
+    assert "qid_labels_en.tsv.gz is missing" in result.stderr

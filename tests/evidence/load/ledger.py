@@ -1,6 +1,6 @@
-"""``kbsync bench ledger``: what a ledger of a size costs: to fill, to look for what is due, to show, and on disk.
+"""``python -m tests.evidence ledger``: what a ledger of a size costs: to fill, to look for what is due, to show, and on disk.
 
-The world is made up (``bench_ledger_world``). An interrupted filling goes on where it was when the same ledger is named
+The world is made up (``ledger_world``). An interrupted filling goes on where it was when the same ledger is named
 again.
 """
 
@@ -26,43 +26,43 @@ from kbsync.ports import LedgerReader, Work
 from kbsync.stages.facts import unjudged_facts
 from kbsync.views import status as views
 from kbsync.views.explain import explain
-from tests.evidence.load.ledger_world import BASE, NOW, LedgerExtent, change, events, fill, judge, relations, versions
+from tests.evidence.load.ledger_world import BASE, NOW, LedgerSize, change, events, fill, judge, relations, versions
 
 ASKED = 5
 """So often each question is asked; the median is told."""
 MOST_SECONDS = 1.0
 
 
-def bench_ledger(urls: Sequence[str], extent: LedgerExtent, work: Work) -> dict[str, Any]:
+def measure_ledgers(urls: Sequence[str], size: LedgerSize, work: Work) -> dict[str, Any]:
     """Fill and ask each ledger; returns the evidence document. Raises ``StoreError``, and ``Stopped`` between pages."""
     started, begun = datetime.now(UTC), time.monotonic()
     figures: list[Figure] = []
     for url in urls:
-        figures += _measured(url, extent, work)
+        figures += _measured(url, size, work)
     return evidence(
-        "kbsync bench ledger",
+        "python -m tests.evidence ledger",
         figures,
         seed=0,
         started=started,
         seconds=time.monotonic() - begun,
-        extent=asdict(extent) | {"total": extent.total},
+        extent=asdict(size) | {"total": size.total},
         load_average=os.getloadavg(),
     )
 
 
-def _measured(url: str, extent: LedgerExtent, work: Work) -> list[Figure]:
+def _measured(url: str, size: LedgerSize, work: Work) -> list[Figure]:
     backend = make_url(url).get_backend_name()
     schema.upgrade(url)
     ledger = SqlLedger(url)
-    watched = relations(extent)
+    watched = relations(size)
     try:
-        written, seconds = fill(ledger, extent, work)
-        changed, again = change(ledger, extent, work)
-        judge(ledger, extent, watched, work)
-        versions(ledger, extent, watched)
-        events(ledger, extent)
+        written, seconds = fill(ledger, size, work)
+        changed, again = change(ledger, size, work)
+        judge(ledger, size, watched, work)
+        versions(ledger, size, watched)
+        events(ledger, size)
         _settle(url)
-        item = ItemId(f"Q{extent.items // 2}")
+        item = ItemId(f"Q{size.items // 2}")
         asked: dict[str, Callable[[LedgerReader], object]] = {
             "status": lambda tx: views.status(tx, watched, NOW),
             "explain": lambda tx: explain(tx, item, watched[0], NOW),
@@ -74,8 +74,8 @@ def _measured(url: str, extent: LedgerExtent, work: Work) -> list[Figure]:
             found = len(unjudged_facts(tx, watched, BASE).unjudged)
     finally:
         ledger.close()
-    size, history = _size(url)
-    figures = [Figure(f"{backend}: statements", extent.total, "statements")]
+    stored, history = _stored(url)
+    figures = [Figure(f"{backend}: statements", size.total, "statements")]
     if written:
         figures.append(Figure(f"{backend}: upserts of new statements", written / seconds, "statements/s"))
     if changed:
@@ -88,7 +88,7 @@ def _measured(url: str, extent: LedgerExtent, work: Work) -> list[Figure]:
         at_most(f"{backend}: status", took["status"], "s", MOST_SECONDS),
         at_most(f"{backend}: explain", took["explain"], "s", MOST_SECONDS),
         Figure(f"{backend}: versions", took["versions"], "s"),
-        Figure(f"{backend}: size", size / extent.total, "bytes a statement"),
+        Figure(f"{backend}: size", stored / size.total, "bytes a statement"),
     ]
 
 
@@ -115,15 +115,15 @@ def _settle(url: str) -> None:
     engine.dispose()
 
 
-def _size(url: str) -> tuple[int, int]:
+def _stored(url: str) -> tuple[int, int]:
     """Bytes on disk, and rows of the statement history."""
     parsed = parse_url(url)
     engine = make_engine(parsed)
     with reading(engine) as connection:
         history = connection.scalar(text("SELECT count(*) FROM statement_history")) or 0
         if parsed.get_backend_name() == "sqlite":
-            size = Path(str(parsed.database)).stat().st_size
+            stored = Path(str(parsed.database)).stat().st_size
         else:
-            size = connection.scalar(text("SELECT pg_database_size(current_database())")) or 0
+            stored = connection.scalar(text("SELECT pg_database_size(current_database())")) or 0
     engine.dispose()
-    return int(size), int(history)
+    return int(stored), int(history)

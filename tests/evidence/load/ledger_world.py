@@ -1,4 +1,4 @@
-"""A made-up world for ``kbsync bench ledger``, of Wikidata's shape: each item has a few watched properties, each of them
+"""A made-up world for ``python -m tests.evidence ledger``, of Wikidata's shape: each item has a few watched properties, each of them
 statements through time of which the last one holds. All goes through the ledger's port, as pull, probe and plan use it."""
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ PAGE = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerExtent:
+class LedgerSize:
     """``items`` × ``properties`` × ``statements``; a share of the items ``changed`` once more; ``unjudged`` facts are
     due; ``versions`` of so many ``facts`` each, all evaluated, and audit ``events``."""
 
@@ -56,7 +56,7 @@ class LedgerExtent:
         return self.items * self.properties * self.statements
 
 
-def relations(extent: LedgerExtent) -> tuple[Relation, ...]:
+def relations(size: LedgerSize) -> tuple[Relation, ...]:
     return tuple(
         Relation(
             name=f"relation_{n}",
@@ -65,16 +65,16 @@ def relations(extent: LedgerExtent) -> tuple[Relation, ...]:
             templates=(f"The relation {n} of {{}} is", f"{{}} has as relation {n}"),
             cardinality=Cardinality.LATEST,
         )
-        for n in range(1, extent.properties + 1)
+        for n in range(1, size.properties + 1)
     )
 
 
-def _statements(item: int, extent: LedgerExtent, revision: int) -> tuple[Statement, ...]:
+def _statements(item: int, size: LedgerSize, revision: int) -> tuple[Statement, ...]:
     """Through time, the last one holding; with another revision the last one is another item."""
     made = []
-    for prop in range(1, extent.properties + 1):
-        for number in range(extent.statements):
-            last = number == extent.statements - 1
+    for prop in range(1, size.properties + 1):
+        for number in range(size.statements):
+            last = number == size.statements - 1
             year, value = 1990 + 4 * number, 10**6 + (item * 7 + number * 13 + prop) % 50_000 + (revision - 1) * last
             made.append(
                 Statement(
@@ -92,12 +92,12 @@ def _statements(item: int, extent: LedgerExtent, revision: int) -> tuple[Stateme
     return tuple(made)
 
 
-def _record(item: int, extent: LedgerExtent, revision: int) -> ItemRecord:
+def _record(item: int, size: LedgerSize, revision: int) -> ItemRecord:
     name = ItemId(f"Q{item}")
     return ItemRecord(
         head=ItemHead(id=name, revision=revision, modified=NOW - timedelta(days=30)),
         labels=Labels(item=name, label=f"Item number {item}", aliases=(f"No. {item}",)),
-        statements=_statements(item, extent, revision),
+        statements=_statements(item, size, revision),
     )
 
 
@@ -106,35 +106,35 @@ def _pages(first: int, last: int) -> Iterator[range]:
         yield range(start, min(start + PAGE, last + 1))
 
 
-def fill(ledger: SqlLedger, extent: LedgerExtent, work: Work) -> tuple[int, float]:
+def fill(ledger: SqlLedger, size: LedgerSize, work: Work) -> tuple[int, float]:
     """Statements that were new, and the seconds in which they and their facts were written."""
     with ledger.read() as tx:
         mark = tx.watermark("bench")
     filled = int((mark - NOW).total_seconds()) if mark else 0
-    work.start("fill", extent.items - filled)
+    work.start("fill", size.items - filled)
     seconds = 0.0
-    for page in _pages(filled + 1, extent.items):
-        records = [_record(item, extent, 1) for item in page]
+    for page in _pages(filled + 1, size.items):
+        records = [_record(item, size, 1) for item in page]
         begun = time.monotonic()
         with ledger.write() as tx:
-            _write(tx, records, extent)
+            _write(tx, records, size)
             tx.set_watermark("bench", NOW + timedelta(seconds=page[-1]))
         seconds += time.monotonic() - begun
         work.advance(len(page))
     work.finish()
-    return (extent.items - filled) * extent.properties * extent.statements, seconds
+    return (size.items - filled) * size.properties * size.statements, seconds
 
 
-def change(ledger: SqlLedger, extent: LedgerExtent, work: Work) -> tuple[int, float]:
+def change(ledger: SqlLedger, size: LedgerSize, work: Work) -> tuple[int, float]:
     """Statements of items that have a new revision: looked at, and the changed ones written."""
-    count = int(extent.items * extent.changed)
+    count = int(size.items * size.changed)
     work.start("change", count)
     seconds, seen = 0.0, 0
     for page in _pages(1, count):
-        records = [_record(item, extent, 2) for item in page]
+        records = [_record(item, size, 2) for item in page]
         begun = time.monotonic()
         with ledger.write() as tx:
-            _write(tx, records, extent)
+            _write(tx, records, size)
         seconds += time.monotonic() - begun
         seen += sum(len(r.statements) for r in records)
         work.advance(len(page))
@@ -142,8 +142,8 @@ def change(ledger: SqlLedger, extent: LedgerExtent, work: Work) -> tuple[int, fl
     return seen, seconds
 
 
-def _write(tx: LedgerTransaction, records: Sequence[ItemRecord], extent: LedgerExtent) -> None:
-    properties = [PropertyId(f"P{n}") for n in range(1, extent.properties + 1)]
+def _write(tx: LedgerTransaction, records: Sequence[ItemRecord], size: LedgerSize) -> None:
+    properties = [PropertyId(f"P{n}") for n in range(1, size.properties + 1)]
     tx.record_items(records, properties, NOW)
     facts = []
     for record in records:
@@ -155,11 +155,11 @@ def _write(tx: LedgerTransaction, records: Sequence[ItemRecord], extent: LedgerE
     tx.put_facts(facts)
 
 
-def judge(ledger: SqlLedger, extent: LedgerExtent, relations: Sequence[Relation], work: Work) -> None:
+def judge(ledger: SqlLedger, size: LedgerSize, relations: Sequence[Relation], work: Work) -> None:
     """Verdicts on all facts but the last ``unjudged`` ones."""
     with ledger.read() as tx:
         waiting = unjudged_facts(tx, relations, BASE).unjudged
-    chosen = waiting[: max(0, len(waiting) - extent.unjudged)]
+    chosen = waiting[: max(0, len(waiting) - size.unjudged)]
     work.start("judge", len(chosen))
     for start in range(0, len(chosen), 5000):
         page = chosen[start : start + 5000]
@@ -179,14 +179,14 @@ def _verdict(relation: Relation, fact: Fact) -> Verdict:
     return Verdict(key=key, kind=kind, evidence=said)
 
 
-def versions(ledger: SqlLedger, extent: LedgerExtent, relations: Sequence[Relation]) -> None:
+def versions(ledger: SqlLedger, size: LedgerSize, relations: Sequence[Relation]) -> None:
     """Versions that grew by a few facts each, all promoted; the item in the middle is in all of them."""
-    relation, middle = relations[0], extent.items // 2
+    relation, middle = relations[0], size.items // 2
     with ledger.read() as tx:
         there = len(tx.versions())
-    for number in range(there + 1, extent.versions + 1):
-        items = range(max(1, middle - extent.facts - number), middle + 1)
-        requests = [_request(relation, item, number) for item in items][-extent.facts :]
+    for number in range(there + 1, size.versions + 1):
+        items = range(max(1, middle - size.facts - number), middle + 1)
+        requests = [_request(relation, item, number) for item in items][-size.facts :]
         plan = make_plan(
             requests, {}, base_fingerprint=BASE, recipe_fingerprint=f"{number:064x}", predecessor=number - 1
         )
@@ -237,14 +237,14 @@ def _evaluation(version: int, requests: Sequence[EditRequest]) -> Evaluation:
     return Evaluation(version=version, metrics=(metric,), decision=decision, outcomes=outcomes, at=NOW)
 
 
-def events(ledger: SqlLedger, extent: LedgerExtent) -> None:
+def events(ledger: SqlLedger, size: LedgerSize) -> None:
     """An audit trail as it is after years of hourly cycles."""
     with ledger.read() as tx:
         newest = tx.newest_event()
     there = newest.seq if newest else 0
-    for start in range(there, extent.events, 1000):
+    for start in range(there, size.events, 1000):
         with ledger.write() as tx:
-            for number in range(start, min(start + 1000, extent.events)):
+            for number in range(start, min(start + 1000, size.events)):
                 kind = "probe" if number % 2 else "pull"
                 body = {"source": "bench", "model": BASE, "fetched": number, "history": tx.history_head()}
                 tx.append_audit(kind, "bench", body, NOW)

@@ -1,4 +1,4 @@
-"""The listener's part of ``kbsync bench pull``: seconds from an event to the row that another process can read.
+"""The listener's part of ``python -m tests.evidence pull``: seconds from an event to the row that another process can read.
 
 A real SPARQL server, a real event stream with the pace of the public one, and a listener in a process of its own, as in
 the daemon. Each edit is made at the endpoint and told of on the stream; the ledger is looked at from outside until it
@@ -23,8 +23,8 @@ from kbsync.domain.statement import ItemId
 from kbsync.operations.evidence import Figure, at_most
 from kbsync.ports import Work
 from kbsync.wikidata.local import OxigraphServer
-from tests.evidence.load import pull_world as bench_world
-from tests.evidence.load.pull_world import Extent
+from tests.evidence.load import pull_world
+from tests.evidence.load.pull_world import WorldSize
 from tests.support.local_stream import LocalStream, edit
 
 NOISE = 40
@@ -52,12 +52,12 @@ class Heard:
     lines: int
 
 
-def measure(server: OxigraphServer, url: str, extent: Extent, work: Work, *, edits: int, seed: int) -> Heard:
+def measure(server: OxigraphServer, url: str, size: WorldSize, work: Work, *, edits: int, seed: int) -> Heard:
     """``edits`` of one kind, and a third as many of the other. Raises ``SourceDown`` when one does not arrive."""
     draw = random.Random(f"{seed}/heard")
-    server.update(bench_world.move_on(datetime.now(UTC)))
-    with LocalStream(_before(), line_seconds=LINE_SECONDS) as stream, _listener(server, stream, url, extent) as asked:
-        world = _World(server, stream, url, extent, draw)
+    server.update(pull_world.move_on(datetime.now(UTC)))
+    with LocalStream(_before(), line_seconds=LINE_SECONDS) as stream, _listener(server, stream, url, size) as asked:
+        world = _World(server, stream, url, size, draw)
         work.start("listen", edits + edits // 3)
         with closing(world), _noise(stream):
             prompt = []
@@ -94,13 +94,13 @@ class _World:
     """Edits at the endpoint, told of on the stream, and looked for in the ledger from outside."""
 
     def __init__(
-        self, server: OxigraphServer, stream: LocalStream, url: str, extent: Extent, draw: random.Random
+        self, server: OxigraphServer, stream: LocalStream, url: str, size: WorldSize, draw: random.Random
     ) -> None:
         from kbsync.ledger.ledger import SqlLedger
 
         self._server, self._stream, self._draw = server, stream, draw
         self._ledger = SqlLedger(url)
-        self._left = draw.sample(extent.watched, len(extent.watched))
+        self._left = draw.sample(size.watched, len(size.watched))
         self._revision = 1_000_000
 
     def close(self) -> None:
@@ -110,8 +110,8 @@ class _World:
         """Edit the next item; seconds until its row is there: from the event, or from the end of ``lag``."""
         item, at = self._left.pop(), datetime.now(UTC)
         self._revision += 1
-        value = ItemId(f"Q{bench_world.FIRST_OBJECT + self._draw.randrange(100)}")
-        update = bench_world.edit(item, value, self._revision, at)
+        value = ItemId(f"Q{pull_world.FIRST_OBJECT + self._draw.randrange(100)}")
+        update = pull_world.edit(item, value, self._revision, at)
         if not lag:
             self._server.update(update)
         self._stream.push(edit(at, item, number=self._revision, revision=self._revision))
@@ -163,11 +163,11 @@ def _noise(stream: LocalStream) -> Iterator[None]:
 
 
 @contextmanager
-def _listener(server: OxigraphServer, stream: LocalStream, url: str, extent: Extent) -> Iterator[Any]:
+def _listener(server: OxigraphServer, stream: LocalStream, url: str, size: WorldSize) -> Iterator[Any]:
     """A listener in a process of its own; gives the function that tells how often it asked the endpoint."""
     context = get_context("spawn")
     stop, ready, requests = context.Event(), context.Event(), context.Value("q", 0)
-    arguments = (server.endpoint, stream.url, url, extent, stop, ready, requests)
+    arguments = (server.endpoint, stream.url, url, size, stop, ready, requests)
     process = context.Process(target=_listen, args=arguments, daemon=True)
     process.start()
     try:
@@ -182,7 +182,7 @@ def _listener(server: OxigraphServer, stream: LocalStream, url: str, extent: Ext
             process.join()
 
 
-def _listen(endpoint: str, stream: str, url: str, extent: Extent, stop: Event, ready: Event, requests: Any) -> None:
+def _listen(endpoint: str, stream: str, url: str, size: WorldSize, stop: Event, ready: Event, requests: Any) -> None:
     """In the process that this function is called in: a whole pull, and then the listener until ``stop``."""
     from kbsync.bootstrap import SystemClock
     from kbsync.domain.errors import Stopped
@@ -200,8 +200,8 @@ def _listen(endpoint: str, stream: str, url: str, extent: Extent, stop: Event, r
         if stop.is_set():
             raise Stopped("The benchmark is over.")
 
-    client, watched = SparqlClient(endpoint, bench_world.AGENT), bench_world.relations(extent)
-    source = StreamedSource(WikidataSource(client), EventStream(stream, bench_world.AGENT))
+    client, watched = SparqlClient(endpoint, pull_world.AGENT), pull_world.relations(size)
+    source = StreamedSource(WikidataSource(client), EventStream(stream, pull_world.AGENT))
     before = 0
 
     def tell(notice: Notice) -> None:

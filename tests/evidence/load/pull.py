@@ -1,4 +1,4 @@
-"""``kbsync bench pull``: what a pull costs, in requests, seconds and memory, as the watch set changes little.
+"""``python -m tests.evidence pull``: what a pull costs, in requests, seconds and memory, as the watch set changes little.
 
 A real SPARQL server on loopback answers; the client, the stage and the ledger are those of every pull. Each pull runs
 in a process of its own, because a process's peak of memory never falls again.
@@ -20,9 +20,8 @@ from typing import Any
 from kbsync.operations.evidence import Figure, at_most, evidence, peak_rss_bytes
 from kbsync.ports import Work
 from kbsync.wikidata.local import OxigraphServer
-from tests.evidence.load import listen as bench_listen
-from tests.evidence.load import pull_world as bench_world
-from tests.evidence.load.pull_world import Extent
+from tests.evidence.load import listen, pull_world
+from tests.evidence.load.pull_world import WorldSize
 from tests.evidence.request_budget import pull_requests
 
 MOST_REQUESTS = 60
@@ -48,7 +47,7 @@ class PullCost:
     changed: int
 
 
-def bench_pull(extent: Extent, work: Work, *, edits: int = 30, seed: int = 0) -> dict[str, Any]:
+def measure_pulls(size: WorldSize, work: Work, *, edits: int = 30, seed: int = 0) -> dict[str, Any]:
     """Pull a new world, an unchanged one, a changed one, and a changed one behind a larger graph; then let a listener
     hear of ``edits`` single edits, one after the other.
 
@@ -57,38 +56,38 @@ def bench_pull(extent: Extent, work: Work, *, edits: int = 30, seed: int = 0) ->
     started, begun = datetime.now(UTC), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="kbsync-bench-") as directory, OxigraphServer() as server:
         url = _ledger(Path(directory))
-        triples = _load(server, bench_world.turtle(extent, seed), work, "load the watched world")
-        costs = {"first pull": _measure(server, url, extent, work)}
-        costs["nothing changed"] = _measure(server, url, extent, work)
-        _change(server, extent, seed, 1)
-        costs["some changed"] = _measure(server, url, extent, work)
-        more = _load(server, bench_world.unwatched(extent, seed), work, "load what nobody watches")
-        _change(server, extent, seed, 2)
-        costs["some changed, larger graph"] = _measure(server, url, extent, work)
-        heard = bench_listen.measure(server, url, extent, work, edits=edits, seed=seed) if edits else None
-    figures = _figures(extent, costs, triples, more)
-    figures += [*(bench_listen.figures(heard) if heard else []), *_budgets(extent, costs)]
+        triples = _load(server, pull_world.turtle(size, seed), work, "load the watched world")
+        costs = {"first pull": _measure(server, url, size, work)}
+        costs["nothing changed"] = _measure(server, url, size, work)
+        _change(server, size, seed, 1)
+        costs["some changed"] = _measure(server, url, size, work)
+        more = _load(server, pull_world.unwatched(size, seed), work, "load what nobody watches")
+        _change(server, size, seed, 2)
+        costs["some changed, larger graph"] = _measure(server, url, size, work)
+        heard = listen.measure(server, url, size, work, edits=edits, seed=seed) if edits else None
+    figures = _figures(size, costs, triples, more)
+    figures += [*(listen.figures(heard) if heard else []), *_budgets(size, costs)]
     seconds = time.monotonic() - begun
     details = {name: asdict(cost) for name, cost in costs.items()}
     return evidence(
-        "kbsync bench pull",
+        "python -m tests.evidence pull",
         figures,
         seed=seed,
         started=started,
         seconds=seconds,
-        extent=asdict(extent),
+        extent=asdict(size),
         pulls=details,
         heard=asdict(heard) if heard else None,
     )
 
 
-def _figures(extent: Extent, costs: dict[str, PullCost], triples: int, more: int) -> list[Figure]:
+def _figures(size: WorldSize, costs: dict[str, PullCost], triples: int, more: int) -> list[Figure]:
     found = [
-        Figure("items watched", extent.items, "items"),
-        Figure("statements of them", extent.statements, "statements"),
-        Figure("items changed between pulls", round(extent.items * extent.changed), "items"),
+        Figure("items watched", size.items, "items"),
+        Figure("statements of them", size.statements, "statements"),
+        Figure("items changed between pulls", round(size.items * size.changed), "items"),
     ]
-    most = max(10, round(MOST_REQUESTS * extent.items / 10_000))
+    most = max(10, round(MOST_REQUESTS * size.items / 10_000))
     for name, cost in costs.items():
         bounded = name != "first pull"
         requests = f"{name}: requests"
@@ -110,16 +109,16 @@ def _figures(extent: Extent, costs: dict[str, PullCost], triples: int, more: int
     ]
 
 
-def _budgets(extent: Extent, costs: Mapping[str, PullCost]) -> list[Figure]:
+def _budgets(size: WorldSize, costs: Mapping[str, PullCost]) -> list[Figure]:
     """What pulls of other watch sets are expected to ask: computed, and held against those that were measured."""
-    changed = round(extent.items * extent.changed)
+    changed = round(size.items * size.changed)
     counts = {
-        "first pull": (extent.items, min(extent.objects, extent.statements)),
+        "first pull": (size.items, min(size.objects, size.statements)),
         "nothing changed": (0, 0),
-        "some changed": (changed, 0 if extent.statements > 20 * extent.objects else changed),
+        "some changed": (changed, 0 if size.statements > 20 * size.objects else changed),
     }
     off = [
-        abs(costs[name].requests - pull_requests(watched=extent.items, changed=c, new_objects=n))
+        abs(costs[name].requests - pull_requests(watched=size.items, changed=c, new_objects=n))
         for name, (c, n) in counts.items()
     ]
     found = [at_most("expected requests: off from those measured above", max(off), "requests", 0)]
@@ -145,15 +144,15 @@ def _load(server: OxigraphServer, documents: Iterator[str], work: Work, name: st
     return triples
 
 
-def _change(server: OxigraphServer, extent: Extent, seed: int, turn: int) -> None:
-    update, _ = bench_world.change(extent, seed, turn)
+def _change(server: OxigraphServer, size: WorldSize, seed: int, turn: int) -> None:
+    update, _ = pull_world.change(size, seed, turn)
     server.update(update)
 
 
-def _measure(server: OxigraphServer, url: str, extent: Extent, work: Work) -> PullCost:
+def _measure(server: OxigraphServer, url: str, size: WorldSize, work: Work) -> PullCost:
     work.start("pull", None)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as processes:
-        cost = processes.submit(_pull, server.endpoint, url, extent).result()
+        cost = processes.submit(_pull, server.endpoint, url, size).result()
     work.advance()
     work.finish()
     return cost
@@ -167,7 +166,7 @@ def _ledger(directory: Path) -> str:
     return url
 
 
-def _pull(endpoint: str, url: str, extent: Extent) -> PullCost:
+def _pull(endpoint: str, url: str, size: WorldSize) -> PullCost:
     """One pull, in the process that this function is called in."""
     from kbsync.bootstrap import SystemClock
     from kbsync.ledger.ledger import SqlLedger
@@ -176,11 +175,11 @@ def _pull(endpoint: str, url: str, extent: Extent) -> PullCost:
     from kbsync.wikidata.client import SparqlClient
     from kbsync.wikidata.source import WikidataSource
 
-    client = SparqlClient(endpoint, bench_world.AGENT)
+    client = SparqlClient(endpoint, pull_world.AGENT)
     with closing(SqlLedger(url)) as ledger:
         run = Run(ledger=ledger, clock=SystemClock(), work=Work(), actor="bench")
         begun = time.monotonic()
-        result = pull(run, WikidataSource(client), bench_world.relations(extent))
+        result = pull(run, WikidataSource(client), pull_world.relations(size))
         seconds = time.monotonic() - begun
     written = result.statements
     return PullCost(
@@ -189,7 +188,7 @@ def _pull(endpoint: str, url: str, extent: Extent) -> PullCost:
         peak_bytes=_peak_bytes(),
         watched=result.watched,
         fetched=result.fetched,
-        statements=extent.statements,
+        statements=size.statements,
         changed=written.added + written.changed + written.removed,
     )
 

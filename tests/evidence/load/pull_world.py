@@ -1,4 +1,4 @@
-"""A world for ``kbsync bench pull``: items with statements in Wikidata's RDF, loaded into a local SPARQL server.
+"""A world for ``python -m tests.evidence pull``: items with statements in Wikidata's RDF, loaded into a local SPARQL server.
 
 Everything is drawn from a seed, so that two runs ask the same questions and get the same answers.
 """
@@ -41,7 +41,7 @@ _RANKS = ("NormalRank", "NormalRank", "NormalRank", "PreferredRank", "Deprecated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Extent:
+class WorldSize:
     """``items`` are watched; each has ``properties`` statements whose values are among ``objects`` items.
 
     A share ``changed`` of the items changes between two pulls. ``unwatched`` more items of the same kind are put
@@ -67,9 +67,9 @@ class Extent:
         return [PropertyId(f"P{FIRST_PROPERTY + n}") for n in range(self.properties)]
 
 
-def relations(extent: Extent) -> list[Relation]:
+def relations(size: WorldSize) -> list[Relation]:
     """One relation a property, all of them about every watched item."""
-    subjects = tuple(extent.watched)
+    subjects = tuple(size.watched)
     return [
         Relation(
             name=f"relation-{prop}",
@@ -79,31 +79,31 @@ def relations(extent: Extent) -> list[Relation]:
             cardinality=Cardinality.LATEST,
             subjects=subjects,
         )
-        for prop in extent.watched_properties
+        for prop in size.watched_properties
     ]
 
 
-def turtle(extent: Extent, seed: int) -> Iterator[str]:
+def turtle(size: WorldSize, seed: int) -> Iterator[str]:
     """The watched items and their objects, in documents of ``CHUNK`` items."""
     yield f"{_TURTLE}<http://www.wikidata.org> schema:dateModified {_date(BEGAN)} .\n" + "".join(
         f'wd:Q{FIRST_OBJECT + n} schema:version 1 ; schema:dateModified {_date(BEGAN)} ; rdfs:label "object {n}"@en .\n'
-        for n in range(extent.objects)
+        for n in range(size.objects)
     )
-    yield from _documents(extent, seed, 1, extent.items)
+    yield from _documents(size, seed, 1, size.items)
 
 
-def unwatched(extent: Extent, seed: int) -> Iterator[str]:
+def unwatched(size: WorldSize, seed: int) -> Iterator[str]:
     """Items that nobody watches, with statements of the same properties."""
-    yield from _documents(extent, seed + 1, extent.items + 1, extent.unwatched)
+    yield from _documents(size, seed + 1, size.items + 1, size.unwatched)
 
 
-def change(extent: Extent, seed: int, turn: int) -> tuple[str, int]:
+def change(size: WorldSize, seed: int, turn: int) -> tuple[str, int]:
     """A SPARQL update that gives a share of the items a new revision and a new value; and how many items."""
     draw = random.Random(f"{seed}/{turn}")
-    numbers = draw.sample(range(1, extent.items + 1), round(extent.items * extent.changed))
+    numbers = draw.sample(range(1, size.items + 1), round(size.items * size.changed))
     at = BEGAN + timedelta(days=turn)
     prop = f"P{FIRST_PROPERTY}"
-    rows = " ".join(f"(wd:Q{n} wd:Q{FIRST_OBJECT + draw.randrange(extent.objects)})" for n in numbers)
+    rows = " ".join(f"(wd:Q{n} wd:Q{FIRST_OBJECT + draw.randrange(size.objects)})" for n in numbers)
     update = f"""{_SPARQL}
 DELETE {{ ?item schema:version ?rev ; schema:dateModified ?was . ?st ps:{prop} ?old }}
 INSERT {{ ?item schema:version {100 + turn} ; schema:dateModified {_date(at)} . ?st ps:{prop} ?new }}
@@ -134,25 +134,25 @@ INSERT {{ <http://www.wikidata.org> schema:dateModified {_date(at)} }}
 WHERE {{ <http://www.wikidata.org> schema:dateModified ?was }}"""
 
 
-def _documents(extent: Extent, seed: int, first: int, count: int) -> Iterator[str]:
+def _documents(size: WorldSize, seed: int, first: int, count: int) -> Iterator[str]:
     draw = random.Random(seed)
     for start in range(first, first + count, CHUNK):
         numbers = range(start, min(start + CHUNK, first + count))
-        yield _TURTLE + "".join(_item(extent, draw, number) for number in numbers)
+        yield _TURTLE + "".join(_item(size, draw, number) for number in numbers)
 
 
-def _item(extent: Extent, draw: random.Random, number: int) -> str:
+def _item(size: WorldSize, draw: random.Random, number: int) -> str:
     lines = [
         f"wd:Q{number} a wikibase:Item ; schema:version 100 ; schema:dateModified {_date(BEGAN)} ; "
         f'rdfs:label "item {number}"@en .\n'
     ]
-    for prop in extent.watched_properties:
+    for prop in size.watched_properties:
         node = f"s:Q{number}-{prop}"
         year = draw.randrange(1900, 2025)
         since = f'"{year}-01-01T00:00:00Z"^^xsd:dateTime'
         lines.append(
             f"wd:Q{number} p:{prop} {node} . {node} a wikibase:Statement ; wikibase:rank wikibase:{draw.choice(_RANKS)} ; "
-            f"ps:{prop} wd:Q{FIRST_OBJECT + draw.randrange(extent.objects)} ; pq:P580 {since} ; pqv:P580 v:y{year} ; "
+            f"ps:{prop} wd:Q{FIRST_OBJECT + draw.randrange(size.objects)} ; pq:P580 {since} ; pqv:P580 v:y{year} ; "
             f"prov:wasDerivedFrom ref:r{draw.randrange(1000)} .\n"
             f"v:y{year} wikibase:timeValue {since} ; wikibase:timePrecision 9 .\n"
         )

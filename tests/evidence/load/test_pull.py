@@ -5,19 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from typer.testing import CliRunner
-
-from kbsync.cli.main import build
-from tests.evidence.verbs import VERBS
+from tests.support.evidence_cli import run
 
 
 def test_the_figures_are_those_of_the_world_that_was_asked_for(tmp_path: Path) -> None:
     output = tmp_path / "results" / "pull.json"
     asked = ["--items", "40", "--properties", "3", "--changed", "0.1", "--unwatched", "100", "--output", str(output)]
-    result = CliRunner().invoke(build(VERBS), ["bench", "pull", "--edits", "3", *asked], prog_name="kbsync")
-    assert result.exit_code == 0, result.output
+    result = run("pull", "--edits", "3", *asked)
     document = json.loads(output.read_text(encoding="utf-8"))
-    assert document["command"] == "kbsync bench pull"
+    assert document["command"] == "python -m tests.evidence pull"
     pulls = document["pulls"]
     assert {name: (pull["fetched"], pull["changed"]) for name, pull in pulls.items()} == {
         "first pull": (40, 120),

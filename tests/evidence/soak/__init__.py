@@ -1,1 +1,1 @@
-"""The soak: a month of the real daemon in minutes, while everything around it fails. ``make soak`` runs it."""
+"""The soak: a month of the daemon in minutes, while everything around it fails."""

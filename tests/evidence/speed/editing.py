@@ -14,13 +14,13 @@ from kbsync.model.delta import FactorDelta
 from kbsync.operations.evidence import Figure, at_most
 from tests.evidence.speed.facts import facts
 from tests.evidence.speed.laps import Duel, Lap, lap
-from tests.evidence.speed.size import Size
+from tests.evidence.speed.size import SuiteSize
 from tests.evidence.speed.workshop import Made, Scratch, Workshop, changes
 
 GROWTH = (10, 100, 1000)
 
 
-def targets(shop: Workshop, size: Size) -> list[Figure]:
+def targets(shop: Workshop, size: SuiteSize) -> list[Figure]:
     """Target vectors z: seconds a fact, at the same final loss."""
     duel, recipe = Duel(), shop.recipe
     ours_losses, their_losses, differences = [], [], []
@@ -67,7 +67,7 @@ def _spread(tasks: list[TokenisedRewrite], count: int) -> list[TokenisedRewrite]
     return tasks[:: max(1, len(tasks) // count)][:count]
 
 
-def keys(shop: Workshop, size: Size) -> list[Figure]:
+def keys(shop: Workshop, size: SuiteSize) -> list[Figure]:
     """Keys and insertion of many facts over the recipe's layers, their target vectors known."""
     duel, recipe = Duel(), replace(shop.brief(), press_rounds=0)  # the published way knows no pressing
     requests = facts(size.inserted)
@@ -99,7 +99,7 @@ def keys(shop: Workshop, size: Size) -> list[Figure]:
     return found
 
 
-def rebuild(shop: Workshop, size: Size) -> list[Figure]:
+def rebuild(shop: Workshop, size: SuiteSize) -> list[Figure]:
     """A rebuild with many stored facts and a few new ones, as a share of editing all of them from nothing.
 
     Target vectors don't depend on each other, so from nothing they take the seconds a fact of ``facts`` of them, searched

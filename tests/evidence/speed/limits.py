@@ -8,6 +8,8 @@ from kbsync.editing.common.sampling import opening_ids
 from kbsync.editing.covariance.corpus import corpus
 from kbsync.editing.covariance.second_moments import Snapshots, measure
 from kbsync.editing.memit.layerwise_forward import LayerwiseForward
+from kbsync.editing.memit.memit import LAYERS
+from kbsync.editing.memit.target_cache import TARGETS
 from kbsync.model.hooks import frozen
 from kbsync.operations.evidence import Figure
 from kbsync.operations.flop_counter import Products, speeds
@@ -16,11 +18,11 @@ from kbsync.operations.profile import Profile
 from tests.evidence.speed.facts import facts
 from tests.evidence.speed.laps import lap
 from tests.evidence.speed.reading import ANSWER_TOKENS, sampled
-from tests.evidence.speed.size import Size
+from tests.evidence.speed.size import SuiteSize
 from tests.evidence.speed.workshop import Scratch, Workshop
 
 
-def limits(shop: Workshop, size: Size) -> list[Figure]:
+def limits(shop: Workshop, size: SuiteSize) -> list[Figure]:
     """Each piece of work twice: once timed, once counted, for counting costs time."""
     machine = speeds()
     found = [
@@ -29,7 +31,7 @@ def limits(shop: Workshop, size: Size) -> list[Figure]:
     ]
     edit = _edit(shop, size)
     once = _way_once(shop, size)
-    least = once / (once + edit["targets"].operations)
+    least = once / (once + edit[TARGETS].operations)
     found.append(
         Figure("limits.rebuild.least_share", least, "of the operations: the prompts' way to the last layer, once")
     )
@@ -42,20 +44,22 @@ def limits(shop: Workshop, size: Size) -> list[Figure]:
     return found
 
 
-def _edit(shop: Workshop, size: Size) -> dict[str, Meter]:
+def _edit(shop: Workshop, size: SuiteSize) -> dict[str, Meter]:
     """The search for target vectors, and the layers."""
     requests, profile = facts(size.facts), Profile()
-    shop.edit(requests, shop.recipe, Scratch(shop.place.artifacts), profile.watching(shop.place.app.work))
+    work = shop.place.app.work
+    counting = work.shown_by(profile.watching(work.progress))
+    shop.edit(requests, shop.recipe, Scratch(shop.place.artifacts), counting)
     profile.end()
     counted = {line.path[-1]: line.spent for line in profile.lines()}
     laps = shop.edit(requests, shop.recipe, Scratch(shop.place.artifacts)).laps
     return {
         name: Meter(laps[name].wall, laps[name].cpu, counted[name].operations, counted[name].moved)
-        for name in ("targets", "layers")
+        for name in (TARGETS, LAYERS)
     }
 
 
-def _way_once(shop: Workshop, size: Size) -> float:
+def _way_once(shop: Workshop, size: SuiteSize) -> float:
     """Operations of the same facts' prompts once through the layers up to the last edited one. Any rebuild has to do that."""
     prompts = [task.prompts for task in shop.tasks(facts(size.facts))]
     with frozen(shop.loaded.model), Products() as counted:
@@ -66,7 +70,7 @@ def _way_once(shop: Workshop, size: Size) -> float:
     return float(counted.operations)
 
 
-def _covariance(shop: Workshop, size: Size) -> Meter:
+def _covariance(shop: Workshop, size: SuiteSize) -> Meter:
     loaded, texts = shop.loaded, shop.place.app.corpus or sampled(shop, size)
     layers, skipped = list(shop.recipe.layers), len(opening_ids(loaded.tokenizer))
 
@@ -79,7 +83,7 @@ def _covariance(shop: Workshop, size: Size) -> Meter:
     return _both(work)
 
 
-def _probing(shop: Workshop, size: Size) -> Meter:
+def _probing(shop: Workshop, size: SuiteSize) -> Meter:
     prompts = [r.template.replace("{}", r.subject) for r in facts(size.prompts)]
     model = shop.place.app.base.language_model()
 

@@ -22,12 +22,12 @@ from kbsync.operations.evidence import Figure, at_most
 from kbsync.system.durable import sync
 from tests.evidence.speed.facts import facts
 from tests.evidence.speed.laps import Duel, Lap, lap
-from tests.evidence.speed.size import Size
+from tests.evidence.speed.size import SuiteSize
 from tests.evidence.speed.workshop import Scratch, Workshop
 from tests.support.paths import ROOT
 
 
-def closed_form(size: Size) -> list[Figure]:
+def closed_form(size: SuiteSize) -> list[Figure]:
     """Δ for N facts at width d with a factor that is there, beside LU in float64; made-up numbers."""
     draw = torch.Generator().manual_seed(0)
     d, n = size.width, size.rank
@@ -57,7 +57,7 @@ def closed_form(size: Size) -> list[Figure]:
     return [*duel.figures("solve", f"s for N = {n} at d = {d}", 10), at_most("solve.difference", gap, "share", 1e-8)]
 
 
-def storage(shop: Workshop, size: Size) -> list[Figure]:
+def storage(shop: Workshop, size: SuiteSize) -> list[Figure]:
     """Bytes of a version of 100 facts at most, and a full checkpoint beside copying the base's bytes."""
     count = min(size.inserted, 100)
     delta = shop.edit(facts(count), shop.brief(), Scratch(shop.place.artifacts)).edit.delta
@@ -96,7 +96,7 @@ def storage(shop: Workshop, size: Size) -> list[Figure]:
     ]
 
 
-def memory(shop: Workshop, size: Size) -> list[Figure]:
+def memory(shop: Workshop, size: SuiteSize) -> list[Figure]:
     """Peak memory of an edit in a process of its own, above what the process takes without a model; also with fewer facts
     searched at once, and what that costs in time."""
     weights = sum(p.numel() * p.element_size() for p in shop.loaded.model.parameters())
@@ -120,7 +120,7 @@ def memory(shop: Workshop, size: Size) -> list[Figure]:
     return found
 
 
-def _edit_apart(shop: Workshop, size: Size, window: int) -> dict[str, float]:
+def _edit_apart(shop: Workshop, size: SuiteSize, window: int) -> dict[str, float]:
     asked = {
         "model": str(shop.loaded.directory),
         "recipe": {n: getattr(shop.recipe, n) for n in shop.recipe.__dataclass_fields__},

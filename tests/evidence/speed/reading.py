@@ -12,13 +12,13 @@ from kbsync.model.hooks import frozen, watching
 from kbsync.operations.evidence import Figure, at_most
 from tests.evidence.speed.facts import facts
 from tests.evidence.speed.laps import Duel, Lap, lap
-from tests.evidence.speed.size import Size
+from tests.evidence.speed.size import SuiteSize
 from tests.evidence.speed.workshop import Scratch, Workshop
 
 ANSWER_TOKENS = 10
 
 
-def covariance(shop: Workshop, size: Size) -> list[Figure]:
+def covariance(shop: Workshop, size: SuiteSize) -> list[Figure]:
     """Tokens a second of the covariance of all edited layers, beside a plain forward pass over the same batches."""
     loaded, layers = shop.loaded, list(shop.recipe.layers)
     texts = shop.place.app.corpus or sampled(shop, size)
@@ -66,7 +66,7 @@ def covariance(shop: Workshop, size: Size) -> list[Figure]:
     ]
 
 
-def probing(shop: Workshop, size: Size) -> list[Figure]:
+def probing(shop: Workshop, size: SuiteSize) -> list[Figure]:
     """Facts a second: the greedy answer, and the log-probabilities of two candidates."""
     requests = facts(size.prompts)
     prompts = [r.template.replace("{}", r.subject) for r in requests]
@@ -148,7 +148,7 @@ def _plain_moments(shop: Workshop, batches: list[list[list[int]]], skipped: int)
     return found
 
 
-def sampled(shop: Workshop, size: Size) -> list[str]:
+def sampled(shop: Workshop, size: SuiteSize) -> list[str]:
     """Text for a laboratory without any: the model's own."""
     source = SampledCorpus(shop.decoder, shop.loaded.tokenizer, size.tokens, shop.recipe.seed)
     with frozen(shop.loaded.model):

@@ -1,4 +1,4 @@
-"""How much the suites of ``kbsync bench speed`` do."""
+"""How much the suites of ``python -m tests.evidence speed`` do."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Size:
+class SuiteSize:
     """``rounds``: of each pair, in alternating order. ``facts`` are searched together by the fast code, of which the
     baseline does ``baseline_facts``; ``inserted`` facts are written at once; ``stored`` and ``new`` are those of a
     rebuild; ``tokens`` are read for the covariance; ``prompts`` are probed; ``width`` and ``rank`` shape the solve."""

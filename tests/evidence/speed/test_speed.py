@@ -13,18 +13,18 @@ import torch
 from kbsync.operations.evidence import Figure
 from kbsync.ports import Work
 from kbsync.research.session import Materials, laboratory
-from tests.evidence.speed import run as speed
+from tests.evidence.speed import measure as speed
 from tests.evidence.speed.facts import ANSWERS, SUBJECTS, TEMPLATES, facts
 from tests.evidence.speed.laps import Duel, Lap, Steps
+from tests.evidence.speed.measure import SUITES, measure_speed
 from tests.evidence.speed.numbers import closed_form
 from tests.evidence.speed.plot import plot_growth
-from tests.evidence.speed.run import SUITES, run_speed
-from tests.evidence.speed.size import Size
+from tests.evidence.speed.size import SuiteSize
 from tests.evidence.speed.workshop import Workshop
 from tests.support.families import random_model, texts, tokenizer
 from tests.support.plain_memit import Reference
 
-SMALL = Size(
+SMALL = SuiteSize(
     rounds=2, facts=3, baseline_facts=2, inserted=4, stored=9, new=2, tokens=300, prompts=4, width=48, rank=5
 )  # fmt: skip
 RECIPE = (
@@ -51,7 +51,7 @@ def values(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def test_every_suite_runs_agrees_and_leaves_the_model_as_it_was(place: Any, tmp_path: Path) -> None:
     before = {n: p.clone() for n, p in place.app.loaded.model.named_parameters()}
-    document = run_speed(place, list(SUITES), SMALL)
+    document = measure_speed(place, list(SUITES), SMALL)
     assert all(torch.equal(p, before[n]) for n, p in place.app.loaded.model.named_parameters())
     found = values(document)
     for name in ("targets", "keys", "covariance", "probing", "solve", "materialise"):
@@ -77,29 +77,29 @@ def test_every_suite_runs_agrees_and_leaves_the_model_as_it_was(place: Any, tmp_
     assert str(tmp_path) not in json.dumps(document)
 
 
-def test_a_suite_that_was_measured_is_kept_and_measured_anew_when_asked(
+def test_a_suite_that_was_measured_is_kept_and_measured_again_when_asked(
     place: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[int] = []
 
-    def counting(_shop: Workshop, _size: Size) -> list[Figure]:
+    def counting(_shop: Workshop, _size: SuiteSize) -> list[Figure]:
         calls.append(1)
         return [Figure("calls", len(calls), "times")]
 
     monkeypatch.setitem(speed.SUITES, "solve", counting)
-    one = run_speed(place, ["solve"], SMALL)
-    two = run_speed(place, ["solve"], SMALL)
+    one = measure_speed(place, ["solve"], SMALL)
+    two = measure_speed(place, ["solve"], SMALL)
     assert (len(calls), one["figures"]) == (1, two["figures"])
-    anew = run_speed(place, ["solve"], SMALL, anew=True)
+    anew = measure_speed(place, ["solve"], SMALL, again=True)
     assert values(anew)["calls"]["value"] == 2
-    assert values(run_speed(place, ["solve"], SMALL))["calls"]["value"] == 2
-    run_speed(place, ["solve"], Size(rounds=3))
+    assert values(measure_speed(place, ["solve"], SMALL))["calls"]["value"] == 2
+    measure_speed(place, ["solve"], SuiteSize(rounds=3))
     assert len(calls) == 3
 
 
 @pytest.mark.parametrize(("width", "rank"), [(96, 80), (40, 50)])
 def test_the_solve_is_right_at_every_shape(width: int, rank: int) -> None:
-    found = {f.name: f for f in closed_form(Size(width=width, rank=rank))}
+    found = {f.name: f for f in closed_form(SuiteSize(width=width, rank=rank))}
     assert found["solve.difference"].holds
 
 

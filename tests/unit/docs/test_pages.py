@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from kbsync.cli.main import VERBS, build
 from kbsync.config.settings import Settings
-from tests.evidence.__main__ import VERBS as EVIDENCE_VERBS
+from tests.evidence.cli import VERBS as EVIDENCE_VERBS
 from tests.support.paths import ROOT
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -123,8 +123,8 @@ def test_modules_and_make_targets_exist(page: Path) -> None:
     for line in command_lines(page):
         for module in re.findall(r"python -m ((?:kbsync|tests|docs)[\w.]*)", line):
             assert importlib.util.find_spec(module), line
-        for bench in re.findall(r"python -m tests\.evidence (bench [\w-]+)", line):
-            assert bench in {verb.name for verb in EVIDENCE_VERBS}, line
+        for verb in re.findall(r"python -m tests\.evidence ([\w-]+)", line):
+            assert verb in {known.name for known in EVIDENCE_VERBS}, line
         for target in re.findall(r"^make ([a-z-]+)", line):
             assert target in targets, line
 

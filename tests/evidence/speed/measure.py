@@ -1,4 +1,4 @@
-"""``kbsync bench speed``: the suites by name, each kept when it is done."""
+"""``python -m tests.evidence speed``: the suites by name, each kept when it is done."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from kbsync.research.parts import Parts
 from kbsync.research.session import Laboratory
 from tests.evidence.speed import editing, numbers, reading
 from tests.evidence.speed.limits import limits
-from tests.evidence.speed.size import Size
+from tests.evidence.speed.size import SuiteSize
 from tests.evidence.speed.workshop import Workshop
 
-SUITES: dict[str, Callable[[Workshop, Size], list[Figure]]] = {
+SUITES: dict[str, Callable[[Workshop, SuiteSize], list[Figure]]] = {
     "solve": lambda _shop, size: numbers.closed_form(size),
     "covariance": reading.covariance,
     "probing": reading.probing,
@@ -28,9 +28,9 @@ SUITES: dict[str, Callable[[Workshop, Size], list[Figure]]] = {
 }
 
 
-def run_speed(place: Laboratory, suites: Sequence[str], size: Size, *, anew: bool = False) -> dict[str, Any]:
+def measure_speed(place: Laboratory, suites: Sequence[str], size: SuiteSize, *, again: bool = False) -> dict[str, Any]:
     """The evidence. A suite that was measured before by the same code, model and size is not measured again, unless
-    ``anew``; raises ``Stopped`` between two of them."""
+    ``again``; raises ``Stopped`` between two of them."""
     started, begun, app = place.app.clock.now(), time.monotonic(), place.app
     shop = Workshop(place)
     parts = Parts(place.artifacts, "bench-speed", ("model", "editing", "evaluation", "service/speed"))
@@ -39,7 +39,7 @@ def run_speed(place: Laboratory, suites: Sequence[str], size: Size, *, anew: boo
     app.work.start("speed", len(suites))
     for name in suites:
         inputs = {"suite": name, "size": asdict(size), "base": app.base.fingerprint, "recipe": shop.recipe.fingerprint}
-        known = None if anew else parts.get(**inputs)
+        known = None if again else parts.get(**inputs)
         if known is None:
             before = time.monotonic()
             found = [asdict(f) for f in SUITES[name](shop, size)]
@@ -50,7 +50,7 @@ def run_speed(place: Laboratory, suites: Sequence[str], size: Size, *, anew: boo
         app.work.advance()
     app.work.finish()
     return evidence(
-        "kbsync bench speed",
+        "python -m tests.evidence speed",
         figures,
         seed=shop.recipe.seed,
         started=started,

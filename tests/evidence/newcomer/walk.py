@@ -1,8 +1,7 @@
-"""``python -m newcomer``: walk the page, and write ``docs/results/newcomer.json``."""
+"""The walk of a new user: from the wheel in an empty virtual environment, by the commands of the page alone."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
@@ -21,8 +20,9 @@ from kbsync.config import load_relations
 from kbsync.demo.snapshot import snapshot_turtle
 from kbsync.demo.table import Table, load_table
 from kbsync.domain.relation import Relation
-from kbsync.operations.evidence import Figure, at_least, evidence, write_evidence
+from kbsync.operations.evidence import Figure, at_least, evidence
 from kbsync.wikidata.local import OxigraphServer
+from tests.evidence.messages import say
 from tests.evidence.newcomer.page import Step, steps
 from tests.evidence.soak.world import OFFICE, lasting, train
 from tests.support.built_wheel import ROOT, build_wheel
@@ -42,9 +42,9 @@ SITE_COMMANDS = {
 """What the contract's test can't try without a real model: here with ``--json``, against the documented fields."""
 
 
-def main() -> int:
-    asked = _arguments()
-    started, began = datetime.now(UTC), time.monotonic()
+def measure_newcomer() -> dict[str, Any]:
+    """Build the wheel, walk the page in a temporary directory, and look at what came of it; returns the evidence."""
+    started, begun = datetime.now(UTC), time.monotonic()
     table = load_table()
     watched = _watched()
     with tempfile.TemporaryDirectory(prefix="kbsync-newcomer-") as directory, OxigraphServer() as server:
@@ -54,12 +54,8 @@ def main() -> int:
         _materials(place, table, watched)
         server.load(snapshot_turtle(datetime.now(UTC)))
         figures = walk(place, server.endpoint)
-    document = evidence("make newcomer", figures, seed=0, started=started, seconds=time.monotonic() - began)
-    asked.out.parent.mkdir(parents=True, exist_ok=True)
-    write_evidence(asked.out, document)
-    for figure in figures:
-        _say(f"{figure.name}: {figure.value:g} {figure.unit}")
-    return 0 if all(figure.holds is not False for figure in figures) else 1
+    seconds = time.monotonic() - begun
+    return evidence("python -m tests.evidence newcomer", figures, seed=0, started=started, seconds=seconds)
 
 
 def walk(place: Path, endpoint: str) -> list[Figure]:
@@ -89,7 +85,7 @@ def walk(place: Path, endpoint: str) -> list[Figure]:
 
 def run(step: Step, place: Path, environment: Mapping[str, str]) -> float:
     """One block in a shell that ends at the first failure; returns its seconds."""
-    _say(f"--- {step.heading}")
+    say(f"--- {step.heading}")
     began = time.monotonic()
     command = ["bash", "-euo", "pipefail", "-c", step.commands]
     done = subprocess.run(command, cwd=place, env=dict(environment), stdout=sys.stderr, timeout=3000, check=False)
@@ -148,18 +144,3 @@ def _contract(place: Path, environment: Mapping[str, str]) -> int:
         foretold = verb.foretells if verb.foretells and "--dry-run" in line else verb.prints
         conforms(document(place, environment, *line.split()), printed_type(foretold)[0], name)
     return len(SITE_COMMANDS)
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m newcomer", description=__doc__)
-    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results" / "newcomer.json")
-    return parser.parse_args()
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(f"{datetime.now(UTC):%H:%M:%S} {line}\n")
-    sys.stderr.flush()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

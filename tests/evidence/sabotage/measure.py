@@ -1,18 +1,18 @@
-"""``python -m sabotage``: sabotage a site in every way, and write ``docs/results/sabotage.json``."""
+"""Sabotage as evidence: every attempt on a site of its own, then the search for culprits in a crowd."""
 
 from __future__ import annotations
 
-import argparse
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from kbsync.operations.evidence import Figure, at_least, at_most, evidence, write_evidence
+from kbsync.operations.evidence import Figure, at_least, at_most, evidence
 from kbsync.stages.cycle import Outcome
 from kbsync.system import log
+from tests.evidence.messages import say
 from tests.evidence.sabotage.attempts import ATTEMPTS, Told
 from tests.evidence.sabotage.crowd import BUILDS, CULPRITS, WRONG, crowd
 from tests.evidence.sabotage.site import Site, site, trained
@@ -21,24 +21,24 @@ STOPPED = {"lambda ten times too small", "covariance with a NaN"}
 """After these nothing is promoted; beside the others an honest change goes live."""
 
 
-def main() -> int:
-    """0 when every attempt ended as it must."""
-    parser = argparse.ArgumentParser(prog="python -m sabotage", description=__doc__.partition("\n")[0])
-    parser.add_argument("--out", type=Path, default=Path("docs/results/sabotage.json"))
-    asked = parser.parse_args()
+def measure_sabotage() -> dict[str, Any]:
+    """Make every attempt and search for the culprits of the crowd; returns the evidence."""
     log.set_up("console", "error")
     started, begun = datetime.now(UTC), time.monotonic()
-    told: dict[str, Told] = {}
+    results: dict[str, Told] = {}
     with tempfile.TemporaryDirectory(prefix="kbsync-sabotage-") as directory:
-        figures = [*_attacked(Path(directory), told), *_searched(Path(directory))]
-    seconds = time.monotonic() - begun
-    reasons = {name: {"outcome": t.outcome, "reasons": sorted(set(t.refused.values()))[:3]} for name, t in told.items()}
-    write_evidence(
-        asked.out, evidence("make sabotage", figures, seed=0, started=started, seconds=seconds, attempts=reasons)
+        figures = [*_attacked(Path(directory), results), *_searched(Path(directory))]
+    return evidence(
+        "python -m tests.evidence sabotage",
+        figures,
+        seed=0,
+        started=started,
+        seconds=time.monotonic() - begun,
+        attempts={
+            name: {"outcome": result.outcome, "reasons": sorted(set(result.refused.values()))[:3]}
+            for name, result in results.items()
+        },
     )
-    for figure in figures:
-        _say(f"{figure.name}: {figure.value:g} {figure.unit} {figure.target or ''}")
-    return 0 if all(figure.holds is not False for figure in figures) else 1
 
 
 def _attacked(directory: Path, told: dict[str, Told]) -> Iterator[Figure]:
@@ -48,7 +48,7 @@ def _attacked(directory: Path, told: dict[str, Told]) -> Iterator[Figure]:
         with site(directory / f"site-{number}", model) as attacked:
             told[name] = attempt(attacked)
             yield from _judged(name, told[name], attacked)
-        _say(f"{name}: {told[name].outcome}; {next(iter(told[name].refused.values()), 'repaired')}")
+        say(f"{name}: {told[name].outcome}; {next(iter(told[name].refused.values()), 'repaired')}")
 
 
 def _judged(name: str, told: Told, attacked: Site) -> Iterator[Figure]:
@@ -73,12 +73,3 @@ def _searched(directory: Path) -> Iterator[Figure]:
     yield at_most("innocent facts blamed", len(found - mixed.culprits), "facts", 0)
     yield at_most("trial builds", trials, "builds", BUILDS)
     yield at_least("facts that go live in the same cycle", len(result.planned.plan.requests), "facts", WRONG - CULPRITS)
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(f"{datetime.now(UTC):%H:%M:%S} {line}\n")
-    sys.stderr.flush()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,21 @@
+"""``python -m tests.evidence``: one command for each measurement that this project's own evidence consists of."""
+
+from __future__ import annotations
+
+from kbsync.cli.command import Verb
+from tests.evidence.cli.load import ledger, pull
+from tests.evidence.cli.reference_data import demo_check, large
+from tests.evidence.cli.speed import speed
+from tests.evidence.cli.trials import contention, crash, newcomer, sabotage, soak
+
+PROGRAM = "python -m tests.evidence"
+SUMMARY = f"""Measure kbsync itself, for the figures that its documentation shows.
+
+Each command writes one JSON file below docs/results: what was measured, on which machine, with which seed, and which
+demands hold. `make docs` generates the documentation's tables from these files.
+
+\\b
+Example:
+  {PROGRAM} contention --seconds 5 --output /tmp/contention.json
+"""
+VERBS: tuple[Verb, ...] = (pull, ledger, speed, large, demo_check, soak, sabotage, crash, contention, newcomer)
