@@ -31,7 +31,7 @@ from kbsync.stages.session import Run, Writer, notifying, puller, writer
 if TYPE_CHECKING:
     from kbsync.checkpoints.artifacts import FileArtifactStore
     from kbsync.checkpoints.current_link import Published
-    from kbsync.checkpoints.storage import Place
+    from kbsync.checkpoints.storage import Storage
     from kbsync.checkpoints.store import FileCheckpointStore
     from kbsync.editing.covariance.recipe_covariances import RecipeCovariances
     from kbsync.model.base import TorchBase
@@ -239,20 +239,22 @@ class App:
     def artifacts(self) -> FileArtifactStore:
         from kbsync.checkpoints.artifacts import FileArtifactStore
 
-        return FileArtifactStore(self._place / "artifacts")
+        return FileArtifactStore(self._storage.below("artifacts"))
 
     @cached_property
     def store(self) -> FileCheckpointStore:
         from kbsync.checkpoints.store import FileCheckpointStore
 
-        return FileCheckpointStore(self._place)
+        return FileCheckpointStore(self._storage)
 
     @cached_property
-    def _place(self) -> Place:
+    def _storage(self) -> Storage:
         """Where versions and artifacts are stored."""
         store = self.settings.store
         if not store.url:
-            return self.settings.state_dir
+            from kbsync.checkpoints.disk import DiskStorage
+
+            return DiskStorage(self.settings.state_dir)
         from kbsync.checkpoints.remote import open_remote
 
         return open_remote(store.url, store.options)

@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kbsync.checkpoints.disk import DiskStorage
 from kbsync.checkpoints.exporters.directory import RECORD, exported, file_sha256, record
 from kbsync.checkpoints.files import explained
+from kbsync.checkpoints.storage import Entry
 from kbsync.checkpoints.store import FileCheckpointStore
 from kbsync.domain.errors import ModelError
 from kbsync.domain.version import Version
@@ -82,15 +84,19 @@ class Published:
             for path in self.root.glob(f"{UNFINISHED}{LINK}-*"):
                 path.unlink(missing_ok=True)
 
-    def copies(self) -> list[Path]:
+    def copies(self) -> list[Entry]:
         """All published directories, and whatever else lies there under a whole name."""
-        if not self.directories.is_dir():
-            return []
-        return sorted(p for p in self.directories.iterdir() if not p.name.startswith("."))
+        storage = DiskStorage(self.directories)
+        return [Entry(storage, name) for name in sorted(storage.names()) if not name.startswith(".")]
 
-    def in_use(self, path: Path) -> bool:
+    def unfinished(self) -> list[Entry]:
+        """What killed writes left, and what writes at work have not finished."""
+        storage = DiskStorage(self.directories)
+        return [Entry(storage, name) for name in storage.unfinished()]
+
+    def in_use(self, copy: Entry) -> bool:
         """Whether the path leads there."""
-        return path.name == self._led()
+        return copy.name == self._led()
 
     def problems(self, version: Version | None, base: str) -> list[tuple[Path, str]]:
         """What is wrong with the path and with what it leads to, whose every byte is hashed again."""
@@ -124,8 +130,8 @@ class Published:
             export_lora(self._base(base), delta, directory, self.rank, about)
         else:
             with exported(directory) as unfinished:
-                for source in self.store.files(version.version_hash or "") if version else ():
-                    (unfinished / source.name).write_bytes(source.read_bytes())
+                for entry in self.store.files(version.version_hash or "") if version else ():
+                    (unfinished / entry.last).write_bytes(entry.read())
                 record(unfinished, about)
 
     def _base(self, fingerprint: str) -> LoadedModel:

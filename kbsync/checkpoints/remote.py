@@ -1,196 +1,195 @@
-"""Paths in a store that fsspec reaches: S3, WebDAV, SFTP, memory and whatever else has a driver.
+"""Storage that fsspec reaches: S3, WebDAV, SFTP, memory and whatever else has a driver.
 
-As much of ``pathlib`` as the stores use. Such stores know files and no real directories: a file gets its name at once and
-whole, a directory of several files does not, so whoever writes several writes last the one without which the others do
-not count.
+Such storage knows files and no real directories: a file gets its name at once and whole, a directory of several files does
+not, so the file without which the others do not count is written last and removed first.
 """
 
 from __future__ import annotations
 
 import errno
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
 from typing import Any
 
 import fsspec
 from fsspec import AbstractFileSystem
 
+from kbsync.checkpoints.storage import Storage
 from kbsync.domain.errors import ConfigError
 from kbsync.system.durable import UNFINISHED
 
-_TURNS = 20
+_RENAMES = 20
+"""How often a rename is tried while others do the same."""
 
 
-def open_remote(url: str, options: Mapping[str, Any]) -> RemotePath:
-    """Where ``url`` leads; ``options`` are for its driver. Raises ``ConfigError`` where no driver takes them."""
+def open_remote(url: str, options: Mapping[str, Any]) -> RemoteStorage:
+    """Open the storage at ``url``; ``options`` are its driver's.
+
+    Raises:
+        ConfigError: There is no driver for the URL, or it does not take the options.
+    """
     try:
         system, path = fsspec.core.url_to_fs(url, **options)
     except (ValueError, ImportError, TypeError) as error:
         next_step = "Correct store.url and store.options, or install the driver that the message names."
         raise ConfigError([f"store.url: {error}"], next_step=next_step) from error
-    return RemotePath(system, str(path).rstrip("/"))
+    return RemoteStorage(system, str(path).rstrip("/"))
 
 
-class RemotePath:
-    """One path; whatever the driver raises becomes an ``OSError``."""
+class RemoteStorage(Storage):
+    """Files below ``root`` in an fsspec file system; whatever its driver raises becomes an ``OSError``."""
 
-    def __init__(self, system: AbstractFileSystem, path: str) -> None:
-        self._system, self._path = system, path
+    def __init__(self, system: AbstractFileSystem, root: str) -> None:
+        self._system, self._root = system, root
 
-    def __str__(self) -> str:
-        return str(self._system.unstrip_protocol(self._path))
+    def below(self, name: str) -> RemoteStorage:
+        return RemoteStorage(self._system, self._path(name))
 
-    def __repr__(self) -> str:
-        return f"RemotePath({self})"
+    def where(self, name: str = "") -> str:
+        return str(self._system.unstrip_protocol(self._path(name)))
 
-    def __truediv__(self, name: str) -> RemotePath:
-        return RemotePath(self._system, f"{self._path}/{name}")
+    def exists(self, name: str) -> bool:
+        with self._translated(name):
+            return bool(self._fresh().exists(self._path(name)))
 
-    def __lt__(self, other: RemotePath) -> bool:
-        return self._path < other._path
+    def is_directory(self, name: str) -> bool:
+        with self._translated(name):
+            return bool(self._fresh().isdir(self._path(name)))
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, RemotePath) and str(self) == str(other)
+    def names(self, directory: str = "") -> list[str]:
+        if not self.is_directory(directory):
+            return []
+        with self._translated(directory):
+            children = self._fresh().ls(self._path(directory), detail=False)
+        return [str(child).rstrip("/").rpartition("/")[2] for child in children]
 
-    def __hash__(self) -> int:
-        return hash(str(self))
+    def files(self, directory: str = "") -> list[str]:
+        """All in one listing."""
+        with self._translated(directory):
+            paths = self._fresh().find(self._path(directory))
+        return [str(path).removeprefix(f"{self._root}/") for path in paths]
 
-    @property
-    def name(self) -> str:
-        return self._path.rpartition("/")[2]
+    def read(self, name: str) -> bytes:
+        with self._translated(name):
+            data: bytes = self._system.cat_file(self._path(name))
+            return data
 
-    @property
-    def stem(self) -> str:
-        return self.name.rpartition(".")[0] or self.name
+    def write(self, name: str, data: bytes) -> None:
+        directory, _, last = name.rpartition("/")
+        temporary = self._joined(directory, f"{UNFINISHED}{last}-{secrets.token_hex(4)}")
+        with self._translated(name):
+            self._system.makedirs(self._path(directory), exist_ok=True)
+            self._system.pipe_file(self._path(temporary), data)
+            if self._fresh().cat_file(self._path(temporary)) != data:
+                raise OSError(errno.EIO, f"{self.where(name)} was not stored as it was written")
+        self.rename(temporary, name)
 
-    @property
-    def parent(self) -> RemotePath:
-        return RemotePath(self._system, self._path.rpartition("/")[0])
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        return tuple(self._path.split("/"))
-
-    def with_name(self, name: str) -> RemotePath:
-        return self.parent / name
-
-    def exists(self) -> bool:
-        with _told(self):
-            return bool(self._fresh().exists(self._path))
-
-    def is_file(self) -> bool:
-        with _told(self):
-            return bool(self._fresh().isfile(self._path))
-
-    def is_dir(self) -> bool:
-        with _told(self):
-            return bool(self._fresh().isdir(self._path))
-
-    def size(self) -> int:
-        """Bytes of a file."""
-        with _told(self):
-            return int(self._fresh().size(self._path) or 0)
-
-    def modified(self) -> datetime:
-        """When the file, or the newest below the directory, was written; now where the store can't tell, so that nothing
-        is taken for old."""
-        if self.is_dir():
-            below = [RemotePath(self._system, "/".join((self._path, *parts))) for parts in self.files_below()]
-            return max((path.modified() for path in below), default=datetime.now(UTC))
-        with _told(self):
+    def rename(self, name: str, target: str) -> None:
+        """Some drivers (WebDAV's) do not rename over a file: there the old file is removed first, and several processes
+        that do this at once may have to try again."""
+        with self._translated(target):
+            self._system.makedirs(self._path(target.rpartition("/")[0]), exist_ok=True)
+        for attempt in range(_RENAMES):
             try:
-                at = self._fresh().modified(self._path)
+                with self._translated(name):
+                    self._system.mv(self._path(name), self._path(target))
+                return
+            except OSError:
+                if attempt == _RENAMES - 1 or not self.exists(name):
+                    raise
+            with suppress(OSError):
+                self.remove(target)
+
+    def remove(self, name: str) -> None:
+        with self._translated(name), suppress(FileNotFoundError):
+            self._system.rm_file(self._path(name))
+
+    def size(self, name: str) -> int:
+        with self._translated(name):
+            files = (
+                [self._path(name)] if self._fresh().isfile(self._path(name)) else self._system.find(self._path(name))
+            )
+            return sum(int(self._system.size(path) or 0) for path in files)
+
+    def modified(self, name: str) -> datetime:
+        """Of a directory, the time of its newest file; now where the storage can't tell, so that nothing is taken for
+        old."""
+        if self.is_directory(name):
+            return max((self.modified(file) for file in self.files(name)), default=datetime.now(UTC))
+        with self._translated(name):
+            try:
+                at = self._fresh().modified(self._path(name))
             except (NotImplementedError, KeyError):
                 at = None
         if not isinstance(at, datetime):
             return datetime.now(UTC)
         return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 
-    def read_bytes(self) -> bytes:
-        with _told(self):
-            data: bytes = self._system.cat_file(self._path)
-            return data
+    def write_directory(
+        self, name: str, files: Mapping[str, bytes], *, mark: str, check: Callable[[str], None], aside: str
+    ) -> None:
+        if self.exists(name):
+            for file in self._mark_first(name, mark):
+                self.rename(file, file.replace(name, aside, 1))
+            self._remove_empty(name)
+        for file in sorted(files, key=lambda file: file == mark):
+            self.write(self._joined(name, file), files[file])
+        check(name)
 
-    def write_bytes(self, data: bytes) -> None:
-        """Under a temporary name, read back, compared, and renamed."""
-        new = self.with_name(f"{UNFINISHED}{self.name}-{secrets.token_hex(4)}")
-        with _told(self):
-            self._system.makedirs(self.parent._path, exist_ok=True)
-            self._system.pipe_file(new._path, data)
-            if self._fresh().cat_file(new._path) != data:
-                raise OSError(errno.EIO, f"{self} was not stored as it was written")
-        new.replace(self)
+    def is_whole(self, name: str, mark: str) -> bool:
+        return self.exists(self._joined(name, mark))
 
-    def replace(self, target: RemotePath) -> None:
-        """Of a file. Some drivers (WebDAV's) rename over nothing: there the old file goes first, and several who do this
-        at once may take turns."""
-        with _told(self):
-            self._system.makedirs(target.parent._path, exist_ok=True)
-        for turn in range(_TURNS):
-            try:
-                with _told(self):
-                    self._system.mv(self._path, target._path)
-                return
-            except OSError:
-                if turn == _TURNS - 1 or not self.exists():
-                    raise
-            with suppress(OSError):
-                target.unlink(missing_ok=True)
+    def is_half(self, name: str, mark: str) -> bool:
+        return not self.is_whole(name, mark)
 
-    def unlink(self, *, missing_ok: bool = False) -> None:
-        with _told(self):
-            try:
-                self._system.rm_file(self._path)
-            except FileNotFoundError:
-                if not missing_ok:
-                    raise
+    def remove_directory(self, name: str, mark: str = "") -> None:
+        for file in self._mark_first(name, mark):
+            self.remove(file)
+        with self._translated(name):
+            paths = self._fresh().find(self._path(name), withdirs=True)
+        for path in sorted((str(path).rstrip("/") for path in paths), key=lambda path: -path.count("/")):
+            if path != self._path(name):
+                self._remove_empty(path.removeprefix(f"{self._root}/"))
+        self._remove_empty(name)
 
-    def iterdir(self) -> Iterator[RemotePath]:
-        with _told(self):
-            found = self._fresh().ls(self._path, detail=False)
-        for path in found:
-            yield RemotePath(self._system, str(path).rstrip("/"))
+    def unfinished(self) -> list[str]:
+        return sorted(file for file in self.files() if file.rpartition("/")[2].startswith(UNFINISHED))
 
-    def glob(self, pattern: str) -> Iterator[RemotePath]:
-        """``pattern`` is matched with the names of what stands directly below."""
-        if self.is_dir():
-            yield from (p for p in self.iterdir() if fnmatchcase(p.name, pattern))
+    def remove_unfinished(self) -> list[str]:
+        left = self.unfinished()
+        for file in left:
+            self.remove(file)
+        return left
 
-    def rglob(self, pattern: str) -> Iterator[RemotePath]:
-        """``pattern`` is matched with the name of every file and directory below."""
-        with _told(self):
-            found = self._fresh().find(self._path, withdirs=True)
-        for path in sorted(map(str, found)):
-            one = RemotePath(self._system, path.rstrip("/"))
-            if one._path != self._path and fnmatchcase(one.name, pattern):
-                yield one
+    def _mark_first(self, name: str, mark: str) -> list[str]:
+        """The files of a directory, beginning with the one without which the others do not count."""
+        return sorted(self.files(name), key=lambda file: file != self._joined(name, mark))
 
-    def files_below(self) -> list[tuple[str, ...]]:
-        """The parts of every file's path, counted from here; all in one listing."""
-        with _told(self):
-            found = self._fresh().find(self._path)
-        return [tuple(str(path).removeprefix(f"{self._path}/").split("/")) for path in found]
-
-    def remove_empty(self) -> None:
-        """Take the name of an empty directory away; a store without directories has nothing to do."""
-        with _told(self):
-            if self._fresh().isdir(self._path) and not self._system.ls(self._path):
-                self._system.rmdir(self._path)
+    def _remove_empty(self, name: str) -> None:
+        """Remove an empty directory; nothing happens where the storage knows no directories."""
+        with self._translated(name):
+            if self._fresh().isdir(self._path(name)) and not self._system.ls(self._path(name)):
+                self._system.rmdir(self._path(name))
 
     def _fresh(self) -> AbstractFileSystem:
-        """Other processes write, too: no listing may come from a cache."""
+        """The file system without cached listings, since other processes write too."""
         self._system.invalidate_cache()
         return self._system
 
+    def _path(self, name: str) -> str:
+        return self._joined(self._root, name)
 
-@contextmanager
-def _told(path: RemotePath) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, NotImplementedError, KeyError):
-        raise
-    except Exception as error:
-        raise OSError(errno.EIO, f"{path}: {type(error).__name__}: {error}") from error
+    @staticmethod
+    def _joined(directory: str, name: str) -> str:
+        return f"{directory}/{name}" if directory and name else directory or name
+
+    @contextmanager
+    def _translated(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, NotImplementedError, KeyError):
+            raise
+        except Exception as error:
+            raise OSError(errno.EIO, f"{self.where(name)}: {type(error).__name__}: {error}") from error

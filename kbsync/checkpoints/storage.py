@@ -1,102 +1,139 @@
-"""What a store does to its place, on this machine's disk or at a URL: each thing whole or not at all."""
+"""Where the stores keep their files, on a disk or at a URL: each file and each directory is there whole or not at all.
+
+universal_pathlib would give both one path class, but not what makes these writes safe (temporary name, sync or read back,
+rename), the errors or the fresh listings: around it nearly all of this code would remain.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from pathlib import Path
-
-from kbsync.checkpoints.remote import RemotePath
-from kbsync.system import durable
-from kbsync.system.durable import UNFINISHED
-
-Place = Path | RemotePath
+from dataclasses import dataclass
+from datetime import datetime
 
 
-def write_file(path: Place, data: bytes) -> None:
-    """Under a temporary name, synced (or read back), renamed."""
-    if isinstance(path, RemotePath):
-        return path.write_bytes(data)
-    durable.make_directory(path.parent)
-    return durable.write_file(path, data)
+class Storage(ABC):
+    """Files under names relative to a root, with ``/`` between their parts: ``versions/<hash>/manifest.json``.
+
+    Whatever the operating system or a driver refuses is an ``OSError``.
+    """
+
+    @abstractmethod
+    def below(self, name: str) -> Storage:
+        """The same storage with the directory ``name`` as its root; nothing is created."""
+
+    @abstractmethod
+    def where(self, name: str = "") -> str:
+        """The path or URL of a file or directory (of the root), as people write it."""
+
+    @abstractmethod
+    def exists(self, name: str) -> bool:
+        """Whether there is a file or directory of this name."""
+
+    @abstractmethod
+    def is_directory(self, name: str) -> bool:
+        """Whether there is a directory of this name."""
+
+    @abstractmethod
+    def names(self, directory: str = "") -> list[str]:
+        """Last parts of the names directly below a directory; none where it does not exist."""
+
+    @abstractmethod
+    def files(self, directory: str = "") -> list[str]:
+        """Names, relative to the root, of all files below a directory; none where it does not exist."""
+
+    @abstractmethod
+    def read(self, name: str) -> bytes:
+        """A file's content; raises ``FileNotFoundError`` where there is none."""
+
+    @abstractmethod
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file under a temporary name, sync it (at a URL: read it back), and rename it."""
+
+    @abstractmethod
+    def rename(self, name: str, target: str) -> None:
+        """Rename a file, over another one if need be."""
+
+    @abstractmethod
+    def remove(self, name: str) -> None:
+        """Remove a file; nothing happens where there is none."""
+
+    @abstractmethod
+    def size(self, name: str) -> int:
+        """Bytes of a file, or of all files below a directory."""
+
+    @abstractmethod
+    def modified(self, name: str) -> datetime:
+        """When a file or directory was changed last."""
+
+    @abstractmethod
+    def write_directory(
+        self, name: str, files: Mapping[str, bytes], *, mark: str, check: Callable[[str], None], aside: str
+    ) -> None:
+        """Write a directory of several files; its content never changes from then on.
+
+        On a disk it gets its name when all files are synced. At a URL, where only files can be renamed, the file ``mark``
+        is written last, and a directory without it does not count.
+
+        Args:
+            name: The directory.
+            files: Its files by their names in it.
+            mark: The one of them without which the others do not count.
+            check: Reads the directory, under the name that it is given, and raises what is wrong with it.
+            aside: The name that an older directory called ``name`` gets.
+        """
+
+    @abstractmethod
+    def is_whole(self, name: str, mark: str) -> bool:
+        """Whether ``write_directory`` has written the directory to its end."""
+
+    @abstractmethod
+    def is_half(self, name: str, mark: str) -> bool:
+        """Whether a directory has its name already, and not yet (or no longer) all of its files."""
+
+    @abstractmethod
+    def remove_directory(self, name: str, mark: str = "") -> None:
+        """Remove a directory so that no reader takes what is left of it for the whole."""
+
+    @abstractmethod
+    def unfinished(self) -> list[str]:
+        """Names of what killed writes left, and of what writes at work have not finished."""
+
+    @abstractmethod
+    def remove_unfinished(self) -> list[str]:
+        """Remove what killed writes left, and return its names; for a process that knows itself to be the only writer."""
 
 
-def write_directory(target: Place, files: Mapping[str, bytes], mark: str, check: Callable[[Place], None]) -> None:
-    """A directory of ``files``. On a disk it gets its name after ``check`` has read it back; at a URL, where only files
-    have names, ``mark`` is written last, and a directory without it does not count."""
-    if isinstance(target, RemotePath):
-        for name in sorted(files, key=lambda n: n == mark):
-            (target / name).write_bytes(files[name])
-        return check(target)
-    durable.make_directory(target.parent)
-    with durable.new_directory(target) as unfinished:
-        for name, data in files.items():
-            (unfinished / name).write_bytes(data)
-        check(unfinished)
-    return None
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file or directory of a storage; its text is the path or URL."""
 
+    storage: Storage
+    name: str
 
-def set_aside(directory: Place, target: Place, mark: str) -> None:
-    """Give a directory another name."""
-    if isinstance(directory, RemotePath):
-        assert isinstance(target, RemotePath)
-        for path in sorted(directory.iterdir(), key=lambda p: p.name != mark):
-            path.replace(target / path.name)
-        return directory.remove_empty()
-    assert isinstance(target, Path)
-    directory.rename(target)
-    return None
+    def __str__(self) -> str:
+        return self.storage.where(self.name)
 
+    @property
+    def last(self) -> str:
+        """The last part of the name."""
+        return self.name.rpartition("/")[2]
 
-def remove_directory(directory: Place, mark: str = "") -> None:
-    """So that no reader takes what is left of it for the whole."""
-    if isinstance(directory, RemotePath):
-        for path in sorted(directory.rglob("*"), key=lambda p: (p.name != mark, -len(p.parts))):
-            if path.is_dir():
-                path.remove_empty()
-            else:
-                path.unlink(missing_ok=True)
-        return directory.remove_empty()
-    return durable.remove_directory(directory)
+    def read(self) -> bytes:
+        """A file's content."""
+        return self.storage.read(self.name)
 
+    def size(self) -> int:
+        """Bytes of the file, or of all files below the directory."""
+        return self.storage.size(self.name)
 
-def unfinished(root: Place) -> list[Place]:
-    """What killed writes left below ``root``, and what writes at work have not finished."""
-    return sorted(root.rglob(f"{UNFINISHED}*")) if isinstance(root, RemotePath) else list(durable.unfinished(root))
+    def modified(self) -> datetime:
+        """When it was changed last."""
+        return self.storage.modified(self.name)
 
-
-def remove_unfinished(root: Place) -> list[Place]:
-    """Remove what a killed write left; for a process that knows itself to be the only writer."""
-    if isinstance(root, RemotePath):
-        found = unfinished(root)
-        for path in found:
-            path.unlink(missing_ok=True)
-        return found
-    return list(durable.remove_unfinished(root))
-
-
-def rename(path: Place, target: Place) -> None:
-    """Of a file."""
-    if isinstance(path, RemotePath) and isinstance(target, RemotePath):
-        return path.replace(target)
-    assert isinstance(path, Path) and isinstance(target, Path)
-    path.replace(target)
-    return None
-
-
-def files_below(root: Place) -> list[tuple[str, ...]]:
-    """The parts of every file's path, counted from ``root``."""
-    if isinstance(root, RemotePath):
-        return root.files_below()
-    return [p.relative_to(root).parts for p in root.rglob("*") if p.is_file()]
-
-
-def modified(path: Place) -> datetime:
-    if isinstance(path, RemotePath):
-        return path.modified()
-    return datetime.fromtimestamp(path.stat().st_mtime, UTC)
-
-
-def size(path: Place) -> int:
-    """Bytes of a file."""
-    return path.size() if isinstance(path, RemotePath) else path.stat().st_size
+    def remove(self) -> None:
+        """Remove the file or directory; nothing happens where there is none."""
+        if self.storage.is_directory(self.name):
+            self.storage.remove_directory(self.name)
+        else:
+            self.storage.remove(self.name)

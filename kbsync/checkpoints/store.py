@@ -8,23 +8,14 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from kbsync.checkpoints import evaluation_file as judgement
-from kbsync.checkpoints import factors
+from kbsync.checkpoints import evaluation_file, factors
 from kbsync.checkpoints import manifest as manifest_file
 from kbsync.checkpoints.files import explained
-from kbsync.checkpoints.remote import RemotePath
-from kbsync.checkpoints.storage import (
-    Place,
-    remove_directory,
-    remove_unfinished,
-    set_aside,
-    write_directory,
-    write_file,
-)
+from kbsync.checkpoints.storage import Entry, Storage
 from kbsync.domain.errors import NotFound, StoreError
 from kbsync.domain.version import Evaluation, Manifest
 from kbsync.model.delta import FactorDelta
-from kbsync.ports import CheckpointStore, Delta
+from kbsync.ports import CheckpointStore, Delta, StoredVersion
 
 MANIFEST = "manifest.json"
 FACTORS = "factors.safetensors"
@@ -43,144 +34,153 @@ _AGAIN = "`kbsync rebuild N --repair` builds it again from its manifest, which w
 
 
 class FileCheckpointStore(CheckpointStore):
-    """``<root>/versions/<version hash>/`` with ``manifest.json`` and ``factors.safetensors``, and, once
-    it was measured, ``evaluation.json``.
+    """``versions/<version hash>/`` with ``manifest.json`` and ``factors.safetensors``, and ``evaluation.json`` once the
+    version was measured.
 
-    ``root`` is a directory, or a place at any URL that fsspec reaches. A directory gets its name after its files were read
-    back, verified and synced (at a URL: its manifest does, after the factors), so a version that can be listed is whole. Of a version that was removed, ``<root>/removed/<version hash>.json`` keeps the manifest: it still explains
-    the version, and anchors the audit trail. Files that can't be read or written, and wrong bytes, are ``StoreError``.
+    A directory gets its name after its files were read back, verified and synced (at a URL: its manifest is written after
+    the factors), so a version that can be listed is whole. Of a version that was removed, ``removed/<version hash>.json``
+    keeps the manifest: it still explains the version, and anchors the audit trail. Files that can't be read or written,
+    and wrong bytes, are ``StoreError``.
     """
 
-    def __init__(self, root: Place) -> None:
-        self.versions = root / "versions"
-        self.explanations = root / "removed"
+    def __init__(self, storage: Storage) -> None:
+        self.versions = storage.below("versions")
+        self.explanations = storage.below("removed")
 
     def write(self, manifest: Manifest, delta: Delta) -> str:
         """A version that is there and sound stays as it is (dates and timings are its first build's); a damaged one
         is set aside and written anew."""
         version_hash = manifest.version_hash
         files = self._files(manifest, _factor_delta(delta))
-        target = self.versions / version_hash
-        with explained(f"writing version {version_hash[:12]} to {self.versions}", kept=_KEPT):
+        with explained(f"writing version {version_hash[:12]} to {self.versions.where()}", kept=_KEPT):
             if version_hash in self.hashes() and self._sound(version_hash):
                 return version_hash
-
-            def ready(unfinished: Place) -> None:
-                _read(unfinished, version_hash)
-                if target.exists() and unfinished != target:
-                    self._set_aside(target)
-
-            if isinstance(target, RemotePath) and target.exists():
-                self._set_aside(target)
-            write_directory(target, files, MANIFEST, ready)
-            self._explanation(version_hash).unlink(missing_ok=True)
+            self.versions.write_directory(
+                version_hash,
+                files,
+                mark=MANIFEST,
+                check=lambda directory: _require_sound(self.versions, directory, version_hash),
+                aside=f"{_DAMAGED}{version_hash}-{secrets.token_hex(4)}",
+            )
+            self.explanations.remove(_explanation(version_hash))
         return version_hash
 
-    def _set_aside(self, directory: Place) -> None:
-        set_aside(directory, self.versions / f"{_DAMAGED}{directory.name}-{secrets.token_hex(4)}", MANIFEST)
-
     def factor_hashes(self, delta: Delta) -> dict[str, str]:
+        """SHA-256 of each parameter's factors; see ``factors.hashes``."""
         return factors.hashes(_factor_delta(delta))
 
-    def read(self, version_hash: str) -> tuple[Manifest, FactorDelta]:
+    def read(self, version_hash: str) -> StoredVersion[FactorDelta]:
+        """Read a version, every byte of it checked; raises ``NotFound`` and ``StoreError``."""
         if version_hash not in self.hashes():
             if version_hash in self.removed():
                 raise NotFound(f"The weights of version {version_hash} were removed by gc.", next_step=_AGAIN)
-            raise NotFound(f"The store {self.versions} holds no version {version_hash}.", next_step=_RESTORE)
-        return _read(self.versions / version_hash, version_hash)
+            raise self._unknown(version_hash)
+        return _read_version(self.versions, version_hash, version_hash)
 
     def manifest(self, version_hash: str) -> Manifest:
-        """Of stored and of removed versions, also where the factors are damaged."""
+        """Of stored and of removed versions, also where the factors are damaged; raises ``NotFound`` and ``StoreError``."""
         if version_hash in self.hashes():
-            return read_manifest(self.versions / version_hash / MANIFEST, version_hash)[0]
+            return _read_manifest(self.versions, f"{version_hash}/{MANIFEST}", version_hash)[0]
         if version_hash in self.removed():
-            return read_manifest(self._explanation(version_hash), version_hash)[0]
-        raise NotFound(f"The store {self.versions} holds no version {version_hash}.", next_step=_RESTORE)
+            return _read_manifest(self.explanations, _explanation(version_hash), version_hash)[0]
+        raise self._unknown(version_hash)
 
     def annotate(self, version_hash: str, evaluation: Evaluation) -> None:
+        """Replace ``evaluation.json``."""
         if version_hash not in self.hashes():
             return
         kept = "The version was not changed."
         with explained(f"writing the evaluation of version {version_hash[:12]}", kept=kept):
-            write_file(self.versions / version_hash / EVALUATION, judgement.encode(version_hash, evaluation))
+            self.versions.write(f"{version_hash}/{EVALUATION}", evaluation_file.encode(version_hash, evaluation))
 
     def evaluation(self, version_hash: str) -> Evaluation | None:
+        """What ``annotate`` wrote last; None before. Raises ``NotFound`` and ``StoreError``."""
         if version_hash not in self.hashes():
-            raise NotFound(f"The store {self.versions} holds no version {version_hash}.", next_step=_RESTORE)
-        path = self.versions / version_hash / EVALUATION
-        if not path.exists():
+            raise self._unknown(version_hash)
+        name = f"{version_hash}/{EVALUATION}"
+        if not self.versions.exists(name):
             return None
-        with _checked(path, _MEASURE):
-            return judgement.decode(path.read_bytes(), version_hash)
+        with _checked(self.versions.where(name), _MEASURE):
+            return evaluation_file.decode(self.versions.read(name), version_hash)
 
     def hashes(self) -> list[str]:
-        with explained(f"listing {self.versions}", kept="Nothing was changed."):
-            if not self.versions.is_dir():
-                return []
-            return sorted(p.name for p in self.versions.iterdir() if _HASH.match(p.name) and _whole(p))
+        """All complete versions, sorted."""
+        with explained(f"listing {self.versions.where()}", kept="Nothing was changed."):
+            names = [name for name in self.versions.names() if _HASH.match(name)]
+            return sorted(name for name in names if self.versions.is_whole(name, MANIFEST))
 
     def removed(self) -> list[str]:
-        """Versions of which only the manifest is left."""
-        with explained(f"listing {self.explanations}", kept="Nothing was changed."):
-            if not self.explanations.is_dir():
-                return []
-            stored = set(self.hashes())
-            return sorted(
-                p.stem for p in self.explanations.glob("*.json") if _HASH.match(p.stem) and p.stem not in stored
-            )
+        """Versions of which only the manifest is left, sorted."""
+        with explained(f"listing {self.explanations.where()}", kept="Nothing was changed."):
+            names = [name.removesuffix(".json") for name in self.explanations.names() if name.endswith(".json")]
+            stored = set(self.hashes()) if names else set()
+            return sorted(name for name in names if _HASH.match(name) and name not in stored)
 
     def remove(self, version_hash: str) -> None:
-        """Remove the weights and keep the manifest; to be called by the holder of the writer's lease.
+        """Remove the weights and keep the manifest; for the holder of the writer's lease.
 
         Raises as ``manifest`` does: a version that can't be explained is not removed.
         """
-        directory = self.versions / version_hash
-        read_manifest(directory / MANIFEST, version_hash)
+        name = f"{version_hash}/{MANIFEST}"
+        _read_manifest(self.versions, name, version_hash)
         kept = "The manifest was kept, and so were all other versions."
         with explained(f"removing version {version_hash[:12]}", kept=kept):
-            write_file(self._explanation(version_hash), (directory / MANIFEST).read_bytes())
-            remove_directory(directory, MANIFEST)
+            self.explanations.write(_explanation(version_hash), self.versions.read(name))
+            self.versions.remove_directory(version_hash, MANIFEST)
 
     def remove_stray(self, version_hash: str) -> None:
-        """Remove a version that no row of the ledger names, manifest and all; by the holder of the writer's lease."""
+        """Remove a version that no row of the ledger names, manifest and all; for the holder of the writer's lease."""
         with explained(f"removing version {version_hash[:12]}", kept="All other versions were kept."):
-            remove_directory(self.versions / version_hash, MANIFEST)
+            self.versions.remove_directory(version_hash, MANIFEST)
 
-    def files(self, version_hash: str) -> list[Place]:
-        """All files that speak for a version, stored or removed."""
+    def directory(self, version_hash: str) -> Entry:
+        """Where a version is stored, whether or not it is there."""
+        return Entry(self.versions, version_hash)
+
+    def files(self, version_hash: str) -> list[Entry]:
+        """All files of a stored version, or the one that is left of a removed one."""
         if version_hash in self.hashes():
-            held = [self.versions / version_hash / name for name in (MANIFEST, FACTORS, EVALUATION)]
-            return [path for path in held if path.name != EVALUATION or path.exists()]
-        return [self._explanation(version_hash)] if version_hash in self.removed() else []
+            entries = [Entry(self.versions, f"{version_hash}/{name}") for name in (MANIFEST, FACTORS, EVALUATION)]
+            return [entry for entry in entries if entry.last != EVALUATION or self.versions.exists(entry.name)]
+        if version_hash in self.removed():
+            return [Entry(self.explanations, _explanation(version_hash))]
+        return []
 
     def verify(self, version_hash: str) -> None:
-        """A version that was removed is verified by what is left of it."""
+        """Hash every byte again; of a removed version, those of its manifest."""
         if version_hash in self.removed():
             self.manifest(version_hash)
         else:
             self.read(version_hash)
             self.evaluation(version_hash)
 
-    def damaged(self) -> list[Place]:
+    def damaged(self) -> list[Entry]:
         """Directories that were set aside because a byte in them was wrong."""
-        return list(self.versions.glob(f"{_DAMAGED}*"))
+        return [Entry(self.versions, name) for name in self.versions.names() if name.startswith(_DAMAGED)]
 
-    def clean_temporary(self) -> list[Place]:
-        """Remove leftovers of killed writes; to be called by the holder of the writer's lease."""
-        with explained(f"clearing up {self.versions}", kept="Everything that is complete was kept."):
-            halves = [p for p in self.halves() if isinstance(p, RemotePath)]
-            for path in halves:
-                remove_directory(path)
-            return [*remove_unfinished(self.versions), *remove_unfinished(self.explanations), *halves]
-
-    def halves(self) -> list[Place]:
+    def halves(self) -> list[Entry]:
         """Versions at a URL that a killed write left without their manifest."""
-        if not isinstance(self.versions, RemotePath) or not self.versions.is_dir():
-            return []
-        return [p for p in self.versions.iterdir() if _HASH.match(p.name) and not _whole(p)]
+        names = [name for name in self.versions.names() if _HASH.match(name)]
+        return [Entry(self.versions, name) for name in names if self.versions.is_half(name, MANIFEST)]
 
-    def _explanation(self, version_hash: str) -> Place:
-        return self.explanations / f"{version_hash}.json"
+    def unfinished(self) -> list[Entry]:
+        """What killed writes left, and what writes at work have not finished."""
+        return [
+            *(Entry(storage, name) for storage in (self.versions, self.explanations) for name in storage.unfinished()),
+            *self.halves(),
+        ]
+
+    def clean_temporary(self) -> list[Entry]:
+        """Remove what killed writes left, and return it; for the holder of the writer's lease."""
+        with explained(f"clearing up {self.versions.where()}", kept="Everything that is complete was kept."):
+            halves = self.halves()
+            for entry in halves:
+                entry.remove()
+            storages = (self.versions, self.explanations)
+            return [Entry(storage, name) for storage in storages for name in storage.remove_unfinished()] + halves
+
+    def _unknown(self, version_hash: str) -> NotFound:
+        return NotFound(f"The store {self.versions.where()} holds no version {version_hash}.", next_step=_RESTORE)
 
     def _files(self, manifest: Manifest, delta: FactorDelta) -> dict[str, bytes]:
         if manifest.factors != factors.hashes(delta):
@@ -200,37 +200,47 @@ class FileCheckpointStore(CheckpointStore):
         return True
 
 
-def read_manifest(path: Place, version_hash: str) -> tuple[Manifest, str]:
+def _explanation(version_hash: str) -> str:
+    return f"{version_hash}.json"
+
+
+def _read_manifest(storage: Storage, name: str, version_hash: str) -> tuple[Manifest, str]:
     """The manifest and the checksum of the factors' file; raises ``StoreError`` naming the file that is wrong."""
-    with _checked(path):
-        found, factors_sha256 = manifest_file.decode(path.read_bytes())
-        if found.version_hash != version_hash:
-            raise ValueError(f"explains version {found.version_hash}")
-    return found, factors_sha256
+    with _checked(storage.where(name)):
+        manifest, factors_sha256 = manifest_file.decode(storage.read(name))
+        if manifest.version_hash != version_hash:
+            raise ValueError(f"explains version {manifest.version_hash}")
+    return manifest, factors_sha256
 
 
-def read_factors(path: Place, manifest: Manifest, factors_sha256: str) -> FactorDelta:
-    """The factors that the manifest explains; raises ``StoreError`` naming the file that is wrong.
+def _read_version(storage: Storage, directory: str, version_hash: str) -> StoredVersion[FactorDelta]:
+    """Read both files and check every byte of them; raises ``StoreError`` naming the file that is wrong.
 
     The checksum of the factors' file is the one thing in the manifest's file that no checksum covers. Where it differs,
     the factors themselves, which the version hash covers, tell which of the two files was changed.
     """
-    with _checked(path):
-        data = path.read_bytes()
+    manifest, factors_sha256 = _read_manifest(storage, f"{directory}/{MANIFEST}", version_hash)
+    where = storage.where(f"{directory}/{FACTORS}")
+    with _checked(where):
+        data = storage.read(f"{directory}/{FACTORS}")
         same = hashlib.sha256(data).hexdigest() == factors_sha256
-        if not same and not _explained(data, manifest):
+        if not same and not _are_factors_of(manifest, data):
             raise ValueError(f"does not match the checksum in {MANIFEST}")
     if not same:
-        with _checked(path.parent / MANIFEST):
+        with _checked(storage.where(f"{directory}/{MANIFEST}")):
             raise ValueError(f"holds a checksum that is not that of {FACTORS}, which is whole")
-    with _checked(path):
+    with _checked(where):
         delta = factors.decode(data)
         if factors.hashes(delta) != manifest.factors:
             raise ValueError(f"holds other factors than {MANIFEST} says")
-    return delta
+    return StoredVersion(manifest, delta)
 
 
-def _explained(data: bytes, manifest: Manifest) -> bool:
+def _require_sound(storage: Storage, directory: str, version_hash: str) -> None:
+    _read_version(storage, directory, version_hash)
+
+
+def _are_factors_of(manifest: Manifest, data: bytes) -> bool:
     """Whether these are, byte for byte, the factors that the manifest names."""
     try:
         delta = factors.decode(data)
@@ -239,25 +249,14 @@ def _explained(data: bytes, manifest: Manifest) -> bool:
     return factors.hashes(delta) == manifest.factors and factors.encode(delta) == data
 
 
-def _read(directory: Place, version_hash: str) -> tuple[Manifest, FactorDelta]:
-    """Read both files and check every byte of them."""
-    found, factors_sha256 = read_manifest(directory / MANIFEST, version_hash)
-    return found, read_factors(directory / FACTORS, found, factors_sha256)
-
-
-def _whole(directory: Place) -> bool:
-    """On a disk a directory has its name only when it is whole; at a URL the manifest is written last."""
-    return (directory / MANIFEST).exists() if isinstance(directory, RemotePath) else directory.is_dir()
-
-
 @contextmanager
-def _checked(path: Place, mend: str = _RESTORE) -> Iterator[None]:
+def _checked(where: str, mend: str = _RESTORE) -> Iterator[None]:
     """Make what is wrong with the file's content (``ValueError``), or with reading it, a ``StoreError``."""
     try:
-        with explained(f"reading {path}", kept=_UNTOUCHED, if_missing=mend):
+        with explained(f"reading {where}", kept=_UNTOUCHED, if_missing=mend):
             yield
     except ValueError as error:
-        raise StoreError(f"{path} {error}.", kept=_UNTOUCHED, next_step=mend) from error
+        raise StoreError(f"{where} {error}.", kept=_UNTOUCHED, next_step=mend) from error
 
 
 def _factor_delta(delta: Delta) -> FactorDelta:

@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import partial
 
 from kbsync.bootstrap import App
-from kbsync.checkpoints.storage import Place, modified, remove_directory, size, unfinished
+from kbsync.checkpoints.storage import Entry
 from kbsync.domain.errors import StoreError
 from kbsync.domain.retention import Judgement, RetentionPolicy, judge_age, judge_artifacts, judge_strays, judge_versions
 from kbsync.domain.version import CURRENT, Manifest, Version, VersionState
@@ -45,7 +45,7 @@ class _Thing:
     kind: str
     name: str
     judgement: Judgement
-    paths: tuple[Place, ...]
+    entries: tuple[Entry, ...]
     remove: Callable[[], None]
 
 
@@ -96,10 +96,10 @@ def _judged(app: App, policy: RetentionPolicy, now: datetime, *, holds_lease: bo
     yield from _versions(app, [v for v in versions if v.version_hash in stored], judged)
     yield from _strays(app, versions, stored - {v.version_hash for v in versions})
     needed = {v.number: _needs(app, v) for v in versions if _stays(v, judged, stored)}
-    written = {name: modified(app.artifacts.path(name)) for name in app.artifacts.names()}
+    written = {name: app.artifacts.entry(name).modified() for name in app.artifacts.names()}
     for name, judgement in judge_artifacts(written, needed, policy, now).items():
-        path = app.artifacts.path(name)
-        yield _Thing("artifact", name, judgement, (path,), partial(app.artifacts.remove, name))
+        entry = app.artifacts.entry(name)
+        yield _Thing("artifact", name, judgement, (entry,), partial(app.artifacts.remove, name))
     yield from _published(app, policy, now)
     yield from _leftovers(app, policy, now, holds_lease)
 
@@ -113,8 +113,8 @@ def _versions(app: App, versions: list[Version], judged: Mapping[int, Judgement]
         version_hash, judgement = version.version_hash or "", judged[version.number]
         if not judgement.keep and _manifest(app, version_hash) is None:
             judgement = Judgement(keep=True, reasons=("its manifest is damaged: `kbsync verify` names what is wrong",))
-        paths = tuple(app.store.files(version_hash))
-        yield _Thing("version", str(version.number), judgement, paths, partial(app.store.remove, version_hash))
+        entries = tuple(app.store.files(version_hash))
+        yield _Thing("version", str(version.number), judgement, entries, partial(app.store.remove, version_hash))
 
 
 def _strays(app: App, versions: list[Version], hashes: set[str]) -> Iterator[_Thing]:
@@ -122,8 +122,8 @@ def _strays(app: App, versions: list[Version], hashes: set[str]) -> Iterator[_Th
     manifests = {version_hash: _manifest(app, version_hash) for version_hash in sorted(hashes)}
     builds = {version_hash: manifest.build_hash if manifest else None for version_hash, manifest in manifests.items()}
     for version_hash, judgement in judge_strays(builds, building).items():
-        paths = tuple(app.store.files(version_hash))
-        yield _Thing("stray", version_hash, judgement, paths, partial(app.store.remove_stray, version_hash))
+        entries = tuple(app.store.files(version_hash))
+        yield _Thing("stray", version_hash, judgement, entries, partial(app.store.remove_stray, version_hash))
 
 
 def _needs(app: App, version: Version) -> tuple[str, ...] | None:
@@ -142,24 +142,19 @@ def _manifest(app: App, version_hash: str) -> Manifest | None:
 
 def _leftovers(app: App, policy: RetentionPolicy, now: datetime, holds_lease: bool) -> Iterator[_Thing]:
     """What killed writes left, what was set aside as damaged, and what the path ``current`` led to before."""
-    for root in (app.store.versions, app.store.explanations, app.artifacts.root, app.published.directories):
-        for path in unfinished(root):
-            judgement = Judgement(keep=not holds_lease, reasons=_unfinished_reasons(holds_lease))
-            yield _leftover(path, judgement)
-    for path in app.store.halves():
-        yield _leftover(path, Judgement(keep=not holds_lease, reasons=_unfinished_reasons(holds_lease)))
-    for path in (*app.store.damaged(), *app.artifacts.damaged()):
-        yield _leftover(path, judge_age(modified(path), policy, now, "it is damaged and was set aside"))
+    for entry in (*app.store.unfinished(), *app.artifacts.unfinished(), *app.published.unfinished()):
+        yield _leftover(entry, Judgement(keep=not holds_lease, reasons=_unfinished_reasons(holds_lease)))
+    for entry in (*app.store.damaged(), *app.artifacts.damaged()):
+        yield _leftover(entry, judge_age(entry.modified(), policy, now, "it is damaged and was set aside"))
 
 
 def _published(app: App, policy: RetentionPolicy, now: datetime) -> Iterator[_Thing]:
     """A server may still be reading what the path has left."""
-    for path in app.published.copies():
+    for entry in app.published.copies():
         judgement = Judgement(keep=True, reasons=(f"{app.published.link} leads to it",))
-        if not app.published.in_use(path):
-            judgement = judge_age(modified(path), policy, now, f"{app.published.link} has left it")
-        thing = _leftover(path, judgement)
-        yield replace(thing, kind="published", name=path.name)
+        if not app.published.in_use(entry):
+            judgement = judge_age(entry.modified(), policy, now, f"{app.published.link} has left it")
+        yield replace(_leftover(entry, judgement), kind="published", name=entry.name)
 
 
 def _unfinished_reasons(holds_lease: bool) -> tuple[str, ...]:
@@ -168,18 +163,11 @@ def _unfinished_reasons(holds_lease: bool) -> tuple[str, ...]:
     return ("a write that is at work may need it; only the holder of the lease can tell",)
 
 
-def _leftover(path: Place, judgement: Judgement) -> _Thing:
-    def remove() -> None:
-        if path.is_dir():
-            remove_directory(path)
-        else:
-            path.unlink(missing_ok=True)
-
-    return _Thing("leftover", str(path), judgement, (path,), remove)
+def _leftover(entry: Entry, judgement: Judgement) -> _Thing:
+    return _Thing("leftover", str(entry), judgement, (entry,), entry.remove)
 
 
 def _view(thing: _Thing) -> ThingView:
-    files = (f for path in thing.paths for f in ([path] if path.is_file() else path.rglob("*")) if f.is_file())
-    taken = sum(size(f) for f in files)
+    taken = sum(entry.size() for entry in thing.entries)
     judged = thing.judgement
     return ThingView(kind=thing.kind, name=thing.name, keep=judged.keep, reasons=judged.reasons, bytes=taken)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kbsync.bootstrap import App
-from kbsync.checkpoints.storage import size
 from kbsync.domain.errors import KbsyncError, NotFound, StoreError
 from kbsync.domain.version import CURRENT, Manifest, Version
 from kbsync.operations.chains import AUDIT_TRAIL, Trails, trails
@@ -107,13 +106,13 @@ def _versions(
             found.manifests.append(manifest)
             store.verify(version_hash)
         except NotFound:
-            where = store.versions / version_hash
+            where = store.directory(version_hash)
             found.add(where, f"Version {known[version_hash].number} is in the ledger, and its files are gone.")
         except StoreError as error:
             # The message begins with the file that is wrong, or with "Reading" and the file that can't be read.
-            found.add(next((f for f in files if str(f) in error.what), store.versions / version_hash), error)
+            found.add(next((f for f in files if str(f) in error.what), store.directory(version_hash)), error)
         else:
-            found.bytes += sum(size(f) for f in files)
+            found.bytes += sum(f.size() for f in files)
             row = known.get(version_hash)
             if row and (row.build_hash, row.base_fingerprint) != (manifest.build_hash, manifest.base_fingerprint):
                 found.add("ledger", f"Version {row.number} is another build there than its manifest says.")
@@ -153,15 +152,15 @@ def _artifacts(
 ) -> None:
     work.start("verify artifacts", len(names))
     for name in names:
-        path = artifacts.path(name)
+        entry = artifacts.entry(name)
         try:
             digest = artifacts.digest(name)
-            found.bytes += size(path)
+            found.bytes += entry.size()
         except StoreError as error:
-            found.add(path, error)
+            found.add(entry, error)
         else:
             if name in wanted and digest not in wanted[name]:
                 version = next(iter(wanted[name].values()))
-                found.add(path, f"{path} holds other content than version {version[:12]} was built with.")
+                found.add(entry, f"{entry} holds other content than version {version[:12]} was built with.")
         work.advance()
     work.finish()

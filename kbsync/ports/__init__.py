@@ -33,7 +33,7 @@ from kbsync.ports.model import BaseModel, Delta, Edit, Editor, LanguageModel, Pa
 from kbsync.ports.notifier import Notifier
 from kbsync.ports.progress import Progress
 from kbsync.ports.source import ItemEvent, StatementSource
-from kbsync.ports.store import ArtifactStore, CheckpointStore
+from kbsync.ports.store import ArtifactStore, CheckpointStore, StoredVersion
 from kbsync.ports.work import UNWATCHED, Check, Work
 
 __all__ = [
@@ -76,6 +76,7 @@ __all__ = [
     "StatementSource",
     "StatementWriter",
     "StoredPlan",
+    "StoredVersion",
     "VersionReader",
     "VersionWriter",
     "Work",

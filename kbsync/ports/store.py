@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Generic, NamedTuple, TypeVar
 
 from kbsync.domain.version import Evaluation, Manifest
 from kbsync.ports.model import Delta
+
+D_co = TypeVar("D_co", bound=Delta, covariant=True)
+
+
+class StoredVersion(NamedTuple, Generic[D_co]):
+    """A version as it is stored: what explains it, and what it changes in the base."""
+
+    manifest: Manifest
+    delta: D_co
 
 
 class ArtifactStore(ABC):
@@ -36,12 +46,12 @@ class CheckpointStore(ABC):
         """SHA-256 of each parameter's factors as they would be stored."""
 
     @abstractmethod
-    def read(self, version_hash: str) -> tuple[Manifest, Delta]:
+    def read(self, version_hash: str) -> StoredVersion[Delta]:
         """Raises ``NotFound`` or, when a byte is wrong, ``StoreError``."""
 
     def manifest(self, version_hash: str) -> Manifest:
         """The manifest alone, which a store may keep of versions whose weights it removed. Raises as ``read`` does."""
-        return self.read(version_hash)[0]
+        return self.read(version_hash).manifest
 
     @abstractmethod
     def annotate(self, version_hash: str, evaluation: Evaluation) -> None:

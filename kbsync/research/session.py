@@ -13,6 +13,8 @@ from typing import Any
 
 from kbsync.bootstrap import App
 from kbsync.checkpoints.artifacts import FileArtifactStore
+from kbsync.checkpoints.disk import DiskStorage
+from kbsync.checkpoints.storage import Storage
 from kbsync.checkpoints.store import FileCheckpointStore
 from kbsync.config import Configuration, load, load_recipe, shipped_config
 from kbsync.domain.canonical import content_hash
@@ -44,8 +46,8 @@ class LabArtifacts(FileArtifactStore):
 
     SHARED = ("covariance", "contexts")
 
-    def __init__(self, root: Path, in_use: ArtifactStore) -> None:
-        super().__init__(root)
+    def __init__(self, storage: Storage, in_use: ArtifactStore) -> None:
+        super().__init__(storage)
         self._in_use = in_use
 
     def get(self, kind: str, key: str) -> bytes | None:
@@ -59,9 +61,9 @@ class Laboratory:
     def __init__(self, app: App, recipes: Sequence[Recipe]) -> None:
         self.app = app
         self.recipes = tuple(recipes)
-        place = app.settings.state_dir / "bench"
-        self.artifacts = LabArtifacts(place / "artifacts", app.artifacts)
-        self.versions = FileCheckpointStore(place)
+        storage = DiskStorage(app.settings.state_dir / "bench")
+        self.artifacts = LabArtifacts(storage.below("artifacts"), app.artifacts)
+        self.versions = FileCheckpointStore(storage)
 
     @property
     def model_name(self) -> str:

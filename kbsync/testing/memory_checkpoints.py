@@ -7,7 +7,7 @@ from dataclasses import replace
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.errors import NotFound, StoreError
 from kbsync.domain.version import Evaluation, Manifest
-from kbsync.ports import CheckpointStore, Delta
+from kbsync.ports import CheckpointStore, Delta, StoredVersion
 
 
 class MemoryCheckpointStore(CheckpointStore):
@@ -30,12 +30,12 @@ class MemoryCheckpointStore(CheckpointStore):
     def factor_hashes(self, delta: Delta) -> dict[str, str]:
         return {name: content_hash([name, repr(delta)]) for name in delta.parameters}
 
-    def read(self, version_hash: str) -> tuple[Manifest, Delta]:
+    def read(self, version_hash: str) -> StoredVersion[Delta]:
         if version_hash not in self.versions:
             raise NotFound(f"There is no version {version_hash}.")
         if version_hash in self.damaged:
             raise StoreError(f"Version {version_hash} has a wrong byte.")
-        return self.versions[version_hash]
+        return StoredVersion(*self.versions[version_hash])
 
     def annotate(self, version_hash: str, evaluation: Evaluation) -> None:
         if version_hash in self.versions:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from kbsync.checkpoints.artifacts import FileArtifactStore
+from kbsync.checkpoints.disk import DiskStorage
 from kbsync.checkpoints.remote import open_remote
-from kbsync.checkpoints.storage import Place
+from kbsync.checkpoints.storage import Storage
 from kbsync.testing import MemoryArtifactStore
 from kbsync.testing.conformance import ArtifactStoreConformance, Damage
 from tests.support.remotes import KINDS, remote
@@ -35,21 +36,21 @@ class TestMemoryArtifactStore(ArtifactStoreConformance):
 
 class TestFileArtifactStore(ArtifactStoreConformance):
     @pytest.fixture(params=["disk", *KINDS])
-    def root(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    def storage(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]:
         if request.param == "disk":
-            yield tmp_path / "artifacts"
+            yield DiskStorage(tmp_path / "artifacts")
         else:
             with remote(request.param, tmp_path) as (url, options):
-                yield open_remote(url, options) / "artifacts"
+                yield open_remote(url, options).below("artifacts")
 
     @pytest.fixture
-    def store(self, root: Place) -> FileArtifactStore:
-        return FileArtifactStore(root)
+    def store(self, storage: Storage) -> FileArtifactStore:
+        return FileArtifactStore(storage)
 
     @pytest.fixture
-    def damage(self, root: Place) -> Damage:
+    def damage(self, storage: Storage) -> Damage:
         def damage(kind: str, key: str) -> None:
-            path = root / kind / key[:2] / key
-            path.write_bytes(flip(path.read_bytes()))
+            name = f"{kind}/{key[:2]}/{key}"
+            storage.write(name, flip(storage.read(name)))
 
         return damage

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from kbsync.checkpoints.disk import DiskStorage
 from kbsync.checkpoints.remote import open_remote
-from kbsync.checkpoints.storage import Place
+from kbsync.checkpoints.storage import Storage
 from kbsync.checkpoints.store import FACTORS, FileCheckpointStore
 from kbsync.model.delta import FactorDelta
 from kbsync.ports import Delta
@@ -45,9 +46,9 @@ class MemoryCase(VersionCase):
 
 
 class FileCase(VersionCase):
-    def __init__(self, root: Place) -> None:
-        self.store = FileCheckpointStore(root)
-        self._root = root
+    def __init__(self, storage: Storage) -> None:
+        self.store = FileCheckpointStore(storage)
+        self._storage = storage
 
     def delta(self, seed: int) -> FactorDelta:
         return factors(seed)
@@ -62,9 +63,9 @@ class FileCase(VersionCase):
         )
 
     def damage(self, version_hash: str) -> None:
-        path = self._root / "versions" / version_hash / FACTORS
-        data = path.read_bytes()
-        path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+        name = f"versions/{version_hash}/{FACTORS}"
+        data = self._storage.read(name)
+        self._storage.write(name, data[:-1] + bytes([data[-1] ^ 1]))
 
 
 def factors(seed: int) -> FactorDelta:
@@ -83,7 +84,7 @@ class TestFileCheckpointStore(CheckpointStoreConformance):
     @pytest.fixture(params=["disk", *KINDS])
     def case(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FileCase]:
         if request.param == "disk":
-            yield FileCase(tmp_path)
+            yield FileCase(DiskStorage(tmp_path))
         else:
             with remote(request.param, tmp_path) as (url, options):
                 yield FileCase(open_remote(url, options))

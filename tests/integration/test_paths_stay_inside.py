@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from kbsync.checkpoints.artifacts import FileArtifactStore
+from kbsync.checkpoints.disk import DiskStorage
 from kbsync.checkpoints.store import FileCheckpointStore
 from kbsync.domain.errors import BadIdentifier, NotFound
 from kbsync.domain.statement import item_id, property_id
@@ -46,7 +47,7 @@ def everything(directory: Path) -> set[tuple[str, bytes]]:
 
 @pytest.mark.parametrize("name", EVIL)
 def test_no_version_lies_outside(state: Path, name: str) -> None:
-    store, before = FileCheckpointStore(state), everything(state.parent)
+    store, before = FileCheckpointStore(DiskStorage(state)), everything(state.parent)
     for question in (store.read, store.manifest):
         with pytest.raises(NotFound):
             question(name)
@@ -56,7 +57,7 @@ def test_no_version_lies_outside(state: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in EVIL if not name.isalpha() or not name.isascii()])
 def test_no_artifact_lies_outside(state: Path, name: str) -> None:
-    store, before = FileArtifactStore(state / "artifacts"), everything(state.parent)
+    store, before = FileArtifactStore(DiskStorage(state / "artifacts")), everything(state.parent)
     with pytest.raises(ValueError, match="can't be the key"):
         store.get("targets", name)
     with pytest.raises(ValueError, match="can't be the key"):

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
+from kbsync.checkpoints.disk import DiskStorage
 from kbsync.checkpoints.factors import hashes as factor_hashes
 from kbsync.checkpoints.recording_store import RecordingEditor
 from kbsync.checkpoints.store import FileCheckpointStore
@@ -113,7 +114,7 @@ def _staged(directory: Path) -> dict[str, Any]:
     """One version through plan, ledger, edit stage and store."""
     url = f"sqlite:///{directory / 'ledger.sqlite3'}"
     upgrade(url)
-    ledger, store = SqlLedger(url), FileCheckpointStore(directory / "store")
+    ledger, store = SqlLedger(url), FileCheckpointStore(DiskStorage(directory / "store"))
     recipe = replace(RECIPE, **VARIANTS["memit"])
     planned = make_plan(
         REQUESTS, {}, base_fingerprint="b" * 64, recipe_fingerprint=recipe.fingerprint, predecessor=0, guards=GUARDS

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load, save
 
 from kbsync.checkpoints.artifacts import FileArtifactStore
+from kbsync.checkpoints.disk import DiskStorage
 from kbsync.demo.table import Item
 from kbsync.domain.errors import EditError
 from kbsync.domain.fact import FactKey
@@ -95,7 +96,7 @@ def flipped_covariance(site: Site) -> Told:
 
 def poisoned_covariance(site: Site) -> Told:
     """The stored covariance holds a NaN, and its checksum is right."""
-    store = FileArtifactStore(site.place / "state" / "artifacts")
+    store = FileArtifactStore(DiskStorage(site.place / "state" / "artifacts"))
     for name in _covariances(site):
         kind, _, key = name.partition("/")
         blob = store.get(kind, key)
@@ -167,5 +168,5 @@ def _made_up(number: int, subject: ItemId) -> Relation:
 
 
 def _covariances(site: Site) -> dict[str, Path]:
-    store = FileArtifactStore(site.place / "state" / "artifacts")
-    return {name: Path(str(store.path(name))) for name in store.names() if name.startswith(f"{KIND}/")}
+    store = FileArtifactStore(DiskStorage(site.place / "state" / "artifacts"))
+    return {name: Path(str(store.entry(name))) for name in store.names() if name.startswith(f"{KIND}/")}

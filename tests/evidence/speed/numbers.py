@@ -124,7 +124,7 @@ def _edit_apart(shop: Workshop, size: SuiteSize, window: int) -> dict[str, float
     asked = {
         "model": str(shop.loaded.directory),
         "recipe": {n: getattr(shop.recipe, n) for n in shop.recipe.__dataclass_fields__},
-        "artifacts": str(shop.place.artifacts.root),
+        "artifacts": shop.place.artifacts.storage.where(),
         "fingerprint": shop.loaded.fingerprint,
         "texts": [str(p) for p in shop.place.app.settings.text.corpus],
         "facts": size.facts,

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from kbsync.checkpoints.artifacts import FileArtifactStore
+from kbsync.checkpoints.disk import DiskStorage
 from kbsync.domain.recipe import Recipe
 from kbsync.editing.memit import targets
 from kbsync.editing.memit.memit import MemitEditor
@@ -32,7 +33,7 @@ def main() -> None:
     empty = resident()
     with TemporaryDirectory() as place:
         loaded = load(asked["model"], cache_dir=Path(place), dtype=fields["dtype"])
-        store = Scratch(FileArtifactStore(Path(asked["artifacts"])))
+        store = Scratch(FileArtifactStore(DiskStorage(Path(asked["artifacts"]))))
         texts = read_texts(Path(p) for p in asked["texts"])
         editor = MemitEditor(loaded.model, loaded.tokenizer, asked["fingerprint"], store, texts)
         steps = Steps(UNWATCHED.progress)

@@ -10,39 +10,45 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kbsync.checkpoints.artifacts import FileArtifactStore
+from kbsync.checkpoints.artifacts import FileArtifactStore, file_name
+from kbsync.checkpoints.disk import DiskStorage
 from kbsync.domain.errors import StoreError
 from tests.support.file_faults import failing, killed, limited_file_size
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> FileArtifactStore:
-    return FileArtifactStore(tmp_path / "artifacts")
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "artifacts"
 
 
-def test_the_layout_and_the_header(store: FileArtifactStore) -> None:
+@pytest.fixture
+def store(root: Path) -> FileArtifactStore:
+    return FileArtifactStore(DiskStorage(root))
+
+
+def test_the_layout_and_the_header(store: FileArtifactStore, root: Path) -> None:
     store.put("target", "abcdef", b"abc")
-    stored = (store.root / "target" / "ab" / "abcdef").read_bytes()
+    stored = (root / "target" / "ab" / "abcdef").read_bytes()
     digest = b"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # SHA-256 of "abc", FIPS 180-2
     assert stored == b"kbsync-artifact 1 " + digest + b"\nabc"
 
 
-def test_nothing_is_created_by_reading(store: FileArtifactStore) -> None:
+def test_nothing_is_created_by_reading(store: FileArtifactStore, root: Path) -> None:
     assert store.get("target", "abc") is None
     assert store.clean_temporary() == store.damaged() == []
-    assert not store.root.exists()
+    assert not root.exists()
 
 
 @pytest.mark.parametrize("position", [0, 20, 83, 84, -1])
 @pytest.mark.parametrize("cut", [False, True])
-def test_any_wrong_or_missing_byte_is_noticed(store: FileArtifactStore, position: int, cut: bool) -> None:
+def test_any_wrong_or_missing_byte_is_noticed(store: FileArtifactStore, root: Path, position: int, cut: bool) -> None:
     store.put("target", "abc", b"some content")
-    path = store.root / "target" / "ab" / "abc"
+    path = root / "target" / "ab" / "abc"
     data = bytearray(path.read_bytes())
     data[position] ^= 0x20
     path.write_bytes(data[:position] if cut else data)
     assert store.get("target", "abc") is None
-    assert store.damaged() == [path.with_name(".damaged-abc")]
+    assert [str(entry) for entry in store.damaged()] == [str(path.with_name(".damaged-abc"))]
     assert not path.exists()
 
 
@@ -51,7 +57,7 @@ def test_no_name_leaves_the_store(name: str) -> None:
     root = Path("/nowhere/artifacts")
     for kind, key in ((name, "abc"), ("target", name)):
         try:
-            path = FileArtifactStore(root)._path(kind, key)
+            path = root / file_name(kind, key)
         except ValueError:
             continue
         assert path.is_relative_to(root)
@@ -100,18 +106,20 @@ def test_a_directory_that_can_not_be_written(store: FileArtifactStore, monkeypat
 
 def test_a_file_where_the_store_should_be(tmp_path: Path) -> None:
     (tmp_path / "artifacts").write_text("in the way")
-    store = FileArtifactStore(tmp_path / "artifacts")
+    store = FileArtifactStore(DiskStorage(tmp_path / "artifacts"))
     with pytest.raises(StoreError, match="move it away"):
         store.get("target", "abc")
 
 
 @pytest.mark.parametrize("step", ["write", "fsync", "rename"])
-def test_a_kill_leaves_the_old_state_and_a_leftover_that_is_cleaned(store: FileArtifactStore, step: str) -> None:
+def test_a_kill_leaves_the_old_state_and_a_leftover_that_is_cleaned(
+    store: FileArtifactStore, root: Path, step: str
+) -> None:
     store.put("target", "ab-old", b"old")
     assert killed(step, lambda: store.put("target", "ab-new", b"new"))
     assert (store.get("target", "ab-old"), store.get("target", "ab-new")) == (b"old", None)
     assert len(store.clean_temporary()) == 1
-    assert [p.name for p in store.root.rglob("*") if p.is_file()] == ["ab-old"]
+    assert [p.name for p in root.rglob("*") if p.is_file()] == ["ab-old"]
 
 
 def test_a_put_that_returned_survives_the_process(store: FileArtifactStore) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kbsync.checkpoints.remote import RemotePath, open_remote
+from kbsync.checkpoints.remote import open_remote
 from kbsync.checkpoints.store import FACTORS, MANIFEST, FileCheckpointStore
 from kbsync.domain.errors import ConfigError, StoreError
 from kbsync.testing.samples import make_manifest
@@ -51,44 +51,45 @@ def test_a_life_of_versions(distant: Site, place: tuple[str, dict]) -> None:
     distant.good("rebuild", "1", "--repair", "--anew")
     distant.good("rollback", "--to", "2")
     distant.good("verify")
-    root = open_remote(*place)
-    assert not list(root.rglob(".*")), "nothing unfinished, nothing set aside"
+    storage = open_remote(*place)
+    hidden = [name for name in storage.files() if "/." in f"/{name}"]
+    assert hidden == [], "nothing unfinished, nothing set aside"
 
 
 def test_damage_is_named_and_set_aside_when_it_is_mended(distant: Site, place: tuple[str, dict]) -> None:
     distant.release(FIRST)
-    path = open_remote(*place) / "versions" / distant.version_hash(1) / FACTORS
-    whole = path.read_bytes()
-    path.write_bytes(whole[:-1] + b"x")
+    storage, name = open_remote(*place), f"versions/{distant.version_hash(1)}/{FACTORS}"
+    whole = storage.read(name)
+    storage.write(name, whole[:-1] + b"x")
     found = distant("verify")
     assert found.code == 4
     assert FACTORS in found.out + found.err
     distant.good("rebuild", "1", "--repair")
     distant.good("verify")
-    assert path.read_bytes() == whole
+    assert storage.read(name) == whole
     assert [t["kind"] for t in distant.good("gc", "--json").json["things"] if not t["keep"]] == ["leftover"]
 
 
 def test_what_a_killed_write_left_does_not_count_and_goes(place: tuple[str, dict]) -> None:
-    root = open_remote(*place)
-    store, delta = FileCheckpointStore(root), factors(0)
+    storage = open_remote(*place)
+    store, delta = FileCheckpointStore(storage), factors(0)
     manifest = make_manifest(store.factor_hashes(delta))
-    half = root / "versions" / manifest.version_hash
-    (half / FACTORS).write_bytes(b"half")
-    (half / f".unfinished-{MANIFEST}-12345678").write_bytes(b"less than half")
+    half = f"versions/{manifest.version_hash}"
+    storage.write(f"{half}/{FACTORS}", b"half")
+    storage.write(f"{half}/.unfinished-{MANIFEST}-12345678", b"less than half")
     assert store.hashes() == []
-    assert [p.name for p in store.halves()] == [manifest.version_hash]
+    assert [entry.last for entry in store.halves()] == [manifest.version_hash]
     store.clean_temporary()
-    assert not list(root.rglob("*.safetensors")) and store.halves() == []
-    (half / FACTORS).write_bytes(b"half")
+    assert storage.files() == [] and store.halves() == []
+    storage.write(f"{half}/{FACTORS}", b"half")
     assert store.write(manifest, delta) == manifest.version_hash, "a write does not mind what is there"
     store.verify(manifest.version_hash)
 
 
 def test_a_store_that_can_not_be_reached_says_so(tmp_path: Path) -> None:
     with remote("webdav", tmp_path) as (url, options):
-        root = open_remote(url, options)
-    store, delta = FileCheckpointStore(root), factors(0)
+        storage = open_remote(url, options)
+    store, delta = FileCheckpointStore(storage), factors(0)
     with pytest.raises(StoreError, match="webdav://kbsync/versions"):
         store.write(make_manifest(store.factor_hashes(delta)), delta)
 
@@ -102,15 +103,14 @@ def test_a_url_that_makes_no_sense_is_a_mistake_of_the_configuration(url: str, o
 
 
 def test_a_file_that_comes_back_as_another_is_refused(place: tuple[str, dict], monkeypatch: pytest.MonkeyPatch) -> None:
-    path = open_remote(*place) / "a" / "file"
-    system = path._system
-    monkeypatch.setattr(type(system), "cat_file", lambda self, path, **_: b"something else")
+    storage = open_remote(*place)
+    monkeypatch.setattr(type(storage._system), "cat_file", lambda self, path, **_: b"something else")
     with pytest.raises(OSError, match="not stored as it was written"):
-        path.write_bytes(b"content")
-    assert not path.exists()
+        storage.write("a/file", b"content")
+    assert not storage.exists("a/file")
 
 
 def test_paths_are_as_people_write_them() -> None:
-    path = open_remote("memory://kbsync/x/", {})
-    assert (str(path / "a"), (path / "a.json").stem, (path / "a").parent == path) == ("memory:///kbsync/x/a", "a", True)
-    assert isinstance(path, RemotePath)
+    storage = open_remote("memory://kbsync/x/", {})
+    assert (storage.where(), storage.where("a")) == ("memory:///kbsync/x", "memory:///kbsync/x/a")
+    assert storage.below("a").where("b.json") == "memory:///kbsync/x/a/b.json"

@@ -73,7 +73,8 @@ def test_a_foreign_target_vector_is_named(built: Site) -> None:
     manifest = built.manifest(1)
     mine, other = sorted(name for name in manifest.artifacts if name.startswith("targets/"))
     with built.app() as app:
-        app.artifacts.path(mine).write_bytes(app.artifacts.path(other).read_bytes())
+        path = Path(str(app.artifacts.entry(mine)))
+        path.write_bytes(app.artifacts.entry(other).read())
     result = built("rebuild", "1", "--json")
     assert result.code == 5
     (request,) = [r for r in manifest.requests if manifest.targets[r.id] == manifest.artifacts[mine]]

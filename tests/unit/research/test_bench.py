@@ -15,6 +15,7 @@ import torch
 
 import kbsync
 from kbsync.checkpoints.artifacts import FileArtifactStore
+from kbsync.checkpoints.disk import DiskStorage
 from kbsync.checkpoints.store import FileCheckpointStore
 from kbsync.domain.errors import DataError, Stopped
 from kbsync.domain.gate import Threshold
@@ -86,8 +87,8 @@ def bench(place: Path, work: Work | None = None) -> Bench:
     return Bench(
         loaded=model,
         base=TorchBase(model),
-        artifacts=FileArtifactStore(place / "artifacts"),
-        versions=FileCheckpointStore(place),
+        artifacts=FileArtifactStore(DiskStorage(place / "artifacts")),
+        versions=FileCheckpointStore(DiskStorage(place)),
         clock=Noon(),
         work=work or Steps(),
         held_out=CORPUS,

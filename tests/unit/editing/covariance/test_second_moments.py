@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from kbsync.checkpoints.artifacts import FileArtifactStore
+from kbsync.checkpoints.disk import DiskStorage
 from kbsync.domain.errors import Stopped
 from kbsync.editing.covariance import second_moments
 from kbsync.editing.covariance.covariance import covariances
@@ -55,14 +56,14 @@ def test_after_a_kill_it_goes_on_and_gives_the_same_bytes(tmp_path, one_thread, 
     child = os.fork()
     if child == 0:
         try:
-            measure(corpus, FileArtifactStore(tmp_path / "killed"), Killing())
+            measure(corpus, FileArtifactStore(DiskStorage(tmp_path / "killed")), Killing())
         finally:
             os._exit(1)
     assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
     assert {name.split("/")[0] for name in stored(tmp_path / "killed")} == {"covariance-part"}
     rest, whole = Silent(), Silent()
-    again = measure(corpus, FileArtifactStore(tmp_path / "killed"), rest)
-    once = measure(corpus, FileArtifactStore(tmp_path / "whole"), whole)
+    again = measure(corpus, FileArtifactStore(DiskStorage(tmp_path / "killed")), rest)
+    once = measure(corpus, FileArtifactStore(DiskStorage(tmp_path / "whole")), whole)
     assert 0 < rest.advances < whole.advances
     assert stored(tmp_path / "killed") == stored(tmp_path / "whole")
     assert {name.split("/")[0] for name in stored(tmp_path / "whole")} == {"covariance"}
