@@ -1,4 +1,5 @@
 from tests.support.cli import clean_environment, cli
+from tests.support.doctor import enough_room
 from tests.support.ledger_fixtures import ledger, ledger_url, postgres, templates
 from tests.support.site import _one_version, built, new_site, random_base, site
 
@@ -7,6 +8,7 @@ __all__ = [
     "built",
     "clean_environment",
     "cli",
+    "enough_room",
     "ledger",
     "ledger_url",
     "new_site",
