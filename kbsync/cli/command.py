@@ -163,10 +163,10 @@ def _show(profile: Profile | None) -> None:
     """The table of ``--profile`` on stderr; nothing where no step could run."""
     if profile is None or not profile.end():
         return
-    from kbsync.operations.flop_counter import speeds
+    from kbsync.operations.flop_counter import machine_speed
     from kbsync.operations.profile import table
 
-    typer.echo(table(profile, speeds()), err=True)
+    typer.echo(table(profile, machine_speed()), err=True)
 
 
 def _give_up(error: Exception, *, debug: bool) -> NoReturn:

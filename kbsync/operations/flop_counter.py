@@ -1,4 +1,7 @@
-"""Counts the operations and bytes of torch's matrix products, and measures what this machine can do."""
+"""Counts the operations and bytes of torch's matrix products, and measures what this machine can do.
+
+torch's own ``FlopCounterMode`` counts no bytes and leaves out attention on the CPU, so only its formulas are used here.
+"""
 
 from __future__ import annotations
 
@@ -11,21 +14,24 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
-from kbsync.operations.meter import Speeds
+from kbsync.operations.meter import MachineSpeed
 
 SIDE = 1536
-"""Of the square product that is timed: large enough for full speed, done in a tenth of a second."""
+"""Rows and columns of the square product that is timed: large enough for full speed, done in a tenth of a second."""
 COPIED = 2**28
+"""Bytes that are copied to time a copy."""
 _CPU_ATTENTION = "_scaled_dot_product_flash_attention_for_cpu"
 
 
-class Products(TorchDispatchMode):
-    """Inside the block, ``operations`` counts multiplications and additions, ``moved`` the bytes of operands and results."""
+class FlopCounter(TorchDispatchMode):
+    """Counts matrix products and attention inside its block."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.operations = 0
-        self.moved = 0
+        self.flops = 0
+        """Multiplications and additions."""
+        self.bytes = 0
+        """Bytes of operands and results."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -33,31 +39,31 @@ class Products(TorchDispatchMode):
         if packet not in flop_registry and packet.__name__ != _CPU_ATTENTION:
             if not func._can_decompose():
                 return func(*args, **kwargs)
-            with self:  # where autograd is off, torch hands over a linear layer whole
+            with self:  # where autograd is off, a linear layer arrives here as one operation
                 return func.decompose(*args, **kwargs)
         out = func(*args, **kwargs)
-        self.operations += _operations(packet, args, kwargs, out)
+        self.flops += _flops(packet, args, kwargs, out)
         for value in (*args, *kwargs.values(), *(out if isinstance(out, tuple) else (out,))):
             if isinstance(value, Tensor):
-                self.moved += value.numel() * value.element_size()
+                self.bytes += value.numel() * value.element_size()
         return out
 
 
-def _operations(packet: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> int:
+def _flops(packet: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> int:
     if packet.__name__ == _CPU_ATTENTION:
         return int(sdpa_flop_count(args[0].shape, args[1].shape, args[2].shape))  # type: ignore[no-untyped-call]
     return int(flop_registry[packet](*args, **kwargs, out_val=out))
 
 
 @torch.inference_mode()
-def speeds() -> Speeds:
-    """The best of a few tries each, in about a second."""
+def machine_speed() -> MachineSpeed:
+    """The best of a few large products in float32 and of a few large copies; takes about a second."""
     x = torch.ones(SIDE, SIDE)
     out = torch.empty(SIDE, SIDE)
     product = min(_seconds(lambda: torch.mm(x, x, out=out)) for _ in range(5))
     source, target = torch.ones(COPIED // 4), torch.empty(COPIED // 4)
     copy = min(_seconds(lambda: target.copy_(source)) for _ in range(3))
-    return Speeds(operations=2 * SIDE**3 / product, moved=2 * COPIED / copy)
+    return MachineSpeed(flops=2 * SIDE**3 / product, bytes=2 * COPIED / copy)
 
 
 def _seconds(work: Callable[[], object]) -> float:

@@ -1,4 +1,4 @@
-"""Readings of work done, and the time that a machine needs for it at least."""
+"""What work costs, and the least time that a machine needs for it."""
 
 from __future__ import annotations
 
@@ -7,35 +7,40 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Meter:
-    """Seconds on the wall and of the processors, operations, and bytes: readings, or what passed between two."""
+    """Either readings since some moment, or the difference between two readings."""
 
     wall: float = 0.0
+    """Seconds on the clock."""
     cpu: float = 0.0
-    operations: float = 0.0
-    moved: float = 0.0
+    """Seconds of all processors."""
+    flops: float = 0.0
+    """Floating-point operations."""
+    bytes: float = 0.0
+    """Bytes that were read and written."""
 
     def since(self, before: Meter) -> Meter:
+        """The difference to an earlier reading."""
         return Meter(
-            self.wall - before.wall,
-            self.cpu - before.cpu,
-            self.operations - before.operations,
-            self.moved - before.moved,
+            self.wall - before.wall, self.cpu - before.cpu, self.flops - before.flops, self.bytes - before.bytes
         )
 
     def add(self, other: Meter) -> None:
+        """Add what other work cost."""
         self.wall += other.wall
         self.cpu += other.cpu
-        self.operations += other.operations
-        self.moved += other.moved
+        self.flops += other.flops
+        self.bytes += other.bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Speeds:
-    """Operations and bytes a second that this machine reaches now, with as many threads as torch uses."""
+class MachineSpeed:
+    """What this machine reaches now, with as many threads as torch uses."""
 
-    operations: float
-    moved: float
+    flops: float
+    """Floating-point operations a second."""
+    bytes: float
+    """Bytes read and written a second."""
 
     def limit(self, spent: Meter) -> float:
-        """Seconds that the counted work takes at least."""
-        return max(spent.operations / self.operations, spent.moved / self.moved)
+        """The least seconds for the counted work: the longer of its operations' time and its bytes' time."""
+        return max(spent.flops / self.flops, spent.bytes / self.bytes)

@@ -1,8 +1,8 @@
-"""Where the time goes: seconds of each step beside the matrix products in it and what this machine can do.
+"""Where the time goes: the seconds of each step, the matrix products in it, and what this machine could do.
 
-A progress display that passes everything on and keeps the books. Operations and bytes are those of matrix products and of
-attention, counted where torch runs them: the bytes are what each reads and writes at least once. The limit is the longer of
-both times, at the speeds that a large product and a large copy reach here.
+Operations and bytes are those of matrix products and of attention, counted where torch runs them; the bytes are what each
+of them reads and writes at least once. A step's limit is the longer of the two times that its operations and its bytes take
+at the speeds of a large product and of a large copy on this machine.
 """
 
 from __future__ import annotations
@@ -12,42 +12,57 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from kbsync.operations.meter import Meter, Speeds
+from kbsync.operations.meter import MachineSpeed, Meter
 from kbsync.ports import Progress
 
 
 @dataclass(slots=True)
-class Line:
-    """One step by its place among the steps; ``spent`` holds what the steps inside it took, too."""
+class ProfiledStep:
+    """All runs of one step at one place among the steps."""
 
     path: tuple[str, ...]
+    """The steps around it, from the outermost, and its own name."""
     calls: int = 0
     items: int = 0
     spent: Meter = field(default_factory=Meter)
+    """Includes what the steps inside it took."""
+
+
+@dataclass(slots=True)
+class _OpenStep:
+    name: str
+    before: Meter
+    """The reading when it began."""
+    items: int = 0
 
 
 class Profile:
-    """The books of one command. ``begin`` and ``end`` may each be called twice."""
+    """The measurements of one command. ``begin`` and ``end`` may each be called twice."""
 
     def __init__(self) -> None:
-        self._lines: dict[tuple[str, ...], Line] = {}
-        self._open: list[tuple[str, Meter, int]] = []
+        self._steps: dict[tuple[str, ...], ProfiledStep] = {}
+        self._open: list[_OpenStep] = []
         self._counter: Any = None
         self._begun: Meter | None = None
         self.total = Meter()
+        """What passed between ``begin`` and ``end``."""
 
     def begin(self) -> Self:
-        """Count from here on. Loads torch."""
+        """Count from here on; this loads torch."""
         if self._begun is None:
-            from kbsync.operations.flop_counter import Products
+            from kbsync.operations.flop_counter import FlopCounter
 
-            self._counter = Products()
+            self._counter = FlopCounter()
             self._counter.__enter__()
             self._begun = self._read()
         return self
 
     def end(self) -> bool:
-        """Stop counting; steps that are still open, as after an error, count up to here. False where nothing was begun."""
+        """Stop counting. Steps that are still open, as after an error, count up to here.
+
+        Returns:
+            False where nothing was begun.
+        """
         if self._begun is None or self._counter is None:
             return self._begun is not None
         while self._open:
@@ -58,36 +73,39 @@ class Profile:
         return True
 
     def watching(self, progress: Progress) -> Progress:
-        """``progress``, with its steps in the books."""
-        return _Watching(self.begin(), progress)
+        """A display that passes everything on to ``progress`` and measures the steps."""
+        return _MeasuringProgress(self.begin(), progress)
 
-    def lines(self) -> Iterator[Line]:
+    def steps(self) -> Iterator[ProfiledStep]:
         """All steps, each followed by those inside it, in the order in which they first ran."""
-        return iter(self._lines.values())
+        return iter(self._steps.values())
 
-    def started(self, step: str) -> None:
-        path = (*(name for name, _, _ in self._open), step)
-        self._lines.setdefault(path, Line(path))
-        self._open.append((step, self._read(), 0))
+    def started(self, name: str) -> None:
+        """A step begins inside those that are open."""
+        path = (*(step.name for step in self._open), name)
+        self._steps.setdefault(path, ProfiledStep(path))
+        self._open.append(_OpenStep(name, self._read()))
 
     def advanced(self, count: int) -> None:
-        self._open = [(name, before, items + count) for name, before, items in self._open]
+        """So many items are done, which counts for all open steps."""
+        for step in self._open:
+            step.items += count
 
     def finished(self) -> None:
+        """The innermost step has ended."""
         if not self._open:
             return
-        line = self._lines[tuple(name for name, _, _ in self._open)]
-        _, before, items = self._open.pop()
-        line.spent.add(self._read().since(before))
-        line.calls += 1
-        line.items += items
+        total = self._steps[tuple(step.name for step in self._open)]
+        step = self._open.pop()
+        total.spent.add(self._read().since(step.before))
+        total.calls += 1
+        total.items += step.items
 
     def _read(self) -> Meter:
-        counted = self._counter
-        return Meter(time.perf_counter(), time.process_time(), counted.operations, counted.moved)
+        return Meter(time.perf_counter(), time.process_time(), self._counter.flops, self._counter.bytes)
 
 
-class _Watching(Progress):
+class _MeasuringProgress(Progress):
     def __init__(self, profile: Profile, progress: Progress) -> None:
         self._profile, self._progress = profile, progress
 
@@ -107,38 +125,38 @@ class _Watching(Progress):
         self._progress.abandon()
 
 
-def table(profile: Profile, speeds: Speeds) -> str:
-    """The books as text. ``of limit``: the share of the step's time that the counted work takes at the limit."""
+def table(profile: Profile, speed: MachineSpeed) -> str:
+    """The measurements as text. ``of limit`` is the share of the step's time that the counted work takes at the limit."""
     whole = profile.total.wall or 1.0
     rows: list[tuple[str, ...]] = [
         ("step", "calls", "items", "s", "cpu s", "share", "GFLOP", "GB", "limit s", "of limit")
     ]
-    outer = Meter()
-    for line in profile.lines():
-        if len(line.path) == 1:
-            outer.add(line.spent)
-        name = "  " * (len(line.path) - 1) + line.path[-1]
-        rows.append((name, f"{line.calls}", f"{line.items:,}", *_figures(line.spent, whole, speeds)))
-    rows.append(("outside steps", "", "", *_figures(profile.total.since(outer), whole, speeds)))
-    rows.append(("all", "", "", *_figures(profile.total, whole, speeds)))
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    inside = Meter()
+    for step in profile.steps():
+        if len(step.path) == 1:
+            inside.add(step.spent)
+        name = "  " * (len(step.path) - 1) + step.path[-1]
+        rows.append((name, f"{step.calls}", f"{step.items:,}", *_figures(step.spent, whole, speed)))
+    rows.append(("outside steps", "", "", *_figures(profile.total.since(inside), whole, speed)))
+    rows.append(("all", "", "", *_figures(profile.total, whole, speed)))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))])
         for row in rows
     ]
-    speed = f"{speeds.operations / 1e9:.0f} GFLOP/s in float32 and {speeds.moved / 1e9:.1f} GB/s"
-    return "\n".join([*lines, f"The limit: {speed}, as measured on this machine after the command."])
+    reached = f"{speed.flops / 1e9:.0f} GFLOP/s in float32 and {speed.bytes / 1e9:.1f} GB/s"
+    return "\n".join([*lines, f"The limit: {reached}, as measured on this machine after the command."])
 
 
-def _figures(spent: Meter, whole: float, speeds: Speeds) -> tuple[str, ...]:
-    limit = speeds.limit(spent)
-    reached = f"{limit / spent.wall:.0%}" if spent.wall > 0 else ""
+def _figures(spent: Meter, whole: float, speed: MachineSpeed) -> tuple[str, ...]:
+    limit = speed.limit(spent)
+    share = f"{limit / spent.wall:.0%}" if spent.wall > 0 else ""
     return (
         f"{spent.wall:.2f}",
         f"{spent.cpu:.2f}",
         f"{spent.wall / whole:.0%}",
-        f"{spent.operations / 1e9:,.1f}",
-        f"{spent.moved / 1e9:,.1f}",
+        f"{spent.flops / 1e9:,.1f}",
+        f"{spent.bytes / 1e9:,.1f}",
         f"{limit:.2f}",
-        reached,
+        share,
     )

@@ -12,8 +12,8 @@ from kbsync.editing.memit.memit import LAYERS
 from kbsync.editing.memit.target_cache import TARGETS
 from kbsync.model.hooks import frozen
 from kbsync.operations.evidence import Figure
-from kbsync.operations.flop_counter import Products, speeds
-from kbsync.operations.meter import Meter, Speeds
+from kbsync.operations.flop_counter import FlopCounter, machine_speed
+from kbsync.operations.meter import MachineSpeed, Meter
 from kbsync.operations.profile import Profile
 from tests.evidence.speed.facts import facts
 from tests.evidence.speed.laps import lap
@@ -24,14 +24,14 @@ from tests.evidence.speed.workshop import Scratch, Workshop
 
 def limits(shop: Workshop, size: SuiteSize) -> list[Figure]:
     """Each piece of work twice: once timed, once counted, for counting costs time."""
-    machine = speeds()
+    machine = machine_speed()
     found = [
-        Figure("limits.machine_gflops", machine.operations / 1e9, "GFLOP/s, float32 products"),
-        Figure("limits.machine_gb", machine.moved / 1e9, "GB/s, copying"),
+        Figure("limits.machine_gflops", machine.flops / 1e9, "GFLOP/s, float32 products"),
+        Figure("limits.machine_gb", machine.bytes / 1e9, "GB/s, copying"),
     ]
     edit = _edit(shop, size)
     once = _way_once(shop, size)
-    least = once / (once + edit[TARGETS].operations)
+    least = once / (once + edit[TARGETS].flops)
     found.append(
         Figure("limits.rebuild.least_share", least, "of the operations: the prompts' way to the last layer, once")
     )
@@ -51,10 +51,10 @@ def _edit(shop: Workshop, size: SuiteSize) -> dict[str, Meter]:
     counting = work.shown_by(profile.watching(work.progress))
     shop.edit(requests, shop.recipe, Scratch(shop.place.artifacts), counting)
     profile.end()
-    counted = {line.path[-1]: line.spent for line in profile.lines()}
+    counted = {line.path[-1]: line.spent for line in profile.steps()}
     laps = shop.edit(requests, shop.recipe, Scratch(shop.place.artifacts)).laps
     return {
-        name: Meter(laps[name].wall, laps[name].cpu, counted[name].operations, counted[name].moved)
+        name: Meter(laps[name].wall, laps[name].cpu, counted[name].flops, counted[name].bytes)
         for name in (TARGETS, LAYERS)
     }
 
@@ -62,12 +62,12 @@ def _edit(shop: Workshop, size: SuiteSize) -> dict[str, Meter]:
 def _way_once(shop: Workshop, size: SuiteSize) -> float:
     """Operations of the same facts' prompts once through the layers up to the last edited one. Any rebuild has to do that."""
     prompts = [task.prompts for task in shop.tasks(facts(size.facts))]
-    with frozen(shop.loaded.model), Products() as counted:
+    with frozen(shop.loaded.model), FlopCounter() as counted:
         forward = LayerwiseForward(shop.decoder, shop.layers, prompts)
         for _ in shop.layers:
             forward.inspect()
             forward.step()
-    return float(counted.operations)
+    return float(counted.flops)
 
 
 def _covariance(shop: Workshop, size: SuiteSize) -> Meter:
@@ -95,18 +95,18 @@ def _probing(shop: Workshop, size: SuiteSize) -> Meter:
 
 
 def _both(work: Callable[[], None]) -> Meter:
-    with Products() as counted:
+    with FlopCounter() as counted:
         work()
     with lap() as running:
         work()
-    return Meter(running.wall, running.cpu, counted.operations, counted.moved)
+    return Meter(running.wall, running.cpu, counted.flops, counted.bytes)
 
 
-def _figures(name: str, spent: Meter, machine: Speeds) -> list[Figure]:
+def _figures(name: str, spent: Meter, machine: MachineSpeed) -> list[Figure]:
     return [
         Figure(f"limits.{name}.seconds", spent.wall, "s"),
-        Figure(f"limits.{name}.operations", spent.operations / 1e9, "GFLOP"),
-        Figure(f"limits.{name}.bytes", spent.moved / 1e9, "GB"),
+        Figure(f"limits.{name}.operations", spent.flops / 1e9, "GFLOP"),
+        Figure(f"limits.{name}.bytes", spent.bytes / 1e9, "GB"),
         Figure(f"limits.{name}.limit", machine.limit(spent), "s at the machine's speeds"),
         Figure(f"limits.{name}.of_limit", machine.limit(spent) / spent.wall, "share"),
     ]
