@@ -21,8 +21,9 @@ from kbsync.domain.statement import ItemId, PropertyId
 from kbsync.ledger import schema
 from kbsync.ledger.ledger import SqlLedger
 from kbsync.ports import Work
-from kbsync.stages.pull import listen, pull
+from kbsync.stages.pull import listen
 from kbsync.stages.pull.listen import Listener, Notice
+from kbsync.stages.pull.pull import pull
 from kbsync.stages.session import Run, puller
 from kbsync.testing.fake_source import FakeSource
 from kbsync.wikidata import events
