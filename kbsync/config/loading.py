@@ -12,9 +12,10 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
-from kbsync.config.files import read_recipe, read_relations
 from kbsync.config.gate import POLICY_FILE
 from kbsync.config.problems import describe, dotted, read_toml, suggest
+from kbsync.config.recipe_file import read_recipe
+from kbsync.config.relation_file import read_relations
 from kbsync.config.settings import EditSettings, Settings
 from kbsync.config.values import BASE
 from kbsync.domain.errors import ConfigError

@@ -1,4 +1,4 @@
-"""From validation errors to lines that name file, key, and what to write instead."""
+"""Every mistake in the configuration becomes one line that names the file, the key, and what to write instead."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -15,9 +15,19 @@ from kbsync.domain.errors import KbsyncError
 SECRET_KEYS = frozenset({"database_url"})
 """Keys whose value never appears in a message."""
 
+Model = TypeVar("Model", bound=BaseModel)
+
 
 def read_toml(path: Path, problems: list[str]) -> dict[str, Any] | None:
-    """The parsed file; None, and a problem noted, when it can't be read."""
+    """Parse a TOML file.
+
+    Args:
+        path: The file.
+        problems: Gets a line when the file can't be read.
+
+    Returns:
+        The file's tables and keys; None when it can't be read.
+    """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
@@ -29,28 +39,50 @@ def read_toml(path: Path, problems: list[str]) -> dict[str, Any] | None:
     return None
 
 
+def read_model(path: Path, model: type[Model], problems: list[str]) -> Model | None:
+    """Read a TOML file as an instance of ``model``.
+
+    Args:
+        path: The file.
+        model: What the file must hold.
+        problems: Gets a line for each mistake in the file.
+
+    Returns:
+        The instance; None when there is any mistake.
+    """
+    tables = read_toml(path, problems)
+    if tables is None:
+        return None
+    try:
+        return model.model_validate(tables)
+    except ValidationError as error:
+        for location, text in describe(error, model):
+            problems.append(": ".join(part for part in (str(path), dotted(location), text) if part))
+    return None
+
+
 def describe(error: ValidationError, model: type[BaseModel]) -> list[tuple[tuple[str | int, ...], str]]:
     """Each mistake as (location of the key, sentence), in the order of the fields."""
-    found = []
+    mistakes = []
     items = error.errors(include_url=False)
-    inside = {tuple(item["loc"][:-1]) for item in items}
+    with_wrong_elements = {tuple(item["loc"][:-1]) for item in items}
     for item in items:
         location = tuple(item["loc"])
         match item["type"]:
             case "default_factory_not_called":
-                continue  # the consequence of another mistake that has its own line
-            case "too_short" if location in inside:
-                continue  # wrong elements are not counted; they have their own lines
+                continue  # the consequence of another mistake, which has its own line
+            case "too_short" if location in with_wrong_elements:
+                continue  # only right elements are counted, and each wrong one has its own line
             case "missing":
                 text = "is missing"
             case "extra_forbidden":
-                text = f"is not a key here{suggest(str(location[-1]), fields_at(model, location[:-1]))}"
+                text = f"is not a key here{suggest(str(location[-1]), keys_at(model, location[:-1]))}"
             case _:
                 cause = item.get("ctx", {}).get("error")
                 text = cause.what if isinstance(cause, KbsyncError) else item["msg"].removeprefix("Value error, ")
-                text = text[:1].lower() + text[1:] + _shown(location, item["input"], text)
-        found.append((location, text))
-    return found
+                text = text[:1].lower() + text[1:] + _wrong_value(location, item["input"], text)
+        mistakes.append((location, text))
+    return mistakes
 
 
 def dotted(location: Iterable[str | int]) -> str:
@@ -60,12 +92,12 @@ def dotted(location: Iterable[str | int]) -> str:
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """A question that names the closest known word, or nothing when none is close."""
+    """A question that names the known word closest to ``name``; empty when none is close."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-def fields_at(model: type[BaseModel], location: Iterable[str | int]) -> list[str]:
+def keys_at(model: type[BaseModel], location: Iterable[str | int]) -> list[str]:
     """Names of the keys that may stand in the table at ``location``."""
     for part in location:
         if isinstance(part, int):
@@ -78,15 +110,16 @@ def fields_at(model: type[BaseModel], location: Iterable[str | int]) -> list[str
 
 
 def _table(annotation: Any) -> type[BaseModel] | None:
+    """The model inside an annotation such as ``tuple[ThresholdSettings, ...]``."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next((inner for arg in get_args(annotation) if (inner := _table(arg))), None)
 
 
-def _shown(location: tuple[str | int, ...], value: Any, text: str) -> str:
-    """The wrong value where it helps: short, not secret, not said already."""
+def _wrong_value(location: tuple[str | int, ...], value: Any, text: str) -> str:
+    """The wrong value in brackets, where that helps: it is short, not secret, and not in ``text`` already."""
     if isinstance(value, Mapping | list | tuple) or SECRET_KEYS.intersection(map(str, location)):
         return ""
     shown = repr(value)
-    said = isinstance(value, str) and shown in text
-    return "" if said or len(shown) > 80 else f" (got {shown})"
+    repeated = isinstance(value, str) and shown in text
+    return "" if repeated or len(shown) > 80 else f" (got {shown})"

@@ -31,9 +31,10 @@ from kbsync.checkpoints.evaluation_file import encode as evaluation_bytes
 from kbsync.checkpoints.factors import encode as factor_bytes
 from kbsync.checkpoints.factors import hashes as factor_hashes
 from kbsync.checkpoints.manifest import encode as manifest_bytes
-from kbsync.config.files import load_recipe, load_relations
 from kbsync.config.gate import GateSettings
 from kbsync.config.loading import load
+from kbsync.config.recipe_file import load_recipe
+from kbsync.config.relation_file import load_relations
 from kbsync.domain.announcement import Announcement
 from kbsync.domain.audit import GENESIS, chain
 from kbsync.domain.canonical import canonical_json, content_hash

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kbsync.config import load_all, load_recipe, load_relations
-from kbsync.config.files import RecipeFile
+from kbsync.config.recipe_file import RecipeFile
 from kbsync.domain.errors import ConfigError
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.relation import Cardinality, Relation, TrustPolicy

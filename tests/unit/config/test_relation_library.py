@@ -10,7 +10,7 @@ from collections import Counter
 
 import pytest
 
-from kbsync.config.files import load_relations, read_relations
+from kbsync.config.relation_file import load_relations, read_relations
 from kbsync.demo.table import load_table
 from kbsync.domain.naming import Names
 from kbsync.domain.relation import Relation, fill

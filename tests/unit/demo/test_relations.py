@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pytest
 
-from kbsync.config.files import load_relations
+from kbsync.config.relation_file import load_relations
 from kbsync.demo.table import Table
 from kbsync.domain.fact import observe
 from kbsync.domain.relation import Relation

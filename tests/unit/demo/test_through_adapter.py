@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from kbsync.config.files import load_relations
+from kbsync.config.relation_file import load_relations
 from kbsync.demo.changes import apply_changes
 from kbsync.demo.snapshot import snapshot_turtle
 from kbsync.demo.table import Kind, Row, Table
