@@ -1,4 +1,5 @@
-"""Load the configuration: defaults, gate.toml, file, environment, command line, each over the one before."""
+"""Load the configuration. Its layers, each over the one before: defaults, ``gate.toml``, main file, environment,
+command line."""
 
 from __future__ import annotations
 
@@ -23,26 +24,34 @@ from kbsync.domain.recipe import Recipe
 from kbsync.domain.relation import Relation
 
 PREFIX = "KBSYNC_"
+"""Environment variables with this prefix are settings: ``KBSYNC_SOURCE__BATCH`` is ``source.batch``."""
 FILE_VARIABLE = "KBSYNC_CONFIG"
+"""Environment variable that names the main file."""
 SEARCHED = ("kbsync.toml", "config/kbsync.toml")
-"""Where the file is looked for in the working directory when neither argument nor variable names it."""
+"""Where the main file is looked for, from the working directory, when neither argument nor variable names it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
-    """Everything that the configuration files say. ``file`` is None when there is no main file."""
+    """Everything that the configuration files say."""
 
     settings: Settings
     relations: tuple[Relation, ...]
     recipe: Recipe
     file: Path | None = None
+    """The main file; None when there is none."""
 
 
 def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
-    """The settings alone; raises ``ConfigError`` with every mistake of file, environment and overrides.
+    """Load the settings alone.
 
-    ``path`` None: the file that ``KBSYNC_CONFIG`` names, else the first of ``SEARCHED`` that exists, else no file.
-    ``overrides`` is nested like the file: ``{"source": {"batch": 50}}``.
+    Args:
+        path: The main file. None: the one that ``KBSYNC_CONFIG`` names, else the first of ``SEARCHED`` that exists,
+            else none.
+        overrides: Settings from the command line, nested as in the file: ``{"source": {"batch": 50}}``.
+
+    Raises:
+        ConfigError: With every mistake of all layers.
     """
     problems: list[str] = []
     settings = _Layers.read(path, overrides, problems).settings(problems)
@@ -52,7 +61,15 @@ def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -
 
 
 def load_all(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Configuration:
-    """Settings, relations and recipe; raises one ``ConfigError`` with the mistakes of all files together."""
+    """Load settings, relations and recipe.
+
+    Args:
+        path: As for ``load``.
+        overrides: As for ``load``.
+
+    Raises:
+        ConfigError: With every mistake of all layers, of all relations, and of the recipe.
+    """
     problems: list[str] = []
     layers = _Layers.read(path, overrides, problems)
     settings = layers.settings(problems)
@@ -70,22 +87,22 @@ def load_all(path: Path | None = None, overrides: Mapping[str, Any] | None = Non
 
 
 def _unknown_relations(settings: Settings, relations: tuple[Relation, ...]) -> Iterator[str]:
-    """Jobs may only name relations that are watched."""
-    known = [relation.name for relation in relations]
-    for job, its in settings.schedule.jobs.items():
-        for name in its.relations:
-            if name not in known:
-                yield f"schedule.jobs.{job}.relations: no relation {name!r} is watched{suggest(name, known)}"
+    """A line for each relation that a job names and that is not watched."""
+    watched = [relation.name for relation in relations]
+    for job, job_settings in settings.schedule.jobs.items():
+        for name in job_settings.relations:
+            if name not in watched:
+                yield f"schedule.jobs.{job}.relations: no relation {name!r} is watched{suggest(name, watched)}"
 
 
 class _Environment(Settings, BaseSettings):
-    """Gives pydantic-settings the shape of ``Settings``; never instantiated."""
+    """The fields of ``Settings`` for pydantic-settings to read from the environment; never instantiated."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", env_ignore_empty=True)
 
 
 class _EnvironmentSource(EnvSettingsSource):
-    """Lists and tables are JSON; what is not JSON stays text, so that validation reports it with all the rest."""
+    """Lists and tables are JSON; what is not JSON stays text, so that validation reports it with all other mistakes."""
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
         try:
@@ -96,24 +113,33 @@ class _EnvironmentSource(EnvSettingsSource):
 
 @dataclass(frozen=True, slots=True)
 class _Layers:
-    """The layers as read: the gate's policy, the main file, the environment, the overrides (the last one wins)."""
+    """The layers as they were read, not yet validated."""
 
     file: Path | None
+    """The main file, if there is one."""
     readable: bool
+    """Whether it could be read."""
     layers: tuple[tuple[str, Mapping[str, Any]], ...]
+    """(name for messages, values) of the gate's file, the main file, the environment and the command line, in this
+    order: the last one that has a key wins."""
     base: Path
+    """The directory from which relative paths count."""
 
     @classmethod
     def read(cls, path: Path | None, overrides: Mapping[str, Any] | None, problems: list[str]) -> _Layers:
-        file = _find(path)
-        written = read_toml(file, problems) if file else {}
+        file = _main_file(path)
+        main = read_toml(file, problems) if file else {}
         problems.extend(_unknown_variables())
         environment = _EnvironmentSource(_Environment)()
         policy = file.parent / POLICY_FILE if file else Path(POLICY_FILE)
         gate = read_toml(policy, problems) if file and policy.is_file() else None
-        beneath = ((str(policy), {"gate": gate}),) if gate else ()
-        layers = (*beneath, (str(file), written or {}), ("environment", environment), ("command line", overrides or {}))
-        return cls(file, written is not None, layers, file.absolute().parent if file else Path.cwd())
+        layers = (
+            (str(policy), {"gate": gate} if gate else {}),
+            (str(file), main or {}),
+            ("environment", environment),
+            ("command line", overrides or {}),
+        )
+        return cls(file, main is not None, layers, file.absolute().parent if file else Path.cwd())
 
     def merged(self) -> dict[str, Any]:
         result: dict[str, Any] = {}
@@ -123,7 +149,7 @@ class _Layers:
 
     def settings(self, problems: list[str]) -> Settings | None:
         if not self.readable:
-            return None  # every key that the file sets would be reported as missing
+            return None  # or every key that the file sets would be reported as missing
         try:
             return Settings.model_validate(self.merged(), context={BASE: self.base})
         except ValidationError as error:
@@ -131,7 +157,7 @@ class _Layers:
         return None
 
     def directory(self, key: str) -> Path | None:
-        """A directory key, also when other keys are wrong; None when this one is."""
+        """The directory that ``key`` sets, even where other keys are wrong; None where this one is."""
         value = self.merged().get(key, Settings.model_fields[key].default)
         return self.base / Path(value).expanduser() if isinstance(value, str | Path) else None
 
@@ -143,7 +169,7 @@ class _Layers:
         return str(self.base / Path(name).expanduser()) if "/" in name or name.endswith(".toml") else name
 
     def _line(self, location: tuple[str | int, ...], text: str) -> str:
-        """Say where the wrong value was set: the last layer that has the key."""
+        """``text``, after the last layer that sets the key at ``location``, and the key as it is written there."""
         key = dotted(location)
         for place, layer in reversed(self.layers):
             if not _has(layer, location):
@@ -154,7 +180,7 @@ class _Layers:
         return f"{self.file or 'no configuration file'}: {key}: {text}"
 
 
-def _find(path: Path | None) -> Path | None:
+def _main_file(path: Path | None) -> Path | None:
     if path is not None:
         return path
     if named := os.environ.get(FILE_VARIABLE):
@@ -163,7 +189,7 @@ def _find(path: Path | None) -> Path | None:
 
 
 def _unknown_variables() -> list[str]:
-    """Misspelt first words of ``KBSYNC_...``; deeper ones are refused by the sections themselves."""
+    """A line for each variable whose first word after ``KBSYNC_`` is no setting; the sections refuse what is deeper."""
     known = {PREFIX + name.upper(): name for name in Settings.model_fields}
     problems = []
     for variable in sorted(os.environ):
@@ -174,7 +200,7 @@ def _unknown_variables() -> list[str]:
 
 
 def _merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Tables are merged key by key; anything else, lists included, is replaced whole."""
+    """``over`` on top of ``under``: tables are merged key by key; anything else, lists included, is replaced whole."""
     merged = dict(under)
     for key, value in over.items():
         below = merged.get(key)
@@ -183,6 +209,7 @@ def _merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _has(layer: Any, location: tuple[str | int, ...]) -> bool:
+    """Whether ``layer`` sets the key at ``location``."""
     for part in location:
         try:
             layer = layer[part]

@@ -1,4 +1,4 @@
-"""``[release]``: in what form what is current can be used, and who is told when it moves."""
+"""``[release]``: in what form the current version is published, and who is notified when it moves."""
 
 from __future__ import annotations
 
@@ -10,36 +10,37 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, model_validator
 
 from kbsync.config.section import Section
-from kbsync.config.values import Duration, ExistingPath, Text
+from kbsync.config.values import Duration, ExistingPath, Text, read_secret
 
 _WHSEC = "whsec_"
 
 
 class PublishingSettings(Section):
-    """``publish``: what stands at ``<state_dir>/current``: the low-rank ``factors`` with their manifest, a PEFT adapter
-    (``lora``, at most of ``rank``), or a whole model (``hf``).
-
-    ``command`` (a program and its arguments) is run, and ``webhook`` is posted to, whenever current moves. ``secret`` (or
-    the file that holds it) signs the webhook. A notifier may take ``timeout`` each time; it is asked ``attempts`` times in a
-    row, and by later commands again, until it was asked ``give_up`` times about one move.
-    """
+    """The path ``<state_dir>/current``, and the notifiers: a command, a webhook, or both."""
 
     publish: Literal["factors", "lora", "hf"] = "factors"
+    """What the path leads to: the low-rank factors with their manifest, a PEFT adapter, or a whole model."""
     rank: Annotated[int, Field(ge=1)] | None = None
+    """Largest rank of the PEFT adapter; None: whatever rank the version's factors have."""
     command: tuple[Text, ...] = ()
+    """A program and its arguments, which is run whenever ``current`` moves."""
     webhook: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""
+    """An address that is posted to whenever ``current`` moves."""
     secret: SecretStr | None = None
+    """Signs the webhook."""
     secret_file: ExistingPath | None = None
+    """Holds the secret, instead of ``secret``."""
     timeout: Duration = timedelta(seconds=30)
+    """Longest duration of one attempt at telling a notifier."""
     attempts: Annotated[int, Field(ge=1, le=20)] = 5
+    """Attempts in a row; later commands try again."""
     give_up: Annotated[int, Field(ge=1)] = 50
+    """Attempts at one move in all, after which a notifier is told of the next."""
 
     @model_validator(mode="after")
-    def _sound(self) -> PublishingSettings:
+    def _signed(self) -> PublishingSettings:
         if self.rank is not None and self.publish != "lora":
             raise ValueError('rank goes with publish = "lora"')
-        if self.secret is not None and self.secret_file is not None:
-            raise ValueError("secret and secret_file are both set; keep one")
         signing = self.signing
         if self.webhook and len(signing) < 16:
             raise ValueError("a webhook is signed: set secret_file (one line of at least 16 characters) or secret")
@@ -47,17 +48,15 @@ class PublishingSettings(Section):
 
     @property
     def signing(self) -> str:
-        """The secret; empty where there is none. Raises ``ValueError`` for a file that can't be read, or no base64
-        after ``whsec_``."""
-        found = self.secret.get_secret_value() if self.secret else ""
-        if self.secret_file is not None:
+        """The webhook's secret; empty where there is none.
+
+        Raises:
+            ValueError: Both keys are set, the file can't be read, or what follows ``whsec_`` is not base64.
+        """
+        secret = read_secret("secret", self.secret, self.secret_file)
+        if secret.startswith(_WHSEC):
             try:
-                found = self.secret_file.read_text(encoding="utf-8").strip()
-            except OSError as error:
-                raise ValueError(f"{self.secret_file} can't be read: {error.strerror}") from None
-        if found.startswith(_WHSEC):
-            try:
-                base64.b64decode(found.removeprefix(_WHSEC), validate=True)
+                base64.b64decode(secret.removeprefix(_WHSEC), validate=True)
             except binascii.Error:
                 raise ValueError("the secret begins with whsec_, and what follows is no base64") from None
-        return found
+        return secret

@@ -1,4 +1,4 @@
-"""``[schedule]``: what the daemon does, and when."""
+"""``[schedule]``: which jobs the daemon runs, and when."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from kbsync.config.values import unique as no_doubles
 
 _DAY = "(?:[0-7]|sun|mon|tue|wed|thu|fri|sat)"
 _WEEKDAYS = re.compile(rf"((\*|{_DAY}(-{_DAY})?)(/[1-9][0-9]*)?(,(?!\Z)|\Z))+\Z", re.IGNORECASE)
-"""Cron's own days: Sunday is 0 and 7, while APScheduler's numbers begin on Monday."""
+"""Days of the week as cron numbers them, Sunday being 0 and 7; APScheduler's numbers begin on Monday."""
 
 SYNC = "sync"
-"""The job that every daemon has; no other may be called so."""
+"""Name of the job that every daemon has; no other job may have it."""
 
 
 def _when(text: str) -> str:
@@ -32,7 +32,7 @@ def _when(text: str) -> str:
 
 
 def _cron(line: str) -> str:
-    from apscheduler.triggers.cron import CronTrigger  # 60 ms to import: only those who write cron lines wait for it
+    from apscheduler.triggers.cron import CronTrigger  # takes 60 ms; only cron lines need it
 
     minute, hour, day, month, weekday = line.split()
     try:
@@ -56,44 +56,50 @@ def interval_of(when: str) -> timedelta | None:
 JobName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]*$")]
 
 
-class JobSettings(Section):
-    """One more thing that the daemon does by itself, beside ``sync``.
+_UNNARROWED = {
+    "canary": "canaries are drawn from all that current holds; relations can't narrow them",
+    "notify": "notifiers are told of whole versions; relations can't narrow them",
+    "gc": "gc looks at whole versions; relations can't narrow it",
+}
+"""Stages whose jobs may name no relations, and why."""
 
-    ``relations`` narrows a pull or a probe to a group of relations (empty: all). ``jitter`` and ``deadline`` are the
-    schedule's where they are not set here.
-    """
+
+class JobSettings(Section):
+    """A job of the daemon beside ``sync``."""
 
     stage: Literal["pull", "probe", "gc", "canary", "notify"]
+    """What it runs."""
     when: When
+    """When it starts."""
     relations: Annotated[tuple[Text, ...], AfterValidator(no_doubles)] = ()
+    """Names of the relations to which a pull or a probe is narrowed; empty: all."""
     jitter: AnyDuration | None = None
+    """As in the schedule, which holds where this is None."""
     deadline: Duration | None = None
+    """As in the schedule, which holds where this is None."""
 
     @model_validator(mode="after")
-    def _grouped(self) -> JobSettings:
-        if self.stage == "canary" and self.relations:
-            raise ValueError("canaries are drawn from all that current holds; relations can't narrow them")
-        if self.stage == "notify" and self.relations:
-            raise ValueError("notifiers are told of whole versions; relations can't narrow them")
-        if self.stage == "gc" and self.relations:
-            raise ValueError("gc looks at whole versions; relations can't narrow it")
+    def _narrowed(self) -> JobSettings:
+        if self.relations and self.stage in _UNNARROWED:
+            raise ValueError(_UNNARROWED[self.stage])
         return self
 
 
 class ScheduleSettings(Section):
-    """When the daemon synchronises; ``jitter`` delays each start at random by up to so much.
-
-    A job that is still running after ``deadline`` is abandoned like one that is stopped. A stop waits
-    ``stop_within`` for the running stage to come to a place where stopping is safe, and then leaves without it.
-    ``keep_model``: how long a loaded model may idle in memory before it is let go. ``jobs`` are done beside ``sync``.
-    """
+    """When the daemon synchronises, and which other jobs it runs."""
 
     sync: When = "6h"
+    """When a synchronisation starts."""
     jitter: AnyDuration = timedelta(minutes=5)
+    """Each start is delayed by a random time of at most this."""
     deadline: Duration = timedelta(hours=12)
+    """A job that still runs after this time is stopped."""
     stop_within: Duration = timedelta(minutes=2)
+    """A stop waits this long for the running stage to reach a place where stopping is safe, and then leaves anyway."""
     keep_model: AnyDuration = timedelta(0)
+    """How long a loaded model may idle in memory between two jobs."""
     jobs: dict[JobName, JobSettings] = Field(default_factory=dict)
+    """The other jobs, by name."""
 
     @model_validator(mode="after")
     def _named(self) -> ScheduleSettings:

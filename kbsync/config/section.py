@@ -1,4 +1,4 @@
-"""What every section of the configuration is made of."""
+"""The base of every section of the configuration."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Section(BaseModel):
-    """Base of all sections: frozen, and a key that does not exist is a mistake."""
+    """Frozen; a key that it does not have is a mistake."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)

@@ -1,4 +1,4 @@
-"""The settings of ``kbsync.toml``: one class a section, frozen, unknown keys refused."""
+"""The settings of ``kbsync.toml``: one frozen class per section; unknown keys are refused."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from kbsync.config.values import (
     Text,
     base_directory,
     hide_password,
+    read_secret,
 )
 from kbsync.config.values import unique as no_doubles
 from kbsync.domain.retention import RetentionPolicy
@@ -46,31 +47,38 @@ _PROPERTY = r"^(P[1-9][0-9]{0,11})?$"
 
 
 class SourceSettings(Section):
-    """The SPARQL endpoint: an address, or ``oxigraph:DIRECTORY`` for a local store that kbsync serves itself.
-
-    ``events``: the address of an event stream that the daemon listens to (none: changes are found by polling alone).
-    ``concept_base``, the three time properties and ``events_wiki`` are another Wikibase's, where it is not Wikidata; a
-    property that it does not have is left empty.
-    ``timeout`` bounds each silence on the line, ``deadline`` one exchange from the first byte to the last, and
-    ``max_wait`` the longest Retry-After that is waited out on the spot. ``attempts`` counts the first one too.
-    """
+    """The SPARQL endpoint, and the event stream beside it."""
 
     endpoint: Endpoint = "https://query.wikidata.org/sparql"
+    """Its address; or ``oxigraph:DIRECTORY`` for a local store that kbsync serves itself."""
     events: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""
+    """Address of an event stream that the daemon listens to; empty: changes are found by polling alone."""
     user_agent: Annotated[str, AfterValidator(_contact)]
+    """Names who asks, with an e-mail address or a URL."""
     concept_base: Annotated[
         str, Field(pattern=r'^https?://[^\s/<>"]+(/[^\s<>"]*)?$'), AfterValidator(_without_slash)
     ] = "http://www.wikidata.org"
+    """What the IRIs of the items begin with, before ``/entity/``: another Wikibase has its own."""
     start_time: Annotated[str, Field(pattern=_PROPERTY)] = "P580"
+    """Its property for this qualifier; empty where it has none."""
     end_time: Annotated[str, Field(pattern=_PROPERTY)] = "P582"
+    """Likewise."""
     point_in_time: Annotated[str, Field(pattern=_PROPERTY)] = "P585"
+    """Likewise."""
     events_wiki: Text = "wikidatawiki"
+    """Its name on the event stream."""
     language: Language = "en"
+    """Language of labels, aliases and templates."""
     batch: Annotated[int, Field(ge=1, le=1000)] = 200
+    """Items per query."""
     timeout: Duration = timedelta(seconds=70)
+    """Longest silence on the line."""
     deadline: Duration = timedelta(seconds=120)
+    """Longest exchange as a whole: from looking the name up to the last byte."""
     max_wait: AnyDuration = timedelta(minutes=5)
+    """Longest ``Retry-After`` that is waited out on the spot."""
     attempts: Annotated[int, Field(ge=1, le=20)] = 5
+    """How often a query is sent where the line or the server fails, the first time included."""
 
     @model_validator(mode="after")
     def _order(self) -> SourceSettings:
@@ -85,15 +93,16 @@ def _reference(text: str, info: ValidationInfo) -> str:
 
 
 class ModelSettings(Section):
-    """The base model. ``base_answer_tokens``: length of a probed answer in tokens.
-
-    ``reference`` is what ``kbsync.model.load`` knows; a path to a directory must begin with ``.``, ``~`` or ``/``.
-    """
+    """The base model."""
 
     reference: Annotated[Text, AfterValidator(_reference)]
+    """What ``kbsync.model.load`` takes. The path of a directory must begin with ``.``, ``~`` or ``/``."""
     dtype: Dtype = "float32"
+    """Floating-point type of the weights in memory."""
     device: Text = "auto"
+    """Where the model runs: ``auto``, ``cpu``, ``cuda``, …"""
     base_answer_tokens: Annotated[int, Field(ge=1, le=100)] = 10
+    """Length of a probed answer in tokens."""
 
 
 def _editable(kind: VerdictKind) -> VerdictKind:
@@ -106,16 +115,21 @@ Editable = Annotated[VerdictKind, AfterValidator(_editable)]
 
 
 class EditSettings(Section):
-    """What is edited, and how. ``recipe``: a name in ``recipes_dir``, or a path to a recipe file."""
+    """What is edited, and how."""
 
     recipe: Text = "gemma-3-270m"
+    """A name in ``recipes_dir``, or the path of a recipe file."""
     verdicts: Annotated[tuple[Editable, ...], Field(min_length=1), AfterValidator(no_doubles)] = (
         VerdictKind.STALE,
         VerdictKind.UNKNOWN,
     )
+    """Facts with these verdicts are edited."""
     max_facts: Annotated[int, Field(ge=1)] = 1000
+    """Largest number of facts in one version."""
     max_new_per_subject: Annotated[int, Field(ge=1)] = 20
+    """More new facts about one subject at once are left to a person."""
     max_surprise: Annotated[float, Field(gt=0)] = 4.0
+    """An answer that costs the base more nats per byte, and twice its relation's usual, is left to a person."""
 
     @property
     def suspicion(self) -> Suspicion:
@@ -124,33 +138,40 @@ class EditSettings(Section):
 
 
 class TextSettings(Section):
-    """Files or directories of text. ``corpus`` and ``datasets`` (of the hub, of each the first ``dataset_characters``)
-    feed the key covariance (both empty: the model samples its own text), ``held_out`` the perplexity (empty: the text
-    that is shipped), of which the first so many characters are read: an evaluation reads them twice."""
+    """Files or directories of text."""
 
     corpus: tuple[ExistingPath, ...] = ()
+    """Text for the key covariance. Where ``datasets`` is empty, too, the model samples its own text."""
     datasets: tuple[Text, ...] = ()
+    """Datasets of the Hugging Face hub, for the same."""
     dataset_characters: Annotated[int, Field(ge=1000)] = 10_000_000
+    """Of each dataset so many characters are read, from its beginning."""
     held_out: tuple[ExistingPath, ...] = ()
+    """Text for the perplexity; empty: the text that is shipped."""
     held_out_characters: Annotated[int, Field(ge=1000)] = 20_000
+    """So many characters of it are read; an evaluation reads them twice."""
 
 
 class StoreSettings(Section):
-    """Where versions, target vectors and covariances are stored: ``state_dir`` (``url`` empty), or any place that fsspec
-    reaches (``s3://bucket/kbsync``, ``file:///mnt/share``). ``options`` are for its driver; secrets are better left to the
-    driver's own environment variables."""
+    """Where versions, target vectors and covariances are stored."""
 
     url: Annotated[str, Field(pattern=r"^([a-z][a-z0-9+.-]*:\S+)?$")] = ""
+    """Any place that fsspec reaches (``s3://bucket/kbsync``, ``file:///mnt/share``); empty: ``state_dir``."""
     options: dict[str, Any] = Field(default_factory=dict, repr=False)
+    """Options of fsspec's driver. Secrets are better left to the driver's own environment variables."""
 
 
 class RetentionSettings(Section):
-    """What ``gc`` keeps (``domain.retention.RetentionPolicy``)."""
+    """What ``kbsync gc`` keeps (``domain.retention.RetentionPolicy``)."""
 
     keep_last: Annotated[int, Field(ge=1)] = 10
+    """Number of newest versions whose weights are kept."""
     keep_newer: AnyDuration = timedelta(days=30)
+    """Weights of versions that are younger than this are kept, too."""
     rollback_window: Annotated[int, Field(ge=1)] = 3
+    """And those of this many versions where ``current`` stood last."""
     spare: AnyDuration = timedelta(days=7)
+    """What no kept version needs is still kept until it is older than this."""
 
     @property
     def policy(self) -> RetentionPolicy:
@@ -159,33 +180,41 @@ class RetentionSettings(Section):
 
 
 class LeaseSettings(Section):
-    """How long the single writer may be silent before another process may take over."""
+    """The lease of the single writer."""
 
     ttl: Duration = timedelta(minutes=10)
+    """How long its holder may be silent before another process may take over."""
 
 
 class LogSettings(Section):
+    """What is logged to standard error."""
+
     format: Literal["json", "console"] = "console"
+    """One JSON object per line, or lines for people."""
     level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important level that is shown."""
 
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+"""Hosts that only this machine can reach."""
 
 
 class WebSettings(Section):
-    """The status page. ``enabled``: the daemon serves it, too. ``token`` (or the file that holds it) is demanded for
-    every action, and for every look where ``host`` is not loopback."""
+    """The status page."""
 
     enabled: bool = False
+    """Whether the daemon serves it, too."""
     host: Text = "127.0.0.1"
+    """Where it listens."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8640
+    """0: any that is free."""
     token: SecretStr | None = None
+    """Demanded for every action, and for every page where ``host`` is not loopback."""
     token_file: ExistingPath | None = None
+    """Holds the token, instead of ``token``."""
 
     @model_validator(mode="after")
     def _guarded(self) -> WebSettings:
-        if self.token is not None and self.token_file is not None:
-            raise ValueError("token and token_file are both set; keep one")
         token = self.secret
         if token is None and not self.loopback:
             raise ValueError(f"{self.host} can be reached from outside: set token or token_file")
@@ -200,13 +229,10 @@ class WebSettings(Section):
 
     @property
     def secret(self) -> str | None:
-        """The token; None where there is none. Raises ``ValueError`` for a file that can't be read."""
-        if self.token_file is None:
-            return self.token.get_secret_value() if self.token else None
-        try:
-            return self.token_file.read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise ValueError(f"{self.token_file} can't be read: {error.strerror}") from None
+        """The token; None where neither key is set. Raises ``ValueError`` as ``read_secret`` does."""
+        if self.token is None and self.token_file is None:
+            return None
+        return read_secret("token", self.token, self.token_file)
 
 
 def _ledger_file(data: dict[str, Any]) -> SecretStr:
@@ -214,15 +240,16 @@ def _ledger_file(data: dict[str, Any]) -> SecretStr:
 
 
 class Settings(Section):
-    """Everything that ``kbsync.toml`` says. All paths are absolute, counted from the directory of that file.
-
-    ``database_url`` is secret, because it may hold a password; print ``database`` instead.
-    """
+    """Everything that ``kbsync.toml`` says. Its relative paths count from its directory; here all are absolute."""
 
     state_dir: AnyPath = Path("var/kbsync")
+    """Ledger, artifacts and versions."""
     relations_dir: AnyPath = Path("relations")
+    """One file per watched property."""
     recipes_dir: AnyPath = Path("recipes")
+    """One file per recipe."""
     database_url: DatabaseUrl = Field(default_factory=_ledger_file)
+    """The ledger. It is secret, because it may hold a password; print ``database`` instead."""
     source: SourceSettings
     model: ModelSettings
     edit: EditSettings = EditSettings()

@@ -10,18 +10,22 @@ from kbsync.domain.errors import StoreError
 
 
 def shipped_config() -> dict[str, str]:
-    """Relative path → text of every shipped file: ``kbsync.toml``, ``relations/*.toml``, ``recipes/*.toml``.
+    """Read every shipped file.
 
-    An installed package holds them as ``kbsync/share/config``, a checkout in ``config``. Raises ``StoreError`` when
-    neither is there.
+    Returns:
+        Relative path (``kbsync.toml``, ``relations/capital.toml``, …) → text.
+
+    Raises:
+        StoreError: They are neither in ``kbsync/share/config``, where an installed package holds them, nor in
+            ``config``, where a checkout does.
     """
     root = _root()
-    found = sorted(p for p in root.rglob("*.toml") if p.is_file())
-    return {p.relative_to(root).as_posix(): p.read_text(encoding="utf-8") for p in found}
+    paths = sorted(path for path in root.rglob("*.toml") if path.is_file())
+    return {path.relative_to(root).as_posix(): path.read_text(encoding="utf-8") for path in paths}
 
 
 def default_config_text() -> str:
-    """The commented main file with every default."""
+    """The main file: every default, commented out, with what it means. Raises ``StoreError`` as ``shipped_config``."""
     return (_root() / "kbsync.toml").read_text(encoding="utf-8")
 
 

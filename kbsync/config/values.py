@@ -1,4 +1,4 @@
-"""Kinds of value that the configuration files hold: durations, paths, identifiers, templates."""
+"""Kinds of value that the configuration files hold: durations, paths, identifiers, templates, secrets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr, StringConstrain
 from kbsync.domain.statement import item_id, property_id
 
 BASE = "base"
-"""Key of the validation context that holds the directory from which relative paths count."""
+"""Key of the validation context whose value is the directory from which relative paths count."""
 
 _UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?\Z")
@@ -20,16 +20,16 @@ _DATABASES = ("sqlite", "postgresql")
 
 
 def duration(value: Any) -> timedelta:
-    """Read ``90s``, ``10m``, ``72h``, ``3d`` or a falling sequence such as ``1h30m``; raises ``ValueError``.
+    """Read ``90s``, ``10m``, ``72h``, ``3d``, or several units, the largest first, such as ``1h30m``.
 
-    A bare number is refused: its unit would have to be guessed.
+    Raises ``ValueError`` for anything else. A bare number is refused, because its unit would have to be guessed.
     """
     if isinstance(value, timedelta):
         return value
-    found = _DURATION.match(value.replace(" ", "")) if isinstance(value, str) else None
-    if not found or not any(found.groups()):
+    match = _DURATION.match(value.replace(" ", "")) if isinstance(value, str) else None
+    if not match or not any(match.groups()):
         raise ValueError('is not a duration such as "90s", "10m", "72h", "3d" or "1h30m"')
-    parts = zip(_UNITS.values(), found.groups(), strict=True)
+    parts = zip(_UNITS.values(), match.groups(), strict=True)
     try:
         return timedelta(**{unit: int(number) for unit, number in parts if number})
     except OverflowError:
@@ -37,7 +37,7 @@ def duration(value: Any) -> timedelta:
 
 
 def positive(value: timedelta) -> timedelta:
-    """Refuse zero."""
+    """Raises ``ValueError`` for zero."""
     if value <= timedelta(0):
         raise ValueError("must be longer than zero")
     return value
@@ -59,11 +59,11 @@ def _existing(path: Path) -> Path:
 
 
 LOCAL_STORE = "oxigraph:"
-"""How an endpoint begins that is a directory of Oxigraph's, which kbsync serves itself."""
+"""Prefix of an endpoint that is a directory of Oxigraph, which kbsync serves itself."""
 
 
 def _endpoint(text: str, info: ValidationInfo) -> str:
-    """A URL as it is; the path of a local store counts from the base directory like every path."""
+    """A URL stays as it is; the path of a local store counts from the base directory, like every path."""
     if text.startswith(LOCAL_STORE) and text != LOCAL_STORE:
         return f"{LOCAL_STORE}{_resolve(Path(text.removeprefix(LOCAL_STORE)), info)}"
     if not re.match(r"https?://[^\s/]+\S*\Z", text):
@@ -72,7 +72,7 @@ def _endpoint(text: str, info: ValidationInfo) -> str:
 
 
 def _database(url: SecretStr, info: ValidationInfo) -> SecretStr:
-    """Check the kind of database; a relative SQLite file counts from the base directory like every path."""
+    """Check the kind of database; a relative SQLite file counts from the base directory, like every path."""
     text = url.get_secret_value()
     kind = text.partition(":")[0].partition("+")[0]
     if kind not in _DATABASES or "://" not in text:
@@ -84,7 +84,7 @@ def _database(url: SecretStr, info: ValidationInfo) -> SecretStr:
 
 
 def hide_password(url: str) -> str:
-    """A database URL that may be printed: the password, in either of its places, becomes ``***``."""
+    """A database URL that may be printed: the password becomes ``***``, before the host and among the parameters."""
     shown = re.sub(r"(://[^/:@]*):.*@", r"\1:***@", url)
     return re.sub(r"([?&]password=)[^&]*", r"\1***", shown)
 
@@ -93,7 +93,7 @@ def _template(text: str) -> str:
     if text.count("{}") != 1:
         raise ValueError(f"{text!r} must hold {{}} exactly once, where the subject goes")
     if not text.strip() or text != text.rstrip():
-        raise ValueError(f"{text!r} ends with a blank; the answer is put after one blank by itself")
+        raise ValueError(f"{text!r} ends with a blank; kbsync puts one between the prompt and the answer")
     if text.endswith("{}"):
         raise ValueError(f"{text!r} ends with the subject; the words that ask for the answer must follow it")
     return text
@@ -106,11 +106,35 @@ def _context(text: str) -> str:
 
 
 def unique(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Refuse doubles, by name."""
-    doubles = sorted({str(v) for v in values if values.count(v) > 1})
+    """Raises ``ValueError`` for values that are listed more than once, and names them."""
+    doubles = sorted({str(value) for value in values if values.count(value) > 1})
     if doubles:
         raise ValueError(f"listed more than once: {', '.join(doubles)}")
     return values
+
+
+def read_secret(key: str, value: SecretStr | None, file: Path | None) -> str:
+    """A secret that stands in the configuration, or in a file that the configuration names.
+
+    Args:
+        key: The name of the key for the secret; that for the file has ``_file`` at its end. Both are for messages.
+        value: What the first key is set to.
+        file: What the second key is set to.
+
+    Returns:
+        The secret, without white space around it if it comes from a file; empty where neither key is set.
+
+    Raises:
+        ValueError: Both are set, or the file can't be read.
+    """
+    if value is not None and file is not None:
+        raise ValueError(f"{key} and {key}_file are both set; keep one")
+    if file is None:
+        return value.get_secret_value() if value else ""
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ValueError(f"{file} can't be read: {error.strerror}") from None
 
 
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[a-z0-9]+)*$")]

@@ -1,9 +1,15 @@
-"""A small valid configuration, in parts."""
+"""A small valid configuration, in parts, and what is wrong with another."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kbsync.config import load
+from kbsync.domain.errors import ConfigError
 
 MAIN = """
 [source]
@@ -22,3 +28,10 @@ subjects = ["Q145", "Q142"]
 RECIPE = "layers = [1, 2]\n"
 
 Writer = Callable[..., Path]
+
+
+def problems(path: Path | None, overrides: Mapping[str, Any] | None = None) -> list[str]:
+    """Every mistake in the settings; fails where there is none."""
+    with pytest.raises(ConfigError) as caught:
+        load(path, overrides)
+    return list(caught.value.problems)

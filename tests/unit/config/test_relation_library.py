@@ -87,7 +87,7 @@ def test_real_names_and_values_fit_nearly_every_relation(library: tuple[Relation
 
 
 def fit_items(library: tuple[Relation, ...]) -> Counter[str]:
-    relations = {r.property: r for r in library}
+    relations: dict[str, Relation] = {r.property: r for r in library}
     counts: Counter[str] = Counter()
     with gzip.open(DATA / "facts" / "facts_merged.tsv.gz", "rt", encoding="utf-8", newline="") as lines:
         for _, prop, _, subject, answer, *_ in csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE):
@@ -102,7 +102,7 @@ def fit_values(library: tuple[Relation, ...]) -> Counter[str]:
     counts: Counter[str] = Counter()
     for body in members("entity-json-105.tar.gz", ".json").values():
         entity = json.loads(body) or {"claims": {}, "labels": {}}
-        label = entity["labels"].get("en", {}).get("value") if entity["labels"] else None
+        label = str(entity["labels"]["en"]["value"]) if entity["labels"] and "en" in entity["labels"] else ""
         groups = entity["claims"] if label else {}
         for prop in groups.keys() & relations.keys():
             values = [s.value for claim in groups[prop] if (s := from_json(entity["id"], claim)) and s.value]

@@ -1,19 +1,18 @@
-"""Relation and recipe files."""
+"""Relation files."""
 
 from __future__ import annotations
 
-import dataclasses
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from kbsync.config import load_all, load_recipe, load_relations
-from kbsync.config.recipe_file import RecipeFile
+from kbsync.config import load_relations
+from kbsync.config.relation_file import read_relations
 from kbsync.domain.errors import ConfigError
-from kbsync.domain.recipe import Recipe
 from kbsync.domain.relation import Cardinality, Relation, TrustPolicy
-from tests.support.config_samples import MAIN, RELATION, Writer
+from kbsync.domain.statement import PropertyId
+from tests.support.config_samples import RELATION, Writer
 
 
 def relation_problems(directory: Path) -> list[str]:
@@ -42,7 +41,7 @@ min_references = 0
     capital, head = load_relations(directory / "relations")
     assert capital == Relation(
         name="capital",
-        property="P36",
+        property=PropertyId("P36"),
         label="capital",
         templates=("The capital of {} is",),
         cardinality=Cardinality.LATEST,
@@ -94,58 +93,10 @@ def test_an_empty_or_missing_directory_is_a_mistake(tmp_path: Path) -> None:
     assert relation_problems(tmp_path / "x") == [f"{tmp_path}/x: is not a directory"]
 
 
-def test_mistakes_of_all_files_come_together(write: Writer) -> None:
-    path = write(
-        MAIN + "[log]\nlevel = 3\n",
-        relations={"a": RELATION + "x = 1", "b": "[", "c": RELATION},
-        recipes={"small": "layers = []\nstep = 5\n"},
-    )
-    with pytest.raises(ConfigError) as caught:
-        load_all(path)
-    places = [p.removeprefix(f"{path.parent}/").partition(": ")[0] for p in caught.value.problems]
-    assert places == ["kbsync.toml", "relations/a.toml", "relations/b.toml", "recipes/small.toml", "recipes/small.toml"]
-    assert "5 mistakes" in str(caught.value)
-
-
-def test_the_recipe_file_has_the_domains_fields_and_defaults() -> None:
-    fields = {f.name: f for f in dataclasses.fields(Recipe)}
-    assert set(RecipeFile.model_fields) == set(fields)
-    assert RecipeFile(layers=(3,)).recipe("x") == Recipe(name="x", layers=(3,))
-
-
-def test_recipes_by_name_and_by_path(write: Writer, tmp_path: Path) -> None:
-    path = write(recipes={"small": 'layers = [0]\ncontexts = ["{}", "Well, {}"]\nsteps = 3\n'})
-    expected = Recipe(name="small", layers=(0,), contexts=("{}", "Well, {}"), steps=3)
-    assert load_recipe("small", path.parent / "recipes") == expected
-    assert load_recipe(str(path.parent / "recipes/small.toml"), tmp_path) == expected
-    assert load_all(path, {"edit": {"recipe": "recipes/small.toml"}}).recipe == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("steps = 3", "layers: is missing"),
-        ("layers = [2, 1]", "layers: must rise"),
-        ("layers = [1, 1]", "layers: listed more than once: 1"),
-        ("layers = [-1]", "layers[0]: input should be greater than or equal to 0"),
-        ("layers = [1]\nclamp = inf", "clamp: input should be a finite number"),
-        ("layers = [1]\ncovariance_weight = 0", "covariance_weight: input should be greater than 0"),
-        ('layers = [1]\ncontexts = ["no place"]', "contexts[0]: 'no place' must hold {} exactly once"),
-        ('layers = [1]\ndtype = "int8"', "dtype: input should be 'float32', 'bfloat16' or 'float16' (got 'int8')"),
-        ("layers = [1]\nlerning_rate = 1", "lerning_rate: is not a key here; did you mean 'learning_rate'?"),
-    ],
-)
-def test_mistakes_in_a_recipe(write: Writer, text: str, says: str) -> None:
-    directory = write(recipes={"small": text}).parent / "recipes"
-    with pytest.raises(ConfigError) as caught:
-        load_recipe("small", directory)
-    (problem,) = caught.value.problems
-    assert problem.startswith(f"{directory}/small.toml: {says}")
-
-
-def test_an_unknown_recipe_names_those_that_exist(write: Writer) -> None:
-    directory = write().parent / "recipes"
-    with pytest.raises(ConfigError, match="holds no recipe 'smal'; did you mean 'small'"):
-        load_recipe("smal", directory)
-    with pytest.raises(ConfigError, match="holds no recipe 'zzz'; it holds small"):
-        load_recipe("zzz", directory)
+def test_templates_are_those_of_the_language_or_else_the_file_s_own(write: Writer) -> None:
+    text = RELATION + '[translations]\nfr = ["Le chef d\'État de {} est"]\n'
+    directory, noted = write(relations={"head": text}).parent / "relations", list[str]()
+    for language, first in (("fr", "Le chef d'État de {} est"), ("de", "The head of state of {} is")):
+        (relation,) = read_relations(directory, noted, language)
+        assert (relation.templates[0], relation.language) == (first, language)
+    assert noted == []
