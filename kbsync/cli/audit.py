@@ -71,17 +71,17 @@ def verify(context: typer.Context, json: JsonOption = False) -> None:
     from kbsync.cli.output import count, emit, say, short
     from kbsync.domain.audit import GENESIS
     from kbsync.domain.errors import StoreError
-    from kbsync.operations.chains import trails
+    from kbsync.operations.chains import check_chains
 
     with application(context) as app:
         with app.ledger.read() as tx:
-            found = trails(tx, app.settings.state_dir)
-        events = found.events
-        stored = [(v.number, v.version_hash) for v in found.versions if v.version_hash]
-        broken = [f"{where}: {what}" for where, what in found.problems]
+            chains = check_chains(tx, app.settings.state_dir)
+        events = chains.events
+        stored = [(v.number, v.version_hash) for v in chains.versions if v.version_hash]
+        broken = [f"{where}: {what}" for where, what in chains.problems]
         for number, version_hash in () if broken else stored:
             manifest = app.store.manifest(version_hash)
-            if not found.holds(manifest.audit_head):
+            if not chains.holds(manifest.audit_head):
                 head = short(manifest.audit_head)
                 broken.append(f"audit trail: version {number} was built after event {head}, which is not in it.")
     if broken:

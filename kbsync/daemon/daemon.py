@@ -1,9 +1,9 @@
 """The daemon: one ``sync`` at start and at every time of the schedule, and the jobs that the configuration adds.
 
-Whatever needs the model or writes versions is done one at a time. Pulls have a thread and a lease of their own, so that a
-long edit does not block them, and so has the listener where an event stream is configured. The schedule lives in memory
-and all state in the ledger, so a restart loses nothing; a file tells which runs were missed. Leases keep a daemon, a cron
-job and a person apart: whoever comes second is refused, and the daemon tries again at its next time.
+Whatever needs the model or writes versions is done one at a time. Pulls have a thread and a lease of their own, so that
+a long edit does not block them, and so has the listener where an event stream is configured. The schedule lives in
+memory and all state in the ledger, so a restart loses nothing; a file tells which runs were missed. Leases keep a
+daemon, a cron job and a person apart: whoever comes second is refused, and the daemon tries again at its next time.
 """
 
 from __future__ import annotations

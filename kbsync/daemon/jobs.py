@@ -21,8 +21,8 @@ from kbsync.system.log import logger
 ACTOR = "daemon"
 """Who acts, for the audit trail."""
 WORK, PULL = "work", "pull"
-"""The two lanes, each of which does one job at a time: ``work`` has all that needs the model or the writer's lease, ``pull`` the
-pulls, which need neither."""
+"""The two lanes, each of which does one job at a time: ``work`` has all that needs the model or the writer's lease,
+``pull`` the pulls, which need neither."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

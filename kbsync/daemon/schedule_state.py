@@ -64,7 +64,7 @@ class ScheduleFile:
         self._path = state / FILE
 
     def read(self) -> ScheduleState:
-        """An empty state where there is no file. A damaged file is set aside, since the ledger does not depend on it."""
+        """Read the state: empty where there is no file, and where a damaged one had to be set aside."""
         try:
             return _state(json.loads(self._path.read_text(encoding="utf-8")))
         except FileNotFoundError:

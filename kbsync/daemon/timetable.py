@@ -50,7 +50,7 @@ class Timetable:
         )
 
     def start(self, jobs: Sequence[Job]) -> None:
-        """Start the schedule: ``sync`` runs at once, every other job at its next time, or at once where it missed one."""
+        """Run ``sync`` at once, and every other job at its next time, or at once where it missed one."""
         self._scheduler.add_listener(self._on_due, EVENT_JOB_SUBMITTED | EVENT_JOB_MAX_INSTANCES)
         state = self.file.read()
         for job in jobs:

@@ -1,4 +1,4 @@
-"""The key covariance as a piece of work of its own: measured ahead of the first edit, and told about."""
+"""Measures the key covariance ahead of the first edit."""
 
 from __future__ import annotations
 
@@ -11,37 +11,48 @@ from kbsync.domain.recipe import Recipe
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerStats:
-    """``width``: the keys' dimension d; ``tokens``: keys that were counted (null: not measured yet); ``known``: stored
-    before; ``rank_possible``: at least d keys were counted, so the matrix can have full rank."""
+    """The covariance of one layer's keys."""
 
     layer: int
     width: int
+    """The keys' dimension d."""
     tokens: int | None
+    """Number of keys that were counted; null where it is not measured yet."""
     known: bool
+    """It was stored before."""
     rank_possible: bool
+    """At least d keys were counted, so the matrix can have full rank."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatsView:
-    """``model``: fingerprint of weights, tokenizer and dtype; ``source``: ``text`` or ``model`` (it sampled);
-    ``fingerprint``: of the stored matrices (null on a dry run); ``bytes``: their size; ``used_by_edits``: the
-    configured recipe and [text] ask for exactly these."""
+    """The covariances of all layers that a recipe edits."""
 
     model: str
+    """Fingerprint of weights, tokenizer and dtype."""
     source: str
+    """`text`, or `model` where the model sampled the text."""
     texts: int
+    """Number of texts."""
     budget: int
+    """Number of tokens to count."""
     layers: tuple[LayerStats, ...]
     fingerprint: str | None
+    """Of the stored matrices; null on a dry run."""
     bytes: int
+    """Their size."""
     seconds: float
     used_by_edits: bool
+    """The configured recipe and [text] ask for exactly these."""
 
 
 def build(app: App, recipe: Recipe, *, as_configured: bool, anew: bool = False, dry_run: bool = False) -> StatsView:
-    """Measure what is missing (``anew``: everything); ``dry_run`` only looks.
+    """Measure the covariances that are missing.
 
-    ``as_configured``: the application has the text and the recipe of the configuration files, and no others.
+    Args:
+        as_configured: The application has the text and the recipe of the configuration files, and no others.
+        anew: Measure those that are stored, too.
+        dry_run: Say what is missing, and measure nothing.
     """
     began = time.monotonic()
     texts = app.corpus
@@ -53,8 +64,8 @@ def build(app: App, recipe: Recipe, *, as_configured: bool, anew: bool = False, 
         if anew:
             statistics.forget()
             known = []
-        found = statistics.measure(app.work)
-        tokens, fingerprint = found.tokens, found.fingerprint
+        measured = statistics.measure(app.work)
+        tokens, fingerprint = measured.tokens, measured.fingerprint
     layers = tuple(
         LayerStats(
             layer=layer,
@@ -78,7 +89,8 @@ def build(app: App, recipe: Recipe, *, as_configured: bool, anew: bool = False, 
     )
 
 
-def _covers(mine: Recipe, theirs: Recipe) -> bool:
-    """Whether all that an edit with ``theirs`` asks for is measured for ``mine``."""
+def _covers(measured: Recipe, edited: Recipe) -> bool:
+    """Whether all that an edit with the recipe ``edited`` asks for is measured for the other recipe."""
     settings = ("covariance_tokens", "seed", "dtype")
-    return set(theirs.layers) <= set(mine.layers) and all(getattr(mine, n) == getattr(theirs, n) for n in settings)
+    alike = all(getattr(measured, name) == getattr(edited, name) for name in settings)
+    return alike and set(edited.layers) <= set(measured.layers)

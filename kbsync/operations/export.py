@@ -1,4 +1,4 @@
-"""Export a stored version for servers that know nothing of kbsync."""
+"""Exports a stored version for servers that know nothing of kbsync."""
 
 from __future__ import annotations
 
@@ -18,33 +18,45 @@ HF, LORA = "hf", "lora"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatrixView:
-    """One matrix of an adapter: its rank, the rank that loses nothing, and the measured ‖Δ − BA‖ / ‖Δ‖."""
+    """One matrix of an adapter."""
 
     parameter: str
     rank: int
     full_rank: int
+    """The rank that loses nothing."""
     relative_loss: float
+    """Measured: ‖Δ − BA‖ / ‖Δ‖."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportView:
-    """What was (or would be) written: ``format`` is ``hf`` (a whole model) or ``lora`` (an adapter, with its ``matrices``)."""
+    """What was written, or would be."""
 
     version: int
     hash: str
     format: str
+    """`hf` (a whole model) or `lora` (an adapter)."""
     directory: str
     matrices: tuple[MatrixView, ...]
+    """Those of an adapter."""
 
 
 def export(
     app: App, number: int, format: str, directory: Path, rank: int | None = None, *, dry_run: bool = False
 ) -> ExportView:
-    """Write version ``number`` to ``directory``, which must not exist yet, or be empty. A ``dry_run`` checks all that, and
-    makes an adapter in a temporary place only.
+    """Write a version to a directory.
 
-    Raises ``NotFound`` for a version that is not stored, ``ModelError`` when another base is configured than it was built
-    on, ``StoreError`` when it can't be read or the directory can't be written.
+    Args:
+        number: The version.
+        format: ``HF`` or ``LORA``.
+        directory: Must not exist yet, or be empty.
+        rank: The highest rank of an adapter's matrix; None: as needed to lose nothing.
+        dry_run: Check all this, make an adapter in a temporary place only, and write nothing.
+
+    Raises:
+        NotFound: The version is not stored.
+        ModelError: Another base is configured than the one that it was built on.
+        StoreError: The version can't be read, or the directory can't be written.
     """
     from kbsync.checkpoints.exporters.directory import require_free
     from kbsync.checkpoints.exporters.hf import export_hf
@@ -64,9 +76,9 @@ def export(
     matrices: tuple[AdapterMatrix, ...] = ()
     require_free(directory)
     if format == LORA:
-        with TemporaryDirectory() as aside:
-            place = Path(aside) / "adapter" if dry_run else directory
-            matrices = export_lora(app.loaded, delta, place, rank, about)
+        with TemporaryDirectory() as scratch:
+            target = Path(scratch) / "adapter" if dry_run else directory
+            matrices = export_lora(app.loaded, delta, target, rank, about)
     elif not dry_run:
         export_hf(app.loaded, delta, directory, about)
     return ExportView(

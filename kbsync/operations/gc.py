@@ -1,4 +1,7 @@
-"""gc: remove what the retention policy lets go. Inventory, judgement (pure: ``domain.retention``), audit, removal."""
+"""Removes what the retention policy does not keep.
+
+Four steps: an inventory, a judgement (which is pure: ``domain.retention``), the audit event, the removal.
+"""
 
 from __future__ import annotations
 
@@ -18,30 +21,37 @@ from kbsync.stages.session import Writer, writer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThingView:
-    """``kind``: ``version`` (by number), ``stray`` (a stored version that no row of the ledger names), ``artifact``
-    (``kind/key``), ``published`` (a copy that the path ``current`` has left) or ``leftover`` (a path: unfinished or set aside). ``reasons`` to keep or to remove it; ``bytes`` on
-    disk."""
+    """One thing that is stored, and what becomes of it."""
 
     kind: str
+    """`version`, `stray` (a stored version that no row of the ledger names), `artifact`, `published` (a copy that the
+    path `current` has left) or `leftover` (unfinished or set aside)."""
     name: str
+    """A version's number, an artifact's `kind/key`, or a path."""
     keep: bool
     reasons: tuple[str, ...]
+    """Why it is kept or removed."""
     bytes: int
+    """Its size on disk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GcView:
-    """``things`` that were looked at, each with its judgement; ``removed`` of them, ``bytes`` in all, were removed, or
-    would be where ``dry_run``."""
+    """Everything that was looked at."""
 
     dry_run: bool
+    """Nothing was removed."""
     removed: int
+    """Number of things that were removed, or would be."""
     bytes: int
+    """Their size."""
     things: tuple[ThingView, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Thing:
+    """A thing with its files, and how to remove it."""
+
     kind: str
     name: str
     judgement: Judgement
@@ -50,10 +60,16 @@ class _Thing:
 
 
 def gc(app: App, policy: RetentionPolicy, *, dry_run: bool) -> GcView:
-    """Remove what ``policy`` does not keep; a dry run only says so, without the lease.
+    """Remove what a policy does not keep.
 
     The decision is in the audit trail before anything is removed, so a kill leaves nothing unexplained; the next gc
-    decides the same and goes on. Raises ``Busy`` when another process writes.
+    decides the same and goes on.
+
+    Args:
+        dry_run: Say what would be removed, and remove nothing; needs no lease.
+
+    Raises:
+        Busy: Another process is writing.
     """
     with ExitStack() as held:
         lease = None if dry_run else held.enter_context(writer(app.run, app.settings.lease.ttl))

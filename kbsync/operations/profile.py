@@ -1,8 +1,8 @@
 """Where the time goes: the seconds of each step, the matrix products in it, and what this machine could do.
 
-Operations and bytes are those of matrix products and of attention, counted where torch runs them; the bytes are what each
-of them reads and writes at least once. A step's limit is the longer of the two times that its operations and its bytes take
-at the speeds of a large product and of a large copy on this machine.
+Operations and bytes are those of matrix products and of attention, counted where torch runs them; the bytes are what
+each of them reads and writes at least once. A step's limit is the longer of the two times that its operations and its
+bytes take at the speeds of a large product and of a large copy on this machine.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ class _MeasuringProgress(Progress):
 
 
 def table(profile: Profile, speed: MachineSpeed) -> str:
-    """The measurements as text. ``of limit`` is the share of the step's time that the counted work takes at the limit."""
+    """The measurements as text; ``of limit`` is the limit as a share of the step's seconds."""
     whole = profile.total.wall or 1.0
     rows: list[tuple[str, ...]] = [
         ("step", "calls", "items", "s", "cpu s", "share", "GFLOP", "GB", "limit s", "of limit")

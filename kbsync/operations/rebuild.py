@@ -1,4 +1,4 @@
-"""What ``kbsync rebuild`` works with: the stored artifacts, or as few of them as is asked for."""
+"""Builds a stored version again, with the stored artifacts or without them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,18 @@ from kbsync.stages.rebuild import RebuildResult, rebuild
 from kbsync.stages.session import Run
 
 COMPUTED = ("contexts", "covariance", "targets")
-"""The kinds of artifact that an edit computes, and may compute again."""
+"""The kinds of artifact that an edit can compute again."""
 
 
 def run_rebuild(app: App, run: Run, number: int, *, anew: bool, repair: bool) -> RebuildResult:
-    """Build version ``number`` again, ``anew`` without anything from the artifact store. With ``repair``, for which
-    ``run`` must hold the writer's lease, weights and artifacts are stored if they are those of the version."""
+    """Build a version again and compare it with the stored one.
+
+    Args:
+        run: Must hold the writer's lease where ``repair`` is set.
+        number: The version.
+        anew: Take nothing from the artifact store.
+        repair: Store weights and artifacts if they are those of the version.
+    """
     from kbsync.checkpoints.recording_store import Traceless
 
     artifacts = Traceless(app.artifacts, COMPUTED if anew else ())

@@ -1,4 +1,4 @@
-"""Where a stop request or a deadline becomes the error that ends a stage: checks for ``Work``."""
+"""Checks for ``Work``: they turn a stop request or a deadline into the error that ends a stage."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ def check_stop(stop: StopRequest) -> None:
 
 
 class Deadline:
-    """Ends work that is not done within ``span`` of now."""
+    """Ends work that takes too long."""
 
     def __init__(self, span: timedelta) -> None:
+        """The work may take ``span`` from now on."""
         self._span = span
         self._end = time.monotonic() + span.total_seconds()
 
     @property
     def overdue(self) -> bool:
+        """Whether the time is over."""
         return time.monotonic() > self._end
 
     def check(self) -> None:

@@ -1,4 +1,4 @@
-"""Progress for logs: one line when a step has ended."""
+"""Progress as people follow it: only the outermost step is shown, and each that has ended is a log line."""
 
 from __future__ import annotations
 
@@ -12,21 +12,26 @@ from kbsync.system.log import logger
 
 @dataclass(slots=True)
 class Step:
-    """A running step. ``total`` is None while it is unknown, ``started`` in the seconds of a monotonic clock."""
+    """A running step."""
 
     name: str
     total: int | None
+    """Number of items; None while it is unknown."""
     done: int = 0
     started: float = field(default_factory=time.monotonic)
+    """In seconds of the monotonic clock."""
 
     @property
     def seconds(self) -> float:
+        """How long it has been running."""
         return time.monotonic() - self.started
 
 
 class StepProgress(Progress):
-    """Keeps track of steps inside steps: what a helper counts is counted for the step that called it, too, and only
-    the outermost step is shown. A step that has nothing to do is not."""
+    """Shows the outermost of the running steps.
+
+    An item of an inner step also counts for the steps around it. A step that has nothing to do is not shown.
+    """
 
     def __init__(self) -> None:
         self._steps: list[Step] = []
@@ -66,6 +71,8 @@ class StepProgress(Progress):
 
 
 class LogProgress(StepProgress):
+    """Writes one log line when a step has ended."""
+
     def _ended(self, step: Step, note: str) -> None:
         if step.total == 0:
             return

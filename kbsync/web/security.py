@@ -1,7 +1,7 @@
 """Who may see and who may act: token, session, protection against forged requests, headers.
 
-Starlette's own middleware would be no smaller: sessions must end with the process and forms carry a secret of theirs, and
-``TrustedHostMiddleware`` answers 400, which says that the request was malformed.
+Starlette's own middleware would be no smaller: sessions must end with the process, forms carry a secret of their
+session, and ``TrustedHostMiddleware`` answers 400, which says that the request was malformed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ HEADERS = {
 REPORT_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
 )
-"""Content-Security-Policy of a report, which holds its style so that it can be sent by mail; it has no script and no form."""
+"""Content-Security-Policy of a report: it holds its own style, so that it can be sent by mail, and no script or form."""
 
 
 class Keys:
@@ -108,8 +108,8 @@ class Guard:
 
         Args:
             private: Everything but ``OPEN`` demands the token, as everywhere but on loopback.
-            hosts: On loopback, the only host names that a request may address: a page of another site whose own name points
-                to 127.0.0.1 (DNS rebinding) gets nothing.
+            hosts: On loopback, the only host names that a request may address: a page of another site whose own name
+                points to 127.0.0.1 (DNS rebinding) gets nothing.
         """
         self._app, self._keys, self._private, self._hosts = app, keys, private, hosts
 

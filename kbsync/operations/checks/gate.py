@@ -64,7 +64,7 @@ def _too_few(demanded: int, samples: int, available: str) -> Doubt:
         f"specificity demands {demanded} samples (facts that the model has right and that are not edited), and "
         f"{available} can be asked: the gate would refuse every version",
         "Watch more facts that the model has right: any relation counts, it need not be edited (`kbsync init` wrote a "
-        "library of them). Or set min_samples in gate.toml to what there is; a version that was refused for this is then "
-        f"judged anew. Know what you give up: when all of {samples} stay right, that only says that more than {low:.0%} of "
-        "all others do (95 %).",
+        "library of them). Or set min_samples in gate.toml to what there is; a version that was refused for this is "
+        f"then judged anew. Know what you give up: when all of {samples} stay right, that only says that more than "
+        f"{low:.0%} of all others do (95 %).",
     )

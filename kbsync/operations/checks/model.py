@@ -34,8 +34,8 @@ def covariance(app: App) -> str:
     missing = sorted(set(layers) - set(statistics.known()))
     if app.recipe.covariance_tokens < statistics.width:
         raise Doubt(
-            f"a budget of {app.recipe.covariance_tokens} tokens for {statistics.width} dimensions: an edit has to add a "
-            "ridge",
+            f"a budget of {app.recipe.covariance_tokens} tokens for {statistics.width} dimensions: an edit has to add "
+            "a ridge",
             "Raise covariance_tokens in the recipe.",
         )
     if missing:

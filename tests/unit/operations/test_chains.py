@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from kbsync.checkpoints.anchor import Anchor, write_anchor
 from kbsync.ledger.engine import make_engine, parse_url, writing
 from kbsync.ledger.ledger import SqlLedger, SqlLedgerReader
-from kbsync.operations.chains import trails
+from kbsync.operations.chains import check_chains
 from kbsync.testing.samples import HEAD_OF_STATE, HOUR, NOW, record, statement
 
 CHANGES = 80
@@ -125,7 +125,7 @@ def test_every_random_change_of_a_row_is_detected_and_named(filled: str, table: 
     engine = make_engine(parse_url(filled), foreign_keys=False)
     place = "audit trail" if table == "audit_events" else "statement history"
     with writing(engine) as connection:
-        assert trails(SqlLedgerReader(connection), tmp_path).problems == ()
+        assert check_chains(SqlLedgerReader(connection), tmp_path).problems == ()
     while done.total() < CHANGES:
         with writing(engine) as connection:
             undo = connection.begin_nested()
@@ -134,13 +134,13 @@ def test_every_random_change_of_a_row_is_detected_and_named(filled: str, table: 
             except DBAPIError:
                 undo.rollback()
                 continue  # the database's own constraints refused it
-            found = trails(SqlLedgerReader(connection), tmp_path).problems
+            found = check_chains(SqlLedgerReader(connection), tmp_path).problems
             undo.rollback()
         assert found and {where for where, _ in found} == {place}, (what, rows, found)
         assert rows & {int(n) for n in re.findall(r"\d+", found[0][1])}, (what, rows, found)
         done[what] += 1
     with writing(engine) as connection:
-        assert trails(SqlLedgerReader(connection), tmp_path).problems == ()
+        assert check_chains(SqlLedgerReader(connection), tmp_path).problems == ()
     engine.dispose()
     assert set(done) >= {"delete", "cut off", "insert", "move", "swap"}
     assert sum(kind.startswith("update") for kind in done) >= 5
@@ -151,8 +151,8 @@ def test_the_end_of_the_trail_that_is_cut_off_is_missed(filled: str, tmp_path: P
     with writing(engine) as connection:
         off(connection, "audit_events")
         connection.execute(text(f"DELETE FROM audit_events WHERE seq > {EVENTS - 2}"))
-        ((where, what),) = trails(SqlLedgerReader(connection), tmp_path).problems
+        ((where, what),) = check_chains(SqlLedgerReader(connection), tmp_path).problems
         connection.rollback()
     engine.dispose()
     assert where == "audit trail"
-    assert what == f"events {EVENTS - 1} to {EVENTS} are gone: {tmp_path / 'audit-anchor.json'} tells of them."
+    assert what == f"events {EVENTS - 1} to {EVENTS} are gone: {tmp_path / 'audit-anchor.json'} names them."
