@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -64,15 +64,24 @@ def trace_prompt(
     Raises:
         Unlocatable: With the reason.
     """
-    if template.count("{}") != 1 or not answer.strip():
-        raise Unlocatable("no place for the subject in the prompt, or an empty answer")
+    if not answer.strip():
+        raise Unlocatable("the answer is empty")
+    prompt = open_prompt(tokenizer, template, subject, max_tokens)
     whole = locate(tokenizer, template, subject, answer)
+    return replace(prompt, answer=whole.ids[whole.target])
+
+
+def open_prompt(tokenizer: PreTrainedTokenizerFast, template: str, subject: str, max_tokens: int) -> TracePrompt:
+    """A prompt whose answer is not known yet (-1). Arguments and errors are those of ``trace_prompt``."""
+    if template.count("{}") != 1:
+        raise Unlocatable("the prompt has not exactly one place for the subject")
+    located = locate(tokenizer, template, subject, None)
     before, _, after = template.partition("{}")
-    (prompt,) = encode(tokenizer, [before + subject + after])
-    first = sum(end <= len(before) for end in prompt.ends)
-    if whole.target > max_tokens:
-        raise Unlocatable(f"the prompt is {whole.target} tokens long, and {max_tokens} is the most")
-    return TracePrompt(whole.ids[: whole.target], first, whole.lookup, whole.ids[whole.target])
+    (encoded,) = encode(tokenizer, [before + subject + after])
+    if len(located.ids) > max_tokens:
+        raise Unlocatable(f"the prompt is {len(located.ids)} tokens long, and {max_tokens} is the most")
+    first = sum(end <= len(before) for end in encoded.ends)
+    return TracePrompt(located.ids, first, located.lookup, -1)
 
 
 @torch.no_grad()

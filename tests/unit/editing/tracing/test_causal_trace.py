@@ -135,7 +135,7 @@ def test_a_question_is_found_in_its_prompt():
     assert tokenizer().decode([q.answer]) in " Paris Rome"
     with pytest.raises(Unlocatable, match="empty"):
         asked(subject=" ")
-    with pytest.raises(Unlocatable, match="no place"):
+    with pytest.raises(Unlocatable, match="not exactly one place"):
         asked(template="The capital is")
     with pytest.raises(Unlocatable, match="tokens long"):
         trace_prompt(tokenizer(), ASKED[0], "x" * 200, "Oslo", 90)

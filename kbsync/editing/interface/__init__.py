@@ -1,0 +1,1 @@
+"""What ``kbsync.editing`` offers to a program or a notebook; import it from there."""

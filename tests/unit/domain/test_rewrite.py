@@ -1,0 +1,46 @@
+"""A rewrite is pure text, and an edit request is one with its provenance."""
+
+from __future__ import annotations
+
+import pytest
+
+from kbsync.domain.canonical import canonical_json, content_hash
+from kbsync.domain.fact import FactKey
+from kbsync.domain.plan import EditRequest, Guard
+from kbsync.domain.rewrite import Preserved, Rewrite
+from kbsync.domain.statement import ItemId, PropertyId
+
+KEY = FactKey(ItemId("Q232"), PropertyId("P36"))
+
+
+@pytest.mark.parametrize("subject", ["Kazakhstan", "{}", "a {b} c", "東京"])
+def test_a_prompt_is_the_template_with_its_subject(subject: str) -> None:
+    rewrite = Rewrite("The capital of {} is", subject, "Astana")
+    assert rewrite.prompt == f"The capital of {subject} is"
+    assert rewrite.id == content_hash([subject, "The capital of {} is", "Astana"])
+
+
+def test_a_request_has_the_id_of_its_rewrite_whatever_its_provenance() -> None:
+    rewrite = Rewrite("The capital of {} is", "Kazakhstan", "Astana")
+    request = EditRequest(
+        rewrite.template, rewrite.subject, rewrite.target, key=KEY, value_hash="v", revision=7, base_answer=" Almaty"
+    )
+    assert isinstance(request, Rewrite)
+    assert (request.id, request.prompt) == (rewrite.id, rewrite.prompt)
+    assert request != rewrite, "a request says more than its rewrite"
+
+
+def test_a_request_is_stored_flat() -> None:
+    request = EditRequest(
+        template="{} is", subject="a", target="b", key=KEY, value_hash="v", revision=7, statement_ids=("s",)
+    )
+    assert canonical_json(request) == (
+        '{"base_answer":"","key":["Q232","P36"],"revision":7,"statement_ids":["s"],"subject":"a","target":"b",'
+        '"template":"{} is","value_hash":"v"}'
+    )
+
+
+def test_a_guard_has_the_id_of_what_it_preserves() -> None:
+    guard = Guard(template="{} is", subject="a", key=KEY)
+    assert guard.id == Preserved("{} is", "a").id == content_hash(["a", "{} is"])
+    assert canonical_json(guard) == '{"key":["Q232","P36"],"subject":"a","template":"{} is"}'
