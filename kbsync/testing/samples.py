@@ -155,7 +155,7 @@ def evaluation(version: int, *, value: float = 0.987654321, at: datetime = NOW, 
 def make_manifest(
     factors: dict[str, str], *, created_at: datetime = MANIFEST_AT, seconds: float = 0.1 + 0.2
 ) -> Manifest:
-    """A manifest with something in every field, among it numbers and text that are easy to get wrong."""
+    """A manifest with something in every field but the guards, among it numbers and text that are easy to get wrong."""
     return Manifest(
         base_fingerprint="b" * 64,
         build_hash=content_hash("build"),

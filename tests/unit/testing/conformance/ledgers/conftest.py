@@ -1,0 +1,3 @@
+from tests.support.stage_fixtures import ledger
+
+__all__ = ["ledger"]
