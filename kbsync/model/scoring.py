@@ -2,114 +2,142 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from kbsync.domain.errors import EditError
+from kbsync.domain.errors import DataError
+from kbsync.model.forward import Forward, require_finite
 from kbsync.model.hooks import only
 from kbsync.model.tokens import encode, split
 from kbsync.ports import UNWATCHED, PairScore, Work
+
+BATCH_TOKENS = 1024
+"""Most tokens of a batch."""
 
 Tokens = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a pair's answer is predicted: input row, and the position before its first token."""
+    """Where a pair's answer is predicted."""
 
     row: Tokens
+    """What the model reads: all tokens of prompt and answer but the last."""
     start: int
+    """The position in ``row`` before the answer's first token."""
     answer: Tokens
+
+    @property
+    def positions(self) -> range:
+        """The positions in ``row`` whose predictions are read."""
+        return range(self.start, self.start + len(self.answer))
 
 
 class PairScorer:
     """Scores pairs on a causal model with whatever weights it has at the time of the call.
 
-    Text is encoded whole, prompt, a blank and the answer; the answer's tokens are those that reach past the prompt.
-    The last of them is only predicted, never read; so both targets of a CounterFact prompt mostly share one input, and
-    an input that begins another is not run at all. Rows of one length run together: no padding, and the vocabulary
-    projection is computed only at positions that some row needs.
+    Text is encoded whole: the prompt, a blank and the answer. The answer's tokens are those that reach past the prompt.
+    The last of them is only predicted, never read, so both targets of a prompt mostly share one row, and a row that
+    begins another is not run at all. Rows of one length run together, which needs no padding, and the vocabulary
+    projection is computed only at positions that some pair needs.
     """
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, *, batch_tokens: int = 1024) -> None:
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerFast,
+        *,
+        batch_tokens: int = BATCH_TOKENS,
+    ) -> None:
+        self._forward = Forward(model)
         self._model = model
         self._tokenizer = tokenizer
         self._batch_tokens = batch_tokens
 
     def scores(self, pairs: Sequence[tuple[str, str]], *, work: Work = UNWATCHED) -> list[PairScore]:
-        """One score per (prompt, answer), answers without their leading blank.
+        """One score for each (prompt, answer), answers without their leading blank. ``work`` advances by pairs.
 
-        ``work`` advances by pairs. Raises ``DataError`` where no token stands before the answer, ``EditError`` when the
-        model's output is not finite.
+        Raises:
+            DataError: an answer is empty, or no token stands before it.
+            ModelError: a text does not fit the model's context, or the model's predictions are not finite.
         """
         places = self._places(pairs)
-        rows = _maximal(place.row for place in places)
-        waiting: dict[Tokens, list[int]] = defaultdict(list)
+        longest = _maximal(place.row for place in places)
+        served: dict[Tokens, list[int]] = defaultdict(list)
         for index, place in enumerate(places):
-            waiting[rows[place.row]].append(index)
-        found: dict[int, PairScore] = {}
-        for batch in _batches(list(waiting), self._batch_tokens):
-            wanted = [(row, places[index], index) for row, tokens in enumerate(batch) for index in waiting[tokens]]
-            scores = self._run(batch, [(row, place) for row, place, _ in wanted])
-            found.update(zip((index for _, _, index in wanted), scores, strict=True))
-            work.advance(len(wanted))
-        for index, (prompt, answer) in enumerate(pairs):
-            if not math.isfinite(found[index].nll):
-                raise EditError(f"The model gives {answer!r} after {prompt!r} a loss that is not finite.")
-        return [found[index] for index in range(len(pairs))]
+            served[longest[place.row]].append(index)
+        needed = {row: len({p for index in served[row] for p in places[index].positions}) for row in served}
+        scores: dict[int, PairScore] = {}
+        for batch in self._batches(needed):
+            asked = [(row, index) for row, tokens in enumerate(batch) for index in served[tokens]]
+            scored = self._run(batch, [(row, places[index]) for row, index in asked])
+            scores.update(zip((index for _, index in asked), scored, strict=True))
+            work.advance(len(asked))
+        return [scores[index] for index in range(len(pairs))]
 
     def _places(self, pairs: Sequence[tuple[str, str]]) -> list[_Place]:
-        answers = [(prompt, f" {answer}") for prompt, answer in pairs]
+        if not all(answer for _, answer in pairs):
+            raise DataError("An answer is empty, so it gives no token that could be scored.")
         places = []
-        for item, pair in zip(encode(self._tokenizer, [a + b for a, b in answers]), answers, strict=True):
-            start = len(item.ids) - split(item, *pair)
+        encoded = encode(self._tokenizer, [f"{prompt} {answer}" for prompt, answer in pairs])
+        for item, (prompt, answer) in zip(encoded, pairs, strict=True):
+            self._forward.require_fits(item)
+            start = len(item.ids) - split(item, prompt, f" {answer}")
             places.append(_Place(tuple(item.ids[:-1]), start - 1, tuple(item.ids[start:])))
         return places
 
+    def _batches(self, needed: Mapping[Tokens, int]) -> Iterator[list[Tokens]]:
+        """Rows of one length together, shortest first, within the bounds or a single row; ``needed``: a row's places."""
+        by_length: dict[int, list[Tokens]] = defaultdict(list)
+        for row in needed:
+            by_length[len(row)].append(row)
+        for length in sorted(by_length):
+            batch: list[Tokens] = []
+            places = 0
+            for row in by_length[length]:
+                too_long = (len(batch) + 1) * length > self._batch_tokens
+                too_many = places + needed[row] > self._forward.places
+                if batch and (too_long or too_many):
+                    yield batch
+                    batch, places = [], 0
+                batch.append(row)
+                places += needed[row]
+            yield batch
+
     @torch.inference_mode()
-    def _run(self, batch: Sequence[Tokens], wanted: Sequence[tuple[int, _Place]]) -> list[PairScore]:
-        """One forward of rows of equal length; logits only where some answer is predicted."""
+    def _run(self, batch: Sequence[Tokens], asked: Sequence[tuple[int, _Place]]) -> list[PairScore]:
+        """One forward pass of rows of equal length; ``asked`` names pairs by their row in the batch."""
         device = self._model.device
-        spots = sorted({(row, place.start + i) for row, place in wanted for i in range(len(place.answer))})
-        at = {spot: i for i, spot in enumerate(spots)}
+        spots = sorted({(row, position) for row, place in asked for position in place.positions})
+        index_of = {spot: i for i, spot in enumerate(spots)}
         rows, columns = torch.tensor(spots, device=device).T
         head: nn.Module = self._model.get_output_embeddings()  # type: ignore[no-untyped-call]
         with only(head, rows, columns):
-            output = self._model(input_ids=torch.tensor(batch, device=device), use_cache=False)
+            picked = self._forward.logits(torch.tensor(batch, device=device), keep=0)[0]
         scores = []
-        for row, place in wanted:
-            logits = output.logits[0, [at[row, place.start + i] for i in range(len(place.answer))]].float()
+        for row, place in asked:
+            logits = picked[[index_of[row, position] for position in place.positions]].float()
             answer = torch.tensor(place.answer, device=device)
             losses = torch.nn.functional.cross_entropy(logits, answer, reduction="none").double()
+            require_finite(losses)
             scores.append(PairScore(float(losses.mean()), tuple((logits.argmax(dim=-1) == answer).tolist())))
         return scores
 
 
-def _maximal(rows: Iterator[Tokens] | Sequence[Tokens]) -> dict[Tokens, Tokens]:
+def _maximal(rows: Iterable[Tokens]) -> dict[Tokens, Tokens]:
     """Map every row to the one to run in its place: itself, or a longer one that begins with it.
 
     In lexicographic order a row stands directly before those that begin with it.
     """
-    found: dict[Tokens, Tokens] = {}
+    longest: dict[Tokens, Tokens] = {}
     last: Tokens = ()
     for row in sorted(set(rows), reverse=True):
         if last[: len(row)] != row:
             last = row
-        found[row] = last
-    return found
-
-
-def _batches(rows: Sequence[Tokens], batch_tokens: int) -> Iterator[list[Tokens]]:
-    """Rows of one length together, at most ``batch_tokens`` tokens (and at least one row) a batch; shortest first."""
-    by_length: dict[int, list[Tokens]] = defaultdict(list)
-    for row in rows:
-        by_length[len(row)].append(row)
-    for length in sorted(by_length):
-        group, size = by_length[length], max(1, batch_tokens // length)
-        yield from (group[i : i + size] for i in range(0, len(group), size))
+        longest[row] = last
+    return longest

@@ -29,7 +29,7 @@ from kbsync.ports.ledger import (
     VersionReader,
     VersionWriter,
 )
-from kbsync.ports.model import BaseModel, Delta, Edit, Editor, LanguageModel, PairScore
+from kbsync.ports.model import BaseModel, Delta, Edit, Editor, LanguageModel, PairScore, Perplexity
 from kbsync.ports.notifier import Notifier
 from kbsync.ports.progress import Progress
 from kbsync.ports.source import ItemEvent, StatementSource
@@ -65,6 +65,7 @@ __all__ = [
     "LedgerTransaction",
     "Notifier",
     "PairScore",
+    "Perplexity",
     "Progress",
     "PullCounts",
     "Quarantined",

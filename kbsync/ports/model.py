@@ -15,43 +15,71 @@ from kbsync.ports.work import UNWATCHED, Work
 
 @dataclass(frozen=True, slots=True)
 class PairScore:
-    """A continuation after its prompt, teacher-forced. ``nll``: mean per token, natural logarithm; ``hits``: for each
-    token, whether the model's likeliest next token is it."""
+    """How well a model predicts an answer after its prompt, teacher-forced."""
 
     nll: float
+    """Mean negative log-likelihood of the answer's tokens, in nats."""
     hits: tuple[bool, ...]
+    """For each token of the answer, whether it is the model's likeliest next token."""
 
     @property
     def strict(self) -> bool:
         """All tokens are the likeliest: greedy decoding would say exactly this."""
         return all(self.hits)
 
+    @property
+    def logprob(self) -> float:
+        """Natural log-probability of the whole answer."""
+        return -self.nll * len(self.hits)
+
+
+@dataclass(frozen=True, slots=True)
+class Perplexity:
+    """How well a model predicts running text."""
+
+    value: float
+    """exp of the mean negative log-likelihood of the predicted tokens."""
+    tokens: int
+    """The number of predicted tokens."""
+
 
 class LanguageModel(ABC):
-    """A causal language model that answers; ``fingerprint`` covers weights, tokenizer and dtype."""
+    """A causal language model that answers. Texts come without special tokens.
+
+    Every method raises ``WrongWeights`` where other weights than those of ``fingerprint`` are in place, ``ModelError``
+    where a text does not fit the context or a prediction is not finite, and ``DataError`` where a text gives no token.
+    """
 
     fingerprint: str
+    """Hash of weights, tokenizer and dtype."""
 
     @abstractmethod
     def complete(self, prompts: Sequence[str], *, max_new_tokens: int = 10, work: Work = UNWATCHED) -> list[str]:
-        """Greedy continuation of each prompt (without the prompt), cut at the first newline."""
+        """Continue each prompt greedily.
 
-    @abstractmethod
-    def logprobs(self, pairs: Sequence[tuple[str, str]], *, work: Work = UNWATCHED) -> list[float]:
-        """Natural log-probability of each (prompt, continuation), summed over the continuation's tokens."""
-
-    @abstractmethod
-    def perplexity(self, texts: Sequence[str], *, work: Work = UNWATCHED) -> tuple[float, int]:
-        """Perplexity over all texts together (exp of the mean token NLL), and the number of predicted tokens."""
+        Returns:
+            The continuations without their prompts, each cut at the first newline.
+        """
 
     @abstractmethod
     def scores(self, pairs: Sequence[tuple[str, str]], *, work: Work = UNWATCHED) -> list[PairScore]:
-        """Each (prompt, answer) scored token by token; answers come without their leading blank."""
+        """Score each (prompt, answer).
+
+        Args:
+            pairs: the answers come without the blank between prompt and answer, which is the adapter's to add.
+            work: advances by pairs.
+        """
+
+    @abstractmethod
+    def perplexity(self, texts: Sequence[str], *, work: Work = UNWATCHED) -> Perplexity:
+        """The perplexity over all texts together."""
 
     @abstractmethod
     def sample(self, prompts: Sequence[str], *, length: int = 100, seed: int = 0, work: Work = UNWATCHED) -> list[str]:
-        """Each prompt with its sampled continuation, ``length`` tokens in all. A text hangs on its prompt, the seed and
-        the weights, and on nothing else."""
+        """Each prompt with its sampled continuation, ``length`` tokens in all.
+
+        A text depends on its prompt, the seed and the weights, and on nothing else.
+        """
 
     @abstractmethod
     def next_tokens(self, prompts: Sequence[str], *, top: int = 256) -> list[dict[int, float]]:
@@ -61,8 +89,10 @@ class LanguageModel(ABC):
     def divergence(self, prompts: Sequence[str], reference: Sequence[Mapping[int, float]]) -> list[float]:
         """KL(reference ‖ this model) over the next token after each prompt, in nats.
 
-        ``reference`` is what another model's ``next_tokens`` gave; all tokens that it does not name count as one, so the
-        figure is a lower bound, and 0 for the same weights up to rounding.
+        Args:
+            prompts: the texts after which the next token is predicted.
+            reference: what another model's ``next_tokens`` gave for them. All tokens that it does not name count as one,
+                so the figure is a lower bound, and 0 for the same weights up to rounding.
         """
 
 

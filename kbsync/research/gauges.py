@@ -12,9 +12,6 @@ from typing import Generic, TypeVar
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.fluency import ngram_entropy
 from kbsync.domain.verdict import match_names
-from kbsync.model.generation import Sampler
-from kbsync.model.load import LoadedModel
-from kbsync.model.scoring import PairScorer
 from kbsync.ports import LanguageModel
 from kbsync.research.cases import Case
 from kbsync.research.consistency import Consistency
@@ -38,8 +35,8 @@ class Gauge(ABC, Generic[AnyCase]):
     def key(self) -> str: ...
 
     @abstractmethod
-    def measure(self, model: LanguageModel, loaded: LoadedModel, cases: Sequence[AnyCase]) -> list[dict[str, float]]:
-        """Figures of each case. ``loaded`` carries at this moment the same weights as ``model``."""
+    def measure(self, model: LanguageModel, cases: Sequence[AnyCase]) -> list[dict[str, float]]:
+        """Figures of each case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +83,10 @@ class CounterfactPrompts(Gauge[CounterfactCase]):
     def key(self) -> str:
         return content_hash(["counterfact prompts", self.answer_tokens])
 
-    def measure(
-        self, model: LanguageModel, loaded: LoadedModel, cases: Sequence[CounterfactCase]
-    ) -> list[dict[str, float]]:
+    def measure(self, model: LanguageModel, cases: Sequence[CounterfactCase]) -> list[dict[str, float]]:
         prompts = [prompt for number, case in enumerate(cases) for prompt in _counterfact_prompts(number, case)]
         pairs = [(p.text, answer) for p in prompts for answer in (cases[p.case].target, cases[p.case].true)]
-        scores = PairScorer(loaded.model, loaded.tokenizer).scores(pairs)
+        scores = model.scores(pairs)
         contrasts = [
             contrast(true, new) if prompt.group == SPECIFICITY else contrast(new, true)
             for prompt, new, true in zip(prompts, scores[::2], scores[1::2], strict=True)
@@ -124,15 +119,10 @@ class CounterfactTexts(Gauge[CounterfactCase]):
     def key(self) -> str:
         return content_hash(["counterfact texts", self.length, self.seed, self.consistency and self.consistency.key])
 
-    def measure(
-        self,
-        model: LanguageModel,  # noqa: ARG002 (the port can't sample)
-        loaded: LoadedModel,
-        cases: Sequence[CounterfactCase],
-    ) -> list[dict[str, float]]:
+    def measure(self, model: LanguageModel, cases: Sequence[CounterfactCase]) -> list[dict[str, float]]:
         prompts = [case.generation or (case.prompt,) for case in cases]
-        sampler = Sampler(loaded.model, loaded.tokenizer, length=self.length, seed=self.seed)
-        texts = iter(sampler.texts([prompt for group in prompts for prompt in group]))
+        asked = [prompt for group in prompts for prompt in group]
+        texts = iter(model.sample(asked, length=self.length, seed=self.seed))
         found = []
         for case, group in zip(cases, prompts, strict=True):
             mine = [next(texts) for _ in group]
@@ -155,11 +145,11 @@ class ZsrePrompts(Gauge[ZsreCase]):
     def key(self) -> str:
         return content_hash(["zsre prompts", self.answer_tokens])
 
-    def measure(self, model: LanguageModel, loaded: LoadedModel, cases: Sequence[ZsreCase]) -> list[dict[str, float]]:
+    def measure(self, model: LanguageModel, cases: Sequence[ZsreCase]) -> list[dict[str, float]]:
         prompts = [prompt for number, case in enumerate(cases) for prompt in _zsre_prompts(number, case)]
         answers = [cases[p.case].neighbour_answer if p.group == SPECIFICITY else cases[p.case].target for p in prompts]
         pairs = [(prompt.text, answer) for prompt, answer in zip(prompts, answers, strict=True)]
-        scores = PairScorer(loaded.model, loaded.tokenizer).scores(pairs)
+        scores = model.scores(pairs)
         accuracies = [{"accuracy": token_accuracy(score)} for score in scores]
         return _per_case(len(cases), prompts, _merged(accuracies, _greedy(model, prompts, self.answer_tokens)))
 

@@ -191,7 +191,7 @@ class Grid:
 
     def _gauge_job(self, gauge: Gauge[Any], chunk: Sequence[Case]) -> _Job:
         def work(model: LanguageModel) -> list[dict[str, float]]:
-            return gauge.measure(model, self._bench.loaded, chunk)
+            return gauge.measure(model, chunk)
 
         return _Job({"gauge": gauge.key, "cases": cases_hash(chunk)}, work, len(chunk))
 
@@ -221,7 +221,8 @@ def _by_text(model: LanguageModel, texts: Sequence[str]) -> list[list[float]]:
     found = []
     for text in texts:
         with suppress(DataError):
-            found.append(list(model.perplexity([text])))
+            measured = model.perplexity([text])
+            found.append([measured.value, measured.tokens])
     if not found:
         model.perplexity(texts)  # says what is wrong with all of them
     return found

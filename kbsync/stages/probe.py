@@ -75,20 +75,11 @@ def _judge(model: LanguageModel, fingerprint: str, chunk: Sequence[WatchedFact],
 
 def _scores(model: LanguageModel, asked: Sequence[tuple[Fact, str]]) -> list[tuple[float, float | None]]:
     """Log-probability of the first right answer, and of the likeliest former one."""
-    pairs, owners = [], []
-    for index, (fact, prompt) in enumerate(asked):
-        pairs.append((prompt, f" {fact.answers[0].label}"))
-        owners.append((index, True))
-        for former in fact.former:
-            if former.label:
-                pairs.append((prompt, f" {former.label}"))
-                owners.append((index, False))
-    right = [0.0] * len(asked)
-    former_best: list[float | None] = [None] * len(asked)
-    for (index, is_answer), score in zip(owners, model.logprobs(pairs), strict=True):
-        if is_answer:
-            right[index] = score
-        else:
-            best = former_best[index]
-            former_best[index] = score if best is None else max(best, score)
-    return list(zip(right, former_best, strict=True))
+    names = [[fact.answers[0].label or "", *(f.label for f in fact.former if f.label)] for fact, _ in asked]
+    pairs = [(prompt, name) for (_, prompt), own in zip(asked, names, strict=True) for name in own]
+    scores = iter(model.scores(pairs))
+    logprobs: list[tuple[float, float | None]] = []
+    for own in names:
+        right, *former = [next(scores).logprob for _ in own]
+        logprobs.append((right, max(former, default=None)))
+    return logprobs

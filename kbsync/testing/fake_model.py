@@ -15,7 +15,7 @@ from kbsync.domain.recipe import Recipe
 from kbsync.domain.relation import fill
 from kbsync.domain.rewrite import Preserved, Rewrite
 from kbsync.domain.version import EditReport, LayerReport
-from kbsync.ports import UNWATCHED, BaseModel, Delta, Edit, Editor, LanguageModel, PairScore, Work
+from kbsync.ports import UNWATCHED, BaseModel, Delta, Edit, Editor, LanguageModel, PairScore, Perplexity, Work
 
 
 class TableModel(LanguageModel):
@@ -35,12 +35,9 @@ class TableModel(LanguageModel):
             work.advance()
         return [self._say(prompt) for prompt in prompts]
 
-    def logprobs(self, pairs: Sequence[tuple[str, str]], *, work: Work = UNWATCHED) -> list[float]:
-        return [-0.5 if self._say(prompt).startswith(said) else -20.0 for prompt, said in pairs]
-
-    def perplexity(self, texts: Sequence[str], *, work: Work = UNWATCHED) -> tuple[float, int]:
+    def perplexity(self, texts: Sequence[str], *, work: Work = UNWATCHED) -> Perplexity:
         self._check()
-        return self._perplexity, sum(len(text.split()) for text in texts)
+        return Perplexity(self._perplexity, sum(len(text.split()) for text in texts))
 
     def scores(self, pairs: Sequence[tuple[str, str]], *, work: Work = UNWATCHED) -> list[PairScore]:
         right = [self._say(prompt).startswith(f" {answer}") for prompt, answer in pairs]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 from kbsync.model.decoder import Decoder
+from kbsync.model.decoding import Continuation
 
 
 @torch.no_grad()
@@ -22,13 +23,13 @@ def sample(decoder: Decoder, prompts: Tensor, count: int, top_k: int, generator:
     Returns:
         Prompts and drawn tokens (batch, length + count).
     """
-    tokens, fresh, cache = prompts, prompts, DynamicCache()
+    batch, tokens = Continuation(decoder.model, prompts.tolist()), prompts
     for _ in range(count):
-        out = decoder.model.base_model(input_ids=fresh, past_key_values=cache, use_cache=True)
-        logits = decoder.logits(out.last_hidden_state[:, -1]).float()
+        logits = batch.logits().float()
         best = logits.topk(min(top_k, logits.shape[-1]), dim=-1)
         drawn = torch.multinomial(best.values.softmax(-1).cpu(), 1, generator=generator).to(logits.device)
         fresh = best.indices.gather(1, drawn)
+        batch.append(fresh[:, 0])
         tokens = torch.cat([tokens, fresh], dim=1)
     return tokens
 

@@ -18,7 +18,7 @@ from kbsync.domain.plan import EditRequest, Guard
 from kbsync.domain.statement import ItemId, PropertyId
 from kbsync.domain.verdict import match_names
 from kbsync.domain.version import Evaluation, Outcome, Version, VersionState
-from kbsync.ports import ArtifactStore, BaseModel, CheckpointStore, Delta
+from kbsync.ports import ArtifactStore, BaseModel, CheckpointStore, Delta, Perplexity
 from kbsync.stages.evaluate.figures import mean_metric, needed, shares
 from kbsync.stages.evaluate.questions import EDITED, UNTOUCHED, EvaluationSize, Question, cohorts, questions
 from kbsync.stages.evaluate.replies import Identity, Replies, Reply
@@ -205,7 +205,7 @@ class _Language:
     """What one model does with language as a whole. ``perplexity`` with its tokens, None where it was not asked for;
     ``neutral``: whether the divergence is."""
 
-    perplexity: tuple[float, int] | None
+    perplexity: Perplexity | None
     texts: list[str]
     neutral: bool
 
@@ -227,9 +227,14 @@ def _language_figures(ours: _Language, base: _Language, drift: Sequence[float], 
     last = {m.name: m for m in before.evaluation.metrics} if before.evaluation else {}
     if ours.perplexity and base.perplexity:
         known = last.get("perplexity")
-        previous = known.value if known and known.base == base.perplexity[0] else None
-        value, tokens = ours.perplexity
-        yield Metric(name="perplexity", value=value, base=base.perplexity[0], samples=tokens, previous=previous)
+        previous = known.value if known and known.base == base.perplexity.value else None
+        yield Metric(
+            name="perplexity",
+            value=ours.perplexity.value,
+            base=base.perplexity.value,
+            samples=ours.perplexity.tokens,
+            previous=previous,
+        )
     found = [
         ("divergence", drift, [0.0] * len(drift)),
         ("fluency", [ngram_entropy(t) for t in ours.texts], [ngram_entropy(t) for t in base.texts]),

@@ -12,7 +12,7 @@ from typing import Any
 
 from kbsync.domain.canonical import canonical_json, content_hash, plain
 from kbsync.domain.version import Score
-from kbsync.ports import ArtifactStore, LanguageModel, Work
+from kbsync.ports import ArtifactStore, LanguageModel, Perplexity, Work
 from kbsync.stages.evaluate.questions import EvaluationSize, Question
 
 FORMAT = 1
@@ -73,12 +73,15 @@ class Replies:
             self._known |= {identity(q): _reply(said) for q, said in zip(group, found[name], strict=True)}
         return [self._known[identity(q)] for q in asked]
 
-    def perplexity(self, texts: Sequence[str]) -> tuple[float, int]:
+    def perplexity(self, texts: Sequence[str]) -> Perplexity:
         """As ``LanguageModel.perplexity``; a model that is beyond all numbers gets the largest that can be kept."""
-        value, tokens = self._once(
-            "perplexity", list(texts), lambda: list(_finite(*self._model.perplexity(texts, work=self._work)))
-        )
-        return float(value), int(tokens)
+
+        def measure() -> list[float]:
+            measured = self._model.perplexity(texts, work=self._work)
+            return [_finite(measured.value), measured.tokens]
+
+        value, tokens = self._once("perplexity", list(texts), measure)
+        return Perplexity(float(value), int(tokens))
 
     def texts(self, prompts: Sequence[str]) -> list[str]:
         """A sampled text for each prompt, one artifact a prompt."""
@@ -158,9 +161,9 @@ class Replies:
 EXPLODED = 1e30
 
 
-def _finite(perplexity: float, tokens: int) -> tuple[float, int]:
+def _finite(perplexity: float) -> float:
     # A candidate that explodes has no finite perplexity, and a record must hold a number that no policy admits.
-    return (perplexity if math.isfinite(perplexity) else EXPLODED), tokens
+    return perplexity if math.isfinite(perplexity) else EXPLODED
 
 
 def identity(question: Question) -> Identity:

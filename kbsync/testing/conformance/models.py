@@ -62,19 +62,18 @@ class ModelConformance:
     def test_nothing_asked_is_nothing_answered(self, kit: ModelKit) -> None:
         model = kit.base.language_model()
         assert model.complete([]) == []
-        assert model.logprobs([]) == []
         assert model.scores([]) == [] and model.sample([]) == []
         assert model.next_tokens([]) == [] and model.divergence([], []) == []
 
     def test_the_answer_that_is_given_is_likelier_than_another(self, kit: ModelKit) -> None:
         (prompt,) = _prompts("Japan")
-        right, wrong = kit.base.language_model().logprobs([(prompt, " Tokyo"), (prompt, " Lima")])
-        assert wrong < right <= 0
+        right, wrong = kit.base.language_model().scores([(prompt, "Tokyo"), (prompt, "Lima")])
+        assert wrong.logprob < right.logprob <= 0
 
     def test_perplexity_is_positive_and_counts_its_tokens(self, kit: ModelKit) -> None:
-        perplexity, tokens = kit.base.language_model().perplexity(["The capital of Kenya is Nairobi."])
-        assert perplexity > 0
-        assert tokens > 0
+        perplexity = kit.base.language_model().perplexity(["The capital of Kenya is Nairobi."])
+        assert perplexity.value > 0
+        assert perplexity.tokens > 0
 
     def test_what_is_said_has_the_better_score_and_is_said_strictly(self, kit: ModelKit) -> None:
         (prompt,) = _prompts("Japan")

@@ -89,7 +89,7 @@ def _probing(shop: Workshop, size: SuiteSize) -> Meter:
 
     def work() -> None:
         model.complete(prompts, max_new_tokens=ANSWER_TOKENS)
-        model.logprobs([(prompt, f" {answer}") for prompt in prompts for answer in ("Oslo", "Paris")])
+        model.scores([(prompt, answer) for prompt in prompts for answer in ("Oslo", "Paris")])
 
     return _both(work)
 

@@ -70,7 +70,7 @@ def probing(shop: Workshop, size: SuiteSize) -> list[Figure]:
     """Facts a second: the greedy answer, and the log-probabilities of two candidates."""
     requests = facts(size.prompts)
     prompts = [r.template.replace("{}", r.subject) for r in requests]
-    pairs = [(p, f" {answer}") for p, r in zip(prompts, requests, strict=True) for answer in (r.target, "Paris")]
+    pairs = [(p, answer) for p, r in zip(prompts, requests, strict=True) for answer in (r.target, "Paris")]
     model = shop.place.app.base.language_model()
     duel = Duel()
     said: dict[str, list[str]] = {}
@@ -79,13 +79,13 @@ def probing(shop: Workshop, size: SuiteSize) -> list[Figure]:
     def baseline() -> Lap:
         with lap() as running:
             said["plain"] = [_generate(shop, prompt) for prompt in prompts]
-            scored["plain"] = [_logprob(shop, *pair) for pair in pairs]
+            scored["plain"] = [_logprob(shop, prompt, f" {answer}") for prompt, answer in pairs]
         return Lap(running.wall, running.cpu, len(prompts))
 
     def ours() -> Lap:
         with lap() as running:
             said["ours"] = model.complete(prompts, max_new_tokens=ANSWER_TOKENS)
-            scored["ours"] = model.logprobs(pairs)
+            scored["ours"] = [score.logprob for score in model.scores(pairs)]
         return Lap(running.wall, running.cpu, len(prompts))
 
     for _ in range(size.rounds):

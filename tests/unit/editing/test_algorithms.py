@@ -50,7 +50,8 @@ def editor(algorithm: str, model, artifacts=None):
 
 def nll(model, asked) -> float:
     prompt = asked.template.replace("{}", asked.subject)
-    return -TorchLanguageModel(model, tokenizer(), "x").logprobs([(prompt, " " + asked.target)])[0]
+    (score,) = TorchLanguageModel(model, tokenizer(), "x").scores([(prompt, asked.target)])
+    return -score.logprob
 
 
 @pytest.mark.parametrize("algorithm", OTHERS)

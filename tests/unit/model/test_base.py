@@ -30,7 +30,7 @@ def test_a_delta_changes_the_answers_inside_its_block_only(base: TorchBase) -> N
     before = base.language_model().perplexity(SENTENCES)
     with base.edited(some_delta()) as edited:
         inside = edited.perplexity(SENTENCES)
-    assert inside[0] != pytest.approx(before[0], rel=0.01)
+    assert inside.value != pytest.approx(before.value, rel=0.01)
     assert base.language_model().perplexity(SENTENCES) == before
     assert random_model("llama")[0].get_parameter(NAME) is weight
 

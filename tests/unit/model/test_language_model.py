@@ -5,12 +5,12 @@ import math
 
 import pytest
 import torch
-from torch import Tensor
 
 from kbsync.domain.errors import DataError, ModelError, Stopped
-from kbsync.model import language_model as module
+from kbsync.model import forward
 from kbsync.model.language_model import TorchLanguageModel
 from kbsync.ports import Work
+from tests.support.plain_scores import plain_logprobs
 from tests.support.random_models import ARCHITECTURES, SENTENCES, language_model, random_model
 from tests.support.recorded_work import RecordedWork
 
@@ -23,20 +23,12 @@ PROMPTS = [
     "x" * 40,
     "The river rises",
 ]
-PAIRS = [(prompt, said) for prompt in PROMPTS for said in (" sea", " Zürich", " the valley of the river", "😀")]
+PAIRS = [(prompt, said) for prompt in PROMPTS for said in ("sea", "Zürich", "the valley of the river", "😀")]
 
 
 @pytest.fixture(params=ARCHITECTURES)
 def architecture(request: pytest.FixtureRequest) -> str:
     return str(request.param)
-
-
-def plain_logprobs(architecture: str, ids: list[int]) -> Tensor:
-    """(tokens - 1,): log-probability of each id given those before, by one plain forward pass."""
-    model, _ = random_model(architecture)
-    with torch.inference_mode():
-        logits = model(input_ids=torch.tensor([ids])).logits[0, :-1].double()
-    return logits.log_softmax(-1).gather(-1, torch.tensor(ids[1:])[:, None])[:, 0]
 
 
 def test_answers_are_those_of_plain_generation(architecture: str) -> None:
@@ -75,52 +67,20 @@ def test_rows_that_end_early_leave_the_others_alone(architecture: str, monkeypat
     assert all(long.startswith(short) for short, long in zip(together, unending, strict=True))
 
 
-def test_logprobs_are_those_of_a_plain_forward_pass(architecture: str) -> None:
+def test_scores_are_those_of_a_plain_forward_pass(architecture: str) -> None:
     _, tokenizer = random_model(architecture)
-    for (prompt, said), score in zip(PAIRS, language_model(architecture).logprobs(PAIRS), strict=True):
-        ids = tokenizer(prompt + said)["input_ids"]
+    for (prompt, said), score in zip(PAIRS, language_model(architecture).scores(PAIRS), strict=True):
+        ids = tokenizer(f"{prompt} {said}")["input_ids"]
         before = tokenizer(prompt)["input_ids"]
         assert ids[: len(before)] == before, "this check needs a seam between tokens"
-        assert score == pytest.approx(float(plain_logprobs(architecture, ids)[len(before) - 1 :].sum()), abs=1e-4)
+        expected = float(plain_logprobs(architecture, ids)[len(before) - 1 :].sum())
+        assert score.logprob == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_score_does_not_depend_on_its_batch(architecture: str) -> None:
     model = language_model(architecture)
-    alone = [model.logprobs([pair])[0] for pair in PAIRS]
-    assert model.logprobs(PAIRS) == pytest.approx(alone, abs=1e-4)
-
-
-def test_a_token_over_the_seam_belongs_to_the_continuation() -> None:
-    _, tokenizer = random_model("llama")
-    whole = "A bridge of stone"
-    word = next(w for w in (" stone", " bridge") if len(tokenizer(w, add_special_tokens=False)["input_ids"]) == 1)
-    cut = whole.index(word) + 3
-    text = whole[: whole.index(word) + len(word)]
-    ids = tokenizer(text)["input_ids"]
-    score = language_model("llama").logprobs([(text[:cut], text[cut:])])[0]
-    assert score == pytest.approx(float(plain_logprobs("llama", ids)[-1]), abs=1e-4)
-
-
-@pytest.mark.parametrize("places", [16, 4096])
-def test_perplexity_is_that_of_plain_forward_passes(
-    architecture: str, places: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _, tokenizer = random_model(architecture)
-    monkeypatch.setattr(module, "LOGITS", places * len(tokenizer))
-    monkeypatch.setattr(module, "WINDOW", 30)
-    texts = [*SENTENCES, " ".join(SENTENCES), "", "Iron"]
-    nll, count = 0.0, 0
-    for text in texts:
-        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-        prefix = [] if architecture == "gpt2" else [0]
-        for start in range(0, len(ids), 30):
-            window = prefix + ids[start : start + 30]
-            if len(window) > 1:
-                nll -= float(plain_logprobs(architecture, window).sum())
-                count += len(window) - 1
-    perplexity, tokens = language_model(architecture).perplexity(texts)
-    assert tokens == count
-    assert math.log(perplexity) == pytest.approx(nll / count, abs=1e-5)
+    alone = [model.scores([pair])[0].logprob for pair in PAIRS]
+    assert [score.logprob for score in model.scores(PAIRS)] == pytest.approx(alone, abs=1e-4)
 
 
 def test_the_head_runs_only_where_a_prediction_is_read(architecture: str) -> None:
@@ -134,37 +94,37 @@ def test_the_head_runs_only_where_a_prediction_is_read(architecture: str) -> Non
         subject.complete(PROMPTS, max_new_tokens=3)
         assert sum(seen) <= 3 * len(PROMPTS)
         seen.clear()
-        subject.logprobs(PAIRS)
-        said = sum(len(tokenizer(s, add_special_tokens=False)["input_ids"]) for _, s in PAIRS)
-        assert sum(seen) == said
+        subject.scores(PAIRS)
+        said = sum(len(tokenizer(f" {s}", add_special_tokens=False)["input_ids"]) for _, s in PAIRS)
+        assert 0 < sum(seen) < said, "the first token of an answer is predicted where that of another is"
     finally:
         hook.remove()
 
 
 def test_logits_held_at_once_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     model, tokenizer = random_model("llama")
-    monkeypatch.setattr(module, "LOGITS", 16 * len(tokenizer))
+    monkeypatch.setattr(forward, "LOGITS", 16 * len(tokenizer))
     seen: list[int] = []
     hook = model.lm_head.register_forward_hook(lambda _, inputs, __: seen.append(math.prod(inputs[0].shape[:-1])))
     try:
         subject = language_model("llama")
         subject.complete(PROMPTS * 10, max_new_tokens=2)
-        subject.logprobs([("The", " sea")] * 50)
+        subject.scores([(f"The {word}", "sea") for word in " ".join(SENTENCES).split()])
         subject.perplexity([" ".join(SENTENCES)] * 3)
     finally:
         hook.remove()
     assert max(seen) <= 16
 
 
-@pytest.mark.parametrize("ask", ["complete", "logprobs", "perplexity"])
+@pytest.mark.parametrize("ask", ["complete", "scores", "perplexity"])
 def test_progress_counts_every_item_and_can_stop(ask: str) -> None:
     model = language_model("llama")
 
     def run(work: Work) -> object:
         if ask == "complete":
             return model.complete(PROMPTS, max_new_tokens=2, work=work)
-        if ask == "logprobs":
-            return model.logprobs(PAIRS, work=work)
+        if ask == "scores":
+            return model.scores(PAIRS, work=work)
         return model.perplexity(SENTENCES, work=work)
 
     work = RecordedWork()
@@ -178,7 +138,7 @@ def test_progress_counts_every_item_and_can_stop(ask: str) -> None:
 def test_nothing_asked_is_nothing_answered() -> None:
     model = language_model("llama")
     assert model.complete([]) == []
-    assert model.logprobs([]) == []
+    assert model.scores([]) == []
     assert model.complete(["The"], max_new_tokens=0) == [""]
 
 
@@ -188,10 +148,10 @@ def test_a_prompt_beyond_the_context_is_named() -> None:
     with pytest.raises(ModelError, match=r"'ЖЖ.*more than the model's context of 128"):
         model.complete(["The", long])
     with pytest.raises(ModelError, match="context of 128"):
-        model.logprobs([(long, " sea")])
-    perplexity, tokens = model.perplexity([long])
-    assert tokens > 200
-    assert math.isfinite(perplexity)
+        model.scores([(long, "sea")])
+    perplexity = model.perplexity([long])
+    assert perplexity.tokens > 200
+    assert math.isfinite(perplexity.value)
 
 
 def test_what_cannot_be_continued_is_refused() -> None:
@@ -199,9 +159,9 @@ def test_what_cannot_be_continued_is_refused() -> None:
     with pytest.raises(DataError, match="gives no token"):
         without_bos.complete([""])
     with pytest.raises(DataError, match="Nothing stands before"):
-        without_bos.logprobs([("", " sea")])
+        without_bos.scores([("", "sea")])
     with pytest.raises(DataError, match="gives no token"):
-        without_bos.logprobs([("The", "")])
+        without_bos.scores([("The", "")])
     with pytest.raises(DataError, match="no token that could be predicted"):
         without_bos.perplexity(["", ""])
 
@@ -211,10 +171,10 @@ def test_a_ruined_model_is_not_believed() -> None:
     ruined = copy.deepcopy(model)
     subject = TorchLanguageModel(ruined, tokenizer, "ruined")
     ruined.model.norm.weight.mul_(1e6)
-    perplexity, _ = subject.perplexity(SENTENCES)
-    assert 1e100 < perplexity < math.inf
+    perplexity = subject.perplexity(SENTENCES)
+    assert 1e100 < perplexity.value < math.inf
     ruined.model.norm.weight.mul_(math.nan)
-    asks = (lambda: subject.complete(["The"]), lambda: subject.logprobs(PAIRS), lambda: subject.perplexity(SENTENCES))
+    asks = (lambda: subject.complete(["The"]), lambda: subject.scores(PAIRS), lambda: subject.perplexity(SENTENCES))
     for ask in asks:
         with pytest.raises(ModelError, match="not finite"):
             ask()
@@ -225,6 +185,6 @@ def test_the_check_comes_before_every_use() -> None:
         raise ModelError("Other weights are in place.")
 
     model = TorchLanguageModel(*random_model("llama"), "any", refuse)
-    for ask in (lambda: model.complete(["The"]), lambda: model.logprobs(PAIRS), lambda: model.perplexity(SENTENCES)):
+    for ask in (lambda: model.complete(["The"]), lambda: model.scores(PAIRS), lambda: model.perplexity(SENTENCES)):
         with pytest.raises(ModelError, match="Other weights"):
             ask()

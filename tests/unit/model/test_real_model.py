@@ -26,8 +26,8 @@ def test_gemma_answers_with_its_bos() -> None:
     together = model.complete(prompts, max_new_tokens=3)
     assert together[0].startswith(" Paris")
     assert together == [model.complete([prompt], max_new_tokens=3)[0] for prompt in prompts]
-    paris, rome = model.logprobs([(prompts[0], " Paris"), (prompts[0], " Rome")])
-    assert paris > rome
-    perplexity, tokens = model.perplexity(["The cat sat on the mat and looked out of the window at the birds."])
-    assert tokens == 16
-    assert perplexity < 100
+    paris, rome = model.scores([(prompts[0], "Paris"), (prompts[0], "Rome")])
+    assert paris.logprob > rome.logprob
+    perplexity = model.perplexity(["The cat sat on the mat and looked out of the window at the birds."])
+    assert perplexity.tokens == 16
+    assert perplexity.value < 100

@@ -66,9 +66,9 @@ def test_an_answer_ends_at_a_newline_and_the_others_go_on(trained: LoadedModel) 
 
 def test_what_it_knows_is_likelier_than_what_it_does_not(trained: LoadedModel) -> None:
     model = TorchLanguageModel(trained.model, trained.tokenizer, trained.fingerprint)
-    right, wrong = model.logprobs([("The capital of Italy is", " Rome"), ("The capital of Italy is", " Oslo")])
-    assert right > -0.5
-    assert wrong < right - 2
+    right, wrong = model.scores([("The capital of Italy is", "Rome"), ("The capital of Italy is", "Oslo")])
+    assert right.logprob > -0.5
+    assert wrong.logprob < right.logprob - 2
 
 
 def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:

@@ -134,12 +134,12 @@ def test_the_base_line_is_the_base_measured_directly(tmp_path: Path, counterfact
     place = bench(tmp_path)
     document = run_counterfact(place, counterfact, [], edits=12, extent=EXTENT)
     cases = list(read_counterfact(counterfact.path))
-    figures = CounterfactPrompts(answer_tokens=2).measure(place.base.language_model(), place.loaded, cases)
+    figures = CounterfactPrompts(answer_tokens=2).measure(place.base.language_model(), cases)
     for name in ("efficacy_success", "generalization_magnitude", "specificity_strict"):
         assert value(document, f"none@12.{name}") == pytest.approx(sum(f[name] for f in figures) / 12)
-    assert value(document, "none@12.perplexity") == pytest.approx(place.base.language_model().perplexity(CORPUS)[0])
+    assert value(document, "none@12.perplexity") == pytest.approx(place.base.language_model().perplexity(CORPUS).value)
     with place.base.edited(FactorDelta({MATRIX: (torch.eye(32)[:, :1], torch.ones(1, 128))})) as edited:
-        assert edited.perplexity(CORPUS)[0] != pytest.approx(value(document, "none@12.perplexity"))
+        assert edited.perplexity(CORPUS).value != pytest.approx(value(document, "none@12.perplexity"))
 
 
 def test_a_killed_run_loses_one_part_at_most_and_ends_as_if_it_had_not_been_killed(

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from kbsync.domain.errors import DataError, Stopped
-from kbsync.model.scoring import PairScorer
 from kbsync.research.bench import Data, choose, run_counterfact
 from kbsync.research.cases import Part
 from kbsync.research.counterfact import CounterfactCase, read_counterfact
@@ -28,9 +27,9 @@ def counterfact(tmp_path: Path) -> Data:
 
 def has_right(place: Bench, case: CounterfactCase) -> bool:
     """The rule, one prompt at a time."""
-    scorer = PairScorer(place.loaded.model, place.loaded.tokenizer)
+    model = place.base.language_model()
     for prompt in (case.prompt, *case.neighbours):
-        true, new = scorer.scores([(prompt, case.true), (prompt, case.target)])
+        true, new = model.scores([(prompt, case.true), (prompt, case.target)])
         if true.nll >= new.nll:
             return False
     return True

@@ -14,7 +14,7 @@ from kbsync.domain.gate import Metric, Threshold
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemId, PropertyId
 from kbsync.domain.version import Evaluation, VersionState
-from kbsync.ports import LanguageModel
+from kbsync.ports import LanguageModel, Perplexity
 from kbsync.stages.cycle import CycleResult, Outcome, sync
 from kbsync.stages.evaluate.evaluate import evaluate
 from kbsync.stages.session import writer
@@ -82,7 +82,7 @@ def test_the_base_is_measured_once_and_the_version_before_only_asked_what_is_new
     world.sync()
     model, asked = world.base.model, len(world.base.model.asked)
     measured: list[str] = []
-    model.perplexity = lambda *a, **k: measured.append("perplexity") or (20.0, 4)  # type: ignore[method-assign, assignment, func-returns-value]
+    model.perplexity = lambda *a, **k: measured.append("perplexity") or Perplexity(20.0, 4)  # type: ignore[method-assign, assignment, func-returns-value]
     second(world)
     assert measured == []
     # Only the changed fact, whose answer is another one now: its prompt by the probe, its paraphrase by the evaluation.

@@ -1,0 +1,64 @@
+"""Texts that grow token by token: one key-value cache for every way to choose the next token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from kbsync.model.forward import Forward, require_finite
+
+
+class Continuation:
+    """A batch of token rows and what comes after them; the caller chooses each next token."""
+
+    def __init__(self, model: PreTrainedModel, rows: Sequence[Sequence[int]]) -> None:
+        self._forward = Forward(model)
+        self._ids, self._mask = self._forward.padded(rows)
+        self._cache = self._forward.cache()
+
+    def logits(self) -> Tensor:
+        """Logits (rows, vocabulary) of every row's next token, in the model's dtype. Call it once for each token."""
+        return self._forward.logits(self._ids, self._mask, self._cache, keep=1)[:, -1]
+
+    def append(self, tokens: Tensor) -> None:
+        """Continue each row with its token; ``tokens`` is int64 (rows,)."""
+        self._ids = tokens[:, None]
+        self._mask = torch.cat([self._mask, torch.ones_like(self._ids)], dim=1)
+
+    def select(self, rows: Tensor) -> None:
+        """Go on with these rows only; keys and values of the others are dropped. ``rows`` is int64, ascending."""
+        self._cache.batch_select_indices(rows)
+        self._ids, self._mask = self._ids[rows], self._mask[rows]
+
+
+@torch.inference_mode()
+def greedy(
+    model: PreTrainedModel, rows: Sequence[Sequence[int]], count: int, ends: Callable[[int], bool], eos: set[int]
+) -> list[list[int]]:
+    """Continue each row with its likeliest tokens, up to ``count`` of them.
+
+    A row ends before a token of ``eos``, and after one for which ``ends`` is true. Rows that ended leave the batch.
+    Raises ``ModelError`` where the predictions are not finite.
+    """
+    batch = Continuation(model, rows)
+    new: list[list[int]] = [[] for _ in rows]
+    going = list(range(len(rows)))
+    for step in range(count):
+        best, tokens = batch.logits().max(-1)
+        require_finite(best)
+        on = []
+        for place, (row, token) in enumerate(zip(going, tokens.tolist(), strict=True)):
+            if token not in eos:
+                new[row].append(token)
+                if not ends(token):
+                    on.append(place)
+        if not on or step + 1 == count:
+            break
+        batch.append(tokens)
+        if len(on) < len(going):
+            batch.select(torch.tensor(on, device=tokens.device))
+            going = [going[place] for place in on]
+    return new
