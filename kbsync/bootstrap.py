@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -13,16 +13,29 @@ from typing import TYPE_CHECKING, Any
 
 from kbsync.config import Configuration
 from kbsync.config.values import LOCAL_STORE
-from kbsync.domain.bisect import Limits
+from kbsync.domain.bisect import SearchLimits
 from kbsync.domain.errors import Busy, ConfigError, NotFound, StoreError
 from kbsync.domain.recipe import ALGORITHMS, Recipe
 from kbsync.domain.relation import Relation
 from kbsync.domain.version import CURRENT
 from kbsync.ledger.ledger import SqlLedger
-from kbsync.ports import UNWATCHED, ArtifactStore, Clock, Editor, Notifier, StatementSource, Work
-from kbsync.stages.cycle import Parts
+from kbsync.ports import (
+    UNWATCHED,
+    ArtifactStore,
+    BaseModel,
+    Clock,
+    Delta,
+    Editor,
+    LanguageModel,
+    Notifier,
+    StatementSource,
+    Work,
+)
+from kbsync.stages.binding import Stages, StageSettings
 from kbsync.stages.evaluate.questions import EvaluationSize
 from kbsync.stages.notify import NotifyResult, Patience, introduce, notify, outstanding
+from kbsync.stages.plan import PlanPolicy
+from kbsync.stages.release.canary import CanaryPolicy
 from kbsync.stages.release.promote import current_version
 from kbsync.stages.session import Run, Writer, notifying, puller, writer
 
@@ -34,7 +47,6 @@ if TYPE_CHECKING:
     from kbsync.checkpoints.storage import Storage
     from kbsync.checkpoints.store import FileCheckpointStore
     from kbsync.editing.covariance.recipe_covariances import RecipeCovariances
-    from kbsync.model.base import TorchBase
     from kbsync.model.load import LoadedModel
 
 
@@ -49,6 +61,27 @@ class SystemClock(Clock):
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
+
+
+class DeferredBase(BaseModel):
+    """A base model that is loaded when it is first asked something, and known by its fingerprint before."""
+
+    def __init__(self, fingerprint: str, load: Callable[[], BaseModel]) -> None:
+        self.fingerprint = fingerprint
+        self._load = load
+
+    @cached_property
+    def _loaded(self) -> BaseModel:
+        return self._load()
+
+    def language_model(self) -> LanguageModel:
+        return self._loaded.language_model()
+
+    def edited(self, delta: Delta) -> AbstractContextManager[LanguageModel]:
+        return self._loaded.edited(delta)
+
+    def norm_growth(self, delta: Delta) -> dict[str, float]:
+        return self._loaded.norm_growth(delta)
 
 
 class App:
@@ -230,10 +263,20 @@ class App:
         )
 
     @cached_property
-    def base(self) -> TorchBase:
-        from kbsync.model.base import TorchBase
+    def fingerprint(self) -> str:
+        """What identifies the base model."""
+        return self.loaded.fingerprint
 
-        return TorchBase(self.loaded)
+    @cached_property
+    def base(self) -> BaseModel:
+        """The base model, whose weights are loaded when it is first asked something."""
+
+        def load() -> BaseModel:
+            from kbsync.model.base import TorchBase
+
+            return TorchBase(self.loaded)
+
+        return DeferredBase(self.fingerprint, load)
 
     @cached_property
     def artifacts(self) -> FileArtifactStore:
@@ -330,40 +373,32 @@ class App:
         own = self.corpus if texts is None else texts
         return EDITORS[algorithm](loaded.model, loaded.tokenizer, loaded.fingerprint, artifacts, own)
 
-    def parts(self) -> Parts:
-        """What a cycle works with."""
-        gate = self.settings.gate
-        return Parts(
-            source=self.source,
-            relations=self.relations,
-            base=self.base,
-            recipe=self.recipe,
-            editor=self.editor,
-            store=self.store,
-            gate=self.settings.gate.policy,
-            held_out=self.held_out,
-            size=self.evaluation_size,
-            edit_kinds=frozenset(self.settings.edit.verdicts),
-            max_facts=self.settings.edit.max_facts,
-            artifacts=self.artifacts,
-            neutral=self.neutral,
-            limits=Limits(builds=gate.builds, culprits=gate.culprits) if gate.bisect else None,
-            pause=gate.pause,
-            suspicion=self.settings.edit.suspicion,
-        )
-
-    @property
-    def evaluation_size(self) -> EvaluationSize:
-        """How much an evaluation asks."""
-        gate = self.settings.gate
-        return EvaluationSize(
-            paraphrases=gate.paraphrases,
-            neighbours=gate.neighbours,
-            enough=max((t.min_samples for t in gate.thresholds if t.metric == "specificity"), default=0),
-            hops=gate.hops,
-            texts=gate.texts,
-            text_tokens=gate.text_tokens,
-            answer_tokens=self.settings.model.base_answer_tokens,
+    @cached_property
+    def stages(self) -> Stages:
+        """Every stage, bound to this site's settings."""
+        settings, gate = self.settings, self.settings.gate
+        return Stages(
+            self,
+            StageSettings(
+                answer_tokens=settings.model.base_answer_tokens,
+                plan=PlanPolicy(
+                    kinds=frozenset(settings.edit.verdicts),
+                    limit=settings.edit.max_facts,
+                    suspicion=settings.edit.suspicion,
+                ),
+                gate=gate.policy,
+                evaluation=EvaluationSize(
+                    paraphrases=gate.paraphrases,
+                    neighbours=gate.neighbours,
+                    enough=max((t.min_samples for t in gate.thresholds if t.metric == "specificity"), default=0),
+                    hops=gate.hops,
+                    texts=gate.texts,
+                    text_tokens=gate.text_tokens,
+                ),
+                search=SearchLimits(builds=gate.builds, culprits=gate.culprits) if gate.bisect else None,
+                pause=gate.pause,
+                canary=CanaryPolicy(count=gate.canaries, max_drop=gate.canary_drop),
+            ),
         )
 
     def close(self) -> None:

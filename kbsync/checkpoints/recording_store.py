@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from functools import cached_property
 
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.rewrite import Preserved, Rewrite
@@ -64,11 +65,14 @@ class Traceless(ArtifactStore):
 
 
 class RecordingEditor(Editor):
-    """The editor that ``make`` builds over an artifact store, with all that it takes from there on record."""
+    """The editor that ``make`` builds, at the first edit, over an artifact store, with all that it takes from there on record."""
 
     def __init__(self, artifacts: ArtifactStore, make: MakeEditor) -> None:
-        self._recording = Recording(artifacts)
-        self._editor = make(self._recording)
+        self._recording, self._make = Recording(artifacts), make
+
+    @cached_property
+    def _editor(self) -> Editor:
+        return self._make(self._recording)
 
     def edit(
         self, rewrites: Sequence[Rewrite], recipe: Recipe, work: Work, *, guards: Sequence[Preserved] = ()

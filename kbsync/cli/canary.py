@@ -23,18 +23,9 @@ def canary(context: typer.Context, dry_run: DryRunOption = False, json: JsonOpti
     from kbsync.cli.context import application
     from kbsync.cli.output import emit, say
     from kbsync.domain.errors import GateRefused
-    from kbsync.stages.release.canary import canary as stage
 
     with application(context, dry_run=dry_run) as app, app.writer() as writer:
-        gate = app.settings.gate
-        result = stage(
-            writer,
-            app.base,
-            app.store,
-            count=gate.canaries,
-            max_drop=gate.canary_drop,
-            answer_tokens=app.evaluation_size.answer_tokens,
-        )
+        result = app.stages.canary(writer)
     if json:
         emit(result)
     elif not result.version:

@@ -30,8 +30,6 @@ def edit(
     from kbsync.cli.context import application
     from kbsync.cli.output import emit, say, short, table
     from kbsync.domain.errors import NotFound
-    from kbsync.stages.edit import edit as stage
-    from kbsync.stages.edit import foresee
     from kbsync.views.results import edit_view
 
     with application(context, dry_run=dry_run) as app, app.writer() as writer:
@@ -41,11 +39,7 @@ def edit(
             if newest is None:
                 raise NotFound("The ledger holds no plan yet.", next_step="Make one: `kbsync plan`.")
             plan = newest.plan_hash
-        view = edit_view(
-            foresee(writer.run, plan, app.store)
-            if dry_run
-            else stage(writer.run, plan, app.recipe, app.editor(), app.store)
-        )
+        view = edit_view(app.stages.foresee_edit(writer, plan) if dry_run else app.stages.edit(writer, plan))
     if json:
         return emit(view)
     table(("left out", "reason"), [(f.fact, f.reason) for f in view.left_out])

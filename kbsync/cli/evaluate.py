@@ -41,8 +41,6 @@ def evaluate(
     from kbsync.cli.context import application
     from kbsync.cli.output import emit
     from kbsync.domain.errors import GateRefused
-    from kbsync.stages.evaluate.evaluate import evaluate as stage
-    from kbsync.stages.facts import believed_facts
     from kbsync.views.results import evaluate_view
 
     if dry_run:
@@ -51,9 +49,7 @@ def evaluate(
         if number is None:
             with app.ledger.read() as tx:
                 number = newest_built(tx)
-        with app.ledger.read() as tx:
-            facts = believed_facts(tx, app.relations, app.base.fingerprint)
-        result = stage(writer.run, number, app.parts().measuring(facts), again=again)
+        result = app.stages.evaluate(writer, number, again=again)
     view = evaluate_view(result)
     if json:
         emit(view)
@@ -67,11 +63,15 @@ def evaluate(
 def _foresee(context: typer.Context, number: int | None, *, json: bool) -> None:
     from kbsync.cli.context import application
     from kbsync.cli.output import emit, say, table
-    from kbsync.stages.evaluate.foresee import foresee
+    from kbsync.domain.errors import NotFound
 
     with application(context) as app, app.ledger.read() as tx:
         asked = newest_built(tx) if number is None else number
-        found = foresee(tx, asked, app.relations, app.evaluation_size, app.settings.gate.policy)
+        version = tx.version(asked)
+        planned = tx.plan(version.plan_hash) if version else None
+        if planned is None:
+            raise NotFound(f"There is no version {asked}.", next_step="`kbsync versions` lists what there is.")
+        found = app.stages.foresee_evaluation(tx, planned, asked)
     if json:
         return emit(found)
     table(("figure", "#prompts"), found.samples.items())

@@ -33,22 +33,10 @@ def plan(
     """
     from kbsync.cli.context import application
     from kbsync.cli.output import emit
-    from kbsync.stages.facts import believed_facts
-    from kbsync.stages.plan import plan as stage
     from kbsync.views.results import plan_view
 
     with application(context, dry_run=dry_run) as app, app.writer() as writer:
-        kinds = frozenset(app.settings.edit.verdicts)
-        with app.ledger.read() as tx:
-            facts = believed_facts(tx, app.relations, app.base.fingerprint)
-        result = stage(
-            writer.run,
-            facts,
-            app.recipe,
-            kinds=kinds,
-            limit=app.settings.edit.max_facts,
-            suspicion=app.settings.edit.suspicion,
-        )
+        result = app.stages.plan(writer)
     view = plan_view(result)
     return emit(view) if json else show(view, everything=everything)
 

@@ -23,14 +23,9 @@ def probe(context: typer.Context, dry_run: DryRunOption = False, json: JsonOptio
     """
     from kbsync.cli.context import application
     from kbsync.cli.output import count, emit, say
-    from kbsync.stages.facts import unjudged_facts
-    from kbsync.stages.probe import probe as stage
 
     with application(context, dry_run=dry_run) as app, app.writer() as writer:
-        tokens = app.evaluation_size.answer_tokens
-        with app.ledger.read() as tx:
-            facts = unjudged_facts(tx, app.relations, app.base.fingerprint)
-        result = stage(writer.run, app.base, facts, app.relations, answer_tokens=tokens)
+        result = app.stages.probe(writer)
     if json:
         return emit(result)
     say(f"{count(result.asked, 'fact')} asked" if result.asked else "already asked about every believed fact")

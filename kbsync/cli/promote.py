@@ -31,10 +31,9 @@ def promote(
     """
     from kbsync.cli.context import application
     from kbsync.cli.output import emit, say
-    from kbsync.stages.release.promote import promote as stage
 
     with application(context, dry_run=dry_run) as app, app.writer() as writer:
-        result = stage(writer, app.store, number, override=override)
+        result = app.stages.promote(writer, number, override=override)
     if json:
         return emit(result)
     if result.already:

@@ -36,11 +36,10 @@ def pull(
     """
     from kbsync.cli.context import application
     from kbsync.cli.output import count, emit, say
-    from kbsync.stages.pull.pull import pull as stage
 
     with application(context, dry_run=dry_run) as app, app.puller() as run:
         group = app.group(relation) if relation else None
-        result = stage(run, app.source, app.relations, group=group, accept_deletions=accept_deletions)
+        result = app.stages.pull(run, group=group, accept_deletions=accept_deletions)
     if json:
         return emit(result)
     if result.nothing_new:

@@ -32,10 +32,9 @@ def rollback(
     """
     from kbsync.cli.context import application
     from kbsync.cli.output import emit, say
-    from kbsync.stages.release.promote import rollback as stage
 
     with application(context, dry_run=dry_run) as app, app.writer() as writer:
-        result = stage(writer, app.store, to)
+        result = app.stages.rollback(writer, to)
     if json:
         return emit(result)
     named = f"version {result.after}" if result.after else "the base"

@@ -29,19 +29,19 @@ def sync(context: typer.Context, dry_run: DryRunOption = False, json: JsonOption
     from kbsync.cli.context import application
     from kbsync.cli.output import emit
     from kbsync.domain.errors import GateRefused
-    from kbsync.stages.cycle import Outcome, rehearse
+    from kbsync.stages.cycle import CycleOutcome, rehearse
     from kbsync.stages.cycle import sync as cycle
     from kbsync.views.results import cycle_view
 
     with application(context, dry_run=dry_run) as app, app.writer() as writer:
-        result = (rehearse if dry_run else cycle)(writer, app.parts())
+        result = (rehearse if dry_run else cycle)(writer, app.stages)
     view = cycle_view(result)
-    idle = result.outcome in (Outcome.NOTHING, Outcome.HELD)
+    idle = result.outcome in (CycleOutcome.NOTHING, CycleOutcome.HELD)
     if json:
         emit(view)
     elif not (idle and options(context).quiet):
         show(view)
-    if result.outcome is Outcome.REFUSED:
+    if result.outcome is CycleOutcome.REFUSED:
         raise typer.Exit(GateRefused.exit_code)
 
 

@@ -12,10 +12,6 @@ from kbsync.config.schedule import SYNC
 from kbsync.daemon.metrics import ProcessMetrics
 from kbsync.operations.gc import gc
 from kbsync.stages.cycle import CycleResult, sync
-from kbsync.stages.facts import unjudged_facts
-from kbsync.stages.probe import probe
-from kbsync.stages.pull.pull import pull
-from kbsync.stages.release.canary import canary
 from kbsync.system.log import logger
 
 ACTOR = "daemon"
@@ -76,7 +72,7 @@ def run_stage(job: Job, app: App, metrics: ProcessMetrics) -> str:
 
 def _sync(_job: Job, app: App, metrics: ProcessMetrics) -> str:
     with app.writer() as writer:
-        result = sync(writer, app.parts())
+        result = sync(writer, app.stages)
     _log_cycle(result)
     if result.evaluation is not None:
         changes = (entry.change.value for entry in result.planned.plan.changes)
@@ -86,7 +82,7 @@ def _sync(_job: Job, app: App, metrics: ProcessMetrics) -> str:
 
 def _pull(job: Job, app: App, _metrics: ProcessMetrics) -> str:
     with app.puller() as run:
-        result = pull(run, app.source, app.relations, group=app.group(job.relations) if job.relations else None)
+        result = app.stages.pull(run, group=app.group(job.relations) if job.relations else None)
     logger().info(
         "pull ended",
         job=job.name,
@@ -100,11 +96,9 @@ def _pull(job: Job, app: App, _metrics: ProcessMetrics) -> str:
 
 
 def _probe(job: Job, app: App, _metrics: ProcessMetrics) -> str:
-    asked = app.group(job.relations) if job.relations else app.relations
+    group = app.group(job.relations) if job.relations else None
     with app.writer() as writer:
-        with app.ledger.read() as tx:
-            facts = unjudged_facts(tx, asked, app.base.fingerprint)
-        result = probe(writer.run, app.base, facts, asked, answer_tokens=app.evaluation_size.answer_tokens)
+        result = app.stages.probe(writer, group=group)
     logger().info("probe ended", job=job.name, asked=result.asked)
     return "probed" if result.asked else "nothing to do"
 
@@ -116,11 +110,8 @@ def _gc(job: Job, app: App, _metrics: ProcessMetrics) -> str:
 
 
 def _canary(job: Job, app: App, _metrics: ProcessMetrics) -> str:
-    gate, tokens = app.settings.gate, app.evaluation_size.answer_tokens
     with app.writer() as writer:
-        result = canary(
-            writer, app.base, app.store, count=gate.canaries, max_drop=gate.canary_drop, answer_tokens=tokens
-        )
+        result = app.stages.canary(writer)
     lost = len(result.lost)
     if result.rolled_back_to is not None:
         logger().error("canaries fell", job=job.name, version=result.version, reason=result.reason, lost=lost)

@@ -27,7 +27,7 @@ from kbsync.domain.errors import GateRefused, StoreError
 from kbsync.ledger import schema
 from kbsync.operations.evidence import evidence, peak_rss_bytes, write_evidence
 from kbsync.ports import Work
-from kbsync.stages.cycle import CycleResult, Outcome, sync
+from kbsync.stages.cycle import CycleOutcome, CycleResult, sync
 from kbsync.wikidata.local import OxigraphServer
 
 MARKER = ".kbsync-demo"
@@ -156,9 +156,9 @@ def open_app(config: Path, endpoint: str, work: Work) -> App:
 def _cycle(app: App, console: Console, title: str) -> CycleResult:
     console.rule(title)
     with app.writer() as writer:
-        result = sync(writer, app.parts())
+        result = sync(writer, app.stages)
     show.cycle(console, app, result)
-    if result.outcome is not Outcome.PROMOTED:
+    if result.outcome is not CycleOutcome.PROMOTED:
         raise GateRefused(f"The demonstration's cycle ended with {result.outcome}: {result.reason}.")
     return result
 

@@ -10,7 +10,7 @@ Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class SearchLimits:
     """At most so many trial builds, and at most so many culprits."""
 
     builds: int = 40
@@ -38,7 +38,7 @@ def find_culprits(
     trusted: Sequence[Item],
     suspects: Sequence[Item],
     passes: Callable[[Sequence[Item]], bool],
-    limits: Limits,
+    limits: SearchLimits,
 ) -> Blame[Item]:
     """``trusted`` and ``suspects`` together are known to fail. Items are judged in company: a culprit is the first item
     whose joining makes what passed fail, so that of two that contradict each other only the later one is to blame, and

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from enum import StrEnum
 
+from kbsync.domain.canonical import content_hash
 from kbsync.domain.interval import Paired
 
 
@@ -96,6 +96,11 @@ def decide(metrics: Iterable[Metric], policy: Iterable[Threshold]) -> GateDecisi
     return GateDecision(passed=all(r.holds or r.warning for r in reasons), reasons=reasons)
 
 
+def policy_hash(policy: Iterable[Threshold]) -> str:
+    """Identity of a policy: an evaluation keeps the one that it was judged by."""
+    return content_hash(list(policy))
+
+
 def short_of_samples(metrics: Iterable[Metric], policy: Iterable[Threshold]) -> tuple[Threshold, ...]:
     """Thresholds that refuse because too little was asked, whatever the answers were: no fact is to blame for that."""
     asked = {m.name: m.samples for m in metrics}
@@ -155,11 +160,3 @@ def _fell_within(
     sure = " beyond chance" if significant else ""
     text = f"no more than {drop:.3g} below the {whose}{sure} ({change:+.3g}{interval})"
     return surely >= -drop, text
-
-
-MOST_DOUBLINGS = 6
-
-
-def pause(refusals: int, first: timedelta) -> timedelta:
-    """How long to wait after so many refusals in a row: nothing after one, then ``first``, doubled with each more."""
-    return timedelta(0) if refusals < 2 else first * 2 ** min(refusals - 2, MOST_DOUBLINGS)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
 from kbsync.domain.canonical import content_hash, later
-from kbsync.domain.gate import GateDecision, Metric
+from kbsync.domain.gate import GateDecision, Metric, Threshold, decide, policy_hash
 from kbsync.domain.plan import EditRequest, Guard
 from kbsync.domain.recipe import Recipe
 
@@ -123,7 +124,7 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class PromptOutcome:
     """One prompt asked of base, candidate and, where it could be, of the version before (``previous_…``).
 
     ``group``: ``edited``, ``paraphrase``, ``neighbour`` (another subject, the same relation), ``subject`` (an edited
@@ -157,8 +158,17 @@ class Evaluation:
     version: int
     metrics: tuple[Metric, ...]
     decision: GateDecision
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[PromptOutcome, ...]
     at: datetime
     norm_growth: dict[str, float] = field(default_factory=dict)
     previous: int = 0
     policy: str = later("")
+
+    def policy_changed(self, policy: Sequence[Threshold]) -> bool:
+        """Whether the figures would be judged by other thresholds now; without figures there is nothing to judge: a model
+        that could not be asked stays refused."""
+        return bool(self.metrics) and self.policy != policy_hash(policy)
+
+    def judged_by(self, policy: Sequence[Threshold]) -> Evaluation:
+        """The same figures, judged by this policy."""
+        return replace(self, decision=decide(self.metrics, policy), policy=policy_hash(policy))

@@ -16,7 +16,7 @@ from kbsync.domain.fact import FactState
 from kbsync.domain.plan import EditPlan, PlanEntry
 from kbsync.domain.statement import Rank, Snak, Statement, ValueKind
 from kbsync.domain.verdict import Evidence, VerdictKind
-from kbsync.domain.version import Evaluation, Outcome, VersionState
+from kbsync.domain.version import Evaluation, PromptOutcome, VersionState
 from kbsync.ledger.types import Document, Flag, Moment, Timestamp, Whole, Word
 
 metadata = MetaData(
@@ -236,7 +236,7 @@ outcomes = _table(
     Column("group", Text, nullable=False),
     Column("subject", Text, nullable=False),
     Column("property", Text, nullable=False),
-    Column("body", Document(Outcome), nullable=False),
+    Column("body", Document(PromptOutcome), nullable=False),
     CheckConstraint("place >= 0", name="place"),
     Index(None, "subject", "property", "group"),
 )

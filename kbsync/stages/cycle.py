@@ -2,212 +2,148 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from kbsync.domain.bisect import Limits
 from kbsync.domain.fact import FactKey
-from kbsync.domain.gate import Threshold, short_of_samples
-from kbsync.domain.recipe import Recipe
-from kbsync.domain.relation import Relation
-from kbsync.domain.suspicion import Suspicion
-from kbsync.domain.verdict import VerdictKind
-from kbsync.domain.version import Evaluation, Version, VersionState
-from kbsync.ports import ArtifactStore, BaseModel, CheckpointStore, Editor, StatementSource
-from kbsync.stages.edit import edit
-from kbsync.stages.evaluate.evaluate import Measuring, evaluate
-from kbsync.stages.evaluate.questions import EvaluationSize
-from kbsync.stages.facts import BelievedFacts, believed_facts
-from kbsync.stages.plan import PlanResult, plan
-from kbsync.stages.probe import ProbeResult, probe
-from kbsync.stages.pull.pull import PullResult, pull
-from kbsync.stages.release.bisect import BisectResult, bisect
-from kbsync.stages.release.promote import promote, rollback
-from kbsync.stages.release.refusals import rest
+from kbsync.domain.next_build import BackToBase, Held, NextStep, Nothing, Rejudge, decide, may_blame_facts
+from kbsync.domain.plan import EditPlan
+from kbsync.domain.version import Evaluation, Version
+from kbsync.stages.binding import Stages
+from kbsync.stages.evaluate.measurement import Measurement
+from kbsync.stages.facts import BelievedFacts
+from kbsync.stages.plan import PlanResult
+from kbsync.stages.probe import ProbeResult
+from kbsync.stages.pull.pull import PullResult
+from kbsync.stages.release.bisect import BisectResult, RefusedBuild
+from kbsync.stages.release.refusals import refusals_in_a_row
 from kbsync.stages.session import Run, Writer
 
 
-class Outcome(StrEnum):
-    """How a cycle ended.
-
-    ``held``: what the facts ask for was built before and refused, or rolled back; or the next build waits after refusals
-    in a row. ``base``: no fact is left to write, so ``current`` went back to the base. ``planned``: of a
-    rehearsal, which ends before the edit.
-    """
+class CycleOutcome(StrEnum):
+    """How a cycle ended."""
 
     NOTHING = "nothing to do"
     PROMOTED = "promoted"
     REFUSED = "refused"
     HELD = "held"
+    """The version that holds these facts was refused or rolled back, or the next build waits after refusals."""
     BASE = "back to the base"
+    """No fact is left to write, so ``current`` went back to the base."""
     PLANNED = "planned"
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """Everything a cycle works with, apart from the ledger. ``editor`` is called when there is something to edit.
-
-    ``limits`` of the search for culprits in a refused batch (None: no search); ``pause`` after two refusals in a row.
-    """
-
-    source: StatementSource
-    relations: Sequence[Relation]
-    base: BaseModel
-    recipe: Recipe
-    editor: Callable[[], Editor]
-    store: CheckpointStore
-    gate: Sequence[Threshold]
-    held_out: Sequence[str]
-    size: EvaluationSize
-    edit_kinds: frozenset[VerdictKind]
-    max_facts: int
-    artifacts: ArtifactStore
-    neutral: Sequence[str] = ()
-    limits: Limits | None = field(default_factory=Limits)
-    pause: timedelta = timedelta(hours=6)
-    suspicion: Suspicion | None = None
-
-    def measuring(self, facts: BelievedFacts) -> Measuring:
-        """What a version is measured with."""
-        return Measuring(
-            base=self.base,
-            store=self.store,
-            artifacts=self.artifacts,
-            facts=facts,
-            policy=self.gate,
-            held_out=self.held_out,
-            neutral=self.neutral,
-            size=self.size,
-        )
+    """A rehearsal, which ends before the edit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CycleResult:
-    """``quarantined``: culprits of a refused version, without which the cycle went on to ``version``."""
+    """What a cycle did, stage by stage."""
 
-    outcome: Outcome
+    outcome: CycleOutcome
     pulled: PullResult
     probed: ProbeResult
     planned: PlanResult
     version: Version | None = None
+    """The version that was built, or that is held."""
     evaluation: Evaluation | None = None
     reason: str = ""
+    """Why nothing was promoted."""
     quarantined: tuple[FactKey, ...] = ()
+    """Culprits of a refused version, without which the cycle went on to ``version``."""
 
 
-def sync(writer: Writer, parts: Parts) -> CycleResult:
+def sync(writer: Writer, stages: Stages) -> CycleResult:
     """Run the stages in order; each is safe to repeat, so a cycle that was killed anywhere is simply run again."""
-    done, facts = _until_plan(writer, parts)
-    return _build(writer, parts, facts, done) if done.planned.plan.changes else done
+    done, facts = _until_plan(writer, stages)
+    step = _next_step(writer.run, stages, done.planned.plan)
+    if isinstance(step, Rejudge):
+        stages.rejudge(writer, step.version)
+        step = _next_step(writer.run, stages, done.planned.plan)
+    match step:
+        case Nothing():
+            return done
+        case BackToBase():
+            stages.rollback(writer, to=0)
+            return replace(done, outcome=CycleOutcome.BASE)
+        case Held():
+            return replace(done, outcome=CycleOutcome.HELD, version=step.version, reason=step.reason)
+    return _build(writer, stages, stages.measurement(writer.run, facts), done)
 
 
-def rehearse(writer: Writer, parts: Parts) -> CycleResult:
-    """The stages before the edit: pull, probe, plan."""
-    return _until_plan(writer, parts)[0]
+def rehearse(writer: Writer, stages: Stages) -> CycleResult:
+    """Run the stages before the edit: pull, probe, plan."""
+    return _until_plan(writer, stages)[0]
 
 
-def _until_plan(writer: Writer, parts: Parts) -> tuple[CycleResult, BelievedFacts]:
-    """With the facts, for the stages that follow."""
-    run = writer.run
+def _until_plan(writer: Writer, stages: Stages) -> tuple[CycleResult, BelievedFacts]:
+    """Returns the facts, too, for the stages that follow: they are read once a cycle."""
     with writer.pulling() as pulling:
-        pulled = pull(pulling, parts.source, parts.relations)
-    with run.ledger.read() as tx:
-        facts = believed_facts(tx, parts.relations, parts.base.fingerprint)
-    probed = probe(run, parts.base, facts, parts.relations, answer_tokens=parts.size.answer_tokens)
-    if probed.asked:
-        with run.ledger.read() as tx:
+        pulled = stages.pull(pulling)
+    facts = stages.facts(writer.run)
+    probed = stages.probe(writer, facts)
+    if probed.asked:  # new verdicts are in the ledger now
+        with writer.run.ledger.read() as tx:
             facts = facts.judged(tx)
-    planned = _plan(run, parts, facts)
-    outcome = Outcome.PLANNED if planned.plan.changes else Outcome.NOTHING
+    planned = stages.plan(writer, facts)
+    outcome = CycleOutcome.PLANNED if planned.plan.changes else CycleOutcome.NOTHING
     return CycleResult(outcome=outcome, pulled=pulled, probed=probed, planned=planned), facts
 
 
-def _build(writer: Writer, parts: Parts, facts: BelievedFacts, done: CycleResult) -> CycleResult:
-    run, planned = writer.run, done.planned
-    if not planned.plan.requests:
-        rollback(writer, parts.store, to=0)
-        return replace(done, outcome=Outcome.BASE)
+def _next_step(run: Run, stages: Stages, plan: EditPlan) -> NextStep:
     with run.ledger.read() as tx:
-        known = tx.version_by_build(planned.plan.build_hash)
-        rests = rest(tx, parts.pause)
-    if known is not None and known.state is VersionState.REFUSED:
-        known = evaluate(run, known.number, parts.measuring(facts)).version  # judged anew where the policy changed
-    if known is not None and known.state in (VersionState.REFUSED, VersionState.ROLLED_BACK):
-        reason = f"version {known.number} holds these facts and was {known.state}"
-        return replace(done, outcome=Outcome.HELD, version=known, reason=reason)
-    built = known is not None and known.state is VersionState.CANDIDATE
-    if not built and rests.at is not None and run.clock.now() < rests.at:
-        reason = f"{rests.refusals} refusals in a row; the next build waits until {rests.at:%Y-%m-%d %H:%M} UTC"
-        return replace(done, outcome=Outcome.HELD, reason=reason)
-    first = _try(writer, parts, facts, done)
-    if first.outcome is not Outcome.REFUSED:
+        known = tx.version_by_build(plan.build_hash)
+        evaluation = tx.evaluation_summary(known.number) if known else None
+        refusals = refusals_in_a_row(tx)
+    settings = stages.settings
+    return decide(plan, known, evaluation, refusals, policy=settings.gate, pause=settings.pause, now=run.clock.now())
+
+
+def _build(writer: Writer, stages: Stages, measurement: Measurement, done: CycleResult) -> CycleResult:
+    """Build what is planned; where the gate refuses it, once more without the culprits."""
+    first = _try(writer, stages, measurement, done)
+    if first.outcome is not CycleOutcome.REFUSED:
         return first
-    found = _search(run, parts, facts, first)
-    if found is None or not found.culprits:
-        given_up = f"; not single facts are to blame: {found.why}" if found else ""
-        return _refuse(run, parts, replace(first, reason=first.reason + given_up))
-    again = replace(done, planned=_plan(run, parts, facts), quarantined=tuple(r.key for r in found.culprits))
-    if not again.planned.plan.changes or not again.planned.plan.requests:
-        return _refuse(run, parts, replace(again, outcome=Outcome.REFUSED, version=first.version, reason=first.reason))
-    second = _try(writer, parts, facts, again)
-    return second if second.outcome is Outcome.PROMOTED else _refuse(run, parts, second)
+    search = _search(writer, stages, measurement, first)
+    if search is None or not search.culprits:
+        given_up = f"; not single facts are to blame: {search.why}" if search else ""
+        return _refuse(writer.run, replace(first, reason=first.reason + given_up))
+    planned = stages.plan(writer, measurement.facts)
+    again = replace(done, planned=planned, quarantined=tuple(r.key for r in search.culprits))
+    if not planned.plan.changes or not planned.plan.requests:
+        refused = replace(again, outcome=CycleOutcome.REFUSED, version=first.version, reason=first.reason)
+        return _refuse(writer.run, refused)
+    second = _try(writer, stages, measurement, again)
+    return second if second.outcome is CycleOutcome.PROMOTED else _refuse(writer.run, second)
 
 
-def _plan(run: Run, parts: Parts, facts: BelievedFacts) -> PlanResult:
-    return plan(
-        run,
-        facts,
-        parts.recipe,
-        kinds=parts.edit_kinds,
-        limit=parts.max_facts,
-        suspicion=parts.suspicion,
-    )
-
-
-def _try(writer: Writer, parts: Parts, facts: BelievedFacts, done: CycleResult) -> CycleResult:
+def _try(writer: Writer, stages: Stages, measurement: Measurement, done: CycleResult) -> CycleResult:
     """Build what is planned, measure it, and promote it if the gate lets it."""
-    run = writer.run
-    edited = edit(run, done.planned.plan_hash, parts.recipe, parts.editor(), parts.store)
-    measured = evaluate(run, edited.version.number, parts.measuring(facts))
-    decision = measured.evaluation.decision
-    if not decision.passed:
-        reason = "; ".join(r.text for r in decision.refusals)
-        return replace(
-            done, outcome=Outcome.REFUSED, version=measured.version, evaluation=measured.evaluation, reason=reason
-        )
-    promote(writer, parts.store, edited.version.number)
-    with run.ledger.read() as tx:
-        version = tx.version(edited.version.number)
-    return replace(done, outcome=Outcome.PROMOTED, version=version, evaluation=measured.evaluation)
+    edited = stages.edit(writer, done.planned.plan_hash)
+    number = edited.version.number
+    evaluated = stages.evaluate(writer, number, measurement)
+    evaluation = evaluated.evaluation
+    if not evaluation.decision.passed:
+        reason = "; ".join(r.text for r in evaluation.decision.refusals)
+        refused = CycleOutcome.REFUSED
+        return replace(done, outcome=refused, version=evaluated.version, evaluation=evaluation, reason=reason)
+    stages.promote(writer, number)
+    with writer.run.ledger.read() as tx:
+        version = tx.version(number)
+    return replace(done, outcome=CycleOutcome.PROMOTED, version=version, evaluation=evaluation)
 
 
-def _search(run: Run, parts: Parts, facts: BelievedFacts, refused: CycleResult) -> BisectResult | None:
-    """Who is to blame; None where nobody is to look, a batch of one has nothing to halve, or too little was asked to tell
-    (of facts that are left out nothing more can be asked)."""
-    if parts.limits is None or refused.version is None or refused.evaluation is None:
+def _search(writer: Writer, stages: Stages, measurement: Measurement, refused: CycleResult) -> BisectResult | None:
+    """Search for culprits; None where no single fact can be to blame, or nobody searches."""
+    plan, version, evaluation = refused.planned.plan, refused.version, refused.evaluation
+    if version is None or evaluation is None or not may_blame_facts(plan, evaluation, stages.settings.gate):
         return None
-    planned = refused.planned.plan
-    if len(planned.requests) < 2 or short_of_samples(refused.evaluation.metrics, parts.gate):
-        return None
-    return bisect(
-        run,
-        planned,
-        refused.version,
-        refused.evaluation,
-        parts.recipe,
-        parts.editor(),
-        parts.measuring(facts),
-        parts.limits,
-    )
+    return stages.bisect(writer, RefusedBuild(plan=plan, version=version, evaluation=evaluation), measurement)
 
 
-def _refuse(run: Run, parts: Parts, refused: CycleResult) -> CycleResult:
-    """Put the refusal on record: the next ones count from it, and wait."""
+def _refuse(run: Run, refused: CycleResult) -> CycleResult:
+    """Put the refusal on record: the wait of the next builds is counted from it."""
     now = run.clock.now()
     with run.ledger.write() as tx:
-        count = rest(tx, parts.pause).refusals + 1
+        count = refusals_in_a_row(tx).in_a_row + 1
         version = refused.version.number if refused.version else None
         body = {"version": version, "in_a_row": count, "reason": refused.reason}
         tx.append_audit("refuse", run.actor, body, now)

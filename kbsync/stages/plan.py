@@ -31,17 +31,24 @@ class PlanResult:
     warning: str = ""
 
 
-def plan(
-    run: Run,
-    facts: BelievedFacts,
-    recipe: Recipe,
-    *,
-    kinds: frozenset[VerdictKind],
-    limit: int | None = None,
-    suspicion: Suspicion | None = None,
-) -> PlanResult:
-    """All believed facts whose verdict on the base is one of ``kinds`` (at most ``limit``), compared with the current
-    version. Raises ``KbsyncError`` when facts wait for a verdict."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanPolicy:
+    """Which facts are edited."""
+
+    kinds: frozenset[VerdictKind]
+    """Facts with such a verdict on the base."""
+    limit: int | None = None
+    """At most so many facts in one version (None: any number)."""
+    suspicion: Suspicion | None = None
+    """Which facts a person should look at first (None: none)."""
+
+
+def plan(run: Run, facts: BelievedFacts, recipe: Recipe, policy: PlanPolicy) -> PlanResult:
+    """Compare what the policy wants edited with what ``current`` holds, and record the plan where something changes.
+
+    Raises:
+        KbsyncError: Facts wait for a verdict.
+    """
     if facts.unjudged:
         raise KbsyncError(
             f"{len(facts.unjudged)} facts have no verdict on this base yet.",
@@ -49,7 +56,7 @@ def plan(
             next_step="Run `kbsync probe` first (`kbsync sync` does both).",
         )
     with run.ledger.read() as tx:
-        made = _make(tx, facts, recipe, kinds, limit, suspicion)
+        made = _make(tx, facts, recipe, policy)
     warning = crowding(len(made.requests), recipe.capacity)
     if not made.changes:
         return PlanResult(plan_hash=content_hash(made), plan=made, already=True, warning=warning)
@@ -65,18 +72,11 @@ def plan(
     return PlanResult(plan_hash=recorded.plan_hash, plan=made, already=not recorded.is_new, warning=warning)
 
 
-def _make(
-    tx: LedgerReader,
-    facts: BelievedFacts,
-    recipe: Recipe,
-    kinds: frozenset[VerdictKind],
-    limit: int | None,
-    suspicion: Suspicion | None,
-) -> EditPlan:
+def _make(tx: LedgerReader, facts: BelievedFacts, recipe: Recipe, policy: PlanPolicy) -> EditPlan:
     wanted, right, sound, costs = [], {}, [], {}
     for key, (relation, fact) in facts.watched.items():
         verdict = facts.verdicts[key]
-        if verdict.kind in kinds:
+        if verdict.kind in policy.kinds:
             wanted.append(_request(relation, fact, verdict))
             if verdict.evidence.logprob_answer is not None:
                 costs[key] = verdict.evidence.logprob_answer
@@ -99,8 +99,8 @@ def _make(
         excluded={key: str(d) for key, d in tx.decisions().items() if d.kind is DecisionKind.EXCLUDE},
         gone=right | _ended(tx, active, facts),
         guards=guarded(sound, recipe.guard_count),
-        limit=limit,
-        suspect=suspects(new, costs, suspicion) if suspicion else None,
+        limit=policy.limit,
+        suspect=suspects(new, costs, policy.suspicion) if policy.suspicion else None,
     )
 
 

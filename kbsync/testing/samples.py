@@ -27,7 +27,7 @@ from kbsync.domain.statement import (
     ValueKind,
 )
 from kbsync.domain.verdict import Evidence, Verdict, VerdictKey, VerdictKind
-from kbsync.domain.version import EditReport, Evaluation, LayerReport, Manifest, Outcome
+from kbsync.domain.version import EditReport, Evaluation, LayerReport, Manifest, PromptOutcome
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -136,7 +136,7 @@ def evaluation(version: int, *, value: float = 0.987654321, at: datetime = NOW, 
         metrics=(Metric(name="efficacy", value=value, base=0.0, samples=10),),
         decision=GateDecision(passed=passed, reasons=(Reason(metric="efficacy", holds=passed, text="why"),)),
         outcomes=(
-            Outcome(
+            PromptOutcome(
                 group="edited",
                 subject="Q1",
                 property="P35",

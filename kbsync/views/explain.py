@@ -13,7 +13,7 @@ from kbsync.domain.plan import PlanEntry
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemId
 from kbsync.domain.verdict import VerdictKey, VerdictKind
-from kbsync.domain.version import Outcome, Version
+from kbsync.domain.version import PromptOutcome, Version
 from kbsync.ports import Belief, LedgerReader, StatementChange
 from kbsync.stages.pull.watch import MOST_HOPS, Redirects
 from kbsync.stages.release.promote import current_number
@@ -222,7 +222,7 @@ def _held(tx: LedgerReader, key: FactKey, dropped: Mapping[int, Mapping[str, str
 
 
 def _in_version(
-    version: Version, entry: PlanEntry, outcome: Outcome | None, missing: str | None, *, current: bool
+    version: Version, entry: PlanEntry, outcome: PromptOutcome | None, missing: str | None, *, current: bool
 ) -> HeldView:
     request = entry.request
     return HeldView(

@@ -15,7 +15,7 @@ from kbsync.domain.errors import NotFound
 from kbsync.domain.gate import Metric
 from kbsync.domain.plan import PlanEntry
 from kbsync.domain.relation import Relation
-from kbsync.domain.version import Evaluation, Outcome, Version
+from kbsync.domain.version import Evaluation, PromptOutcome, Version
 from kbsync.ports import LedgerReader
 from kbsync.stages.evaluate.questions import UNTOUCHED
 from kbsync.views.charts import Bar, Line, bars, lines, scatter
@@ -109,8 +109,8 @@ def _charts(
     return [(title, chart) for title, chart in drawn if chart]
 
 
-def _by_relation(edited: Sequence[Outcome], names: Mapping[str, str]) -> Markup:
-    groups: dict[str, list[Outcome]] = defaultdict(list)
+def _by_relation(edited: Sequence[PromptOutcome], names: Mapping[str, str]) -> Markup:
+    groups: dict[str, list[PromptOutcome]] = defaultdict(list)
     for outcome in edited:
         groups[outcome.property].append(outcome)
     drawn = [

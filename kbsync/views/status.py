@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from kbsync.domain.gate import Metric
 from kbsync.domain.plan import Change
@@ -17,7 +17,7 @@ from kbsync.domain.verdict import VerdictKind
 from kbsync.domain.version import Version
 from kbsync.ports import LedgerReader, StoredPlan
 from kbsync.stages.release.promote import current_number
-from kbsync.stages.release.refusals import rest
+from kbsync.stages.release.refusals import refusals_in_a_row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +165,7 @@ def status(tx: LedgerReader, relations: Sequence[Relation], now: datetime) -> St
             QuarantineView(subject=key.subject, property=key.property, reason=entry.reason)
             for key, entry in sorted(tx.quarantine().items())
         ),
-        refusals=rest(tx, timedelta(0)).refusals,
+        refusals=refusals_in_a_row(tx).in_a_row,
         decisions=tuple(
             DecidedView(subject=key.subject, property=key.property, decision=str(decided))
             for key, decided in sorted(tx.decisions().items())

@@ -93,7 +93,7 @@ def measure_large(data: Path, facts: int, state: Path, work: Work) -> dict[str, 
         app = open_app(config, server.endpoint, work)
         try:
             with app.writer() as writer:
-                result = sync(writer, app.parts())
+                result = sync(writer, app.stages)
             show.cycle(console, app, result)
             show.gate(console, [result])
         finally:

@@ -17,7 +17,7 @@ from kbsync.domain.interval import Paired
 from kbsync.domain.plan import EditPlan, EditRequest, Guard, make_plan
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.statement import ItemId, PropertyId, Value, ValueKind
-from kbsync.domain.version import EditReport, Evaluation, LayerReport, Manifest, Outcome, Score
+from kbsync.domain.version import EditReport, Evaluation, LayerReport, Manifest, PromptOutcome, Score
 from kbsync.model.delta import FactorDelta
 
 AT = datetime(2026, 3, 1, 12, 30, 1, 234567, tzinfo=UTC)
@@ -135,7 +135,7 @@ def fixed_evaluation() -> Evaluation:
         against_base=Paired(value=0.5, low=0.25, high=0.75, samples=30),
     )
     score = Score(probability=0.25, strict=True, success=True)
-    outcome = Outcome(
+    outcome = PromptOutcome(
         group="edited",
         subject="Q142",
         property="P36",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from kbsync.domain.bisect import SearchLimits
 from kbsync.domain.gate import Threshold
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.relation import Cardinality, Relation
@@ -13,9 +14,12 @@ from kbsync.domain.statement import ItemId, PropertyId, Rank, Snak, Statement, T
 from kbsync.domain.verdict import VerdictKind
 from kbsync.ledger.ledger import SqlLedger
 from kbsync.ports import Clock, Work
-from kbsync.stages.cycle import CycleResult, Parts, sync
+from kbsync.stages.binding import Stages, StageSettings
+from kbsync.stages.cycle import CycleResult, sync
 from kbsync.stages.evaluate.questions import EvaluationSize
 from kbsync.stages.facts import BelievedFacts, believed_facts
+from kbsync.stages.plan import PlanPolicy
+from kbsync.stages.release.canary import CanaryPolicy
 from kbsync.stages.session import Run, writer
 from kbsync.testing.fake_model import TableBase, TableEditor
 from kbsync.testing.fake_source import FakeSource
@@ -115,6 +119,7 @@ class World:
     capacity: int = 0
     relations: tuple[Relation, ...] = RELATIONS
     pause: timedelta = timedelta(hours=6)
+    size: EvaluationSize = field(default_factory=EvaluationSize)
     gate: tuple[Threshold, ...] = (
         Threshold(metric="efficacy", at_least=0.9),
         Threshold(metric="specificity", at_least=0.9),
@@ -126,23 +131,20 @@ class World:
         return Run(ledger=self.ledger, clock=self.clock, work=Work(), actor="test")
 
     @property
-    def parts(self) -> Parts:
-        return Parts(
-            source=self.source,
-            relations=self.relations,
-            pause=self.pause,
-            base=self.base,
-            recipe=Recipe(name="table", layers=(1, 2), guard_count=self.guard_count, capacity=self.capacity),
-            editor=lambda: self.editor,
-            store=self.store,
+    def settings(self) -> StageSettings:
+        return StageSettings(
+            answer_tokens=10,
+            plan=PlanPolicy(kinds=frozenset({VerdictKind.STALE, VerdictKind.UNKNOWN}), limit=self.max_facts),
             gate=self.gate,
-            held_out=["some held out text"],
-            size=EvaluationSize(),
-            edit_kinds=frozenset({VerdictKind.STALE, VerdictKind.UNKNOWN}),
-            max_facts=self.max_facts,
-            artifacts=self.artifacts,
-            neutral=["It is"],
+            evaluation=self.size,
+            search=SearchLimits(),
+            pause=self.pause,
+            canary=CanaryPolicy(count=10, max_drop=0.1),
         )
+
+    @property
+    def stages(self) -> Stages:
+        return Stages(WorldSite(self), self.settings)
 
     @property
     def facts(self) -> BelievedFacts:
@@ -152,7 +154,7 @@ class World:
 
     def sync(self) -> CycleResult:
         with writer(self.run, TTL) as held:
-            return sync(held, self.parts)
+            return sync(held, self.stages)
 
     def set_statements(self, item: str, *statements: Statement, age: timedelta = timedelta(days=30)) -> None:
         """Give the item these statements by an edit made ``age`` ago."""
@@ -168,6 +170,42 @@ class World:
     def pass_time(self, span: timedelta) -> None:
         self.clock.time += span
         self.source.now = self.clock.time
+
+
+@dataclass
+class WorldSite:
+    """The world as the stages see it."""
+
+    world: World
+    held_out: tuple[str, ...] = ("some held out text",)
+    neutral: tuple[str, ...] = ("It is",)
+
+    @property
+    def relations(self) -> tuple[Relation, ...]:
+        return self.world.relations
+
+    @property
+    def recipe(self) -> Recipe:
+        return Recipe(name="table", layers=(1, 2), guard_count=self.world.guard_count, capacity=self.world.capacity)
+
+    @property
+    def source(self) -> FakeSource:
+        return self.world.source
+
+    @property
+    def base(self) -> TableBase:
+        return self.world.base
+
+    @property
+    def store(self) -> MemoryCheckpointStore:
+        return self.world.store
+
+    @property
+    def artifacts(self) -> MemoryArtifactStore:
+        return self.world.artifacts
+
+    def editor(self) -> TableEditor:
+        return self.world.editor
 
 
 def make_world(ledger: SqlLedger, beliefs: Mapping[str, str] = BELIEFS) -> World:

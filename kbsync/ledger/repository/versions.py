@@ -12,7 +12,7 @@ from kbsync.domain.canonical import content_hash
 from kbsync.domain.errors import DataError, NotFound
 from kbsync.domain.fact import FactKey
 from kbsync.domain.plan import EditPlan, PlanEntry
-from kbsync.domain.version import Evaluation, Outcome, Version, VersionState
+from kbsync.domain.version import Evaluation, PromptOutcome, Version, VersionState
 from kbsync.ledger import tables as t
 from kbsync.ledger.repository.base import Repository
 from kbsync.ports import RecordedPlan, StoredPlan, VersionReader, VersionWriter
@@ -63,7 +63,7 @@ class SqlVersionReader(Repository, VersionReader):
     def evaluation_summary(self, number: int) -> Evaluation | None:
         return self._newest_evaluation(number)[1]
 
-    def outcomes(self, key: FactKey, group: str) -> dict[int, Outcome]:
+    def outcomes(self, key: FactKey, group: str) -> dict[int, PromptOutcome]:
         told, newest = t.outcomes.c, _newest_evaluations()
         wanted = (told.subject == key.subject) & (told.property == key.property) & (told.group == group)
         asked = select(newest.c.version, told.body).join(newest, newest.c.seq == told.evaluation)
@@ -151,7 +151,7 @@ def _entry_row(plan_hash: str, entry: PlanEntry) -> dict[str, Any]:
     return {**entry.key._asdict(), "plan": plan_hash, "held": entry.request is not None, "body": entry}
 
 
-def _outcome_row(seq: int, place: int, outcome: Outcome) -> dict[str, Any]:
+def _outcome_row(seq: int, place: int, outcome: PromptOutcome) -> dict[str, Any]:
     about = {"group": outcome.group, "subject": outcome.subject, "property": outcome.property}
     return {**about, "evaluation": seq, "place": place, "body": outcome}
 

@@ -7,8 +7,6 @@ from kbsync.domain.errors import ConfigError
 from kbsync.domain.gate import Action
 from kbsync.domain.interval import wilson
 from kbsync.operations.checks.doubt import Doubt
-from kbsync.stages.evaluate.foresee import foresee_plan
-from kbsync.stages.facts import believed_facts
 
 
 def gate(app: App) -> str:
@@ -46,8 +44,7 @@ def _planned(app: App) -> int | None:
         newest = tx.newest_plan()
         if newest is None:
             return None
-        facts = believed_facts(tx, app.relations, newest.plan.base_fingerprint)
-    foreseen = foresee_plan(newest.plan, 0, facts, app.evaluation_size, app.settings.gate.policy)
+        foreseen = app.stages.foresee_evaluation(tx, newest.plan)
     return foreseen.samples["specificity"]
 
 

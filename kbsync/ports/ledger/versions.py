@@ -7,7 +7,7 @@ from datetime import datetime
 
 from kbsync.domain.fact import FactKey
 from kbsync.domain.plan import EditPlan, PlanEntry
-from kbsync.domain.version import Evaluation, Outcome, Version, VersionState
+from kbsync.domain.version import Evaluation, PromptOutcome, Version, VersionState
 from kbsync.ports.ledger.records import RecordedPlan, StoredPlan
 
 
@@ -51,7 +51,7 @@ class VersionReader(ABC):
         """The same without its outcomes, of which there may be thousands."""
 
     @abstractmethod
-    def outcomes(self, key: FactKey, group: str) -> dict[int, Outcome]:
+    def outcomes(self, key: FactKey, group: str) -> dict[int, PromptOutcome]:
         """What the newest evaluation of each version found of one fact (the first of ``group``), by version number."""
 
 

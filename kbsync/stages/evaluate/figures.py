@@ -8,7 +8,7 @@ from statistics import fmean
 
 from kbsync.domain.gate import Metric
 from kbsync.domain.interval import Paired, bootstrap, paired, wilson
-from kbsync.domain.version import Outcome
+from kbsync.domain.version import PromptOutcome
 from kbsync.stages.evaluate.questions import EDITED, HOP, NEIGHBOUR, OTHER, PARAPHRASE, SUBJECT, UNTOUCHED
 
 GROUPS = {
@@ -23,10 +23,10 @@ GROUPS = {
 RETAINED = "retention"
 SCORED = ("efficacy", "generalization")
 
-Value = Callable[[Outcome], float | None]
+Value = Callable[[PromptOutcome], float | None]
 
 
-def shares(outcomes: Sequence[Outcome], version: int) -> list[Metric]:
+def shares(outcomes: Sequence[PromptOutcome], version: int) -> list[Metric]:
     """All figures that are shares of prompts; a figure without any prompt is left out.
 
     ``retention`` is over the edited facts that the version before held, ``retention_oldest`` over those of them that have
@@ -47,7 +47,7 @@ def shares(outcomes: Sequence[Outcome], version: int) -> list[Metric]:
     return [metric for metric in found if metric is not None]
 
 
-def needed(names: Collection[str]) -> set[str]:
+def needed_groups(names: Collection[str]) -> set[str]:
     """Groups of questions that figures of these names rest on."""
     roots = {name.partition("_")[0] for name in names}
     groups = {group for name in names for group in GROUPS.get(name, ())}
@@ -74,7 +74,7 @@ def mean_metric(
     )
 
 
-def _share(name: str, outcomes: Iterable[Outcome], value: Value, base: Value, previous: Value) -> Metric | None:
+def _share(name: str, outcomes: Iterable[PromptOutcome], value: Value, base: Value, previous: Value) -> Metric | None:
     asked = [o for o in outcomes if value(o) is not None and base(o) is not None]
     if not asked:
         return None
@@ -94,59 +94,59 @@ def _share(name: str, outcomes: Iterable[Outcome], value: Value, base: Value, pr
     )
 
 
-def _interval(asked: Sequence[Outcome], value: Value) -> tuple[float, float]:
+def _interval(asked: Sequence[PromptOutcome], value: Value) -> tuple[float, float]:
     clusters = _clusters(asked, value)
     if all(len(cluster) == 1 for cluster in clusters):
         return wilson(round(sum(sum(cluster) for cluster in clusters)), len(clusters))
     return bootstrap(clusters)
 
 
-def _difference(asked: Sequence[Outcome], value: Value, other: Value) -> Paired:
+def _difference(asked: Sequence[PromptOutcome], value: Value, other: Value) -> Paired:
     return paired(_clusters(asked, lambda o: (value(o) or 0.0) - (other(o) or 0.0)))
 
 
-def _clusters(asked: Iterable[Outcome], value: Value) -> list[list[float]]:
+def _clusters(asked: Iterable[PromptOutcome], value: Value) -> list[list[float]]:
     by_fact: Mapping[tuple[str, str], list[float]] = defaultdict(list)
     for outcome in asked:
         by_fact[outcome.subject, outcome.property].append(value(outcome) or 0.0)
     return list(by_fact.values())
 
 
-def _present(value: Value, asked: Iterable[Outcome]) -> Iterator[float]:
+def _present(value: Value, asked: Iterable[PromptOutcome]) -> Iterator[float]:
     return (found for o in asked if (found := value(o)) is not None)
 
 
-def _right(o: Outcome) -> float:
+def _right(o: PromptOutcome) -> float:
     return float(o.right)
 
 
-def _base_right(o: Outcome) -> float:
+def _base_right(o: PromptOutcome) -> float:
     return float(o.base_right)
 
 
-def _previous_right(o: Outcome) -> float | None:
+def _previous_right(o: PromptOutcome) -> float | None:
     return None if o.previous_right is None else float(o.previous_right)
 
 
-def _success(o: Outcome) -> float | None:
+def _success(o: PromptOutcome) -> float | None:
     return float(o.score.success) if o.score else None
 
 
-def _base_success(o: Outcome) -> float | None:
+def _base_success(o: PromptOutcome) -> float | None:
     return float(o.base_score.success) if o.base_score else None
 
 
-def _previous_success(o: Outcome) -> float | None:
+def _previous_success(o: PromptOutcome) -> float | None:
     return float(o.previous_score.success) if o.previous_score else None
 
 
-def _strict(o: Outcome) -> float | None:
+def _strict(o: PromptOutcome) -> float | None:
     return float(o.score.strict) if o.score else None
 
 
-def _base_strict(o: Outcome) -> float | None:
+def _base_strict(o: PromptOutcome) -> float | None:
     return float(o.base_score.strict) if o.base_score else None
 
 
-def _previous_strict(o: Outcome) -> float | None:
+def _previous_strict(o: PromptOutcome) -> float | None:
     return float(o.previous_score.strict) if o.previous_score else None

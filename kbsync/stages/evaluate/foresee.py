@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kbsync.domain.errors import NotFound
 from kbsync.domain.gate import Metric, Threshold, short_of_samples
 from kbsync.domain.plan import EditPlan
-from kbsync.domain.relation import Relation
-from kbsync.ports import LedgerReader
 from kbsync.stages.evaluate.figures import GROUPS
 from kbsync.stages.evaluate.questions import EvaluationSize, questions
-from kbsync.stages.facts import BelievedFacts, believed_facts
+from kbsync.stages.facts import BelievedFacts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,18 +30,7 @@ class Foreseen:
     short: tuple[Shortage, ...]
 
 
-def foresee(
-    tx: LedgerReader, number: int, relations: Sequence[Relation], size: EvaluationSize, policy: Sequence[Threshold]
-) -> Foreseen:
-    """For a version; raises ``NotFound`` for one that the ledger does not hold."""
-    version = tx.version(number)
-    planned = tx.plan(version.plan_hash) if version else None
-    if planned is None:
-        raise NotFound(f"There is no version {number}.", next_step="`kbsync versions` lists what there is.")
-    return foresee_plan(planned, number, believed_facts(tx, relations, planned.base_fingerprint), size, policy)
-
-
-def foresee_plan(
+def foresee_evaluation(
     planned: EditPlan, number: int, facts: BelievedFacts, size: EvaluationSize, policy: Sequence[Threshold]
 ) -> Foreseen:
     """For a plan. Figures of running text (perplexity and the like) are not foreseen."""

@@ -26,7 +26,7 @@ UNTOUCHED = (NEIGHBOUR, SUBJECT, OTHER)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationSize:
-    """How much is asked: at most so many paraphrase, neighbour and second-hop prompts, answers of so many tokens,
+    """How much is asked: at most so many paraphrase, neighbour and second-hop prompts,
     ``texts`` sampled texts of ``text_tokens`` tokens (prompt included). Where fewer than ``enough`` facts lie near the
     edited ones, facts of other relations are asked, too."""
 
@@ -34,7 +34,6 @@ class EvaluationSize:
     neighbours: int = 200
     enough: int = 50
     hops: int = 50
-    answer_tokens: int = 10
     texts: int = 16
     text_tokens: int = 60
 
@@ -42,7 +41,7 @@ class EvaluationSize:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """One prompt. ``names`` are right answers; ``target`` is scored against ``rival`` (empty: not scored);
-    ``base_answer`` is the base's where a verdict holds it already; ``since`` as in ``Outcome``."""
+    ``base_answer`` is the base's where a verdict holds it already; ``since`` as in ``PromptOutcome``."""
 
     group: str
     key: FactKey
@@ -59,15 +58,16 @@ def questions(
     requests: Sequence[EditRequest],
     guards: Sequence[Guard],
     size: EvaluationSize,
-    cohorts: Mapping[FactKey, int],
+    first_holders: Mapping[FactKey, int],
 ) -> list[Question]:
-    """All edited prompts, and samples of the rest. ``cohorts`` gives the version that held a fact first.
+    """All edited prompts, and samples of the rest. ``first_holders``: the version since which
+    a fact is held without a break.
 
     Guarded facts are no neighbours: the edit was told of them.
     """
     edited, paraphrases = [], []
     for request in requests:
-        made = list(_edited(facts, request, cohorts.get(request.key, 0)))
+        made = list(_edited(facts, request, first_holders.get(request.key, 0)))
         edited.append(made[0])
         paraphrases += made[1:]
     return [
@@ -78,7 +78,7 @@ def questions(
     ]
 
 
-def cohorts(tx: LedgerReader, version: Version, requests: Iterable[EditRequest]) -> dict[FactKey, int]:
+def first_holders(tx: LedgerReader, version: Version, requests: Iterable[EditRequest]) -> dict[FactKey, int]:
     """The version that held each fact first: this one, or what the evaluation of the one before says."""
     before = tx.version(version.predecessor) if version.predecessor else None
     planned = tx.plan(before.plan_hash) if before else None

@@ -13,7 +13,7 @@ from typing import Any
 from kbsync.domain.canonical import canonical_json, content_hash, plain
 from kbsync.domain.version import Score
 from kbsync.ports import ArtifactStore, LanguageModel, Perplexity, Work
-from kbsync.stages.evaluate.questions import EvaluationSize, Question
+from kbsync.stages.evaluate.questions import Question
 
 FORMAT = 1
 KIND = "replies"
@@ -38,18 +38,20 @@ class Replies:
     def __init__(
         self,
         model: LanguageModel,
-        size: EvaluationSize,
+        name: str,
         work: Work,
-        who: str,
         *,
+        answer_tokens: int,
+        text_tokens: int,
         artifacts: ArtifactStore | None = None,
         known: Mapping[Identity, Reply] | None = None,
     ) -> None:
         self._model = model
         self._artifacts = artifacts
-        self._size = size
+        self._name = name
         self._work = work
-        self._who = who
+        self._answer_tokens = answer_tokens
+        self._text_tokens = text_tokens
         self._known = dict(known or {})
 
     def to(self, asked: Sequence[Question], *, verdicts: bool = False) -> list[Reply]:
@@ -85,11 +87,11 @@ class Replies:
 
     def texts(self, prompts: Sequence[str]) -> list[str]:
         """A sampled text for each prompt, one artifact a prompt."""
-        length = self._size.text_tokens
+        length = self._text_tokens
         keys = [self._key("text", [prompt, length]) for prompt in prompts]
         found = [self._get(key) for key in keys]
         missing = [p for p, known in zip(prompts, found, strict=True) if known is None]
-        self._work.start(f"texts of {self._who}", len(missing))
+        self._work.start(f"texts of {self._name}", len(missing))
         fresh = iter(self._model.sample(missing, length=length, work=self._work) if missing else [])
         self._work.finish()
         return [
@@ -115,9 +117,9 @@ class Replies:
     def _ask(self, asked: Sequence[Question], *, verdicts: bool) -> list[Any]:
         known = [q.base_answer if verdicts else None for q in asked]
         prompts = [q.prompt for q, answer in zip(asked, known, strict=True) if answer is None]
-        self._work.start(f"evaluate {self._who}", len(prompts))
+        self._work.start(f"evaluate {self._name}", len(prompts))
         said = iter(
-            self._model.complete(prompts, max_new_tokens=self._size.answer_tokens, work=self._work) if prompts else []
+            self._model.complete(prompts, max_new_tokens=self._answer_tokens, work=self._work) if prompts else []
         )
         answers = [next(said) if answer is None else answer for answer in known]
         self._work.finish()
@@ -140,13 +142,13 @@ class Replies:
         known = self._get(key)
         if known is not None:
             return known
-        self._work.start(f"{what} of {self._who}", None)
+        self._work.start(f"{what} of {self._name}", None)
         value = self._put(key, measure())
         self._work.finish()
         return value
 
     def _key(self, what: str, asked: Any) -> str:
-        return content_hash([FORMAT, self._model.fingerprint, what, self._size.answer_tokens, asked])
+        return content_hash([FORMAT, self._model.fingerprint, what, self._answer_tokens, asked])
 
     def _get(self, key: str) -> Any:
         stored = self._artifacts.get(KIND, key) if self._artifacts else None

@@ -1,7 +1,7 @@
 """After a refusal: find the facts to blame by halving the batch, and put them into quarantine with the evidence.
 
 Target vectors are kept, so a trial build costs the solve and the figures that failed, and nothing else is measured. No
-trial is stored, and none touches ``current``.
+trial build is stored, and none touches ``current``.
 """
 
 from __future__ import annotations
@@ -9,116 +9,136 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from kbsync.domain.bisect import Limits, find_culprits
+from kbsync.domain.bisect import SearchLimits, find_culprits
 from kbsync.domain.errors import EditError
 from kbsync.domain.gate import Threshold
 from kbsync.domain.plan import Change, EditPlan, EditRequest
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.version import Evaluation, Version
-from kbsync.ports import Editor
-from kbsync.stages.evaluate.evaluate import Before, Measuring, Trial, measure, version_before
+from kbsync.ports import CheckpointStore, Editor
+from kbsync.stages.evaluate.measurement import Measurement, Predecessor, read_predecessor
+from kbsync.stages.evaluate.questions import EDITED
 from kbsync.stages.session import Run
 
-TOLD = 200
-"""Trials that the audit event holds at most."""
+MAX_TRIALS_IN_EVENT = 200
+"""The audit event lists at most so many trial builds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedBuild:
+    """What the gate refused."""
+
+    plan: EditPlan
+    version: Version
+    evaluation: Evaluation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BisectResult:
-    """``culprits`` are in quarantine. ``why`` says why the search was given up (empty: it was not); then nothing is."""
+    """How the search ended."""
 
     culprits: tuple[EditRequest, ...]
+    """The facts to blame, now in quarantine."""
     builds: int
+    """Trial builds that it took."""
     why: str
+    """Why the search was given up, and nobody blamed; empty where it came to its end."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Trial:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialBuild:
+    """A part of the batch, built and measured."""
+
     facts: int
     passed: bool
     reasons: tuple[str, ...]
 
 
-class _Judge:
-    """Builds and measures a part of the batch against the thresholds that the whole failed."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialBuilder:
+    """Builds and measures parts of a refused batch."""
 
-    def __init__(
-        self, run: Run, planned: EditPlan, recipe: Recipe, editor: Editor, measuring: Measuring, before: Before
-    ) -> None:
-        self._run, self._planned, self._recipe = run, planned, recipe
-        self._editor, self._measuring, self._before = editor, measuring, before
-        self.trials: list[_Trial] = []
+    editor: Editor
+    recipe: Recipe
+    measurement: Measurement
 
-    def passes(self, requests: Sequence[EditRequest]) -> bool:
-        reasons = self._failures(requests)
-        self.trials.append(_Trial(len(requests), not reasons, reasons))
-        self._run.work.advance()
-        return not reasons
-
-    def _failures(self, requests: Sequence[EditRequest]) -> tuple[str, ...]:
+    def build(
+        self, requests: Sequence[EditRequest], plan: EditPlan, before: Predecessor, policy: Sequence[Threshold]
+    ) -> TrialBuild:
+        """Build ``requests``, a part of ``plan``, and judge it by the thresholds of ``policy``."""
         try:
-            made = self._editor.edit(requests, self._recipe, self._run.work, guards=self._planned.guards)
+            edited = self.editor.edit(requests, self.recipe, self.measurement.work, guards=plan.guards)
         except EditError as error:
-            return (error.what,)
-        trial = Trial(self._planned.requests, frozenset(t.metric for t in self._measuring.policy))
-        measured = measure(
-            self._run, self._measuring, made.delta, requests, self._planned.guards, {}, 0, self._before, trial=trial
-        )
-        return tuple(r.text for r in measured.decision(self._measuring.policy).refusals)
+            return TrialBuild(facts=len(requests), passed=False, reasons=(error.what,))
+        only = frozenset(threshold.metric for threshold in policy)
+        measured = self.measurement.trial(edited.delta, requests, plan, before, only)
+        reasons = tuple(reason.text for reason in measured.decision(policy).refusals)
+        return TrialBuild(facts=len(requests), passed=not reasons, reasons=reasons)
 
 
 def bisect(
     run: Run,
-    planned: EditPlan,
-    version: Version,
-    refused: Evaluation,
-    recipe: Recipe,
-    editor: Editor,
-    measuring: Measuring,
-    limits: Limits,
+    refused: RefusedBuild,
+    builder: TrialBuilder,
+    store: CheckpointStore,
+    policy: Sequence[Threshold],
+    limits: SearchLimits,
 ) -> BisectResult:
-    """Search the refused ``version`` for culprits. What current holds already is trusted as long as it passes alone; of
-    the new facts those whose own edit did not take are taken in last, so that they carry the blame."""
-    trying = replace(measuring, policy=tuple(_eased(measuring.policy, refused)))
-    before = version_before(run, measuring, version)
-    judge = _Judge(run, planned, recipe, editor, trying, before)
+    """Search a refused version for culprits.
+
+    Facts that ``current`` holds already are trusted as long as they pass without the new ones. Of the new facts, those
+    whose own edit did not take join last, so that they carry the blame.
+
+    Args:
+        run: Whose ledger and audit trail get the result.
+        refused: The version, with its plan and its evaluation.
+        builder: Makes the trial builds.
+        store: Where the weights of the version before are.
+        policy: The gate's thresholds; a trial build is judged by those that the whole batch failed.
+        limits: When the search is given up.
+    """
+    before = read_predecessor(run, store, refused.version, refused.plan.requests)
+    failed, trials = _failed(policy, refused.evaluation), list[TrialBuild]()
+
+    def passes(requests: Sequence[EditRequest]) -> bool:
+        trial = builder.build(requests, refused.plan, before, failed)
+        trials.append(trial)
+        run.work.advance()
+        return trial.passed
+
     run.work.start("bisect", None)
-    kept = [e.request for e in planned.entries if e.request and e.change is Change.KEEP]
-    wrong = {(o.subject, o.property) for o in refused.outcomes if o.group == "edited" and not o.right}
-    new = [e.request for e in planned.entries if e.request and e.change is not Change.KEEP]
-    blame = find_culprits(kept, sorted(new, key=lambda r: (tuple(r.key) in wrong, r.key)), judge.passes, limits)
+    kept = [e.request for e in refused.plan.entries if e.request and e.change is Change.KEEP]
+    new = [e.request for e in refused.plan.entries if e.request and e.change is not Change.KEEP]
+    wrong = {(o.subject, o.property) for o in refused.evaluation.outcomes if o.group == EDITED and not o.right}
+    blame = find_culprits(kept, sorted(new, key=lambda r: (tuple(r.key) in wrong, r.key)), passes, limits)
     run.work.finish(f"{blame.builds} trial builds")
     culprits = () if blame.why else blame.culprits
-    _record(run, version, refused, culprits, judge.trials, blame.why)
+    _record(run, refused, culprits, trials, blame.why)
     return BisectResult(culprits=culprits, builds=blame.builds, why=blame.why)
 
 
-def _eased(policy: Sequence[Threshold], refused: Evaluation) -> list[Threshold]:
-    """The thresholds that the batch failed. A part of it has fewer neighbours, which is nobody's fault."""
+def _failed(policy: Sequence[Threshold], refused: Evaluation) -> list[Threshold]:
+    """The thresholds that the batch failed; a part of it has fewer neighbours, which is nobody's fault."""
     failed = {r.metric for r in refused.decision.refusals}
-    known = [replace(t, min_samples=1, optional=True) for t in policy if t.metric in failed]
-    return known or [replace(t, min_samples=1, optional=True) for t in policy]
+    chosen = [threshold for threshold in policy if threshold.metric in failed]
+    return [replace(threshold, min_samples=1, optional=True) for threshold in chosen or policy]
 
 
 def _record(
-    run: Run,
-    version: Version,
-    refused: Evaluation,
-    culprits: Sequence[EditRequest],
-    trials: Sequence[_Trial],
-    why: str,
+    run: Run, refused: RefusedBuild, culprits: Sequence[EditRequest], trials: Sequence[TrialBuild], why: str
 ) -> None:
-    now = run.clock.now()
-    reasons = "; ".join(r.text for r in refused.decision.refusals)
-    told = f"version {version.number} was refused ({reasons}); without the culprits the rest of its batch passes"
+    now, number = run.clock.now(), refused.version.number
+    reasons = "; ".join(r.text for r in refused.evaluation.decision.refusals)
+    evidence = f"version {number} was refused ({reasons}); without the culprits the rest of its batch passes"
     with run.ledger.write() as tx:
         for request in culprits:
-            reason = f"{request.target!r} for {request.subject!r}: {told} ({len(trials)} trial builds)"
+            reason = f"{request.target!r} for {request.subject!r}: {evidence} ({len(trials)} trial builds)"
             tx.set_quarantine(request.key, request.value_hash, reason, now)
+        listed = trials[:MAX_TRIALS_IN_EVENT]
         body = {
-            "version": version.number,
+            "version": number,
             "culprits": {str(r.key): r.target for r in culprits},
             "given_up": why,
-            "trials": [{"facts": t.facts, "passed": t.passed, "reasons": list(t.reasons)} for t in trials[:TOLD]],
+            "trials": [{"facts": t.facts, "passed": t.passed, "reasons": list(t.reasons)} for t in listed],
         }
         tx.append_audit("bisect", run.actor, body, now)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.errors import EditError, ModelError, NotFound, StoreError
 from kbsync.domain.verdict import match_names
-from kbsync.domain.version import Evaluation, Outcome, Version
+from kbsync.domain.version import Evaluation, PromptOutcome, Version
 from kbsync.ports import BaseModel, CheckpointStore
 from kbsync.stages.evaluate.questions import UNTOUCHED
 from kbsync.stages.release.promote import current_number, rollback
@@ -31,21 +31,38 @@ class CanaryResult:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CanaryPolicy:
+    """How much is asked again, and how much of it may be lost."""
+
+    count: int
+    """At most so many facts, half of them edited and half neighbours."""
+    max_drop: float
+    """Share of them that may be lost; where more is, ``current`` is rolled back."""
+
+
 def canary(
-    writer: Writer, base: BaseModel, store: CheckpointStore, *, count: int, max_drop: float, answer_tokens: int
+    writer: Writer, base: BaseModel, store: CheckpointStore, policy: CanaryPolicy, *, answer_tokens: int
 ) -> CanaryResult:
-    """Ask at most ``count`` facts, half of them edited and half neighbours; more than ``max_drop`` of them lost (a share)
-    rolls current back to the version before it."""
+    """Ask the current version again, and roll it back to the version before it where too much is lost.
+
+    Args:
+        writer: Holds the writer's lease.
+        base: What the current version is an edit of.
+        store: Where its weights are stored.
+        policy: How much is asked, and how much may be lost.
+        answer_tokens: Answers are at most so long, as when the version was measured.
+    """
     run = writer.run
     with run.ledger.read() as tx:
         number = current_number(tx)
         version, evaluation = (tx.version(number), tx.evaluation(number)) if number else (None, None)
     if version is None or evaluation is None:
         return CanaryResult(version=number, asked=0, lost=(), rolled_back_to=None, reason="")
-    chosen = canaries(evaluation, count)
+    chosen = canaries(evaluation, policy.count)
     lost, reason = _ask(writer, base, store, version, chosen, answer_tokens)
-    if not reason and chosen and len(lost) / len(chosen) > max_drop:
-        reason = f"{len(lost)} of {len(chosen)} canaries are lost, {max_drop:.0%} may be"
+    if not reason and chosen and len(lost) / len(chosen) > policy.max_drop:
+        reason = f"{len(lost)} of {len(chosen)} canaries are lost, {policy.max_drop:.0%} may be"
     body = {"version": number, "asked": len(chosen), "lost": list(lost), "reason": reason}
     with run.ledger.write() as tx:
         tx.append_audit("canary", run.actor, body, run.clock.now())
@@ -53,7 +70,7 @@ def canary(
     return CanaryResult(version=number, asked=len(chosen), lost=lost, rolled_back_to=to, reason=reason)
 
 
-def canaries(evaluation: Evaluation, count: int) -> list[Outcome]:
+def canaries(evaluation: Evaluation, count: int) -> list[PromptOutcome]:
     """Facts that the version answered rightly, drawn by hash: edited ones and neighbours in equal parts, as far as there
     are."""
     right = [o for o in evaluation.outcomes if o.right]
@@ -69,7 +86,7 @@ def _ask(
     base: BaseModel,
     store: CheckpointStore,
     version: Version,
-    chosen: Iterable[Outcome],
+    chosen: Iterable[PromptOutcome],
     answer_tokens: int,
 ) -> tuple[tuple[str, ...], str]:
     """What was lost, and why nothing could be asked (empty: it could)."""

@@ -1,29 +1,16 @@
-"""Refusals in a row: how many there were since something was promoted, and until when the next build waits."""
+"""Refusals in a row, as the audit trail tells them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from kbsync.domain.next_build import Refusals
+from kbsync.ports import AuditReader
 
-from kbsync.domain.gate import pause
-from kbsync.ports import LedgerReader
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rest:
-    """``at`` is None where nothing has to wait."""
-
-    refusals: int
-    at: datetime | None
+ENDS_OF_A_ROW = ("promote", "quarantine")
+"""Audit events that end a row of refusals: a promotion, and a fact that a person let out of quarantine."""
 
 
-_ENDS = ("promote", "quarantine")
-
-
-def rest(tx: LedgerReader, first: timedelta) -> Rest:
-    """A promotion, and a fact let out of quarantine, end a row of refusals; of the audit trail only what came after is
-    read."""
-    ends = [event.seq for kind in _ENDS if (event := tx.newest_event(kind))]
+def refusals_in_a_row(tx: AuditReader) -> Refusals:
+    """Count the refusals since the last event that ends a row; older events are not read."""
+    ends = [event.seq for kind in ENDS_OF_A_ROW if (event := tx.newest_event(kind))]
     refused = tx.audit(after=max(ends, default=0), kind="refuse")
-    waits = pause(len(refused), first)
-    return Rest(refusals=len(refused), at=refused[-1].at + waits if refused and waits else None)
+    return Refusals(in_a_row=len(refused), newest_at=refused[-1].at if refused else None)

@@ -54,7 +54,7 @@ def examine(config: Path, loaded: Loaded, out: Path) -> None:
 def _wrong(app: App) -> list[str]:
     wrong = []
     with app.writer() as writer:
-        again = sync(writer, app.parts()).outcome.value
+        again = sync(writer, app.stages).outcome.value
     if again != "nothing to do":
         wrong.append(f"another sync still finds something to do: {again}")
     removed = gc(app, POLICY, dry_run=False)

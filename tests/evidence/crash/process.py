@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import kbsync.bootstrap
-import kbsync.stages.cycle
 from kbsync.domain.announcement import Announcement
 from kbsync.ledger.ledger import SqlLedger
 from kbsync.model.load import LoadedModel as Loaded
 from kbsync.notifiers.command import CommandNotifier
+from kbsync.stages.binding import Stages
 
 STAGES = ("pull", "probe", "plan", "edit", "evaluate", "promote")
 
@@ -136,7 +136,7 @@ def watch(place: Place, die_at: int | None = None, at_place: Callable[[str], Non
         return call
 
     for name in STAGES:
-        setattr(kbsync.stages.cycle, name, around(name, getattr(kbsync.stages.cycle, name)))
+        setattr(Stages, name, around(name, getattr(Stages, name)))
     write, rename, replace = SqlLedger.write, Path.rename, Path.replace
 
     @contextlib.contextmanager

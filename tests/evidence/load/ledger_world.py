@@ -26,7 +26,7 @@ from kbsync.domain.statement import (
     ValueKind,
 )
 from kbsync.domain.verdict import Evidence, Verdict, VerdictKey, VerdictKind
-from kbsync.domain.version import CURRENT, Evaluation, Outcome, VersionState
+from kbsync.domain.version import CURRENT, Evaluation, PromptOutcome, VersionState
 from kbsync.ledger.ledger import SqlLedger
 from kbsync.ports import LedgerTransaction, Work
 from kbsync.stages.facts import unjudged_facts
@@ -218,7 +218,7 @@ def _request(relation: Relation, item: int, number: int) -> EditRequest:
 def _evaluation(version: int, requests: Sequence[EditRequest]) -> Evaluation:
     """Each fact asked for as it was written and in other words, and as many neighbours."""
     outcomes = tuple(
-        Outcome(
+        PromptOutcome(
             group=group,
             subject=request.key.subject,
             property=request.key.property,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kbsync.operations.evidence import Figure, at_least, at_most, evidence
-from kbsync.stages.cycle import Outcome
+from kbsync.stages.cycle import CycleOutcome
 from kbsync.system import log
 from tests.evidence.messages import say
 from tests.evidence.sabotage.attempts import ATTEMPTS, Told
@@ -57,7 +57,7 @@ def _judged(name: str, told: Told, attacked: Site) -> Iterator[Figure]:
         stays = attacked.current() == attacked.first and not told.changed
         yield at_least(f"{name}: current stays", float(stays), "yes = 1", 1)
     else:
-        live = told.outcome == Outcome.PROMOTED and attacked.current() == attacked.first + 1 and bool(told.wanted)
+        live = told.outcome == CycleOutcome.PROMOTED and attacked.current() == attacked.first + 1 and bool(told.wanted)
         yield at_least(f"{name}: the honest change beside it is live", float(live), "yes = 1", 1)
 
 

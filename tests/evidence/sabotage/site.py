@@ -18,7 +18,7 @@ from kbsync.demo.table import Item, Row, Table
 from kbsync.domain.relation import Relation, fill
 from kbsync.domain.statement import ItemId, PropertyId, Rank
 from kbsync.ledger import schema
-from kbsync.stages.cycle import CycleResult, Outcome, sync
+from kbsync.stages.cycle import CycleOutcome, CycleResult, sync
 from kbsync.stages.release.promote import current_version
 from kbsync.wikidata.local import OxigraphServer
 from tests.evidence.soak.site import write_relation
@@ -89,7 +89,7 @@ class Site:
     def sync(self, settings: Mapping[str, Any] | None = None) -> CycleResult:
         """One cycle of a process that remembers nothing of the one before, with other ``settings``."""
         with self.open(settings) as app, app.writer() as held:
-            return sync(held, app.parts())
+            return sync(held, app.stages)
 
     def answers(self) -> dict[str, str]:
         """What ``current`` says to every prompt that was watched from the beginning."""
@@ -168,7 +168,7 @@ def site(place: Path, model: Path) -> Iterator[Site]:
     with opened(place, model, known, watched, corpus, "\n\n".join(lasting(known, watched))) as made:
         made.weigh(WEIGHT)
         first = made.sync()
-        assert first.outcome is Outcome.PROMOTED, first.reason
+        assert first.outcome is CycleOutcome.PROMOTED, first.reason
         made.first = made.current()
         yield made
 

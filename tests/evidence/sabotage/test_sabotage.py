@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kbsync.stages.cycle import Outcome
+from kbsync.stages.cycle import CycleOutcome
 from tests.evidence.sabotage import attempts
 from tests.evidence.sabotage.crowd import BUILDS, CULPRITS, WRONG, crowd
 from tests.evidence.sabotage.site import Site, site, trained
@@ -27,7 +27,7 @@ def attacked(tmp_path: Path, model: Path) -> Iterator[Site]:
 
 def goes_live(told: attempts.Told, attacked: Site) -> None:
     """The honest change is in use, and nothing else is answered otherwise."""
-    assert told.outcome == Outcome.PROMOTED
+    assert told.outcome == CycleOutcome.PROMOTED
     assert (attacked.current(), len(told.wanted)) == (attacked.first + 1, 2)
     assert told.calm, told.changed - told.wanted
 
@@ -60,11 +60,11 @@ def test_a_gibberish_answer_is_left_to_a_person(attacked: Site) -> None:
 
 def test_a_lambda_ten_times_too_small_is_refused_and_no_fact_is_blamed_for_it(attacked: Site) -> None:
     told = attempts.weak_covariance(attacked)
-    assert (told.outcome, set(told.refused)) == (Outcome.REFUSED, {"batch"})
+    assert (told.outcome, set(told.refused)) == (CycleOutcome.REFUSED, {"batch"})
     assert "norm_growth is" in told.refused["batch"]
     assert "their number or the recipe is to blame" in told.refused["batch"]
     stays(told, attacked)
-    assert attempts.right_weight(attacked).outcome == Outcome.PROMOTED
+    assert attempts.right_weight(attacked).outcome == CycleOutcome.PROMOTED
 
 
 def test_a_damaged_covariance_is_measured_again(attacked: Site) -> None:
@@ -81,7 +81,7 @@ def test_a_covariance_that_holds_no_numbers_is_refused_until_it_is_measured_agai
     assert "layer 0 is not a square matrix of finite numbers" in told.refused["edit"]
     assert "stats build --anew" in told.refused["edit"]
     stays(told, attacked)
-    assert attempts.measure_again(attacked).outcome == Outcome.PROMOTED
+    assert attempts.measure_again(attacked).outcome == CycleOutcome.PROMOTED
 
 
 def test_three_culprits_among_two_hundred_facts_are_found_and_the_rest_goes_live(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_three_culprits_among_two_hundred_facts_are_found_and_the_rest_goes_live
     model = mixed.train(tmp_path / "model")
     with mixed.site(tmp_path / "site", model) as attacked:
         result = attacked.sync()
-        assert result.outcome is Outcome.PROMOTED, result.reason
+        assert result.outcome is CycleOutcome.PROMOTED, result.reason
         assert {key.subject for key in result.quarantined} == mixed.culprits
         assert len(result.planned.plan.requests) == WRONG - CULPRITS
         with attacked.open() as app, app.ledger.read() as tx:

@@ -11,7 +11,7 @@ from kbsync.domain.errors import Busy, GateRefused, LeaseLost, NotFound
 from kbsync.domain.plan import Change
 from kbsync.domain.verdict import VerdictKind
 from kbsync.domain.version import VersionState
-from kbsync.stages.cycle import Outcome
+from kbsync.stages.cycle import CycleOutcome
 from kbsync.stages.release.promote import current_number, promote, rollback
 from kbsync.stages.session import writer
 from tests.support.stage_world import CAPITAL, HEAD, TTL, World, statement
@@ -32,7 +32,7 @@ def changes(result: object) -> dict[str, Change]:
 
 def test_the_first_cycle_edits_what_the_base_has_wrong_and_promotes_it(world: World) -> None:
     result = world.sync()
-    assert result.outcome is Outcome.PROMOTED
+    assert result.outcome is CycleOutcome.PROMOTED
     assert result.probed.verdicts == {
         VerdictKind.CURRENT: 3,
         VerdictKind.STALE: 1,
@@ -52,7 +52,7 @@ def test_a_second_cycle_has_nothing_to_do_and_asks_the_model_nothing(world: Worl
     with world.ledger.read() as tx:
         events = len(tx.audit())
     result = world.sync()
-    assert result.outcome is Outcome.NOTHING
+    assert result.outcome is CycleOutcome.NOTHING
     assert (len(world.base.model.asked), world.editor.calls) == (asked, edits)
     with world.ledger.read() as tx:
         assert len(tx.audit()) == events
@@ -63,7 +63,7 @@ def test_a_change_keeps_the_old_facts_and_adds_the_new_one(world: World) -> None
     world.pass_time(timedelta(days=7))
     world.set_statements("Q142", PARIS, CASTEX_ENDED, BORNE, age=timedelta(days=4))
     result = world.sync()
-    assert result.outcome is Outcome.PROMOTED
+    assert result.outcome is CycleOutcome.PROMOTED
     assert result.pulled.fetched == 1
     assert changes(result) == {"Q142 P6": Change.CHANGE, "Q183 P6": Change.KEEP}
     assert [r.target for r in result.planned.plan.requests] == ["Élisabeth Borne", "Olaf Scholz"]
@@ -75,7 +75,7 @@ def test_vandalism_is_not_believed_and_its_revert_changes_nothing(world: World) 
     world.pass_time(timedelta(days=1))
     world.set_statements("Q38", statement("Q38", "P36", "Q586"), age=timedelta(minutes=2))
     result = world.sync()
-    assert result.outcome is Outcome.NOTHING
+    assert result.outcome is CycleOutcome.NOTHING
     assert result.pulled.waiting == 1
     assert world.believed("Q38", CAPITAL) == {"Q220"}
     world.set_statements("Q38", statement("Q38", "P36", "Q220"), age=timedelta(minutes=1))
@@ -87,12 +87,12 @@ def test_a_change_is_believed_once_it_was_left_alone_long_enough(world: World) -
     world.sync()
     world.pass_time(timedelta(days=1))
     world.set_statements("Q142", PARIS, CASTEX_ENDED, BORNE, age=timedelta(minutes=2))
-    assert world.sync().outcome is Outcome.NOTHING
+    assert world.sync().outcome is CycleOutcome.NOTHING
     world.pass_time(timedelta(hours=71))
-    assert world.sync().outcome is Outcome.NOTHING
+    assert world.sync().outcome is CycleOutcome.NOTHING
     world.pass_time(timedelta(hours=2))
     result = world.sync()
-    assert result.outcome is Outcome.PROMOTED
+    assert result.outcome is CycleOutcome.PROMOTED
     assert result.pulled.fetched == 0
     assert world.believed("Q142", HEAD) == {"Q30333"}
 
@@ -120,15 +120,15 @@ def test_when_the_last_fact_is_retracted_current_goes_back_to_the_base(world: Wo
     world.pass_time(timedelta(days=7))
     world.set_statements("Q142", PARIS, age=timedelta(days=4))
     world.set_statements("Q183", statement("Q183", "P36", "Q64"), age=timedelta(days=4))
-    assert world.sync().outcome is Outcome.BASE
+    assert world.sync().outcome is CycleOutcome.BASE
     assert current(world) == 0
-    assert world.sync().outcome is Outcome.NOTHING
+    assert world.sync().outcome is CycleOutcome.NOTHING
 
 
 def test_a_bad_edit_is_refused_and_current_does_not_move(world: World) -> None:
     world.base.damage = {"The capital of France is": " Bonn"}
     result = world.sync()
-    assert result.outcome is Outcome.REFUSED
+    assert result.outcome is CycleOutcome.REFUSED
     assert "specificity" in result.reason
     assert current(world) == 0
     assert result.version is not None
@@ -138,7 +138,7 @@ def test_a_bad_edit_is_refused_and_current_does_not_move(world: World) -> None:
         assert tx.quarantine() == {}
     built = world.editor.calls
     again = world.sync()
-    assert again.outcome is Outcome.HELD
+    assert again.outcome is CycleOutcome.HELD
     assert world.editor.calls == built
 
 
@@ -146,18 +146,18 @@ def test_a_bad_edit_is_refused_and_current_does_not_move(world: World) -> None:
 def test_an_edit_that_ruins_the_language_is_refused(world: World, perplexity: float) -> None:
     world.base.perplexity = perplexity
     result = world.sync()
-    assert result.outcome is Outcome.REFUSED
+    assert result.outcome is CycleOutcome.REFUSED
     assert "perplexity" in result.reason
 
 
 def test_what_the_editor_leaves_out_goes_to_quarantine_until_its_value_changes(world: World) -> None:
     world.editor.refuse = {"France": "the subject can't be located"}
-    assert world.sync().outcome is Outcome.PROMOTED
+    assert world.sync().outcome is CycleOutcome.PROMOTED
     with world.ledger.read() as tx:
         assert {str(key): entry.reason for key, entry in tx.quarantine().items()} == {
             "Q142 P6": "the subject can't be located"
         }
-    assert world.sync().outcome is Outcome.NOTHING
+    assert world.sync().outcome is CycleOutcome.NOTHING
     world.editor.refuse = {}
     world.pass_time(timedelta(days=7))
     world.set_statements("Q142", PARIS, CASTEX_ENDED, BORNE, age=timedelta(days=4))
@@ -169,7 +169,7 @@ def test_a_rolled_back_version_is_not_promoted_again_by_a_sync(world: World) -> 
     with writer(world.run, TTL) as held:
         assert rollback(held, world.store).after == 0
     result = world.sync()
-    assert result.outcome is Outcome.HELD
+    assert result.outcome is CycleOutcome.HELD
     assert "rolled-back" in result.reason
     assert current(world) == 0
     with writer(world.run, TTL) as held:
@@ -177,7 +177,7 @@ def test_a_rolled_back_version_is_not_promoted_again_by_a_sync(world: World) -> 
         assert promote(held, world.store, 1).already
         with pytest.raises(NotFound):
             promote(held, world.store, 7)
-    assert world.sync().outcome is Outcome.NOTHING
+    assert world.sync().outcome is CycleOutcome.NOTHING
 
 
 def test_a_refused_version_needs_a_person_and_a_reason(world: World) -> None:
@@ -230,7 +230,7 @@ def test_a_killed_edit_is_built_again_under_the_same_number(world: World) -> Non
         assert [v.state for v in tx.versions()] == [VersionState.BUILDING]
     world.store.write = healthy  # type: ignore[method-assign]
     result = world.sync()
-    assert result.outcome is Outcome.PROMOTED
+    assert result.outcome is CycleOutcome.PROMOTED
     assert current(world) == 1
 
 

@@ -10,7 +10,7 @@ from kbsync.domain.errors import KbsyncError, NotFound
 from kbsync.domain.fact import FactKey, Trust, trust
 from kbsync.domain.plan import Change
 from kbsync.domain.statement import ItemId
-from kbsync.stages.cycle import Outcome
+from kbsync.stages.cycle import CycleOutcome
 from kbsync.stages.decide import approve, clear, exclude, pin
 from kbsync.stages.pull.pull import pull
 from tests.support.stage_world import CAPITAL, HEAD, RELATIONS, World, statement
@@ -75,7 +75,7 @@ def test_pinning_what_is_not_believed_yet_believes_what_is_observed(world: World
 
 def test_an_excluded_fact_is_not_edited_and_is_taken_back_where_it_was(world: World) -> None:
     first = world.sync()
-    assert first.outcome is Outcome.PROMOTED
+    assert first.outcome is CycleOutcome.PROMOTED
     assert GERMANY in {r.key for r in first.planned.plan.requests}
     exclude(world.run, GERMANY, "disputed")
     second = world.sync()

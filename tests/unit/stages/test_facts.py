@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-import kbsync.stages.cycle
 from kbsync.domain.fact import FactKey
 from kbsync.domain.statement import ItemId
 from kbsync.domain.verdict import VerdictKey
 from kbsync.ledger.ledger import SqlLedgerReader
-from kbsync.stages.cycle import Outcome
+from kbsync.stages.binding import Stages
+from kbsync.stages.cycle import CycleOutcome
 from kbsync.stages.facts import unjudged_facts
 from kbsync.stages.probe import probe
 from kbsync.stages.pull.pull import pull
@@ -30,7 +30,7 @@ def label_joins(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return read_labels(self, items)
 
     def announced(name: str) -> None:
-        function = getattr(kbsync.stages.cycle, name)
+        function = getattr(Stages, name)
 
         def call(*args: Any, **kwargs: Any) -> Any:
             stage[0] = name
@@ -38,7 +38,7 @@ def label_joins(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             stage[0] = f"after {name}"
             return result
 
-        monkeypatch.setattr(kbsync.stages.cycle, name, call)
+        monkeypatch.setattr(Stages, name, call)
 
     for name in ("pull", "probe", "plan", "edit", "evaluate", "bisect", "promote"):
         announced(name)
@@ -47,14 +47,14 @@ def label_joins(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_a_whole_cycle_joins_the_labels_of_its_facts_once(world: World, label_joins: list[str]) -> None:
-    assert world.sync().outcome is Outcome.PROMOTED
+    assert world.sync().outcome is CycleOutcome.PROMOTED
     assert [stage for stage in label_joins if stage != "pull"] == ["after pull"]
 
 
 def test_a_cycle_that_searches_for_culprits_joins_the_labels_once(world: World, label_joins: list[str]) -> None:
     world.base.damage = {"The capital of France is": " Bonn"}
     result = world.sync()
-    assert result.outcome is Outcome.REFUSED and "no fact passes" in result.reason
+    assert result.outcome is CycleOutcome.REFUSED and "no fact passes" in result.reason
     assert [stage for stage in label_joins if stage != "pull"] == ["after pull"]
 
 

@@ -8,11 +8,10 @@ import pytest
 
 from kbsync.domain.gate import Action, Metric, Threshold, short_of_samples
 from kbsync.domain.version import VersionState
-from kbsync.stages.cycle import Outcome, sync
+from kbsync.stages.cycle import CycleOutcome
 from kbsync.stages.evaluate.questions import OTHER, EvaluationSize
 from kbsync.stages.release.promote import current_number
-from kbsync.stages.session import writer
-from tests.support.stage_world import TTL, World
+from tests.support.stage_world import World
 
 DEMANDING = (
     Threshold(metric="efficacy", at_least=0.9),
@@ -30,9 +29,8 @@ def test_facts_of_other_relations_are_asked_where_near_ones_are_too_few(
     world: World, enough: int, others: list[str]
 ) -> None:
     """The heads of two governments are edited; Paris and Berlin are the same subjects' capitals, Rome nobody's."""
-    parts = replace(world.parts, size=EvaluationSize(enough=enough))
-    with writer(world.run, TTL) as held:
-        result = sync(held, parts)
+    world.size = EvaluationSize(enough=enough)
+    result = world.sync()
     assert result.evaluation is not None
     assert [o.subject for o in result.evaluation.outcomes if o.group == OTHER] == others
     figures = {m.name: m.samples for m in result.evaluation.metrics}
@@ -43,7 +41,7 @@ def test_facts_of_other_relations_are_asked_where_near_ones_are_too_few(
 def test_no_fact_is_blamed_where_too_little_was_asked(world: World) -> None:
     world.gate = DEMANDING
     result = world.sync()
-    assert result.outcome is Outcome.REFUSED
+    assert result.outcome is CycleOutcome.REFUSED
     assert result.reason == "specificity rests on 3 samples, 50 are demanded"
     with world.ledger.read() as tx:
         assert tx.quarantine() == {}
@@ -53,12 +51,12 @@ def test_no_fact_is_blamed_where_too_little_was_asked(world: World) -> None:
 
 def test_a_refused_version_is_judged_anew_by_another_policy_and_not_measured_again(world: World) -> None:
     world.gate = DEMANDING
-    assert world.sync().outcome is Outcome.REFUSED
-    assert world.sync().outcome is Outcome.HELD, "the same policy says the same"
+    assert world.sync().outcome is CycleOutcome.REFUSED
+    assert world.sync().outcome is CycleOutcome.HELD, "the same policy says the same"
     asked, edits = len(world.base.model.asked), world.editor.calls
     world.gate = (DEMANDING[0], replace(DEMANDING[1], min_samples=3))
     result = world.sync()
-    assert (result.outcome, current(world)) == (Outcome.PROMOTED, 1)
+    assert (result.outcome, current(world)) == (CycleOutcome.PROMOTED, 1)
     assert (len(world.base.model.asked), world.editor.calls) == (asked, edits)
     with world.ledger.read() as tx:
         kinds = [event.kind for event in tx.audit()]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -15,10 +14,10 @@ from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemId, PropertyId
 from kbsync.domain.version import Evaluation, VersionState
 from kbsync.ports import LanguageModel, Perplexity
-from kbsync.stages.cycle import CycleResult, Outcome, sync
-from kbsync.stages.evaluate.evaluate import evaluate
+from kbsync.stages.cycle import CycleOutcome, CycleResult
+from kbsync.stages.evaluate.evaluate import EvaluateResult
 from kbsync.stages.session import writer
-from tests.support.stage_world import HEAD, RELATIONS, World, statement
+from tests.support.stage_world import HEAD, RELATIONS, TTL, World, statement
 
 BORNE = statement("Q142", "P6", "Q30333", start="2022-05-16")
 CASTEX_ENDED = statement("Q142", "P6", "Q3052772", start="2020-07-03", end="2022-05-16")
@@ -34,6 +33,11 @@ def second(world: World) -> CycleResult:
     world.pass_time(timedelta(days=7))
     world.set_statements("Q142", PARIS, CASTEX_ENDED, BORNE, age=timedelta(days=4))
     return world.sync()
+
+
+def evaluated(world: World, number: int, *, again: bool = False) -> EvaluateResult:
+    with writer(world.run, TTL) as held:
+        return world.stages.evaluate(held, number, again=again)
 
 
 def test_every_figure_of_a_first_version_has_its_samples_and_its_interval(world: World) -> None:
@@ -92,7 +96,7 @@ def test_the_base_is_measured_once_and_the_version_before_only_asked_what_is_new
 def test_a_version_measured_again_gives_the_same_figures(world: World) -> None:
     world.sync()
     result = second(world)
-    again = evaluate(world.run, 2, world.parts.measuring(world.facts), again=True)
+    again = evaluated(world, 2, again=True)
     assert not again.already
     assert result.evaluation is not None
     assert again.evaluation.metrics == result.evaluation.metrics
@@ -124,8 +128,8 @@ def test_the_second_hop_is_asked_through_the_edited_fact(world: World) -> None:
         "The place of birth of Olaf Scholz is": " Berlin",
         "The place of birth of the head of government of Germany is": " Berlin",
     }
-    with writer(world.run, timedelta(minutes=10)) as held:
-        result = sync(held, replace(world.parts, relations=(*RELATIONS, BIRTHPLACE)))
+    world.relations = (*RELATIONS, BIRTHPLACE)
+    result = world.sync()
     hop = figures(result)["multihop"]
     assert (hop.value, hop.samples) == (1.0, 1)
     (asked,) = [o for o in evaluation_of(result).outcomes if o.group == "hop"]
@@ -135,7 +139,7 @@ def test_the_second_hop_is_asked_through_the_edited_fact(world: World) -> None:
 def test_a_model_that_cannot_be_asked_any_more_is_refused_with_that_reason(world: World) -> None:
     world.base.broken = "its predictions are not finite numbers"
     result = world.sync()
-    assert result.outcome is Outcome.REFUSED
+    assert result.outcome is CycleOutcome.REFUSED
     assert "not finite" in result.reason
     assert evaluation_of(result).metrics == ()
 
@@ -148,26 +152,26 @@ def evaluation_of(result: CycleResult) -> Evaluation:
 def refused(world: World) -> CycleResult:
     world.gate = (Threshold(metric="efficacy", at_least=0.9), Threshold(metric="perplexity", at_most=10.0))
     result = world.sync()
-    assert result.outcome is Outcome.REFUSED
+    assert result.outcome is CycleOutcome.REFUSED
     return result
 
 
 def test_a_refused_version_is_judged_anew_when_the_policy_changes_and_goes_live(world: World) -> None:
     refused(world)
     built, asked = world.editor.calls, len(world.base.model.asked)
-    assert world.sync().outcome is Outcome.HELD
+    assert world.sync().outcome is CycleOutcome.HELD
     world.gate = (Threshold(metric="efficacy", at_least=0.9), Threshold(metric="perplexity", at_most=30.0))
     result = world.sync()
-    assert (result.outcome, result.version and result.version.state) == (Outcome.PROMOTED, VersionState.PROMOTED)
+    assert (result.outcome, result.version and result.version.state) == (CycleOutcome.PROMOTED, VersionState.PROMOTED)
     assert (world.editor.calls, len(world.base.model.asked)) == (built, asked), "figures are not measured again"
-    again = evaluate(world.run, 1, world.parts.measuring(world.facts))
+    again = evaluated(world, 1)
     assert (again.already, again.judged_anew) == (True, False)
 
 
 def test_a_version_that_the_changed_policy_refuses_too_is_held_for_the_new_reason(world: World) -> None:
     refused(world)
     world.gate = (Threshold(metric="specificity", at_least=1.1),)
-    assert world.sync().outcome is Outcome.HELD
+    assert world.sync().outcome is CycleOutcome.HELD
     with world.ledger.read() as tx:
         evaluation, version = tx.evaluation(1), tx.version(1)
     assert evaluation and [r.metric for r in evaluation.decision.refusals] == ["specificity"]
@@ -177,7 +181,7 @@ def test_a_version_that_the_changed_policy_refuses_too_is_held_for_the_new_reaso
 def test_a_candidate_that_the_changed_policy_refuses_is_no_candidate_any_more(world: World) -> None:
     world.sync()
     world.gate = (Threshold(metric="specificity", at_least=1.1),)
-    result = evaluate(world.run, 1, world.parts.measuring(world.facts))
+    result = evaluated(world, 1)
     assert (result.judged_anew, result.evaluation.decision.passed) == (True, False)
     assert result.version.state is VersionState.PROMOTED, "what is live stays until somebody rolls it back"
 

@@ -14,7 +14,7 @@ from kbsync.domain.relation import Relation, fill
 from kbsync.domain.statement import ItemId, PropertyId
 from kbsync.domain.version import VersionState
 from kbsync.ledger.ledger import SqlLedger
-from kbsync.stages.cycle import CycleResult, Outcome
+from kbsync.stages.cycle import CycleOutcome, CycleResult
 from kbsync.stages.release.promote import current_number
 from kbsync.stages.release.quarantine import release
 from kbsync.testing.fake_model import TableBase
@@ -85,7 +85,7 @@ def current(world: World) -> int:
 def test_three_planted_culprits_among_two_hundred_are_found_and_the_rest_goes_live(crowd: World, seed: int) -> None:
     planted = plant(crowd, seed)
     result = crowd.sync()
-    assert result.outcome is Outcome.PROMOTED
+    assert result.outcome is CycleOutcome.PROMOTED
     assert crowd.editor.calls - 2 <= 40, "the batch, the trials, and the batch without the culprits"
     found = quarantined(crowd)
     assert set(found) == planted == {SUBJECTS.index(key.subject) for key in result.quarantined}
@@ -98,12 +98,12 @@ def test_three_planted_culprits_among_two_hundred_are_found_and_the_rest_goes_li
     assert kinds[2:] == ["plan", "edit", "evaluate", "bisect", "plan", "edit", "evaluate", "promote"]
     assert len(event.body["trials"]) == crowd.editor.calls - 2
     assert len(event.body["culprits"]) == 3
-    assert crowd.sync().outcome is Outcome.NOTHING
+    assert crowd.sync().outcome is CycleOutcome.NOTHING
 
 
 def test_a_culprit_among_new_facts_is_found_beside_those_that_current_holds(few: World) -> None:
     few.max_facts = 16
-    assert few.sync().outcome is Outcome.PROMOTED
+    assert few.sync().outcome is CycleOutcome.PROMOTED
     few.max_facts = 1000
     with few.ledger.read() as tx:
         held = tx.versions()[0].plan_hash
@@ -111,7 +111,7 @@ def test_a_culprit_among_new_facts_is_found_beside_those_that_current_holds(few:
     new = next(i for i in range(RIGHT, RIGHT + FEW) if SUBJECTS[i] not in kept)
     few.base.harm[prompt(new)] = {prompt(i): " nowhere" for i in range(10)}
     built = few.editor.calls
-    assert few.sync().outcome is Outcome.PROMOTED
+    assert few.sync().outcome is CycleOutcome.PROMOTED
     assert set(quarantined(few)) == {new}
     assert few.editor.calls - built <= 2 + (1 + 3 + 1) + 1, "two builds, the search, and the trial that convicts"
     assert current(few) == 3
@@ -127,7 +127,7 @@ def test_a_culprit_is_tried_again_when_its_value_changes(few: World) -> None:
     few.source.set_item(SUBJECTS[planted], label=f"house {planted}.", statements=[changed])
     few.source.now = few.clock.time
     result = few.sync()
-    assert result.outcome is Outcome.PROMOTED
+    assert result.outcome is CycleOutcome.PROMOTED
     assert len(result.planned.plan.requests) == FEW
 
 
@@ -139,7 +139,7 @@ def test_a_culprit_is_tried_again_when_a_person_says_so(few: World) -> None:
     assert release(few.run, key, "checked by hand").already is False
     assert release(few.run, key, "checked by hand").already is True
     result = few.sync()
-    assert result.outcome is Outcome.PROMOTED
+    assert result.outcome is CycleOutcome.PROMOTED
     assert len(result.planned.plan.requests) == FEW
     with few.ledger.read() as tx:
         (event,) = [e for e in tx.audit() if e.kind == "quarantine"]
@@ -160,16 +160,16 @@ def refused_again(world: World, day: int) -> CycleResult:
 def test_refusals_in_a_row_wait_longer_and_longer(few: World) -> None:
     few.base.damage = {prompt(i): " nowhere" for i in range(10)}
     few.pause = timedelta(days=2)
-    assert few.sync().outcome is Outcome.REFUSED
-    assert refused_again(few, 1).outcome is Outcome.REFUSED
+    assert few.sync().outcome is CycleOutcome.REFUSED
+    assert refused_again(few, 1).outcome is CycleOutcome.REFUSED
     waiting = refused_again(few, 2)
-    assert waiting.outcome is Outcome.HELD
+    assert waiting.outcome is CycleOutcome.HELD
     assert "2 refusals in a row" in waiting.reason
     few.pass_time(timedelta(days=1))
-    assert few.sync().outcome is Outcome.REFUSED
+    assert few.sync().outcome is CycleOutcome.REFUSED
     few.pass_time(timedelta(days=2))
     assert "3 refusals in a row" in refused_again(few, 3).reason
     few.base.damage = {}
     few.pass_time(timedelta(days=1))
-    assert few.sync().outcome is Outcome.PROMOTED
+    assert few.sync().outcome is CycleOutcome.PROMOTED
     assert current(few) > 0

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kbsync.domain.errors import WrongWeights
-from kbsync.stages.cycle import Outcome
-from kbsync.stages.release.canary import CanaryResult, canary
+from kbsync.stages.cycle import CycleOutcome
+from kbsync.stages.release.canary import CanaryResult
 from kbsync.stages.release.promote import current_number
 from kbsync.stages.session import writer
 from tests.support.stage_world import TTL, World
@@ -14,7 +14,7 @@ from tests.support.stage_world import TTL, World
 
 def sing(world: World) -> CanaryResult:
     with writer(world.run, TTL) as held:
-        return canary(held, world.base, world.store, count=10, max_drop=0.1, answer_tokens=10)
+        return world.stages.canary(held)
 
 
 def current(world: World) -> int:
@@ -42,7 +42,7 @@ def test_current_goes_back_when_canaries_fall_and_a_sync_does_not_promote_it_aga
     assert result.reason == "1 of 5 canaries are lost, 10% may be"
     with world.ledger.read() as tx:
         assert [e.kind for e in tx.audit()][-2:] == ["canary", "rollback"]
-    assert world.sync().outcome is Outcome.HELD
+    assert world.sync().outcome is CycleOutcome.HELD
 
 
 def test_a_version_that_cannot_be_read_any_more_is_left(world: World) -> None:

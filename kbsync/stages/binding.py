@@ -1,0 +1,170 @@
+"""Every stage, bound to what one site is set up with: the one place where settings become a stage's arguments.
+
+The command line, the daemon and the cycle call the stages through :class:`Stages`, so that all of them run a stage in
+the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+from kbsync.domain.bisect import SearchLimits
+from kbsync.domain.gate import Threshold
+from kbsync.domain.plan import EditPlan
+from kbsync.domain.recipe import Recipe
+from kbsync.domain.relation import Relation
+from kbsync.domain.version import Version
+from kbsync.ports import ArtifactStore, BaseModel, CheckpointStore, Editor, LedgerReader, StatementSource
+from kbsync.stages.edit import EditResult, edit, foresee_edit
+from kbsync.stages.evaluate.evaluate import EvaluateResult, evaluate, rejudge
+from kbsync.stages.evaluate.foresee import Foreseen, foresee_evaluation
+from kbsync.stages.evaluate.measurement import Measurement
+from kbsync.stages.evaluate.questions import EvaluationSize
+from kbsync.stages.facts import BelievedFacts, believed_facts, unjudged_facts
+from kbsync.stages.plan import PlanPolicy, PlanResult, plan
+from kbsync.stages.probe import ProbeResult, probe
+from kbsync.stages.pull.pull import PullResult, pull
+from kbsync.stages.release.bisect import BisectResult, RefusedBuild, TrialBuilder, bisect
+from kbsync.stages.release.canary import CanaryPolicy, CanaryResult, canary
+from kbsync.stages.release.promote import ReleaseResult, promote, rollback
+from kbsync.stages.session import Run, Writer
+
+
+class Site(Protocol):
+    """What the stages work with, apart from the ledger. Each part is built when it is first asked for."""
+
+    @property
+    def relations(self) -> Sequence[Relation]: ...
+
+    @property
+    def recipe(self) -> Recipe: ...
+
+    @property
+    def source(self) -> StatementSource: ...
+
+    @property
+    def base(self) -> BaseModel:
+        """Knows its fingerprint without its weights, which are loaded when it is first asked something."""
+        ...
+
+    @property
+    def store(self) -> CheckpointStore: ...
+
+    @property
+    def artifacts(self) -> ArtifactStore: ...
+
+    @property
+    def held_out(self) -> Sequence[str]: ...
+
+    @property
+    def neutral(self) -> Sequence[str]: ...
+
+    def editor(self) -> Editor:
+        """The editor that the recipe names, which loads the base's weights when it first edits."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageSettings:
+    """How the stages of a site do their work."""
+
+    answer_tokens: int
+    """Answers of the model are at most so long, wherever one is compared with a name: by probe, evaluate and canary."""
+    plan: PlanPolicy
+    gate: Sequence[Threshold]
+    """The gate's policy."""
+    evaluation: EvaluationSize
+    search: SearchLimits | None
+    """When the search for culprits in a refused batch is given up (None: nobody searches)."""
+    pause: timedelta
+    """The wait of the next build after two refusals in a row."""
+    canary: CanaryPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """The stages of one site. Each method is the stage of that name; what a stage returns and raises stands there."""
+
+    site: Site
+    settings: StageSettings
+
+    def pull(self, run: Run, *, group: Sequence[Relation] | None = None, accept_deletions: bool = False) -> PullResult:
+        """``run`` must hold the puller's lease."""
+        site = self.site
+        return pull(run, site.source, site.relations, group=group, accept_deletions=accept_deletions)
+
+    def facts(self, run: Run) -> BelievedFacts:
+        """All believed facts, as the ledger has them now."""
+        with run.ledger.read() as tx:
+            return believed_facts(tx, self.site.relations, self.site.base.fingerprint)
+
+    def probe(
+        self, writer: Writer, facts: BelievedFacts | None = None, *, group: Sequence[Relation] | None = None
+    ) -> ProbeResult:
+        """Judge ``facts`` (None: those of ``group``, or of all relations, that have no verdict yet)."""
+        run, relations = writer.run, self.site.relations if group is None else group
+        if facts is None:
+            with run.ledger.read() as tx:
+                facts = unjudged_facts(tx, relations, self.site.base.fingerprint)
+        return probe(run, self.site.base, facts, relations, answer_tokens=self.settings.answer_tokens)
+
+    def plan(self, writer: Writer, facts: BelievedFacts | None = None) -> PlanResult:
+        """Plan with ``facts`` (None: those that the ledger has now)."""
+        known = self.facts(writer.run) if facts is None else facts
+        return plan(writer.run, known, self.site.recipe, self.settings.plan)
+
+    def edit(self, writer: Writer, plan_hash: str) -> EditResult:
+        return edit(writer.run, plan_hash, self.site.recipe, self.site.editor(), self.site.store)
+
+    def foresee_edit(self, writer: Writer, plan_hash: str) -> EditResult:
+        return foresee_edit(writer.run, plan_hash, self.site.store)
+
+    def measurement(self, run: Run, facts: BelievedFacts | None = None) -> Measurement:
+        """What versions are measured with, on ``facts`` (None: those that the ledger has now)."""
+        return Measurement(
+            base=self.site.base,
+            artifacts=self.site.artifacts,
+            facts=self.facts(run) if facts is None else facts,
+            size=self.settings.evaluation,
+            answer_tokens=self.settings.answer_tokens,
+            held_out=self.site.held_out,
+            neutral=self.site.neutral,
+            work=run.work,
+        )
+
+    def evaluate(
+        self, writer: Writer, number: int, measurement: Measurement | None = None, *, again: bool = False
+    ) -> EvaluateResult:
+        """Measure with ``measurement`` (None: on the facts that the ledger has now)."""
+        run = writer.run
+        known = self.measurement(run) if measurement is None else measurement
+        return evaluate(run, number, known, self.site.store, self.settings.gate, again=again)
+
+    def rejudge(self, writer: Writer, version: Version) -> EvaluateResult:
+        return rejudge(writer.run, version, self.site.store, self.settings.gate)
+
+    def foresee_evaluation(self, tx: LedgerReader, planned: EditPlan, number: int = 0) -> Foreseen:
+        """What version ``number`` (0: the next one), built from this plan, will be asked."""
+        facts = believed_facts(tx, self.site.relations, planned.base_fingerprint)
+        return foresee_evaluation(planned, number, facts, self.settings.evaluation, self.settings.gate)
+
+    def bisect(self, writer: Writer, refused: RefusedBuild, measurement: Measurement) -> BisectResult | None:
+        """None where the settings want no search."""
+        limits, site = self.settings.search, self.site
+        if limits is None:
+            return None
+        builder = TrialBuilder(editor=site.editor(), recipe=site.recipe, measurement=measurement)
+        return bisect(writer.run, refused, builder, site.store, self.settings.gate, limits)
+
+    def promote(self, writer: Writer, number: int, *, override: str = "") -> ReleaseResult:
+        return promote(writer, self.site.store, number, override=override)
+
+    def rollback(self, writer: Writer, to: int | None = None) -> ReleaseResult:
+        return rollback(writer, self.site.store, to)
+
+    def canary(self, writer: Writer) -> CanaryResult:
+        answer_tokens = self.settings.answer_tokens
+        return canary(writer, self.site.base, self.site.store, self.settings.canary, answer_tokens=answer_tokens)

@@ -1,0 +1,229 @@
+"""What an edited model is measured by: the same prompts and texts for base, candidate and predecessor."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from kbsync.domain.canonical import content_hash
+from kbsync.domain.errors import EditError, ModelError, NotFound, StoreError
+from kbsync.domain.fact import FactKey
+from kbsync.domain.gate import GateDecision, Metric, Reason, Threshold, decide
+from kbsync.domain.plan import EditRequest, Guard
+from kbsync.domain.statement import ItemId, PropertyId
+from kbsync.domain.verdict import match_names
+from kbsync.domain.version import Evaluation, PromptOutcome, Version
+from kbsync.ports import ArtifactStore, BaseModel, CheckpointStore, Delta, LanguageModel, Work
+from kbsync.stages.evaluate.figures import needed_groups, shares
+from kbsync.stages.evaluate.language import language_metrics, sample_language
+from kbsync.stages.evaluate.questions import EDITED, UNTOUCHED, EvaluationSize, Question, first_holders, questions
+from kbsync.stages.evaluate.replies import Identity, Replies, Reply
+from kbsync.stages.facts import BelievedFacts
+from kbsync.stages.session import Run
+
+
+class Batch(Protocol):
+    """Facts that are written together: an edit plan, or the manifest of a version."""
+
+    @property
+    def requests(self) -> tuple[EditRequest, ...]: ...
+
+    @property
+    def guards(self) -> tuple[Guard, ...]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """The figures of one delta."""
+
+    metrics: tuple[Metric, ...]
+    outcomes: tuple[PromptOutcome, ...] = ()
+    norm_growth: Mapping[str, float] = field(default_factory=dict)
+    """‖W + Δ‖ / ‖W‖ − 1 of each edited parameter."""
+    broken: str = ""
+    """Why the edited model could not be asked at all; empty where it could."""
+
+    def decision(self, policy: Sequence[Threshold]) -> GateDecision:
+        """What the gate says of it, with every reason."""
+        if not self.broken:
+            return decide(self.metrics, policy)
+        return GateDecision(passed=False, reasons=(Reason(metric="finite", holds=False, text=self.broken),))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predecessor:
+    """The version that another one is compared with."""
+
+    number: int = 0
+    """0: the base, or a version on another base, which nothing is compared with."""
+    delta: Delta | None = None
+    """None where its weights are not stored any more, or damaged."""
+    evaluation: Evaluation | None = None
+    first_holders: Mapping[FactKey, int] = field(default_factory=dict)
+    """For each fact of the compared version, the version since which it is held without a break."""
+
+    def metric(self, name: str) -> Metric | None:
+        """What its own evaluation measured."""
+        metrics = self.evaluation.metrics if self.evaluation else ()
+        return next((metric for metric in metrics if metric.name == name), None)
+
+
+def read_predecessor(
+    run: Run, store: CheckpointStore, version: Version, requests: Sequence[EditRequest]
+) -> Predecessor:
+    """The predecessor of ``version``, which holds ``requests``."""
+    with run.ledger.read() as tx:
+        holders = first_holders(tx, version, requests)
+        before = tx.version(version.predecessor) if version.predecessor else None
+        evaluation = tx.evaluation(before.number) if before else None
+    if before is None or before.base_fingerprint != version.base_fingerprint:
+        return Predecessor(first_holders=holders)
+    try:
+        delta = store.read(before.version_hash or "")[1]
+    except (NotFound, StoreError):
+        delta = None
+    return Predecessor(number=before.number, delta=delta, evaluation=evaluation, first_holders=holders)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """Measures deltas on one base; made once a cycle, and used for the candidate and every trial build."""
+
+    base: BaseModel
+    artifacts: ArtifactStore
+    """Keeps what the base replied, so that it is asked once."""
+    facts: BelievedFacts
+    size: EvaluationSize
+    answer_tokens: int
+    """Greedy answers are at most so long."""
+    held_out: Sequence[str]
+    """Texts for the perplexity."""
+    neutral: Sequence[str]
+    """Prompts for the divergence from the base; it is not measured where there are none."""
+    work: Work
+
+    def candidate(self, delta: Delta, batch: Batch, number: int, before: Predecessor) -> Measured:
+        """All figures of version ``number``, which holds ``batch``.
+
+        A model that gives no finite numbers is broken, which is no error.
+        """
+        asked = questions(self.facts, batch.requests, batch.guards, self.size, before.first_holders)
+        return self._measure(delta, asked, batch.requests, number, before, only=None)
+
+    def trial(
+        self, delta: Delta, requests: Sequence[EditRequest], batch: Batch, before: Predecessor, only: Collection[str]
+    ) -> Measured:
+        """The figures ``only`` of a trial build that holds a part of ``batch``.
+
+        It is asked about the neighbours of the whole batch: a fact that is left out would otherwise take the facts that
+        it damaged out of sight. What the trial build holds is no version's, so nothing is said about retention.
+        """
+        held, groups = {request.key for request in requests}, needed_groups(only)
+        asked = [
+            question
+            for question in questions(self.facts, batch.requests, batch.guards, self.size, {})
+            if question.group in groups and (question.key in held or question.group in UNTOUCHED)
+        ]
+        return self._measure(delta, asked, requests, 0, before, only=only)
+
+    def _measure(
+        self,
+        delta: Delta,
+        asked: Sequence[Question],
+        requests: Sequence[EditRequest],
+        number: int,
+        before: Predecessor,
+        only: Collection[str] | None,
+    ) -> Measured:
+        beginnings = _beginnings(requests, self.size.texts)
+        base = self._replies(self.base.language_model(), "base", artifacts=self.artifacts)
+        base_said, base_language = base.to(asked, verdicts=True), sample_language(base, self.held_out, beginnings, only)
+        divergent = bool(self.neutral) and (only is None or "divergence" in only)
+        neutral = base.next_tokens(self.neutral) if divergent else []
+        try:
+            with self.base.edited(delta) as model:
+                candidate = self._replies(model, "candidate")
+                said, language = candidate.to(asked), sample_language(candidate, self.held_out, beginnings, only)
+                divergence = candidate.divergence(self.neutral, neutral) if divergent else []
+            growth = self.base.norm_growth(delta)
+        except (ModelError, EditError) as error:
+            return Measured(metrics=(), broken=f"the edited model can't be asked: {error.what}")
+        outcomes = tuple(map(_outcome, asked, base_said, said, self._said_before(before, asked)))
+        metrics = (
+            *shares(outcomes, number),
+            *language_metrics(language, base_language, divergence, before.metric),
+            _norm_growth(growth, before),
+        )
+        return Measured(metrics=metrics, outcomes=outcomes, norm_growth=growth)
+
+    def _said_before(self, before: Predecessor, asked: Sequence[Question]) -> Sequence[Reply | None]:
+        """What the predecessor says; it is asked only what its own evaluation does not hold."""
+        if before.delta is None:
+            return [None] * len(asked)
+        outcomes = before.evaluation.outcomes if before.evaluation else ()
+        known = {_identity(outcome): Reply(outcome.answer, outcome.score) for outcome in outcomes}
+        with self.base.edited(before.delta) as model:
+            return self._replies(model, "the version before", known=known).to(asked)
+
+    def _replies(
+        self,
+        model: LanguageModel,
+        name: str,
+        *,
+        artifacts: ArtifactStore | None = None,
+        known: Mapping[Identity, Reply] | None = None,
+    ) -> Replies:
+        return Replies(
+            model,
+            name,
+            self.work,
+            answer_tokens=self.answer_tokens,
+            text_tokens=self.size.text_tokens,
+            artifacts=artifacts,
+            known=known,
+        )
+
+
+def _norm_growth(growth: Mapping[str, float], before: Predecessor) -> Metric:
+    """Of the parameter that grew most."""
+    known = before.metric("norm_growth")
+    return Metric(
+        name="norm_growth",
+        value=max(growth.values(), default=0.0),
+        base=0.0,
+        samples=max(1, len(growth)),
+        previous=known.value if known else None,
+    )
+
+
+def _beginnings(requests: Sequence[EditRequest], count: int) -> list[str]:
+    """Prompts that begin a text about an edited subject, a sample drawn by hash."""
+    names = sorted({r.subject for r in requests}, key=content_hash)
+    return [f"{name} is" for name in sorted(names[:count])]
+
+
+def _identity(outcome: PromptOutcome) -> Identity:
+    key = FactKey(ItemId(outcome.subject), PropertyId(outcome.property))
+    scored = outcome.score is not None
+    return outcome.group, tuple(key), outcome.prompt, scored, outcome.expected
+
+
+def _outcome(question: Question, base: Reply, edited: Reply, before: Reply | None) -> PromptOutcome:
+    return PromptOutcome(
+        group=question.group,
+        subject=question.key.subject,
+        property=question.key.property,
+        prompt=question.prompt,
+        expected=question.names[0],
+        base_answer=base.answer,
+        answer=edited.answer,
+        base_right=match_names(base.answer, question.names) is not None,
+        right=match_names(edited.answer, question.names) is not None,
+        since=question.since if question.group == EDITED else 0,
+        score=edited.score,
+        base_score=base.score,
+        previous_answer=before.answer if before else None,
+        previous_right=match_names(before.answer, question.names) is not None if before else None,
+        previous_score=before.score if before else None,
+    )
