@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kbsync.model.fingerprint import TOKENIZER_FILES, WEIGHTS_INDEX, weight_files
+from kbsync.model.model_files import TOKENIZER_FILES, WEIGHTS_INDEX, weight_files
 from kbsync.system.durable import sync
 
 DTYPES = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16", torch.float64: "F64"}

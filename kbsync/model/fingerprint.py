@@ -1,89 +1,40 @@
-"""What a model is, as one hash: the same weights, tokenizer and dtype give the same fingerprint on every machine."""
+"""What a model is, as one hash: the same weights, tokenizer and dtype give the same fingerprint on every machine.
+
+It is computed from the model's files alone. Neither this module nor what it imports loads torch or transformers.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
 from kbsync.domain.canonical import content_hash
-from kbsync.domain.errors import ModelError
-from kbsync.system.durable import write_file
+from kbsync.model.digests import Digests, digests_in
+from kbsync.model.model_files import TOKENIZER_FILES, read_json, weight_files
+from kbsync.model.reference import model_directory
+from kbsync.ports import UNWATCHED, Work
 
-SINGLE_WEIGHTS = "model.safetensors"
-WEIGHTS_INDEX = "model.safetensors.index.json"
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "tokenizer.model",
-)
 VOLATILE = frozenset(
     {"transformers_version", "_name_or_path", "name_or_path", "tokenizer_file", "is_local", "local_files_only"}
 )
 """Keys that say where or by what a file was written, and nothing about the model."""
 
 
-class Digests:
-    """SHA-256 of files, remembered by path, size and modification time (ns).
+def reference_fingerprint(reference: str, *, cache_dir: Path, dtype: str = "float32", work: Work = UNWATCHED) -> str:
+    """The fingerprint of the model that ``load`` loads, without loading it.
 
-    A file that is replaced by one of the same size with its old time set back is not noticed: whoever can do that
-    can write to the cache as well. An unreadable cache is as good as an empty one.
+    Args:
+        reference: as ``load`` takes it. A GGUF file that was not converted yet is converted (which does load it), and a
+            model of the hub that is not in the hub's cache is fetched.
+        cache_dir: keeps converted GGUF files and remembered digests.
+        dtype: the dtype in which the weights are to be loaded.
+        work: shows a conversion.
+
+    Raises:
+        ModelError: there is no such model, or files of it are missing.
     """
-
-    def __init__(self, cache_file: Path) -> None:
-        self._file = cache_file
-
-    def of(self, path: Path) -> str:
-        """64 hex digits. Raises ``OSError`` where ``path`` can't be read."""
-        path = path.resolve()
-        stat = path.stat()
-        known = self._read()
-        entry = known.get(str(path))
-        if isinstance(entry, list) and entry[:2] == [stat.st_size, stat.st_mtime_ns]:
-            return str(entry[2])
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        known[str(path)] = [stat.st_size, stat.st_mtime_ns, digest]
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        write_file(self._file, json.dumps(known, indent=1, sort_keys=True).encode())
-        return digest
-
-    def _read(self) -> dict[str, Any]:
-        try:
-            known = json.loads(self._file.read_bytes())
-        except (OSError, ValueError):
-            return {}
-        return known if isinstance(known, dict) else {}
-
-
-def weight_files(directory: Path) -> list[Path]:
-    """The safetensors files that hold the model, sorted by name. Raises ``ModelError`` where there are none."""
-    if (directory / SINGLE_WEIGHTS).is_file():
-        return [directory / SINGLE_WEIGHTS]
-    if (directory / WEIGHTS_INDEX).is_file():
-        shards = sorted(set(read_json(directory / WEIGHTS_INDEX).get("weight_map", {}).values()))
-        missing = [name for name in shards if not (directory / name).is_file()]
-        if missing or not shards:
-            raise ModelError(
-                f"{directory}: {WEIGHTS_INDEX} names weights that are not there: {', '.join(missing) or 'none at all'}.",
-                next_step="Fetch the model again.",
-            )
-        return [directory / name for name in shards]
-    pickles = sorted(p.name for p in directory.iterdir() if p.suffix in {".bin", ".pt", ".pth", ".ckpt"})
-    if pickles:
-        raise ModelError(
-            f"{directory} has its weights only as pickle ({', '.join(pickles[:3])}), which can run code when it is read.",
-            next_step="Get the model as safetensors, or convert it where you trust its source.",
-        )
-    raise ModelError(
-        f"{directory} holds no {SINGLE_WEIGHTS}.",
-        next_step="Name a directory with config.json and safetensors weights.",
-    )
+    digests = digests_in(cache_dir)
+    return fingerprint(model_directory(reference, cache_dir, digests, work), dtype, digests)
 
 
 def fingerprint(directory: Path, dtype: str, digests: Digests) -> str:
@@ -103,21 +54,6 @@ def fingerprint(directory: Path, dtype: str, digests: Digests) -> str:
             "dtype": dtype,
         }
     )
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a model's directory. Raises ``ModelError`` with the place."""
-    try:
-        value = json.loads(path.read_bytes())
-    except OSError as error:
-        raise ModelError(
-            f"{path} can't be read: {error.strerror}.", next_step="Name a directory with a whole model."
-        ) from error
-    except ValueError as error:
-        raise ModelError(f"{path} is not JSON: {error}.", next_step="Fetch the model again.") from error
-    if not isinstance(value, dict):
-        raise ModelError(f"{path} holds no JSON object.", next_step="Fetch the model again.")
-    return value
 
 
 def _lasting(value: Any) -> Any:

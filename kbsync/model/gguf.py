@@ -1,4 +1,4 @@
-"""Reads a GGUF file once, and keeps it as safetensors: de-quantised weights, tokenizer and configuration.
+"""Finds a GGUF file, and keeps it converted: as safetensors with its tokenizer and configuration.
 
 Reading GGUF takes most of a minute for a vocabulary of 262,144 entries; the converted directory loads in seconds.
 """
@@ -8,21 +8,12 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import lru_cache
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
-
-import numpy
-import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 from kbsync.domain.errors import ModelError
-from kbsync.model.checks import require_complete
-from kbsync.model.fingerprint import Digests
-from kbsync.model.quiet import quiet
+from kbsync.model.digests import Digests
 from kbsync.ports import UNWATCHED, Work
 from kbsync.system.durable import locked, new_directory
 from kbsync.system.messages import first_line
@@ -67,67 +58,19 @@ def _converted(target: Path, obtain: Callable[[Path], Path], work: Work) -> Path
             "Reading a GGUF file needs the package gguf, which is not installed.",
             next_step="Install it: pip install 'kbsync[gguf]'",
         )
+    from kbsync.model.gguf_conversion import convert  # loads torch and transformers
+
     with locked(target.parent / ".lock"):
         if target.is_dir():
             return target
         work.start("convert", None)
         with new_directory(target) as unfinished:
             file = obtain(unfinished)
-            _convert(file, unfinished)
+            convert(file, unfinished)
             if file.parent == unfinished:
                 file.unlink()
         work.finish(f"{target.name}, kept for the next start")
     return target
-
-
-def _convert(file: Path, directory: Path) -> None:
-    """De-quantise ``file`` to float32 (exact: every GGUF value is a product of two shorter floats) and save it."""
-    try:
-        with quiet(), _read_once():
-            loaded: Any = AutoModelForCausalLM.from_pretrained(
-                file.parent,
-                gguf_file=file.name,
-                dtype=torch.float32,
-                quantization_config=GgufConfig(dequantize=True),
-                trust_remote_code=False,
-                output_loading_info=True,
-            )
-            model = loaded[0]
-            tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name, trust_remote_code=False)
-    except Exception as error:  # its reader meets damage with whatever its parsing raises, struct.error for one
-        raise ModelError(
-            f"{file} can't be read as GGUF: {first_line(error)}",
-            next_step="Check that the file is whole and of an architecture that transformers reads from GGUF.",
-        ) from error
-    require_complete(loaded[1], str(file))
-    if hasattr(model.config, "quantization_config"):
-        del model.config.quantization_config
-    with quiet():
-        model.save_pretrained(directory)
-        tokenizer.save_pretrained(directory)
-
-
-@contextmanager
-def _read_once() -> Iterator[None]:
-    """Inside the block a GGUF file is opened and parsed once: transformers does so for the configuration, the weights
-    and the tokenizer each, and a large vocabulary takes a quarter of a minute every time."""
-    package = importlib.import_module("gguf")
-    plain: Any = package.GGUFReader
-
-    class Reader(plain):  # type: ignore[misc]
-        """Over plain memory: each of a million slices of a numpy memmap costs more than what is read."""
-
-        data: Any
-
-        def _get(self, *args: Any, **kwargs: Any) -> Any:
-            self.data = self.data.view(numpy.ndarray)
-            return super()._get(*args, **kwargs)
-
-    package.GGUFReader = lru_cache(maxsize=1)(Reader)  # type: ignore[attr-defined]
-    try:
-        yield
-    finally:
-        package.GGUFReader = plain  # type: ignore[attr-defined]
 
 
 def _shipped_files(package: str) -> list[Path]:

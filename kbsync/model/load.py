@@ -7,23 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from kbsync.domain.errors import ModelError
-from kbsync.model import gguf
 from kbsync.model.attention import group_queries
 from kbsync.model.checks import require_complete
-from kbsync.model.fingerprint import TOKENIZER_FILES, Digests, fingerprint, read_json, weight_files
+from kbsync.model.digests import digests_in
+from kbsync.model.fingerprint import fingerprint
+from kbsync.model.model_files import read_json, weight_files
 from kbsync.model.quiet import quiet
+from kbsync.model.reference import model_directory
 from kbsync.ports import UNWATCHED, Work
 from kbsync.system.messages import first_line
 
-PACKAGE = "package:"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -57,9 +56,8 @@ def load(
     Raises ``ModelError``.
     """
     torch_dtype, torch_device = _dtype(dtype), _device(device)
-    digests = Digests(cache_dir / "digests.json")
-    cache_dir.mkdir(parents=True, exist_ok=True)
-    directory = _directory(reference, cache_dir, digests, work)
+    digests = digests_in(cache_dir)
+    directory = model_directory(reference, cache_dir, digests, work)
     weight_files(directory)
     _check_config(directory)
     model = _model(directory, torch_dtype)
@@ -68,48 +66,6 @@ def load(
     nn.Module.eval(model).requires_grad_(False)
     group_queries(model)
     return LoadedModel(model, tokenizer, fingerprint(directory, dtype, digests), reference, directory)
-
-
-def _directory(reference: str, cache_dir: Path, digests: Digests, work: Work) -> Path:
-    """Where the model lies as safetensors."""
-    if reference.startswith(PACKAGE):
-        return gguf.from_package(reference.removeprefix(PACKAGE), cache_dir, digests, work)
-    path = Path(reference).expanduser()
-    if path.suffix == ".gguf":
-        if not path.is_file():
-            raise ModelError(f"There is no file {path}.", next_step="Name a GGUF file that exists.")
-        return gguf.from_file(path, cache_dir, digests, work)
-    if path.is_dir():
-        return path
-    if path.exists():
-        raise ModelError(
-            f"{path} is neither a directory nor a .gguf file.", next_step="Name the directory that holds config.json."
-        )
-    if path.is_absolute() or reference.startswith((".", "~")) or reference.count("/") != 1:
-        raise ModelError(
-            f"There is no directory {path}.",
-            next_step="Name a directory, a .gguf file, package:<name>, or <owner>/<name> on the hub.",
-        )
-    return _from_hub(reference)
-
-
-def _from_hub(reference: str) -> Path:
-    """The snapshot of ``<owner>/<name>[@revision]``, fetched where it is not in the hub's cache; no pickles."""
-    name, _, revision = reference.partition("@")
-    wanted = ["*.safetensors", "config.json", "generation_config.json", "*.safetensors.index.json", *TOKENIZER_FILES]
-    try:
-        with quiet():
-            return Path(snapshot_download(name, revision=revision or None, allow_patterns=wanted))
-    except LocalEntryNotFoundError as error:
-        raise ModelError(
-            f"{reference} is neither a directory here nor in the hub's cache, and the hub can't be reached.",
-            next_step="Check the spelling and the network, or name a local directory.",
-        ) from error
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
-        raise ModelError(
-            f"The hub did not give {reference}: {first_line(error)}",
-            next_step="Check the name and the revision; a gated model needs HF_TOKEN.",
-        ) from error
 
 
 def _check_config(directory: Path) -> None:

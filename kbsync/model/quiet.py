@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import huggingface_hub.utils
 from transformers import modeling_gguf_pytorch_utils
 from transformers.utils import logging
 
-_hub: Any = huggingface_hub.utils
+from kbsync.model.quiet_hub import quiet_hub
+
 _settings: Any = logging
 _gguf_reader: Any = modeling_gguf_pytorch_utils
 
@@ -21,20 +20,15 @@ _gguf_reader: Any = modeling_gguf_pytorch_utils
 def quiet() -> Iterator[None]:
     """Inside the block only errors are logged; afterwards the settings are what they were."""
     verbosity, bars = _settings.get_verbosity(), _settings.is_progress_bar_enabled()
-    hub_bars = not _hub.are_progress_bars_disabled()
     gguf_bar = _gguf_reader.tqdm  # this reader draws its own bar and asks no setting
     _settings.set_verbosity_error()
     _settings.disable_progress_bar()
-    _hub.disable_progress_bars()
     _gguf_reader.tqdm = functools.partial(gguf_bar, disable=True)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet_hub():
             yield
     finally:
         _gguf_reader.tqdm = gguf_bar
         _settings.set_verbosity(verbosity)
         if bars:
             _settings.enable_progress_bar()
-        if hub_bars:
-            _hub.enable_progress_bars()

@@ -45,7 +45,8 @@ from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemId, Rank, Snak, Statement, TimePoint
 from kbsync.domain.verdict import VerdictKey
 from kbsync.model.base import delta_hash
-from kbsync.model.fingerprint import Digests, fingerprint
+from kbsync.model.digests import Digests
+from kbsync.model.fingerprint import fingerprint
 from kbsync.research.cases import Case, cases_hash
 from kbsync.stages.pull.watch import members_mark
 from kbsync.text.corpus import texts_hash

@@ -9,8 +9,9 @@ from typing import Any
 
 from kbsync.checkpoints.exporters.directory import exported, record
 from kbsync.model.delta import FactorDelta
-from kbsync.model.load import PACKAGE, LoadedModel
+from kbsync.model.load import LoadedModel
 from kbsync.model.peft_adapter import AdapterMatrix, peft_adapter
+from kbsync.model.reference import PACKAGE
 
 
 def export_lora(

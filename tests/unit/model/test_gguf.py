@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from kbsync.domain.errors import ModelError
-from kbsync.model import gguf
+from kbsync.model import gguf_conversion
+from kbsync.model.fingerprint import reference_fingerprint
 from kbsync.model.load import load
 from tests.support.gguf_file import write_gguf
 from tests.support.random_models import SENTENCES, random_model
@@ -53,6 +54,8 @@ def test_a_gguf_file_is_converted_once(file: Path, tmp_path: Path, capfd: pytest
 def test_two_caches_give_one_fingerprint(file: Path, tmp_path: Path) -> None:
     first = load(str(file), cache_dir=tmp_path / "one")
     assert load(str(file), cache_dir=tmp_path / "two").fingerprint == first.fingerprint
+    for cache in ("one", "three"):  # converted already, and not yet
+        assert reference_fingerprint(str(file), cache_dir=tmp_path / cache) == first.fingerprint
 
 
 @needs_gguf
@@ -62,7 +65,7 @@ def test_an_interrupted_conversion_leaves_nothing(file: Path, tmp_path: Path, mo
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(gguf, "_convert", interrupted)
+        patch.setattr(gguf_conversion, "convert", interrupted)
         with pytest.raises(KeyboardInterrupt):
             load(str(file), cache_dir=tmp_path)
     assert directories(tmp_path) == []

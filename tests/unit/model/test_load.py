@@ -70,33 +70,6 @@ def test_shards_load_like_one_file(original: Path, tmp_path: Path, loaded: Loade
         loaded(sharded)
 
 
-def test_the_fingerprint_travels(original: Path, directory: Path, tmp_path: Path, loaded: Loader) -> None:
-    edit_json(directory / "config.json", transformers_version="9.9", _name_or_path="/elsewhere")
-    here = load(str(original), cache_dir=tmp_path / "one").fingerprint
-    assert load(str(directory), cache_dir=tmp_path / "two").fingerprint == here
-    assert loaded(original).fingerprint == here
-    assert len(here) == 64
-
-
-@pytest.mark.parametrize("what", ["weights", "tokenizer", "config"])
-def test_the_fingerprint_follows_the_content(what: str, directory: Path, loaded: Loader) -> None:
-    before = loaded(directory).fingerprint
-    if what == "weights":
-        file = directory / "model.safetensors"
-        data = bytearray(file.read_bytes())
-        data[-1] ^= 1
-        file.write_bytes(data)
-    elif what == "tokenizer":
-        edit_json(
-            directory / "tokenizer.json",
-            version="1.0",
-            truncation={"max_length": 9, "strategy": "LongestFirst", "stride": 0, "direction": "Right"},
-        )
-    else:
-        edit_json(directory / "config.json", rms_norm_eps=1e-3)
-    assert loaded(directory).fingerprint != before
-
-
 def test_a_damaged_digest_cache_is_made_again(original: Path, loaded: Loader, tmp_path: Path) -> None:
     before = loaded(original).fingerprint
     (tmp_path / "cache" / "digests.json").write_text("{ no")

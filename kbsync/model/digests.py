@@ -1,0 +1,48 @@
+"""Digests of large files, computed once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from kbsync.system.durable import write_file
+
+
+class Digests:
+    """SHA-256 of files, remembered by path, size and modification time (ns).
+
+    A file that is replaced by one of the same size with its old time set back is not noticed: whoever can do that
+    can write to the cache as well. An unreadable cache is as good as an empty one.
+    """
+
+    def __init__(self, cache_file: Path) -> None:
+        self._file = cache_file
+
+    def of(self, path: Path) -> str:
+        """64 hex digits. Raises ``OSError`` where ``path`` can't be read."""
+        path = path.resolve()
+        stat = path.stat()
+        known = self._read()
+        entry = known.get(str(path))
+        if isinstance(entry, list) and entry[:2] == [stat.st_size, stat.st_mtime_ns]:
+            return str(entry[2])
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        known[str(path)] = [stat.st_size, stat.st_mtime_ns, digest]
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        write_file(self._file, json.dumps(known, indent=1, sort_keys=True).encode())
+        return digest
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            known = json.loads(self._file.read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return known if isinstance(known, dict) else {}
+
+
+def digests_in(cache_dir: Path) -> Digests:
+    """The digests that are remembered in ``cache_dir``."""
+    return Digests(cache_dir / "digests.json")

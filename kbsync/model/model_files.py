@@ -1,0 +1,61 @@
+"""The files of which a model's directory consists."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from kbsync.domain.errors import ModelError
+
+SINGLE_WEIGHTS = "model.safetensors"
+WEIGHTS_INDEX = "model.safetensors.index.json"
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "tokenizer.model",
+)
+
+
+def weight_files(directory: Path) -> list[Path]:
+    """The safetensors files that hold the model, sorted by name. Raises ``ModelError`` where there are none."""
+    if (directory / SINGLE_WEIGHTS).is_file():
+        return [directory / SINGLE_WEIGHTS]
+    if (directory / WEIGHTS_INDEX).is_file():
+        shards = sorted(set(read_json(directory / WEIGHTS_INDEX).get("weight_map", {}).values()))
+        missing = [name for name in shards if not (directory / name).is_file()]
+        if missing or not shards:
+            raise ModelError(
+                f"{directory}: {WEIGHTS_INDEX} names weights that are not there: {', '.join(missing) or 'none at all'}.",
+                next_step="Fetch the model again.",
+            )
+        return [directory / name for name in shards]
+    pickles = sorted(p.name for p in directory.iterdir() if p.suffix in {".bin", ".pt", ".pth", ".ckpt"})
+    if pickles:
+        raise ModelError(
+            f"{directory} has its weights only as pickle ({', '.join(pickles[:3])}), which can run code when it is read.",
+            next_step="Get the model as safetensors, or convert it where you trust its source.",
+        )
+    raise ModelError(
+        f"{directory} holds no {SINGLE_WEIGHTS}.",
+        next_step="Name a directory with config.json and safetensors weights.",
+    )
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a model's directory. Raises ``ModelError`` with the place."""
+    try:
+        value = json.loads(path.read_bytes())
+    except OSError as error:
+        raise ModelError(
+            f"{path} can't be read: {error.strerror}.", next_step="Name a directory with a whole model."
+        ) from error
+    except ValueError as error:
+        raise ModelError(f"{path} is not JSON: {error}.", next_step="Fetch the model again.") from error
+    if not isinstance(value, dict):
+        raise ModelError(f"{path} holds no JSON object.", next_step="Fetch the model again.")
+    return value

@@ -1,0 +1,74 @@
+"""From what a user writes for a model to the directory that holds it as safetensors.
+
+Nothing here loads torch or transformers, unless a GGUF file must be converted.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kbsync.domain.errors import ModelError
+from kbsync.model import gguf
+from kbsync.model.digests import Digests
+from kbsync.model.model_files import TOKENIZER_FILES
+from kbsync.ports import UNWATCHED, Work
+from kbsync.system.messages import first_line
+
+PACKAGE = "package:"
+
+
+def model_directory(reference: str, cache_dir: Path, digests: Digests, work: Work = UNWATCHED) -> Path:
+    """Find the model, fetch it from the hub or convert it from GGUF where that was not done yet.
+
+    Args:
+        reference: as ``load`` takes it.
+        cache_dir: keeps converted GGUF files.
+        digests: of GGUF files, which name their converted directories.
+        work: shows a conversion.
+
+    Raises:
+        ModelError: there is no such model, or it can't be fetched or converted.
+    """
+    if reference.startswith(PACKAGE):
+        return gguf.from_package(reference.removeprefix(PACKAGE), cache_dir, digests, work)
+    path = Path(reference).expanduser()
+    if path.suffix == ".gguf":
+        if not path.is_file():
+            raise ModelError(f"There is no file {path}.", next_step="Name a GGUF file that exists.")
+        return gguf.from_file(path, cache_dir, digests, work)
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise ModelError(
+            f"{path} is neither a directory nor a .gguf file.", next_step="Name the directory that holds config.json."
+        )
+    if path.is_absolute() or reference.startswith((".", "~")) or reference.count("/") != 1:
+        raise ModelError(
+            f"There is no directory {path}.",
+            next_step="Name a directory, a .gguf file, package:<name>, or <owner>/<name> on the hub.",
+        )
+    return _from_hub(reference)
+
+
+def _from_hub(reference: str) -> Path:
+    """The snapshot of ``<owner>/<name>[@revision]``, fetched where it is not in the hub's cache; no pickles."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    from kbsync.model.quiet_hub import quiet_hub
+
+    name, _, revision = reference.partition("@")
+    wanted = ["*.safetensors", "config.json", "generation_config.json", "*.safetensors.index.json", *TOKENIZER_FILES]
+    try:
+        with quiet_hub():
+            return Path(snapshot_download(name, revision=revision or None, allow_patterns=wanted))
+    except LocalEntryNotFoundError as error:
+        raise ModelError(
+            f"{reference} is neither a directory here nor in the hub's cache, and the hub can't be reached.",
+            next_step="Check the spelling and the network, or name a local directory.",
+        ) from error
+    except (HfHubHTTPError, HFValidationError, OSError) as error:
+        raise ModelError(
+            f"The hub did not give {reference}: {first_line(error)}",
+            next_step="Check the name and the revision; a gated model needs HF_TOKEN.",
+        ) from error
