@@ -33,7 +33,7 @@ from kbsync.ports import (
 )
 from kbsync.stages.binding import Stages, StageSettings
 from kbsync.stages.evaluate.questions import EvaluationSize
-from kbsync.stages.notify import NotifyResult, Patience, introduce, notify, outstanding
+from kbsync.stages.notify import NotifyResult, RetryPolicy, count_waiting, introduce, notify
 from kbsync.stages.plan import PlanPolicy
 from kbsync.stages.release.canary import CanaryPolicy
 from kbsync.stages.release.promote import current_version
@@ -143,11 +143,11 @@ class App:
 
     def notify(self) -> NotifyResult:
         """Tell notifiers what they were not told yet, unless another process is at it."""
-        waiting = outstanding(self.run, self.notifiers)
+        waiting = count_waiting(self.run, self.notifiers)
         if self.rehearsing or not waiting:
             return NotifyResult(waiting=waiting)
         release, lease = self.settings.release, self.settings.lease
-        patience = Patience(attempts=release.attempts, give_up=release.give_up)
+        patience = RetryPolicy(attempts=release.attempts, give_up=release.give_up)
         try:
             # The lease must outlive a notifier that is silent for its whole time.
             with notifying(self.run, lease.ttl + 2 * release.timeout, 2 * release.timeout) as run:

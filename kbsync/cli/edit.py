@@ -39,7 +39,7 @@ def edit(
             if newest is None:
                 raise NotFound("The ledger holds no plan yet.", next_step="Make one: `kbsync plan`.")
             plan = newest.plan_hash
-        view = edit_view(app.stages.foresee_edit(writer, plan) if dry_run else app.stages.edit(writer, plan))
+        view = edit_view(app.stages.forecast_edit(writer, plan) if dry_run else app.stages.edit(writer, plan))
     if json:
         return emit(view)
     table(("left out", "reason"), [(f.fact, f.reason) for f in view.left_out])

@@ -10,7 +10,7 @@ from kbsync.cli.command import DryRunOption, JsonOption, verb
 
 if TYPE_CHECKING:
     from kbsync.domain.gate import Metric
-    from kbsync.domain.interval import Paired
+    from kbsync.domain.interval import PairedDifference
     from kbsync.ports import LedgerReader
     from kbsync.views.results import EvaluationView
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     exits=[3, 65, 66, 74, 75],
     prints="kbsync.views.results:EvaluationView",
     changes="the ledger",
-    foretells="kbsync.stages.evaluate.foresee:Foreseen",
+    foretells="kbsync.stages.evaluate.forecast:EvaluationForecast",
 )
 def evaluate(
     context: typer.Context,
@@ -71,7 +71,7 @@ def _foresee(context: typer.Context, number: int | None, *, json: bool) -> None:
         planned = tx.plan(version.plan_hash) if version else None
         if planned is None:
             raise NotFound(f"There is no version {asked}.", next_step="`kbsync versions` lists what there is.")
-        found = app.stages.foresee_evaluation(tx, planned, asked)
+        found = app.stages.forecast_evaluation(tx, planned, asked)
     if json:
         return emit(found)
     table(("figure", "#prompts"), found.samples.items())
@@ -118,5 +118,5 @@ def _row(metric: Metric) -> tuple[object, ...]:
     return (metric.name, metric.base, metric.previous, metric.value, interval, metric.samples, *against)
 
 
-def _change(paired: Paired | None) -> str | None:
+def _change(paired: PairedDifference | None) -> str | None:
     return None if paired is None else f"{paired.value:+.3g} ({paired.low:+.2g} to {paired.high:+.2g})"

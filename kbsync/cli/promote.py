@@ -13,7 +13,7 @@ from kbsync.cli.command import DryRunOption, JsonOption, verb
     "promote",
     examples=["kbsync promote 3", "kbsync promote 3 --override 'two neighbours lost, checked by hand'"],
     exits=[3, 66, 74, 75],
-    prints="kbsync.stages.release.promote:ReleaseResult",
+    prints="kbsync.stages.release.promote:MoveResult",
     changes="the ledger, current",
 )
 def promote(

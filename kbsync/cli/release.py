@@ -13,7 +13,7 @@ from kbsync.cli.command import DryRunOption, JsonOption, verb
     "release",
     examples=["kbsync release Q142 P6 --reason 'the two neighbours were wrong before, checked by hand'"],
     exits=[65, 66, 75],
-    prints="kbsync.stages.release.quarantine:ReleasedFact",
+    prints="kbsync.stages.release.quarantine:FreedFact",
     changes="the ledger",
 )
 def release(
@@ -34,12 +34,12 @@ def release(
     from kbsync.domain.errors import DataError
     from kbsync.domain.fact import FactKey
     from kbsync.domain.statement import item_id, property_id
-    from kbsync.stages.release.quarantine import release as stage
+    from kbsync.stages.release.quarantine import free_fact
 
     if not reason.strip():
         raise DataError("A fact leaves quarantine only with a reason.", next_step="Give one with --reason.")
     with application(context, dry_run=dry_run) as app, app.writer() as writer:
-        result = stage(writer.run, FactKey(item_id(item), property_id(property)), reason)
+        result = free_fact(writer.run, FactKey(item_id(item), property_id(property)), reason)
     if json:
         return emit(result)
     if result.already:

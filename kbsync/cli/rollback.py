@@ -13,7 +13,7 @@ from kbsync.cli.command import DryRunOption, JsonOption, verb
     "rollback",
     examples=["kbsync rollback", "kbsync rollback --to 2", "kbsync rollback --to 0"],
     exits=[66, 74, 75],
-    prints="kbsync.stages.release.promote:ReleaseResult",
+    prints="kbsync.stages.release.promote:MoveResult",
     changes="the ledger, current",
 )
 def rollback(

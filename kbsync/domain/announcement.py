@@ -1,4 +1,4 @@
-"""What the world outside is told when ``current`` moves."""
+"""What notifiers are told when ``current`` moves."""
 
 from __future__ import annotations
 
@@ -10,18 +10,24 @@ from kbsync.domain.canonical import content_hash
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Announcement:
-    """``alias`` moved to version ``version`` (0: the unedited base) with ``hash`` (null for the base) as move ``move``;
-    ``path`` leads to what is current by now, which may be a later version."""
+    """One move of an alias to a version."""
 
     alias: str
     move: int
+    """Number of the move; it grows with every move of any alias."""
     version: int
+    """0: the unedited base."""
     hash: str | None
+    """The version's hash; null for the base."""
     moved_at: datetime
     path: str
+    """Leads to the version that is current by the time it is followed, which may be a later one."""
 
     @property
     def delivery(self) -> str:
-        """The same for every attempt at telling one notifier of one move, and for no other move of any ledger: a
-        receiver that has seen it has nothing to do."""
+        """Identifies the move for whoever receives it.
+
+        Every attempt to announce this move has the same identifier, and no other move of any ledger has it. A receiver
+        that has seen it before has nothing to do.
+        """
         return "msg_" + content_hash([self.alias, self.move, self.version, self.hash, self.moved_at])[:32]

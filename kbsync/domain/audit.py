@@ -9,29 +9,40 @@ from typing import Any
 from kbsync.domain.canonical import content_hash
 
 GENESIS = "0" * 64
+"""What the first event follows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEvent:
-    """``kind`` is the stage's verb; ``body`` is canonical JSON data; ``hash`` covers all of it and ``prev``."""
+    """One entry of the audit trail."""
 
     seq: int
+    """1 for the first event, without gaps."""
     at: datetime
     kind: str
+    """The stage's or the command's verb, such as ``promote``."""
     actor: str
+    """Who or what acted: ``cli:alice``, ``daemon``."""
     body: dict[str, Any]
+    """Data that JSON can say; what it holds depends on the kind."""
     prev: str
+    """Hash of the event before; ``GENESIS`` for the first."""
     hash: str
+    """Covers every other field."""
 
 
 def chain(seq: int, at: datetime, kind: str, actor: str, body: dict[str, Any], prev: str) -> AuditEvent:
-    """Build the event that follows ``prev`` (``GENESIS`` for the first, whose ``seq`` is 1)."""
+    """Build the event that follows the one with hash ``prev``."""
     digest = content_hash({"seq": seq, "at": at, "kind": kind, "actor": actor, "body": body, "prev": prev})
     return AuditEvent(seq=seq, at=at, kind=kind, actor=actor, body=body, prev=prev, hash=digest)
 
 
 def verify(events: list[AuditEvent]) -> str | None:
-    """None when the chain is whole; else a sentence that names the first wrong place."""
+    """Check the whole chain.
+
+    Returns:
+        None when it is whole, else a sentence that names the first event that is wrong.
+    """
     prev, seq = GENESIS, 1
     for event in events:
         if event.seq != seq:

@@ -1,4 +1,4 @@
-"""Who is to blame for a refused batch? Found by halving, with few trial builds (pure but for the judge)."""
+"""Find the facts that got a batch refused, by halving it: few trial builds, no state (pure but for ``passes``)."""
 
 from __future__ import annotations
 
@@ -11,27 +11,30 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchLimits:
-    """At most so many trial builds, and at most so many culprits."""
+    """When a search is given up."""
 
     builds: int = 40
+    """At most so many trial builds."""
     culprits: int = 5
+    """At most so many culprits, if the batch without them still fails."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blame(Generic[Item]):
-    """``culprits`` in the order in which they were found, and ``good``, which pass together (the last trial said so).
-
-    ``why`` is empty when the search came to its end, else says why it was given up; then nobody is to blame for sure.
-    """
+    """How a search ended."""
 
     culprits: tuple[Item, ...]
+    """In the order in which they were found."""
     good: tuple[Item, ...]
+    """Items that pass together, as a trial showed."""
     builds: int
+    """Trial builds that were made."""
     why: str = ""
+    """Why the search was given up, so that nobody can be blamed; empty when it came to its end."""
 
 
-class _Spent(Exception):
-    pass
+class _OutOfBuilds(Exception):
+    """The limit of trial builds is reached."""
 
 
 def find_culprits(
@@ -40,25 +43,34 @@ def find_culprits(
     passes: Callable[[Sequence[Item]], bool],
     limits: SearchLimits,
 ) -> Blame[Item]:
-    """``trusted`` and ``suspects`` together are known to fail. Items are judged in company: a culprit is the first item
-    whose joining makes what passed fail, so that of two that contradict each other only the later one is to blame, and
-    a batch that is bad as a whole comes to light by a search without end.
+    """Search for the items that make a batch fail.
 
-    One culprit of n suspects costs ⌈log₂ n⌉ + 1 trials. Then a further one convicts, or two and more acquit: where the
-    batch passes just as well with the culprits in it and as many others left out, whichever these are, it is the number of
-    facts that does the harm, and no culprit is worse than the rest.
+    Items are tried together with others: a culprit is the first item that makes a passing batch fail when it joins. So
+    of two items that contradict each other only the later one is blamed, and where the batch is bad as a whole the
+    search reaches its limits.
+
+    One culprit among n suspects costs ⌈log₂ n⌉ + 1 trials. The culprits are then tested once more: batches are tried
+    that hold the culprits, and from which as many *other* items are left out instead. If all of these pass, too, the
+    batch is simply too large, no culprit is worse than the rest, and nobody is blamed.
+
+    Args:
+        trusted: Items that are blamed only if they fail without the suspects.
+        suspects: The other items, in the order in which they join; those to blame first come last. Together with
+            ``trusted`` they are known to fail.
+        passes: Whether a batch passes; each call is a trial build.
+        limits: When the search is given up.
     """
-    asked = 0
+    builds = 0
 
     def judged(items: Sequence[Item]) -> bool:
-        nonlocal asked
-        if asked == limits.builds:
-            raise _Spent
-        asked += 1
+        nonlocal builds
+        if builds == limits.builds:
+            raise _OutOfBuilds
+        builds += 1
         return passes(items)
 
     good, rest, culprits = list(trusted), list(suspects), list[Item]()
-    crowded = False
+    too_large = False
     try:
         if good and not judged(good):
             good, rest = [], [*trusted, *suspects]
@@ -72,27 +84,29 @@ def find_culprits(
             if not rest or judged([*good, *rest]):
                 good, rest = [*good, *rest], []
                 exchanged = _exchanged(good, culprits)
-                crowded = bool(exchanged) and all(judged(others) for others in exchanged)
+                too_large = bool(exchanged) and all(judged(batch) for batch in exchanged)
                 break
             if len(culprits) == limits.culprits or (not good and len(culprits) >= 3):
                 break
-    except _Spent:
+    except _OutOfBuilds:
         why = f"{limits.builds} trial builds did not find them all"
-        return Blame(culprits=tuple(culprits), good=tuple(good), builds=asked, why=why)
+        return Blame(culprits=tuple(culprits), good=tuple(good), builds=builds, why=why)
     why = ""
     if rest:
         why = f"{len(culprits)} facts were found and the rest still fails"
     elif not good:
         why = "no fact passes"
-    elif crowded:
+    elif too_large:
         why = f"the batch passes without any {len(culprits)} of its facts: their number or the recipe is to blame"
-    return Blame(culprits=tuple(culprits), good=tuple(good), builds=asked, why=why)
+    return Blame(culprits=tuple(culprits), good=tuple(good), builds=builds, why=why)
 
 
 def _exchanged(good: Sequence[Item], culprits: Sequence[Item]) -> list[list[Item]]:
-    """Batches of no more items than the good ones, which pass, with the culprits among them. Each good item is in one, so
-    that whoever a culprit does not go with is met. Empty where such batches say nothing: nothing is good, or one is, and one
-    is not."""
+    """Batches as large as the good one, which passes, with the culprits among them.
+
+    Each good item is in one of them, so that a culprit also meets the item that it contradicts. Empty where such batches
+    would say nothing: where nothing is good, or one item is good and one is not.
+    """
     left = len(good) - len(culprits)
     if left > 0:
         starts = [min(start, len(culprits)) for start in range(0, len(good), left)]

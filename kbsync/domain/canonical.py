@@ -15,7 +15,9 @@ _LATER = "later"
 def plain(value: Any) -> Any:
     """Reduce dataclasses, enums, datetimes, tuples and sets to what JSON can say.
 
-    Raises ``TypeError`` for anything else, and ``ValueError`` for naive datetimes.
+    Raises:
+        TypeError: The value, or one inside it, is of another type.
+        ValueError: A datetime has no time zone.
     """
     match value:
         case Enum():
@@ -36,9 +38,14 @@ def plain(value: Any) -> Any:
 
 
 def later(default: Any = dataclasses.MISSING, *, factory: Any = dataclasses.MISSING) -> Any:
-    """The default (or the ``factory`` of a mutable one) of a dataclass field that was added after values without it were stored.
+    """Declare a dataclass field that is added after values without it were stored.
 
-    At its default such a field is left out of the canonical form, so that what is stored keeps its bytes and its hash.
+    While it has its default, such a field is left out of the canonical form, so that what is stored keeps its bytes and
+    its hash.
+
+    Args:
+        default: The field's default.
+        factory: Makes the default instead, where it is mutable.
     """
     return dataclasses.field(default=default, default_factory=factory, metadata={_LATER: True})
 
@@ -51,7 +58,12 @@ def _left_out(field: dataclasses.Field[Any], value: Any) -> bool:
 
 
 def canonical_json(value: Any) -> str:
-    """Sorted keys, no blanks, UTF-8 as is; NaN and infinities are refused (``ValueError``)."""
+    """JSON with sorted keys, without blanks, and with all characters as they are.
+
+    Raises:
+        TypeError: Something in the value has no canonical form.
+        ValueError: A number is not finite, or a datetime has no time zone.
+    """
     return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
@@ -61,7 +73,11 @@ def content_hash(value: Any) -> str:
 
 
 def timestamp(at: datetime) -> str:
-    """UTC, microseconds, a trailing Z: sorts as text in the order of time."""
+    """Write a time in UTC with microseconds and a trailing Z; such texts sort in the order of time.
+
+    Raises:
+        ValueError: The datetime has no time zone.
+    """
     if at.tzinfo is None:
         raise ValueError("a datetime without a time zone has no canonical form")
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,4 +1,4 @@
-"""What a person decided about a fact, against or before the rules."""
+"""What a person decided about a fact, against the rules or before they apply."""
 
 from __future__ import annotations
 
@@ -10,20 +10,23 @@ from kbsync.domain.fact import FactKey
 
 
 class DecisionKind(StrEnum):
-    """``PIN``: what is believed stays, whatever the source says. ``EXCLUDE``: the fact is never edited."""
+    """Decisions that stand until they are withdrawn."""
 
     PIN = "pin"
+    """What is believed stays, whatever the source says."""
     EXCLUDE = "exclude"
+    """The fact is never edited."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """A fact has one at most, and it stands until it is withdrawn. ``actor`` decided it at ``at``, for ``reason``."""
+    """The decision about one fact, which has one at most."""
 
     key: FactKey
     kind: DecisionKind
     reason: str
     actor: str
+    """Who decided."""
     at: datetime
 
     def __str__(self) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from kbsync.domain.canonical import content_hash
-from kbsync.domain.interval import Paired
+from kbsync.domain.interval import PairedDifference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +26,8 @@ class Metric:
     low: float | None = None
     high: float | None = None
     previous: float | None = None
-    against_base: Paired | None = None
-    against_previous: Paired | None = None
+    against_base: PairedDifference | None = None
+    against_previous: PairedDifference | None = None
 
 
 class Action(StrEnum):
@@ -151,7 +151,7 @@ def _demands(threshold: Threshold, metric: Metric) -> Iterator[tuple[bool, str]]
 
 
 def _fell_within(
-    metric: Metric, other: float, difference: Paired | None, drop: float, significant: bool, whose: str
+    metric: Metric, other: float, difference: PairedDifference | None, drop: float, significant: bool, whose: str
 ) -> tuple[bool, str]:
     """Prompt by prompt where that was measured, else value against value."""
     change = difference.value if difference else metric.value - other

@@ -12,7 +12,7 @@ RESAMPLES = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Paired:
+class PairedDifference:
     """The mean difference on the same prompts: ``value`` with the bounds of its 95 % interval, over ``samples``
     prompts."""
 
@@ -56,8 +56,8 @@ def bootstrap(clusters: Sequence[Sequence[float]], *, seed: int = 0) -> tuple[fl
     return means[tail], means[-1 - tail]
 
 
-def paired(differences: Sequence[Sequence[float]], *, seed: int = 0) -> Paired:
+def paired(differences: Sequence[Sequence[float]], *, seed: int = 0) -> PairedDifference:
     """The mean of per-prompt differences, clustered by fact, with its bootstrap interval."""
     values = [value for cluster in differences for value in cluster]
     low, high = bootstrap(differences, seed=seed)
-    return Paired(value=math.fsum(values) / len(values), low=low, high=high, samples=len(values))
+    return PairedDifference(value=math.fsum(values) / len(values), low=low, high=high, samples=len(values))

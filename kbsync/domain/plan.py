@@ -202,7 +202,7 @@ NEAR = 0.8
 """From this share of a recipe's capacity on, a plan is told so."""
 
 
-def crowding(facts: int, capacity: int) -> str:
+def capacity_warning(facts: int, capacity: int) -> str:
     """What somebody should know before a version of so many ``facts`` is built with a recipe that was measured to hold
     ``capacity`` of them (0: not measured); empty where there is room."""
     if not capacity or facts < NEAR * capacity:

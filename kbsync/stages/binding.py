@@ -18,9 +18,9 @@ from kbsync.domain.recipe import Recipe
 from kbsync.domain.relation import Relation
 from kbsync.domain.version import Version
 from kbsync.ports import ArtifactStore, BaseModel, CheckpointStore, Editor, LedgerReader, StatementSource
-from kbsync.stages.edit import EditResult, edit, foresee_edit
+from kbsync.stages.edit import EditResult, edit, forecast_edit
 from kbsync.stages.evaluate.evaluate import EvaluateResult, evaluate, rejudge
-from kbsync.stages.evaluate.foresee import Foreseen, foresee_evaluation
+from kbsync.stages.evaluate.forecast import EvaluationForecast, forecast_evaluation
 from kbsync.stages.evaluate.measurement import Measurement
 from kbsync.stages.evaluate.questions import EvaluationSize
 from kbsync.stages.facts import BelievedFacts, believed_facts, unjudged_facts
@@ -29,7 +29,7 @@ from kbsync.stages.probe import ProbeResult, probe
 from kbsync.stages.pull.pull import PullResult, pull
 from kbsync.stages.release.bisect import BisectResult, RefusedBuild, TrialBuilder, bisect
 from kbsync.stages.release.canary import CanaryPolicy, CanaryResult, canary
-from kbsync.stages.release.promote import ReleaseResult, promote, rollback
+from kbsync.stages.release.promote import MoveResult, promote, rollback
 from kbsync.stages.session import Run, Writer
 
 
@@ -119,8 +119,8 @@ class Stages:
     def edit(self, writer: Writer, plan_hash: str) -> EditResult:
         return edit(writer.run, plan_hash, self.site.recipe, self.site.editor(), self.site.store)
 
-    def foresee_edit(self, writer: Writer, plan_hash: str) -> EditResult:
-        return foresee_edit(writer.run, plan_hash, self.site.store)
+    def forecast_edit(self, writer: Writer, plan_hash: str) -> EditResult:
+        return forecast_edit(writer.run, plan_hash, self.site.store)
 
     def measurement(self, run: Run, facts: BelievedFacts | None = None) -> Measurement:
         """What versions are measured with, on ``facts`` (None: those that the ledger has now)."""
@@ -146,10 +146,10 @@ class Stages:
     def rejudge(self, writer: Writer, version: Version) -> EvaluateResult:
         return rejudge(writer.run, version, self.site.store, self.settings.gate)
 
-    def foresee_evaluation(self, tx: LedgerReader, planned: EditPlan, number: int = 0) -> Foreseen:
+    def forecast_evaluation(self, tx: LedgerReader, planned: EditPlan, number: int = 0) -> EvaluationForecast:
         """What version ``number`` (0: the next one), built from this plan, will be asked."""
         facts = believed_facts(tx, self.site.relations, planned.base_fingerprint)
-        return foresee_evaluation(planned, number, facts, self.settings.evaluation, self.settings.gate)
+        return forecast_evaluation(planned, number, facts, self.settings.evaluation, self.settings.gate)
 
     def bisect(self, writer: Writer, refused: RefusedBuild, measurement: Measurement) -> BisectResult | None:
         """None where the settings want no search."""
@@ -159,10 +159,10 @@ class Stages:
         builder = TrialBuilder(editor=site.editor(), recipe=site.recipe, measurement=measurement)
         return bisect(writer.run, refused, builder, site.store, self.settings.gate, limits)
 
-    def promote(self, writer: Writer, number: int, *, override: str = "") -> ReleaseResult:
+    def promote(self, writer: Writer, number: int, *, override: str = "") -> MoveResult:
         return promote(writer, self.site.store, number, override=override)
 
-    def rollback(self, writer: Writer, to: int | None = None) -> ReleaseResult:
+    def rollback(self, writer: Writer, to: int | None = None) -> MoveResult:
         return rollback(writer, self.site.store, to)
 
     def canary(self, writer: Writer) -> CanaryResult:

@@ -75,7 +75,7 @@ def edit(run: Run, plan_hash: str, recipe: Recipe, editor: Editor, store: Checkp
     return EditResult(version=stored, left_out=left_out, already=False)
 
 
-def foresee_edit(run: Run, plan_hash: str, store: CheckpointStore) -> EditResult:
+def forecast_edit(run: Run, plan_hash: str, store: CheckpointStore) -> EditResult:
     """The version that ``edit`` would build, as an intent; to be called on a copy of the ledger. Raises as ``edit``."""
     _, version = _intend(run, plan_hash)
     return EditResult(version=version, left_out={}, already=version.version_hash in store.hashes())

@@ -21,7 +21,7 @@ _LOOK = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class RetryPolicy:
     """``attempts`` at one delivery in one go, with waits of 1, 2, 4, … seconds between them; after ``give_up``
     attempts in all it is given up, so that a notifier that will never take one move hears of the next."""
 
@@ -56,7 +56,7 @@ def notify(
     run: Run,
     notifiers: Sequence[Notifier],
     path: str,
-    patience: Patience,
+    patience: RetryPolicy,
 ) -> NotifyResult:
     """Deliver what is waiting; to be called by the holder of the notifying lease. A notifier that does not take it
     stops at that move; the others go on. Raises nothing that a notifier did."""
@@ -69,7 +69,7 @@ def notify(
     return result
 
 
-def outstanding(run: Run, notifiers: Sequence[Notifier]) -> int:
+def count_waiting(run: Run, notifiers: Sequence[Notifier]) -> int:
     """So much is to be told, over all notifiers."""
     return sum(len(_waiting(run, notifier.name, "")) for notifier in notifiers)
 
@@ -98,7 +98,7 @@ def _hash(tx: LedgerReader, number: int) -> str | None:
     return version.version_hash if version else None
 
 
-def _tell(run: Run, notifier: Notifier, announcement: Announcement, patience: Patience) -> str:
+def _tell(run: Run, notifier: Notifier, announcement: Announcement, patience: RetryPolicy) -> str:
     """``delivered``, ``given up``, or nothing where it is still waiting."""
     for attempt in range(patience.attempts):
         if attempt:

@@ -9,7 +9,7 @@ from kbsync.domain.canonical import content_hash
 from kbsync.domain.decision import DecisionKind
 from kbsync.domain.errors import KbsyncError
 from kbsync.domain.fact import Fact, FactKey
-from kbsync.domain.plan import EditPlan, EditRequest, Guard, crowding, guarded, make_plan
+from kbsync.domain.plan import EditPlan, EditRequest, Guard, capacity_warning, guarded, make_plan
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.relation import Relation
 from kbsync.domain.suspicion import Suspicion, suspects
@@ -57,7 +57,7 @@ def plan(run: Run, facts: BelievedFacts, recipe: Recipe, policy: PlanPolicy) -> 
         )
     with run.ledger.read() as tx:
         made = _make(tx, facts, recipe, policy)
-    warning = crowding(len(made.requests), recipe.capacity)
+    warning = capacity_warning(len(made.requests), recipe.capacity)
     if not made.changes:
         return PlanResult(plan_hash=content_hash(made), plan=made, already=True, warning=warning)
     now = run.clock.now()

@@ -77,7 +77,7 @@ def report(tx: LedgerReader, relations: Sequence[Relation], number: int, now: da
         style=Markup(stylesheet()),
         version=version,
         evaluation=evaluation,
-        crowding=_crowding(tx.audit(kind="plan"), version),
+        capacity_warning=_crowding(tx.audit(kind="plan"), version),
         headlines=[metrics[name] for name in HEADLINES if name in metrics],
         charts=_charts(tx, version, evaluation, names),
         facts=[_row(entry, evaluation, names) for entry in plan.entries],

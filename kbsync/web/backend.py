@@ -13,7 +13,7 @@ from kbsync.daemon.metrics import LedgerCollector, ProcessMetrics
 from kbsync.daemon.schedule_state import ScheduleFile
 from kbsync.domain.relation import Relation
 from kbsync.ports import CheckpointStore, Clock, Ledger, Work
-from kbsync.stages.release.promote import ReleaseResult, rollback
+from kbsync.stages.release.promote import MoveResult, rollback
 from kbsync.stages.session import Run, writer
 from kbsync.views.status import Snapshot, snapshot
 
@@ -64,7 +64,7 @@ class Backend:
                     self._newest = time.monotonic(), snapshot(tx, self.relations, self.clock.now())
             return self._newest[1]
 
-    def rollback(self, to: int) -> ReleaseResult:
+    def rollback(self, to: int) -> MoveResult:
         """Do what ``kbsync rollback --to`` does.
 
         Raises:

@@ -13,7 +13,7 @@ from kbsync.config.gate import GateSettings
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.fact import FactKey, value_hash
 from kbsync.domain.gate import GateDecision, Metric, Reason
-from kbsync.domain.interval import Paired
+from kbsync.domain.interval import PairedDifference
 from kbsync.domain.plan import EditPlan, EditRequest, Guard, make_plan
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.statement import ItemId, PropertyId, Value, ValueKind
@@ -132,7 +132,7 @@ def fixed_evaluation() -> Evaluation:
         low=0.75,
         high=0.97,
         previous=0.8,
-        against_base=Paired(value=0.5, low=0.25, high=0.75, samples=30),
+        against_base=PairedDifference(value=0.5, low=0.25, high=0.75, samples=30),
     )
     score = Score(probability=0.25, strict=True, success=True)
     outcome = PromptOutcome(

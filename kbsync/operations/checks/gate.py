@@ -44,7 +44,7 @@ def _planned(app: App) -> int | None:
         newest = tx.newest_plan()
         if newest is None:
             return None
-        foreseen = app.stages.foresee_evaluation(tx, newest.plan)
+        foreseen = app.stages.forecast_evaluation(tx, newest.plan)
     return foreseen.samples["specificity"]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from kbsync.bootstrap import App
-from kbsync.domain.plan import crowding
+from kbsync.domain.plan import capacity_warning
 from kbsync.operations.checks.doubt import Doubt
 
 
@@ -51,7 +51,7 @@ def capacity(app: App) -> str:
     with app.ledger.read() as tx:
         newest = tx.newest_plan()
     facts = len(newest.plan.requests) if newest else 0
-    if warning := crowding(facts, capacity):
+    if warning := capacity_warning(facts, capacity):
         raise Doubt(
             warning,
             "Watch fewer facts (`relations/`, `edit.max_facts`), or use a recipe or a model with more room.",

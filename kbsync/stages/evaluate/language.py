@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from kbsync.domain.fluency import ngram_entropy, repetition
 from kbsync.domain.gate import Metric
 from kbsync.ports import Perplexity
-from kbsync.stages.evaluate.figures import mean_metric
+from kbsync.stages.evaluate.metrics import mean_metric
 from kbsync.stages.evaluate.replies import Replies
 
 TEXTUAL = frozenset({"fluency", "repetition"})

@@ -15,8 +15,8 @@ from kbsync.domain.statement import ItemId, PropertyId
 from kbsync.domain.verdict import match_names
 from kbsync.domain.version import Evaluation, PromptOutcome, Version
 from kbsync.ports import ArtifactStore, BaseModel, CheckpointStore, Delta, LanguageModel, Work
-from kbsync.stages.evaluate.figures import needed_groups, shares
 from kbsync.stages.evaluate.language import language_metrics, sample_language
+from kbsync.stages.evaluate.metrics import needed_groups, shares
 from kbsync.stages.evaluate.questions import EDITED, UNTOUCHED, EvaluationSize, Question, first_holders, questions
 from kbsync.stages.evaluate.replies import Identity, Replies, Reply
 from kbsync.stages.facts import BelievedFacts

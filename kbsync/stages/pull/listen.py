@@ -17,7 +17,7 @@ from kbsync.domain.errors import Busy, KbsyncError, SourceDown, SourceError, Sto
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemId
 from kbsync.ports import ItemEvent, StatementSource
-from kbsync.stages.pull.pull import BATCH, Looked, PullResult, pull, pull_items
+from kbsync.stages.pull.pull import BATCH, ItemsPulled, PullResult, pull, pull_items
 from kbsync.stages.pull.watch import known_watch
 from kbsync.stages.session import Run
 
@@ -218,11 +218,11 @@ class Listener:
         left = [item for item in due if item in self._wanted]
         self._later(left, f"the source, which knows Wikidata up to {server_time}, does not have these changes yet")
 
-    def _pull(self, run: Run, items: list[ItemId], server_time: datetime) -> Looked:
+    def _pull(self, run: Run, items: list[ItemId], server_time: datetime) -> ItemsPulled:
         edited = {item for item in items if self._wanted[item].event.revision}
         return pull_items(run, self._source, self._relations, items, server_time, edited=edited)
 
-    def _settle(self, asked: list[ItemId], looked: Looked) -> None:
+    def _settle(self, asked: list[ItemId], looked: ItemsPulled) -> None:
         """Forget what the source has caught up with."""
         done = {item: wanted for item in asked if _caught_up(wanted := self._wanted[item], looked)}
         for item in done:
@@ -253,7 +253,7 @@ def _passing(error: KbsyncError) -> bool:
     return error.transient or isinstance(error, Busy)
 
 
-def _caught_up(wanted: _Wanted, looked: Looked) -> bool:
+def _caught_up(wanted: _Wanted, looked: ItemsPulled) -> bool:
     """Whether the source has what the event told of, or must have it by its own time: a revision that it never shows
     was hidden or deleted again."""
     event, head = wanted.event, looked.heads.get(wanted.event.item)

@@ -16,7 +16,7 @@ from kbsync.stages.session import Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Observed:
+class ObserveResult:
     """``observed`` facts changed, ``believed`` became trusted, ``waiting`` are observed and not yet trusted."""
 
     observed: int
@@ -24,7 +24,7 @@ class Observed:
     waiting: int
 
 
-def derive(
+def observe_facts(
     run: Run,
     source: str,
     relations: Sequence[Relation],
@@ -34,7 +34,7 @@ def derive(
     *,
     whole: bool = True,
     only: Set[ItemId] | None = None,
-) -> Observed:
+) -> ObserveResult:
     """Observe and settle every watched fact; facts, members and watermarks are one transaction.
 
     All of them, not only the fetched items': trust grows with time alone, and so do statements begin and end.
@@ -57,7 +57,7 @@ def derive(
             waiting += sum(r.pending for r in after)
         if only is None:
             _move_watermarks(tx, source, relations, watch, server_time, whole=whole)
-    return Observed(observed=observed, believed=believed, waiting=waiting)
+    return ObserveResult(observed=observed, believed=believed, waiting=waiting)
 
 
 def _move_watermarks(

@@ -16,14 +16,14 @@ from kbsync.domain.naming import mentioned_items
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemHead, ItemId, ItemRecord, Labels, PropertyId
 from kbsync.ports import LedgerReader, PullCounts, StatementSource
-from kbsync.stages.pull.observe import Observed, derive
+from kbsync.stages.pull.observe import ObserveResult, observe_facts
 from kbsync.stages.pull.watch import (
     SUSPICIOUS_COUNT,
     Redirects,
     Watch,
-    ask_about,
     known_watch,
     poll,
+    refuse_at_once,
     suspicious,
     watch_set,
 )
@@ -57,7 +57,7 @@ class PullResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Looked:
+class ItemsPulled:
     """A look at some items: ``heads`` of them and of what they lead to, and which of these ``moved`` past the ledger."""
 
     result: PullResult
@@ -75,7 +75,7 @@ def pull(
 ) -> PullResult:
     """Bring the ledger up to the source. Raises ``SourceDown`` and ``SourceError``; finished pages stay.
 
-    ``group``: look at the subjects of these relations only, and derive their facts. What is fetched of an item is all
+    ``group``: look at the subjects of these relations only, and observe_facts their facts. What is fetched of an item is all
     that ``relations`` watch of it even so, because its one revision is the cursor for all of them.
     ``accept_deletions``: believe the source even where it says that a suspicious lot is gone.
     """
@@ -91,7 +91,7 @@ def pull(
     changed, known = _changed(run, source.name, watch, heads, redirects, accept=accept_deletions)
     counts = _fetch(run, source, changed, properties, known=known, accept=accept_deletions)
     _fetch_object_labels(run, source, polled, watch, redirects, server_time, whole=whole)
-    derived = derive(run, source.name, polled, watch, redirects, server_time, whole=whole)
+    derived = observe_facts(run, source.name, polled, watch, redirects, server_time, whole=whole)
     result = _result(watch, changed, counts, derived, server_time)
     _tell(run, source.name, result)
     return result
@@ -105,7 +105,7 @@ def pull_items(
     server_time: datetime,
     *,
     edited: Set[ItemId] = frozenset(),
-) -> Looked:
+) -> ItemsPulled:
     """Bring these watched items up to the source, which said ``server_time`` a moment ago; no watermark moves.
 
     With them go the subjects whose facts their statements tell, by a redirect of before or of now. That one of
@@ -126,14 +126,14 @@ def pull_items(
     changed, known = _changed(run, source.name, narrow, heads, redirects, accept=False, few=SUSPICIOUS_COUNT + 1)
     counts = _fetch(run, source, changed, properties, known=known, accept=False)
     _fetch_object_labels(run, source, relations, narrow, redirects, server_time, whole=False)
-    derived = derive(run, source.name, relations, watch, redirects, server_time, only=near)
+    derived = observe_facts(run, source.name, relations, watch, redirects, server_time, only=near)
     result = _result(narrow, changed, counts, derived, server_time)
     _tell(run, source.name, result)
-    return Looked(result=result, heads=heads, moved=frozenset(head.id for head in changed))
+    return ItemsPulled(result=result, heads=heads, moved=frozenset(head.id for head in changed))
 
 
 def _result(
-    watch: Watch, changed: Sequence[ItemHead], counts: PullCounts, derived: Observed, server_time: datetime
+    watch: Watch, changed: Sequence[ItemHead], counts: PullCounts, derived: ObserveResult, server_time: datetime
 ) -> PullResult:
     return PullResult(
         watched=len(watch.items),
@@ -196,7 +196,7 @@ def _changed(
     there = [h for h in stored.values() if not h.deleted]
     known, vanished = max(few, len(there)), sum(heads[h.id].deleted for h in there)
     if suspicious(vanished, known) and not accept:
-        raise ask_about(f"{vanished} of {len(there)} known items are missing from the source")
+        raise refuse_at_once(f"{vanished} of {len(there)} known items are missing from the source")
     changed = [head for item, head in sorted(heads.items()) if item in fresh or _moved(head, stored.get(item))]
     return changed, known
 
@@ -238,7 +238,7 @@ def _fetch(
         emptied += [record for record in present if record.head.id in lost]
         counts += _record(run, [record for record in present if record.head.id not in lost], properties)
     if suspicious(len(emptied), known) and not accept:
-        raise ask_about(f"{len(emptied)} of {known} known items have lost all their statements")
+        raise refuse_at_once(f"{len(emptied)} of {known} known items have lost all their statements")
     counts += _record(run, emptied, properties)
     run.work.finish()
     if contradicted:

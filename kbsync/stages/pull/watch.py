@@ -30,7 +30,7 @@ def suspicious(gone: int, known: int) -> bool:
     return gone > max(SUSPICIOUS_COUNT, SUSPICIOUS_SHARE * known) or 1 < gone == known
 
 
-def ask_about(what: str) -> SourceError:
+def refuse_at_once(what: str) -> SourceError:
     """The question to a person, where the source says that something went on a large scale."""
     return SourceError(
         f"{what} at once.",
@@ -88,7 +88,7 @@ def watch_set(
             continue
         gone = before - set(found)
         if last is not None and suspicious(len(gone), len(before)) and not accept:
-            raise ask_about(f"{len(gone)} of {len(before)} members of relation {relation.name} left it")
+            raise refuse_at_once(f"{len(gone)} of {len(before)} members of relation {relation.name} left it")
         subjects[prop] = found
         members[prop] = sorted(set(found) - (set(relation.subjects) - before))
         joined, left = joined + len(set(members[prop]) - before), left + len(gone)

@@ -15,7 +15,7 @@ from kbsync.stages.session import Writer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReleaseResult:
+class MoveResult:
     """``current`` stood at ``before`` and stands at ``after`` (0: the base); ``already``: it stood there."""
 
     before: int
@@ -34,7 +34,7 @@ def current_version(tx: LedgerReader) -> Version | None:
     return tx.version(number) if number else None
 
 
-def promote(writer: Writer, store: CheckpointStore, number: int, *, override: str = "") -> ReleaseResult:
+def promote(writer: Writer, store: CheckpointStore, number: int, *, override: str = "") -> MoveResult:
     """Make version ``number`` current. Raises ``GateRefused`` unless it passed the gate, or a person gives a reason
     to ``override`` the refusal, which the audit trail keeps; ``NotFound`` where ``store`` does not hold its weights."""
     run = writer.run
@@ -42,7 +42,7 @@ def promote(writer: Writer, store: CheckpointStore, number: int, *, override: st
         version = _built(tx, store, number)
         evaluation, before = tx.evaluation(number), current_number(tx)
         if before == number:
-            return ReleaseResult(before=before, after=number, already=True)
+            return MoveResult(before=before, after=number, already=True)
         passed = evaluation is not None and evaluation.decision.passed
         if not passed and not override:
             reasons = "it was not evaluated"
@@ -58,10 +58,10 @@ def promote(writer: Writer, store: CheckpointStore, number: int, *, override: st
         tx.move_alias(CURRENT, number, writer.lease, now)
         body = {"version": number, "hash": version.version_hash, "before": before, "token": writer.lease.token}
         tx.append_audit("promote", run.actor, body | ({"override": override} if override else {}), now)
-    return ReleaseResult(before=before, after=number, already=False)
+    return MoveResult(before=before, after=number, already=False)
 
 
-def rollback(writer: Writer, store: CheckpointStore, to: int | None = None) -> ReleaseResult:
+def rollback(writer: Writer, store: CheckpointStore, to: int | None = None) -> MoveResult:
     """Move ``current`` back to version ``to``, by default to the one before it (0: the base).
 
     Raises ``NotFound`` when there is nothing before, ``to`` was never promoted, or ``store`` does not hold its weights.
@@ -71,7 +71,7 @@ def rollback(writer: Writer, store: CheckpointStore, to: int | None = None) -> R
         before = current_number(tx)
         target = _before(tx, before) if to is None else to
         if target == before:
-            return ReleaseResult(before=before, after=target, already=True)
+            return MoveResult(before=before, after=target, already=True)
         if target and _built(tx, store, target).state not in (VersionState.PROMOTED, VersionState.ROLLED_BACK):
             raise NotFound(
                 f"Version {target} was never promoted.",
@@ -86,7 +86,7 @@ def rollback(writer: Writer, store: CheckpointStore, to: int | None = None) -> R
         tx.move_alias(CURRENT, target, writer.lease, now)
         body = {"before": before, "after": target, "token": writer.lease.token}
         tx.append_audit("rollback", run.actor, body, now)
-    return ReleaseResult(before=before, after=target, already=False)
+    return MoveResult(before=before, after=target, already=False)
 
 
 def _before(tx: LedgerReader, current: int) -> int:

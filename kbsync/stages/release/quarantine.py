@@ -10,7 +10,7 @@ from kbsync.stages.session import Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReleasedFact:
+class FreedFact:
     """``was`` is why it was in quarantine; ``already``: it was not in there."""
 
     subject: str
@@ -19,7 +19,7 @@ class ReleasedFact:
     already: bool
 
 
-def release(run: Run, key: FactKey, reason: str) -> ReleasedFact:
+def free_fact(run: Run, key: FactKey, reason: str) -> FreedFact:
     """The next plan holds the fact again; the audit trail keeps the ``reason``.
 
     Refused versions that hold it are measured again when they are planned again, instead of being held.
@@ -28,7 +28,7 @@ def release(run: Run, key: FactKey, reason: str) -> ReleasedFact:
     with run.ledger.write() as tx:
         quarantined = tx.quarantine().get(key)
         if quarantined is None:
-            return ReleasedFact(subject=key.subject, property=key.property, was="", already=True)
+            return FreedFact(subject=key.subject, property=key.property, was="", already=True)
         was = quarantined.reason
         tx.clear_quarantine(key)
         for version in tx.versions():
@@ -36,4 +36,4 @@ def release(run: Run, key: FactKey, reason: str) -> ReleasedFact:
             if planned and key in {r.key for r in planned.requests}:
                 tx.set_version_state(version.number, VersionState.CANDIDATE)
         tx.append_audit("quarantine", run.actor, {"fact": str(key), "was": was, "reason": reason}, now)
-    return ReleasedFact(subject=key.subject, property=key.property, was=was, already=False)
+    return FreedFact(subject=key.subject, property=key.property, was=was, already=False)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kbsync.domain.fact import FactKey
-from kbsync.domain.plan import Change, EditPlan, EditRequest, Guard, crowding, guarded, make_plan
+from kbsync.domain.plan import Change, EditPlan, EditRequest, Guard, capacity_warning, guarded, make_plan
 from kbsync.domain.statement import ItemId, PropertyId
 
 
@@ -108,8 +108,8 @@ def test_guards_are_part_of_what_a_version_is() -> None:
 
 
 def test_a_plan_that_comes_near_the_recipe_s_capacity_is_told_so() -> None:
-    assert crowding(500, 0) == "", "not measured"
-    assert crowding(79, 100) == ""
-    assert crowding(80, 100) == "80 facts are 80% of the 100 up to which the recipe was measured to hold"
-    assert crowding(100, 100).startswith("100 facts are 100%")
-    assert crowding(101, 100) == "101 facts are more than the 100 up to which the recipe was measured to hold"
+    assert capacity_warning(500, 0) == "", "not measured"
+    assert capacity_warning(79, 100) == ""
+    assert capacity_warning(80, 100) == "80 facts are 80% of the 100 up to which the recipe was measured to hold"
+    assert capacity_warning(100, 100).startswith("100 facts are 100%")
+    assert capacity_warning(101, 100) == "101 facts are more than the 100 up to which the recipe was measured to hold"

@@ -11,13 +11,13 @@ from kbsync.domain.announcement import Announcement
 from kbsync.domain.version import CURRENT, VersionState
 from kbsync.ledger.ledger import SqlLedger
 from kbsync.ports import Clock, Work
-from kbsync.stages.notify import NotifyResult, Patience, introduce, notify, outstanding
+from kbsync.stages.notify import NotifyResult, RetryPolicy, count_waiting, introduce, notify
 from kbsync.stages.session import Run
 from kbsync.testing import FakeNotifier
 from kbsync.testing.samples import HOUR, NOW, edit_plan
 from tests.support.ledger_fixtures import ledger, ledger_url, postgres, templates  # noqa: F401
 
-PATIENCE = Patience(attempts=3, give_up=7)
+PATIENCE = RetryPolicy(attempts=3, give_up=7)
 
 
 class Still(Clock):
@@ -72,11 +72,11 @@ def test_moves_are_told_once_and_in_order(run: Run) -> None:
     notifier = FakeNotifier()
     move(run, 1)
     introduce(run, [notifier])
-    assert not outstanding(run, [notifier]), "a new notifier hears of what moves from now on"
+    assert not count_waiting(run, [notifier]), "a new notifier hears of what moves from now on"
     for number in (2, 1, 0):
         move(run, number)
     introduce(run, [notifier])
-    assert outstanding(run, [notifier])
+    assert count_waiting(run, [notifier])
     assert told(run, notifier) == NotifyResult(delivered=3)
     assert [(a.version, a.hash) for a in notifier.heard] == [(2, "Bob" * 20), (1, "Ada" * 20), (0, None)]
     assert len({a.delivery for a in notifier.heard}) == 3
@@ -107,7 +107,7 @@ def test_what_nobody_ever_takes_is_given_up_on_record(run: Run) -> None:
         assert notify(run, [deaf, other], "", PATIENCE) == expected
     assert [a.version for a in other.heard] == [1], "one notifier's silence is not the other's"
     assert recorded(run)[-1] == (1, 7, "given up")
-    assert not outstanding(run, [deaf, other])
+    assert not count_waiting(run, [deaf, other])
 
 
 def test_a_kill_after_telling_tells_again_by_the_same_id(run: Run) -> None:
@@ -138,4 +138,4 @@ def test_a_stalled_process_does_not_take_back_what_another_recorded(run: Run) ->
     slow.deliver = overtaken  # type: ignore[method-assign]
     told(run, slow)
     assert recorded(run) == [(1, 1, "delivered"), (2, 1, "delivered")]
-    assert not outstanding(run, [slow])
+    assert not count_waiting(run, [slow])

@@ -16,7 +16,7 @@ from kbsync.domain.version import VersionState
 from kbsync.ledger.ledger import SqlLedger
 from kbsync.stages.cycle import CycleOutcome, CycleResult
 from kbsync.stages.release.promote import current_number
-from kbsync.stages.release.quarantine import release
+from kbsync.stages.release.quarantine import free_fact
 from kbsync.testing.fake_model import TableBase
 from kbsync.testing.fake_source import FakeSource
 from tests.support.stage_world import START, FixedClock, World, statement
@@ -136,8 +136,8 @@ def test_a_culprit_is_tried_again_when_a_person_says_so(few: World) -> None:
     few.sync()
     few.base.harm = {}
     key = FactKey(ItemId(SUBJECTS[planted]), SEAT)
-    assert release(few.run, key, "checked by hand").already is False
-    assert release(few.run, key, "checked by hand").already is True
+    assert free_fact(few.run, key, "checked by hand").already is False
+    assert free_fact(few.run, key, "checked by hand").already is True
     result = few.sync()
     assert result.outcome is CycleOutcome.PROMOTED
     assert len(result.planned.plan.requests) == FEW

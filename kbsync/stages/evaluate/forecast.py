@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kbsync.domain.gate import Metric, Threshold, short_of_samples
 from kbsync.domain.plan import EditPlan
-from kbsync.stages.evaluate.figures import GROUPS
+from kbsync.stages.evaluate.metrics import GROUPS
 from kbsync.stages.evaluate.questions import EvaluationSize, questions
 from kbsync.stages.facts import BelievedFacts
 
@@ -22,7 +22,7 @@ class Shortage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Foreseen:
+class EvaluationForecast:
     """What ``version`` (0: the next one) will be asked: prompts by figure, and what is too little for the gate."""
 
     version: int
@@ -30,9 +30,9 @@ class Foreseen:
     short: tuple[Shortage, ...]
 
 
-def foresee_evaluation(
+def forecast_evaluation(
     planned: EditPlan, number: int, facts: BelievedFacts, size: EvaluationSize, policy: Sequence[Threshold]
-) -> Foreseen:
+) -> EvaluationForecast:
     """For a plan. Figures of running text (perplexity and the like) are not foreseen."""
     asked = questions(facts, planned.requests, planned.guards, size, {})
     samples = {name: sum(q.group in groups for q in asked) for name, groups in GROUPS.items()}
@@ -42,4 +42,4 @@ def foresee_evaluation(
         Shortage(metric=t.metric, samples=samples[t.metric], demanded=t.min_samples)
         for t in short_of_samples(figures, known)
     )
-    return Foreseen(version=number, samples=samples, short=short)
+    return EvaluationForecast(version=number, samples=samples, short=short)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from statistics import fmean
 
 from kbsync.domain.gate import Metric
-from kbsync.domain.interval import Paired, bootstrap, paired, wilson
+from kbsync.domain.interval import PairedDifference, bootstrap, paired, wilson
 from kbsync.domain.version import PromptOutcome
 from kbsync.stages.evaluate.questions import EDITED, HOP, NEIGHBOUR, OTHER, PARAPHRASE, SUBJECT, UNTOUCHED
 
@@ -101,7 +101,7 @@ def _interval(asked: Sequence[PromptOutcome], value: Value) -> tuple[float, floa
     return bootstrap(clusters)
 
 
-def _difference(asked: Sequence[PromptOutcome], value: Value, other: Value) -> Paired:
+def _difference(asked: Sequence[PromptOutcome], value: Value, other: Value) -> PairedDifference:
     return paired(_clusters(asked, lambda o: (value(o) or 0.0) - (other(o) or 0.0)))
 
 
