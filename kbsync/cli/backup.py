@@ -44,7 +44,7 @@ def backup(
     from kbsync.ledger import backup as service
 
     settings = configuration(context).settings
-    make = service.foresee if dry_run else service.backup
+    make = service.require_possible if dry_run else service.backup
     size = make(settings.database_url.get_secret_value(), file)
     view = BackupView(database=settings.database, file=str(file.expanduser().absolute()), bytes=size)
     done = "would copy" if dry_run else "copied"

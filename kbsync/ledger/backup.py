@@ -1,7 +1,7 @@
-"""A consistent copy of the ledger while others read and write it, and the way back.
+"""A consistent copy of the ledger while others read and write it, and how to restore it.
 
-SQLite: its own online backup, read back and checked. PostgreSQL: ``pg_dump`` in its custom format, as everybody who runs a
-server knows it. Neither blocks a writer for long.
+SQLite makes the copy by its own online backup, which is then checked. PostgreSQL makes it by ``pg_dump`` in the custom
+format, as everybody who runs a server knows it. Neither blocks a writer for long.
 """
 
 from __future__ import annotations
@@ -26,11 +26,13 @@ _PAGES = 1000
 
 
 def backup(url: str, file: Path) -> int:
-    """Copy the ledger to ``file``, which must not exist; returns its bytes. The file appears whole or not at all.
+    """Copy the ledger to ``file``, which appears whole or not at all; returns its bytes.
 
-    Raises ``StoreError`` when it can't be read or written, or the copy is not sound; ``NotFound`` without ``pg_dump``.
+    Raises:
+        StoreError: The ledger can't be read, the file is there already or can't be written, or the copy is not sound.
+        NotFound: ``pg_dump`` is not installed.
     """
-    foresee(url, file)
+    require_possible(url, file)
     parsed, target = parse_url(url), file.expanduser().absolute()
     unfinished = target.with_name(f".unfinished-{target.name}")
     try:
@@ -42,17 +44,17 @@ def backup(url: str, file: Path) -> int:
             os.fsync(written.fileno())
         unfinished.rename(target)
     except (OSError, sqlite3.Error) as error:
-        said = error.strerror if isinstance(error, OSError) else str(error)
-        what = f"Copying the ledger to {target} failed: {said}."
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        what = f"Copying the ledger to {target} failed: {reason}."
         raise StoreError(what, kept=_KEPT, next_step="Check the directory and the room on its disk.") from error
     finally:
         unfinished.unlink(missing_ok=True)
     return target.stat().st_size
 
 
-def foresee(url: str, file: Path) -> int:
-    """Raise what ``backup`` would before it begins; returns the bytes of the ledger, which the copy does not exceed by
-    much."""
+def require_possible(url: str, file: Path) -> int:
+    """Raise what ``backup`` would raise before it begins; returns the bytes of the ledger, which the copy exceeds by
+    little, if at all."""
     parsed, target = parse_url(url), file.expanduser().absolute()
     engine = make_engine(parsed)
     try:
@@ -69,9 +71,11 @@ def foresee(url: str, file: Path) -> int:
 
 
 def restore(url: str, file: Path) -> None:
-    """Make the ledger that ``file`` holds at ``url``, where none may be. It is examined by ``kbsync db check`` then.
+    """Make the ledger that ``file`` holds at ``url``, where none may be; ``kbsync db check`` examines it then.
 
-    Raises ``StoreError`` where there is a ledger already, or the file is not a sound backup.
+    Raises:
+        StoreError: There is a ledger already, or the file is not a sound backup.
+        NotFound: There is no file, or ``pg_restore`` is not installed.
     """
     require_restorable(url, file)
     parsed, source = parse_url(url), file.expanduser().absolute()
@@ -85,7 +89,7 @@ def restore(url: str, file: Path) -> None:
 
 
 def require_restorable(url: str, file: Path) -> None:
-    """Raise what ``restore`` would before it changes anything: no backup, not a sound one, or a ledger in its way."""
+    """Raise what ``restore`` would raise before it changes anything: no backup, an unsound one, or a ledger in its way."""
     parsed, source = parse_url(url), file.expanduser().absolute()
     if not source.is_file():
         raise NotFound(f"There is no file {source}.", next_step="Name a backup: `kbsync db backup FILE` makes one.")
@@ -99,6 +103,7 @@ def require_restorable(url: str, file: Path) -> None:
 
 
 def _readable(source: Path) -> Path:
+    """The same path; raises ``StoreError`` for what is no SQLite file."""
     with source.open("rb") as stream:
         if stream.read(16) != b"SQLite format 3\0":
             next_step = "A backup of a ledger in PostgreSQL goes back into PostgreSQL only."
@@ -107,6 +112,7 @@ def _readable(source: Path) -> Path:
 
 
 def _require_empty(parsed: URL) -> None:
+    """Raise ``StoreError`` where there is a ledger already."""
     where = place(parsed)
     if parsed.get_backend_name() == "sqlite":
         taken = Path(str(parsed.database)).exists()
@@ -125,50 +131,54 @@ def _require_empty(parsed: URL) -> None:
 
 
 def copy_sqlite(source: Path, target: Path) -> None:
-    """SQLite's online backup: consistent however many write meanwhile; then the copy's own integrity is asked."""
+    """Copy by SQLite's online backup, which is consistent whoever writes meanwhile, and check the copy's integrity."""
     with closing(sqlite3.connect(source)) as live, closing(sqlite3.connect(target)) as copy:
         live.backup(copy, pages=_PAGES)
         copy.execute("PRAGMA journal_mode = DELETE")
-        found = copy.execute("PRAGMA integrity_check").fetchone()[0]
-        if found != "ok":
+        verdict = copy.execute("PRAGMA integrity_check").fetchone()[0]
+        if verdict != "ok":
             raise StoreError(
-                f"The copy of {source} is not sound: {found}.", kept=_KEPT, next_step="`kbsync db check` examines it."
+                f"The copy of {source} is not sound: {verdict}.", kept=_KEPT, next_step="`kbsync db check` examines it."
             )
 
 
 def _postgresql(program: str, url: URL | None, arguments: list[str]) -> None:
-    """Run one of PostgreSQL's programs; ``url`` None: on a file alone."""
+    """Run one of PostgreSQL's programs, on a database or (``url`` None) on a file alone."""
     binary = shutil.which(program)
     if binary is None:
         raise NotFound(
             f"{program} is not installed here; a ledger in PostgreSQL is copied by it.",
             next_step="Install PostgreSQL's client programs (Debian: postgresql-client), or run it beside the server.",
         )
-    # Standard output, so that a missing right to read a file is this program's to tell.
-    done = subprocess.run(
+    completed = subprocess.run(
         [binary, *arguments, *(_address(url) if url else ())],
         env=os.environ | (_secret(url) if url else {}),
         capture_output=True,
         text=True,
         check=False,
     )
-    if done.returncode:
-        said = " ".join((done.stderr or done.stdout).split())[-500:]
+    if completed.returncode:
+        message = " ".join((completed.stderr or completed.stdout).split())[-500:]
         raise StoreError(
-            f"{program} of {place(url) if url else arguments[-1]} failed: {said.rstrip('.')}.",
+            f"{program} of {place(url) if url else arguments[-1]} failed: {message.rstrip('.')}.",
             kept=_KEPT if program == "pg_dump" else "The database is as it was: all of it is one transaction.",
             next_step="Check that server and client have the same major version, and that the URL names them rightly.",
         )
 
 
 def _address(url: URL) -> list[str]:
-    """Host, port, user and database as options; a socket's directory stands in the URL's query."""
+    """Host, port, user and database as options; the directory of a socket stands in the URL's query."""
     hosts = url.query.get("host", ())
     host = url.host or (hosts if isinstance(hosts, str) else next(iter(hosts), ""))
-    given = {"--host": host, "--port": str(url.port or ""), "--username": url.username or "", "--dbname": url.database}
-    return [f"{option}={value}" for option, value in given.items() if value] + ["--no-password"]
+    options = {
+        "--host": host,
+        "--port": str(url.port or ""),
+        "--username": url.username or "",
+        "--dbname": url.database,
+    }
+    return [f"{option}={value}" for option, value in options.items() if value] + ["--no-password"]
 
 
 def _secret(url: URL) -> Mapping[str, str]:
-    """The password goes through the environment: a command line can be read by everybody on the machine."""
+    """The password as a variable of the environment, since everybody on the machine can read a command line."""
     return {"PGPASSWORD": str(url.password)} if url.password else {}

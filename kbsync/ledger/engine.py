@@ -1,4 +1,4 @@
-"""Connections and transactions: how both databases are opened, locked, and made to fail in the house's words.
+"""Connections and transactions: how both databases are opened and locked, and how their errors become kbsync's own.
 
 Writers are serialised on both: SQLite by ``BEGIN IMMEDIATE``, PostgreSQL by an advisory lock that the transaction
 holds. Readers see one snapshot and wait for nobody (WAL on SQLite, repeatable read on PostgreSQL).
@@ -31,7 +31,7 @@ def sqlite_url(path: Path) -> str:
 
 
 def parse_url(url: str) -> URL:
-    """A URL for a SQLite file or a PostgreSQL database. Raises ``ConfigError``, which does not repeat the URL."""
+    """Parse the URL of a SQLite file or a PostgreSQL database; raises ``ConfigError``, which does not repeat the URL."""
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
@@ -50,7 +50,7 @@ _URL_HELP = "Write sqlite:////path/to/ledger.db or postgresql://user@host/databa
 
 
 def place(url: URL) -> str:
-    """Where the ledger is, for messages: without password and options."""
+    """Where the ledger is, as messages say it: without password and options."""
     if url.get_backend_name() == "sqlite":
         return str(url.database)
     bare = URL.create("postgresql", username=url.username, host=url.host, port=url.port, database=url.database)
@@ -58,9 +58,15 @@ def place(url: URL) -> str:
 
 
 def make_engine(url: URL, *, patience: timedelta = PATIENCE, foreign_keys: bool = True) -> Engine:
-    """An engine for ``reading`` and ``writing``; connects to nothing yet.
+    """An engine for ``reading`` and ``writing``; it connects to nothing yet.
 
-    ``foreign_keys=False`` is for migrations, since SQLite rebuilds tables by dropping them.
+    Args:
+        url: What ``parse_url`` gave.
+        patience: How long a writer waits for the one before it, until ``Busy``.
+        foreign_keys: Whether SQLite checks them. Migrations switch it off, since SQLite rebuilds a table by dropping it.
+
+    Raises:
+        ConfigError: The package for PostgreSQL is not installed.
     """
     seconds = patience.total_seconds()
     if url.get_backend_name() == "sqlite":
@@ -101,7 +107,7 @@ def _prepare_sqlite(engine: Engine, foreign_keys: bool) -> None:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """One snapshot, taken at the first query."""
+    """Open a read transaction: one snapshot, taken at the first query."""
     options: dict[str, Any] = {}
     if engine.dialect.name == "postgresql":
         options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
@@ -111,9 +117,12 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """The only writer: commits at the end of the block, rolls back on any exception.
+    """Open the only write transaction: it commits at the end of the block, and rolls back on any exception.
 
-    Raises ``Busy`` when the writer before it does not finish in time. A thread must not open a second one inside.
+    A thread must not open a second one inside.
+
+    Raises:
+        Busy: The writer before it did not finish in time.
     """
     with (
         translated(engine.url),
@@ -125,7 +134,8 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def translated(url: URL) -> Iterator[None]:
-    """Turn the driver's errors into ``Busy`` and ``StoreError``, and unwrap those that our column types raise."""
+    """Turn the driver's errors into ``Busy``, ``LedgerDown`` and ``StoreError``, and unwrap those that our column types
+    raise."""
     try:
         yield
     except DBAPIError as error:
@@ -138,7 +148,7 @@ def translated(url: URL) -> Iterator[None]:
 
 def _translate(error: DBAPIError, url: URL) -> KbsyncError:
     where, cause = place(url), error.orig
-    said = _without_password(" ".join(str(cause).split()), url)
+    message = _without_password(" ".join(str(cause).split()), url)
     if isinstance(cause, sqlite3.Error):
         # The low byte is the primary result code; the rest of the number refines it.
         code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
@@ -148,12 +158,12 @@ def _translate(error: DBAPIError, url: URL) -> KbsyncError:
         busy, next_step = state == "55P03", _POSTGRES_HELP if state is None else ""
         if state is None or state.startswith(("08", "57P")):  # no connection; the server stops, starts or crashed
             return LedgerDown(
-                f"The ledger {where} can't be reached: {said}.", kept=_KEPT, next_step=next_step or _POSTGRES_HELP
+                f"The ledger {where} can't be reached: {message}.", kept=_KEPT, next_step=next_step or _POSTGRES_HELP
             )
     if busy:
         return Busy(f"Another process is writing to the ledger {where}.", next_step="Try again in a moment.")
     next_step = next_step or "`kbsync db check` examines the ledger."
-    return StoreError(f"The ledger {where} failed: {said}.", next_step=next_step)
+    return StoreError(f"The ledger {where} failed: {message}.", next_step=next_step)
 
 
 _KEPT = "What was committed is kept; the transaction that was cut off left nothing."
@@ -170,9 +180,9 @@ _SQLITE_HELP = {
 _POSTGRES_HELP = "Check that the server runs, that the URL names it rightly, and that its password is right."
 
 
-def _without_password(said: str, url: URL) -> str:
+def _without_password(message: str, url: URL) -> str:
     query = url.query.get("password", ())
     for secret in (url.password, *((query,) if isinstance(query, str) else query)):
         if secret:
-            said = said.replace(str(secret), "***")
-    return said.rstrip(".?")
+            message = message.replace(str(secret), "***")
+    return message.rstrip(".?")

@@ -1,4 +1,4 @@
-"""The ledger port on SQL."""
+"""The ledger in a SQL database."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from kbsync.ports import Ledger, LedgerReader, LedgerTransaction
 class SqlLedgerReader(
     SqlStatementReader, SqlFactReader, SqlVersionReader, SqlReleaseReader, SqlAuditReader, SqlLeaseReader, LedgerReader
 ):
-    """One consistent read."""
+    """Reads everything inside one consistent snapshot."""
 
 
 class SqlLedgerTransaction(
@@ -36,14 +36,20 @@ class SqlLedgerTransaction(
 
 
 class SqlLedger(Ledger):
-    """A ledger in SQLite or PostgreSQL; may be shared by threads, each with transactions of its own.
-
-    ``url``: ``sqlite:////path/to/ledger.db`` or ``postgresql://user@host/database``; ``patience``: how long a writer
-    waits for the one before it, until ``Busy``. Raises ``SchemaError`` where the schema is not this program's,
-    ``StoreError`` where the database can't be reached, ``ConfigError`` for a URL that makes no sense.
-    """
+    """A ledger in SQLite or PostgreSQL; threads may share it, each with transactions of its own."""
 
     def __init__(self, url: str, *, patience: timedelta = PATIENCE) -> None:
+        """Open the ledger, which must exist already.
+
+        Args:
+            url: ``sqlite:////path/to/ledger.db`` or ``postgresql://user@host/database``.
+            patience: How long a writer waits for the one before it, until ``Busy``.
+
+        Raises:
+            SchemaError: There is no ledger, or its schema is not this program's.
+            StoreError: The database can't be reached.
+            ConfigError: The URL makes no sense.
+        """
         self._engine = make_engine(parse_url(url), patience=patience)
         try:
             schema.require_current(self._engine)
@@ -53,15 +59,18 @@ class SqlLedger(Ledger):
 
     @contextmanager
     def read(self) -> Iterator[LedgerReader]:
-        """A long read keeps SQLite's write-ahead log from shrinking: ask, leave the block, then compute."""
+        """Open a read transaction. A long one keeps SQLite's write-ahead log from shrinking: read, leave the block, and
+        compute then."""
         with reading(self._engine) as connection:
             yield SqlLedgerReader(connection)
 
     @contextmanager
     def write(self) -> Iterator[LedgerTransaction]:
-        """Raises ``Busy`` when another writer does not finish in time; never open a second one inside."""
+        """Open a write transaction; never a second one inside. Raises ``Busy`` when another writer does not finish in
+        time."""
         with writing(self._engine) as connection:
             yield SqlLedgerTransaction(connection)
 
     def close(self) -> None:
+        """Close all connections."""
         self._engine.dispose()

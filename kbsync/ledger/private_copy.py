@@ -15,8 +15,7 @@ from pathlib import Path
 
 from sqlalchemy import delete, select
 
-from kbsync.ledger import schema
-from kbsync.ledger import tables as t
+from kbsync.ledger import schema, tables
 from kbsync.ledger.backup import copy_sqlite
 from kbsync.ledger.engine import make_engine, parse_url, reading, sqlite_url, writing
 
@@ -53,11 +52,11 @@ def private_copy(url: str) -> Iterator[str]:
                 with writing(engine) as target:
                     if parsed.get_backend_name() != "sqlite":
                         with reading(original) as source:
-                            for table in t.metadata.sorted_tables:
+                            for table in tables.metadata.sorted_tables:
                                 result = source.execute(select(table).execution_options(yield_per=_ROWS))
                                 for rows in result.mappings().partitions():
                                     target.execute(table.insert(), [dict(row) for row in rows])
-                    target.execute(delete(t.leases))
+                    target.execute(delete(tables.leases))
             finally:
                 engine.dispose()
         finally:

@@ -1,4 +1,4 @@
-"""The schema's life: upgrade it, demand it, check everything that a database can prove about itself."""
+"""The schema: upgrading it, requiring it, and checking whatever a database can prove about itself."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from kbsync.domain import audit, history
 from kbsync.domain.audit import AuditEvent
 from kbsync.domain.canonical import canonical_json
 from kbsync.domain.errors import Damaged, SchemaError, StoreError
-from kbsync.ledger import tables as t
-from kbsync.ledger import triggers
+from kbsync.ledger import tables, triggers
 from kbsync.ledger.engine import make_engine, parse_url, place, reading, writing
 from kbsync.ledger.repository.audit import SqlAuditReader
 from kbsync.ledger.repository.statements import SqlStatementReader, statement_of
@@ -26,7 +25,7 @@ REVISION = "0005"
 
 
 def migrations_directory() -> Path:
-    """Where the migrations are: inside an installed package, beside it in a checkout."""
+    """Where the migrations are: inside the package where it is installed, beside it in a checkout."""
     package = Path(__file__).resolve().parents[1]
     packaged = package / "share" / "migrations"
     return packaged if packaged.is_dir() else package.parent / "migrations"
@@ -35,7 +34,9 @@ def migrations_directory() -> Path:
 def upgrade(url: str) -> None:
     """Create the ledger, or bring an older one to ``REVISION``, in one transaction; a current one stays as it is.
 
-    Raises ``SchemaError`` for a newer one, ``StoreError`` where the place can't be written or reached.
+    Raises:
+        SchemaError: A newer kbsync made the ledger.
+        StoreError: The place can't be written or reached, or the upgrade would break a reference.
     """
     from alembic import command
 
@@ -45,9 +46,9 @@ def upgrade(url: str) -> None:
     engine = make_engine(parsed, foreign_keys=False)
     try:
         with writing(engine) as connection:
-            found = revision(connection)
-            if found is not None and found > REVISION:
-                raise _newer(place(parsed), found)
+            stored = revision(connection)
+            if stored is not None and stored > REVISION:
+                raise _newer(place(parsed), stored)
             command.upgrade(alembic_config(connection), "head")
             broken = _broken_references(connection)
             if broken:
@@ -57,7 +58,7 @@ def upgrade(url: str) -> None:
 
 
 def alembic_config(connection: Connection) -> Config:
-    """What Alembic's commands take; they work inside the transaction that ``connection`` has open."""
+    """The configuration that Alembic's commands take; they work inside the transaction that ``connection`` has open."""
     # Alembic is imported where it is used: no other command pays for it.
     from alembic.config import Config
 
@@ -81,23 +82,25 @@ def revision(connection: Connection) -> str | None:
     """The schema revision that the database says it has; None where there is no ledger."""
     if not inspect(connection).has_table("alembic_version"):
         return None
-    found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
-    return found
+    stored: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return stored
 
 
 def revision_at(url: str) -> str | None:
     """The schema revision of the ledger at ``url``; None where there is none. Creates nothing.
 
-    Raises ``SchemaError`` for one that a newer kbsync made, ``StoreError`` where the place can't be reached.
+    Raises:
+        SchemaError: A newer kbsync made the ledger.
+        StoreError: The place can't be reached.
     """
     engine = make_engine(parse_url(url))
     try:
-        found = _revision_of(engine)
+        stored = _revision_of(engine)
     finally:
         engine.dispose()
-    if found is not None and found > REVISION:
-        raise _newer(place(parse_url(url)), found)
-    return found
+    if stored is not None and stored > REVISION:
+        raise _newer(place(parse_url(url)), stored)
+    return stored
 
 
 def _revision_of(engine: Engine) -> str | None:
@@ -110,21 +113,21 @@ def _revision_of(engine: Engine) -> str | None:
 def require_current(engine: Engine) -> None:
     """Raise ``SchemaError`` unless the schema is exactly ``REVISION``. Creates nothing."""
     where = place(engine.url)
-    found = _revision_of(engine)
-    if found == REVISION:
+    stored = _revision_of(engine)
+    if stored == REVISION:
         return
-    if found is None:
+    if stored is None:
         raise SchemaError(f"There is no ledger at {where}.", next_step="Make one: `kbsync db upgrade`.")
-    if found > REVISION:
-        raise _newer(where, found)
+    if stored > REVISION:
+        raise _newer(where, stored)
     raise SchemaError(
-        f"The ledger at {where} has schema {found}, and this kbsync works with {REVISION}.",
+        f"The ledger at {where} has schema {stored}, and this kbsync works with {REVISION}.",
         next_step="Run `kbsync db upgrade`.",
     )
 
 
 def _exists(path: Path) -> bool:
-    """SQLite would make an empty file where there is none."""
+    """Whether the file is there: opening it would make an empty one where there is none."""
     try:
         return path.exists()
     except OSError as error:
@@ -134,15 +137,19 @@ def _exists(path: Path) -> bool:
         ) from error
 
 
-def _newer(where: str, found: str) -> SchemaError:
+def _newer(where: str, stored: str) -> SchemaError:
     return SchemaError(
-        f"The ledger at {where} has schema {found}, which a newer kbsync made; this one works with {REVISION}.",
+        f"The ledger at {where} has schema {stored}, which a newer kbsync made; this one works with {REVISION}.",
         next_step="Upgrade kbsync.",
     )
 
 
 def check(url: str) -> list[str]:
-    """Problems of the ledger, one sentence each; empty where it is sound. Raises ``StoreError`` when unreachable."""
+    """Examine the whole ledger; returns a sentence for each problem, and nothing where it is sound.
+
+    Raises:
+        StoreError: The ledger can't be reached.
+    """
     engine = make_engine(parse_url(url))
     try:
         try:
@@ -154,9 +161,9 @@ def check(url: str) -> list[str]:
             problems += [f"the trigger {name} is missing or switched off" for name in triggers.missing(connection)]
             problems += _forgotten_changes(connection)
             events, broken = _events(connection)
-            told = {str(e.body["history"]) for e in events if e.kind == "pull" and "history" in e.body}
+            anchors = {str(e.body["history"]) for e in events if e.kind == "pull" and "history" in e.body}
             links = SqlStatementReader(connection).history_links()
-            problems += [f"the statement history is broken: {what}" for what in history.verify(links, told)]
+            problems += [f"the statement history is broken: {what}" for what in history.verify(links, anchors)]
         return problems + ([f"the audit trail is broken: {broken}"] if broken else [])
     finally:
         engine.dispose()
@@ -172,23 +179,23 @@ def _events(connection: Connection) -> tuple[list[AuditEvent], str | None]:
 
 
 def _damage(connection: Connection) -> list[str]:
-    """What the database engine itself finds wrong."""
+    """What the database itself finds wrong."""
     if connection.dialect.name == "sqlite":
-        found = connection.scalars(text("PRAGMA integrity_check")).all()
-        return [f"the file is damaged: {line}" for line in found if line != "ok"]
+        lines = connection.scalars(text("PRAGMA integrity_check")).all()
+        return [f"the file is damaged: {line}" for line in lines if line != "ok"]
     unproven = text("SELECT conrelid::regclass || ' ' || conname FROM pg_constraint WHERE NOT convalidated")
     return [f"the constraint {name} was never validated" for name in connection.scalars(unproven)]
 
 
 def _broken_references(connection: Connection) -> list[str]:
-    """Foreign keys that lead nowhere, as rows can that were written while the constraints were off."""
+    """Foreign keys that lead nowhere, as rows may have that were written while the constraints were off."""
     problems = []
-    for table in t.metadata.sorted_tables:
+    for table in tables.metadata.sorted_tables:
         for key in table.foreign_key_constraints:
             parent = key.referred_table.alias()
-            meets = and_(*(e.parent == parent.c[e.column.name] for e in key.elements))
-            given = and_(*(e.parent.is_not(None) for e in key.elements))
-            orphans = select(func.count()).select_from(table).where(given, ~exists().select_from(parent).where(meets))
+            refers = and_(*(e.parent == parent.c[e.column.name] for e in key.elements))
+            is_set = and_(*(e.parent.is_not(None) for e in key.elements))
+            orphans = select(func.count()).select_from(table).where(is_set, ~exists().select_from(parent).where(refers))
             count = connection.scalar(orphans)
             if count:
                 problems.append(
@@ -198,8 +205,8 @@ def _broken_references(connection: Connection) -> list[str]:
 
 
 def _forgotten_changes(connection: Connection) -> list[str]:
-    """Live statements must be what their history leads to."""
-    # Digests, since the statements of a large ledger would not fit into memory.
+    """Live statements that are not what their history leads to."""
+    # By statement id, the digest of its last state: the statements of a large ledger would not fit into memory.
     replayed: dict[str, bytes] = {}
     for link in SqlStatementReader(connection).history_links():
         if link.after is None:
@@ -207,9 +214,9 @@ def _forgotten_changes(connection: Connection) -> list[str]:
         else:
             replayed[link.statement_id] = sha256(link.after.encode()).digest()
     wrong = []
-    for row in connection.execute(select(t.statements).execution_options(yield_per=2000)):
-        said = sha256(canonical_json(statement_of(row)).encode()).digest()
-        if replayed.pop(row.id, None) != said:
+    for row in connection.execute(select(tables.statements).execution_options(yield_per=2000)):
+        digest = sha256(canonical_json(statement_of(row)).encode()).digest()
+        if replayed.pop(row.id, None) != digest:
             wrong.append(row.id)
     wrong = sorted([*wrong, *replayed])
     return [f"{len(wrong)} live statements differ from their history, the first is {wrong[0]}"] if wrong else []

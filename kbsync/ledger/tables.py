@@ -1,6 +1,6 @@
-"""The ledger's tables. Constraints refuse what the domain calls impossible, whoever writes.
+"""The ledger's tables. Their constraints refuse what the domain calls impossible, whoever writes.
 
-Version 0, the unedited base, has no row; where a column refers to a version, NULL stands for the base.
+Version 0, the unedited base, has no row: where a column refers to a version, NULL stands for the base.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ metadata = MetaData(
 
 
 def one_of(column: str, enum: type[StrEnum]) -> CheckConstraint:
+    """The constraint that the column holds a member of ``enum``."""
     members = ", ".join(f"'{member.value}'" for member in enum)
     return CheckConstraint(f"{column} IN ({members})", name=column)
 
@@ -133,7 +134,7 @@ beliefs = _table(
     ForeignKeyConstraint(["subject", "property"], ["facts.subject", "facts.property"]),
     Index(None, "subject", "property"),
 )
-"""Every change of what is believed; the newest of a fact is the one that ``facts`` holds."""
+"""Every change of what is believed; the newest row of a fact is what ``facts`` holds."""
 
 quarantine = _table(
     "quarantine",
@@ -157,7 +158,7 @@ verdicts = _table(
     Column("at", Timestamp, nullable=False),
     one_of("kind", VerdictKind),
     ForeignKeyConstraint(["subject", "property"], ["facts.subject", "facts.property"]),
-    # Covers the counting of verdicts on what is believed now: no row, with its evidence, is read for it.
+    # Covers the count of verdicts on what is believed now, so that no row with its evidence is read for it.
     Index("ix_verdicts_count", "model_fingerprint", "template_hash", "property", "subject", "value_hash", "kind"),
 )
 
@@ -196,7 +197,7 @@ plan_entries = _table(
     Column("body", Document(PlanEntry), nullable=False),
     Index(None, "plan", "held"),
 )
-"""The entries of every plan by fact, so that nobody who asks about one fact reads all plans."""
+"""The entries of every plan by fact, so that a question about one fact does not read all plans."""
 
 plan_recordings = _table(
     "plan_recordings",
@@ -227,7 +228,7 @@ evaluations = _table(
     Column("version", Whole, ForeignKey("versions.number"), nullable=False, index=True),
     Column("body", Document(Evaluation), nullable=False),
 )
-"""``body`` without its outcomes, which are rows of their own."""
+"""``body`` lacks the outcomes, which are rows of their own."""
 
 outcomes = _table(
     "outcomes",

@@ -20,12 +20,12 @@ $body$
 
 
 def install(connection: Connection) -> None:
-    """Create whatever is missing, for those append-only tables that exist."""
+    """Create the triggers that are missing, for those append-only tables that exist."""
     present = set(inspect(connection).get_table_names())
-    tables = [table.name for table in APPEND_ONLY if table.name in present]
-    if connection.dialect.name == "postgresql" and tables:
+    append_only = [table.name for table in APPEND_ONLY if table.name in present]
+    if connection.dialect.name == "postgresql" and append_only:
         connection.execute(text(_REFUSE))
-    for table in tables:
+    for table in append_only:
         for name, event in _triggers(connection, table).items():
             connection.execute(text(_definition(connection, table, name, event)))
 
@@ -33,12 +33,12 @@ def install(connection: Connection) -> None:
 def missing(connection: Connection) -> list[str]:
     """Names of triggers that do not exist or are switched off."""
     if connection.dialect.name == "sqlite":
-        found = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+        query = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
     else:
-        found = "SELECT tgname FROM pg_trigger WHERE tgenabled IN ('O', 'A') AND NOT tgisinternal"
-    active = set(connection.scalars(text(found)))
-    wanted = [name for table in APPEND_ONLY for name in _triggers(connection, table.name)]
-    return [name for name in wanted if name not in active]
+        query = "SELECT tgname FROM pg_trigger WHERE tgenabled IN ('O', 'A') AND NOT tgisinternal"
+    active = set(connection.scalars(text(query)))
+    demanded = [name for table in APPEND_ONLY for name in _triggers(connection, table.name)]
+    return [name for name in demanded if name not in active]
 
 
 def _triggers(connection: Connection, table: str) -> dict[str, str]:

@@ -44,7 +44,7 @@ class Timestamp(TypeDecorator[datetime]):
 
 
 def utc(stored: datetime | str) -> datetime:
-    """A stored time; raises ``ValueError`` for text that is none."""
+    """The time that is stored, in UTC; raises ``ValueError`` for text that is no time."""
     at = datetime.fromisoformat(stored) if isinstance(stored, str) else stored
     return at.astimezone(UTC)
 
@@ -63,7 +63,7 @@ class Flag(TypeDecorator[bool]):
 
 
 class Word(TypeDecorator[StrEnum]):
-    """A member of ``enum`` by its value; ``tables.one_of`` makes the constraint that belongs to it."""
+    """A member of ``enum`` as its value; ``tables.one_of`` makes the constraint that goes with it."""
 
     impl = Text
     cache_ok = True
@@ -98,8 +98,8 @@ class Moment(TypeDecorator[TimePoint]):
 class Document(TypeDecorator[Any]):
     """A value of type ``kind`` (a frozen dataclass of the domain, or plain data) as canonical JSON text.
 
-    Text and not the database's own JSON type, because content hashes cover these very bytes, while JSONB writes
-    numbers its own way and refuses a NUL that a model may well answer with.
+    It is text and not the database's own JSON type, because content hashes cover these very bytes: JSONB writes numbers
+    in its own way, and refuses the NUL that a model's answer may well hold.
     """
 
     impl = Text

@@ -12,22 +12,26 @@ from sqlalchemy import Row, Select, Text, select, type_coerce
 from kbsync.domain.audit import GENESIS, AuditEvent, chain
 from kbsync.domain.canonical import canonical_json, plain, timestamp
 from kbsync.domain.errors import Damaged
-from kbsync.ledger import tables as t
+from kbsync.ledger import tables
 from kbsync.ledger.repository.base import Repository
 from kbsync.ledger.types import utc
 from kbsync.ports import AuditReader, AuditWriter
 
 
 class SqlAuditReader(Repository, AuditReader):
+    """Reads the audit trail."""
+
     def audit(self, *, after: int = 0, limit: int | None = None, kind: str | None = None) -> list[AuditEvent]:
-        events = t.audit_events
+        """At most ``limit`` events with seq > ``after`` (of one kind), in order; raises ``Damaged``."""
+        events = tables.audit_events
         query = _plain().where(events.c.seq > after).order_by(events.c.seq).limit(limit)
         if kind is not None:
             query = query.where(events.c.kind == kind)
         return [_event(row) for row in self._connection.execute(query)]
 
     def newest_event(self, kind: str | None = None) -> AuditEvent | None:
-        events = t.audit_events
+        """The last event (of that kind); raises ``Damaged``."""
+        events = tables.audit_events
         query = _plain().order_by(events.c.seq.desc()).limit(1)
         if kind is not None:
             query = query.where(events.c.kind == kind)
@@ -35,24 +39,26 @@ class SqlAuditReader(Repository, AuditReader):
         return _event(row) if row else None
 
     def audit_head(self) -> str:
+        """Hash of the newest event, or ``GENESIS``."""
         return self._head()[1]
 
     def _head(self) -> tuple[int, str]:
-        events = t.audit_events
+        """Number and hash of the newest event."""
+        events = tables.audit_events
         newest = select(events.c.seq, events.c.hash).order_by(events.c.seq.desc()).limit(1)
         row = self._connection.execute(newest).one_or_none()
         return (row.seq, row.hash) if row else (0, GENESIS)
 
 
 def _plain() -> Select[Any]:
-    """Times and bodies as they are stored: what can't be read shall be named."""
-    events = t.audit_events.c
+    """Select times and bodies as stored text, so that a row that can't be parsed can be named."""
+    events = tables.audit_events.c
     plain = (type_coerce(events[name], Text).label(name) for name in ("at", "body"))
     return select(events.seq, events.kind, events.actor, events.prev, events.hash, *plain)
 
 
 def _event(row: Row[Any]) -> AuditEvent:
-    """Raises ``Damaged`` for a row that nobody could have written by kbsync."""
+    """The event of a row; raises ``Damaged`` for a row that kbsync can't have written."""
     try:
         at, body = utc(row.at), json.loads(row.body)
         if not isinstance(body, dict) or canonical_json(body) != row.body or row.at not in (at, timestamp(at)):
@@ -66,10 +72,12 @@ def _event(row: Row[Any]) -> AuditEvent:
 
 
 class SqlAuditWriter(SqlAuditReader, AuditWriter):
+    """Extends the audit trail."""
+
     def append_audit(self, kind: str, actor: str, body: Mapping[str, Any], at: datetime) -> AuditEvent:
-        """Writers are serialised, so the head that is read here is the one that the new event follows."""
+        """Insert the next event; writers are serialised, so the head that is read here is the one that it follows."""
         seq, prev = self._head()
         event = chain(seq + 1, at, kind, actor, plain(dict(body)), prev)
         row = {field: getattr(event, field) for field in AuditEvent.__dataclass_fields__}
-        self._insert(t.audit_events, [row])
+        self._insert(tables.audit_events, [row])
         return event

@@ -11,21 +11,23 @@ from sqlalchemy.dialects import postgresql, sqlite
 T = TypeVar("T")
 
 _BATCH = 500
-"""Members of one IN list, and items of one batch: far below SQLite's limit of 32,766 variables a statement."""
+"""Values in one IN list: far below SQLite's limit of 32,766 variables a statement."""
 
 
 def batches(values: Sequence[T], size: int = _BATCH) -> Iterator[Sequence[T]]:
+    """``values`` in parts of at most ``size``."""
     for start in range(0, len(values), size):
         yield values[start : start + size]
 
 
 class Repository:
-    """Works inside a transaction that somebody else opened."""
+    """Works inside a transaction that was opened elsewhere."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def _insert(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert rows; nothing happens where there are none."""
         if rows:
             self._connection.execute(table.insert(), rows)
 
@@ -39,4 +41,5 @@ class Repository:
         self._connection.execute(statement, rows)
 
     def _dialect_insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
+        """An INSERT that knows ON CONFLICT, as both databases have it."""
         return sqlite.insert(table) if self._connection.dialect.name == "sqlite" else postgresql.insert(table)

@@ -1,4 +1,4 @@
-"""Facts, verdicts on them, and the quarantine."""
+"""Facts, verdicts on them, the quarantine, and what people decided."""
 
 from __future__ import annotations
 
@@ -12,36 +12,43 @@ from kbsync.domain.decision import Decision
 from kbsync.domain.fact import FactKey, FactRecord, value_hash
 from kbsync.domain.statement import ItemId, PropertyId
 from kbsync.domain.verdict import Verdict, VerdictKey, VerdictKind
-from kbsync.ledger import tables as t
+from kbsync.ledger import tables
 from kbsync.ledger.repository.base import Repository, batches
 from kbsync.ports import Belief, FactCounts, FactReader, FactWriter, Quarantined
 
 _NOTHING = value_hash(())
-"""What is believed where nothing holds."""
+"""Hash of what is believed where no statement holds."""
 
 
 class SqlFactReader(Repository, FactReader):
+    """Reads facts and what was found and decided about them."""
+
     def facts(self, property: PropertyId | None = None) -> list[FactRecord]:
-        query = select(t.facts)
+        """All fact records (of one property), sorted by key."""
+        query = select(tables.facts)
         if property is not None:
-            query = query.where(t.facts.c.property == property)
+            query = query.where(tables.facts.c.property == property)
         return sorted((_record(row) for row in self._connection.execute(query)), key=lambda record: record.key)
 
     def fact(self, key: FactKey) -> FactRecord | None:
-        row = self._connection.execute(select(t.facts).where(_is(t.facts, key))).one_or_none()
+        """One fact record; None for an unknown fact."""
+        row = self._connection.execute(select(tables.facts).where(_is(tables.facts, key))).one_or_none()
         return _record(row) if row else None
 
     def beliefs(self, key: FactKey) -> list[Belief]:
-        query = select(t.beliefs).where(_is(t.beliefs, key)).order_by(t.beliefs.c.seq)
+        """Everything that was ever believed of the fact, oldest first."""
+        query = select(tables.beliefs).where(_is(tables.beliefs, key)).order_by(tables.beliefs.c.seq)
         return [Belief(at=row.at, state=row.state) for row in self._connection.execute(query)]
 
     def verdicts(self, model_fingerprint: str) -> dict[VerdictKey, Verdict]:
-        query = select(t.verdicts).where(t.verdicts.c.model_fingerprint == model_fingerprint)
+        """All verdicts on one model, by key."""
+        query = select(tables.verdicts).where(tables.verdicts.c.model_fingerprint == model_fingerprint)
         verdicts = map(_verdict, self._connection.execute(query))
         return {verdict.key: verdict for verdict in verdicts}
 
     def verdict(self, key: VerdictKey) -> Verdict | None:
-        table = t.verdicts
+        """One verdict, found by its primary key."""
+        table = tables.verdicts
         wanted = and_(
             _is(table, key.fact),
             table.c.value_hash == key.value_hash,
@@ -52,8 +59,8 @@ class SqlFactReader(Repository, FactReader):
         return _verdict(row) if row else None
 
     def fact_counts(self, property: PropertyId) -> FactCounts:
-        """From the index alone: the hashes tell what the documents hold."""
-        facts = t.facts.c
+        """Numbers of facts by state; from the index alone, since the hashes tell what the documents hold."""
+        facts = tables.facts.c
         differs = case((facts.believed_hash == facts.observed_hash, 0), else_=1)
         row = self._connection.execute(
             select(
@@ -68,22 +75,26 @@ class SqlFactReader(Repository, FactReader):
     def verdict_counts(
         self, property: PropertyId, model_fingerprint: str, template_hash: str
     ) -> dict[VerdictKind, int]:
-        judged = and_(t.facts.c.property == property, _judgement(model_fingerprint, template_hash))
-        kind = t.verdicts.c.kind
+        """By kind, the verdicts on what is believed now; counted by an index that covers the query."""
+        judged = and_(tables.facts.c.property == property, _judges_belief(model_fingerprint, template_hash))
+        kind = tables.verdicts.c.kind
         rows = self._connection.execute(select(kind, func.count()).where(judged).group_by(kind))
-        return {VerdictKind(found): count for found, count in rows}
+        return {VerdictKind(word): count for word, count in rows}
 
     def unjudged(self, property: PropertyId, model_fingerprint: str, template_hash: str) -> list[FactRecord]:
-        there = exists().where(_judgement(model_fingerprint, template_hash)).correlate(t.facts)
-        query = select(t.facts).where(t.facts.c.property == property, _askable(), ~there)
+        """Askable facts without a verdict on what is believed now, sorted by key."""
+        judged = exists().where(_judges_belief(model_fingerprint, template_hash)).correlate(tables.facts)
+        query = select(tables.facts).where(tables.facts.c.property == property, _askable(), ~judged)
         return sorted((_record(row) for row in self._connection.execute(query)), key=lambda record: record.key)
 
     def quarantine(self) -> dict[FactKey, Quarantined]:
-        rows = self._connection.execute(select(t.quarantine))
+        """All facts in quarantine."""
+        rows = self._connection.execute(select(tables.quarantine))
         return {_key(row): Quarantined(value_hash=row.value_hash, reason=row.reason) for row in rows}
 
     def decisions(self) -> dict[FactKey, Decision]:
-        rows = self._connection.execute(select(t.decisions))
+        """What people decided and did not withdraw."""
+        rows = self._connection.execute(select(tables.decisions))
         return {
             _key(row): Decision(key=_key(row), kind=row.kind, reason=row.reason, actor=row.actor, at=row.at)
             for row in rows
@@ -91,17 +102,22 @@ class SqlFactReader(Repository, FactReader):
 
 
 class SqlFactWriter(SqlFactReader, FactWriter):
+    """Writes facts and what was found and decided about them."""
+
     def set_decision(self, decision: Decision) -> None:
+        """Insert the decision or replace the earlier one about the same fact."""
         row = {"kind": decision.kind, "reason": decision.reason, "actor": decision.actor, "at": decision.at}
-        self._upsert(t.decisions, [{**decision.key._asdict(), **row}])
+        self._upsert(tables.decisions, [{**decision.key._asdict(), **row}])
 
     def clear_decision(self, key: FactKey) -> None:
-        self._connection.execute(delete(t.decisions).where(_is(t.decisions, key)))
+        """Delete the decision about the fact."""
+        self._connection.execute(delete(tables.decisions).where(_is(tables.decisions, key)))
 
     def put_facts(self, records: Sequence[FactRecord]) -> None:
-        new = self._newly_believed(records)
+        """Insert or replace facts, and add a row of ``beliefs`` for each belief that differs from the stored one."""
+        changed = self._newly_believed(records)
         self._upsert(
-            t.facts,
+            tables.facts,
             [
                 {
                     **record.key._asdict(),
@@ -115,40 +131,43 @@ class SqlFactWriter(SqlFactReader, FactWriter):
             ],
         )
         self._insert(
-            t.beliefs,
-            [{**record.key._asdict(), "at": record.believed_at, "state": record.believed} for record in new],
+            tables.beliefs,
+            [{**record.key._asdict(), "at": record.believed_at, "state": record.believed} for record in changed],
         )
 
     def _newly_believed(self, records: Sequence[FactRecord]) -> list[FactRecord]:
-        """Those that believe something else than the ledger does."""
+        """The records whose belief differs from the stored one."""
         stored: dict[FactKey, str | None] = {}
         for batch in batches([record.key for record in records if record.believed]):
-            wanted = tuple_(t.facts.c.subject, t.facts.c.property).in_(batch)
-            query = select(t.facts.c.subject, t.facts.c.property, t.facts.c.believed_hash).where(wanted)
+            wanted = tuple_(tables.facts.c.subject, tables.facts.c.property).in_(batch)
+            query = select(tables.facts.c.subject, tables.facts.c.property, tables.facts.c.believed_hash).where(wanted)
             stored |= {FactKey(row[0], row[1]): row[2] for row in self._connection.execute(query)}
         return [record for record in records if record.believed and stored.get(record.key) != _hash(record)]
 
     def record_verdicts(self, verdicts: Sequence[Verdict], at: datetime) -> int:
+        """Insert those whose key is new; the database itself tells how many were."""
         if not verdicts:
             return 0
-        insert = self._dialect_insert(t.verdicts).on_conflict_do_nothing().returning(t.verdicts.c.subject)
+        insert = self._dialect_insert(tables.verdicts).on_conflict_do_nothing().returning(tables.verdicts.c.subject)
         return len(self._connection.execute(insert, [_verdict_row(v, at) for v in verdicts]).all())
 
     def set_quarantine(self, key: FactKey, value_hash: str, reason: str, at: datetime) -> None:
-        self._upsert(t.quarantine, [{**key._asdict(), "value_hash": value_hash, "reason": reason, "at": at}])
+        """Insert the fact, or replace the value and the reason that it is there for."""
+        self._upsert(tables.quarantine, [{**key._asdict(), "value_hash": value_hash, "reason": reason, "at": at}])
 
     def clear_quarantine(self, key: FactKey) -> None:
-        self._connection.execute(delete(t.quarantine).where(_is(t.quarantine, key)))
+        """Delete the fact from the quarantine."""
+        self._connection.execute(delete(tables.quarantine).where(_is(tables.quarantine, key)))
 
 
 def _askable() -> ColumnElement[bool]:
-    """Believed, with an answer."""
-    return and_(t.facts.c.believed_hash.is_not(None), t.facts.c.believed_hash != _NOTHING)
+    """Whether a row of ``facts`` is believed and has a value to ask for."""
+    return and_(tables.facts.c.believed_hash.is_not(None), tables.facts.c.believed_hash != _NOTHING)
 
 
-def _judgement(model_fingerprint: str, template_hash: str) -> ColumnElement[bool]:
-    """The row of ``verdicts`` that is about what the row of ``facts`` believes now."""
-    facts, verdicts = t.facts.c, t.verdicts.c
+def _judges_belief(model_fingerprint: str, template_hash: str) -> ColumnElement[bool]:
+    """Whether a row of ``verdicts`` is about what its row of ``facts`` believes now."""
+    facts, verdicts = tables.facts.c, tables.verdicts.c
     return and_(
         verdicts.subject == facts.subject,
         verdicts.property == facts.property,
@@ -159,6 +178,7 @@ def _judgement(model_fingerprint: str, template_hash: str) -> ColumnElement[bool
 
 
 def _is(table: Table, key: FactKey) -> ColumnElement[bool]:
+    """Whether a row of ``table`` is about the fact."""
     return and_(table.c.subject == key.subject, table.c.property == key.property)
 
 

@@ -10,13 +10,16 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, and_, select
 
 from kbsync.domain.errors import Busy, LeaseLost
-from kbsync.ledger import tables as t
+from kbsync.ledger import tables
 from kbsync.ledger.repository.base import Repository
 from kbsync.ports import HeldLease, LeaseReader, LeaseToken, LeaseWriter
 
 
 class SqlLeaseReader(Repository, LeaseReader):
+    """Reads who holds a lease."""
+
     def held_lease(self, name: str) -> HeldLease | None:
+        """The lease with its last holder; None where nobody holds it."""
         row = _stored(self._connection, name)
         if row is None or row.holder is None:
             return None
@@ -24,6 +27,8 @@ class SqlLeaseReader(Repository, LeaseReader):
 
 
 class SqlLeaseWriter(SqlLeaseReader, LeaseWriter):
+    """Acquires, renews and releases leases."""
+
     def acquire_lease(
         self,
         name: str,
@@ -34,6 +39,7 @@ class SqlLeaseWriter(SqlLeaseReader, LeaseWriter):
         process: str | None = None,
         is_gone: Callable[[str | None], bool] = lambda _: False,
     ) -> LeaseToken:
+        """Give the lease to ``holder`` with the next token; raises ``Busy`` where another holds it."""
         stored, held = _stored(self._connection, name), self.held_lease(name)
         live = held if held and held.expires > now else None
         if live and not is_gone(live.process):
@@ -46,20 +52,25 @@ class SqlLeaseWriter(SqlLeaseReader, LeaseWriter):
             taken_from=live.holder if live else "",
         )
         row = {"name": name, "token": token.token, "holder": holder, "expires": token.expires, "process": process}
-        self._upsert(t.leases, [row])
+        self._upsert(tables.leases, [row])
         return token
 
     def renew_lease(self, lease: LeaseToken, ttl: timedelta, now: datetime) -> LeaseToken:
+        """Extend a lease that is still held; raises ``LeaseLost``."""
         require_held(self._connection, lease, now)
-        self._connection.execute(t.leases.update().where(_mine(lease)).values(expires=now + ttl))
+        self._connection.execute(tables.leases.update().where(_is_held_by(lease)).values(expires=now + ttl))
         return replace(lease, expires=now + ttl)
 
     def release_lease(self, lease: LeaseToken) -> None:
-        self._connection.execute(t.leases.update().where(_mine(lease)).values(holder=None, expires=None, process=None))
+        """Clear the holder; the row stays, so that the token never comes back."""
+        self._connection.execute(
+            tables.leases.update().where(_is_held_by(lease)).values(holder=None, expires=None, process=None)
+        )
 
 
-def _mine(lease: LeaseToken) -> ColumnElement[bool]:
-    leases = t.leases
+def _is_held_by(lease: LeaseToken) -> ColumnElement[bool]:
+    """Whether a row of ``leases`` is still the holder's, under the same token."""
+    leases = tables.leases
     return and_(leases.c.name == lease.name, leases.c.token == lease.token, leases.c.holder == lease.holder)
 
 
@@ -83,4 +94,4 @@ def require_held(connection: Connection, lease: LeaseToken, now: datetime) -> No
 
 
 def _stored(connection: Connection, name: str) -> Row[Any] | None:
-    return connection.execute(select(t.leases).where(t.leases.c.name == name)).one_or_none()
+    return connection.execute(select(tables.leases).where(tables.leases.c.name == name)).one_or_none()

@@ -15,7 +15,7 @@ from kbsync.domain.canonical import canonical_json
 from kbsync.domain.errors import DataError
 from kbsync.domain.history import HistoryLink, link_hash
 from kbsync.domain.statement import ItemHead, ItemId, ItemRecord, Labels, PropertyId, Statement, Value
-from kbsync.ledger import tables as t
+from kbsync.ledger import tables
 from kbsync.ledger.repository.base import Repository, batches
 from kbsync.ports import PullCounts, StatementChange, StatementReader, StatementWriter
 
@@ -23,50 +23,61 @@ _ITEMS = 500
 """Items that are compared and written at once."""
 
 _AS_STORED = ("seen_at", "before", "after")
-"""Columns of the history that are verified as they are: what can't be read any more shall be named, too."""
+"""Columns of the history that are read as stored text when it is verified, so that a row that can't be parsed any more is
+named too."""
 
 _LINKS = 2000
-"""Rows of the history that are held in memory at once while it is verified."""
+"""Rows of the history that are in memory at once while it is verified."""
 
 
 class SqlStatementReader(Repository, StatementReader):
+    """Reads what the source said."""
+
     def watermark(self, source: str) -> datetime | None:
-        return self._connection.scalar(select(t.watermarks.c.at).where(t.watermarks.c.source == source))
+        """The source's server time at the last complete pull."""
+        return self._connection.scalar(select(tables.watermarks.c.at).where(tables.watermarks.c.source == source))
 
     def heads(self, items: Sequence[ItemId]) -> dict[ItemId, ItemHead]:
-        found = {}
+        """Stored heads of those items that are known, read in batches."""
+        heads = {}
         for batch in batches(items):
-            for row in self._connection.execute(select(t.items).where(t.items.c.id.in_(batch))):
-                found[ItemId(row.id)] = ItemHead(**row._mapping)
-        return found
+            for row in self._connection.execute(select(tables.items).where(tables.items.c.id.in_(batch))):
+                heads[ItemId(row.id)] = ItemHead(**row._mapping)
+        return heads
 
     def redirects(self) -> dict[ItemId, ItemId]:
-        found = select(t.items.c.id, t.items.c.redirect_to).where(t.items.c.redirect_to.is_not(None))
-        return {ItemId(row.id): ItemId(row.redirect_to) for row in self._connection.execute(found)}
+        """Every known item that is a redirect, and where it leads."""
+        query = select(tables.items.c.id, tables.items.c.redirect_to).where(tables.items.c.redirect_to.is_not(None))
+        return {ItemId(row.id): ItemId(row.redirect_to) for row in self._connection.execute(query)}
 
     def members(self, property: PropertyId) -> list[ItemId]:
-        query = select(t.members.c.item).where(t.members.c.property == property)
+        """The items that the subject pattern found when it was last asked, sorted."""
+        query = select(tables.members.c.item).where(tables.members.c.property == property)
         return sorted(ItemId(item) for item in self._connection.scalars(query))
 
     def statements(self, subject: ItemId, property: PropertyId) -> list[Statement]:
+        """Live statements of one item, by id."""
         return self.statements_of(property, [subject]).get(subject, [])
 
     def statements_of(self, property: PropertyId, subjects: Sequence[ItemId]) -> dict[ItemId, list[Statement]]:
-        found: dict[ItemId, list[Statement]] = defaultdict(list)
+        """Live statements of many items, read in batches; each list by id."""
+        statements: dict[ItemId, list[Statement]] = defaultdict(list)
         for batch in batches(subjects):
-            wanted = t.statements.c.subject.in_(batch) & (t.statements.c.property == property)
-            for row in self._connection.execute(select(t.statements).where(wanted)):
-                found[ItemId(row.subject)].append(statement_of(row))
-        return {subject: sorted(group, key=lambda s: s.id) for subject, group in found.items()}
+            wanted = tables.statements.c.subject.in_(batch) & (tables.statements.c.property == property)
+            for row in self._connection.execute(select(tables.statements).where(wanted)):
+                statements[ItemId(row.subject)].append(statement_of(row))
+        return {subject: sorted(group, key=lambda s: s.id) for subject, group in statements.items()}
 
     def statement_history(self, subject: ItemId, property: PropertyId) -> list[StatementChange]:
-        table = t.statement_history
+        """All changes of one item's statements, in the order in which they were recorded."""
+        table = tables.statement_history
         wanted = (table.c.subject == subject) & (table.c.property == property)
         rows = self._connection.execute(select(table).where(wanted).order_by(table.c.seq))
         return [_change(row) for row in rows]
 
     def history_links(self) -> Iterator[HistoryLink]:
-        table = t.statement_history
+        """The hash chain of the history; rows are fetched as the iterator is consumed."""
+        table = tables.statement_history
         plain = [type_coerce(table.c[name], Text).label(name) for name in _AS_STORED]
         columns = [c for c in table.c if c.name not in _AS_STORED]
         query = select(*columns, *plain).order_by(table.c.seq).execution_options(yield_per=_LINKS)
@@ -74,31 +85,38 @@ class SqlStatementReader(Repository, StatementReader):
             yield HistoryLink(**row._mapping)
 
     def history_head(self) -> str:
-        table = t.statement_history
+        """Hash of the newest row of the history, or ``GENESIS``."""
+        table = tables.statement_history
         return self._connection.scalar(select(table.c.hash).order_by(table.c.seq.desc()).limit(1)) or GENESIS
 
     def labels(self, items: Sequence[ItemId]) -> dict[ItemId, Labels]:
-        found = {}
+        """Stored labels of those items that are known, read in batches."""
+        labels = {}
         for batch in batches(items):
-            for row in self._connection.execute(select(t.labels).where(t.labels.c.item.in_(batch))):
-                found[ItemId(row.item)] = Labels(**row._mapping)
-        return found
+            for row in self._connection.execute(select(tables.labels).where(tables.labels.c.item.in_(batch))):
+                labels[ItemId(row.item)] = Labels(**row._mapping)
+        return labels
 
 
 class SqlStatementWriter(SqlStatementReader, StatementWriter):
+    """Writes what the source said."""
+
     def set_watermark(self, source: str, at: datetime) -> None:
-        self._upsert(t.watermarks, [{"source": source, "at": at}])
+        """Insert or replace the source's watermark."""
+        self._upsert(tables.watermarks, [{"source": source, "at": at}])
 
     def record_labels(self, labels: Sequence[Labels]) -> None:
-        self._upsert(t.labels, [asdict(entry) for entry in labels])
+        """Insert or replace the items' labels."""
+        self._upsert(tables.labels, [asdict(entry) for entry in labels])
 
     def set_members(self, property: PropertyId, items: Sequence[ItemId], at: datetime) -> None:
-        before, wanted = set(self.members(property)), set(items)
-        for batch in batches(sorted(before - wanted)):
-            gone = (t.members.c.property == property) & t.members.c.item.in_(batch)
-            self._connection.execute(delete(t.members).where(gone))
+        """Insert the new members and delete those that are members no more."""
+        stored, wanted = set(self.members(property)), set(items)
+        for batch in batches(sorted(stored - wanted)):
+            left = (tables.members.c.property == property) & tables.members.c.item.in_(batch)
+            self._connection.execute(delete(tables.members).where(left))
         self._insert(
-            t.members, [{"property": property, "item": item, "found_at": at} for item in sorted(wanted - before)]
+            tables.members, [{"property": property, "item": item, "found_at": at} for item in sorted(wanted - stored)]
         )
 
     def record_items(self, records: Sequence[ItemRecord], properties: Sequence[PropertyId], at: datetime) -> PullCounts:
@@ -111,7 +129,7 @@ class SqlStatementWriter(SqlStatementReader, StatementWriter):
     def _record(self, records: Sequence[ItemRecord], properties: frozenset[PropertyId], at: datetime) -> PullCounts:
         stored = self.heads([r.head.id for r in records])
         live = self._live([r.head.id for r in records])
-        heads, labels, changes, kept = [], [], [], 0
+        heads, labels, changes, unchanged = [], [], [], 0
         for record in records:
             head = _advance(record.head, stored.get(record.head.id))
             if head is None:
@@ -121,47 +139,52 @@ class SqlStatementWriter(SqlStatementReader, StatementWriter):
                 labels.append(record.labels)
             before = {s.id: s for s in live.get(head.id, ()) if _gone(head) or s.property in properties}
             differences = _compare(record, before, properties)
-            kept += len(before) - sum(c.before is not None for c in differences)
+            unchanged += len(before) - sum(c.before is not None for c in differences)
             changes += [(head, change) for change in differences]
-        self._upsert(t.items, [asdict(head) for head in heads])
+        self._upsert(tables.items, [asdict(head) for head in heads])
         self.record_labels(labels)
         self._apply([change for _, change in changes])
-        self._insert(t.statement_history, _chained([_history_row(h, c, at) for h, c in changes], self.history_head()))
+        self._insert(
+            tables.statement_history, _chained([_history_row(h, c, at) for h, c in changes], self.history_head())
+        )
         return PullCounts(
             added=sum(c.before is None for _, c in changes),
             changed=sum(c.before is not None and c.after is not None for _, c in changes),
             removed=sum(c.after is None for _, c in changes),
-            unchanged=kept,
+            unchanged=unchanged,
         )
 
     def _live(self, items: Sequence[ItemId]) -> dict[ItemId, list[Statement]]:
-        found: dict[ItemId, list[Statement]] = defaultdict(list)
-        for row in self._connection.execute(select(t.statements).where(t.statements.c.subject.in_(items))):
-            found[ItemId(row.subject)].append(statement_of(row))
-        return found
+        statements: dict[ItemId, list[Statement]] = defaultdict(list)
+        for row in self._connection.execute(select(tables.statements).where(tables.statements.c.subject.in_(items))):
+            statements[ItemId(row.subject)].append(statement_of(row))
+        return statements
 
     def _apply(self, changes: Sequence[_Change]) -> None:
+        """Make the changes to the live statements."""
         old = [{"old": c.before.id} for c in changes if c.before]
         if old:
-            self._connection.execute(delete(t.statements).where(t.statements.c.id == bindparam("old")), old)
-        self._insert(t.statements, [_statement_row(c.after) for c in changes if c.after])
+            self._connection.execute(delete(tables.statements).where(tables.statements.c.id == bindparam("old")), old)
+        self._insert(tables.statements, [_statement_row(c.after) for c in changes if c.after])
 
 
 @dataclass(frozen=True, slots=True)
 class _Change:
+    """What becomes of one statement; None: it is not there before, or afterwards."""
+
     before: Statement | None
     after: Statement | None
 
     @property
     def statement(self) -> Statement:
         """Whichever there is: both have the same id, subject and property."""
-        known = self.after or self.before
-        assert known is not None
-        return known
+        statement = self.after or self.before
+        assert statement is not None
+        return statement
 
 
 def _distinct(records: Sequence[ItemRecord]) -> Iterator[list[ItemRecord]]:
-    """Batches in which no item comes twice, so that each is compared with what the one before it left."""
+    """Batches in which no item comes twice, so that every record is compared with what the one before it left."""
     batch: dict[ItemId, ItemRecord] = {}
     for record in records:
         if record.head.id in batch or len(batch) == _ITEMS:
@@ -173,14 +196,15 @@ def _distinct(records: Sequence[ItemRecord]) -> Iterator[list[ItemRecord]]:
 
 
 def _gone(head: ItemHead) -> bool:
+    """Whether the item has no statements of its own any more."""
     return head.deleted or head.redirect_to is not None
 
 
 def _advance(head: ItemHead, stored: ItemHead | None) -> ItemHead | None:
-    """The head to store; None where the source answered with less than the ledger knows.
+    """The head to store; None where the source answered with an older revision than the ledger knows.
 
-    A deletion has no revision of its own, nor has a redirect where the endpoint keeps none of it: they are always
-    news, and the last known revision stays.
+    A deletion has no revision of its own, and neither has a redirect whose revision the endpoint does not keep: both are
+    always news, and keep the last known revision.
     """
     if head.deleted or (head.redirect_to and not head.revision):
         revision = max(head.revision, stored.revision if stored else 0)
@@ -189,6 +213,7 @@ def _advance(head: ItemHead, stored: ItemHead | None) -> ItemHead | None:
 
 
 def _compare(record: ItemRecord, before: dict[str, Statement], properties: frozenset[PropertyId]) -> list[_Change]:
+    """The changes from the live statements ``before`` to those of the record, by id."""
     after = {} if _gone(record.head) else {s.id: s for s in record.statements}
     for statement in after.values():
         if statement.subject != record.head.id or statement.property not in properties:
@@ -201,6 +226,7 @@ def _compare(record: ItemRecord, before: dict[str, Statement], properties: froze
 
 
 def statement_of(row: Row[Any]) -> Statement:
+    """The live statement that a row of ``statements`` holds."""
     value = None if row.value_text is None else Value(row.value_kind, row.value_text, row.value_detail)
     return Statement(
         id=row.id,
@@ -235,7 +261,7 @@ def _statement_row(statement: Statement) -> dict[str, Any]:
 
 
 def _chained(rows: list[dict[str, Any]], prev: str) -> list[dict[str, Any]]:
-    """The rows with their hashes, in the order in which they are written; ``prev`` is the hash before them."""
+    """Add its hash to every row, in the order in which they are written; ``prev`` is the hash of the row before them."""
     for row in rows:
         stored = {k: canonical_json(row[k]) if row[k] is not None else None for k in ("before", "after")}
         prev = row["hash"] = link_hash(prev, **(row | stored))

@@ -13,90 +13,117 @@ from kbsync.domain.errors import DataError, NotFound
 from kbsync.domain.fact import FactKey
 from kbsync.domain.plan import EditPlan, PlanEntry
 from kbsync.domain.version import Evaluation, PromptOutcome, Version, VersionState
-from kbsync.ledger import tables as t
+from kbsync.ledger import tables
 from kbsync.ledger.repository.base import Repository
 from kbsync.ports import RecordedPlan, StoredPlan, VersionReader, VersionWriter
 
 
 class SqlVersionReader(Repository, VersionReader):
+    """Reads plans, versions and evaluations."""
+
     def plan(self, plan_hash: str) -> EditPlan | None:
-        plan: EditPlan | None = self._connection.scalar(select(t.plans.c.body).where(t.plans.c.hash == plan_hash))
+        """A recorded plan by its content hash."""
+        plan: EditPlan | None = self._connection.scalar(
+            select(tables.plans.c.body).where(tables.plans.c.hash == plan_hash)
+        )
         return plan
 
     def newest_plan(self) -> StoredPlan | None:
+        """The plan that was recorded last; None before the first."""
         plan_hash = self._newest_plan_hash()
         plan = self.plan(plan_hash) if plan_hash else None
         return StoredPlan(plan_hash=plan_hash, plan=plan) if plan_hash and plan else None
 
     def _newest_plan_hash(self) -> str | None:
-        recordings = t.plan_recordings
+        recordings = tables.plan_recordings
         return self._connection.scalar(select(recordings.c.plan).order_by(recordings.c.seq.desc()).limit(1))
 
     def versions(self) -> list[Version]:
-        return [_version(row) for row in self._connection.execute(select(t.versions).order_by(t.versions.c.number))]
+        """All versions by number."""
+        return [
+            _version(row)
+            for row in self._connection.execute(select(tables.versions).order_by(tables.versions.c.number))
+        ]
 
     def version(self, number: int) -> Version | None:
+        """One version; None for an unknown number."""
         return _find_version(self._connection, number)
 
     def version_by_build(self, build_hash: str) -> Version | None:
-        row = self._connection.execute(select(t.versions).where(t.versions.c.build_hash == build_hash)).one_or_none()
+        """The version that was intended for this build hash, whatever became of it."""
+        row = self._connection.execute(
+            select(tables.versions).where(tables.versions.c.build_hash == build_hash)
+        ).one_or_none()
         return _version(row) if row else None
 
     def plan_entries(self, key: FactKey) -> dict[str, PlanEntry]:
-        entries = t.plan_entries.c
-        wanted = (entries.subject == key.subject) & (entries.property == key.property)
-        found = self._connection.execute(select(entries.plan, entries.body).where(wanted))
-        return {row.plan: row.body for row in found}
+        """What each plan does with one fact, by plan hash; read from the entries, not from whole plans."""
+        entries = tables.plan_entries.c
+        about = (entries.subject == key.subject) & (entries.property == key.property)
+        rows = self._connection.execute(select(entries.plan, entries.body).where(about))
+        return {row.plan: row.body for row in rows}
 
     def request_counts(self) -> dict[str, int]:
-        entries = t.plan_entries.c
-        counted = select(entries.plan, func.count()).where(entries.held).group_by(entries.plan)
-        return {row[0]: row[1] for row in self._connection.execute(counted)}
+        """How many facts each plan writes, by plan hash; counted by an index."""
+        entries = tables.plan_entries.c
+        query = select(entries.plan, func.count().label("facts")).where(entries.held).group_by(entries.plan)
+        return {row.plan: row.facts for row in self._connection.execute(query)}
 
     def evaluation(self, number: int) -> Evaluation | None:
-        seq, found = self._newest_evaluation(number)
-        if found is None:
+        """The newest evaluation of a version, with its outcomes in their order."""
+        seq, evaluation = self._newest_evaluation(number)
+        if evaluation is None:
             return None
-        outcomes = select(t.outcomes.c.body).where(t.outcomes.c.evaluation == seq).order_by(t.outcomes.c.place)
-        return replace(found, outcomes=tuple(self._connection.scalars(outcomes)))
+        outcomes = (
+            select(tables.outcomes.c.body).where(tables.outcomes.c.evaluation == seq).order_by(tables.outcomes.c.place)
+        )
+        return replace(evaluation, outcomes=tuple(self._connection.scalars(outcomes)))
 
     def evaluation_summary(self, number: int) -> Evaluation | None:
+        """The newest evaluation of a version, without its outcomes."""
         return self._newest_evaluation(number)[1]
 
     def outcomes(self, key: FactKey, group: str) -> dict[int, PromptOutcome]:
-        told, newest = t.outcomes.c, _newest_evaluations()
-        wanted = (told.subject == key.subject) & (told.property == key.property) & (told.group == group)
-        asked = select(newest.c.version, told.body).join(newest, newest.c.seq == told.evaluation)
-        rows = self._connection.execute(asked.where(wanted).order_by(told.evaluation, told.place.desc()))
+        """What the newest evaluation of each version found of one fact, by version number."""
+        outcomes, newest = tables.outcomes.c, _newest_evaluations()
+        about = (outcomes.subject == key.subject) & (outcomes.property == key.property) & (outcomes.group == group)
+        query = select(newest.c.version, outcomes.body).join(newest, newest.c.seq == outcomes.evaluation).where(about)
+        # Of several rows of one version the last one stays: the first of the group.
+        rows = self._connection.execute(query.order_by(outcomes.evaluation, outcomes.place.desc()))
         return {row.version: row.body for row in rows}
 
     def _newest_evaluation(self, number: int) -> tuple[int, Evaluation | None]:
-        table = t.evaluations
-        newest = select(table.c.seq, table.c.body).where(table.c.version == number).order_by(table.c.seq.desc())
-        row = self._connection.execute(newest.limit(1)).one_or_none()
+        """The newest evaluation without its outcomes, and its row's number (0 where there is none)."""
+        table = tables.evaluations
+        query = select(table.c.seq, table.c.body).where(table.c.version == number).order_by(table.c.seq.desc())
+        row = self._connection.execute(query.limit(1)).one_or_none()
         return (row.seq, row.body) if row else (0, None)
 
 
 class SqlVersionWriter(SqlVersionReader, VersionWriter):
+    """Writes plans, versions and evaluations."""
+
     def record_plan(self, plan: EditPlan, at: datetime) -> RecordedPlan:
+        """Store a new plan with its entries, and make the plan the newest."""
         plan_hash = content_hash(plan)
-        known = self._connection.scalar(select(t.plans.c.hash).where(t.plans.c.hash == plan_hash))
+        known = self._connection.scalar(select(tables.plans.c.hash).where(tables.plans.c.hash == plan_hash))
         if known is None:
-            self._insert(t.plans, [{"hash": plan_hash, "body": plan}])
-            self._insert(t.plan_entries, [_entry_row(plan_hash, entry) for entry in plan.entries])
+            self._insert(tables.plans, [{"hash": plan_hash, "body": plan}])
+            self._insert(tables.plan_entries, [_entry_row(plan_hash, entry) for entry in plan.entries])
         if self._newest_plan_hash() != plan_hash:
-            self._insert(t.plan_recordings, [{"plan": plan_hash, "at": at}])
+            self._insert(tables.plan_recordings, [{"plan": plan_hash, "at": at}])
         return RecordedPlan(plan_hash=plan_hash, is_new=known is None)
 
     def add_version(self, plan_hash: str, plan: EditPlan, at: datetime) -> Version:
+        """Insert the next number in state ``building``, unless the build hash has a version already."""
         known = self.version_by_build(plan.build_hash)
         if known is not None:
             return known
-        if self._connection.scalar(select(t.plans.c.hash).where(t.plans.c.hash == plan_hash)) is None:
+        if self._connection.scalar(select(tables.plans.c.hash).where(tables.plans.c.hash == plan_hash)) is None:
             raise NotFound(f"The ledger holds no plan {plan_hash}.", next_step="Make one: `kbsync plan`.")
         if plan.predecessor:
             require_version(self._connection, plan.predecessor)
-        last = self._connection.scalar(select(func.max(t.versions.c.number))) or 0
+        last = self._connection.scalar(select(func.max(tables.versions.c.number))) or 0
         row = {
             "number": last + 1,
             "base_fingerprint": plan.base_fingerprint,
@@ -106,10 +133,11 @@ class SqlVersionWriter(SqlVersionReader, VersionWriter):
             "predecessor": plan.predecessor or None,
             "created_at": at,
         }
-        self._insert(t.versions, [row])
+        self._insert(tables.versions, [row])
         return require_version(self._connection, last + 1)
 
     def set_version_state(self, number: int, state: VersionState, *, version_hash: str | None = None) -> None:
+        """Set the state, and the version hash where there is none yet."""
         stored = require_version(self._connection, number).version_hash
         if stored and version_hash and stored != version_hash:
             raise DataError(f"Version {number} has the hash {stored}, which {version_hash} can't replace.")
@@ -117,14 +145,15 @@ class SqlVersionWriter(SqlVersionReader, VersionWriter):
         if (state is VersionState.BUILDING) != (new is None):
             has = "stored weights" if new else "no stored weights"
             raise DataError(f"Version {number} has {has}, so its state can't be {state.value!r}.")
-        change = t.versions.update().where(t.versions.c.number == number)
+        change = tables.versions.update().where(tables.versions.c.number == number)
         self._connection.execute(change.values(state=state, version_hash=new))
 
     def record_evaluation(self, evaluation: Evaluation) -> None:
+        """Insert the evaluation, and each of its outcomes as a row of its own."""
         require_version(self._connection, evaluation.version)
         row = {"version": evaluation.version, "body": replace(evaluation, outcomes=())}
-        seq = self._connection.scalar(t.evaluations.insert().values(row).returning(t.evaluations.c.seq))
-        self._insert(t.outcomes, [_outcome_row(seq or 0, place, o) for place, o in enumerate(evaluation.outcomes)])
+        seq = self._connection.scalar(tables.evaluations.insert().values(row).returning(tables.evaluations.c.seq))
+        self._insert(tables.outcomes, [_outcome_row(seq or 0, place, o) for place, o in enumerate(evaluation.outcomes)])
 
 
 def require_version(connection: Connection, number: int) -> Version:
@@ -138,12 +167,13 @@ def require_version(connection: Connection, number: int) -> Version:
 
 
 def _find_version(connection: Connection, number: int) -> Version | None:
-    row = connection.execute(select(t.versions).where(t.versions.c.number == number)).one_or_none()
+    row = connection.execute(select(tables.versions).where(tables.versions.c.number == number)).one_or_none()
     return _version(row) if row else None
 
 
 def _newest_evaluations() -> Subquery:
-    table = t.evaluations.c
+    """By version, the row number of its newest evaluation."""
+    table = tables.evaluations.c
     return select(table.version, func.max(table.seq).label("seq")).group_by(table.version).subquery()
 
 

@@ -18,8 +18,7 @@ from kbsync.domain.audit import AuditEvent
 from kbsync.domain.canonical import canonical_json, content_hash
 from kbsync.domain.retention import RetentionPolicy
 from kbsync.domain.version import CURRENT, Version
-from kbsync.ledger import schema
-from kbsync.ledger import tables as t
+from kbsync.ledger import schema, tables
 from kbsync.ledger.engine import make_engine, parse_url, reading
 from kbsync.operations.gc import gc
 from kbsync.operations.verify import verify
@@ -60,7 +59,7 @@ def _wrong(app: App) -> list[str]:
     removed = gc(app, POLICY, dry_run=False)
     wrong += [f"after gc there is {path}" for path in unfinished(app.settings.state_dir)]
     left = gc(app, POLICY, dry_run=True)
-    wrong += [f"a second gc would remove {t.kind} {t.name}" for t in left.things if not t.keep]
+    wrong += [f"a second gc would remove {tables.kind} {tables.name}" for t in left.things if not tables.keep]
     with app.ledger.read() as tx:
         events, versions = tx.audit(), tx.versions()
     known = {v.version_hash for v in versions}
@@ -108,10 +107,12 @@ def state(app: App) -> dict[str, Any]:
     """Everything that a crash must not change, with no dates and no bits that depend on the batch of a search."""
     engine = make_engine(parse_url(app.settings.database_url.get_secret_value()))
     with reading(engine) as connection:
-        history = t.statement_history.c
+        history = tables.statement_history.c
         changes = connection.execute(select(history.statement_id, history.revision, history.before, history.after))
-        facts = connection.execute(select(t.facts.c.subject, t.facts.c.property, t.facts.c.believed_hash)).all()
-        live = sorted(canonical_json(list(row)) for row in connection.execute(select(t.statements)))
+        facts = connection.execute(
+            select(tables.facts.c.subject, tables.facts.c.property, tables.facts.c.believed_hash)
+        ).all()
+        live = sorted(canonical_json(list(row)) for row in connection.execute(select(tables.statements)))
         seen = sorted(content_hash(list(row)) for row in changes)
     engine.dispose()
     with app.ledger.read() as tx:

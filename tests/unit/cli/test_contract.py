@@ -19,7 +19,7 @@ from sqlalchemy import select
 from docs.generate.cli_reference import takes
 from kbsync.cli.command import Verb
 from kbsync.cli.main import VERBS
-from kbsync.ledger import tables as t
+from kbsync.ledger import tables
 from kbsync.ledger.engine import reading
 
 ARGUMENTS: Mapping[str, str] = {
@@ -105,7 +105,7 @@ def conforms(value: Any, hint: Any, where: str) -> None:
 def everything(cli: Any, directory: Path) -> tuple[Any, ...]:
     """All rows of the ledger, and all files beside it."""
     with reading(cli.world.ledger._engine) as connection:
-        rows = {table.name: connection.execute(select(table)).all() for table in t.metadata.sorted_tables}
+        rows = {table.name: connection.execute(select(table)).all() for table in tables.metadata.sorted_tables}
     files = {
         p.relative_to(directory): p.read_bytes()
         for p in directory.rglob("*")
