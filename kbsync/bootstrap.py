@@ -43,7 +43,7 @@ from kbsync.stages.session import Run, Writer, notifying, puller, writer
 # `kbsync status` answers at once.
 if TYPE_CHECKING:
     from kbsync.checkpoints.artifacts import FileArtifactStore
-    from kbsync.checkpoints.current_link import Published
+    from kbsync.checkpoints.current_link import CurrentLink
     from kbsync.checkpoints.storage import Storage
     from kbsync.checkpoints.store import FileCheckpointStore
     from kbsync.editing.covariance.recipe_covariances import RecipeCovariances
@@ -128,7 +128,7 @@ class App:
             self.store.clean_temporary()
             self.artifacts.clean_temporary()
             clean_temporary(self.settings.state_dir)
-            self.published.clean_temporary()
+            self.current_link.clean_temporary()
             introduce(self.run, self.notifiers)
             yield held
             self._follow()
@@ -139,7 +139,7 @@ class App:
         with self.ledger.read() as tx:
             moved, version, versions = tx.alias(CURRENT), current_version(tx), tx.versions()
         if moved is not None and versions:
-            self.published.follow(version, (version or versions[-1]).base_fingerprint)
+            self.current_link.follow(version, (version or versions[-1]).base_fingerprint)
 
     def notify(self) -> NotifyResult:
         """Tell notifiers what they were not told yet, unless another process is at it."""
@@ -151,7 +151,7 @@ class App:
         try:
             # The lease must outlive a notifier that is silent for its whole time.
             with notifying(self.run, lease.ttl + 2 * release.timeout, 2 * release.timeout) as run:
-                return notify(run, self.notifiers, str(self.published.link), patience)
+                return notify(run, self.notifiers, str(self.current_link.link), patience)
         except Busy:
             return NotifyResult()
 
@@ -172,12 +172,12 @@ class App:
         return tuple(found)
 
     @cached_property
-    def published(self) -> Published:
+    def current_link(self) -> CurrentLink:
         """The path that follows ``current``."""
-        from kbsync.checkpoints.current_link import Published
+        from kbsync.checkpoints.current_link import CurrentLink
 
         release = self.settings.release
-        return Published(self.settings.state_dir, release.publish, release.rank, self.store, lambda: self.loaded)
+        return CurrentLink(self.settings.state_dir, release.publish, release.rank, self.store, lambda: self.loaded)
 
     def _anchor(self) -> None:
         """An anchor that does not fit stays: it is the evidence, and `audit verify` tells of it."""

@@ -1,7 +1,7 @@
-"""An anchor of the audit trail outside the database: how far it went when a writer last finished.
+"""An anchor of the audit trail outside the database: how long the trail was when a writer last finished.
 
-Each manifest anchors the trail as it was when the version was built. What came after (evaluations, promotions, pulls)
-would be missed by nobody if it were cut off; this file, written after each writer's work, tells of it.
+Each manifest anchors the trail as it was when its version was built. If the events after that (evaluations, promotions,
+pulls) were cut off, nobody would notice; this file, written whenever a writer has finished, shows it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from kbsync.checkpoints.files import explained
+from kbsync.checkpoints.os_errors import explained
 from kbsync.domain.canonical import canonical_json
 from kbsync.domain.errors import StoreError
 from kbsync.system.durable import UNFINISHED, make_directory, write_file
@@ -20,28 +20,33 @@ NAME = "audit-anchor.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anchor:
-    """The trail held event ``seq`` with ``hash``."""
+    """The newest event of the trail when the anchor was written."""
 
     seq: int
     hash: str
 
 
 def write_anchor(root: Path, anchor: Anchor) -> None:
-    """Replace ``root``'s anchor. Raises ``StoreError``."""
+    """Replace the anchor in the directory ``root``; raises ``StoreError``."""
     with explained(f"writing {root / NAME}", kept="Everything that the ledger committed is kept."):
         make_directory(root)
         write_file(root / NAME, canonical_json(anchor).encode() + b"\n")
 
 
 def clean_temporary(root: Path) -> None:
-    """Remove what killed writes of the anchor left; for the holder of the writer's lease, who alone writes it."""
+    """Remove what killed writes of the anchor left; for the holder of the writer's lease, who is the only one to write
+    it."""
     with explained(f"cleaning {root}", kept="The anchor was not changed."):
         for path in root.glob(f"{UNFINISHED}{NAME}-*"):
             path.unlink(missing_ok=True)
 
 
 def read_anchor(root: Path) -> Anchor | None:
-    """None where no writer has finished yet. Raises ``StoreError`` for a file that is no anchor."""
+    """The anchor in the directory ``root``; None where no writer has finished yet.
+
+    Raises:
+        StoreError: The file can't be read, or is not what kbsync wrote.
+    """
     path = root / NAME
     with explained(f"reading {path}", kept="It was not changed."):
         try:
@@ -49,8 +54,8 @@ def read_anchor(root: Path) -> Anchor | None:
         except FileNotFoundError:
             return None
     try:
-        found = json.loads(data)
-        anchor = Anchor(seq=int(found["seq"]), hash=str(found["hash"]))
+        fields = json.loads(data)
+        anchor = Anchor(seq=int(fields["seq"]), hash=str(fields["hash"]))
         whole = canonical_json(anchor).encode() + b"\n" == data
     except (ValueError, TypeError, KeyError):
         whole = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 
-from kbsync.checkpoints.files import explained
+from kbsync.checkpoints.os_errors import explained
 from kbsync.checkpoints.storage import Entry, Storage
 from kbsync.domain.errors import StoreError
 from kbsync.ports import ArtifactStore

@@ -1,9 +1,8 @@
-"""``<state_dir>/current``: a path that always leads to what is current, in the form that servers want, and that moves at
-once from one version to the next.
+"""``<state_dir>/current``: a symbolic link to the current version in the format that servers want.
 
-The ledger's alias is the truth, and this path follows it: a directory below ``published/`` is written whole, and then a
-symbolic link is renamed over the old one. A reader sees the old directory or the new one, and never half of either; the
-old one stays for a while, for those who are still reading it.
+The alias in the ledger says what is current, and the link follows it: a directory below ``published/`` is written whole,
+and then a new link is renamed over the old one. A reader sees the old directory or the new one, and never half of either;
+the old one stays for a while, for those who are still reading it.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from kbsync.checkpoints.disk import DiskStorage
 from kbsync.checkpoints.exporters.directory import RECORD, exported, file_sha256, record
-from kbsync.checkpoints.files import explained
+from kbsync.checkpoints.os_errors import explained
 from kbsync.checkpoints.storage import Entry
 from kbsync.checkpoints.store import FileCheckpointStore
 from kbsync.domain.errors import ModelError
@@ -31,50 +30,63 @@ if TYPE_CHECKING:
 
 LINK, DIRECTORY = "current", "published"
 _KEPT = (
-    "Current moved in the ledger; its path still leads where it led, and the next command that writes brings it after."
+    "Current moved in the ledger; its path still leads to the old version, and the next command that writes moves it."
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
-    """``root``: the state directory. ``format``: ``factors``, ``lora`` (at most of ``rank``) or ``hf``; ``loaded`` gives
-    the base, and is asked for the last two only."""
+class CurrentLink:
+    """The link, and the directories that it leads to."""
 
     root: Path
+    """The state directory."""
     format: str
+    """``factors``, ``lora`` or ``hf``."""
     rank: int | None
+    """The highest rank of a matrix in a LoRA adapter; None: full."""
     store: FileCheckpointStore
     loaded: Callable[[], LoadedModel]
+    """Loads the base; called for ``lora`` and ``hf`` only."""
 
     @property
     def link(self) -> Path:
+        """The symbolic link itself."""
         return self.root / LINK
 
     @property
     def directories(self) -> Path:
+        """Where the directories are that the link may lead to."""
         return self.root / DIRECTORY
 
     def name(self, version: Version | None, base: str) -> str:
-        """Of the directory for ``version``, or for the unedited base, whose fingerprint ``base`` is."""
+        """Name of the directory for ``version``, or for the unedited base with the fingerprint ``base``."""
         what = f"{version.number}-{(version.version_hash or '')[:12]}" if version else f"base-{base[:12]}"
         return f"{what}-{self.format}" + (f"-{self.rank}" if self.rank else "")
 
     def follow(self, version: Version | None, base: str) -> bool:
-        """Make the path lead to ``version`` (None: the base); whether it moved. For the holder of the writer's lease.
+        """Make the link lead to a version; for the holder of the writer's lease.
 
-        Raises ``StoreError`` where it can't be written, ``ModelError`` where another base is configured than the version
-        needs.
+        Args:
+            version: What is current; None: the unedited base.
+            base: Fingerprint of the base.
+
+        Returns:
+            Whether the link moved.
+
+        Raises:
+            StoreError: The directory or the link can't be written.
+            ModelError: Another base is configured than the version needs.
         """
         name = self.name(version, base)
-        led = self._led()
-        if led == name and (self.directories / name).is_dir():
+        old = self._target()
+        if old == name and (self.directories / name).is_dir():
             return False
         with explained(f"publishing {name} at {self.link}", kept=_KEPT):
             if not (self.directories / name).is_dir():
                 self._write(self.directories / name, version, base)
             self._point(name)
-            if led and (self.directories / led).is_dir():
-                os.utime(self.directories / led)  # gc counts from when it was left
+            if old and (self.directories / old).is_dir():
+                os.utime(self.directories / old)  # gc counts from when the link left it
         return True
 
     def clean_temporary(self) -> None:
@@ -85,7 +97,7 @@ class Published:
                 path.unlink(missing_ok=True)
 
     def copies(self) -> list[Entry]:
-        """All published directories, and whatever else lies there under a whole name."""
+        """All published directories, and whatever else stands there under a name that is not temporary."""
         storage = DiskStorage(self.directories)
         return [Entry(storage, name) for name in sorted(storage.names()) if not name.startswith(".")]
 
@@ -95,15 +107,15 @@ class Published:
         return [Entry(storage, name) for name in storage.unfinished()]
 
     def in_use(self, copy: Entry) -> bool:
-        """Whether the path leads there."""
-        return copy.name == self._led()
+        """Whether the link leads there."""
+        return copy.name == self._target()
 
     def problems(self, version: Version | None, base: str) -> list[tuple[Path, str]]:
-        """What is wrong with the path and with what it leads to, whose every byte is hashed again."""
-        name, led = self.name(version, base), self._led()
+        """What is wrong with the link and with what it leads to, whose every byte is hashed again: path and sentence."""
+        name, target = self.name(version, base), self._target()
         directory = self.directories / name
-        if led != name:
-            return [(self.link, f"{self.link} leads to {led or 'nothing'}, and current is {name}.")]
+        if target != name:
+            return [(self.link, f"{self.link} leads to {target or 'nothing'}, and current is {name}.")]
         try:
             files = json.loads((directory / RECORD).read_text(encoding="utf-8"))["files"]
             wrong = [f for f, digest in files.items() if file_sha256(directory / f) != digest]
@@ -111,7 +123,8 @@ class Published:
             return [(directory, f"{directory} can't be checked: {error}.")]
         return [(directory / f, f"{directory / f} is not what was published.") for f in wrong]
 
-    def _led(self) -> str:
+    def _target(self) -> str:
+        """Name of the directory that the link leads to; empty where there is no link."""
         return self.link.readlink().name if self.link.is_symlink() else ""
 
     def _write(self, directory: Path, version: Version | None, base: str) -> None:
@@ -145,6 +158,7 @@ class Published:
         return loaded
 
     def _point(self, name: str) -> None:
+        """Rename a new link over the old one."""
         make_directory(self.root)
         new = self.root / f"{UNFINISHED}{LINK}-{secrets.token_hex(4)}"
         new.symlink_to(Path(DIRECTORY) / name, target_is_directory=True)

@@ -1,7 +1,7 @@
 """How a version was measured and judged, as a file beside its manifest: canonical JSON in which every byte is checked.
 
-The manifest is written before anything is measured, and its version hash covers what went into the weights; figures and
-decision come later, and may be taken anew.
+It is a file of its own because the manifest is written before anything is measured, and its version hash covers what went
+into the weights; metrics and decision come later, and may be taken anew.
 """
 
 from __future__ import annotations
@@ -20,14 +20,18 @@ FORMAT = 1
 
 
 def encode(version_hash: str, evaluation: Evaluation) -> bytes:
-    """Figures, decision and policy, without the answers behind them, which the ledger has."""
+    """Metrics, decision and policy as bytes, without the answers behind them, which the ledger has."""
     body = plain(replace(evaluation, outcomes=()))
     envelope = {"format": FORMAT, "version_hash": version_hash, "sha256": content_hash(body), "evaluation": body}
     return canonical_json(envelope).encode() + b"\n"
 
 
 def decode(data: bytes, version_hash: str) -> Evaluation:
-    """Raises ``ValueError`` with a sentence that says what is wrong."""
+    """The evaluation of the version.
+
+    Raises:
+        ValueError: What is wrong with the bytes, as the end of a sentence that begins with the file.
+    """
     try:
         envelope: Any = json.loads(data)
         evaluation = _adapter().validate_python(envelope["evaluation"])

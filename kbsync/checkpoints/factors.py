@@ -1,4 +1,4 @@
-"""Low-rank factors as bytes: safetensors, the same factors always the same bytes."""
+"""Low-rank factors as safetensors: the same factors are always the same bytes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _LEFT, _RIGHT = ".left", ".right"
 
 
 def hashes(delta: FactorDelta) -> dict[str, str]:
-    """SHA-256 of each parameter's factors: their shapes, then their float32 bytes, left before right."""
+    """By parameter, the SHA-256 of its factors: their shapes, then their float32 bytes, left before right."""
     return {name: _hash(*delta.factors[name]) for name in delta.parameters}
 
 
 def encode(delta: FactorDelta) -> bytes:
-    """One safetensors file with ``<parameter>.left`` (out × r) and ``<parameter>.right`` (r × in), float32."""
+    """One safetensors file with ``<parameter>.left`` (out, r) and ``<parameter>.right`` (r, in), float32."""
     tensors = {}
     for name in delta.parameters:
         left, right = delta.factors[name]
@@ -30,7 +30,11 @@ def encode(delta: FactorDelta) -> bytes:
 
 
 def decode(data: bytes) -> FactorDelta:
-    """Raises ``ValueError`` with what is wrong when these are not the bytes of factors."""
+    """The factors that ``encode`` wrote.
+
+    Raises:
+        ValueError: What is wrong with the bytes, as the end of a sentence that begins with the file.
+    """
     try:
         tensors = load(data)
     except SafetensorError as error:
@@ -52,5 +56,5 @@ def _hash(left: torch.Tensor, right: torch.Tensor) -> str:
 
 
 def _stored(factor: torch.Tensor) -> torch.Tensor:
-    """The factor in memory of its own, as safetensors demands."""
+    """The factor in contiguous memory, as safetensors demands."""
     return factor.detach().contiguous()

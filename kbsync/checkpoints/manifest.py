@@ -12,20 +12,21 @@ from kbsync.domain.canonical import canonical_json, content_hash, plain
 from kbsync.domain.version import Manifest
 
 FORMAT = 2
-"""2: ``artifacts`` names what went in. Format 1, which lacks it, is still read."""
+"""Format 2 has ``artifacts``, the names of what went in. Format 1, which lacks it, is still read."""
 
-_LATER = {1: ("artifacts",)}
-"""By older format, the fields that it does not have."""
+_MISSING = {1: ("artifacts",)}
+"""By older format, the fields that it lacks."""
 
 
-def encode(manifest: Manifest, factors_sha256: str, number: int = FORMAT) -> bytes:
+def encode(manifest: Manifest, factors_sha256: str, format_number: int = FORMAT) -> bytes:
     """The manifest in an envelope with its own checksum and that of the factors' file.
 
-    Raises ``ValueError`` for a manifest with a non-finite number, which JSON can't say.
+    Raises:
+        ValueError: The manifest holds a number that is not finite, which JSON can't say.
     """
-    body = {name: value for name, value in plain(manifest).items() if name not in _LATER.get(number, ())}
+    body = {name: value for name, value in plain(manifest).items() if name not in _MISSING.get(format_number, ())}
     envelope = {
-        "format": number,
+        "format": format_number,
         "version_hash": manifest.version_hash,
         "factors_sha256": factors_sha256,
         "manifest_sha256": content_hash(body),
@@ -35,27 +36,30 @@ def encode(manifest: Manifest, factors_sha256: str, number: int = FORMAT) -> byt
 
 
 def decode(data: bytes) -> tuple[Manifest, str]:
-    """The manifest and the checksum of the factors' file; raises ``ValueError`` with a sentence that says what is wrong.
+    """The manifest and the checksum of the factors' file.
 
-    The value read must encode to the same bytes again: whatever byte was changed, it shows.
+    What was read must encode to the same bytes again, so that a change of any byte shows.
+
+    Raises:
+        ValueError: What is wrong with the bytes, as the end of a sentence that begins with the file.
     """
     try:
         envelope: Any = json.loads(data)
     except ValueError as error:
         raise ValueError(f"is not JSON: {error}") from None
-    number = envelope.get("format") if isinstance(envelope, dict) else None
-    if number not in (FORMAT, *_LATER):
+    format_number = envelope.get("format") if isinstance(envelope, dict) else None
+    if format_number not in (FORMAT, *_MISSING):
         raise ValueError(f"is not of format {FORMAT}")
     try:
         manifest = _adapter().validate_python(envelope.get("manifest"))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise ValueError(f"is not a manifest: {place or 'manifest'}: {first['msg']}") from None
-    factors = envelope.get("factors_sha256")
-    if not isinstance(factors, str) or encode(manifest, factors, int(number)) != data:
+        field = ".".join(str(part) for part in first["loc"])
+        raise ValueError(f"is not a manifest: {field or 'manifest'}: {first['msg']}") from None
+    factors_sha256 = envelope.get("factors_sha256")
+    if not isinstance(factors_sha256, str) or encode(manifest, factors_sha256, int(format_number)) != data:
         raise ValueError("does not match its own checksum")
-    return manifest, factors
+    return manifest, factors_sha256
 
 
 @cache

@@ -1,11 +1,10 @@
-"""Artifact stores around another: one remembers what went into an edit, one lets an edit run without leaving a trace."""
+"""Artifact stores around another one: one records what went into an edit, one lets an edit run without writing."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from functools import cached_property
 
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.rewrite import Preserved, Rewrite
@@ -14,69 +13,75 @@ from kbsync.ports import ArtifactStore, Edit, Editor, Work
 MakeEditor = Callable[[ArtifactStore], Editor]
 
 
-class Recording(ArtifactStore):
-    """Passes everything on; ``used`` maps ``kind/key`` of all that was read or written to the SHA-256 of its content."""
+class RecordingStore(ArtifactStore):
+    """Passes everything on, and records what was read and written."""
 
     def __init__(self, store: ArtifactStore) -> None:
         self._store = store
         self.used: dict[str, str] = {}
+        """By ``kind/key``, the SHA-256 of the content of every blob that was read or written."""
 
     def get(self, kind: str, key: str) -> bytes | None:
+        """What the other store holds."""
         data = self._store.get(kind, key)
         if data is not None:
-            self._note(kind, key, data)
+            self._record(kind, key, data)
         return data
 
     def put(self, kind: str, key: str, data: bytes) -> None:
+        """Store in the other store."""
         self._store.put(kind, key, data)
-        self._note(kind, key, data)
+        self._record(kind, key, data)
 
     def drop(self, kind: str, key: str) -> None:
+        """Drop from the other store and from the record: the edit does not rest on the blob any more."""
         self._store.drop(kind, key)
         self.used.pop(f"{kind}/{key}", None)
 
-    def _note(self, kind: str, key: str, data: bytes) -> None:
+    def _record(self, kind: str, key: str, data: bytes) -> None:
         self.used[f"{kind}/{key}"] = hashlib.sha256(data).hexdigest()
 
 
-class Traceless(ArtifactStore):
-    """Reads from ``store`` but for ``anew`` (kinds, which are never found there); what is written stays in memory until ``keep``."""
+class OverlayStore(ArtifactStore):
+    """Reads from another store, and keeps in memory what is written until ``commit``."""
 
-    def __init__(self, store: ArtifactStore, anew: Collection[str] = ()) -> None:
-        self._store, self._anew = store, anew
+    def __init__(self, store: ArtifactStore, hidden: Collection[str] = ()) -> None:
+        """``hidden``: kinds that are not read from ``store``, so that they are computed again."""
+        self._store, self._hidden = store, hidden
         self._written: dict[tuple[str, str], bytes] = {}
 
     def get(self, kind: str, key: str) -> bytes | None:
+        """What was written here, or else what the other store holds."""
         if (kind, key) in self._written:
             return self._written[kind, key]
-        return None if kind in self._anew else self._store.get(kind, key)
+        return None if kind in self._hidden else self._store.get(kind, key)
 
     def put(self, kind: str, key: str, data: bytes) -> None:
+        """Keep in memory; the first content of a key stays."""
         self._written.setdefault((kind, key), data)
 
     def drop(self, kind: str, key: str) -> None:
-        """Forgets what was written here; ``store`` stays as it is."""
+        """Forget what was written here; the other store stays as it is."""
         self._written.pop((kind, key), None)
 
-    def keep(self) -> None:
-        """Store after all what was written."""
+    def commit(self) -> None:
+        """Store in the other store what was written here."""
         for (kind, key), data in self._written.items():
             self._store.put(kind, key, data)
 
 
 class RecordingEditor(Editor):
-    """The editor that ``make`` builds, at the first edit, over an artifact store, with all that it takes from there on record."""
+    """An editor whose edits name every artifact that they rest on."""
 
     def __init__(self, artifacts: ArtifactStore, make: MakeEditor) -> None:
-        self._recording, self._make = Recording(artifacts), make
-
-    @cached_property
-    def _editor(self) -> Editor:
-        return self._make(self._recording)
+        """``make`` builds the editor over the artifact store that it is given."""
+        self._recording = RecordingStore(artifacts)
+        self._editor = make(self._recording)
 
     def edit(
         self, rewrites: Sequence[Rewrite], recipe: Recipe, work: Work, *, guards: Sequence[Preserved] = ()
     ) -> Edit:
+        """Edit, with ``artifacts`` filled in."""
         self._recording.used = {}
-        made = self._editor.edit(rewrites, recipe, work, guards=guards)
-        return replace(made, artifacts=self._recording.used)
+        edit = self._editor.edit(rewrites, recipe, work, guards=guards)
+        return replace(edit, artifacts=self._recording.used)

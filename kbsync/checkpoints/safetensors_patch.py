@@ -1,4 +1,4 @@
-"""A base's own files with some of their tensors replaced: a whole model at the speed of copying it."""
+"""A copy of a model's own files with some of their tensors replaced: as fast as copying."""
 
 from __future__ import annotations
 
@@ -25,59 +25,72 @@ BESIDE = ("config.json", "generation_config.json", "chat_template.jinja", WEIGHT
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """``data`` takes the place of as many bytes from ``offset`` on, which were ``before``."""
+    """New bytes for one tensor of a file."""
 
     offset: int
+    """Where the tensor begins in the file."""
     before: memoryview
+    """Its bytes as they must be there."""
     data: memoryview
+    """As many bytes in their place."""
 
 
 def write_patched(
     directory: Path, target: Path, before: Mapping[str, Tensor], after: Mapping[str, Tensor]
 ) -> dict[str, str] | None:
-    """Copy the model in ``directory`` to ``target`` (an existing directory) with the tensors ``before`` replaced by ``after``.
+    """Copy a model with some of its tensors replaced.
 
-    Returns the SHA-256 of each weight file by name; each is hashed while it is copied. None, and nothing is written, where the
-    files don't hold ``before`` byte for byte, or hold any tensor in another dtype: the weights in memory are then not those of
-    the files. Of the other tensors only the dtype is compared. Raises ``OSError``.
+    Args:
+        directory: The model's own safetensors files, configuration and tokenizer.
+        target: An existing directory for the copy.
+        before: By parameter, the tensors as they were loaded.
+        after: By parameter, what takes their place; same shapes and dtypes.
+
+    Returns:
+        The SHA-256 of each weight file by name; a file is hashed while it is copied. None, with nothing written, where the
+        files don't hold ``before`` byte for byte, or hold any tensor in another dtype: the weights in memory are then not
+        those of the files. Of the other tensors only the dtype is compared.
+
+    Raises:
+        OSError: A file can't be read or written.
     """
-    planned = _plan(directory, before, after) if directory.is_dir() else None
-    if planned is None:
+    patched = _plan(directory, before, after) if directory.is_dir() else None
+    if patched is None:
         return None
     with ThreadPoolExecutor(2) as pool:
-        copies = [pool.submit(_copy, source, target / source.name, patches) for source, patches in planned.items()]
-        digests = {source.name: pool.submit(_digest, source, patches) for source, patches in planned.items()}
+        copies = [pool.submit(_copy, source, target / source.name, patches) for source, patches in patched.items()]
+        hashes = {source.name: pool.submit(_digest, source, patches) for source, patches in patched.items()}
         for copy in copies:
             copy.result()
-        found = {name: digest.result() for name, digest in digests.items()}
+        digests = {name: digest.result() for name, digest in hashes.items()}
     for name in BESIDE:
         if (directory / name).is_file():
             shutil.copyfile(directory / name, target / name)
-    return found
+    return digests
 
 
 def _plan(directory: Path, before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> dict[Path, list[Patch]] | None:
-    """Patches by file, in the order of their offsets."""
+    """Patches by file, in the order of their offsets; None where the files are not those of the weights."""
     dtypes = {DTYPES.get(t.dtype) for t in after.values()}
-    planned: dict[Path, list[Patch]] = {}
+    patched: dict[Path, list[Patch]] = {}
     missing = set(after)
     for path in weight_files(directory):
         start, header = _header(path)
         if {entry["dtype"] for entry in header.values()} != dtypes:
             return None
-        ours = [
+        patches = [
             Patch(start + header[n]["data_offsets"][0], _bytes(before[n]), _bytes(after[n]))
             for n in header.keys() & missing
         ]
-        planned[path] = sorted(ours, key=lambda patch: patch.offset)
+        patched[path] = sorted(patches, key=lambda patch: patch.offset)
         missing -= header.keys()
-        if not _holds(path, planned[path]):
+        if not _holds(path, patched[path]):
             return None
-    return None if missing else planned
+    return None if missing else patched
 
 
 def _header(path: Path) -> tuple[int, dict[str, Any]]:
-    """Where the data begin, and what is said of each tensor (the safetensors format)."""
+    """Where the data begins, and the header's entry for each tensor (the safetensors format)."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(length))
@@ -90,6 +103,7 @@ def _bytes(tensor: Tensor) -> memoryview:
 
 
 def _holds(path: Path, patches: Sequence[Patch]) -> bool:
+    """Whether the file holds at every patch the bytes that it replaces."""
     with _mapped(path) as data:
         return all(data[p.offset : p.offset + len(p.before)].tobytes() == p.before.tobytes() for p in patches)
 

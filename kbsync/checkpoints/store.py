@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from kbsync.checkpoints import evaluation_file, factors
 from kbsync.checkpoints import manifest as manifest_file
-from kbsync.checkpoints.files import explained
+from kbsync.checkpoints.os_errors import explained
 from kbsync.checkpoints.storage import Entry, Storage
 from kbsync.domain.errors import NotFound, StoreError
 from kbsync.domain.version import Evaluation, Manifest

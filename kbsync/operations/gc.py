@@ -158,7 +158,7 @@ def _manifest(app: App, version_hash: str) -> Manifest | None:
 
 def _leftovers(app: App, policy: RetentionPolicy, now: datetime, holds_lease: bool) -> Iterator[_Thing]:
     """What killed writes left, what was set aside as damaged, and what the path ``current`` led to before."""
-    for entry in (*app.store.unfinished(), *app.artifacts.unfinished(), *app.published.unfinished()):
+    for entry in (*app.store.unfinished(), *app.artifacts.unfinished(), *app.current_link.unfinished()):
         yield _leftover(entry, Judgement(keep=not holds_lease, reasons=_unfinished_reasons(holds_lease)))
     for entry in (*app.store.damaged(), *app.artifacts.damaged()):
         yield _leftover(entry, judge_age(entry.modified(), policy, now, "it is damaged and was set aside"))
@@ -166,10 +166,10 @@ def _leftovers(app: App, policy: RetentionPolicy, now: datetime, holds_lease: bo
 
 def _published(app: App, policy: RetentionPolicy, now: datetime) -> Iterator[_Thing]:
     """A server may still be reading what the path has left."""
-    for entry in app.published.copies():
-        judgement = Judgement(keep=True, reasons=(f"{app.published.link} leads to it",))
-        if not app.published.in_use(entry):
-            judgement = judge_age(entry.modified(), policy, now, f"{app.published.link} has left it")
+    for entry in app.current_link.copies():
+        judgement = Judgement(keep=True, reasons=(f"{app.current_link.link} leads to it",))
+        if not app.current_link.in_use(entry):
+            judgement = judge_age(entry.modified(), policy, now, f"{app.current_link.link} has left it")
         yield replace(_leftover(entry, judgement), kind="published", name=entry.name)
 
 

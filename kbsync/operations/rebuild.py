@@ -21,14 +21,14 @@ def run_rebuild(app: App, run: Run, number: int, *, anew: bool, repair: bool) ->
         anew: Take nothing from the artifact store.
         repair: Store weights and artifacts if they are those of the version.
     """
-    from kbsync.checkpoints.recording_store import Traceless
+    from kbsync.checkpoints.recording_store import OverlayStore
 
-    artifacts = Traceless(app.artifacts, COMPUTED if anew else ())
+    artifacts = OverlayStore(app.artifacts, COMPUTED if anew else ())
 
     def editor(recipe: Recipe) -> Editor:
         return app.editor(recipe, artifacts)
 
     result = rebuild(run, number, app.base.fingerprint, editor, app.store, repair=repair)
     if result.repaired:
-        artifacts.keep()
+        artifacts.commit()
     return result

@@ -88,7 +88,7 @@ def verify(app: App, number: int | None = None) -> VerificationView:
     chosen = [name for name in present if number is None or name in used]
     _artifacts(app.artifacts, chosen, digests, findings, app.work)
     if moved and versions and number in (None, current.number if current else 0):
-        for path, what in app.published.problems(current, (current or versions[-1]).base_fingerprint):
+        for path, what in app.current_link.problems(current, (current or versions[-1]).base_fingerprint):
             findings.add(path, what)
     return VerificationView(
         versions=len(set(hashes) & set(stored)),

@@ -1,4 +1,4 @@
-"""Directories that are to be used without kbsync: each appears whole or not at all, and says what it is."""
+"""Exported directories, which are used without kbsync: each appears whole or not at all, and says what it is."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from kbsync.checkpoints.files import explained
+from kbsync.checkpoints.os_errors import explained
 from kbsync.domain.canonical import canonical_json
 from kbsync.domain.errors import StoreError
 from kbsync.system.durable import make_directory, new_directory
@@ -28,8 +28,11 @@ def require_free(directory: Path) -> None:
 
 @contextmanager
 def exported(directory: Path) -> Iterator[Path]:
-    """A temporary directory that becomes ``directory`` at the end of the block; an existing one that is not empty is
-    refused (``StoreError``)."""
+    """Open a temporary directory that becomes ``directory`` at the end of the block.
+
+    Raises:
+        StoreError: ``directory`` is there already and is not empty, or can't be written.
+    """
     target = directory.expanduser().absolute()
     with explained(f"exporting to {target}", kept=KEPT):
         require_free(target)
@@ -39,13 +42,19 @@ def exported(directory: Path) -> Iterator[Path]:
 
 
 def record(directory: Path, about: Mapping[str, Any], known: Mapping[str, str] = MappingProxyType({})) -> None:
-    """Write ``kbsync.json``, last: it holds the SHA-256 of every other file, of which some may be ``known`` by name."""
+    """Write ``kbsync.json``; call it last, since the file holds the SHA-256 of every other one.
+
+    Args:
+        directory: The exported directory.
+        about: What it is: version, version hash, base, format.
+        known: By file name, checksums that need not be computed again.
+    """
     paths = {str(p.relative_to(directory)): p for p in sorted(directory.rglob("*")) if p.is_file()}
     files = {name: known.get(name) or file_sha256(path) for name, path in paths.items()}
     (directory / RECORD).write_text(canonical_json({**about, "files": files}) + "\n", encoding="utf-8")
 
 
 def file_sha256(path: Path) -> str:
-    """Of a file that may be larger than the memory."""
+    """SHA-256 of a file, which may be larger than the memory."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""Export a version as a directory that needs no kbsync any more: a whole model."""
+"""Export a version as a whole model in the format of Hugging Face's transformers."""
 
 from __future__ import annotations
 
@@ -14,15 +14,24 @@ from kbsync.model.quiet import quiet
 
 
 def export_hf(loaded: LoadedModel, delta: FactorDelta, directory: Path, about: Mapping[str, Any] | None = None) -> Path:
-    """Write weights (safetensors), configuration and tokenizer of the edited base to ``directory``.
+    """Write weights (safetensors), configuration and tokenizer of the edited base.
 
-    ``AutoModelForCausalLM.from_pretrained`` loads it, and it answers as the version does: the weights are the ones
-    that ``applied`` puts in place, in the base's dtype. Where the base's own files hold its weights as they were loaded, they
-    are copied and the edited tensors written over. The directory appears whole or not at all; its name may be
-    taken by an empty directory only. ``about`` is recorded in ``kbsync.json``.
+    ``AutoModelForCausalLM.from_pretrained`` loads the directory, and the model answers as the version does: its weights
+    are those that ``applied`` puts in place, in the base's dtype. Where the base's own files hold its weights as they were
+    loaded, these files are copied and the edited tensors overwritten. The directory appears whole or not at all.
 
-    Returns the absolute path. Raises ``StoreError`` when it can't be written, ``EditError`` when the delta does not
-    fit the base.
+    Args:
+        loaded: The base that the change was made for.
+        delta: The change.
+        directory: Its name may be taken by an empty directory only.
+        about: Recorded in ``kbsync.json``.
+
+    Returns:
+        The absolute path.
+
+    Raises:
+        StoreError: The directory can't be written, or is not empty.
+        EditError: The change does not fit the base.
     """
     with exported(directory) as unfinished:
         before = {n: p for n, p in loaded.model.named_parameters() if n in delta.parameters}

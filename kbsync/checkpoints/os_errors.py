@@ -1,4 +1,4 @@
-"""What the system refuses, in the house's words: what was being done, what was kept, what to do next."""
+"""Errors of the operating system as kbsync's own: what was being done, what was kept, and what to do next."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ _CHECK = "Check that the disk is sound and has room, then run the command again.
 
 @contextmanager
 def explained(doing: str, *, kept: str, if_missing: str = "") -> Iterator[None]:
-    """Turn a refusal of the operating system inside the block into a ``StoreError`` that says what to do about it.
+    """Turn an ``OSError`` inside the block into a ``StoreError`` that says what to do about it.
 
-    ``if_missing``: what to do about a file that should be there and is not.
+    Args:
+        doing: What the block does, as a participle: "reading FILE".
+        kept: What is as it was before, as a sentence.
+        if_missing: What to do about a file that should be there and is not.
     """
     try:
         yield
