@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from kbsync.config import Configuration
 from kbsync.config.values import LOCAL_STORE
 from kbsync.domain.bisect import SearchLimits
-from kbsync.domain.errors import Busy, ConfigError, NotFound, StoreError
+from kbsync.domain.errors import Busy, ConfigError, ModelError, NotFound, StoreError
 from kbsync.domain.recipe import ALGORITHMS, Recipe
 from kbsync.domain.relation import Relation
 from kbsync.domain.version import CURRENT
@@ -264,8 +264,13 @@ class App:
 
     @cached_property
     def fingerprint(self) -> str:
-        """What identifies the base model."""
-        return self.loaded.fingerprint
+        """What identifies the base model; known from its files, whose weights are not loaded."""
+        from kbsync.model.fingerprint import reference_fingerprint
+
+        model = self.settings.model
+        return reference_fingerprint(
+            model.reference, cache_dir=self.settings.state_dir / "models", dtype=model.dtype, work=self.work
+        )
 
     @cached_property
     def base(self) -> BaseModel:
@@ -274,6 +279,10 @@ class App:
         def load() -> BaseModel:
             from kbsync.model.base import TorchBase
 
+            if self.loaded.fingerprint != self.fingerprint:
+                raise ModelError(
+                    "The base model's files changed after its fingerprint was taken.", next_step="Start again."
+                )
             return TorchBase(self.loaded)
 
         return DeferredBase(self.fingerprint, load)
