@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, ParamSpec, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, ParamSpec
 
 import typer
 
@@ -61,14 +60,6 @@ def options(context: Any) -> Options:
     return found or Options()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Intent:
-    """What a measurement would do: the command, and every option with its value."""
-
-    command: str
-    options: dict[str, Any]
-
-
 @dataclass(frozen=True, slots=True)
 class Verb:
     """One command. ``name`` is its path (``pull``, ``audit log``); ``prints`` names the type behind ``--json``
@@ -103,7 +94,8 @@ def verb(
 ) -> Callable[[Callable[P, None]], Verb]:
     """Make a function a command. ``exits``: codes beside those that every command has.
 
-    Every command takes ``--json``, and every one that changes something ``--dry-run``; a test holds them to it.
+    Every command takes ``--json``. Every command that changes something takes ``--dry-run``, but for the measurements of
+    ``kbsync bench``, which write one file and nothing else. A test holds all commands to it.
 
     The function's first parameter is ``context: typer.Context``.
     """
@@ -124,39 +116,6 @@ def verb(
         return Verb(name, guarded, tuple(examples), tuple(sorted({*_ALWAYS, *exits})), prints, changes, foretells)
 
     return make
-
-
-def told_first(made: Verb) -> Verb:
-    """The same command with a ``--dry-run`` that says with which options it would run: for measurements, which write a
-    file and nothing else."""
-    function = made.function
-
-    @functools.wraps(function)
-    def asked(*args: Any, dry_run: bool = False, json: bool = False, **kwargs: Any) -> None:
-        if not dry_run:
-            return function(*args, json=json, **kwargs)
-        from kbsync.cli.output import emit, say
-
-        given = {name: value for name, value in kwargs.items() if name != "context"}
-        view = Intent(command=f"kbsync {made.name}", options={k: plainly(v) for k, v in given.items()})
-        if json:
-            return emit(view)
-        return say(f"would run {view.command} with " + ", ".join(f"{k}: {v}" for k, v in view.options.items()))
-
-    signature, option = inspect.signature(function), inspect.Parameter.KEYWORD_ONLY
-    hints = get_type_hints(function, include_extras=True)
-    parameters = [p.replace(kind=option, annotation=hints[p.name]) for p in signature.parameters.values()]
-    more = inspect.Parameter("dry_run", option, default=False, annotation=DryRunOption)
-    asked.__signature__ = signature.replace(parameters=[*parameters[:-1], more, parameters[-1]])  # type: ignore[attr-defined]
-    asked.__annotations__ = hints | {"dry_run": DryRunOption}
-    return replace(made, function=asked, foretells="kbsync.cli.command:Intent")
-
-
-def plainly(value: Any) -> Any:
-    """An option's value as JSON has it."""
-    if isinstance(value, list | tuple):
-        return [plainly(v) for v in value]
-    return str(value) if isinstance(value, Path) else value
 
 
 def _show(profile: Profile | None) -> None:

@@ -14,7 +14,7 @@ from kbsync.cli.audit import log, verify
 from kbsync.cli.backup import backup, restore
 from kbsync.cli.blame import blame
 from kbsync.cli.canary import canary
-from kbsync.cli.command import Options, Verb, told_first
+from kbsync.cli.command import Options, Verb
 from kbsync.cli.daemon import daemon
 from kbsync.cli.db import check, upgrade
 from kbsync.cli.demo import demo
@@ -89,7 +89,11 @@ VERBS: tuple[Verb, ...] = (
     doctor,
     demo,
     *FACTS,
-    *map(told_first, (counterfact, zsre, scaling, covariance, capacity)),
+    counterfact,
+    zsre,
+    scaling,
+    covariance,
+    capacity,
 )
 
 GROUPS = {

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from tests.support.cli import Cli
 
 
-def test_decisions_are_made_shown_and_withdrawn(cli: Any) -> None:
+def test_decisions_are_made_shown_and_withdrawn(cli: Cli) -> None:
     cli.good("pull")
     pinned = cli.good("fact", "pin", "q183", "P6", "--reason", "so it is", "--json").json
     assert (pinned["action"], pinned["already"], pinned["believed"]) == ("pin", False, ["Olaf Scholz"])
@@ -22,7 +22,7 @@ def test_decisions_are_made_shown_and_withdrawn(cli: Any) -> None:
     assert cli.good("status", "--json").json["decisions"] == []
 
 
-def test_an_excluded_fact_is_refused_by_the_plan_by_name(cli: Any) -> None:
+def test_an_excluded_fact_is_refused_by_the_plan_by_name(cli: Cli) -> None:
     cli.good("pull")
     cli.good("fact", "exclude", "Q183", "head-of-government", "--reason", "disputed")
     cli.good("probe")
@@ -31,7 +31,7 @@ def test_an_excluded_fact_is_refused_by_the_plan_by_name(cli: Any) -> None:
     assert any(r["subject"] == "Q183" and "disputed" in r["reason"] for r in plan["refused"])
 
 
-def test_what_is_not_there_is_said(cli: Any) -> None:
+def test_what_is_not_there_is_said(cli: Cli) -> None:
     cli.good("pull")
     assert cli("fact", "pin", "Q1", "P6").code == 66
     assert cli("fact", "pin", "P6", "P6").code == 65

@@ -17,6 +17,7 @@ from kbsync.operations.stop import check_stop
 from kbsync.ports import Work
 from kbsync.system.stop_request import StopRequest
 from kbsync.views.progress import LogProgress
+from tests.support.cli import Cli
 
 HOSTILE = "[red]x[/red] \x1b[31mred\x9b2J \u202eevil :smile:"
 SHOWN = "[red]x[/red] \\x1b[31mred\\x9b2J \\u202eevil :smile:"
@@ -88,3 +89,19 @@ def test_no_bars_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert isinstance(progress_for(Options()), BarProgress)
     assert isinstance(progress_for(Options(quiet=True)), LogProgress)
+
+
+STEERING_LABEL = "[red]x[/red] \x1b[31mred\x1b[0m \u202eevil"
+
+
+def test_labels_can_not_steer_the_terminal(cli: Cli) -> None:
+    cli.world.source.set_item("Q61053", label=STEERING_LABEL)
+    cli.good("sync")
+    for command in (
+        ["explain", "Q183", "P6"],
+        ["plan", "--all"],
+        ["explain", "Q183", "P6", "--json"],
+    ):
+        shown = cli.good(*command).out
+        assert not set(shown) & set("\x1b\u202e"), command
+        assert "[red]x[/red]" in shown, command

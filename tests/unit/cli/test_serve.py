@@ -10,15 +10,15 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 from urllib.request import urlopen
 
 import pytest
 
+from tests.support.cli import Cli
 from tests.support.paths import ROOT
 
 
-def test_it_serves_until_it_is_stopped(cli: Any, tmp_path: Path) -> None:
+def test_it_serves_until_it_is_stopped(cli: Cli, tmp_path: Path) -> None:
     cli.world.sync()
     environment = {k: v for k, v in os.environ.items() if not k.startswith("KBSYNC_")} | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "kbsync", "--config", str(cli.config), "serve", "--port", "0"]
@@ -40,7 +40,7 @@ def test_it_serves_until_it_is_stopped(cli: Any, tmp_path: Path) -> None:
             process.communicate()
 
 
-def test_a_taken_port_is_said(cli: Any) -> None:
+def test_a_taken_port_is_said(cli: Cli) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         result = cli("serve", "--port", str(port))
@@ -48,7 +48,7 @@ def test_a_taken_port_is_said(cli: Any) -> None:
     assert f"can't listen on 127.0.0.1 port {port}" in result.err and "another web.port" in result.err
 
 
-def test_without_the_extra_it_says_what_to_install(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_it_says_what_to_install(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     result = cli("serve", "--port", "0")
     assert result.code == 78 and "pip install 'kbsync[web]'" in result.err

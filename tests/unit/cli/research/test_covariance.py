@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from kbsync.research.covariance_budget import plot_covariance
+from tests.support.bench_cli import SMALL, figure
 from tests.support.bench_records import flattened, write
+from tests.support.cli import Cli
 from tests.support.families import texts
-from tests.unit.cli.research.test_editing import SMALL, bench, figure
-
-__all__ = ["bench"]
 
 
-def test_sources_and_budgets_are_lines(bench: Any, tmp_path: Path) -> None:
+def test_sources_and_budgets_are_lines(bench: Cli, tmp_path: Path) -> None:
     (tmp_path / "other.txt").write_text("\n\n".join(reversed(texts())))
     arguments = ["--corpus", "texts.txt", "--corpus", "other.txt", "--sampled", "--budgets", "900,300", "--edits", "3"]
     shown = bench.good("bench", "covariance", "cf.json", *arguments, *SMALL, "--target", "model:300@3.left_out<=0")
@@ -36,7 +34,7 @@ def test_sources_and_budgets_are_lines(bench: Any, tmp_path: Path) -> None:
     assert image.read_bytes() != first
 
 
-def test_without_a_source_or_with_two_of_one_name_nothing_is_done(bench: Any, tmp_path: Path) -> None:
+def test_without_a_source_or_with_two_of_one_name_nothing_is_done(bench: Cli, tmp_path: Path) -> None:
     assert "name a source" in bench("bench", "covariance", "cf.json").err
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "texts.txt").write_text("Text.")
@@ -47,7 +45,7 @@ def test_without_a_source_or_with_two_of_one_name_nothing_is_done(bench: Any, tm
     assert not (tmp_path / "docs").exists()
 
 
-def test_only_what_the_base_has_right(bench: Any, tmp_path: Path) -> None:
+def test_only_what_the_base_has_right(bench: Cli, tmp_path: Path) -> None:
     answers = [("Rome", "Paris") if n % 2 else ("Paris", "Rome") for n in range(60)]
     records = [
         flattened(n, f"Town {n}", target_new=new, ground_truth=true, locality_ground_truth=true)

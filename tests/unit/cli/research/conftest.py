@@ -1,0 +1,3 @@
+from tests.support.bench_cli import bench
+
+__all__ = ["bench"]

@@ -1,0 +1,23 @@
+"""``kbsync pull``."""
+
+from __future__ import annotations
+
+from tests.support.cli import Cli
+
+
+def test_a_first_pull_fetches_everything_and_the_next_one_nothing(cli: Cli) -> None:
+    first = cli.good("pull").out
+    assert "3 items of 3 had a new revision" in first
+    assert "statements: 7 added, 0 changed, 0 removed" in first
+    assert cli.good("pull").out.startswith("already up to date: 3 items watched")
+
+
+def test_one_relation_is_pulled_alone_and_an_unknown_one_is_refused(cli: Cli) -> None:
+    assert cli.good("pull", "--relation", "capital", "--json").json["watched"] == 3
+    unknown = cli("pull", "--relation", "capitol")
+    assert unknown.code == 66 and "capitol" in unknown.err
+
+
+def test_a_dry_run_leaves_the_ledger_as_it_was(cli: Cli) -> None:
+    assert cli.good("pull", "--dry-run", "--json").json["fetched"] == 3
+    assert cli.good("status", "--json").json["relations"][0]["believed"] == 0
