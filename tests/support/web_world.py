@@ -1,21 +1,29 @@
-"""A status page over the small world, with a cycle done and labels that somebody wrote to do harm."""
+"""A status page over the small world, with a cycle done and labels that somebody wrote to do harm; and a client for it."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-from kbsync.config import load_all
+import pytest
+from starlette.testclient import TestClient
+
+from kbsync.config import WebSettings, load_all
 from kbsync.daemon.activity import Activity
 from kbsync.daemon.metrics import ProcessMetrics
 from kbsync.domain.statement import ItemId, Labels
 from kbsync.ledger import schema
 from kbsync.ledger.ledger import SqlLedger
+from kbsync.web.app import make_app
 from kbsync.web.backend import Backend
 from tests.support.stage_world import LABELS, World, make_world
 from tests.support.world_app import MAIN, write_configuration
 
 TOKEN = "a token for these tests only"
+PATHS = ("/", "/live", "/versions", "/versions/1", "/facts", "/facts/Q183/P6", "/quarantine", "/metrics", "/readyz")
+"""All that demands the token where the page is not served on loopback."""
 HOSTILE = '<script>document.title="owned"</script><img src=x onerror=alert(1)> "\' \u202egnp.exe'
 
 
@@ -41,3 +49,27 @@ def make_backend(directory: Path, *, hostile: bool = False, main: str = MAIN) ->
         activity=Activity(world.clock),
     )
     return backend, world
+
+
+@pytest.fixture
+def backend_and_world(tmp_path: Path) -> Iterator[tuple[Backend, World]]:
+    backend, world = make_backend(tmp_path)
+    yield backend, world
+    world.ledger.close()
+
+
+@pytest.fixture
+def backend(backend_and_world: tuple[Backend, World]) -> Backend:
+    return backend_and_world[0]
+
+
+def client(backend: Backend, base: str = "http://127.0.0.1", **web: object) -> TestClient:
+    return TestClient(make_app(backend, WebSettings.model_validate(web)), base_url=base, follow_redirects=False)
+
+
+def log_in(browser: TestClient) -> str:
+    """The CSRF secret of a new session."""
+    assert browser.post("/login", data={"token": TOKEN}).status_code == 303
+    found = re.search(r'name="csrf" value="([0-9a-f]{64})"', browser.get("/versions").text)
+    assert found
+    return found.group(1)

@@ -1,3 +1,5 @@
+from tests.support.browser import chromium
 from tests.support.cli import clean_environment, cli
+from tests.support.stage_fixtures import ledger, world
 
-__all__ = ["clean_environment", "cli"]
+__all__ = ["chromium", "clean_environment", "cli", "ledger", "world"]

@@ -12,10 +12,12 @@ import pytest
 from typer.testing import CliRunner
 
 from kbsync.cli.main import build
+from tests.support.browser import brightness, scheme, shoot, size
 from tests.support.stage_world import World, statement
 from tests.support.web_world import HOSTILE, make_backend
 from tests.support.world_app import app_of
-from tests.unit.web.test_browser import brightness, chromium, scheme, shoot, size  # noqa: F401 - chromium is a fixture
+
+pytestmark = pytest.mark.browser
 
 SHOWN = f"Élisabeth Borne {HOSTILE}".replace("\u202e", "\\u202e")
 
@@ -47,7 +49,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, World
 
 
 def test_the_page_shows_the_figures_of_evaluate_and_fetches_nothing(
-    chromium: Any,  # noqa: F811
+    chromium: Any,
     made: tuple[Path, World, dict[str, Any]],
 ) -> None:
     page, _, told = made
@@ -74,7 +76,7 @@ def test_the_page_shows_the_figures_of_evaluate_and_fetches_nothing(
 
 
 def test_facts_stand_there_with_their_answers_and_revisions_and_labels_stay_text(
-    chromium: Any,  # noqa: F811
+    chromium: Any,
     made: tuple[Path, World, dict[str, Any]],
 ) -> None:
     chromium.get(made[0].as_uri())
@@ -92,7 +94,7 @@ def test_facts_stand_there_with_their_answers_and_revisions_and_labels_stay_text
 
 
 def test_it_reads_on_a_phone_and_in_the_dark(
-    chromium: Any,  # noqa: F811
+    chromium: Any,
     made: tuple[Path, World, dict[str, Any]],
 ) -> None:
     chromium.get(made[0].as_uri())

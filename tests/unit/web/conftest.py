@@ -1,3 +1,5 @@
+from tests.support.browser import chromium
 from tests.support.cli import clean_environment, cli
+from tests.support.web_world import backend, backend_and_world
 
-__all__ = ["clean_environment", "cli"]
+__all__ = ["backend", "backend_and_world", "chromium", "clean_environment", "cli"]
