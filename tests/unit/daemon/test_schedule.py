@@ -1,10 +1,14 @@
+"""When jobs are due: cron lines, intervals, and what lies between two moments."""
+
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
-from kbsync.daemon.schedule import between, trigger, weekdays
+from kbsync.daemon.schedule import between, schedule_view, trigger, weekdays
+from tests.support.daemon_service import Service
 
 SATURDAY = datetime(2026, 1, 3, 12, 0, tzinfo=UTC)
 
@@ -57,3 +61,11 @@ def test_times_between_two_moments() -> None:
         "still in time"
     )
     assert between("6h", SATURDAY, SATURDAY) == []
+
+
+def test_the_view_shows_each_job_with_its_next_times(service: Service) -> None:
+    (sync,) = schedule_view(service.configuration, SATURDAY).jobs
+    assert (sync.name, sync.stage, sync.when, sync.relations) == ("sync", "sync", "1s", ())
+    assert sync.jitter == 0 and sync.deadline == 12 * 3600
+    assert len(sync.upcoming) == 3
+    assert {later - earlier for earlier, later in pairwise(sync.upcoming)} == {timedelta(seconds=1)}
