@@ -58,6 +58,7 @@ def test_beliefs_follow_each_other_and_say_who_decided(world: World) -> None:
     assert [belief.values for belief in waiting.beliefs] == [("Rome (Q220)",)]
     key = FactKey(ITALY, CAPITAL)
     approve(world.run, key, "seen in the paper")
+    world.pass_time(timedelta(minutes=1))
     pin(world.run, key, "no more of it")
     view = explained(world, ITALY)
     rome, bonn = view.beliefs
