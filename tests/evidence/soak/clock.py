@@ -42,9 +42,9 @@ def read_clock(path: Path) -> FastClock:
 
 
 @contextmanager
-def scheduling_by(clock: FastClock) -> Iterator[None]:
+def scheduling_by(clock: FastClock) -> Iterator[type[BackgroundScheduler]]:
     """Inside the block, schedules that the daemon makes run by ``clock``: APScheduler takes the time from ``datetime.now``
-    and waits in seconds of the machine."""
+    and waits in seconds of the machine. The value is the scheduler that the daemon uses there."""
 
     class FastDatetime(datetime):
         @classmethod
@@ -61,4 +61,4 @@ def scheduling_by(clock: FastClock) -> Iterator[None]:
         patch("kbsync.daemon.timetable.datetime", FastDatetime),
         patch("kbsync.daemon.timetable.BackgroundScheduler", FastScheduler),
     ):
-        yield
+        yield FastScheduler

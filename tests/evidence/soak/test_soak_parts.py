@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 
 from apscheduler.events import EVENT_JOB_SUBMITTED, JobSubmissionEvent
 
-from kbsync.daemon import timetable
 from kbsync.daemon.schedule import between, trigger
 from kbsync.daemon.schedule_state import AWAY, MissedRuns
 from tests.evidence.soak.clock import FastClock, scheduling_by
@@ -27,9 +26,9 @@ def test_a_fast_schedule_fires_once_at_each_of_its_times() -> None:
             enough.set()
 
     started = datetime.now(UTC)
-    with scheduling_by(FastClock(started, SIMULATED, 21600.7)):
+    with scheduling_by(FastClock(started, SIMULATED, 21600.7)) as scheduler_class:
         every_run = {"misfire_grace_time": None, "coalesce": False, "max_instances": 100}
-        scheduler = timetable.BackgroundScheduler(timezone=UTC, job_defaults=every_run)
+        scheduler = scheduler_class(timezone=UTC, job_defaults=every_run)
         scheduler.add_listener(on_due, EVENT_JOB_SUBMITTED)
         scheduler.add_job(int, trigger("*/7 * * * *"))
         scheduler.start()

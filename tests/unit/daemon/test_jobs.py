@@ -15,13 +15,13 @@ import structlog
 
 from kbsync.config import Configuration
 from kbsync.config.schedule import JobSettings
-from kbsync.daemon import model_cache
 from kbsync.daemon.jobs import ACTOR, PULL, WORK, Job, jobs, run_stage
 from kbsync.daemon.metrics import ProcessMetrics
 from kbsync.domain.errors import NotFound
 from kbsync.system import log
 from tests.support.daemon_service import Service
 from tests.support.site import Site
+from tests.support.world_app import app_of
 
 MINUTES = timedelta(minutes=5)
 NONE, DAY = timedelta(0), timedelta(days=1)
@@ -36,7 +36,7 @@ def run(service: Service) -> Callable[..., str]:
     """Run a stage over the small world."""
 
     def run(stage: str, *relations: str) -> str:
-        with closing(model_cache.App(service.configuration, actor=ACTOR)) as app:
+        with closing(app_of(service.world)(service.configuration, actor=ACTOR)) as app:
             return run_stage(job(stage, *relations), app, service.metrics)
 
     return run

@@ -26,6 +26,7 @@ from kbsync.daemon.metrics import ProcessMetrics
 from kbsync.domain.statement import ItemId, PropertyId
 from kbsync.ledger import schema
 from kbsync.ledger.ledger import SqlLedger
+from kbsync.stages.pull.listen import Listener
 from kbsync.stages.pull.pull import pull
 from kbsync.system import log
 from kbsync.system.stop_request import StopRequest
@@ -151,14 +152,14 @@ def test_a_configuration_without_the_stream_ends_the_listening_and_another_begin
 
 def test_an_error_ends_a_listening_and_the_next_begins(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listening, "AGAIN_SECONDS", 0.2)
-    real, left = listening.Listener.listen, [RuntimeError("boom"), KeyError("odd")]
+    real, left = Listener.listen, [RuntimeError("boom"), KeyError("odd")]
 
     def listen(self: Any) -> None:
         if left:
             raise left.pop()
         real(self)
 
-    monkeypatch.setattr(listening.Listener, "listen", listen)
+    monkeypatch.setattr(Listener, "listen", listen)
     stop, metrics = StopRequest(), ProcessMetrics()
     listener = ListenerThread(lambda: place.configuration, stop, metrics, None)
     listener.start()

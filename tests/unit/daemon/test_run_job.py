@@ -15,6 +15,7 @@ from kbsync.ports import Work
 from kbsync.stages.session import Run, writer
 from tests.support.daemon_service import Service
 from tests.support.stage_world import TTL
+from tests.support.world_app import app_of
 
 
 def test_a_cycle_promotes_and_the_next_has_nothing_to_do(service: Service) -> None:
@@ -71,7 +72,7 @@ def test_nothing_of_a_cycle_outlives_it(service: Service, monkeypatch: pytest.Mo
     """The application holds the model: once it is gone, so is the model."""
     kept: list[weakref.ref[Any]] = []
 
-    class Watched(model_cache.App):
+    class Watched(app_of(service.world)):  # type: ignore[misc]
         def __init__(self, *arguments: Any, **more: Any) -> None:
             super().__init__(*arguments, **more)
             kept.append(weakref.ref(self))
