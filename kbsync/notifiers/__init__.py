@@ -1,1 +1,1 @@
-"""Who is told when ``current`` moves: a command on this machine, a webhook anywhere."""
+"""Who is told when ``current`` moves: a command on this machine, or a webhook anywhere."""

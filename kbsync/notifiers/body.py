@@ -1,4 +1,4 @@
-"""What a notifier is given, and the signature that vouches for it (Standard Webhooks 1.0, symmetric)."""
+"""The body that a notifier sends, and the signature that vouches for it (Standard Webhooks 1.0, symmetric)."""
 
 from __future__ import annotations
 
@@ -13,22 +13,32 @@ _PREFIX = "whsec_"
 
 
 def body(announcement: Announcement) -> bytes:
-    """Canonical JSON: ``type`` and ``timestamp`` as Standard Webhooks has them, ``data`` with the announcement."""
+    """Canonical JSON: ``type`` and ``timestamp`` as Standard Webhooks defines them, the announcement as ``data``."""
     data = plain(announcement) | {"delivery": announcement.delivery}
     return canonical_json({"type": "current.moved", "timestamp": announcement.moved_at, "data": data}).encode()
 
 
 def signature(secret: str, delivery: str, at: int, content: bytes) -> str:
-    """``v1,`` and the base64 of HMAC-SHA256 over id, time (seconds since 1970) and content, joined by dots.
+    """Sign a body.
 
-    ``secret``: ``whsec_`` and base64 of the key, or any other text, which is the key itself.
+    Args:
+        secret: ``whsec_`` and the key in base64, or any other text, which is the key itself.
+        delivery: The delivery's id.
+        at: When it is sent, in seconds since 1970.
+        content: The body.
+
+    Returns:
+        ``v1,`` and, in base64, the HMAC-SHA256 of id, time and body, joined by dots.
+
+    Raises:
+        ValueError: What follows ``whsec_`` is not base64.
     """
     signed = f"{delivery}.{at}.".encode() + content
     return "v1," + base64.b64encode(hmac.new(key(secret), signed, hashlib.sha256).digest()).decode()
 
 
 def key(secret: str) -> bytes:
-    """Raises ``ValueError`` for a ``whsec_`` that is not followed by base64."""
+    """The key of a secret. Raises ``ValueError`` when what follows ``whsec_`` is not base64."""
     if not secret.startswith(_PREFIX):
         return secret.encode()
     return base64.b64decode(secret.removeprefix(_PREFIX), validate=True)

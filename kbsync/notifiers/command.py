@@ -14,13 +14,21 @@ from kbsync.domain.errors import NotifierFailed
 from kbsync.notifiers.body import body
 from kbsync.ports import Notifier
 
-_SAID = 300
+_SHOWN = 300
+"""Characters of the program's standard error, from its end, that go into a message."""
 
 
 class CommandNotifier(Notifier):
-    """``command`` is run without a shell in ``directory``, with the announcement as JSON on standard input and its parts
-    as ``KBSYNC_DELIVERY``, ``KBSYNC_VERSION``, ``KBSYNC_HASH`` and ``KBSYNC_PATH``. Exit code 0: it has taken it. One
-    that runs longer than ``timeout`` is killed, with what it started."""
+    """Runs a program without a shell. Exit code 0 means that it accepted the announcement.
+
+    It gets the announcement as JSON on standard input, and its parts in the environment as ``KBSYNC_DELIVERY``,
+    ``KBSYNC_VERSION``, ``KBSYNC_HASH`` and ``KBSYNC_PATH``.
+
+    Args:
+        command: The program and its arguments.
+        directory: The program's working directory.
+        timeout: After this time it is killed, together with the processes that it started.
+    """
 
     name = "command"
 
@@ -28,32 +36,34 @@ class CommandNotifier(Notifier):
         self._command, self._directory, self._timeout = list(command), directory, timeout
 
     def deliver(self, announcement: Announcement) -> None:
-        about = {
+        """Run the program once. Raises ``NotifierFailed``, with the end of what it wrote to standard error."""
+        variables = {
             "KBSYNC_DELIVERY": announcement.delivery,
             "KBSYNC_VERSION": str(announcement.version),
             "KBSYNC_HASH": announcement.hash or "",
             "KBSYNC_PATH": announcement.path,
         }
+        program = self._command[0]
         try:
             process = subprocess.Popen(
                 self._command,
                 cwd=self._directory,
-                env=os.environ | about,
+                env=os.environ | variables,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 start_new_session=True,
             )
         except OSError as error:
-            raise NotifierFailed(f"The command {self._command[0]} can't be run: {error.strerror}.") from error
+            raise NotifierFailed(f"The command {program} can't be run: {error.strerror}.") from error
         with process:
             try:
-                _, said = process.communicate(body(announcement), timeout=self._timeout.total_seconds())
+                _, stderr = process.communicate(body(announcement), timeout=self._timeout.total_seconds())
             except subprocess.TimeoutExpired:
-                raise NotifierFailed(f"The command {self._command[0]} did not end within {self._timeout}.") from None
+                raise NotifierFailed(f"The command {program} did not end within {self._timeout}.") from None
             finally:
                 if process.returncode is None:
                     os.killpg(process.pid, signal.SIGKILL)
         if process.returncode:
-            words = " ".join(said.decode(errors="replace").split())[-_SAID:]
-            raise NotifierFailed(f"The command {self._command[0]} ended with code {process.returncode}: {words}")
+            words = " ".join(stderr.decode(errors="replace").split())[-_SHOWN:]
+            raise NotifierFailed(f"The command {program} ended with code {process.returncode}: {words}")

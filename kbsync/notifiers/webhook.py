@@ -1,4 +1,4 @@
-"""An address that is told when ``current`` moves, as Standard Webhooks (standardwebhooks.com) has it."""
+"""An address that is posted to when ``current`` moves, as Standard Webhooks (standardwebhooks.com) defines it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,16 @@ from kbsync.system import http
 
 
 class WebhookNotifier(Notifier):
-    """POSTs the announcement to ``url``, signed with ``secret``; any answer of 2xx: it was taken. Redirects are not
-    followed: what was signed for one place is sent to no other. ``seconds`` gives the time since 1970."""
+    """Posts the announcement, signed. Any answer of 2xx means that it was accepted.
+
+    Redirects are not followed: what was signed for one place is sent to no other.
+
+    Args:
+        url: Where to post.
+        secret: Signs the body; ``whsec_`` and base64, or any text.
+        timeout: Longest silence while connecting, sending, and waiting for the answer.
+        seconds: Returns the current time in seconds since 1970.
+    """
 
     name = "webhook"
 
@@ -26,6 +34,7 @@ class WebhookNotifier(Notifier):
         self._url, self._secret, self._timeout, self._seconds = url, secret, timeout, seconds
 
     def deliver(self, announcement: Announcement) -> None:
+        """Post once. Raises ``NotifierFailed``, whose message names the host, and neither path, password nor secret."""
         content, at = body(announcement), int(self._seconds())
         headers = {
             "Content-Type": "application/json",
@@ -34,16 +43,16 @@ class WebhookNotifier(Notifier):
             "webhook-timestamp": str(at),
             "webhook-signature": signature(self._secret, announcement.delivery, at, content),
         }
-        where = f"The webhook at {urlsplit(self._url).hostname}"
+        receiver = f"The webhook at {urlsplit(self._url).hostname}"
         try:
             with (
                 http.client(headers, self._timeout.total_seconds()) as client,
                 client.stream("POST", self._url, content=content) as response,
             ):
                 if not response.is_success:
-                    raise NotifierFailed(f"{where} answered {response.status_code}.")
+                    raise NotifierFailed(f"{receiver} answered {response.status_code}.")
         except httpx2.InvalidURL:
-            # Its words may hold a part of a password.
-            raise NotifierFailed(f"{where} can't be reached: its address can't be read.") from None
+            # The library's message may repeat a part of a password.
+            raise NotifierFailed(f"{receiver} can't be reached: its address can't be read.") from None
         except httpx2.RequestError as error:
-            raise NotifierFailed(f"{where} can't be reached: {error}.") from None
+            raise NotifierFailed(f"{receiver} can't be reached: {error}.") from None

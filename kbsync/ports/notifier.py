@@ -1,4 +1,4 @@
-"""Who is told when a version goes live."""
+"""The port for whoever is told when a version goes live."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ from kbsync.domain.announcement import Announcement
 
 
 class Notifier(ABC):
-    """Somebody outside who is told when ``current`` moves; ``name`` is stable, the ledger knows it by that."""
+    """A receiver outside kbsync that is told when ``current`` moves."""
 
     name: str
+    """The ledger keeps what a notifier was told under this name, so it must never change."""
 
     @abstractmethod
     def deliver(self, announcement: Announcement) -> None:
-        """May be called again with the same announcement, after a failure or a crash. Raises ``NotifierFailed``."""
+        """Tell the receiver of one move. After a failure or a crash the same announcement is delivered again.
+
+        Raises:
+            NotifierFailed: It did not accept the announcement.
+        """

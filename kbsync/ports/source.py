@@ -1,4 +1,4 @@
-"""Where statements come from."""
+"""The port for where statements come from."""
 
 from __future__ import annotations
 
@@ -13,44 +13,59 @@ from kbsync.domain.statement import ItemHead, ItemId, ItemRecord, Labels, Proper
 
 @dataclass(frozen=True, slots=True)
 class ItemEvent:
-    """A change of which a source told by itself. ``revision``: the one that it led to; 0 where the event names none
-    (deletions, restorations)."""
+    """A change that a source reports on its own initiative."""
 
     item: ItemId
+    """The item that changed."""
     at: datetime
+    """When it changed, by the source's clock."""
     revision: int = 0
+    """The revision that the change led to; 0 where the event names none (deletions, restorations)."""
 
 
 class StatementSource(ABC):
-    """Where statements come from. Every method raises ``SourceDown`` (transient) or ``SourceError`` (terminal)."""
+    """A place where statements come from.
+
+    Every method raises ``SourceDown`` for what may pass, and ``SourceError`` for what lasts. Q0, Q1 and Q2 are the
+    queries of ``kbsync.wikidata.queries``.
+    """
 
     name: str
+    """The ledger keeps this source's watermarks under this name."""
 
     @abstractmethod
     def server_time(self) -> datetime:
-        """The time up to which the source knows Wikidata (Q0): never the clock on the wall."""
+        """The time up to which the source knows Wikidata (Q0), never this machine's own."""
 
     @abstractmethod
     def subjects(self, relation: Relation) -> list[ItemId]:
-        """The relation's listed subjects and those its pattern finds, sorted, without doubles."""
+        """The relation's listed subjects and those that its pattern finds, sorted, each once."""
 
     @abstractmethod
     def heads(self, items: Sequence[ItemId]) -> Iterator[ItemHead]:
-        """One head per asked item (Q1); an item that the source does not know comes back as deleted."""
+        """One head for each of ``items`` (Q1); one that the source does not know is reported as deleted."""
 
     @abstractmethod
     def records(self, items: Sequence[ItemId], properties: Sequence[PropertyId]) -> Iterator[list[ItemRecord]]:
-        """Pages of records (Q2) with all statements of ``properties``; a page is complete or not there at all."""
+        """Pages of records (Q2) with all statements of ``properties``. A page is yielded complete or not at all."""
 
     @abstractmethod
     def labels(self, items: Sequence[ItemId]) -> Iterator[list[Labels]]:
-        """Pages of labels and aliases in the source's language, one entry per asked item."""
+        """Pages of labels and aliases in the source's language, one entry for each of ``items``."""
 
     def events(self, since: datetime) -> Iterator[ItemEvent | None] | None:  # noqa: ARG002
-        """What changes, as it happens, beginning at ``since``; None in between, at least once a second, so that the
-        reader can do other things. An event may come twice, and may name what ``heads`` does not know yet.
+        """Listen to changes as they happen.
 
-        None is left out: where that can't be promised (a gap, a line that stays broken), the iteration raises
-        ``SourceDown``. None instead of an iterator: this source does not tell by itself.
+        Args:
+            since: Changes from this moment on are reported.
+
+        Returns:
+            An iterator that yields an ``ItemEvent`` per change, and ``None`` at least once a second, so that the caller
+            can do other things. It may report a change twice, and before ``heads`` knows it; it never leaves one out.
+            None where the source has no event stream.
+
+        Raises:
+            SourceDown: From the iterator, when it can't be sure that it reports every change: the stream has a gap, or
+                its connection keeps failing.
         """
         return None
