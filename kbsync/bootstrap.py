@@ -237,10 +237,10 @@ class App:
             attempts=settings.attempts,
             max_wait=settings.max_wait.total_seconds(),
         )
-        names = Vocabulary(
+        vocabulary = Vocabulary(
             base=settings.concept_base, start=settings.start_time, end=settings.end_time, point=settings.point_in_time
         )
-        polled = WikidataSource(client, language=settings.language, batch=settings.batch, names=names)
+        polled = WikidataSource(client, language=settings.language, batch=settings.batch, vocabulary=vocabulary)
         if not settings.events:
             return polled
         from kbsync.wikidata.events import EventStream

@@ -1,7 +1,7 @@
-"""What an endpoint's answer means: rows, or which kind of error (pure functions over status, headers and bytes).
+"""What an endpoint's answer means: rows, or which kind of error. Pure functions of status, headers and body.
 
-Success is judged by the content, because a status of 200 is sent before the query has run to its end: Blazegraph
-and Oxigraph write their timeout into the middle of the JSON, and gateways answer with pages of their own.
+A status of 200 is no success yet, because it is sent before the query has run to its end: Blazegraph and Oxigraph write
+their timeout into the middle of the JSON, and gateways answer with pages of their own. So the content decides.
 """
 
 from __future__ import annotations
@@ -20,22 +20,26 @@ MEDIA_TYPES = ("application/sparql-results+json", "application/json")
 
 _TIMED_OUT = re.compile(r"time-?out|timed[ -]out|has been cancell?ed|deadline exceeded|time limit", re.IGNORECASE)
 _EXCERPT = 200
+"""Characters of a body that go into a message."""
 
 
 class QueryTimeout(SourceDown):
-    """The question was too much for the endpoint's or our time limit. Half of it may be answered; so it is no use
-    to ask the same again."""
+    """The query took longer than the endpoint's limit or ours. A smaller one may be answered; the same one again would
+    not."""
 
 
 class TooLarge(SourceError):
-    """The question or its answer is above a size limit. Half of it may be answered."""
+    """The query or its answer exceeds a size limit. A smaller query may be answered."""
 
 
 class Transient(Exception):
-    """Inside this package only: the same question may be answered in a moment.
+    """The same query may be answered in a moment. It does not leave this package.
 
-    ``retry_after`` is how many seconds the endpoint demands, None where it says nothing; ``final`` is the class of
-    error that it becomes once all attempts are used up.
+    Args:
+        what: What happened.
+        next_step: What the operator can do about it.
+        retry_after: Seconds that the endpoint asks us to wait; None where it says nothing.
+        final: The class of the error that this becomes once all attempts have failed.
     """
 
     def __init__(
@@ -54,53 +58,61 @@ class Transient(Exception):
 
 
 class Term(NamedTuple):
-    """An RDF term of a result. ``kind`` is ``uri``, ``literal`` or ``bnode``."""
+    """An RDF term in a result."""
 
     kind: str
+    """``uri``, ``literal`` or ``bnode``."""
     text: str
+    """The IRI, the literal's text, or the blank node's label."""
     datatype: str = ""
+    """IRI of a literal's datatype; empty where it has none."""
     language: str = ""
+    """A literal's language in lower case; empty where it has none."""
 
 
 Row = dict[str, Term]
-"""Variable name (without ``?``) → term; unbound variables are absent."""
+"""Name of a variable (without ``?``) → its term; unbound variables are absent."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """An HTTP response, whatever its status. Header names are in lower case."""
+class Response:
+    """An HTTP response, whatever its status."""
 
     status: int
     headers: Mapping[str, str]
+    """Their names are in lower case."""
     body: bytes
 
     @property
     def text(self) -> str:
+        """The body as UTF-8; what is not is replaced."""
         return self.body.decode("utf-8", errors="replace")
 
     @property
     def excerpt(self) -> str:
-        """The beginning of the body as one line, without markup: for messages."""
+        """The beginning of the body in one line, without markup, for messages."""
         plain = " ".join(re.sub(r"<[^>]*>", " ", self.text[: 10 * _EXCERPT]).split())
         return plain if len(plain) <= _EXCERPT else plain[:_EXCERPT] + "…"
 
     @property
     def media_type(self) -> str:
+        """In lower case and without parameters; empty where there is none."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def retry_after(answer: Answer, now: datetime) -> float | None:
-    """Seconds that ``Retry-After`` demands; None where it is absent or unreadable.
+def retry_after(response: Response, now: datetime) -> float | None:
+    """Seconds that ``Retry-After`` asks us to wait; None where it is absent or unreadable.
 
-    A date is taken relative to the answer's own ``Date``: the two are by the same clock, ours may be ahead.
+    A date counts from the response's own ``Date``, because both come from the same clock; ``now`` may be ahead of it
+    and stands in only where there is no ``Date``.
     """
-    text = answer.headers.get("retry-after", "").strip()
+    text = response.headers.get("retry-after", "").strip()
     if re.fullmatch(r"[0-9]{1,9}", text):
         return float(text)
     at = _http_date(text)
     if at is None:
         return None
-    return max(0.0, (at - (_http_date(answer.headers.get("date", "")) or now)).total_seconds())
+    return max(0.0, (at - (_http_date(response.headers.get("date", "")) or now)).total_seconds())
 
 
 def _http_date(text: str) -> datetime | None:
@@ -111,80 +123,91 @@ def _http_date(text: str) -> datetime | None:
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
-def judge(answer: Answer, endpoint: str, wait: float | None) -> list[Row]:
-    """The rows of a good answer.
+def parse(response: Response, endpoint: str, wait: float | None) -> list[Row]:
+    """Read the rows of a response.
 
-    Raises ``QueryTimeout``, ``TooLarge``, ``Transient`` (``wait`` is its ``retry_after``), or ``SourceError``.
+    Args:
+        response: What the endpoint sent.
+        endpoint: Its address, for messages.
+        wait: What ``retry_after`` says of the response.
+
+    Raises:
+        QueryTimeout: The endpoint ended the query.
+        TooLarge: The endpoint finds the query too large.
+        Transient: Another attempt may succeed.
+        SourceError: The endpoint refuses the query.
     """
-    if answer.status != 200:
-        raise _refusal(answer, endpoint, wait)
-    if answer.media_type not in MEDIA_TYPES:
-        if _TIMED_OUT.search(answer.text):
-            raise _timeout(answer, endpoint)
+    if response.status != 200:
+        raise _refusal(response, endpoint, wait)
+    if response.media_type not in MEDIA_TYPES:
+        if _TIMED_OUT.search(response.text):
+            raise _timeout(response, endpoint)
+        kind = response.media_type or "an unnamed type"
         raise Transient(
-            f"status 200, but {answer.media_type or 'an unnamed type'} instead of SPARQL results: {answer.excerpt!r}.",
+            f"status 200, but {kind} instead of SPARQL results: {response.excerpt!r}.",
             next_step="Check the endpoint's address (the public service's ends in /sparql) and the user agent.",
             final=SourceError,
         )
     try:
-        document = json.loads(answer.body.decode("utf-8"))
+        document = json.loads(response.body.decode("utf-8"))
     except json.JSONDecodeError as error:
-        # What broke the JSON begins where the parser stopped; a label before it may well contain "timeout".
+        # Whatever broke the JSON begins where the parser stopped; a label before it may well contain "timeout".
         if _TIMED_OUT.search(error.doc, error.pos):
-            raise _timeout(answer, endpoint) from error
-        raise _garbled(f"cut off or damaged at character {error.pos} of {len(error.doc)}") from error
+            raise _timeout(response, endpoint) from error
+        raise _damaged(f"cut off or damaged at character {error.pos} of {len(error.doc)}") from error
     except UnicodeDecodeError as error:
-        raise _garbled(f"not UTF-8 at byte {error.start}") from error
-    return _rows(document, answer, endpoint)
+        raise _damaged(f"not UTF-8 at byte {error.start}") from error
+    return _rows(document, response, endpoint)
 
 
-def _refusal(answer: Answer, endpoint: str, wait: float | None) -> Exception:
-    said = f"status {answer.status}" + (f", {answer.excerpt!r}" if answer.excerpt else "")
-    status = answer.status
-    if status in (408, 504) or (status >= 400 and wait is None and _TIMED_OUT.search(answer.text)):
-        return _timeout(answer, endpoint)
+def _refusal(response: Response, endpoint: str, wait: float | None) -> Exception:
+    """The error that a status other than 200 means."""
+    status = response.status
+    reason = f"status {status}" + (f", {response.excerpt!r}" if response.excerpt else "")
+    if status in (408, 504) or (status >= 400 and wait is None and _TIMED_OUT.search(response.text)):
+        return _timeout(response, endpoint)
     if status == 413:
-        return TooLarge(f"{endpoint} finds the question too large: {said}.", next_step="Ask for less at once.")
+        return TooLarge(f"{endpoint} finds the query too large: {reason}.", next_step="Ask for less at once.")
     if status == 429 or status >= 500:
-        return Transient(said + ".", next_step="The endpoint is overloaded or failing.", retry_after=wait)
+        return Transient(reason + ".", next_step="The endpoint is overloaded or failing.", retry_after=wait)
     if 300 <= status < 400:
-        target = answer.headers.get("location", "an unnamed address")
+        target = response.headers.get("location", "an unnamed address")
         return SourceError(
-            f"{endpoint} redirects to {target} (status {status}), and a redirected question loses its text.",
+            f"{endpoint} redirects to {target} (status {status}), and a redirected query loses its text.",
             next_step="Set the endpoint to the address that answers.",
         )
-    hint = {
+    hints = {
         400: "It does not understand the query: is a relation's subject pattern correct SPARQL?",
         401: "It wants credentials, which kbsync does not send.",
         404: "There is no endpoint at this address (the public service's ends in /sparql).",
     }
     return SourceError(
-        f"{endpoint} refuses the question: {said}.", next_step=hint.get(status, "Check the endpoint's address.")
+        f"{endpoint} refuses the query: {reason}.", next_step=hints.get(status, "Check the endpoint's address.")
     )
 
 
-def _timeout(answer: Answer, endpoint: str) -> QueryTimeout:
+def _timeout(response: Response, endpoint: str) -> QueryTimeout:
     return QueryTimeout(
-        f"{endpoint} gave up on the question (status {answer.status}).", next_step="Ask for less at once."
+        f"{endpoint} gave up on the query (status {response.status}).", next_step="Ask for less at once."
     )
 
 
-def _garbled(how: str) -> Transient:
+def _damaged(how: str) -> Transient:
     return Transient(f"status 200, but the answer is {how}.", next_step="The next pull tries again.")
 
 
-def _rows(document: Any, answer: Answer, endpoint: str) -> list[Row]:
-    """Check the document's form (SPARQL 1.1 Query Results JSON Format) and take the rows out."""
+def _rows(document: Any, response: Response, endpoint: str) -> list[Row]:
+    """Check the document's form (SPARQL 1.1 Query Results JSON Format), and take the rows out."""
     try:
         bindings = document["results"]["bindings"]
         if not isinstance(bindings, list):
             raise TypeError("bindings is not a list")
         return [{name: _term(term) for name, term in binding.items()} for binding in bindings]
     except (KeyError, TypeError, AttributeError) as error:
-        if _TIMED_OUT.search(answer.text) and not (isinstance(document, dict) and "results" in document):
-            raise _timeout(answer, endpoint) from error
+        if _TIMED_OUT.search(response.text) and not (isinstance(document, dict) and "results" in document):
+            raise _timeout(response, endpoint) from error
         raise Transient(
-            f"status 200, but the JSON holds no SPARQL results: {answer.excerpt!r}.",
+            f"status 200, but the JSON holds no SPARQL results: {response.excerpt!r}.",
             next_step="Check the endpoint's address.",
             final=SourceError,
         ) from error

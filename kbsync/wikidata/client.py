@@ -1,8 +1,8 @@
-"""The SPARQL endpoint behind one method: ``select`` gives whole, checked rows, or an error that says what to do.
+"""A SPARQL endpoint behind one method: ``select`` returns whole, checked rows, or raises an error that says what to do.
 
-SPARQLWrapper builds the request and is used in this module alone. What it leaves open is done here: a deadline
-for the whole exchange, a bound on its size, retries, ``Retry-After``, bans, and answers that claim success and
-hold something else.
+SPARQLWrapper builds the request, and is used in this module alone. This module adds what SPARQLWrapper leaves open: a
+deadline for the whole exchange, a bound on the answer's size, retries, ``Retry-After``, bans, and a check of answers that
+claim success and hold something else.
 """
 
 from __future__ import annotations
@@ -22,25 +22,35 @@ from SPARQLWrapper import JSON, POST, SPARQLWrapper
 
 from kbsync.domain.errors import ConfigError, SourceDown
 from kbsync.system import http
-from kbsync.wikidata.answers import Answer, QueryTimeout, Row, TooLarge, Transient, judge, retry_after
+from kbsync.wikidata.answers import QueryTimeout, Response, Row, TooLarge, Transient, parse, retry_after
 
 BAN = timedelta(hours=24)
-"""How long the public service bans, for a ban that does not say until when."""
+"""How long the public service bans, where the ban does not say until when."""
 
 _BANNED_UNTIL = re.compile(r"until (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)")
 
 
 class SparqlClient:
-    """Asks one endpoint, one question at a time.
+    """Sends queries to one endpoint, one at a time.
 
-    ``timeout`` bounds each silence on the line, ``deadline`` one exchange from the first to the last byte (both in
-    seconds; the public service ends a query at 60). ``attempts`` is how often a question is asked when the line or
-    the server fails. The endpoint's ``Retry-After`` is waited out in full if it is at most ``max_wait`` seconds;
-    else, and after a ban, nothing is asked until its time has come. ``sleep`` and ``now`` are there for tests and
-    for a daemon that wants to wake up early. ``requests`` counts what was sent, second attempts included.
+    Args:
+        endpoint: Its address.
+        user_agent: Names who asks, with an e-mail address or a URL.
+        timeout: Longest silence on the line in seconds.
+        deadline: Longest exchange as a whole in seconds; the public service ends a query at 60.
+        attempts: How often a query is sent while the line or the server fails, the first time included.
+        max_wait: Longest ``Retry-After``, in seconds, that is waited out on the spot. After a longer one, and after a
+            ban, nothing is sent until its time has come.
+        max_bytes: Largest answer.
+        sleep: Waits so many seconds between two attempts.
+        now: Returns the current time.
 
-    Raises ``ConfigError`` where endpoint or user agent can't be right.
+    Raises:
+        ConfigError: ``endpoint`` is no address, or ``user_agent`` names no contact.
     """
+
+    requests: int
+    """Requests that were sent, further attempts included."""
 
     def __init__(
         self,
@@ -71,11 +81,19 @@ class SparqlClient:
         self._closed: tuple[datetime, str] | None = None
 
     def select(self, query: str) -> list[Row]:
-        """The rows of a SELECT query.
+        """Run a SELECT query.
 
-        Raises ``QueryTimeout`` and ``TooLarge`` (a smaller question may be answered), ``SourceDown`` when the
-        endpoint could not be had after all attempts or has closed its door, and ``SourceError`` when it refuses
-        the question or answers something else than SPARQL results.
+        Args:
+            query: Its text.
+
+        Returns:
+            Its rows.
+
+        Raises:
+            QueryTimeout: It took too long. A smaller query may be answered.
+            TooLarge: It or its answer is too large. A smaller query may be answered.
+            SourceDown: No attempt succeeded, or the endpoint told us to stay away for a while.
+            SourceError: The endpoint refuses the query, or its answers are no SPARQL results.
         """
         self._refuse_while_closed()
         retrying = tenacity.Retrying(
@@ -93,59 +111,59 @@ class SparqlClient:
             raise fault.final(f"{self.endpoint}, asked {times}: {fault.what}", next_step=fault.next_step) from fault
 
     def _attempt(self, query: str) -> list[Row]:
-        answer = self._exchange(query)
-        wait = retry_after(answer, self._now()) if answer.status != 200 else None
-        if answer.status == 403 or wait is not None:
-            self._close(answer, wait)
-        if answer.status == 403 or (wait or 0) > self._max_wait:
+        response = self._exchange(query)
+        wait = retry_after(response, self._now()) if response.status != 200 else None
+        if response.status == 403 or wait is not None:
+            self._close(response, wait)
+        if response.status == 403 or (wait or 0) > self._max_wait:
             self._refuse_while_closed()
-        rows = judge(answer, self.endpoint, wait)
+        rows = parse(response, self.endpoint, wait)
         self._closed = None
         return rows
 
-    def _close(self, answer: Answer, wait: float | None) -> None:
-        """Open the breaker: the endpoint sent us away, and asking on would make that longer.
+    def _close(self, response: Response, wait: float | None) -> None:
+        """Send nothing until the time that the endpoint named; further requests would only make it later.
 
-        It also outlives a question whose attempts are used up, so that the next one does not come too early.
+        This still holds when the attempts at one query have failed, so that the next query does not come too early.
         """
         until = self._now() + (BAN if wait is None else timedelta(seconds=wait))
-        if said := _BANNED_UNTIL.search(answer.text):
+        if ban := _BANNED_UNTIL.search(response.text):
             with suppress(ValueError):
-                until = datetime.fromisoformat(said[1])
-        what = "forbids us to ask" if answer.status == 403 else "asks for a pause"
-        self._closed = until, f"{what} (status {answer.status}, {answer.excerpt!r})"
+                until = datetime.fromisoformat(ban[1])
+        reason = "forbids us to ask" if response.status == 403 else "asks for a pause"
+        self._closed = until, f"{reason} (status {response.status}, {response.excerpt!r})"
 
     def _refuse_while_closed(self) -> None:
         if self._closed is None:
             return
-        until, what = self._closed
+        until, reason = self._closed
         if self._now() < until:
             raise SourceDown(
-                f"{self.endpoint} {what}.",
+                f"{self.endpoint} {reason}.",
                 next_step=f"Nothing will be asked until {until:%Y-%m-%d %H:%M:%S} UTC. A service that throttled us "
                 "wants fewer and smaller pulls; one that forbids a user agent wants a contact in it.",
             )
         self._closed = None
 
-    def _exchange(self, query: str) -> Answer:
-        """Send the query and read the answer in a thread that is given up at the deadline.
+    def _exchange(self, query: str) -> Response:
+        """Send the query and read the answer in a thread that is abandoned at the deadline.
 
-        The timeout bounds one silence only: neither a name server that hangs nor a server that drips its headers or
-        its body byte by byte ever meets it.
+        The timeout bounds each silence only. It never ends the wait for a name server that hangs, nor for a server that
+        drips its headers or its body byte by byte.
         """
         self.requests += 1
-        answer: Future[Answer] = Future()
-        given_up = threading.Event()
+        response: Future[Response] = Future()
+        abandoned = threading.Event()
 
         def work() -> None:
             try:
-                answer.set_result(self._send(query, given_up))
+                response.set_result(self._send(query, abandoned))
             except Exception as error:
-                answer.set_exception(error)
+                response.set_exception(error)
 
         threading.Thread(target=work, name="sparql-exchange", daemon=True).start()
         try:
-            return answer.result(self._deadline)
+            return response.result(self._deadline)
         except TimeoutError:
             raise QueryTimeout(
                 f"{self.endpoint} did not finish its answer within {self._deadline:g} seconds.",
@@ -166,9 +184,9 @@ class SparqlClient:
                 f"the connection broke ({type(error).__name__}: {error}).", next_step="The next pull tries again."
             ) from error
         finally:
-            given_up.set()
+            abandoned.set()
 
-    def _send(self, query: str, given_up: threading.Event) -> Answer:
+    def _send(self, query: str, abandoned: threading.Event) -> Response:
         wrapper = SPARQLWrapper(self.endpoint, agent=self._user_agent, returnFormat=JSON)
         wrapper.setMethod(POST)
         wrapper.setOnlyConneg(True)
@@ -182,23 +200,23 @@ class SparqlClient:
         ):
             for piece in response.iter_bytes():
                 body += piece
-                if given_up.is_set() or len(body) > self._max_bytes:
+                if abandoned.is_set() or len(body) > self._max_bytes:
                     break
-        # An error's text is only shown, so that it may be cut off; rows may not.
+        # The text of an error is only shown, so it may be cut off; rows may not.
         if len(body) > self._max_bytes and response.status_code == 200:
             raise TooLarge(
                 f"{self.endpoint} answered with more than {self._max_bytes} bytes.",
                 next_step="Ask for less at once, or raise the bound on an answer's size.",
             )
-        return Answer(response.status_code, response.headers, bytes(body))
+        return Response(response.status_code, response.headers, bytes(body))
 
 
 def _wait(state: tenacity.RetryCallState) -> float:
-    """Seconds before the next attempt: growing and jittered, and never less than the endpoint asked for."""
+    """Seconds before the next attempt: growing, jittered, and never less than the endpoint asked for."""
     backoff = tenacity.wait_exponential_jitter(initial=1, max=60, jitter=1)(state)
     fault = state.outcome.exception() if state.outcome else None
-    asked = fault.retry_after if isinstance(fault, Transient) else None
-    return max(backoff, asked or 0.0)
+    demanded = fault.retry_after if isinstance(fault, Transient) else None
+    return max(backoff, demanded or 0.0)
 
 
 def _problems(endpoint: str, user_agent: str) -> list[str]:

@@ -1,9 +1,9 @@
-"""Wikimedia's EventStreams: which items change, told as server-sent events instead of asked item by item.
+"""Wikimedia's EventStreams: items that change are reported as server-sent events, so that nobody has to ask for each.
 
-The stream is a hint and never the truth: what it names is fetched from the endpoint as ever, and where it can't be
-trusted (a gap, silence, a line that stays broken, an answer that is no stream) it says so, and the caller polls. Events
-are those of ``mediawiki.recentchange`` (wikitech.wikimedia.org, "Event Platform/EventStreams HTTP Service"); the framing
-is the HTML standard's, section 9.2. The service ends each line after a quarter of an hour.
+The stream is only a hint. What it reports is fetched from the endpoint like everything else; where it can't be relied on
+(a gap, silence, a connection that keeps failing, an answer that is no stream), it says so, and the caller polls. The
+events are those of ``mediawiki.recentchange`` (wikitech.wikimedia.org, "Event Platform/EventStreams HTTP Service"). The
+service ends each connection after a quarter of an hour.
 """
 
 from __future__ import annotations
@@ -26,27 +26,34 @@ from kbsync.domain.errors import BadIdentifier, SourceDown
 from kbsync.domain.statement import ItemId, item_id
 from kbsync.ports import ItemEvent
 from kbsync.system import http
-from kbsync.wikidata.answers import Answer, retry_after
+from kbsync.wikidata.answers import Response, retry_after
 
 KEPT = timedelta(days=7)
-"""How far back the public stream goes at least; what is asked from before that begins later without a word."""
+"""How far the public stream reaches back at least. Asked for an earlier time, it begins later without saying so."""
 PAUSE = timedelta(minutes=5)
 """How long a stream that refused is left alone, where it does not say how long itself."""
 BEAT = 1.0
-"""Seconds after which a listener is given the word, also where nothing happened."""
+"""Longest time in seconds until the caller gets control, also where nothing happens."""
 _REMEMBERED = 20_000
-"""Ids of events that are known again: some minutes of all wikis."""
+"""Number of event ids that are recognised when they come again: some minutes of all wikis."""
 _LONGEST = 4 * 2**20
-"""Bytes of one event: a thousand times the usual."""
+"""Largest event in bytes: a thousand times the usual size."""
 _MEDIA_TYPE = "text/event-stream"
+
+Frame = httpx2.ServerSentEvent
+"""One dispatched event: its ``id`` is what ``Last-Event-ID`` resumes from, its ``data`` is JSON."""
 
 
 class Broken(Exception):
-    """The line, or what came over it, can't be relied on; the reason is for the log."""
+    """The connection, or what came over it, can't be relied on. The reason is for the log."""
 
 
-def frames(pieces: Iterable[bytes]) -> Iterator[httpx2.ServerSentEvent]:
-    """Server-sent events from pieces of the body, wherever they are cut. Raises ``Broken`` for an endless event."""
+class _Gap(Broken):
+    """Connecting again would not help."""
+
+
+def frames(pieces: Iterable[bytes]) -> Iterator[Frame]:
+    """Server-sent events from the pieces of a body, wherever it is cut. Raises ``Broken`` for an endless event."""
     body = httpx2.Response(
         200, headers={"Content-Type": _MEDIA_TYPE}, content=pieces, request=httpx2.Request("GET", "")
     )
@@ -57,7 +64,7 @@ def frames(pieces: Iterable[bytes]) -> Iterator[httpx2.ServerSentEvent]:
 
 
 def changed_item(event: dict[str, Any], wiki: str) -> ItemId | None:
-    """The item that an event is about: edits, new pages, deletions, restorations; None for everything else."""
+    """The item that was edited, created, deleted or restored; None where the event is about something else."""
     if event.get("wiki") != wiki or event.get("namespace") != 0 or event.get("type") not in ("edit", "new", "log"):
         return None
     try:
@@ -68,13 +75,13 @@ def changed_item(event: dict[str, Any], wiki: str) -> ItemId | None:
 
 def revision(event: dict[str, Any]) -> int:
     """The revision that the event led to; 0 where it names none."""
-    told = event.get("revision")
-    new = told.get("new") if isinstance(told, dict) else None
+    revisions = event.get("revision")
+    new = revisions.get("new") if isinstance(revisions, dict) else None
     return new if isinstance(new, int) and new > 0 else 0
 
 
 def event_time(event: dict[str, Any]) -> datetime:
-    """``meta.dt``. Raises ``Broken`` where it is missing or is no time."""
+    """``meta.dt``. Raises ``Broken`` where it is missing or not a time."""
     try:
         at = datetime.fromisoformat(event["meta"]["dt"])
     except (KeyError, TypeError, ValueError):
@@ -83,10 +90,17 @@ def event_time(event: dict[str, Any]) -> datetime:
 
 
 class EventStream:
-    """One line after the other, each taken up where the one before it ended.
+    """One connection after the other, each resumed where the one before it ended.
 
-    ``idle`` bounds each silence (seconds); a first event later than ``max_gap`` after the moment that was asked for is
-    a gap. ``attempts`` is how often in a row a line may end without having told anything. ``sleep`` waits between two.
+    Args:
+        url: The stream's address.
+        user_agent: Names who asks, with an e-mail address or a URL.
+        wiki: The wiki whose items are reported.
+        idle: Longest silence on the line in seconds.
+        attempts: How often in a row a connection may end without having reported anything.
+        max_gap: An event that is later than the one before it by more than this means that some are missing.
+        now: Returns the current time.
+        sleep: Waits so many seconds between two connections.
     """
 
     def __init__(
@@ -112,39 +126,48 @@ class EventStream:
         self._closed_until: datetime | None = None
 
     def events(self, since: datetime) -> Iterator[ItemEvent | None]:
-        """As the port says. Raises ``SourceDown`` for a gap, a refusal, what is no stream, and a line that stays broken."""
+        """Report changes, as ``StatementSource.events`` says.
+
+        Raises:
+            SourceDown: There is a gap, the stream refuses, the answer is no stream, or connections keep failing.
+        """
         if self._closed_until and self._now() < self._closed_until:
             raise self._down(f"it asked to be left alone until {self._closed_until:%Y-%m-%d %H:%M:%S} UTC")
         if self._now() - since > KEPT:
             raise self._down(f"it does not reach back to {since}")
-        place, failures = _Place(since), 0
+        position, failures = _Position(since), 0
         while True:
-            before = place.reached, place.id
+            before = position.reached, position.id
             try:
-                yield from self._line(place)
+                yield from self._connection(position)
                 problem = "the line ended"
             except _Gap as gap:
                 raise self._down(str(gap)) from gap
             except Broken as broken:
                 problem = str(broken)
-            failures = failures + 1 if (place.reached, place.id) == before else 0
+            failures = failures + 1 if (position.reached, position.id) == before else 0
             if failures == self._attempts:
                 raise self._down(f"{problem}, {failures} times in a row")
+            # The caller gets control while this waits, which tenacity can't give.
             for _ in range(max(1, 2**failures - 1)):
                 yield None
                 self._sleep(random.uniform(0.5, 1.0))
 
-    def _line(self, place: _Place) -> Iterator[ItemEvent | None]:
-        told = time.monotonic()
-        with closing(_Reader(self._pieces(place))) as reader:
+    def _connection(self, position: _Position) -> Iterator[ItemEvent | None]:
+        """The changes that one connection reports, and None once a ``BEAT`` where there is none."""
+        last_report = time.monotonic()
+        with closing(_Reader(self._pieces(position))) as reader:
             for frame in reader:
-                event = self._take(frame, place) if frame else None
-                if event is not None or time.monotonic() - told >= BEAT:
-                    told = time.monotonic()
+                event = self._item_event(frame, position) if frame else None
+                if event is not None or time.monotonic() - last_report >= BEAT:
+                    last_report = time.monotonic()
                     yield event
 
-    def _take(self, frame: httpx2.ServerSentEvent, place: _Place) -> ItemEvent | None:
-        """What an event says of an item. Raises ``Broken`` where something is missing between the last one and this."""
+    def _item_event(self, frame: Frame, position: _Position) -> ItemEvent | None:
+        """The change of an item that a frame reports, if it does; moves the position on.
+
+        Raises ``Broken`` for a frame that is no event, and where events are missing between the last one and this.
+        """
         try:
             event = json.loads(frame.data)
         except json.JSONDecodeError:
@@ -152,25 +175,25 @@ class EventStream:
         if not isinstance(event, dict):
             raise Broken("an event that is no object")
         at = event_time(event)
-        if at - place.reached > self._max_gap:
-            raise _Gap(f"it has a gap from {place.reached} to {at}")
-        place.id, place.reached = frame.id or place.id, max(at, place.reached)
-        if event["meta"].get("domain") == "canary" or place.is_known(event["meta"].get("id")):
+        if at - position.reached > self._max_gap:
+            raise _Gap(f"it has a gap from {position.reached} to {at}")
+        position.id, position.reached = frame.id or position.id, max(at, position.reached)
+        if event["meta"].get("domain") == "canary" or position.is_repeated(event["meta"].get("id")):
             return None
         item = changed_item(event, self._wiki)
         return ItemEvent(item, at, revision(event)) if item else None
 
-    def _pieces(self, place: _Place) -> Generator[bytes]:
-        """The body of one line, in pieces as they come. Raises ``Broken``."""
-        since = {"since": place.reached.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
-        # Compressed, an event would wait for others in the same block.
+    def _pieces(self, position: _Position) -> Generator[bytes]:
+        """The body of one connection's answer, piece by piece as it arrives. Raises ``Broken``."""
+        since = {"since": position.reached.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
+        # In a compressed answer an event would wait until its block is full.
         headers = {"User-Agent": self._agent, "Accept": _MEDIA_TYPE, "Accept-Encoding": "identity"}
-        if place.id:
-            headers["Last-Event-ID"] = place.id
+        if position.id:
+            headers["Last-Event-ID"] = position.id
         try:
             with (
                 http.client(headers, self._idle) as client,
-                client.stream("GET", self.url, params=since, follow_redirects=True) as response,
+                client.stream("GET", httpx2.URL(self.url).copy_merge_params(since), follow_redirects=True) as response,
             ):
                 self._check(response)
                 yield from response.iter_bytes()
@@ -180,9 +203,9 @@ class EventStream:
             raise Broken(f"the line broke ({type(error).__name__})") from error
 
     def _check(self, response: httpx2.Response) -> None:
-        """Raises ``_Gap`` where the answer is no stream; a refusal closes the stream for as long as it asks."""
+        """Raises ``_Gap`` for an answer that is no stream. After a refusal, nothing is sent for as long as it asks."""
         if not response.is_success:
-            wait = retry_after(Answer(response.status_code, response.headers, b""), self._now())
+            wait = retry_after(Response(response.status_code, response.headers, b""), self._now())
             self._closed_until = self._now() + (PAUSE if wait is None else timedelta(seconds=wait))
             raise _Gap(f"it refuses with status {response.status_code}")
         kind = response.headers.get("content-type", "an unnamed type").partition(";")[0].strip().lower()
@@ -196,56 +219,57 @@ class EventStream:
         )
 
 
-class _Gap(Broken):
-    """No use to take the line up again."""
-
-
 @dataclass(slots=True)
-class _Place:
-    """How far a stream was read: ``reached`` in time, ``id`` for ``Last-Event-ID``, and the newest events' own ids."""
+class _Position:
+    """How far a stream was read."""
 
     reached: datetime
+    """Time of the newest event."""
     id: str = ""
+    """Value for ``Last-Event-ID``; empty before the first event."""
     known: dict[str, None] = field(default_factory=dict)
+    """Ids (``meta.id``) of the newest events."""
 
-    def is_known(self, event: object) -> bool:
-        """Whether an event of this id came before; notes it."""
+    def is_repeated(self, event: object) -> bool:
+        """Whether an event with this id came before; remembers it."""
         if not isinstance(event, str):
             return False
-        doubled = event in self.known
+        repeated = event in self.known
         self.known[event] = None
         if len(self.known) > _REMEMBERED:
             del self.known[next(iter(self.known))]
-        return doubled
+        return repeated
 
 
 class _Reader:
-    """Reads one line in a thread of its own: a socket that met its timeout can't be read on, and whoever listens has
-    other things to do every second. Iterating gives frames, and None after each ``BEAT`` without any; it raises
-    ``Broken``, and ends with the line."""
+    """Reads one connection in a thread of its own.
+
+    It has to: a socket that met its timeout can't be read any further, and the caller needs control every second.
+    Iterating yields frames, and None after each ``BEAT`` without any; it raises ``Broken``, and ends with the connection.
+    """
 
     def __init__(self, pieces: Generator[bytes]) -> None:
         self._pieces = pieces
         self._closed = threading.Event()
-        # Bounded, so that a listener that is busy slows the server down instead of filling the memory.
-        self._told: queue.Queue[httpx2.ServerSentEvent | Broken | None] = queue.Queue(10_000)
+        # Bounded, so that a busy caller slows the server down instead of filling the memory.
+        self._frames: queue.Queue[Frame | Broken | None] = queue.Queue(10_000)
         threading.Thread(target=self._read, name="event-stream", daemon=True).start()
 
-    def __iter__(self) -> Iterator[httpx2.ServerSentEvent | None]:
+    def __iter__(self) -> Iterator[Frame | None]:
         while True:
             try:
-                told = self._told.get(timeout=BEAT)
+                frame = self._frames.get(timeout=BEAT)
             except queue.Empty:
                 yield None
                 continue
-            if told is None:
+            if frame is None:
                 return
-            if isinstance(told, Broken):
-                raise told
-            yield told
+            if isinstance(frame, Broken):
+                raise frame
+            yield frame
 
     def close(self) -> None:
-        """The thread ends with the next piece that comes, at the latest after the silence that is allowed."""
+        """Let the thread end with the next piece that arrives, at the latest after the longest silence."""
         self._closed.set()
 
     def _read(self) -> None:
@@ -257,8 +281,8 @@ class _Reader:
         except Broken as broken:
             self._put(broken)
 
-    def _put(self, told: httpx2.ServerSentEvent | Broken | None) -> None:
+    def _put(self, frame: Frame | Broken | None) -> None:
         while not self._closed.is_set():
             with suppress(queue.Full):
-                self._told.put(told, timeout=BEAT)
+                self._frames.put(frame, timeout=BEAT)
                 return

@@ -1,4 +1,4 @@
-"""A SPARQL server of one's own: ``oxigraph serve`` on a free port of the loopback interface, while it is needed."""
+"""A local SPARQL server: ``oxigraph serve``, on a free port of the loopback interface, for as long as it is needed."""
 
 from __future__ import annotations
 
@@ -15,17 +15,21 @@ from kbsync.system import http
 
 HOST = "127.0.0.1"
 STOP_WITHIN = 10.0
-"""Seconds between the polite signal and the one that can't be refused."""
+"""Seconds between SIGTERM and SIGKILL."""
 _REQUEST_TIMEOUT = 60.0
 
 
 class OxigraphServer:
-    """A context manager: the server runs inside the ``with`` block, in a process that this one started and ends.
+    """A context manager: the server runs inside the ``with`` block, as a child process.
 
-    With a ``location`` the data outlive the server; without one they are kept in memory. ``read_only`` opens an
-    existing location that several processes may read at once. Entering raises
-    ``SourceError`` when the server can't start, and ``SourceDown`` when it does not answer within ``ready_within``
-    seconds; every other method raises ``SourceError`` when the server refuses.
+    Args:
+        location: Directory that holds the data; None: they are kept in memory and end with the server.
+        read_only: Open an existing location, which several processes may read at once.
+        ready_within: Seconds that the server may take to start.
+
+    Raises:
+        SourceError: On entering, the server can't start; in the other methods, it refuses.
+        SourceDown: On entering, the server does not answer in time; in the other methods, it does not answer.
     """
 
     def __init__(self, location: Path | None = None, *, read_only: bool = False, ready_within: float = 15.0) -> None:
@@ -46,7 +50,7 @@ class OxigraphServer:
 
     @property
     def pid(self) -> int | None:
-        """The server's process id while it runs."""
+        """The server's process id; None while it does not run."""
         return self._process.pid if self._process else None
 
     def __enter__(self) -> OxigraphServer:
@@ -82,18 +86,18 @@ class OxigraphServer:
         self._stop()
 
     def load(self, turtle: str) -> int:
-        """Add Turtle to the store in bulk; returns the number of triples that the store then holds."""
+        """Add Turtle to the store. Returns the number of triples that the store then holds."""
         self._send("/store?default", "text/turtle", turtle)
         query = "SELECT (COUNT(*) AS ?count) WHERE { ?s ?p ?o }"
         answer = self._send("/query", "application/sparql-query", query, accept="application/sparql-results+json")
         return int(json.loads(answer)["results"]["bindings"][0]["count"]["value"])
 
     def update(self, sparql: str) -> None:
-        """Run a SPARQL update: all of it, or nothing."""
+        """Run a SPARQL update. The server does all of it or nothing."""
         self._send("/update", "application/sparql-update", sparql)
 
     def _wait(self) -> None:
-        """Until the port answers; a process that ended is reported with its own words."""
+        """Wait until the port accepts connections. A process that ended is reported with what it wrote."""
         process, deadline = self._running(), time.monotonic() + self._ready_within
         while time.monotonic() < deadline:
             if process.poll() is not None:

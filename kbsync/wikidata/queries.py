@@ -1,9 +1,10 @@
-"""The query texts: standard SPARQL 1.1, so that Blazegraph, QLever and Oxigraph answer them alike.
+"""The texts of the queries: standard SPARQL 1.1, so that Blazegraph, QLever and Oxigraph give the same answers.
 
-Three rules keep them cheap and safe. Predicates are constants and every UNION branch carries its own ``VALUES``,
-so that no engine has to be clever about joins. Identifiers are checked before they become text. Labels never do.
+Three rules keep them cheap and safe. Predicates are constants, and every branch of a UNION has its own ``VALUES``, so
+that no engine needs a clever plan for its joins. Identifiers are checked before they become text. Labels never become
+text.
 
-The vocabulary is that of Wikibase's RDF dump format (mediawiki.org, "Wikibase/Indexing/RDF Dump Format").
+The names of classes and predicates are those of Wikibase's RDF (mediawiki.org, "Wikibase/Indexing/RDF Dump Format").
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from kbsync.domain.statement import item_id, property_id
 from kbsync.wikidata.answers import Term
 
 LIVE = "http://www.wikidata.org"
-"""The node whose date the live service moves on with every change; all of Wikidata's names begin with it."""
+"""The node whose date the live service updates with every change. The IRIs of Wikidata begin with it."""
 ENTITY = f"{LIVE}/entity/"
 STATEMENT = ENTITY + "statement/"
 ONTOLOGY = "http://wikiba.se/ontology#"
@@ -29,20 +30,20 @@ NO_UNIT = ENTITY + "Q199"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vocabulary:
-    """Whose items they are: Wikidata's, or those of another Wikibase.
-
-    ``base`` is the concept base of its RDF, without a slash at its end; ``start``, ``end`` and ``point`` are the
-    properties of the time qualifiers that are read (empty: it has none).
-    """
+    """The IRIs and properties of a Wikibase: Wikidata's, or another one's."""
 
     base: str = LIVE
+    """Concept base: what the IRIs begin with, without a slash at its end."""
     start: str = "P580"
+    """Property of the qualifier "start time"; empty where there is none."""
     end: str = "P582"
+    """Property of the qualifier "end time"; empty where there is none."""
     point: str = "P585"
+    """Property of the qualifier "point in time"; empty where there is none."""
 
     @property
     def prefixes(self) -> str:
-        """Put before every query; a relation's ``subject_pattern`` may use all of them."""
+        """What every query begins with; a relation's ``subject_pattern`` may use all of these prefixes."""
         return f"""\
 PREFIX wd: <{self.base}/entity/>
 PREFIX wdt: <{self.base}/prop/direct/>
@@ -63,13 +64,15 @@ PREFIX xsd: <{XSD}>
 
     @property
     def qualifiers(self) -> dict[str, str]:
-        """Variable name → property."""
-        found = {"start": self.start, "end": self.end, "point": self.point}
-        return {name: property_id(prop) for name, prop in found.items() if prop}
+        """Name of the variable → property."""
+        properties = {"start": self.start, "end": self.end, "point": self.point}
+        return {name: property_id(prop) for name, prop in properties.items() if prop}
 
-    def told(self, term: Term) -> Term:
-        """An IRI of this Wikibase under Wikidata's names, as everything after the query reads them; Wikidata's own
-        items are foreign to another Wikibase, but for the unit that says "none"."""
+    def as_wikidata(self, term: Term) -> Term:
+        """Translate an IRI of this Wikibase into Wikidata's, which everything after the query reads.
+
+        Wikidata's own items are foreign to another Wikibase, and are no items there; its unit for "none" excepted.
+        """
         if self.base == LIVE or term.kind != "uri":
             return term
         if term.text == self.base or term.text.startswith(f"{self.base}/"):
@@ -82,94 +85,103 @@ PREFIX xsd: <{XSD}>
 WIKIDATA = Vocabulary()
 
 MULTILINGUAL = "mul"
-"""Wikidata's default language: a name written once for all languages, where an item has none in the one asked for."""
+"""Code of the names that Wikidata has once for all languages. One stands in where an item has none in ours."""
 
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8})*\Z")
 
 
 class Shape(StrEnum):
-    """Where an endpoint keeps an item's revision and date.
-
-    ``service``: on the item, where the public service's loader moves them. ``dump``: on the data node that is
-    ``schema:about`` the item, as the published dumps have it.
-    """
+    """Where an endpoint keeps an item's revision and date."""
 
     SERVICE = "service"
+    """On the item, to which the public service's loader moves them."""
     DUMP = "dump"
+    """On the data node that is ``schema:about`` the item, as in the published dumps."""
 
 
 def language_code(text: str) -> str:
-    """Check a language code such as ``en`` or ``pt-br``; raises ``BadIdentifier``."""
+    """Check a language code such as ``en`` or ``pt-br``. Raises ``BadIdentifier``."""
     if not _LANGUAGE.match(text):
         raise BadIdentifier(f"{text!r} is not a language code as Wikidata writes them (en, pt-br).")
     return text
 
 
-def server_time(names: Vocabulary = WIKIDATA) -> str:
-    """Q0. ``?root ?t``: the newest change the endpoint knows. A dump says it of its own node."""
-    return f"""{names.prefixes}
+def server_time(vocabulary: Vocabulary = WIKIDATA) -> str:
+    """Q0. ``?root ?t``: the newest change that the endpoint knows. A dump says it of its own node."""
+    return f"""{vocabulary.prefixes}
 SELECT ?root ?t WHERE {{
-  VALUES ?root {{ <{names.base}> wikibase:Dump }}
+  VALUES ?root {{ <{vocabulary.base}> wikibase:Dump }}
   ?root schema:dateModified ?t
 }}"""
 
 
-def probe(names: Vocabulary = WIKIDATA) -> str:
-    """A few nodes that carry a revision (``?node``), and what they are about (``?about``): tells the shape."""
-    return f"""{names.prefixes}
+def probe(vocabulary: Vocabulary = WIKIDATA) -> str:
+    """A few nodes that have a revision (``?node``), and what they are about (``?about``): they show the shape."""
+    return f"""{vocabulary.prefixes}
 SELECT ?node ?about WHERE {{
   {{ SELECT ?node WHERE {{ ?node schema:version ?rev }} LIMIT 20 }}
   OPTIONAL {{ ?node schema:about ?about }}
 }}"""
 
 
-def heads(items: Sequence[str], shape: Shape, names: Vocabulary = WIKIDATA) -> str:
-    """Q1. ``?item ?rev ?modified ?target``: at least one row an item; nothing bound means deleted."""
-    return f"{names.prefixes}\nSELECT ?item ?rev ?modified ?target WHERE {{\n{_heads(items, shape)}\n}}"
+def heads(items: Sequence[str], shape: Shape, vocabulary: Vocabulary = WIKIDATA) -> str:
+    """Q1. ``?item ?rev ?modified ?target``: at least one row per item. One that binds nothing else means: deleted."""
+    return f"{vocabulary.prefixes}\nSELECT ?item ?rev ?modified ?target WHERE {{\n{_heads(items, shape)}\n}}"
 
 
-def labels(items: Sequence[str], language: str, names: Vocabulary = WIKIDATA) -> str:
-    """``?item ?label ?alias``: labels and aliases in ``language`` and in the multilingual default.
+def labels(items: Sequence[str], language: str, vocabulary: Vocabulary = WIKIDATA) -> str:
+    """``?item ?label ?alias``: labels and aliases in ``language`` and for all languages.
 
-    A redirect has none, and goes by those of the item that it leads to: statements may name it until a bot has
-    corrected them.
+    A redirect has none of its own and gets those of the item that it leads to, because statements may name it until a
+    bot has corrected them.
     """
-    led = _labels(items, language, "?item owl:sameAs ?target . ?target")
-    return f"{names.prefixes}\nSELECT ?item ?label ?alias WHERE {{\n{_labels(items, language)} UNION\n{led}\n}}"
+    of_target = _labels(items, language, "?item owl:sameAs ?target . ?target")
+    return (
+        f"{vocabulary.prefixes}\nSELECT ?item ?label ?alias WHERE {{\n{_labels(items, language)} UNION\n{of_target}\n}}"
+    )
 
 
 def records(
-    items: Sequence[str], properties: Sequence[str], language: str, shape: Shape, names: Vocabulary = WIKIDATA
+    items: Sequence[str], properties: Sequence[str], language: str, shape: Shape, vocabulary: Vocabulary = WIKIDATA
 ) -> str:
-    """Q2 for a page of items: heads, labels and statements in one query, and so of one snapshot of the store.
+    """Q2 for a page of items: heads, labels and statements in one query, and so from one snapshot of the store.
 
-    Rows are of three kinds, told apart by what they bind: ``?st`` (a statement), ``?label`` or ``?alias``, or none
-    of these (a head). A statement is one row, or several where a qualifier has several values.
+    There are three kinds of row, and what they bind tells which: ``?st`` (a statement), ``?label`` or ``?alias``, or none
+    of these (a head). A statement has one row, or several where a qualifier has several values.
     """
     branches = [_heads(items, shape), _labels(items, language)]
-    branches += [_statements(items, property_id(p), shape, names) for p in properties]
+    branches += [_statements(items, property_id(p), shape, vocabulary) for p in properties]
     union = "\n} UNION {\n".join(branches)
     keys = "?item ?rev ?modified ?target ?label ?alias ?property ?st ?rank ?value ?none ?precision ?unit " + " ".join(
-        f"?{q} ?{q}Time ?{q}Precision" for q in names.qualifiers
+        f"?{q} ?{q}Time ?{q}Precision" for q in vocabulary.qualifiers
     )
-    return f"""{names.prefixes}
+    return f"""{vocabulary.prefixes}
 SELECT {keys} (COUNT(DISTINCT ?ref) AS ?refs) WHERE {{ {{
 {union}
 }} }} GROUP BY {keys}"""
 
 
-def subjects(pattern: str, *, after: str, limit: int, names: Vocabulary = WIKIDATA) -> str:
-    """One page of the items that ``pattern`` finds, in the order of their IRIs, beginning after the IRI ``after``.
+def subjects(pattern: str, *, after: str, limit: int, vocabulary: Vocabulary = WIKIDATA) -> str:
+    """A page of the items that ``pattern`` finds.
 
-    Paged by the last IRI seen and not by OFFSET: an item that appears or vanishes between two pages can't push
-    another one out of sight.
+    A page begins after the last IRI of the page before, and not at an OFFSET: then an item that appears or vanishes
+    between two pages can't make another one be skipped.
+
+    Args:
+        pattern: SPARQL graph pattern that binds ``?item``.
+        after: The page begins after this IRI; empty: at the first.
+        limit: Largest number of items.
+        vocabulary: The Wikibase that is asked.
+
+    Returns:
+        The text of a query for ``?item``, in the order of the IRIs.
     """
-    return f"""{names.prefixes}
+    return f"""{vocabulary.prefixes}
 SELECT DISTINCT ?item WHERE {{
   {{
 {pattern}
   }}
-  FILTER(STRSTARTS(STR(?item), "{names.base}/entity/Q") && STR(?item) > "{after}")
+  FILTER(STRSTARTS(STR(?item), "{vocabulary.base}/entity/Q") && STR(?item) > "{after}")
 }} ORDER BY ?item LIMIT {limit:d}"""
 
 
@@ -199,12 +211,12 @@ def _labels(items: Sequence[str], language: str, subject: str = "?item") -> str:
   }}"""
 
 
-def _statements(items: Sequence[str], prop: str, shape: Shape, names: Vocabulary) -> str:
+def _statements(items: Sequence[str], prop: str, shape: Shape, vocabulary: Vocabulary) -> str:
     revision = {
         Shape.SERVICE: "?item schema:version ?rev .",
         Shape.DUMP: "OPTIONAL { ?data schema:about ?item ; schema:version ?rev }",
     }[shape]
-    qualifiers = "\n".join(_qualifier(name, pid) for name, pid in names.qualifiers.items())
+    qualifiers = "\n".join(_qualifier(name, pid) for name, pid in vocabulary.qualifiers.items())
     return f"""{_values(items)}
   ?item p:{prop} ?st . ?st wikibase:rank ?rank .
   {revision}
@@ -220,8 +232,8 @@ def _statements(items: Sequence[str], prop: str, shape: Shape, names: Vocabulary
 def _qualifier(name: str, prop: str) -> str:
     """The simple value, and the full one with its precision where the endpoint has value nodes.
 
-    Two patterns and a nested OPTIONAL instead of three patterns: Oxigraph then looks each statement up, where it
-    would otherwise join with all time nodes of the store once the page is larger than about a hundred items.
+    There are two patterns and a nested OPTIONAL instead of three patterns, because Oxigraph then looks up each
+    statement; otherwise, on a page of more than about a hundred items, it joins with all time nodes of the store.
     """
     return f"""  OPTIONAL {{ ?st pq:{prop} ?{name} }}
   OPTIONAL {{ ?st pqv:{prop} ?{name}Node . ?{name}Node wikibase:timePrecision ?{name}Precision

@@ -1,24 +1,25 @@
-"""From result rows to the domain. How a value of Wikidata's RDF becomes a ``Value``:
+"""Result rows become the domain's values. How a value of Wikidata's RDF becomes a ``Value``:
 
 ========================================  =====================================================================
-the endpoint gives                        kbsync keeps
+the endpoint sends                        kbsync keeps
 ========================================  =====================================================================
 ``wd:Q84``                                ``item``, ``Q84``
 ``"…"^^xsd:dateTime``                     ``time``, ``1969-07-20T00:00:00Z`` (no plus sign), detail: precision of
                                           the value node, 11 (day) where there is none
-``"…"^^xsd:decimal``                      ``quantity``, ``+8849`` (signed, no idle zeros), detail: unit's item id,
-                                          empty for a bare number (unit ``Q199``) or without a value node
+``"…"^^xsd:decimal``                      ``quantity``, ``+8849`` (signed, without needless zeros), detail: item id
+                                          of the unit, empty for a bare number (unit ``Q199``) or without a value
+                                          node
 ``"…"@fr``                                ``monolingual``, detail: language
-``"…"``                                   ``string``; external ids too, the result does not tell them apart
+``"…"``                                   ``string``; also for external ids, which a result does not distinguish
 another IRI or literal                    ``other``, its text (web addresses, files, coordinates, properties)
 a blank node or ``…/.well-known/genid/…``  no value: ``somevalue``
 no ``ps:`` value, type ``wdno:P…``        no value: ``novalue``
 ========================================  =====================================================================
 
 Qualifiers: of several start times the earliest counts, of several end times or points in time the latest. An
-unknown *end* time says that the statement has ended (``UNKNOWN_TIME``); an unknown start says nothing.
+unknown *end* time means that the statement has ended (``UNKNOWN_TIME``); an unknown start time means nothing.
 
-The order of rows is irrelevant and doubles are harmless.
+The rows may come in any order, and more than once.
 """
 
 from __future__ import annotations
@@ -51,11 +52,11 @@ from kbsync.wikidata.queries import ENTITY, LIVE, NO_UNIT, ONTOLOGY, STATEMENT, 
 
 
 class Incomplete(DataError):
-    """Rows are missing that every honest answer has."""
+    """Rows are missing that a complete answer must have."""
 
 
 DAY = 11
-"""Precision of a time of which only the simple value is known."""
+"""Precision of a time whose value node is not known: a day."""
 
 _RANKS = {
     f"{ONTOLOGY}PreferredRank": Rank.PREFERRED,
@@ -66,10 +67,19 @@ _TIME = re.compile(r"([+-]?)([0-9]{4,16}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-
 
 
 def heads(rows: Iterable[Row], asked: Sequence[ItemId]) -> list[ItemHead]:
-    """One head per asked item, in that order. Of several revisions the newest counts; nothing bound: deleted (0).
+    """Heads of items.
 
-    Raises ``DataError`` for a revision or date that is none, and ``Incomplete`` where asked items have no row at all:
-    the query gives one for every item, and one for a deleted item too.
+    Args:
+        rows: Of the query ``queries.heads``.
+        asked: The items that the query was about.
+
+    Returns:
+        A head for each of ``asked``, in that order. Of several revisions the newest counts; an item without any, and
+        without a target, is deleted, with revision 0.
+
+    Raises:
+        DataError: A revision is no whole number, or a date is no date.
+        Incomplete: An item has no row at all, though even a deleted item must have one.
     """
     seen: set[str] = set()
     revisions: dict[str, list[int]] = defaultdict(list)
@@ -99,9 +109,16 @@ def heads(rows: Iterable[Row], asked: Sequence[ItemId]) -> list[ItemHead]:
 
 
 def labels(rows: Iterable[Row], asked: Sequence[ItemId], language: str) -> list[Labels]:
-    """One entry per asked item, in that order; aliases sorted.
+    """Labels and aliases of items.
 
-    Wikidata writes a name that is the same everywhere once, as ``mul``: it stands in where ``language`` has none.
+    Args:
+        rows: Of the query ``queries.labels``.
+        asked: The items that the query was about.
+        language: Code of the language that was asked for. A label for all languages (``mul``) stands in where an item
+            has none in this one.
+
+    Returns:
+        An entry for each of ``asked``, in that order, with its aliases sorted.
     """
     names: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     aliases: dict[str, set[str]] = defaultdict(set)
@@ -120,44 +137,57 @@ def labels(rows: Iterable[Row], asked: Sequence[ItemId], language: str) -> list[
 
 
 def records(rows: Sequence[Row], asked: Sequence[ItemId], language: str) -> tuple[list[ItemRecord], dict[ItemId, str]]:
-    """One record per asked item, and the items whose rows contradict themselves, each with how.
+    """Records of items.
 
-    An item that changes while the query runs may show two revisions: the newest counts for which there are both
-    head and statements. A statement with two values or ranks, or with no value at all, is taken for an unknown
-    value until a later revision says it clearly.
+    An item that changes while the query runs may show two revisions; then the newest counts that has both a head and
+    statements. A statement with two values or ranks, or with no value at all, counts as an unknown value until a later
+    revision is clear.
+
+    Args:
+        rows: Of the query ``queries.records``.
+        asked: The items that the query was about.
+        language: As for ``labels``.
+
+    Returns:
+        A record for each of ``asked``, in that order; and those items whose rows contradict each other → how.
+
+    Raises:
+        DataError: A row holds something that Wikidata has not.
+        Incomplete: As for ``heads``.
     """
     groups: dict[str, dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
         if "st" in row:
             groups[_local(row["item"])][row["st"].text].append(row)
     head_rows = [row for row in rows if "st" not in row and "label" not in row and "alias" not in row]
-    found, torn = [], {}
-    names = labels(rows, asked, language)
-    for head, named in zip(heads(head_rows, asked), names, strict=True):
+    result: list[ItemRecord] = []
+    contradictory: dict[ItemId, str] = {}
+    for head, named in zip(heads(head_rows, asked), labels(rows, asked, language), strict=True):
         statements: list[Statement] = []
         if not head.redirect_to and groups[head.id]:
             revision, current, stale = _newest(groups[head.id], head.revision)
             if stale:
-                torn[head.id] = f"its statements are of revision {revision}, its head of {head.revision}"
+                contradictory[head.id] = f"its statements are of revision {revision}, its head of {head.revision}"
                 head = ItemHead(id=head.id, revision=revision, modified=head.modified)
             for iri, group in sorted(current.items()):
                 statement, problem = _statement(head.id, iri, group)
                 statements.append(statement)
                 if problem:
-                    torn[head.id] = f"statement {statement.id} has {problem}"
-        found.append(ItemRecord(head=head, labels=named, statements=tuple(statements)))
-    return found, torn
+                    contradictory[head.id] = f"statement {statement.id} has {problem}"
+        result.append(ItemRecord(head=head, labels=named, statements=tuple(statements)))
+    return result, contradictory
 
 
 def subjects(rows: Iterable[Row]) -> list[ItemId]:
-    """Those results that are items."""
+    """The results of ``queries.subjects`` that are items."""
     return [item for row in rows if "item" in row and (item := _item(row["item"]))]
 
 
 def server_time(rows: Iterable[Row]) -> datetime | None:
-    """The date of the live node, else of the dump's; the oldest of several: a mirror loaded in parts is no newer.
+    """The date of the live node, or else of the dump's; None where there is neither.
 
-    Raises ``DataError`` for a date that is none.
+    Of several the oldest counts, because a mirror that was loaded in parts is no newer. Raises ``DataError`` for a date
+    that is no date.
     """
     dates: dict[str, list[datetime]] = defaultdict(list)
     for row in rows:
@@ -173,27 +203,27 @@ def _moment(term: Term) -> datetime:
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
-def _newest(groups: dict[str, list[Row]], head: int) -> tuple[int, dict[str, list[Row]], bool]:
-    """The revision whose statements count, these statements, and whether that revision is not the head's."""
+def _newest(groups: dict[str, list[Row]], head_revision: int) -> tuple[int, dict[str, list[Row]], bool]:
+    """The revision whose statements count, these statements' rows by IRI, and whether it differs from the head's."""
     revisions = {_integer(row["rev"]) for group in groups.values() for row in group}
-    revision = head if head in revisions else max(revisions)
+    revision = head_revision if head_revision in revisions else max(revisions)
     current = {iri: [row for row in group if _integer(row["rev"]) == revision] for iri, group in groups.items()}
-    return revision, {iri: group for iri, group in current.items() if group}, revision != head
+    return revision, {iri: group for iri, group in current.items() if group}, revision != head_revision
 
 
 def _statement(subject: ItemId, iri: str, group: list[Row]) -> tuple[Statement, str]:
-    """The statement, and what is wrong with its rows (empty: nothing)."""
+    """The statement that a group of rows is about, and how these contradict each other (empty: not at all)."""
     terms = {row["value"] for row in group if "value" in row}
     ranks = {row["rank"].text for row in group}
     if unknown := ranks - _RANKS.keys():
         raise DataError(f"Statement {iri} has the unknown rank {min(unknown)}.")
-    denied = any(row["none"].text in ("true", "1") for row in group)
+    has_none = any(row["none"].text in ("true", "1") for row in group)
     problem = ""
     if len(terms) > 1:
         problem = f"{len(terms)} values"
     elif len(ranks) > 1:
         problem = f"{len(ranks)} ranks"
-    elif not terms and not denied:
+    elif not terms and not has_none:
         problem = "neither a value nor the mark of none"
     snak, value = Snak.SOMEVALUE, None
     if not problem and not terms:
@@ -241,15 +271,15 @@ def _value(term: Term, group: list[Row]) -> Value:
 
 
 def _qualifier(group: list[Row], name: str) -> TimePoint | None:
-    """The time of qualifier ``name`` (start, end, point): of the value nodes if there are any."""
+    """The time of the qualifier ``name`` (start, end, point), from its value nodes where there are any."""
     nodes = {(row[f"{name}Time"].text, _integer(row[f"{name}Precision"])) for row in group if f"{name}Time" in row}
     simple = {(row[name].text, DAY) for row in group if name in row and not _is_unknown(row[name])}
     times = [TimePoint(_iso(time), precision) for text, precision in nodes or simple if (time := _TIME.match(text))]
     if times:
-        pick = min if name == "start" else max
-        return pick(times, key=TimePoint.sort_key)
-    given = any(name in row for row in group)
-    return UNKNOWN_TIME if given and name == "end" else None
+        choose = min if name == "start" else max
+        return choose(times, key=TimePoint.sort_key)
+    is_set = any(name in row for row in group)
+    return UNKNOWN_TIME if is_set and name == "end" else None
 
 
 def _iso(time: re.Match[str]) -> str:
@@ -257,7 +287,7 @@ def _iso(time: re.Match[str]) -> str:
 
 
 def _decimal(text: str) -> str:
-    """``8848.860`` and ``+8848.86`` are one value, and engines differ in which they print."""
+    """``8848.860`` and ``+8848.86`` are one value, and engines differ in which of them they write."""
     plain = format(Decimal(text), "f")
     if "." in plain:
         plain = plain.rstrip("0").rstrip(".")
@@ -276,6 +306,7 @@ def _item(term: Term) -> ItemId | None:
 
 
 def _local(term: Term, namespace: str = ENTITY) -> str:
+    """What follows ``namespace`` in an IRI. Raises ``DataError`` for another namespace."""
     if not term.text.startswith(namespace):
         raise DataError(f"{term.text!r} is not in {namespace}.")
     return term.text.removeprefix(namespace)

@@ -18,18 +18,24 @@ from kbsync.wikidata.client import SparqlClient
 from kbsync.wikidata.queries import ENTITY, LIVE, WIKIDATA, Shape, Vocabulary
 
 GROW_AFTER = 8
-"""After so many good pages in a row a halved page doubles again: one heavy item must not slow down all others."""
+"""After so many good pages in a row a halved page doubles again, so that one large item does not slow down all others."""
 
 T = TypeVar("T")
 
 
 class WikidataSource(StatementSource):
-    """Asks one endpoint in pages of ``batch`` items; a page that the endpoint can't manage is halved, down to one.
+    """Queries one endpoint, page by page. A page that is too much for the endpoint is halved, down to one item.
 
-    Names and aliases come in ``language``. ``name`` keys the ledger's watermarks: another endpoint of the same
-    Wikidata may keep it. ``subject_page`` is how many items one page of a subject pattern holds. ``names``: of another
-    Wikibase.
-    Raises ``BadIdentifier`` for a language code that is none.
+    Args:
+        client: The endpoint.
+        name: The ledger keeps the watermarks under this name; another endpoint of the same Wikidata may have it, too.
+        language: Code of the language of labels and aliases.
+        batch: Items per page.
+        subject_page: Items per page of a subject pattern.
+        vocabulary: The Wikibase that the endpoint holds.
+
+    Raises:
+        BadIdentifier: ``language`` is no language code.
     """
 
     def __init__(
@@ -40,89 +46,93 @@ class WikidataSource(StatementSource):
         language: str = "en",
         batch: int = 200,
         subject_page: int = 5000,
-        names: Vocabulary = WIKIDATA,
+        vocabulary: Vocabulary = WIKIDATA,
     ) -> None:
         self.name = name
         self._client = client
         self._language = queries.language_code(language)
         self._batch = batch
         self._subject_page = subject_page
-        self._names = names
+        self._vocabulary = vocabulary
         self._known_shape: Shape | None = None
 
     def server_time(self) -> datetime:
-        found = self._read(rows.server_time, self._select(queries.server_time(self._names)))
-        if found is None:
+        time = self._read(rows.server_time, self._select(queries.server_time(self._vocabulary)))
+        if time is None:
             raise self._not_wikidata("It does not say up to when it knows Wikidata.")
-        return found
+        return time
 
     def subjects(self, relation: Relation) -> list[ItemId]:
-        found = {item_id(item) for item in relation.subjects}
+        items = {item_id(item) for item in relation.subjects}
         if relation.subject_pattern:
             if "?item" not in relation.subject_pattern:
                 raise SourceError(
                     f"The subject pattern of relation {relation.name} does not bind ?item.",
                     next_step="Correct it in the relation's file.",
                 )
-            found.update(self._matching(relation.subject_pattern))
-        return sorted(found)
+            items.update(self._matching(relation.subject_pattern))
+        return sorted(items)
 
     def heads(self, items: Sequence[ItemId]) -> Iterator[ItemHead]:
         asked = _distinct(items)
 
         def ask(batch: list[ItemId]) -> list[ItemHead]:
-            found = self._select(queries.heads(batch, self._shape(), self._names))
-            return self._read(rows.heads, found, batch)
+            answer = self._select(queries.heads(batch, self._shape(), self._vocabulary))
+            return self._read(rows.heads, answer, batch)
 
         return (head for page in self._pages(asked, ask) for head in page)
 
     def records(self, items: Sequence[ItemId], properties: Sequence[PropertyId]) -> Iterator[list[ItemRecord]]:
-        """One query a page. An item that changed while the page was read is asked once more, on its own page."""
+        """One query per page. Items that changed while their page was read are asked for once more, on later pages."""
         watched = sorted({property_id(p) for p in properties})
         asked = _distinct(items)
 
         def ask(batch: list[ItemId]) -> tuple[list[ItemRecord], dict[ItemId, str]]:
-            found = self._select(queries.records(batch, watched, self._language, self._shape(), self._names))
-            return self._read(rows.records, found, batch, self._language)
+            answer = self._select(queries.records(batch, watched, self._language, self._shape(), self._vocabulary))
+            return self._read(rows.records, answer, batch, self._language)
 
-        return self._whole_pages(asked, ask)
+        return self._clear_pages(asked, ask)
 
     def labels(self, items: Sequence[ItemId]) -> Iterator[list[Labels]]:
         asked = _distinct(items)
 
         def ask(batch: list[ItemId]) -> list[Labels]:
-            found = self._select(queries.labels(batch, self._language, self._names))
-            return self._read(rows.labels, found, batch, self._language)
+            answer = self._select(queries.labels(batch, self._language, self._vocabulary))
+            return self._read(rows.labels, answer, batch, self._language)
 
         return self._pages(asked, ask)
 
-    def _whole_pages(
+    def _clear_pages(
         self, asked: list[ItemId], ask: Callable[[list[ItemId]], tuple[list[ItemRecord], dict[ItemId, str]]]
     ) -> Iterator[list[ItemRecord]]:
+        """Pages of records whose rows agree with each other; those of contradictory items come last, after a second try.
+
+        What is still contradictory then is logged.
+        """
         again: list[ItemId] = []
-        for page, torn in self._pages(asked, ask):
-            again += torn
-            if whole := [record for record in page if record.head.id not in torn]:
-                yield whole
-        for page, torn in self._pages(again, ask):
-            for item, how in torn.items():
+        for page, contradictory in self._pages(asked, ask):
+            again += contradictory
+            if clear := [record for record in page if record.head.id not in contradictory]:
+                yield clear
+        for page, contradictory in self._pages(again, ask):
+            for item, how in contradictory.items():
                 structlog.get_logger(__name__).warning("contradictory item", item=item, problem=how, source=self.name)
             yield page
 
     def _pages(self, asked: list[ItemId], ask: Callable[[list[ItemId]], T]) -> Iterator[T]:
-        """Answers page by page; the page shrinks when it is too much and grows back when all goes well."""
-        start, size, good = 0, self._batch, 0
+        """Answers page by page. A page shrinks when it is too much, and grows back while all goes well."""
+        start, size, good = 0, self._batch, 0  # first item of the page, its size, good pages in a row
         while start < len(asked):
             batch = asked[start : start + size]
             try:
                 answer = ask(batch)
-            except (QueryTimeout, TooLarge) as heavy:
+            except (QueryTimeout, TooLarge) as error:
                 if len(batch) == 1:
-                    raise type(heavy)(
-                        f"{heavy.what} It was asked about {batch[0]} alone.",
+                    raise type(error)(
+                        f"{error.what} It was asked about {batch[0]} alone.",
                         kept="Finished pages are kept.",
                         next_step="Raise the endpoint's or kbsync's limits, or take the item out of the watch list.",
-                    ) from heavy
+                    ) from error
                 size, good = len(batch) // 2, 0
                 continue
             start, good = start + len(batch), good + 1
@@ -131,7 +141,7 @@ class WikidataSource(StatementSource):
             yield answer
 
     def _matching(self, pattern: str) -> Iterator[ItemId]:
-        """Every item that ``pattern`` finds; the end is an empty page, because a server may cap pages below ours."""
+        """Every item that ``pattern`` finds. An empty page is the end; a short one is not, as a server may cap pages."""
         last = ""
         while page := self._page(pattern, last):
             iris = [row["item"].text for row in page]
@@ -144,19 +154,21 @@ class WikidataSource(StatementSource):
             last = iris[-1]
 
     def _page(self, pattern: str, last: str) -> list[Row]:
-        after = self._names.base + last.removeprefix(LIVE) if last else ""
-        return self._select(queries.subjects(pattern, after=after, limit=self._subject_page, names=self._names))
+        after = self._vocabulary.base + last.removeprefix(LIVE) if last else ""
+        return self._select(
+            queries.subjects(pattern, after=after, limit=self._subject_page, vocabulary=self._vocabulary)
+        )
 
     def _shape(self) -> Shape:
-        """The endpoint's shape, asked for once.
+        """The endpoint's shape, which is asked for once.
 
-        An empty or foreign endpoint is refused: to it every item looks deleted.
+        Raises ``SourceError`` for an empty or foreign endpoint, because every item would look deleted there.
         """
         if self._known_shape is None:
-            found = self._select(queries.probe(self._names))
-            if any(row["node"].text.startswith(ENTITY) for row in found):
+            nodes = self._select(queries.probe(self._vocabulary))
+            if any(row["node"].text.startswith(ENTITY) for row in nodes):
                 self._known_shape = Shape.SERVICE
-            elif any("about" in row and row["about"].text.startswith(ENTITY) for row in found):
+            elif any("about" in row and row["about"].text.startswith(ENTITY) for row in nodes):
                 self._known_shape = Shape.DUMP
             else:
                 raise self._not_wikidata("It holds no entity's revision (schema:version).")
@@ -170,11 +182,12 @@ class WikidataSource(StatementSource):
 
     def _select(self, query: str) -> list[Row]:
         rows = self._client.select(query)
-        if self._names.base == LIVE:
+        if self._vocabulary.base == LIVE:
             return rows
-        return [{name: self._names.told(term) for name, term in row.items()} for row in rows]
+        return [{name: self._vocabulary.as_wikidata(term) for name, term in row.items()} for row in rows]
 
     def _read(self, read: Callable[..., T], *args: object) -> T:
+        """``read(*args)``, whose errors become a source's errors."""
         try:
             return read(*args)
         except rows.Incomplete as error:
@@ -192,5 +205,5 @@ class WikidataSource(StatementSource):
 
 
 def _distinct(items: Sequence[ItemId]) -> list[ItemId]:
-    """Checked, without doubles, in the order given."""
+    """Each item once, in the order given. Raises ``BadIdentifier``."""
     return list(dict.fromkeys(item_id(item) for item in items))

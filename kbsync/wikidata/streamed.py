@@ -1,4 +1,4 @@
-"""A source that tells of changes by itself: a SPARQL endpoint with an event stream beside it."""
+"""A source that reports changes by itself: a SPARQL endpoint with an event stream beside it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kbsync.wikidata.events import EventStream
 
 
 class StreamedSource(StatementSource):
-    """``polled`` with a stream beside it: everything is answered by ``polled``, and :meth:`events` by the stream."""
+    """Answers every query by ``polled``, and reports changes by ``stream``."""
 
     def __init__(self, polled: StatementSource, stream: EventStream) -> None:
         self.name = polled.name

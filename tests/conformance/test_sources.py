@@ -60,7 +60,7 @@ class TestWikidataSource(StatementSourceConformance):
             text = turtle(world, shape="dump" if request.param == "dump" else "service")
             if request.param == "wikibase":
                 server.replace(elsewhere(text))
-                return WikidataSource(client, batch=2, subject_page=2, names=ELSEWHERE)
+                return WikidataSource(client, batch=2, subject_page=2, vocabulary=ELSEWHERE)
             server.replace(text)
             polled = WikidataSource(client, batch=2, subject_page=2)
             if request.param == "streamed":

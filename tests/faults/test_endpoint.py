@@ -6,55 +6,18 @@ import gzip
 import socket
 import threading
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
-from kbsync.domain.errors import ConfigError, SourceDown, SourceError
-from kbsync.wikidata.answers import QueryTimeout, Term, TooLarge
-from kbsync.wikidata.client import SparqlClient
+from kbsync.domain.errors import SourceDown, SourceError
+from kbsync.wikidata.answers import QueryTimeout, TooLarge
 from tests.support import scripted_server as on
 from tests.support.scripted_server import Act, ScriptedServer
+from tests.support.sparql_clients import GOOD, NOW, QUERY, Ask, Patience
 
-AGENT = "kbsync-tests/1 (tests@example.org)"
-QUERY = "SELECT ?n WHERE { BIND(42 AS ?n) }"
-GOOD = [{"n": Term("literal", "42", "http://www.w3.org/2001/XMLSchema#integer")}]
-NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 HALF = on.results(on.GOOD_ROW)[:60]
 BLAZEGRAPH = b"SPARQL-QUERY: queryStr=SELECT\njava.util.concurrent.TimeoutException\n\tat java.base/FutureTask.get"
-
-
-class Patience:
-    """A clock that only sleeping moves; notes every sleep."""
-
-    def __init__(self) -> None:
-        self.slept: list[float] = []
-        self.at = NOW
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.at += timedelta(seconds=seconds)
-
-    def now(self) -> datetime:
-        return self.at
-
-
-@pytest.fixture
-def patience() -> Patience:
-    return Patience()
-
-
-Ask = Callable[..., SparqlClient]
-
-
-@pytest.fixture
-def client_of(patience: Patience) -> Ask:
-    def build(endpoint: str, **settings: object) -> SparqlClient:
-        chosen = {"timeout": 5.0, "deadline": 10.0, "attempts": 3, "sleep": patience.sleep, "now": patience.now}
-        return SparqlClient(endpoint, AGENT, **{**chosen, **settings})  # type: ignore[arg-type]
-
-    return build
 
 
 TRANSIENT: dict[str, Act] = {
@@ -362,50 +325,3 @@ def test_a_name_server_that_hangs(client_of: Ask, monkeypatch: pytest.MonkeyPatc
             client_of("http://wikidata.example/sparql", deadline=0.3).select(QUERY)
     finally:
         released.set()
-
-
-def test_what_is_sent(client_of: Ask) -> None:
-    with ScriptedServer(on.good()) as server:
-        client_of(server.endpoint).select("SELECT ?x WHERE { ?x ?y 'ä & = +' }")
-    request = server.requests[0]
-    assert (request.method, request.path) == ("POST", "/sparql")
-    assert request.headers["user-agent"] == AGENT
-    assert request.headers["accept"].startswith("application/sparql-results+json")
-    assert request.query == "SELECT ?x WHERE { ?x ?y 'ä & = +' }"
-
-
-def test_a_user_agent_may_hold_any_letter(client_of: Ask) -> None:
-    agent = "kbsync (Zoë Gđ; ops@example.org)"
-    with ScriptedServer(on.good()) as server:
-        assert SparqlClient(server.endpoint, agent).select(QUERY) == GOOD
-    assert server.requests[0].headers["user-agent"].encode("latin-1").decode() == agent
-
-
-def test_a_single_attempt_does_not_sleep(client_of: Ask, patience: Patience) -> None:
-    with ScriptedServer(on.http(502)) as server, pytest.raises(SourceDown, match="asked once"):
-        client_of(server.endpoint, attempts=1).select(QUERY)
-    assert patience.slept == []
-
-
-@pytest.mark.parametrize("agent", ["", "   ", "kbsync/1", "kbsync/1 (a@example.org)\r\nX-Evil: 1"])
-def test_a_user_agent_without_contact_is_refused(agent: str) -> None:
-    with pytest.raises(ConfigError, match="user agent"):
-        SparqlClient("https://query.wikidata.org/sparql", agent)
-
-
-@pytest.mark.parametrize("agent", ["kbsync/1 (ops@example.org)", "kbsync/1 (https://example.org/bot)"])
-def test_a_user_agent_with_contact_is_accepted(agent: str) -> None:
-    assert SparqlClient("https://query.wikidata.org/sparql", agent).endpoint == "https://query.wikidata.org/sparql"
-
-
-@pytest.mark.parametrize("endpoint", ["", "query.wikidata.org", "ftp://example.org/sparql", "http://", "http://a b/c"])
-def test_an_endpoint_that_is_no_address_is_refused(endpoint: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        SparqlClient(endpoint, "nobody")
-    assert len(caught.value.problems) == 2
-
-
-def test_a_password_in_the_address_is_refused_and_not_repeated() -> None:
-    with pytest.raises(ConfigError) as caught:
-        SparqlClient("https://me:secret@example.org/sparql", AGENT)
-    assert "secret" not in str(caught.value)

@@ -7,7 +7,7 @@ import threading
 import time
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 from kbsync.wikidata.local import HOST
@@ -29,7 +29,7 @@ class LocalStream:
         self._more = threading.Condition()
         self._ended = False
 
-    def __enter__(self) -> LocalStream:
+    def __enter__(self) -> Self:
         outer = self
 
         class Handler(BaseHTTPRequestHandler):

@@ -9,8 +9,9 @@ import json
 import socket
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Self
 from urllib.parse import parse_qs
 
 Act = Callable[[socket.socket, threading.Event], None]
@@ -38,7 +39,7 @@ class ScriptedServer:
         self.endpoint = f"http://127.0.0.1:{self._listener.getsockname()[1]}/sparql"
         self._threads: list[threading.Thread] = []
 
-    def __enter__(self) -> ScriptedServer:
+    def __enter__(self) -> Self:
         self._start(self._listen)
         return self
 
@@ -95,7 +96,7 @@ def _read(connection: socket.socket) -> Request | None:
     return Request(method, path, headers, parse_qs(body.decode()).get("query", [""])[0])
 
 
-def results(*rows: dict[str, object]) -> bytes:
+def results(*rows: Mapping[str, object]) -> bytes:
     return json.dumps({"head": {"vars": ["n"]}, "results": {"bindings": list(rows)}}).encode()
 
 
@@ -109,7 +110,7 @@ def http(status: int, body: bytes = b"", *, kind: str = JSON_TYPE, **headers: st
     return act
 
 
-def good(*rows: dict[str, object]) -> Act:
+def good(*rows: Mapping[str, object]) -> Act:
     return http(200, results(*(rows or (GOOD_ROW,))))
 
 

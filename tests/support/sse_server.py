@@ -39,10 +39,6 @@ class StreamServer(LocalStream):
         self.oldest, self.cut_after, self.refuse = oldest, cut_after, refuse
         self.kind, self.silent, self.garble = kind, silent, garble
 
-    def __enter__(self) -> StreamServer:
-        super().__enter__()
-        return self
-
     def begin(self, request: BaseHTTPRequestHandler) -> None:
         if self.refuse is not None:
             request.send_response(self.refuse)

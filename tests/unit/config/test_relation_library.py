@@ -17,7 +17,7 @@ from kbsync.domain.relation import Relation, fill
 from kbsync.domain.statement import ValueKind
 from kbsync.domain.verdict import match_names, normalise
 from tests.support.paths import ROOT
-from tests.unit.wikidata.test_answers import from_json, members
+from tests.support.wikidata_payloads import from_json, members
 
 DATA = ROOT.parent / "shared" / "data"
 LIBRARY = ROOT / "config" / "library"

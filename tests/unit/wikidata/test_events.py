@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import threading
 import time
@@ -18,18 +17,17 @@ from kbsync.domain.statement import ItemId
 from kbsync.ports import ItemEvent
 from kbsync.wikidata import events
 from kbsync.wikidata.events import EventStream, changed_item, frames, revision
-from tests.support.paths import DATA as REFERENCE
 from tests.support.sse_server import StreamServer, event, every_ten_seconds
 from tests.support.stage_world import FixedClock
+from tests.support.wikidata_payloads import needs_real, recent_changes, sample
 
 AGENT = "kbsync-tests/1 (tests@example.org)"
 BEGIN = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-DATA = REFERENCE / "wikidata"
 
 
 def heard(source: EventStream, since: datetime, *, until: str, beats: int = 200) -> list[str]:
     """The items that are told of, up to the first event about ``until``. Raises as the stream does."""
-    found = []
+    found = list[str]()
     for told in source.events(since):
         beats -= told is None
         assert beats, f"no event about {until}, only {found}"
@@ -42,7 +40,7 @@ def heard(source: EventStream, since: datetime, *, until: str, beats: int = 200)
 
 def stream(server: StreamServer, at: datetime = BEGIN, **settings: Any) -> tuple[EventStream, FixedClock]:
     clock = FixedClock(at)
-    chosen = {"idle": 2.0, "now": clock.now, "sleep": lambda _: None} | settings
+    chosen: dict[str, Any] = {"idle": 2.0, "now": clock.now, "sleep": lambda _: None} | settings
     return EventStream(server.url, AGENT, **chosen), clock
 
 
@@ -223,28 +221,35 @@ def test_an_endless_event_is_given_up() -> None:
         list(frames(b"data: " + b"x" * 2**20 for _ in range(8)))
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="the reference data ../shared/data/wikidata is not there")
-def test_real_events_name_the_items_that_they_are_about() -> None:
-    with gzip.open(DATA / "recentchange-events-2018.json.gz", "rt", encoding="utf-8") as lines:
-        events = [json.loads(line) for line in lines if line.strip()]
-    named = [item for e in events if (item := changed_item(e, "wikidatawiki"))]
-    titles = [e["title"] for e in events if e["wiki"] == "wikidatawiki" and e["namespace"] == 0]
-    assert len(events) == 3818
-    assert len(named) == len([t for t in titles if t.startswith("Q")]) > 100
+def told_of(events: list[dict[str, Any]]) -> list[str]:
+    """The items that a stream of these events, in the order of their times, reports."""
     told = sorted(events, key=lambda e: str(e["meta"]["dt"]))
-    begin = datetime.fromisoformat(told[0]["meta"]["dt"])
-    end = datetime.fromisoformat(told[-1]["meta"]["dt"])
+    begin, end = (datetime.fromisoformat(told[n]["meta"]["dt"]) for n in (0, -1))
     with StreamServer([*told, event(end, "Q999999999")]) as server:
         source, _ = stream(server, begin)
-        found = heard(source, begin, until="Q999999999")
-    assert Counter(found[:-1]) == Counter(named)
+        return heard(source, begin, until="Q999999999")[:-1]
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="the reference data ../shared/data/wikidata is not there")
+def test_published_events_name_the_items_that_they_are_about() -> None:
+    published = [json.loads(line) for line in sample("recentchange.jsonl").splitlines()]
+    assert told_of(published) == ["Q64", "Q90", "Q99000001", "Q99000008", "Q64"]
+    edits = [e for e in published if changed_item(e, "wikidatawiki")]
+    assert [revision(e) for e in edits] == [6001, 6002, 6004, 0, 6010]
+
+
+@needs_real
+def test_real_events_name_the_items_that_they_are_about() -> None:
+    published = recent_changes()
+    named = [item for e in published if (item := changed_item(e, "wikidatawiki"))]
+    titles = [e["title"] for e in published if e["wiki"] == "wikidatawiki" and e["namespace"] == 0]
+    assert len(published) == 3818
+    assert len(named) == len([t for t in titles if t.startswith("Q")]) > 100
+    assert Counter(told_of(published)) == Counter(named)
+
+
+@needs_real
 def test_real_edits_name_the_revision_that_they_led_to() -> None:
-    with gzip.open(DATA / "recentchange-events-2018.json.gz", "rt", encoding="utf-8") as lines:
-        events = [json.loads(line) for line in lines if line.strip()]
-    edits = [e for e in events if changed_item(e, "wikidatawiki") and e["type"] in ("edit", "new")]
+    edits = [e for e in recent_changes() if changed_item(e, "wikidatawiki") and e["type"] in ("edit", "new")]
     assert len(edits) > 100
     assert [revision(e) for e in edits] == [e["revision"]["new"] for e in edits]
     assert all(revision(e) > 0 for e in edits)

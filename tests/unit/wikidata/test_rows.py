@@ -7,12 +7,11 @@ from itertools import permutations
 
 import pytest
 
-from kbsync.domain.errors import BadIdentifier, DataError
+from kbsync.domain.errors import DataError
 from kbsync.domain.statement import (
     UNKNOWN_TIME,
     ItemId,
     Labels,
-    PropertyId,
     Rank,
     Snak,
     Statement,
@@ -20,9 +19,8 @@ from kbsync.domain.statement import (
     Value,
     ValueKind,
 )
-from kbsync.wikidata import queries, rows
+from kbsync.wikidata import rows
 from kbsync.wikidata.answers import Row, Term
-from kbsync.wikidata.queries import Vocabulary
 
 WD = "http://www.wikidata.org/entity/"
 XSD = "http://www.w3.org/2001/XMLSchema#"
@@ -113,8 +111,8 @@ def test_neither_order_nor_doubles_matter() -> None:
 
 def test_several_qualifiers_count_earliest_start_and_latest_end_with_their_own_precision() -> None:
     def row(start: str, precision: int, end: str) -> Row:
-        node = {"startTime": date(start), "startPrecision": number(precision)}
-        return statement(value=item("Q84"), start=date("2005-01-01T00:00:00Z"), end=date(end), **node)
+        simple = statement(value=item("Q84"), start=date("2005-01-01T00:00:00Z"), end=date(end))
+        return simple | {"startTime": date(start), "startPrecision": number(precision)}
 
     result = one(
         row("2001-07-01T00:00:00Z", 11, "2010-01-01T00:00:00Z"),
@@ -259,25 +257,6 @@ def test_server_time_prefers_the_live_node_and_the_oldest_date() -> None:
     assert rows.server_time([]) is None
 
 
-def test_of_another_wikibase_only_its_own_items_are_items() -> None:
-    names = Vocabulary(base="https://wikibase.example")
-    own, foreign = uri("https://wikibase.example/entity/Q5"), uri("http://www.wikidata.org/entity/Q5")
-    near, literal = uri("https://wikibase.example.org/entity/Q5"), Term("literal", "https://wikibase.example/entity/Q5")
-    assert names.told(own) == uri("http://www.wikidata.org/entity/Q5")
-    assert names.told(uri("https://wikibase.example")) == uri("http://www.wikidata.org")
-    assert names.told(uri("http://www.wikidata.org/entity/Q199")) == uri("http://www.wikidata.org/entity/Q199")
-    assert names.told(foreign) == uri("https://www.wikidata.org/entity/Q5")
-    assert (names.told(near), names.told(literal)) == (near, literal)
-    assert one(statement(value=names.told(foreign))).value == Value(
-        ValueKind.OTHER, "https://www.wikidata.org/entity/Q5"
-    )
-    assert Vocabulary().told(foreign) == foreign
-
-
-def test_a_wikibase_without_time_qualifiers_is_not_asked_for_them() -> None:
-    names = Vocabulary(base="https://wikibase.example", start="", end="P8", point="")
-    query = queries.records([Q1], [PropertyId("P1")], "en", queries.Shape.SERVICE, names)
-    assert "pq:P8" in query and "P580" not in query and "?start" not in query
-    assert "wikidata.org" not in query
-    with pytest.raises(BadIdentifier):
-        queries.records([Q1], [PropertyId("P1")], "en", queries.Shape.SERVICE, Vocabulary(end="P8 } #"))
+def test_an_item_of_another_wikibase_is_no_item() -> None:
+    foreign = uri("https://www.wikidata.org/entity/Q5")
+    assert one(statement(value=foreign)).value == Value(ValueKind.OTHER, "https://www.wikidata.org/entity/Q5")
