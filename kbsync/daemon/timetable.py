@@ -142,7 +142,7 @@ class Timetable:
             change()
         except (OSError, KbsyncError) as error:
             logger().error(
-                "register not written", error=str(error), kept="The schedule goes on; the log has the times."
+                "schedule not recorded", error=str(error), kept="The schedule goes on; the log has the times."
             )
 
 

@@ -1,4 +1,4 @@
-// Keeps the state on the overview fresh. The server sends escaped HTML of its own templates and nothing else.
+// Replaces the state on the overview every two seconds. The server sends nothing but escaped HTML of its own templates.
 "use strict";
 const live = document.getElementById("live");
 const lost = document.getElementById("lost");
