@@ -11,7 +11,7 @@ from kbsync.bootstrap import App
 from kbsync.config import Configuration
 from kbsync.daemon.jobs import ACTOR
 from kbsync.ports import Clock, Work
-from kbsync.system.memory import give_back
+from kbsync.system.memory import release_memory
 
 
 class ModelCache:
@@ -73,4 +73,4 @@ def free_models() -> None:
     pages until it is asked to return them.
     """
     gc.collect()
-    give_back()
+    release_memory()

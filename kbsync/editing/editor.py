@@ -24,7 +24,7 @@ from kbsync.editing.covariance.covariance import Covariances, covariances
 from kbsync.model.decoder import Decoder, DecoderLayer, discover
 from kbsync.model.delta import FactorDelta
 from kbsync.model.hooks import frozen
-from kbsync.model.suffix import longest
+from kbsync.model.suffix import longest_row
 from kbsync.ports import ArtifactStore, Edit, Editor, Work
 
 
@@ -105,7 +105,7 @@ class TorchEditor(Editor):
             prefixes = contexts(self._decoder, self._tokenizer, recipe, self._base, self._artifacts)
             distinct = {r.id: r for r in rewrites}
             ordered = [distinct[i] for i in sorted(distinct)]
-            tokenised, left_out = tokenise_all(self._tokenizer, ordered, prefixes, longest(self._decoder))
+            tokenised, left_out = tokenise_all(self._tokenizer, ordered, prefixes, longest_row(self._decoder))
             _require_some(tokenised, len(distinct), left_out)
             result = self._write(
                 EditJob(tokenised, guards, prefixes, layers, recipe, self._base, self._artifacts, work)

@@ -19,7 +19,7 @@ class _StopForward(Exception):
 
 
 @dataclass(slots=True)
-class Trace:
+class Activations:
     """What one pass showed, by layer index; all (batch, length, width), as computed, not copied.
 
     ``keys``: inputs of the down projection; ``outputs``: of the layer (the residual stream after it); ``downs``: of
@@ -31,21 +31,21 @@ class Trace:
     downs: dict[int, Tensor] = field(default_factory=dict)
 
 
-def trace(
+def activations(
     decoder: Decoder,
     inputs: dict[str, Any],
     *,
     keys: Collection[int] = (),
     outputs: Collection[int] = (),
     downs: Collection[int] = (),
-) -> Trace:
+) -> Activations:
     """Run the model on ``inputs`` up to the last layer that is asked for: no layer above it, no head."""
     stop = decoder.layers[max([*keys, *outputs, *downs])].module
 
     def end(_module: nn.Module, _args: tuple[Any, ...], _output: Any) -> None:
         raise _StopForward
 
-    with watching(decoder, keys=keys, outputs=outputs, downs=downs) as seen:
+    with record_activations(decoder, keys=keys, outputs=outputs, downs=downs) as seen:
         handle = stop.register_forward_hook(end)
         try:
             with suppress(_StopForward):
@@ -56,11 +56,11 @@ def trace(
 
 
 @contextmanager
-def watching(
+def record_activations(
     decoder: Decoder, *, keys: Collection[int] = (), outputs: Collection[int] = (), downs: Collection[int] = ()
-) -> Iterator[Trace]:
+) -> Iterator[Activations]:
     """Inside the block, whatever runs the asked layers fills the trace; a later run overwrites an earlier one."""
-    seen = Trace()
+    seen = Activations()
 
     def watch_down(index: int) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
         def hook(_module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
@@ -86,7 +86,7 @@ def watching(
 
 
 @contextmanager
-def adding(module: nn.Module, column: int, rows: Tensor) -> Iterator[None]:
+def add_to_output(module: nn.Module, column: int, rows: Tensor) -> Iterator[None]:
     """Inside the block, ``rows`` (batch, width) are added to the module's output at position ``column``.
 
     The sum is a new tensor, so gradients reach ``rows`` and nothing is written in place.
@@ -106,7 +106,7 @@ def adding(module: nn.Module, column: int, rows: Tensor) -> Iterator[None]:
 
 
 @contextmanager
-def nudged(module: nn.Module, shift: Tensor) -> Iterator[None]:
+def perturb(module: nn.Module, shift: Tensor) -> Iterator[None]:
     """Inside the block, ``shift`` is added to the module's output."""
 
     def hook(_module: nn.Module, _args: tuple[Any, ...], output: Any) -> Any:
@@ -121,7 +121,7 @@ def nudged(module: nn.Module, shift: Tensor) -> Iterator[None]:
 
 
 @contextmanager
-def only(head: nn.Module, rows: Tensor, columns: Tensor) -> Iterator[None]:
+def restrict_logits(head: nn.Module, rows: Tensor, columns: Tensor) -> Iterator[None]:
     """Inside the block the head sees its input (batch, length, d) at these n places only, and the logits of a pass are
     (1, n, vocabulary): in a model with a large vocabulary the projection is most of a pass."""
 

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from kbsync.domain.errors import DataError
 from kbsync.model.forward import Forward, require_finite
-from kbsync.model.hooks import only
+from kbsync.model.hooks import restrict_logits
 from kbsync.model.tokens import encode, split
 from kbsync.ports import UNWATCHED, PairScore, Work
 
@@ -117,7 +117,7 @@ class PairScorer:
         index_of = {spot: i for i, spot in enumerate(spots)}
         rows, columns = torch.tensor(spots, device=device).T
         head: nn.Module = self._model.get_output_embeddings()  # type: ignore[no-untyped-call]
-        with only(head, rows, columns):
+        with restrict_logits(head, rows, columns):
             picked = self._forward.logits(torch.tensor(batch, device=device), keep=0)[0]
         scores = []
         for row, place in asked:

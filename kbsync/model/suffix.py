@@ -18,7 +18,7 @@ from transformers import DynamicCache
 
 from kbsync.domain.errors import ModelError
 from kbsync.model.decoder import Decoder, first_tensor
-from kbsync.model.hooks import trace
+from kbsync.model.hooks import activations
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 """A layer's arguments apart from the hidden states: positional ones, and those by name."""
@@ -33,20 +33,20 @@ class FixedPrefix(DynamicCache):
         """Prefix and new keys and values, joined along the length; what is stored stays as it is."""
         if layer_idx >= len(self.layers):
             return key_states, value_states
-        keys, values = stored(self)[layer_idx]
+        keys, values = keys_and_values(self)[layer_idx]
         return torch.cat([keys, key_states], dim=-2), torch.cat([values, value_states], dim=-2)
 
     def forget_below(self, first: int) -> None:
         """Drop what layers below ``first`` keep, which are not run again."""
         lower: list[Any] = self.layers[:first]
-        for layer, (keys, values) in zip(lower, stored(self), strict=False):
+        for layer, (keys, values) in zip(lower, keys_and_values(self), strict=False):
             layer.keys, layer.values = keys[:, :, :0].clone(), values[:, :, :0].clone()
 
     def rows(self, index: Tensor) -> FixedPrefix:
-        return FixedPrefix([(keys[index], values[index]) for keys, values in stored(self)])
+        return FixedPrefix([(keys[index], values[index]) for keys, values in keys_and_values(self)])
 
 
-def stored(cache: DynamicCache) -> list[tuple[Tensor, Tensor]]:
+def keys_and_values(cache: DynamicCache) -> list[tuple[Tensor, Tensor]]:
     """Keys and values (batch, heads, length, width) by layer. Raises ``ModelError`` for a layer without attention."""
     pairs = []
     for layer in cache.layers:
@@ -112,7 +112,7 @@ def _columns(value: Tensor, whole: int, kept: int) -> Tensor:
     return value[..., : value.shape[-1] - (whole - kept)] if value.ndim == 4 else value
 
 
-def longest(decoder: Decoder) -> int:
+def longest_row(decoder: Decoder) -> int:
     """Tokens of a row that can be run in two parts: all positions, but half of a sliding window."""
     config = decoder.model.config.get_text_config()
     window = getattr(config, "sliding_window", None)
@@ -120,17 +120,17 @@ def longest(decoder: Decoder) -> int:
 
 
 @torch.no_grad()
-def prepare(decoder: Decoder, rows: Sequence[tuple[Sequence[int], int]], first: int) -> Suffixes:
+def prepare_suffixes(decoder: Decoder, rows: Sequence[tuple[Sequence[int], int]], first: int) -> Suffixes:
     """Compute all that a change from layer ``first`` on, at or after the lookup position, does not reach.
 
     ``rows``: (token ids, lookup position). Prefixes and suffixes are both padded on the right, so that no position is
     left without anything to attend to (a softmax over nothing is not a number); what a suffix must not see of its
     prefix's padding is masked, and padding takes no positions. It does count as distance in a sliding window: rows of
-    more than ``longest(decoder)`` tokens would be cut wrongly, and raise ``ModelError``. ``first`` may be the number
+    more than ``longest_row(decoder)`` tokens would be cut wrongly, and raise ``ModelError``. ``first`` may be the number
     of layers: then only the final norm is left to run.
     """
-    if max(len(ids) for ids, _ in rows) > longest(decoder):
-        raise ModelError(f"A prompt is longer than {longest(decoder)} tokens.", next_step="Shorten it.")
+    if max(len(ids) for ids, _ in rows) > longest_row(decoder):
+        raise ModelError(f"A prompt is longer than {longest_row(decoder)} tokens.", next_step="Shorten it.")
     prefix = max(lookup for _, lookup in rows)
     length = max(len(ids) - lookup for ids, lookup in rows)
     device = decoder.model.device
@@ -149,7 +149,7 @@ def prepare(decoder: Decoder, rows: Sequence[tuple[Sequence[int], int]], first: 
         "past_key_values": cache,
         "use_cache": True,
     }
-    seen = record(decoder, inputs, first)
+    seen = record_calls(decoder, inputs, first)
     cache.forget_below(first)
     normed = decoder.final_norm(seen.left)
     return Suffixes(decoder, first, seen.entered, seen.calls, cache, normed)
@@ -163,11 +163,11 @@ def _prefixes(decoder: Decoder, prefixes: Sequence[tuple[int, ...]]) -> FixedPre
         tokens[n, : len(ids)] = torch.tensor(ids)
     filled = DynamicCache()
     decoder.model.base_model(input_ids=tokens.to(decoder.model.device), past_key_values=filled, use_cache=True)
-    return FixedPrefix(stored(filled)).rows(torch.tensor([distinct[ids] for ids in prefixes]))
+    return FixedPrefix(keys_and_values(filled)).rows(torch.tensor([distinct[ids] for ids in prefixes]))
 
 
 @dataclass(frozen=True, slots=True)
-class Recording:
+class LayerCalls:
     """One pass: what entered the first layer of interest and what left the last, (batch, length, d), and with which
     further arguments each of these layers was called."""
 
@@ -176,7 +176,7 @@ class Recording:
     calls: tuple[Call, ...]
 
 
-def record(decoder: Decoder, inputs: dict[str, Any], first: int, last: int | None = None) -> Recording:
+def record_calls(decoder: Decoder, inputs: dict[str, Any], first: int, last: int | None = None) -> LayerCalls:
     """Run the layers up to ``last`` (all of them by default), noting the calls from layer ``first`` on.
 
     Where ``first`` is the number of layers, nothing is noted, and what left the last layer also counts as entered.
@@ -193,5 +193,5 @@ def record(decoder: Decoder, inputs: dict[str, Any], first: int, last: int | Non
     with ExitStack() as stack:
         for layer in decoder.layers[first : end + 1]:
             stack.callback(layer.module.register_forward_pre_hook(note, with_kwargs=True).remove)
-        left = trace(decoder, inputs, outputs=[end]).outputs[end]
-    return Recording(entered[0] if entered else left, left, tuple(calls))
+        left = activations(decoder, inputs, outputs=[end]).outputs[end]
+    return LayerCalls(entered[0] if entered else left, left, tuple(calls))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -11,7 +9,7 @@ from datetime import timedelta
 
 from kbsync.domain.errors import Busy
 from kbsync.ports import Clock, LeaseToken, Ledger, Work
-from kbsync.system.process_identity import is_gone, this_process
+from kbsync.system.process_identity import is_gone, process_label, this_process
 
 WRITER = "writer"
 """The lease of whoever changes verdicts, plans, versions and aliases."""
@@ -108,7 +106,7 @@ def _kept_alive(run: Run, held: _HeldLease) -> Run:
 
 
 def _acquire(run: Run, name: str, ttl: timedelta, patience: timedelta) -> LeaseToken:
-    holder = f"{run.actor} on {socket.gethostname()} pid {os.getpid()}"
+    holder = f"{run.actor} on {process_label()}"
     end = run.clock.monotonic() + patience.total_seconds()
     while True:
         try:

@@ -6,7 +6,7 @@ import ctypes
 import sys
 
 
-def give_back() -> None:
+def release_memory() -> None:
     """Return freed pages of the C library's heap (glibc; elsewhere nothing happens).
 
     What a long step frees stays with the process otherwise, and the next one's large tensors, which the library maps apart

@@ -7,9 +7,15 @@ process 7. Boot id, process namespace, number and start time together name one p
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 _PROC = Path("/proc")
+
+
+def process_label() -> str:
+    """This process as people would name it: its host and its number."""
+    return f"{socket.gethostname()} pid {os.getpid()}"
 
 
 def this_process(proc: Path = _PROC) -> str | None:

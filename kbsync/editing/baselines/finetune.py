@@ -24,7 +24,7 @@ from kbsync.editing.common.vocabulary_head import VocabularyHead
 from kbsync.editing.editor import AlgorithmResult, EditJob, TorchEditor, survivors
 from kbsync.model.decoder import Decoder, DecoderLayer
 from kbsync.model.delta import FactorDelta
-from kbsync.model.suffix import Suffixes, prepare
+from kbsync.model.suffix import Suffixes, prepare_suffixes
 
 NOT_FINITE = "the loss of its target is not finite"
 
@@ -151,7 +151,7 @@ class _Training:
         first, size = self._job.layers[0].index, self._job.recipe.batch
         for begin in range(0, len(rewrites), size):
             some = rewrites[begin : begin + size]
-            suffixes = prepare(self._decoder, [(r.bare.ids[:-1], 0) for r in some], first)
+            suffixes = prepare_suffixes(self._decoder, [(r.bare.ids[:-1], 0) for r in some], first)
             yield _Batch(
                 tuple(r.id for r in some), suffixes, target_positions([[r.bare] for r in some], from_lookup=False)
             )

@@ -24,7 +24,7 @@ from kbsync.editing.memit.preserved import PreservedKeys, preserved_prompts
 from kbsync.editing.memit.solve import Penalty
 from kbsync.editing.memit.spread import LayerEdits, spread
 from kbsync.editing.memit.target_cache import FoundTargets, TargetCache
-from kbsync.model.suffix import longest
+from kbsync.model.suffix import longest_row
 
 
 @dataclass(slots=True)
@@ -94,7 +94,7 @@ class SequentialEditor(TorchEditor):
         weights: EditedWeights,
         job: EditJob,
     ) -> LayerEdits:
-        prompts = preserved_prompts(self._tokenizer, job.preserved, job.rewrites, longest(self._decoder))
+        prompts = preserved_prompts(self._tokenizer, job.preserved, job.rewrites, longest_row(self._decoder))
         preserved = PreservedKeys(self._decoder, job.layers, prompts, job.recipe)
         forward = LayerwiseForward(self._decoder, job.layers, [r.prompts for r in rewrites])
         edits = spread(

@@ -17,7 +17,7 @@ from kbsync.domain.canonical import content_hash
 from kbsync.domain.errors import EditError
 from kbsync.editing.covariance.corpus import Batch, Corpus
 from kbsync.model.decoder import Decoder
-from kbsync.model.hooks import trace
+from kbsync.model.hooks import activations
 from kbsync.ports import ArtifactStore, Work
 
 SNAPSHOT_SECONDS = 60.0
@@ -99,7 +99,7 @@ def measure(
     for rows in corpus.batches():
         tokens, valid = _padded(rows, skipped)
         with torch.no_grad():
-            seen = trace(decoder, {"input_ids": tokens.to(decoder.model.device), "use_cache": False}, keys=layers)
+            seen = activations(decoder, {"input_ids": tokens.to(decoder.model.device), "use_cache": False}, keys=layers)
         for layer in layers:
             part = _outer(seen.keys[layer], valid, layer)
             sums.by_layer[layer] = sums.by_layer[layer].add_(part) if layer in sums.by_layer else part

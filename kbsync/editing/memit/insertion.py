@@ -19,8 +19,8 @@ from torch import Tensor
 from kbsync.domain.errors import ModelError
 from kbsync.editing.memit.layerwise_forward import LayerwiseForward
 from kbsync.model.decoder import Decoder, DecoderLayer
-from kbsync.model.hooks import adding, watching
-from kbsync.model.suffix import Suffixes, prepare
+from kbsync.model.hooks import add_to_output, record_activations
+from kbsync.model.suffix import Suffixes, prepare_suffixes
 
 
 class Insertion(ABC):
@@ -92,7 +92,7 @@ class StreamInsertion(Insertion):
         self.first = layers[-1].index + 1
 
     def prepare(self, rows: Sequence[tuple[Sequence[int], int]]) -> tuple[Suffixes, Tensor]:
-        suffixes = prepare(self.decoder, rows, self.first)
+        suffixes = prepare_suffixes(self.decoder, rows, self.first)
         return suffixes, suffixes.hidden[:, :1]
 
     def run(self, suffixes: Suffixes, delta: Tensor) -> tuple[Tensor, Tensor]:
@@ -123,16 +123,18 @@ class SandwichNormInsertion(Insertion):
 
     def prepare(self, rows: Sequence[tuple[Sequence[int], int]]) -> tuple[Suffixes, Tensor]:
         indices = [layer.index for layer in self.layers]
-        with watching(self.decoder, downs=indices) as seen:
-            suffixes = prepare(self.decoder, rows, self.first)  # the suffixes run last, so they are what was seen
+        with record_activations(self.decoder, downs=indices) as seen:
+            suffixes = prepare_suffixes(
+                self.decoder, rows, self.first
+            )  # the suffixes run last, so they are what was seen
         return suffixes, torch.stack([seen.downs[i][:, 0] for i in indices], dim=1)
 
     def run(self, suffixes: Suffixes, delta: Tensor) -> tuple[Tensor, Tensor]:
         indices = [layer.index for layer in self.layers]
         with ExitStack() as stack:
             for site, layer in enumerate(self.layers):
-                stack.enter_context(adding(layer.down.module, 0, delta[:, site]))
-            seen = stack.enter_context(watching(self.decoder, downs=indices))
+                stack.enter_context(add_to_output(layer.down.module, 0, delta[:, site]))
+            seen = stack.enter_context(record_activations(self.decoder, downs=indices))
             normed = suffixes.run(suffixes.hidden)
         return normed, torch.stack([seen.downs[i][:, 0] for i in indices], dim=1)
 

@@ -18,8 +18,8 @@ from torch import Tensor
 from kbsync.editing.common.prompts import Prompt
 from kbsync.editing.memit.keys import FactVectors, PromptRow, batched, prompt_rows
 from kbsync.model.decoder import Decoder, DecoderLayer, first_tensor
-from kbsync.model.hooks import Trace, nudged, watching
-from kbsync.model.suffix import Call, record
+from kbsync.model.hooks import Activations, perturb, record_activations
+from kbsync.model.suffix import Call, record_calls
 
 KEPT_BYTES = 256 * 2**20
 """Memory for passes that are not run again; a batch that does not fit is run again."""
@@ -163,7 +163,7 @@ class LayerwiseForward:
         each layer, because a block may also scale its MLP."""
         if layer.index not in self._is_plain_sum:
             nudge = torch.full_like(one_pass.mlp_output, float(one_pass.mlp_output.abs().mean()))
-            with nudged(layer.down.module, nudge):
+            with perturb(layer.down.module, nudge):
                 moved = self._run(batch, layer.index, layer.index + 1)[0]
             expected = _contribution(layer, one_pass.mlp_output + nudge) - _contribution(layer, one_pass.mlp_output)
             rounding = 64 * torch.finfo(moved.dtype).eps * one_pass.output.abs().max()
@@ -177,14 +177,14 @@ class LayerwiseForward:
         for i, row in enumerate(rows):
             tokens[i, : len(row.ids)] = torch.tensor(row.ids)
         inputs = {"input_ids": tokens.to(self._decoder.model.device), "use_cache": False}
-        recording = record(self._decoder, inputs, self._first, self._end - 1)
+        recording = record_calls(self._decoder, inputs, self._first, self._end - 1)
         return _Batch(rows, recording.entered, torch.tensor([len(r.ids) - 1 for r in rows]), recording.calls)
 
-    def _run(self, batch: _Batch, start: int, stop: int) -> tuple[Tensor, Trace]:
+    def _run(self, batch: _Batch, start: int, stop: int) -> tuple[Tensor, Activations]:
         """States after layer ``stop`` - 1, and what layer ``start`` showed on the way."""
         hidden = batch.hidden
         watched = [start] if start < stop else []
-        with watching(self._decoder, keys=watched, downs=watched) as seen:
+        with record_activations(self._decoder, keys=watched, downs=watched) as seen:
             for index in range(start, stop):
                 args, kwargs = batch.calls[index - self._first]
                 hidden = first_tensor(self._decoder.layers[index].module(hidden, *args, **kwargs))

@@ -14,8 +14,8 @@ from kbsync.editing.memit.reweighting import unlearned
 from kbsync.editing.memit.solve import Penalty
 from kbsync.editing.memit.spread import spread
 from kbsync.editing.memit.target_cache import TargetCache
-from kbsync.model.suffix import longest
-from kbsync.system.memory import give_back
+from kbsync.model.suffix import longest_row
+from kbsync.system.memory import release_memory
 
 LAYERS = "layers"
 """The step of an edit that computes keys and writes the targets, layer by layer, as it is shown."""
@@ -29,13 +29,13 @@ class MemitEditor(TorchEditor):
 
         # C = E[k kᵀ] of each edited layer (section 4.2, "ordinary text").
         covariances = self._covariances(job)
-        give_back()  # what loading and measuring left
+        release_memory()  # what loading and measuring left
 
         # Lines 1 to 4: the target vector z of each fact.
         insertion = insertion_for(decoder, job.layers)
         found = TargetCache(insertion, job).find(job.rewrites)
         rewrites = survivors(job.rewrites, found.failed)
-        give_back()  # what the search took
+        release_memory()  # what the search took
 
         # Lines 5 to 15: keys, residuals and the closed form, layer by layer. Facts that greedy decoding does not give
         # afterwards are weighted up, and the layers are solved again from the base (ADR 0016).
@@ -43,7 +43,7 @@ class MemitEditor(TorchEditor):
             return Penalty(factorise(covariances.matrices[job.layers[position].index]), recipe.covariance_weight)
 
         forward = LayerwiseForward(decoder, job.layers, [r.prompts for r in rewrites])
-        k0_prompts = preserved_prompts(self._tokenizer, job.preserved, rewrites, longest(decoder))
+        k0_prompts = preserved_prompts(self._tokenizer, job.preserved, rewrites, longest_row(decoder))
         preserved = PreservedKeys(decoder, job.layers, k0_prompts, recipe)
         fact_weights = torch.ones(len(rewrites), dtype=torch.float64)
         for round in range(recipe.press_rounds + 1):

@@ -14,7 +14,7 @@ from torch import Tensor
 from kbsync.editing.common.prompts import TokenisedRewrite
 from kbsync.editing.common.vocabulary_head import VocabularyHead
 from kbsync.model.decoder import Decoder
-from kbsync.model.suffix import prepare
+from kbsync.model.suffix import prepare_suffixes
 
 ROWS = 32
 """Prompts in one forward pass."""
@@ -36,7 +36,7 @@ def unlearned(decoder: Decoder, rewrites: Sequence[TokenisedRewrite]) -> Tensor:
     for begin in range(0, len(order), ROWS):
         members = order[begin : begin + ROWS]
         prompts = [rewrites[n].bare for n in members]
-        states = prepare(decoder, [(p.ids[:-1], p.target - 1) for p in prompts], len(decoder.layers)).normed
+        states = prepare_suffixes(decoder, [(p.ids[:-1], p.target - 1) for p in prompts], len(decoder.layers)).normed
         places = [(row, column) for row, p in enumerate(prompts) for column in range(len(p.ids) - p.target)]
         rows, columns = torch.tensor(places).T
         wanted = torch.tensor([token for p in prompts for token in p.ids[p.target :]])

@@ -20,7 +20,7 @@ from transformers import PreTrainedTokenizerFast
 from kbsync.editing.common.prompts import Unlocatable, locate
 from kbsync.editing.tracing.effects import FactTrace, State, roles
 from kbsync.model.decoder import Decoder, DecoderLayer, first_tensor
-from kbsync.model.suffix import Suffixes, longest, prepare
+from kbsync.model.suffix import Suffixes, longest_row, prepare_suffixes
 from kbsync.model.tokens import encode
 
 BATCH_TOKENS = 4096
@@ -95,7 +95,7 @@ def embedding_std(decoder: Decoder, prompts: Sequence[TracePrompt]) -> float:
 @torch.no_grad()
 def likeliest_answer(decoder: Decoder, ids: Sequence[int]) -> int:
     """The likeliest next token after a prompt."""
-    suffixes = prepare(decoder, [(ids, len(ids) - 1)], len(decoder.layers))
+    suffixes = prepare_suffixes(decoder, [(ids, len(ids) - 1)], len(decoder.layers))
     return int(decoder.logits(suffixes.normed[0, 0]).argmax())
 
 
@@ -111,7 +111,7 @@ def default_window(layers: int) -> int:
 
 def max_prompt_tokens(decoder: Decoder) -> int:
     """The longest prompt that can be traced."""
-    return longest(decoder) - 1
+    return longest_row(decoder) - 1
 
 
 @torch.no_grad()
@@ -164,7 +164,7 @@ class _NoisyRuns:
         self._decoder, self._prompt, self._window = decoder, prompt, window
         self._samples, self._places = len(noise), len(prompt.ids) - prompt.first
         rows = self._samples * self._places
-        self._all = prepare(decoder, [(prompt.ids, prompt.first)] * rows, 0)
+        self._all = prepare_suffixes(decoder, [(prompt.ids, prompt.first)] * rows, 0)
         self._rows = torch.arange(rows, device=self._all.hidden.device)
         self._place = self._rows // self._samples
         one_place = self._all.select(self._rows[: self._samples])

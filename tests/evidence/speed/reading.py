@@ -8,7 +8,7 @@ from torch import Tensor
 from kbsync.editing.common.sampling import opening_ids
 from kbsync.editing.covariance.corpus import GivenCorpus, SampledCorpus, corpus
 from kbsync.editing.covariance.second_moments import Snapshots, measure
-from kbsync.model.hooks import frozen, watching
+from kbsync.model.hooks import frozen, record_activations
 from kbsync.operations.evidence import Figure, at_most
 from tests.evidence.speed.facts import facts
 from tests.evidence.speed.laps import Duel, Lap, lap
@@ -140,7 +140,7 @@ def _plain_moments(shop: Workshop, batches: list[list[list[int]]], skipped: int)
     layers = list(shop.recipe.layers)
     found: dict[int, Tensor] = {}
     for row in (row for rows in batches for row in rows):
-        with watching(shop.decoder, keys=layers) as seen:
+        with record_activations(shop.decoder, keys=layers) as seen:
             shop.loaded.model(input_ids=torch.tensor([row]), use_cache=False)
         for layer in layers:
             k = seen.keys[layer][0, skipped:].double()

@@ -21,7 +21,7 @@ from kbsync.model.decoder import Decoder, discover
 from kbsync.model.delta import FactorDelta
 from kbsync.model.hooks import frozen
 from kbsync.model.load import LoadedModel
-from kbsync.model.suffix import longest
+from kbsync.model.suffix import longest_row
 from kbsync.ports import ArtifactStore, Edit, Work
 from kbsync.research.session import Laboratory
 from tests.evidence.speed.laps import Lap, Steps
@@ -83,7 +83,7 @@ class Workshop:
 
     def tasks(self, rewrites: Sequence[Rewrite]) -> list[TokenisedRewrite]:
         """The rewrites as tokens, in their order."""
-        found, left_out = tokenise_all(self.loaded.tokenizer, rewrites, self.prefixes, longest(self.decoder))
+        found, left_out = tokenise_all(self.loaded.tokenizer, rewrites, self.prefixes, longest_row(self.decoder))
         if left_out:
             raise ValueError(f"a fact of the benchmark can't be edited: {next(iter(left_out.values()))}")
         return found

@@ -7,7 +7,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from kbsync.model.attention import GROUPED, group_queries, grouped
 from kbsync.model.decoder import discover
 from kbsync.model.load import load
-from kbsync.model.suffix import prepare
+from kbsync.model.suffix import prepare_suffixes
 from tests.support.families import FAMILIES, random_model
 from tests.support.random_models import saved
 
@@ -74,7 +74,7 @@ def test_a_search_keeps_no_copies_of_the_keys():
 
 
 def states_and_slope(model) -> tuple[torch.Tensor, torch.Tensor]:
-    suffixes = prepare(discover(model), ROWS, 1)
+    suffixes = prepare_suffixes(discover(model), ROWS, 1)
     hidden = suffixes.hidden.clone().requires_grad_()
     states = suffixes.run(hidden)
     real = torch.cat([states[i, : len(ids) - lookup] for i, (ids, lookup) in enumerate(ROWS)])
@@ -85,7 +85,7 @@ def states_and_slope(model) -> tuple[torch.Tensor, torch.Tensor]:
 
 def kept_bytes(model) -> int:
     model.requires_grad_(False)
-    suffixes = prepare(discover(model), [(list(range(3, 60)), 55)] * 4, 1)
+    suffixes = prepare_suffixes(discover(model), [(list(range(3, 60)), 55)] * 4, 1)
     kept: dict[int, int] = {}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:

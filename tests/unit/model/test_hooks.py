@@ -7,8 +7,8 @@ from kbsync.editing.common.cholesky import factorise
 from kbsync.editing.memit.solve import closed_form
 from kbsync.model.decoder import discover, first_tensor
 from kbsync.model.delta import FactorDelta, applied
-from kbsync.model.hooks import adding, frozen, trace
-from kbsync.model.suffix import prepare
+from kbsync.model.hooks import activations, add_to_output, frozen
+from kbsync.model.suffix import prepare_suffixes
 from tests.support.families import FAMILIES, LAYERS, SANDWICH, D, random_model
 
 IDS = torch.tensor([[0, 17, 300, 41, 9, 77, 250]])
@@ -21,7 +21,7 @@ def test_trace_sees_keys_downs_and_outputs(family, dtype):
     model = random_model(family, dtype)
     decoder = discover(model)
     with torch.no_grad():
-        seen = trace(decoder, {"input_ids": IDS, "use_cache": False}, keys=[0, 2], outputs=[1], downs=[2])
+        seen = activations(decoder, {"input_ids": IDS, "use_cache": False}, keys=[0, 2], outputs=[1], downs=[2])
         states = model(input_ids=IDS, output_hidden_states=True).hidden_states
         down = decoder.layers[2].down
         bias = getattr(down.module, "bias", None)
@@ -45,7 +45,7 @@ def test_trace_runs_no_layer_above_the_last_one_asked_for():
         layer.module.register_forward_pre_hook(lambda _m, _a, i=layer.index: ran.append(i))
     decoder.head.register_forward_pre_hook(lambda _m, _a: ran.append("head"))
     with torch.no_grad():
-        trace(decoder, {"input_ids": IDS}, keys=[1])
+        activations(decoder, {"input_ids": IDS}, keys=[1])
     assert ran == [0, 1]
 
 
@@ -57,8 +57,8 @@ def test_a_hooked_change_equals_an_edit_of_the_weights_that_is_exactly_solvable(
     down = decoder.layers[LAYER].down
     delta = torch.randn(D, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
-        keys = trace(decoder, {"input_ids": IDS}, keys=[LAYER]).keys[LAYER][0].T
-        with adding(down.module, PLACE, delta[None]):
+        keys = activations(decoder, {"input_ids": IDS}, keys=[LAYER]).keys[LAYER][0].T
+        with add_to_output(down.module, PLACE, delta[None]):
             hooked = model(input_ids=IDS).logits
         wanted = torch.zeros(D, IDS.shape[1], dtype=torch.float64)
         wanted[:, PLACE] = delta
@@ -80,7 +80,7 @@ def test_the_suffix_alone_gives_what_the_whole_pass_gives(family, first):
     decoder = discover(model)
     rows = [((0, 17, 300, 41, 9), 2), ((55, 60, 12), 0), ((0, 1, 2, 3, 4, 5, 6, 7), 5)]
     with frozen(model), torch.no_grad():
-        suffixes = prepare(decoder, rows, first)
+        suffixes = prepare_suffixes(decoder, rows, first)
         normed = suffixes.run(suffixes.hidden)
         again = suffixes.select(torch.tensor([0, 2])).run(suffixes.hidden[[0, 2]])
         shorter = suffixes.select(torch.tensor([2, 0]), 2)
@@ -103,10 +103,10 @@ def test_a_change_in_the_suffix_equals_the_change_in_the_whole_pass(family):
     shift = torch.randn(1, D, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
     down = decoder.layers[1].down.module
     with frozen(model), torch.no_grad():
-        suffixes = prepare(decoder, [(ids, lookup)], 1)
-        with adding(down, 0, shift):
+        suffixes = prepare_suffixes(decoder, [(ids, lookup)], 1)
+        with add_to_output(down, 0, shift):
             part = decoder.logits(suffixes.run(suffixes.hidden))[0]
-        with adding(down, lookup, shift):
+        with add_to_output(down, lookup, shift):
             whole = model(input_ids=torch.tensor([ids])).logits[0, lookup:]
     torch.testing.assert_close(part, whole, rtol=0, atol=1e-5 * float(whole.abs().max()))
 
@@ -116,7 +116,7 @@ def test_adding_reaches_layers_that_return_tuples():
     layer = discover(model).layers[1].module
     seen = []
     shift = torch.ones(1, D)
-    with torch.no_grad(), adding(layer, PLACE, shift):
+    with torch.no_grad(), add_to_output(layer, PLACE, shift):
         layer.register_forward_hook(lambda _m, _a, out: seen.append(first_tensor(out)))
         model(input_ids=IDS)
     with torch.no_grad():

@@ -4,7 +4,7 @@ import psutil
 import pytest
 import torch
 
-from kbsync.system.memory import give_back
+from kbsync.system.memory import release_memory
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only glibc's heap is asked")
@@ -14,14 +14,14 @@ def test_freed_memory_goes_back_to_the_system():
     last, process = pieces[-1], psutil.Process()
     full = process.memory_info().rss
     del pieces
-    give_back()
+    release_memory()
     assert process.memory_info().rss < full - 100e6
     assert last.sum() == 4096
 
 
 def test_a_system_without_such_a_call_is_left_alone(monkeypatch):
     monkeypatch.setattr("ctypes.CDLL", lambda _name: object())
-    give_back()
+    release_memory()
     monkeypatch.setattr("sys.platform", "darwin")
     monkeypatch.delattr("ctypes.CDLL")
-    give_back()
+    release_memory()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,7 +19,7 @@ from kbsync.domain.errors import Busy, LeaseLost
 from kbsync.ledger.ledger import SqlLedger
 from kbsync.ports import Work
 from kbsync.stages.session import Run, writer
-from kbsync.system.process_identity import is_gone, this_process
+from kbsync.system.process_identity import is_gone, process_label, this_process
 from tests.support.ledger_fixtures import ledger, ledger_url, postgres, templates  # noqa: F401
 from tests.support.paths import ROOT
 
@@ -40,6 +41,10 @@ def parts() -> list[str]:
     here = this_process()
     assert here is not None
     return here.split("/")
+
+
+def test_people_read_the_host_and_the_number() -> None:
+    assert process_label() == f"{socket.gethostname()} pid {os.getpid()}"
 
 
 def test_this_process_lives() -> None:

@@ -12,7 +12,7 @@ from kbsync.editing.covariance.corpus import WINDOW, SampledCorpus
 from kbsync.editing.covariance.covariance import covariances
 from kbsync.editing.memit.memit import MemitEditor
 from kbsync.model.decoder import discover
-from kbsync.model.hooks import trace
+from kbsync.model.hooks import activations
 from tests.support.families import (
     REWRITES,
     M,
@@ -39,7 +39,7 @@ def test_it_is_the_mean_outer_product_of_all_keys_but_the_start_tokens(family):
     with torch.no_grad():
         for text in corpus:
             ids = tokenizer()(text)["input_ids"]
-            seen = trace(decoder, {"input_ids": torch.tensor([ids])}, keys=[1, 2])
+            seen = activations(decoder, {"input_ids": torch.tensor([ids])}, keys=[1, 2])
             for layer in (1, 2):
                 keys[layer] += [k.double() for k in seen.keys[layer][0, 1:]]
     for layer in (1, 2):

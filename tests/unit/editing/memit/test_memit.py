@@ -16,7 +16,7 @@ from kbsync.editing.common.prompts import tokenise
 from kbsync.editing.memit.memit import MemitEditor
 from kbsync.model.decoder import discover
 from kbsync.model.delta import applied
-from kbsync.model.hooks import trace
+from kbsync.model.hooks import activations
 from tests.support.families import (
     FAMILIES,
     REWRITES,
@@ -74,9 +74,9 @@ def sites(model, decoder, prompt, family, delta):
     inputs = {"input_ids": torch.tensor([prompt.ids])}
     with torch.no_grad(), applied(model, delta) if delta else nullcontext():
         if family in SANDWICH:
-            seen = trace(decoder, inputs, downs=[1, 2])
+            seen = activations(decoder, inputs, downs=[1, 2])
             return torch.stack([seen.downs[i][0, prompt.lookup] for i in (1, 2)])
-        return trace(decoder, inputs, outputs=[2]).outputs[2][:, prompt.lookup]
+        return activations(decoder, inputs, outputs=[2]).outputs[2][:, prompt.lookup]
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gemma3"])

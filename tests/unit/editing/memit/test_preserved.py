@@ -14,7 +14,7 @@ from kbsync.editing.memit.memit import MemitEditor
 from kbsync.editing.memit.preserved import preserved_prompts
 from kbsync.model.decoder import discover
 from kbsync.model.delta import applied
-from kbsync.model.hooks import trace
+from kbsync.model.hooks import activations
 from tests.support.families import MemoryArtifacts, Silent, random_model, recipe, texts, tokenizer
 
 ASKED = "The capital of {} is"
@@ -34,9 +34,9 @@ def moved(model, delta, guards: list[Guard]) -> float:
     for prompt in prompts:
         inputs = {"input_ids": torch.tensor([prompt.key_ids]), "use_cache": False}
         with torch.no_grad():
-            before = trace(decoder, inputs, downs=[layer]).downs[layer][0, -1]
+            before = activations(decoder, inputs, downs=[layer]).downs[layer][0, -1]
             with applied(model, delta):
-                after = trace(decoder, inputs, downs=[layer]).downs[layer][0, -1]
+                after = activations(decoder, inputs, downs=[layer]).downs[layer][0, -1]
         distances.append(float((after - before).norm()))
     assert distances
     return sum(distances) / len(distances)
