@@ -1,21 +1,27 @@
-"""Every error says what happened, what was kept, and what to do next (house rule 7).
+"""Errors that a user may see: each says what happened, what was kept, and what to do next (house rule 7).
 
-The exit code is part of the command line's contract; the numbers follow BSD ``sysexits.h`` where one fits.
+The exit code is part of the command line's contract. The numbers follow BSD's ``sysexits.h`` where one fits.
 """
 
 from __future__ import annotations
 
 
 class KbsyncError(Exception):
-    """Base of all errors that a user may see.
-
-    ``transient`` tells a scheduler whether the same call may succeed later without anyone acting.
-    """
+    """Base of all errors that a user may see."""
 
     exit_code = 1
+    """What a command that ends with this error exits with."""
     transient = False
+    """Whether the same call may succeed later without anyone acting."""
 
     def __init__(self, what: str, *, kept: str = "Nothing was changed.", next_step: str = "") -> None:
+        """Each argument is one sentence or several.
+
+        Args:
+            what: What happened.
+            kept: What is still as it was.
+            next_step: What to do now; empty where there is nothing to do.
+        """
         super().__init__(what)
         self.what = what
         self.kept = kept
@@ -26,7 +32,7 @@ class KbsyncError(Exception):
 
 
 class ConfigError(KbsyncError):
-    """The configuration is wrong; ``problems`` lists every mistake, each with its place."""
+    """The configuration is wrong; ``problems`` lists every mistake with its place."""
 
     exit_code = 78
 
@@ -41,69 +47,71 @@ class ConfigError(KbsyncError):
 
 
 class BadIdentifier(KbsyncError, ValueError):
-    """Text that is not a Wikidata identifier of the demanded kind."""
+    """A text is not a Wikidata identifier of the demanded kind."""
 
     exit_code = 65
 
 
 class DataError(KbsyncError):
-    """Input data (a statement, a file, a benchmark record) that cannot be read rightly."""
+    """Input (a statement, a file, a benchmark record) is not what it must be."""
 
     exit_code = 65
 
 
 class NotFound(KbsyncError):
-    """A named thing (version, fact, plan) that the ledger or store does not hold."""
+    """The ledger or the store does not hold the named thing (version, fact, plan)."""
 
     exit_code = 66
 
 
 class SourceError(KbsyncError):
-    """The statement source refused or answered wrongly; the same question will fail again."""
+    """The statement source refused, or its answer is wrong; the same question will fail again."""
 
     exit_code = 76
 
 
 class SourceDown(SourceError):
-    """The statement source can't be reached, is overloaded, banned us for now, or is behind the ledger."""
+    """The statement source can't be reached, is overloaded, blocks us for now, or is behind the ledger."""
 
     exit_code = 69
     transient = True
 
 
 class ModelError(KbsyncError):
-    """A model that can't be loaded, or whose shape kbsync must not edit."""
+    """A model can't be loaded, or kbsync can't edit models of its shape."""
 
     exit_code = 65
 
 
 class EditError(KbsyncError):
-    """An edit that can't be computed rightly (non-finite numbers, a covariance of another model, ...)."""
+    """An edit can't be computed soundly (numbers are not finite, the covariance is another model's, …)."""
 
     exit_code = 70
 
 
 class WrongWeights(KbsyncError):
-    """A model was asked while other weights than its own were in place: a fault of the program, never of the model, so no
-    stage may take it for a refusal."""
+    """A model was asked while other weights than its own were in place.
+
+    This is a fault of the program, not of the model, so no stage may treat it as a refusal.
+    """
 
     exit_code = 70
 
 
 class StoreError(KbsyncError):
-    """The state directory or the checkpoint store can't be read or written, or a byte of it is wrong."""
+    """The state directory or the checkpoint store can't be read or written, or holds a wrong byte."""
 
     exit_code = 74
 
 
 class LedgerDown(StoreError):
-    """The ledger's database server can't be reached, restarts, or ended the connection."""
+    """The ledger's database server can't be reached, restarts, or has ended the connection."""
 
     transient = True
 
 
 class SchemaError(KbsyncError):
-    """The ledger's schema is not the one that this kbsync works with."""
+    """The ledger has another schema than the one that this kbsync works with."""
 
     exit_code = 78
 
@@ -115,13 +123,13 @@ class GateRefused(KbsyncError):
 
 
 class Damaged(KbsyncError):
-    """Stored bytes or events are not what they were when they were written; every one is named."""
+    """Stored bytes or audit events have changed since they were written; the message names each."""
 
     exit_code = 4
 
 
 class NotReproduced(KbsyncError):
-    """A version that was built again came out as another one."""
+    """A version was built again, and another one came out."""
 
     exit_code = 5
 
@@ -134,21 +142,21 @@ class Busy(KbsyncError):
 
 
 class NotifierFailed(KbsyncError):
-    """A command or a webhook did not take what it was told; it is told again."""
+    """A command or a webhook did not take an announcement; it will be told again."""
 
     exit_code = 75
     transient = True
 
 
 class LeaseLost(KbsyncError):
-    """The fencing token is stale: the lease ran out and somebody else took it."""
+    """The lease has run out and another process has taken it, so the fencing token is stale."""
 
     exit_code = 75
     transient = True
 
 
 class Stopped(KbsyncError):
-    """A stop was asked for (SIGTERM, SIGINT); the stage was abandoned cleanly."""
+    """A stop was asked for (SIGTERM, SIGINT), and the stage has ended cleanly."""
 
     exit_code = 0
     transient = True

@@ -1,4 +1,4 @@
-"""From statements to facts: what holds now, and what may be believed (pure functions)."""
+"""From statements to facts: what holds now, and how far it may be believed (pure functions)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from kbsync.domain.statement import ItemId, PropertyId, Rank, Snak, Statement, V
 
 
 class FactKey(NamedTuple):
+    """What a fact is about: an item and a watched property."""
+
     subject: ItemId
     property: PropertyId
 
@@ -22,64 +24,73 @@ class FactKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FactState:
-    """What the statements of (subject, relation) say at one moment, without labels.
-
-    ``values`` hold now (sorted; empty: nothing holds); ``former`` did once; ``since`` is the time since when the
-    values are known to be unchanged; ``revision`` is the item's revision that brought them.
-    """
+    """What the statements of (subject, relation) say at one moment, without labels."""
 
     values: tuple[Value, ...]
+    """What holds now, sorted; empty where nothing holds."""
     former: tuple[Value, ...]
+    """The other values of the statements: they held once, will hold, or have a lower rank."""
     statement_ids: tuple[str, ...]
+    """The statements that hold ``values``."""
     references: int
+    """How many references the statement has that has fewest."""
     revision: int
+    """The item's revision that brought the values."""
     since: datetime
+    """Since when the values are known to be unchanged."""
 
     @property
     def value_hash(self) -> str:
-        """Identity of the answer: neither labels, nor ids, nor revisions change it."""
+        """Identifies the values; labels, statement ids and revisions do not change it."""
         return value_hash(self.values)
 
 
 def value_hash(values: tuple[Value, ...]) -> str:
+    """SHA-256 of the values, whatever their order."""
     return content_hash(sorted(values))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """A value with the names it goes by. ``label`` is None where the object has no label in the language."""
+    """A right answer: a value with its names."""
 
     value: Value
     label: str | None
+    """None where the item has no label in the relation's language."""
     aliases: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
+        """The label first, then the aliases."""
         return ((self.label,) if self.label else ()) + self.aliases
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
-    """A believed state with labels: what the model is asked about and taught."""
+    """A state with names: what the model is asked about and taught."""
 
     key: FactKey
     subject_label: str | None
+    """None where the subject has no label in the relation's language."""
     answers: tuple[Answer, ...]
+    """One for each value that holds."""
     former: tuple[Answer, ...]
+    """One for each value that held once."""
     state: FactState
 
     @property
     def value_hash(self) -> str:
+        """Identifies the values that hold."""
         return self.state.value_hash
 
 
 def holding(statements: list[Statement], cardinality: Cardinality, now: datetime) -> list[Statement]:
-    """The statements that hold at ``now``.
+    """Choose the statements that hold at ``now``, sorted by id.
 
-    Deprecated and ended ones (P582) and those not begun (P580) are dropped first; of the rest the best rank stays.
-    Ended before ranked, because editors often end a preferred statement and add its successor with normal rank.
-    Unknown and no value hold without an answer and are dropped last. ``latest`` keeps the latest start (or point
-    in time), ties included.
+    Deprecated statements, ended ones (P582) and those that have not begun (P580) are dropped first; of the rest, those
+    with the best rank stay. Ends are looked at before ranks, because editors often end a preferred statement and add its
+    successor with normal rank. With cardinality ``latest``, the latest start (or point in time) stays, with all that are
+    as late. Statements with an unknown value or none hold, too, but give no answer, so they are dropped last.
     """
     live = [
         s
@@ -110,8 +121,16 @@ def observe(
     now: datetime,
     kind: ValueKind | None = None,
 ) -> FactState:
-    """The state that these statements (of one subject and property) make at ``now``; of values, those of ``kind``
-    count (None: all)."""
+    """Derive the state of a fact.
+
+    Args:
+        statements: All statements of one subject and property.
+        cardinality: What several statements that hold at once mean.
+        revision: The item's revision that the statements are of.
+        since: Since when the values are unchanged, as far as the caller knows.
+        now: The moment that the state is of.
+        kind: Values of this kind count (None: of all kinds).
+    """
     statements = [typed for s in statements if (typed := _of_kind(s, kind))]
     held = holding(statements, cardinality, now)
     values = {s.value for s in held if s.value is not None}
@@ -127,9 +146,9 @@ def observe(
 
 
 def _of_kind(statement: Statement, kind: ValueKind | None) -> Statement | None:
-    """The statement, if its value is of ``kind`` or it has none.
+    """The statement, if its value is of ``kind`` or it has none; else None.
 
-    The RDF does not tell external identifiers from other strings; the relation does.
+    Wikidata's RDF does not tell external identifiers from other strings. The relation does.
     """
     value = statement.value
     if kind is None or value is None or value.kind is kind:
@@ -140,13 +159,18 @@ def _of_kind(statement: Statement, kind: ValueKind | None) -> Statement | None:
 
 
 class Trust(StrEnum):
+    """How far an observed state may be believed."""
+
     OBSERVED = "observed"
+    """It has just changed and may be reverted."""
     SETTLED = "settled"
+    """Nobody reverted it at once, but it is too young or too badly referenced to be believed."""
     TRUSTED = "trusted"
+    """It is believed."""
 
 
 def trust(state: FactState, policy: TrustPolicy, now: datetime) -> tuple[Trust, str]:
-    """How far an observed state may be believed, and why."""
+    """Judge an observed state by its age and its references, and say why."""
     age = now - state.since
     if age < policy.settle:
         return Trust.OBSERVED, f"changed {_span(age)} ago, settles after {_span(policy.settle)}"
@@ -170,22 +194,26 @@ def _span(delta: timedelta) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FactRecord:
-    """The ledger's row for one fact: what is observed now, and the last state that was trusted (``believed``)."""
+    """The ledger's row for one fact."""
 
     key: FactKey
     observed: FactState
+    """What the statements say now."""
     believed: FactState | None
+    """The last state that was trusted; None where none was yet."""
     believed_at: datetime | None = None
+    """When it became trusted."""
 
     @property
     def pending(self) -> bool:
+        """Whether something is observed that is not believed yet."""
         return self.believed is None or self.believed.value_hash != self.observed.value_hash
 
 
 def settle(record: FactRecord, policy: TrustPolicy, now: datetime) -> FactRecord:
-    """Move a trusted observation into ``believed``; an untrusted one leaves the old belief standing.
+    """Believe what is observed if it is trusted; else the old belief stands.
 
-    A state that returned to the believed values (a reverted change) is forgotten without a trace in ``believed``.
+    A change that was reverted before it was trusted leaves no trace in ``believed``.
     """
     if not record.pending:
         return record

@@ -12,26 +12,29 @@ from kbsync.domain.interval import PairedDifference
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """One measured figure of candidate and base. ``samples`` is the number of prompts (or tokens) behind it.
-
-    ``low`` and ``high`` bound the value's 95 % interval (Wilson where each fact is asked once, else a bootstrap over
-    facts); ``previous`` is the figure of the version before, on those of the prompts that it was asked. ``against_base``
-    and ``against_previous``: the mean difference prompt by prompt. None: not measured.
-    """
+    """One measured metric of a version, its base and its predecessor. None: not measured."""
 
     name: str
     value: float
+    """Of the version."""
     base: float
+    """Of the base."""
     samples: int
+    """The number of prompts (for the perplexity: tokens) behind it."""
     low: float | None = None
+    """Lower bound of the value's 95 % interval: Wilson's where each fact is asked once, else a bootstrap over facts."""
     high: float | None = None
+    """Upper bound of that interval."""
     previous: float | None = None
+    """Of the version before, on those of the prompts that it was asked."""
     against_base: PairedDifference | None = None
+    """Mean difference from the base, prompt by prompt."""
     against_previous: PairedDifference | None = None
+    """Mean difference from the version before, prompt by prompt."""
 
 
 class Action(StrEnum):
-    """What follows when a bound does not hold."""
+    """What happens when a bound does not hold."""
 
     REFUSE = "refuse"
     WARN = "warn"
@@ -39,42 +42,48 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Threshold:
-    """Bounds on one metric.
-
-    ``at_least`` and ``at_most`` bound the value; ``max_growth`` its growth relative to the base (0.05: five per cent
-    more), ``max_drop`` its fall below the base (absolute); ``max_growth_previous`` and ``max_drop_previous`` the same
-    against the version before, where there is one. ``significant``: a fall counts when its whole 95 % interval lies
-    beyond the bound, so that chance alone refuses nothing. ``optional``: where the metric is missing or rests on fewer
-    than ``min_samples``, that is said and nothing follows.
-    """
+    """Bounds on one metric. None: no such bound."""
 
     metric: str
+    """The metric's name."""
     at_least: float | None = None
     at_most: float | None = None
     max_growth: float | None = None
+    """Growth over the base, as a share of the base's value (0.05: five per cent more)."""
     max_drop: float | None = None
+    """Fall below the base, absolute."""
     max_growth_previous: float | None = None
+    """As ``max_growth``, against the version before, if there is one."""
     max_drop_previous: float | None = None
+    """As ``max_drop``, against the version before, if there is one."""
     min_samples: int = 1
+    """A metric that rests on fewer samples does not hold."""
     action: Action = Action.REFUSE
     significant: bool = False
+    """A fall counts only if its whole 95 % interval lies beyond the bound, so that nothing is refused by chance alone."""
     optional: bool = False
+    """Where the metric is missing, or rests on too few samples, this is said and nothing follows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
-    """One threshold's judgement. ``warning``: it refuses nothing when it does not hold."""
+    """What one threshold says."""
 
     metric: str
     holds: bool
     text: str
+    """The value and what is demanded, for people."""
     warning: bool = False
+    """It refuses nothing if it does not hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateDecision:
+    """Whether a version may be promoted, and every reason."""
+
     passed: bool
     reasons: tuple[Reason, ...]
+    """One for each threshold of the policy."""
 
     @property
     def refusals(self) -> tuple[Reason, ...]:
@@ -83,13 +92,14 @@ class GateDecision:
 
     @property
     def warnings(self) -> tuple[Reason, ...]:
+        """Thresholds that do not hold and refuse nothing."""
         return tuple(r for r in self.reasons if not r.holds and r.warning)
 
 
 def decide(metrics: Iterable[Metric], policy: Iterable[Threshold]) -> GateDecision:
-    """Check every threshold and return every reason.
+    """Check every threshold of ``policy``.
 
-    A metric that is missing, or measured on too few samples, does not hold unless its threshold is optional.
+    A metric that is missing, or that rests on too few samples, does not hold unless its threshold is optional.
     """
     measured: Mapping[str, Metric] = {m.name: m for m in metrics}
     reasons = tuple(_check(t, measured.get(t.metric)) for t in policy)
@@ -97,23 +107,23 @@ def decide(metrics: Iterable[Metric], policy: Iterable[Threshold]) -> GateDecisi
 
 
 def policy_hash(policy: Iterable[Threshold]) -> str:
-    """Identity of a policy: an evaluation keeps the one that it was judged by."""
+    """Identifies a policy; an evaluation keeps the hash of the one that it was judged by."""
     return content_hash(list(policy))
 
 
 def short_of_samples(metrics: Iterable[Metric], policy: Iterable[Threshold]) -> tuple[Threshold, ...]:
-    """Thresholds that refuse because too little was asked, whatever the answers were: no fact is to blame for that."""
-    asked = {m.name: m.samples for m in metrics}
+    """Thresholds that refuse because too little was asked, whatever the answers were; no fact is to blame for that."""
+    samples = {m.name: m.samples for m in metrics}
     return tuple(
-        t for t in policy if t.action is Action.REFUSE and not t.optional and asked.get(t.metric, 0) < t.min_samples
+        t for t in policy if t.action is Action.REFUSE and not t.optional and samples.get(t.metric, 0) < t.min_samples
     )
 
 
 def _check(threshold: Threshold, metric: Metric | None) -> Reason:
     name, warning = threshold.metric, threshold.action is Action.WARN
     if metric is None or metric.samples < threshold.min_samples:
-        found = "was not measured" if metric is None else f"rests on {metric.samples} samples"
-        text = f"{name} {found}" + (f", {threshold.min_samples} are demanded" if metric else "")
+        state = "was not measured" if metric is None else f"rests on {metric.samples} samples"
+        text = f"{name} {state}" + (f", {threshold.min_samples} are demanded" if metric else "")
         text += ": not judged" if threshold.optional else ""
         return Reason(metric=name, holds=threshold.optional, text=text, warning=warning)
     demands = list(_demands(threshold, metric))
@@ -124,13 +134,14 @@ def _check(threshold: Threshold, metric: Metric | None) -> Reason:
 
 
 def _demands(threshold: Threshold, metric: Metric) -> Iterator[tuple[bool, str]]:
-    """Each bound: whether it holds, and what it says. Bounds against a version that is not there say nothing."""
+    """Yield for each bound whether it holds, and what it demands; bounds against a version that is not there are left
+    out."""
     value = metric.value
     if threshold.at_least is not None:
         yield value >= threshold.at_least, f"at least {threshold.at_least:.3g}"
     if threshold.at_most is not None:
         yield value <= threshold.at_most, f"at most {threshold.at_most:.3g}"
-    before = (
+    compared = (
         ("base", metric.base, metric.against_base, threshold.max_growth, threshold.max_drop),
         (
             "version before",
@@ -140,7 +151,7 @@ def _demands(threshold: Threshold, metric: Metric) -> Iterator[tuple[bool, str]]
             threshold.max_drop_previous,
         ),
     )
-    for whose, other, difference, growth, drop in before:
+    for whose, other, difference, growth, drop in compared:
         if other is None:
             continue
         if growth is not None:
@@ -153,10 +164,10 @@ def _demands(threshold: Threshold, metric: Metric) -> Iterator[tuple[bool, str]]
 def _fell_within(
     metric: Metric, other: float, difference: PairedDifference | None, drop: float, significant: bool, whose: str
 ) -> tuple[bool, str]:
-    """Prompt by prompt where that was measured, else value against value."""
+    """Compare prompt by prompt where that was measured, else value with value."""
     change = difference.value if difference else metric.value - other
-    surely = difference.high if difference and significant else change
+    judged = difference.high if difference and significant else change
     interval = f", {difference.low:+.3g} to {difference.high:+.3g}" if difference else ""
-    sure = " beyond chance" if significant else ""
-    text = f"no more than {drop:.3g} below the {whose}{sure} ({change:+.3g}{interval})"
-    return surely >= -drop, text
+    beyond_chance = " beyond chance" if significant else ""
+    text = f"no more than {drop:.3g} below the {whose}{beyond_chance} ({change:+.3g}{interval})"
+    return judged >= -drop, text

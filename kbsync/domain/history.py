@@ -1,7 +1,7 @@
-"""The statement history as a hash chain: each row's hash covers the row and the hash of the one before it.
+"""The statement history as a hash chain: each row's hash covers the row and the hash of the row before it.
 
-The chain's head goes into the audit trail with every pull that changed something, so that the trail, and the manifests
-that anchor it, vouch for the history as well.
+Every pull that changes something writes the chain's head into the audit trail. So the trail, and the manifests that hold
+its head, also prove that the history is unchanged.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from kbsync.domain.canonical import content_hash
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryLink:
-    """One row as it is stored: ``before`` and ``after`` are the statements' canonical JSON, a time may be the text of
-    one."""
+    """One row as it is stored."""
 
     seq: int
     statement_id: str
@@ -25,8 +24,11 @@ class HistoryLink:
     property: str
     revision: int
     seen_at: datetime | str
+    """A time, or its text."""
     before: str | None
+    """The statement's canonical JSON before the change; None where it appeared."""
     after: str | None
+    """The same after the change; None where it disappeared."""
     hash: str
 
 
@@ -41,8 +43,10 @@ def link_hash(
     before: str | None,
     after: str | None,
 ) -> str:
-    """The hash of the row that follows ``prev`` (``GENESIS`` for the first). The row's number is not in it: databases
-    leave gaps, and the order is in the chain."""
+    """Hash the row that follows the one with hash ``prev`` (``GENESIS`` for the first).
+
+    The row's number is not covered, because databases leave gaps; the chain itself holds the order.
+    """
     return content_hash(
         {
             "prev": prev,
@@ -58,9 +62,14 @@ def link_hash(
 
 
 def verify(links: Iterable[HistoryLink], anchors: Collection[str] = ()) -> list[str]:
-    """Sentences that name the rows where the chain is broken; none where it is whole.
+    """Check the whole chain.
 
-    ``anchors``: heads that the audit trail tells of; one that no row has shows that rows are gone from the end.
+    Args:
+        links: All rows in order.
+        anchors: Heads that the audit trail names. Where no row has such a hash, rows are gone from the end.
+
+    Returns:
+        Sentences that name the rows where the chain is broken; none where it is whole.
     """
     problems, prev, last, missing = [], GENESIS, 0, set(anchors) - {GENESIS}
     for link in links:

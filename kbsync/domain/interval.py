@@ -1,4 +1,4 @@
-"""How sure a measured figure is: intervals of shares, of means, and of paired differences (pure functions)."""
+"""95 % intervals of shares, of means, and of paired differences (pure functions)."""
 
 from __future__ import annotations
 
@@ -8,22 +8,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 Z95 = 1.959963984540054
+"""The 97.5 % quantile of the standard normal distribution."""
 RESAMPLES = 1000
+"""Samples that a bootstrap draws."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairedDifference:
-    """The mean difference on the same prompts: ``value`` with the bounds of its 95 % interval, over ``samples``
-    prompts."""
+    """The mean difference of two models on the same prompts."""
 
     value: float
     low: float
+    """Lower bound of the 95 % interval."""
     high: float
+    """Upper bound of the 95 % interval."""
     samples: int
+    """The number of prompts."""
 
 
 def wilson(successes: int, samples: int) -> tuple[float, float]:
-    """The 95 % score interval of a share (Wilson, JASA 1927). Raises ``ValueError`` without samples."""
+    """Compute the 95 % score interval of a share (Wilson, JASA 1927).
+
+    Raises:
+        ValueError: There are no samples.
+    """
     if samples < 1:
         raise ValueError("an interval needs samples")
     share, squared = successes / samples, Z95 * Z95
@@ -34,10 +42,15 @@ def wilson(successes: int, samples: int) -> tuple[float, float]:
 
 
 def bootstrap(clusters: Sequence[Sequence[float]], *, seed: int = 0) -> tuple[float, float]:
-    """The 95 % percentile interval of the mean over all values (Efron and Tibshirani, 1993, chapter 13).
+    """Compute the 95 % percentile interval of the mean over all values (Efron and Tibshirani, 1993, chapter 13).
 
-    Whole clusters are drawn anew: prompts about one fact are no independent samples. Raises ``ValueError`` without any
-    value.
+    Args:
+        clusters: Values that belong together, such as those of the prompts about one fact. Whole clusters are drawn,
+            since their values are not independent.
+        seed: Of the random numbers; the same seed gives the same interval.
+
+    Raises:
+        ValueError: There are no values.
     """
     sums = [(math.fsum(cluster), len(cluster)) for cluster in clusters if cluster]
     if not sums:
@@ -57,7 +70,11 @@ def bootstrap(clusters: Sequence[Sequence[float]], *, seed: int = 0) -> tuple[fl
 
 
 def paired(differences: Sequence[Sequence[float]], *, seed: int = 0) -> PairedDifference:
-    """The mean of per-prompt differences, clustered by fact, with its bootstrap interval."""
+    """Average per-prompt differences, clustered by fact, and give the mean's bootstrap interval.
+
+    Raises:
+        ValueError: There are no differences.
+    """
     values = [value for cluster in differences for value in cluster]
     low, high = bootstrap(differences, seed=seed)
     return PairedDifference(value=math.fsum(values) / len(values), low=low, high=high, samples=len(values))

@@ -37,68 +37,80 @@ class Guard(Preserved):
     """The fact: subject and property on Wikidata."""
 
 
-def guarded(right: Iterable[Guard], most: int) -> tuple[Guard, ...]:
-    """Those of the facts that the base has right that an edit guards: at most ``most``, and about one half.
+def choose_guards(right: Iterable[Guard], most: int) -> tuple[Guard, ...]:
+    """Choose the facts that an edit guards: about one half of those that the base has right, and at most ``most``.
 
-    The other half is what specificity is measured on, so a guarded fact never vouches for the guard. A fact's half hangs
-    on its key alone and the order on its hash, so that a new fact moves no other.
+    Specificity is measured on the other half, so that no guarded fact is counted in favour of the guard. Which half a
+    fact is in depends on its key alone, and the order on the key's hash, so that a new fact changes no other's place.
     """
     ranked = sorted((content_hash([g.key.subject, g.key.property]), g) for g in right)
     return tuple(g for digest, g in ranked if int(digest[-1], 16) % 2)[:most]
 
 
 class Change(StrEnum):
+    """What a plan does with a fact, compared with what ``current`` holds."""
+
     ADD = "add"
     CHANGE = "change"
     RETRACT = "retract"
+    """The next version no longer holds it."""
     KEEP = "keep"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanEntry:
-    """``request`` is what the new version holds (None when retracted), ``previous`` what ``current`` holds."""
+    """One fact of a plan."""
 
     key: FactKey
     change: Change
     request: EditRequest | None
+    """What the next version holds; None where the fact is retracted."""
     previous: EditRequest | None
+    """What ``current`` holds; None where the fact is added."""
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
+    """A fact that the base has wrong and that is not written all the same."""
+
     key: FactKey
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EditPlan:
-    """All facts of the next version, each with its change against version ``predecessor`` (0: the base)."""
+    """All facts of the next version, and how they differ from those of the current one."""
 
     base_fingerprint: str
     recipe_fingerprint: str
     predecessor: int
+    """The version that ``current`` points to; 0: the base."""
     entries: tuple[PlanEntry, ...]
+    """Sorted by key."""
     refused: tuple[Refusal, ...] = ()
+    """Sorted by key."""
     guards: tuple[Guard, ...] = ()
 
     @property
     def requests(self) -> tuple[EditRequest, ...]:
+        """What the next version holds, by key."""
         return tuple(e.request for e in self.entries if e.request is not None)
 
     @property
     def changes(self) -> tuple[PlanEntry, ...]:
+        """Everything that does not stay as it is."""
         return tuple(e for e in self.entries if e.change is not Change.KEEP)
 
     @property
     def build_hash(self) -> str:
-        """Identity of the version that this plan builds: (base, active facts, guards, recipe), whatever came before it."""
+        """Identifies the version that this plan builds: base, facts, guards and recipe, whatever came before."""
         written = (r.id for r in self.requests)
         return build_hash(self.base_fingerprint, self.recipe_fingerprint, written, self.guards)
 
 
 def build_hash(base: str, recipe: str, requests: Iterable[str], guards: Iterable[Guard]) -> str:
-    """Identity of what is built from a base and a recipe (their fingerprints), ids of requests, and guards."""
+    """Identify what is built from a base and a recipe (their fingerprints), the ids of requests, and guards."""
     return content_hash([base, recipe, sorted(requests), sorted(g.id for g in guards)])
 
 
@@ -116,12 +128,23 @@ def make_plan(
     limit: int | None = None,
     suspect: Mapping[FactKey, str] | None = None,
 ) -> EditPlan:
-    """Compare what must be written (``wanted``) with what ``current`` holds (``active``).
+    """Compare what has to be written with what ``current`` holds.
 
-    Deterministic: entries are sorted by key. Two requests with the same prompt and different targets are both
-    refused, by name. ``gone`` gives the reason why an active fact is no longer wanted; ``excluded``, why a person wants
-    none, ``suspect``, why a person should look first. Of more than ``limit`` facts
-    the active ones stay first, and those that are too many are refused.
+    The same arguments give the same plan. Two requests with the same prompt and different targets are both refused.
+
+    Args:
+        wanted: The facts that have to be written.
+        active: The facts that ``current`` holds, by key.
+        base_fingerprint: The base that the next version is an edit of.
+        recipe_fingerprint: The recipe that it is built with.
+        predecessor: The version that ``current`` points to; 0: the base.
+        quarantined: Why facts are in quarantine.
+        excluded: Why people want facts left out.
+        gone: Why facts of ``active`` are not in ``wanted`` any more.
+        guards: Facts that the edit guards.
+        limit: At most so many facts in one version (None: any number). Those that ``current`` holds come first, and
+            those beyond the limit are refused.
+        suspect: Why a person should look at facts first.
     """
     quarantined, gone = quarantined or {}, gone or {}
     requests = {r.key: r for r in wanted}
@@ -151,7 +174,7 @@ def make_plan(
 
 
 def difference(before: Iterable[EditRequest], after: Iterable[EditRequest]) -> tuple[PlanEntry, ...]:
-    """Facts that ``after`` adds, changes or retracts against ``before``, by key; what stays is left out."""
+    """List the facts that ``after`` adds, changes or retracts against ``before``, by key."""
     old, new = {r.key: r for r in before}, {r.key: r for r in after}
     entries = []
     for key in sorted(old.keys() | new.keys()):
@@ -180,7 +203,7 @@ def _beyond(keys: Sequence[FactKey], limit: int | None) -> dict[FactKey, str]:
 
 
 def _same_fact(request: EditRequest, previous: EditRequest) -> bool:
-    """A label that changed, or another of several right answers, is no reason to edit anew."""
+    """Whether nothing has to be edited anew: a changed label, or another one of several right answers, is no reason."""
     return (request.value_hash, request.template) == (previous.value_hash, previous.template)
 
 
@@ -198,14 +221,21 @@ def _conflicts(requests: Iterable[EditRequest]) -> dict[FactKey, str]:
     return refused
 
 
-NEAR = 0.8
-"""From this share of a recipe's capacity on, a plan is told so."""
+NEAR_CAPACITY = 0.8
+"""From this share of a recipe's capacity on, a plan carries a warning."""
 
 
 def capacity_warning(facts: int, capacity: int) -> str:
-    """What somebody should know before a version of so many ``facts`` is built with a recipe that was measured to hold
-    ``capacity`` of them (0: not measured); empty where there is room."""
-    if not capacity or facts < NEAR * capacity:
+    """Warn of a version that comes near the number of facts that its recipe holds, or goes beyond it.
+
+    Args:
+        facts: The number of facts in the version.
+        capacity: The number up to which the recipe was measured to hold (0: it was not measured).
+
+    Returns:
+        A sentence without its full stop; empty where there is room.
+    """
+    if not capacity or facts < NEAR_CAPACITY * capacity:
         return ""
     if facts > capacity:
         return f"{facts} facts are more than the {capacity} up to which the recipe was measured to hold"

@@ -1,4 +1,4 @@
-"""What may be removed: pure functions that give their reasons for everything that they keep, and that they don't."""
+"""What may be removed, decided by pure functions that give a reason for everything that they keep or remove."""
 
 from __future__ import annotations
 
@@ -11,19 +11,22 @@ from kbsync.domain.version import Version
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionPolicy:
-    """Weights are kept of the newest ``keep_last`` versions, of those made less than ``keep_newer`` ago, and of the last
-    ``rollback_window`` versions where an alias stood. What no kept version needs (target vectors, covariances, files that
-    were set aside) is kept for ``spare`` after it was written, since a fact may come back."""
+    """How long weights and artifacts are kept."""
 
     keep_last: int
+    """The weights of so many newest versions are kept."""
     keep_newer: timedelta
+    """The weights of versions made less than this ago are kept."""
     rollback_window: int
+    """The weights of the last so many versions that each alias pointed to are kept."""
     spare: timedelta
+    """What no kept version needs (target vectors, covariances, files that were set aside) is kept for so long after it was
+    written, since a fact may come back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """Whether a thing is kept, and every reason for it."""
+    """Whether something is kept, and every reason."""
 
     keep: bool
     reasons: tuple[str, ...]
@@ -32,12 +35,22 @@ class Judgement:
 def judge_versions(
     versions: Sequence[Version], positions: Mapping[str, Sequence[int]], policy: RetentionPolicy, now: datetime
 ) -> dict[int, Judgement]:
-    """By number, every version that is built. ``positions``: where each alias ever stood, oldest first (0: the base)."""
+    """Judge the weights of every built version.
+
+    Args:
+        versions: All versions.
+        positions: For each alias the versions that it ever pointed to, oldest first (0: the base).
+        policy: How long weights are kept.
+        now: The present time.
+
+    Returns:
+        Judgements by version number.
+    """
     built = sorted((v for v in versions if v.version_hash), key=lambda v: -v.number)
     reasons: dict[int, list[str]] = {v.number: [] for v in built}
     predecessors = {v.number: v.predecessor for v in versions}
-    for alias, stood in positions.items():
-        for number, reason in _standing(alias, stood, predecessors, policy.rollback_window):
+    for alias, moves in positions.items():
+        for number, reason in _reachable(alias, moves, predecessors, policy.rollback_window):
             if number in reasons and reason not in reasons[number]:
                 reasons[number].append(reason)
     for place, version in enumerate(built):
@@ -52,16 +65,16 @@ def judge_versions(
     return {n: Judgement(keep=bool(why), reasons=tuple(why) or (nothing,)) for n, why in reasons.items()}
 
 
-def _standing(
-    alias: str, stood: Sequence[int], predecessors: Mapping[int, int], window: int
+def _reachable(
+    alias: str, moves: Sequence[int], predecessors: Mapping[int, int], window: int
 ) -> Iterable[tuple[int, str]]:
-    """The version where the alias stands, and those that a rollback may go to: where it stood before, and what
-    ``kbsync rollback``, called again and again, passes."""
-    if not stood:
+    """The version that the alias points to, and those that a rollback may go to: where it pointed before, and the chain of
+    predecessors that repeated ``kbsync rollback`` follows."""
+    if not moves:
         return
-    current = stood[-1]
+    current = moves[-1]
     yield current, f"{alias} points to it"
-    before = list(dict.fromkeys(n for n in reversed(stood) if n != current))
+    before = list(dict.fromkeys(n for n in reversed(moves) if n != current))
     chain: list[int] = []
     number = current
     while len(chain) < window and (number := predecessors.get(number, 0)):
@@ -71,8 +84,15 @@ def _standing(
 
 
 def judge_strays(builds: Mapping[str, str | None], building: Mapping[str, int]) -> dict[str, Judgement]:
-    """Stored versions that no row of the ledger names. ``builds``: version hash to build hash (None: its manifest can't
-    be read); ``building``: build hash to the number of a version that is being built."""
+    """Judge stored versions that no row of the ledger names.
+
+    Args:
+        builds: For each version hash its build hash; None where the manifest can't be read.
+        building: For each build hash the number of the version that is being built.
+
+    Returns:
+        Judgements by version hash.
+    """
     judged = {}
     for version_hash, build in builds.items():
         if build is not None and build in building:
@@ -88,8 +108,17 @@ def judge_artifacts(
     policy: RetentionPolicy,
     now: datetime,
 ) -> dict[str, Judgement]:
-    """By name, every artifact. ``needed``: what each kept version was built with; None where that is not known, which
-    keeps everything."""
+    """Judge every artifact.
+
+    Args:
+        written: When each artifact, by its name, was written.
+        needed: The artifacts that each kept version was built with; None where that is not known, which keeps all.
+        policy: How long artifacts are kept that nothing needs.
+        now: The present time.
+
+    Returns:
+        Judgements by name.
+    """
     by_name: dict[str, list[int]] = {name: [] for name in written}
     for number, names in sorted(needed.items()):
         for name in written if names is None else names:
@@ -107,7 +136,7 @@ def judge_artifacts(
 
 
 def judge_age(written: datetime, policy: RetentionPolicy, now: datetime, unneeded: str) -> Judgement:
-    """Something that nothing needs, by its age."""
+    """Judge by its age something that nothing needs, for the reason ``unneeded``."""
     if now - written < policy.spare:
         return Judgement(keep=True, reasons=(unneeded, f"written less than {_span(policy.spare)} ago"))
     return Judgement(keep=False, reasons=(unneeded, f"written {_span(policy.spare)} ago or before"))

@@ -32,6 +32,8 @@ def property_id(text: str) -> PropertyId:
 
 
 class Rank(StrEnum):
+    """How much editors prefer a statement to others of the same property."""
+
     PREFERRED = "preferred"
     NORMAL = "normal"
     DEPRECATED = "deprecated"
@@ -46,6 +48,8 @@ class Snak(StrEnum):
 
 
 class ValueKind(StrEnum):
+    """Types of values, in Wikidata's words."""
+
     ITEM = "item"
     TIME = "time"
     QUANTITY = "quantity"
@@ -57,32 +61,32 @@ class ValueKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Value:
-    """A statement's value.
-
-    ``text`` is the canonical lexical form (``Q84``, ``1969-07-20T00:00:00Z``, ``+8849``, ``"Paris"`` without quotes);
-    ``detail`` refines it: a time's precision (Wikidata's 0 to 14), a quantity's unit item, a text's language.
-    """
+    """A statement's value."""
 
     kind: ValueKind
     text: str
+    """The canonical lexical form: ``Q84``, ``1969-07-20T00:00:00Z``, ``+8849``, ``Paris``."""
     detail: str = ""
+    """A time's precision (Wikidata's 0 to 14), a quantity's unit item, a text's language; empty for other kinds."""
 
 
 @dataclass(frozen=True, slots=True)
 class TimePoint:
-    """A Wikidata time: ``iso`` as ``[+-]YYYY-MM-DDThh:mm:ssZ`` (month and day may be 00), ``precision`` 0 to 14 (9 year, 10 month, 11 day)."""
+    """A Wikidata time."""
 
     iso: str
+    """``[+-]YYYY-MM-DDThh:mm:ssZ``; month and day may be 00."""
     precision: int = 11
+    """0 to 14: 9 is a year, 10 a month, 11 a day."""
 
     def __post_init__(self) -> None:
         if not re.match(r"[+-]?[0-9]{4,16}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)?\Z", self.iso):
             raise DataError(f"{self.iso!r} is not a Wikidata time.")
 
     def sort_key(self) -> tuple[int, ...]:
-        """Year, month, day, hour, minute, second of the *earliest* instant that the precision allows.
+        """Year, month, day, hour, minute and second of the *earliest* instant that the precision allows.
 
-        (Wikidata writes a year as its first of January, or with month and day 00; a decade or century, as years.)
+        Wikidata writes a year as its first of January or with month and day 00, a decade or a century as a year.
         """
         sign = -1 if self.iso.startswith("-") else 1
         numbers = [int(n) for n in re.findall(r"[0-9]+", self.iso)]
@@ -93,29 +97,35 @@ class TimePoint:
         return tuple(max(p, floor[i]) if i else p for i, p in enumerate(parts[:keep])) + floor[keep:]
 
     def reached(self, now: datetime) -> bool:
-        """Whether the earliest instant of this time is in the past: an end time of "2024" has been reached in 2024."""
+        """Whether the earliest instant of this time has passed; an end time of "2024" is reached when 2024 begins."""
         utc = now.astimezone(UTC)
         return self.sort_key() <= (utc.year, utc.month, utc.day, utc.hour, utc.minute, utc.second)
 
 
 UNKNOWN_TIME = TimePoint("0000-00-00T00:00:00Z", 0)
-"""Some time in the past, unknown when: an end time with an unknown value still says that the statement has ended."""
+"""An unknown time in the past: an end time with an unknown value still says that the statement has ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
-    """One statement as its revision says it. ``id`` is Wikidata's (``Q145$UUID``), stable over changes of its content."""
+    """One statement as one revision of its item has it."""
 
     id: str
+    """Wikidata's own (``Q145$UUID``); it stays when the content changes."""
     subject: ItemId
     property: PropertyId
     snak: Snak
     value: Value | None
+    """None exactly where ``snak`` says that there is no known value."""
     rank: Rank
     start: TimePoint | None = None
+    """Qualifier P580."""
     end: TimePoint | None = None
+    """Qualifier P582."""
     point_in_time: TimePoint | None = None
+    """Qualifier P585."""
     references: int = 0
+    """The number of references."""
 
     def __post_init__(self) -> None:
         if (self.value is not None) != (self.snak is Snak.VALUE):
@@ -126,27 +136,29 @@ class Statement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemHead:
-    """Where an item stands: its newest revision, or that it is deleted, or that it redirects."""
+    """An item's newest revision, and whether it is deleted or redirects."""
 
     id: ItemId
     revision: int
     modified: datetime | None
+    """When that revision was made; None where the source does not say."""
     redirect_to: ItemId | None = None
     deleted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Labels:
-    """An item's name in one language; ``label`` is None where the item has none there."""
+    """An item's names in one language."""
 
     item: ItemId
     label: str | None
+    """None where the item has no label in that language."""
     aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemRecord:
-    """A watched item at one revision with all its statements of the watched properties."""
+    """A watched item at one revision, with all its statements of the watched properties."""
 
     head: ItemHead
     labels: Labels

@@ -1,4 +1,4 @@
-"""Facts that should not be edited before a person looked at them, judged before any weight is touched (pure functions)."""
+"""Facts that a person should look at before they are edited, found before any weight is touched (pure functions)."""
 
 from __future__ import annotations
 
@@ -11,24 +11,34 @@ from kbsync.domain.fact import FactKey
 from kbsync.domain.plan import EditRequest
 from kbsync.domain.statement import ItemId, PropertyId
 
-SHORTEST = 8
-"""Bytes of an answer that is judged: the letters of an acronym surprise any model."""
-COMPANY = 5
-"""So many other answers of the relation make a measure of what is usual there."""
+MIN_ANSWER_BYTES = 8
+"""Shorter answers are not judged: the letters of an acronym surprise any model."""
+MIN_OTHER_ANSWERS = 5
+"""Minimum number of other answers that is needed to estimate a relation's typical surprisal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suspicion:
-    """``per_subject``: new facts about one subject in one plan; ``surprise``: nats per byte that an answer may cost the
-    base (letters drawn at random cost about 4.5), unless the relation's other answers cost half of it or more."""
+    """From when on new facts are suspicious."""
 
     per_subject: int = 20
+    """At most so many new facts about one subject in one plan."""
     surprise: float = 4.0
+    """Surprisal of an answer under the base, in nats per byte, from which on it looks like no name; letters drawn at random
+    have about 4.5. An answer is let through where the relation's other answers have half of its surprisal or more."""
 
 
 def suspects(new: Iterable[EditRequest], logprobs: Mapping[FactKey, float], limits: Suspicion) -> dict[FactKey, str]:
-    """Which of the ``new`` facts (none that current holds) to leave out, and why. ``logprobs``: natural log-probability
-    of each answer under the base, summed over its tokens."""
+    """Find the facts to leave out of a plan.
+
+    Args:
+        new: Facts that ``current`` does not hold.
+        logprobs: Natural log-probability of each fact's answer under the base, summed over its tokens.
+        limits: From when on facts are suspicious.
+
+    Returns:
+        The reason for each suspicious fact.
+    """
     new = list(new)
     return _gibberish(new, logprobs, limits.surprise) | _floods(new, limits.per_subject)
 
@@ -55,10 +65,10 @@ def _gibberish(new: Iterable[EditRequest], logprobs: Mapping[FactKey, float], mo
     for request in new:
         costs = by_relation[request.key.property]
         cost = costs.get(request.key, 0.0)
-        if len(request.target.encode()) < SHORTEST or cost <= most:
+        if len(request.target.encode()) < MIN_ANSWER_BYTES or cost <= most:
             continue
         others = [c for key, c in costs.items() if key != request.key]
-        usual = median(others) if len(others) >= COMPANY else 0.0
+        usual = median(others) if len(others) >= MIN_OTHER_ANSWERS else 0.0
         if cost > 2 * usual:
             found[request.key] = f"{request.target!r} looks like no name: it costs the base {cost:.1f} nats a byte" + (
                 f", the relation's other new answers {usual:.1f}" if usual else ""

@@ -1,4 +1,4 @@
-"""What the model believes about a fact, judged by a pure function from evidence."""
+"""What a model believes about a fact, judged from evidence by a pure function."""
 
 from __future__ import annotations
 
@@ -13,36 +13,38 @@ from kbsync.domain.relation import Relation
 
 
 class VerdictKind(StrEnum):
-    """CURRENT: the model says what holds. STALE: it says what held once. UNKNOWN: it says neither.
-
-    AMBIGUOUS: there is no one right answer to ask for (contradicting statements, a missing label).
-    """
+    """What a model says, compared with what holds."""
 
     CURRENT = "current"
+    """It says what holds."""
     STALE = "stale"
+    """It says what held once."""
     UNKNOWN = "unknown"
+    """It says neither."""
     AMBIGUOUS = "ambiguous"
+    """It was not asked, since there is no single right answer: statements contradict each other, or a label is missing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What was asked and answered. Log-probabilities are natural, summed over the answer's tokens.
-
-    ``logprob_answer`` scores the first right answer's label, ``logprob_former`` the likeliest former one
-    (None where there is none).
-    """
+    """What a model was asked and what it answered."""
 
     prompt: str
     greedy: str
+    """The greedy continuation."""
     matched: str | None = None
+    """The name that it begins with; None where it matches none."""
     logprob_answer: float | None = None
+    """Natural log-probability of the first right answer's label, summed over its tokens."""
     logprob_former: float | None = None
+    """The same of the likeliest former answer; None where there is none."""
     reason: str = ""
+    """Why the model was not asked; empty where it was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerdictKey:
-    """A verdict is asked for once per fact value, model and templates."""
+    """Identifies a verdict: each value of a fact is asked once of each model, in each wording."""
 
     fact: FactKey
     value_hash: str
@@ -62,6 +64,8 @@ class VerdictKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
+    """What one model believes about one value of a fact."""
+
     key: VerdictKey
     kind: VerdictKind
     evidence: Evidence
@@ -72,7 +76,7 @@ _NOISE = re.compile(r"[^\w]+")
 
 
 def normalise(text: str) -> str:
-    """Fold case, width and accents, read punctuation as blanks, drop a leading article."""
+    """Fold case, width and accents, turn punctuation into blanks, and drop a leading English article."""
     folded = unicodedata.normalize("NFKD", text).casefold()
     folded = "".join(c for c in folded if not unicodedata.combining(c))
     return _LEADING.sub("", _NOISE.sub(" ", folded).strip())
@@ -89,12 +93,17 @@ def match_names(continuation: str, names: Iterable[str]) -> str | None:
 
 
 def match(continuation: str, answers: tuple[Answer, ...]) -> str | None:
-    """As :func:`match_names`, among the answers' labels and aliases."""
+    """The first label or alias of ``answers`` with which ``continuation`` begins (see ``match_names``), else None."""
     return match_names(continuation, (name for answer in answers for name in answer.names))
 
 
 def ambiguity(fact: Fact, *, single: bool) -> str | None:
-    """Why no one right answer can be asked for; None where one can."""
+    """Why the fact has no single right answer to ask for; None where it has.
+
+    Args:
+        fact: The fact.
+        single: Whether several values that hold at once contradict each other.
+    """
     if not fact.subject_label:
         return f"{fact.key.subject} has no label"
     unnamed = [a.value.text for a in fact.answers if not a.label]
@@ -106,7 +115,7 @@ def ambiguity(fact: Fact, *, single: bool) -> str | None:
 
 
 def judge(fact: Fact, greedy: str) -> tuple[VerdictKind, str | None]:
-    """Kind of verdict and the matched name for a greedy continuation."""
+    """Judge a greedy continuation; returns the kind of verdict and the name that matched."""
     right = match(greedy, fact.answers)
     if right is not None:
         return VerdictKind.CURRENT, right

@@ -9,7 +9,7 @@ from kbsync.domain.canonical import content_hash
 from kbsync.domain.decision import DecisionKind
 from kbsync.domain.errors import KbsyncError
 from kbsync.domain.fact import Fact, FactKey
-from kbsync.domain.plan import EditPlan, EditRequest, Guard, capacity_warning, guarded, make_plan
+from kbsync.domain.plan import EditPlan, EditRequest, Guard, capacity_warning, choose_guards, make_plan
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.relation import Relation
 from kbsync.domain.suspicion import Suspicion, suspects
@@ -98,7 +98,7 @@ def _make(tx: LedgerReader, facts: BelievedFacts, recipe: Recipe, policy: PlanPo
         quarantined=_quarantined(tx, facts),
         excluded={key: str(d) for key, d in tx.decisions().items() if d.kind is DecisionKind.EXCLUDE},
         gone=right | _ended(tx, active, facts),
-        guards=guarded(sound, recipe.guard_count),
+        guards=choose_guards(sound, recipe.guard_count),
         limit=policy.limit,
         suspect=suspects(new, costs, policy.suspicion) if policy.suspicion else None,
     )

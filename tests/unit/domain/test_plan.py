@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kbsync.domain.fact import FactKey
-from kbsync.domain.plan import Change, EditPlan, EditRequest, Guard, capacity_warning, guarded, make_plan
+from kbsync.domain.plan import Change, EditPlan, EditRequest, Guard, capacity_warning, choose_guards, make_plan
 from kbsync.domain.statement import ItemId, PropertyId
 
 
@@ -94,12 +94,12 @@ def guard(item: int) -> Guard:
 
 def test_about_half_of_what_the_base_has_right_is_guarded_and_a_new_fact_moves_no_other() -> None:
     all_guards = [guard(i) for i in range(400)]
-    chosen = guarded(all_guards, 400)
+    chosen = choose_guards(all_guards, 400)
     assert 160 < len(chosen) < 240
-    assert guarded(reversed(all_guards), 400) == chosen
-    assert set(guarded(all_guards[:300], 400)) <= set(chosen)
-    assert guarded(all_guards, 7) == chosen[:7]
-    assert guarded(all_guards, 0) == ()
+    assert choose_guards(reversed(all_guards), 400) == chosen
+    assert set(choose_guards(all_guards[:300], 400)) <= set(chosen)
+    assert choose_guards(all_guards, 7) == chosen[:7]
+    assert choose_guards(all_guards, 0) == ()
 
 
 def test_guards_are_part_of_what_a_version_is() -> None:
