@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from typing import Any
 import pytest
 import torch
 
-import kbsync
 from kbsync.checkpoints.artifacts import FileArtifactStore
 from kbsync.checkpoints.disk import DiskStorage
 from kbsync.checkpoints.store import FileCheckpointStore
@@ -26,18 +24,18 @@ from kbsync.model.base import TorchBase
 from kbsync.model.delta import FactorDelta
 from kbsync.operations.evidence import write_evidence
 from kbsync.ports import Clock, Edit, Editor, Work
-from kbsync.research.bench import Data, Extent, run_counterfact, run_scaling, run_zsre
+from kbsync.research.bench import Data, Extent, run_counterfact, run_zsre
 from kbsync.research.cases import Part
 from kbsync.research.counterfact import read_counterfact
 from kbsync.research.gauges import CounterfactPrompts
 from kbsync.research.grid import Algorithm, Bench
-from kbsync.research.parts import code_hash
-from kbsync.research.plots import plot_scaling
 from tests.support.bench_model import CORPUS, loaded
 from tests.support.bench_records import published, write, zsre
 from tests.support.recorded_work import RecordedWork
 
 RECIPE = Recipe(name="tiny", layers=(1,), covariance_weight=10.0)
+
+
 MATRIX = "transformer.h.1.mlp.c_proj.weight"
 
 
@@ -163,65 +161,6 @@ def test_a_killed_run_loses_one_part_at_most_and_ends_as_if_it_had_not_been_kill
     assert again["figures"] == whole["figures"]
 
 
-def test_a_finished_run_computes_nothing_again(tmp_path: Path, counterfact: Data) -> None:
-    editor, steps = NoiseEditor(), Steps()
-    first = run_counterfact(bench(tmp_path), counterfact, noise(editor), edits=10, extent=EXTENT)
-    second = run_counterfact(bench(tmp_path, steps), counterfact, noise(editor), edits=10, extent=EXTENT)
-    assert (editor.calls, steps.stages) == ([10], [])
-    assert first["results"] == second["results"]
-
-
-def test_another_recipe_or_corpus_is_another_edit(tmp_path: Path, counterfact: Data) -> None:
-    editor = NoiseEditor()
-    for algorithms in (
-        noise(editor),
-        noise(editor, replace(RECIPE, covariance_weight=11.0)),
-        noise(editor, inputs="other corpus"),
-        noise(editor, replace(RECIPE, name="renamed")),
-    ):
-        run_counterfact(bench(tmp_path), counterfact, algorithms, edits=4, extent=EXTENT)
-    assert editor.calls == [4, 4, 4]
-
-
-def test_an_edit_whose_weights_were_deleted_is_made_again(tmp_path: Path, counterfact: Data) -> None:
-    editor = NoiseEditor()
-    first = run_counterfact(bench(tmp_path), counterfact, noise(editor), edits=4, extent=EXTENT)
-    shutil.rmtree(tmp_path / "versions")
-    second = run_counterfact(bench(tmp_path), counterfact, noise(editor), edits=4, extent=EXTENT)
-    assert editor.calls == [4, 4]
-    assert first["results"] == second["results"]
-
-
-def test_scaling_measures_the_same_cases_at_every_size_and_reuses_them(tmp_path: Path, counterfact: Data) -> None:
-    steps, editor = Steps(), NoiseEditor()
-    extent = Extent(cases=4, answer_tokens=2, chunk=4)
-    document = run_scaling(bench(tmp_path, steps), counterfact, noise(editor), sizes=[12, 4, 8, 4], extent=extent)
-    assert editor.calls == [4, 8, 12]
-    assert [(c["algorithm"], c["edits"], c["measured"]) for c in document["results"]] == [
-        (name, size, 4) for size in (4, 8, 12) for name in ("none", "noise")
-    ]
-    assert [stage for stage in steps.stages if "none" in stage] == ["measure none at 4"]
-    assert value(document, "none@4.score") == value(document, "none@12.score")
-
-    image = tmp_path / "scaling.png"
-    write_evidence(tmp_path / "scaling.json", document)
-    plot_scaling(tmp_path / "scaling.json", image)
-    assert image.read_bytes().startswith(b"\x89PNG\r\n")
-    first = image.read_bytes()
-    document["results"][1]["estimates"]["score"] |= {"value": 0.99, "low": 0.98, "high": 1.0}
-    write_evidence(tmp_path / "scaling.json", document)
-    plot_scaling(tmp_path / "scaling.json", image)
-    assert image.read_bytes() != first
-
-
-def test_a_plot_needs_a_scaling_run(tmp_path: Path) -> None:
-    for text in ("{", "[]", '{"figures": []}', '{"results": [{"algorithm": "none", "estimates": {}}]}'):
-        (tmp_path / "x.json").write_text(text)
-        with pytest.raises(DataError):
-            plot_scaling(tmp_path / "x.json", tmp_path / "x.png")
-    assert not (tmp_path / "x.png").exists()
-
-
 def test_zsre_runs_too(tmp_path: Path) -> None:
     records = [zsre(f"Town {n}", loc=f"nq question: what is {n}") for n in range(6)]
     data = Data(path=write(tmp_path / "zsre.json", records), part=Part.ALL)
@@ -269,15 +208,3 @@ def test_targets_are_judged_and_unknown_ones_refused(tmp_path: Path, counterfact
 def test_too_few_cases_are_a_data_error(tmp_path: Path, counterfact: Data) -> None:
     with pytest.raises(DataError, match="13 cases were asked for, 12 of 12"):
         run_counterfact(bench(tmp_path), counterfact, [], edits=13)
-
-
-def test_parts_of_other_code_are_other_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "model").mkdir()
-    (tmp_path / "editing").mkdir()
-    (tmp_path / "model" / "a.py").write_text("x = 1\n")
-    (tmp_path / "editing" / "b.py").write_text("y = 1\n")
-    monkeypatch.setattr(kbsync, "__file__", str(tmp_path / "__init__.py"))
-    both, one = code_hash(["model", "editing"]), code_hash(["model"])
-    (tmp_path / "editing" / "b.py").write_text("y = 2\n")
-    assert code_hash(["model", "editing"]) != both
-    assert code_hash(["model"]) == one

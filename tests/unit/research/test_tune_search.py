@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from kbsync.config import load_recipe
-from kbsync.config.recipe_file import recipe_text
 from kbsync.domain.recipe import Recipe
 from kbsync.research.tune_search import Search, Space, Trial, windows
 
 START = Recipe(name="start", layers=(9,), steps=12, seed=3)
+
+
 SPACE = Space(layers=((1, 2), (3, 4), (5, 6)), learning_rates=(0.1, 0.3), clamps=(0.75, 0.5))
 
 
@@ -66,18 +65,3 @@ def test_windows_lie_in_the_model(count: int, wanted: tuple[int, int]) -> None:
     assert (found[0][0], found[0][-1]) == wanted
     assert len(set(found)) == len(found)
     assert all(0 <= layer < count for layers in found for layer in layers)
-
-
-def test_a_recipe_reads_back_as_it_was(tmp_path: Path) -> None:
-    recipe = Recipe(
-        name="mine",
-        layers=(3, 4),
-        covariance_weight=1e-6,
-        contexts=('A "quoted" \\ {}', "naïve 😀 \x7f {}"),
-        relative_step=False,
-    )
-    text = recipe_text(recipe, "Says where it comes from.\n" + "word " * 60)
-    assert all(len(line) < 121 for line in text.splitlines() if line.startswith("#"))
-    assert "steps" not in text, "defaults are left out"
-    (tmp_path / "mine.toml").write_text(text, encoding="utf-8")
-    assert load_recipe("mine", tmp_path) == recipe

