@@ -96,8 +96,22 @@ class TorchEditor(Editor):
     def edit(
         self, rewrites: Sequence[Rewrite], recipe: Recipe, work: Work, *, guards: Sequence[Preserved] = ()
     ) -> Edit:
-        """A change that holds all rewrites but those left out by name; their order, and that of ``guards``, does not
-        matter."""
+        """As ``compute``, with a line in the log for each edited layer."""
+        edit = self.compute(rewrites, recipe, work, guards)
+        _log(edit.report)
+        return edit
+
+    def compute(
+        self, rewrites: Sequence[Rewrite], recipe: Recipe, work: Work, preserved: Sequence[Preserved] = ()
+    ) -> Edit:
+        """A change that holds all rewrites but those left out by name.
+
+        The order of rewrites, and of what is preserved, does not matter.
+
+        Raises:
+            EditError: No sound change exists.
+            ModelError: The model does not have one of the recipe's layers.
+        """
         started = time.monotonic()
         check(recipe, self._decoder)
         layers = self._decoder.edited_layers(recipe.layers)
@@ -108,7 +122,7 @@ class TorchEditor(Editor):
             tokenised, left_out = tokenise_all(self._tokenizer, ordered, prefixes, longest_row(self._decoder))
             _require_some(tokenised, len(distinct), left_out)
             result = self._write(
-                EditJob(tokenised, guards, prefixes, layers, recipe, self._base, self._artifacts, work)
+                EditJob(tokenised, preserved, prefixes, layers, recipe, self._base, self._artifacts, work)
             )
         report = EditReport(
             layers=result.layers,
@@ -119,7 +133,6 @@ class TorchEditor(Editor):
             seconds=time.monotonic() - started,
             pressed=dict(result.reweighted),
         )
-        _log(report)
         return Edit(result.delta, report, result.targets, result.covariance, libraries())
 
     @abstractmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -56,6 +57,9 @@ def edit_model(
     Returns:
         The change, not yet applied.
 
+    Warns:
+        UserWarning: A rewrite was left out, or a covariance is not positive definite and got a ridge.
+
     Raises:
         EditError: No sound change exists: nothing can be located, a number is not finite, or the recipe is for another
             dtype.
@@ -68,9 +72,11 @@ def edit_model(
     # A cache that ends with this call can't confuse two models.
     base = "" if artifacts is None else model_fingerprint(model, tokenizer)
     editor = EDITORS[recipe.algorithm](model, tokenizer, base, artifact_store(artifacts), texts)
-    edit = editor.edit(asked, recipe, Work(progress), guards=tuple(preserved))
-    assert isinstance(edit.delta, FactorDelta)
-    return ModelEdit(model, tokenizer, asked, recipe, edit.delta, edit.report)
+    computed = editor.compute(asked, recipe, Work(progress), tuple(preserved))
+    assert isinstance(computed.delta, FactorDelta)
+    edit = ModelEdit(model, tokenizer, asked, recipe, computed.delta, computed.report)
+    _warn(edit)
+    return edit
 
 
 @dataclass(slots=True)
@@ -195,6 +201,19 @@ class ModelEdit:
 
     def _parameters(self) -> Mapping[str, nn.Parameter]:
         return {name: self.model.get_parameter(name) for name in self.delta.parameters}
+
+
+def _warn(edit: ModelEdit) -> None:
+    for rewrite, reason in edit.left_out.items():
+        warnings.warn(f"{rewrite} is left out: {reason}.", UserWarning, stacklevel=3)
+    for layer in edit.report.layers:
+        if layer.ridge:
+            warnings.warn(
+                f"The covariance of layer {layer.layer} is not positive definite (too little text); {layer.ridge:.3g} was "
+                "added to its diagonal.",
+                UserWarning,
+                stacklevel=3,
+            )
 
 
 def require_fast(tokenizer: PreTrainedTokenizerFast) -> None:

@@ -93,7 +93,8 @@ def test_edits_on_top_of_each_other_are_taken_back_in_turn() -> None:
 
 def test_what_was_written_and_what_was_left_out_is_told_by_rewrite() -> None:
     bad = ke.Rewrite("The capital of {} is", "", "Oslo")
-    edit = ke.edit_model(random_model("llama"), tokenizer(), [bad, *REWRITES, REWRITES[0]], recipe(), texts=texts())
+    with pytest.warns(UserWarning, match="is left out: the subject is empty"):
+        edit = ke.edit_model(random_model("llama"), tokenizer(), [bad, *REWRITES, REWRITES[0]], recipe(), texts=texts())
     assert edit.rewrites == (bad, *REWRITES)
     assert edit.left_out == {bad: "the subject is empty"}
     assert set(edit.losses) == set(REWRITES) and all(loss > 0 for loss in edit.losses.values())
@@ -127,6 +128,15 @@ def test_a_cache_serves_the_same_weights_only(kind: str, tmp_path: Path) -> None
     with again:
         assert edited(model, artifacts=cache).report.targets_reused == 0
     assert edited(model).report.targets_reused == 0
+
+
+def test_a_covariance_of_too_little_text_is_warned_of_and_nothing_is_printed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.warns(UserWarning, match="layer 1 is not positive definite"):
+        edit = ke.edit_model(random_model("llama"), tokenizer(), REWRITES, recipe(), texts=["abc"])
+    assert all(layer.ridge > 0 for layer in edit.report.layers)
+    assert capsys.readouterr() == ("", "")
 
 
 class Steps(Progress):
