@@ -15,15 +15,21 @@ from kbsync.model.fingerprint import VOLATILE
 def model_fingerprint(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> str:
     """SHA-256 over the weights, the configuration and the tokenizer, as they are now.
 
-    It takes a second or so for each gigabyte of weights. Tensors that several modules share are read once for each name.
+    It takes a second or so for each gigabyte of weights.
     """
     digest = hashlib.sha256()
     config = {key: value for key, value in model.config.to_dict().items() if key not in VOLATILE}
     digest.update(json.dumps(config, sort_keys=True, default=str).encode())
     digest.update(tokenizer.backend_tokenizer.to_str().encode())
+    first_name: dict[tuple[object, ...], str] = {}
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(_bytes(tensor))
+        place = (tensor.device, tensor.data_ptr(), tensor.shape, tensor.stride())
+        if place in first_name:  # tied weights are read once
+            digest.update(f"is {first_name[place]}\n".encode())
+        else:
+            first_name[place] = name
+            digest.update(_bytes(tensor))
     return digest.hexdigest()
 
 
