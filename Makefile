@@ -56,10 +56,11 @@ contention: $(VENV)/.installed ## processes that compete for the lease: two minu
 newcomer: $(VENV)/.installed ## the commands of the tutorial, from the wheel, in an empty environment
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.evidence newcomer
 
-# Figures and the command-line reference in the documentation are generated.
-docs: $(VENV)/.installed ## generate what is generated in the documentation: figures, command reference
+# Figures and the references of the command line and of the Python interface are generated.
+docs: $(VENV)/.installed ## generate what is generated in the documentation: figures, references
 	$(BIN)/python -m docs.generate.tables
 	$(BIN)/python -m docs.generate.cli_reference > docs/reference/cli.md
+	$(BIN)/python -m docs.generate.python_reference > docs/reference/python.md
 
 clean: ## remove the virtual environment, the state of the demonstration and build products
 	rm -rf $(VENV) $(STATE) build dist *.egg-info

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import importlib
 import inspect
-import itertools
 import sys
-import textwrap
 import typing
 from typing import Any
 
 import typer
 from typer.testing import CliRunner
 
+from docs.generate.field_docs import field_docs, one_line
 from kbsync.cli.command import EXIT_CODES, Verb
 from kbsync.cli.main import VERBS, build
 
@@ -107,7 +105,7 @@ def _document(prints: str) -> str:
         done.add(kind)
         called = f"a list of `{kind.__name__}`" if listed and kind is top else f"`{kind.__name__}`"
         text += f"{called}: {_doc(kind)}\n\n| field | type | meaning |\n|---|---|---|\n"
-        hints, meanings = typing.get_type_hints(kind), _field_docs(kind)
+        hints, meanings = typing.get_type_hints(kind), field_docs(kind)
         for field in dataclasses.fields(kind):
             text += f"| `{field.name}` | {_type(hints[field.name])} | {meanings.get(field.name, '')} |\n"
             waiting += _inside(hints[field.name])
@@ -117,23 +115,7 @@ def _document(prints: str) -> str:
 
 def _doc(kind: type) -> str:
     doc = inspect.getdoc(kind) or ""
-    return "" if doc.startswith(f"{kind.__name__}(") else _one_line(doc)
-
-
-def _field_docs(kind: type) -> dict[str, str]:
-    """The string literals that stand under the fields of a dataclass, by field."""
-    tree = ast.parse(textwrap.dedent(inspect.getsource(kind)))
-    (body,) = (node.body for node in tree.body if isinstance(node, ast.ClassDef))
-    docs = {}
-    for field, below in itertools.pairwise(body):
-        match field, below:
-            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(doc))):
-                docs[name] = _one_line(doc).replace("|", "\\|")
-    return docs
-
-
-def _one_line(doc: str) -> str:
-    return " ".join(doc.replace("``", "`").split())
+    return "" if doc.startswith(f"{kind.__name__}(") else one_line(doc)
 
 
 def _inside(hint: Any) -> list[type]:
