@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 
 from kbsync.domain.audit import verify
+from kbsync.domain.statement import ItemId
 from kbsync.ledger import schema
 from kbsync.ledger.ledger import SqlLedger
 from kbsync.testing.samples import HEAD_OF_STATE, NOW, record, statement
@@ -59,8 +60,8 @@ def test_a_kill_inside_a_transaction_leaves_the_former_state(ledger: SqlLedger, 
         tx.record_items([record(statement(1))], [HEAD_OF_STATE], NOW)
     kill(ledger_url, STOPS_INSIDE)
     with ledger.read() as tx:
-        assert tx.statements("Q145", HEAD_OF_STATE) == [statement(1)]
-        assert set(tx.heads(["Q1", "Q145"])) == {"Q145"}
+        assert tx.statements(ItemId("Q145"), HEAD_OF_STATE) == [statement(1)]
+        assert set(tx.heads([ItemId("Q1"), ItemId("Q145")])) == {"Q145"}
         assert tx.watermark("wikidata") is None
         assert tx.audit() == []
     with ledger.write() as tx:
@@ -78,8 +79,8 @@ def test_a_kill_at_any_moment_keeps_rows_and_watermark_together(
         last = len(events)
         assert last >= 1
         assert tx.watermark("wikidata") == NOW + timedelta(seconds=last)
-        assert tx.heads(["Q145"])["Q145"].revision == last
-        assert tx.statements("Q145", HEAD_OF_STATE) == [statement(1, f"Q{last}")]
-        assert len(tx.statement_history("Q145", HEAD_OF_STATE)) == last
+        assert tx.heads([ItemId("Q145")])[ItemId("Q145")].revision == last
+        assert tx.statements(ItemId("Q145"), HEAD_OF_STATE) == [statement(1, f"Q{last}")]
+        assert len(tx.statement_history(ItemId("Q145"), HEAD_OF_STATE)) == last
     assert verify(events) is None
     assert schema.check(ledger_url) == []

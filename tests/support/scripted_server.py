@@ -144,7 +144,10 @@ def reset() -> Act:
 
 
 def hang() -> Act:
-    return lambda _, ended: ended.wait(30) and None
+    def act(_: socket.socket, ended: threading.Event) -> None:
+        ended.wait(30)
+
+    return act
 
 
 def drip(data: bytes, *, pause: float = 0.05) -> Act:

@@ -12,6 +12,7 @@ from kbsync.domain.statement import (
     UNKNOWN_TIME,
     ItemId,
     Labels,
+    PropertyId,
     Rank,
     Snak,
     Statement,
@@ -80,7 +81,7 @@ def test_a_statement_is_read_whole() -> None:
     assert one(row) == Statement(
         id="q1$AAAA-BBBB",
         subject=Q1,
-        property="P35",
+        property=PropertyId("P35"),
         snak=Snak.VALUE,
         value=Value(ValueKind.ITEM, "Q84"),
         rank=Rank.PREFERRED,
