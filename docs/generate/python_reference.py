@@ -1,4 +1,4 @@
-"""The reference page of the Python interface: ``python -m docs.generate.python_reference > docs/reference/python.md``."""
+"""The reference page of the Python interface, on stdout: ``python -m docs.generate.python_reference``."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ HEAD = """# Python interface
 
 Generated from the docstrings by `make docs`: edit those instead of this page.
 
-`kbsync.editing` edits the facts of a transformers model in memory. It needs no ledger, no configuration and no Wikidata.
-The [notebook](../tutorial/editing.ipynb) shows it at work; [edit](../explanation/edit.md) and [trace](../explanation/trace.md) explain
-what it does.
+`kbsync.editing` edits the facts of a transformers model in memory. It needs no ledger, no configuration and no
+Wikidata. The [notebook](../tutorial/editing.ipynb) shows it at work; [edit](../explanation/edit.md) and
+[trace](../explanation/trace.md) explain what it does.
 
 ```python
 import kbsync.editing as ke
@@ -50,8 +50,8 @@ another, AlphaEdit's and fine-tuning's name. `Recipe.from_memit_json` reads them
 PUBLISHED_FOOT = """
 `mom2_n_samples` counts documents where `covariance_tokens` counts tokens. `v_loss_layer`, `mom2_dtype`, AlphaEdit's
 `nullspace_threshold` and the names of modules (`layer_module_tmp`, ...) have no field: the loss is read at the model's
-output, second moments are summed in float64, the null space is a share of C's trace, and modules are found by the model's
-structure. `fact_token` is always `subject_last`.
+output, second moments are summed in float64, the null space is a share of C's trace, and modules are found by the
+model's structure. `fact_token` is always `subject_last`.
 """
 SECTIONS = ("Args", "Returns", "Yields", "Raises", "Warns")
 

@@ -109,23 +109,23 @@ def _translate(left: dict[str, Any], reading: Reading, algorithm: str) -> None:
         notes.append(f"{', '.join(modules)}: modules are found by the model's structure")
     if "v_loss_layer" in left:
         notes.append(
-            f"v_loss_layer {left.pop('v_loss_layer')}: the loss is read at the model's output, which is the same where this "
-            "is the last layer"
+            f"v_loss_layer {left.pop('v_loss_layer')}: the loss is read at the model's output, which is the same where "
+            "this is the last layer"
         )
     if "mom2_dataset" in left:
         reading.fields["corpus"] = str(left.pop("mom2_dataset"))
         notes.append(f"mom2_dataset: give the text of {reading.fields['corpus']} beside the recipe")
     if "mom2_n_samples" in left:
         notes.append(
-            f"mom2_n_samples {left.pop('mom2_n_samples')} counts documents, and covariance_tokens counts tokens: it keeps "
-            "its default"
+            f"mom2_n_samples {left.pop('mom2_n_samples')} counts documents, and covariance_tokens counts tokens: it "
+            "keeps its default"
         )
     if "mom2_dtype" in left:
         notes.append(f"mom2_dtype {left.pop('mom2_dtype')}: second moments are summed in float64")
     if "nullspace_threshold" in left:
         notes.append(
-            f"nullspace_threshold {left.pop('nullspace_threshold')} bounds eigenvalues, and null_space_share bounds a share "
-            "of C's trace: it keeps its default"
+            f"nullspace_threshold {left.pop('nullspace_threshold')} bounds eigenvalues, and null_space_share bounds a "
+            "share of C's trace: it keeps its default"
         )
     if algorithm == "alphaedit" and "mom2_update_weight" in left:
         notes.append(f"mom2_update_weight {left.pop('mom2_update_weight')}: AlphaEdit weighs the identity, by L2")

@@ -51,8 +51,8 @@ class Recipe:
     """λ, the weight of the key covariance C; above 0. AlphaEdit: L, the weight of the identity. Not used by ROME and
     fine-tuning."""
     clamp: float = field(default=0.75, metadata=published("clamp_norm_factor", finetune="norm_constraint"))
-    """Bound of ‖δ‖, in units of ‖h₀‖. Fine-tuning: bound of each entry of the change, in units of the weights' root mean
-    square if ``relative_step``, else absolute."""
+    """Bound of ‖δ‖, in units of ‖h₀‖. Fine-tuning: bound of each entry of the change, in units of the weights' root
+    mean square if ``relative_step``, else absolute."""
     steps: int = field(default=25, metadata=published("v_num_grad_steps", finetune="num_steps"))
     """Most steps of the search for a target vector. Fine-tuning: passes over all facts."""
     learning_rate: float = field(default=0.5, metadata=published("v_lr", finetune="lr"))

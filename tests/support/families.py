@@ -85,8 +85,8 @@ def tokenizer(with_bos: bool = True) -> PreTrainedTokenizerFast:
 
 
 def random_model(family: str, dtype: torch.dtype = torch.float32, *, tied: bool | None = None) -> PreTrainedModel:
-    """A new model each time, as it is after loading; norms' gains differ from one, as in trained models. ``tied``: whether the head is
-    the embedding (None: as the family has it)."""
+    """A new model each time, as it is after loading; norms' gains differ from one, as in trained models. ``tied``:
+    whether the head is the embedding (None: as the family has it)."""
     config = _configs(len(tokenizer()))[family]
     if tied is not None:
         config.tie_word_embeddings = tied

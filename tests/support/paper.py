@@ -1,7 +1,8 @@
-"""The papers' equations as they are written, one fact, one prompt, one token at a time, in float64: the oracle of the fast code.
+"""The papers' equations as they are written, one fact, one prompt, one token at a time, in float64: the oracle of the
+fast code.
 
-MEMIT's own are ``tests.support.plain_memit``, which the speed benchmark runs, too; here are those of its rivals. Nothing is
-taken from the fast code but the tokens; whole forward passes, autograd, plain inverses.
+MEMIT's own are ``tests.support.plain_memit``, which the speed benchmark runs, too; here are those of its rivals.
+Nothing is taken from the fast code but the tokens; whole forward passes, autograd, plain inverses.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Constrained fine-tuning with weight decay (FT+W): the baseline that knows nothing of keys and values.
 
-Adam on the down projections of the recipe's layers; the loss is the mean NLL of the targets after the bare prompts. Weight
-decay is as in MEMIT's comparison (Meng et al., ICLR 2023, appendix B.1), and no entry may move further than a bound (Zhu et
-al., 2020: the L∞ ball around the base).
+Adam on the down projections of the recipe's layers; the loss is the mean NLL of the targets after the bare prompts.
+Weight decay is as in MEMIT's comparison (Meng et al., ICLR 2023, appendix B.1), and no entry may move further than a
+bound (Zhu et al., 2020: the L∞ ball around the base).
 """
 
 from __future__ import annotations
@@ -139,7 +139,8 @@ class _Training:
         return sum(losses.values()) / len(losses)
 
     def _loss(self, batch: _Batch) -> tuple[dict[str, float], Tensor, Tensor]:
-        """Loss by fact; the states (n, d) before the n target tokens; the gradient (n, d) of the summed loss by them."""
+        """Loss by fact; the states (n, d) before the n target tokens; the gradient (n, d) of the summed loss by
+        them."""
         normed = batch.suffixes.run(batch.suffixes.hidden)
         at = batch.positions
         states = normed[at.row, at.column]

@@ -1,5 +1,5 @@
-"""ROME: one layer, one rank-one change for each fact, whose key is answered exactly (Meng et al., NeurIPS 2022, equation
-2)."""
+"""ROME: one layer, one rank-one change for each fact, whose key is answered exactly (Meng et al., NeurIPS 2022,
+equation 2)."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class RomeEditor(TorchEditor):
 
     Δ = (v* − W k*) (C⁻¹k*)ᵀ / (k*ᵀ C⁻¹ k*). The value v* is what the down projection must put out at the bare prompt's
     subject, which is the site of ``SandwichNormInsertion`` at one layer, and k* is the plain mean of the keys over all
-    prompts (equation 3). ROME has no place for preserved keys and no memory: it forgets within some hundred facts, which
-    is what MEMIT was made for.
+    prompts (equation 3). ROME has no place for preserved keys and no memory: it forgets within some hundred facts,
+    which is what MEMIT was made for.
     """
 
     def _write(self, job: EditJob) -> AlgorithmResult:

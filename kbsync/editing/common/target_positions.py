@@ -15,7 +15,8 @@ from kbsync.editing.common.prompts import Prompt
 class TargetPositions:
     """One entry for each target token of each prompt, n entries in all.
 
-    The states of a batch are (rows, length, d); entry i reads ``states[row[i], column[i]]``, the state before its token.
+    The states of a batch are (rows, length, d); entry i reads ``states[row[i], column[i]]``, the state before its
+    token.
     """
 
     row: Tensor

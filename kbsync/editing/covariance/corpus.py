@@ -69,8 +69,8 @@ class GivenCorpus(Corpus):
 class SampledCorpus(Corpus):
     """Text that the model draws from its ``SAMPLED_TOP_K`` likeliest tokens.
 
-    A row ends at its first end-of-text token. Models without a start token begin from the end-of-text token, which is how
-    they saw documents begin.
+    A row ends at its first end-of-text token. Models without a start token begin from the end-of-text token, which is
+    how they saw documents begin.
     """
 
     def __init__(self, decoder: Decoder, tokenizer: PreTrainedTokenizerFast, tokens: int, seed: int) -> None:

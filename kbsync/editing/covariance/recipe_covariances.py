@@ -39,8 +39,8 @@ class RecipeCovariances:
         forget(self._texts, self._recipe, self._base, self._artifacts)
 
     def measure(self, work: Work) -> Covariances:
-        """What is stored, and the rest measured. Raises ``EditError`` for text of fewer than two tokens, for a key that is
-        not finite, and for an unsound covariance in the store."""
+        """What is stored, and the rest measured. Raises ``EditError`` for text of fewer than two tokens, for a key that
+        is not finite, and for an unsound covariance in the store."""
         with frozen(self._decoder.model):
             return covariances(
                 self._decoder, self._tokenizer, self._texts, self._recipe, self._base, self._artifacts, work

@@ -67,8 +67,8 @@ def trace_fact(
         answer: Its first token is traced; None: the token that the model says.
         noise: Standard deviation of the noise, in units of ``sigma``.
         samples: Draws of noise, of which the mean is taken.
-        window: How many neighbouring layers' MLPs or attentions are restored together; None: a fifth of the layers, as in
-            the paper.
+        window: How many neighbouring layers' MLPs or attentions are restored together; None: a fifth of the layers, as
+            in the paper.
         sigma: Standard deviation of the subjects' embeddings (``embedding_std``); None: of this subject's.
         seed: Of the noise.
 

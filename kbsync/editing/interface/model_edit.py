@@ -98,8 +98,8 @@ class ModelEdit:
     recipe: Recipe
     """How it was written."""
     delta: FactorDelta = field(repr=False)
-    """The change: ``delta.factors`` maps each edited parameter's name to float32 factors left (out, r) and right (r, in),
-    W' = W + left @ right."""
+    """The change: ``delta.factors`` maps each edited parameter's name to float32 factors left (out, r) and right (r,
+    in), W' = W + left @ right."""
     report: EditReport = field(repr=False)
     """By edited layer the residuals, ‖Δ‖/‖W‖ and the condition number; losses; contexts."""
     _undo: Callable[[], None] | None = field(default=None, init=False, repr=False)
@@ -209,8 +209,8 @@ def _warn(edit: ModelEdit) -> None:
     for layer in edit.report.layers:
         if layer.ridge:
             warnings.warn(
-                f"The covariance of layer {layer.layer} is not positive definite (too little text); {layer.ridge:.3g} was "
-                "added to its diagonal.",
+                f"The covariance of layer {layer.layer} is not positive definite (too little text); {layer.ridge:.3g} "
+                "was added to its diagonal.",
                 UserWarning,
                 stacklevel=3,
             )

@@ -1,6 +1,7 @@
 """The steps of the target search: Adam or steepest descent on δ, then the clamp.
 
-Source: the public code of MEMIT (Adam, and the clamp ‖δ‖ ≤ ``clamp``·‖h₀‖ after each step); steepest descent is ADR 0017.
+Source: the public code of MEMIT (Adam, and the clamp ‖δ‖ ≤ ``clamp``·‖h₀‖ after each step); steepest descent is ADR
+0017.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Published MEMIT adds δ to the residual stream after the last edited layer and spreads it over the edited layers. That
 takes for granted that an MLP's output enters the stream unchanged. In models with sandwich norms (Gemma 2 and 3, OLMo
-2) a norm stands between, so an output can turn but not grow, and no change of weights reaches an arbitrary δ. There δ is
-one vector for each edited layer, added before the norm, and all of them are optimised together: every point of that
+2) a norm stands between, so an output can turn but not grow, and no change of weights reaches an arbitrary δ. There δ
+is one vector for each edited layer, added before the norm, and all of them are optimised together: every point of that
 space can be reached, and what each layer must put out is known without inverting the norm (ADR 0004).
 """
 

@@ -1,9 +1,9 @@
 """Causal tracing: which states carry a fact from its subject to the answer (Meng et al., NeurIPS 2022, section 2.1).
 
-The subject's embeddings are corrupted with noise, and then one state at a time (or a window of them) is restored to what
-it was without noise. Positions before the subject see no noise, and layers below a restored one don't change. So one pass
-over a fact's prefix serves all of it, and each restoration runs only the layers above. All positions and samples of noise
-go in one batch.
+The subject's embeddings are corrupted with noise, and then one state at a time (or a window of them) is restored to
+what it was without noise. Positions before the subject see no noise, and layers below a restored one don't change. So
+one pass over a fact's prefix serves all of it, and each restoration runs only the layers above. All positions and
+samples of noise go in one batch.
 """
 
 from __future__ import annotations

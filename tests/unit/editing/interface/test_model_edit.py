@@ -1,4 +1,5 @@
-"""A model in memory is edited, computes with the edit, and is itself again; the edit is saved for PEFT and transformers."""
+"""A model in memory is edited, computes with the edit, and is itself again; the edit is saved for PEFT and
+transformers."""
 
 from __future__ import annotations
 
