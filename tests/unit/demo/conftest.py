@@ -1,3 +1,4 @@
 from tests.support.demo_fixtures import moment, table
+from tests.support.stage_fixtures import ledger, world
 
-__all__ = ["moment", "table"]
+__all__ = ["ledger", "moment", "table", "world"]

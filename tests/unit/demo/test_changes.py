@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import socket
@@ -18,9 +17,9 @@ import pytest
 from kbsync.demo import rdf
 from kbsync.demo.changes import Event, apply_changes, lines_of
 from kbsync.demo.snapshot import snapshot_turtle
-from kbsync.demo.table import Kind, Row, Table, time_point
+from kbsync.demo.table import Kind, Table
 from kbsync.domain.errors import DataError, SourceError
-from kbsync.domain.statement import Rank, item_id, property_id
+from kbsync.domain.statement import Rank, item_id
 from kbsync.wikidata.local import OxigraphServer
 
 PREFIXES = """
@@ -32,9 +31,16 @@ PREFIX schema: <http://schema.org/> PREFIX rdfs: <http://www.w3.org/2000/01/rdf-
 PREFIX skos: <http://www.w3.org/2004/02/skos/core#>
 """
 
+
 Bindings = list[dict[str, str]]
+
+
 Snapshot = dict[str, dict[str, dict[str, str]]]
+
+
 World = tuple[OxigraphServer, list[Event]]
+
+
 LATER = datetime(2026, 1, 20, 12, tzinfo=UTC)
 
 
@@ -77,91 +83,6 @@ def store(moment: datetime) -> pyoxigraph.Store:
     store = pyoxigraph.Store()
     store.bulk_load(input=snapshot_turtle(moment).encode(), format=pyoxigraph.RdfFormat.TURTLE)
     return store
-
-
-def count(store: pyoxigraph.Store, pattern: str) -> int:
-    [row] = store.query(PREFIXES + f"SELECT (COUNT(*) AS ?count) WHERE {{ {pattern} }}")
-    return int(row["count"].value)
-
-
-class TestSnapshot:
-    def test_counts_agree_with_the_table(self, store: pyoxigraph.Store, table: Table) -> None:
-        rows = table.statements
-        assert count(store, "?st a wikibase:Statement") == len(rows)
-        assert count(store, "?item a wikibase:Item") == len(table.items)
-        assert count(
-            store, "?item a wikibase:Item ; rdfs:label ?l ; schema:version ?v ; schema:dateModified ?m"
-        ) == len(table.items)
-        assert count(store, "?item skos:altLabel ?alias") == sum(len(i.aliases) for i in table.items.values())
-        assert count(store, "?st pq:P580 ?t ; pqv:P580/wikibase:timeValue ?t") == sum(r.start is not None for r in rows)
-        assert count(store, "?st pq:P582 ?t ; pqv:P582/wikibase:timeValue ?t") == sum(r.end is not None for r in rows)
-        assert count(store, "?st prov:wasDerivedFrom/a wikibase:Reference") == sum(r.references for r in rows)
-
-    def test_what_holds_is_best_and_truthy(self, store: pyoxigraph.Store, table: Table) -> None:
-        live = {(r.subject, r.property, r.object) for r in table.statements if r.end is None}
-        for prop in table.properties:
-            query = f"SELECT ?s ?o WHERE {{ ?s p:{prop} ?st ; wdt:{prop} ?o . ?st ps:{prop} ?o ; a wikibase:BestRank }}"
-            found = {
-                tuple(row[v].value.removeprefix(rdf.ENTITY) for v in ("s", "o"))
-                for row in store.query(PREFIXES + query)
-            }
-            assert found == {(s, o) for s, p, o in live if p == prop}
-            assert count(store, f"?s wdt:{prop} ?o") == len(found)
-
-    def test_time_nodes_carry_the_precision(self, store: pyoxigraph.Store, table: Table) -> None:
-        wanted = {t.iso[:10]: t.precision for r in table.statements for t in (r.start, r.end) if t}
-        assert set(wanted.values()) == {9, 10, 11}
-        query = """SELECT ?t ?p WHERE { ?v a wikibase:TimeValue ; wikibase:timeValue ?t ; wikibase:timePrecision ?p ;
-                   wikibase:timeTimezone 0 ; wikibase:timeCalendarModel wd:Q1985727 }"""
-        found = {(row["t"].value[:10], int(row["p"].value)) for row in store.query(PREFIXES + query)}
-        assert found == {(t.iso[:10], t.precision) for r in table.statements for t in (r.start, r.end) if t}
-
-    def test_same_moment_same_bytes_and_later_moment_same_statements(self, moment: datetime) -> None:
-        first = snapshot_turtle(moment)
-        assert snapshot_turtle(moment) == first
-        later = snapshot_turtle(moment + timedelta(days=1))
-        differing = set(first.splitlines()) ^ set(later.splitlines())
-        assert differing
-        assert all(rdf.MODIFIED in line for line in differing)
-
-    def test_every_item_was_edited_long_ago(self, store: pyoxigraph.Store, moment: datetime) -> None:
-        query = "SELECT ?m WHERE { ?item a wikibase:Item ; schema:dateModified ?m }"
-        stamps = [datetime.fromisoformat(row["m"].value) for row in store.query(PREFIXES + query)]
-        assert max(stamps) <= moment - timedelta(days=7)
-
-
-class TestRdf:
-    ROW = Row(
-        subject=item_id("Q1"),
-        property=property_id("P36"),
-        object=item_id("Q2"),
-        rank=Rank.NORMAL,
-        start=time_point("2020"),
-        end=None,
-        references=2,
-    )
-
-    def test_a_statement_keeps_its_id_when_it_ends(self) -> None:
-        ended = dataclasses.replace(self.ROW, end=time_point("2021-05"), rank=Rank.DEPRECATED)
-        assert rdf.statement_node(ended) == rdf.statement_node(self.ROW)
-        other = dataclasses.replace(self.ROW, start=time_point("2022"))
-        assert rdf.statement_node(other) != rdf.statement_node(self.ROW)
-
-    def test_deprecated_statements_are_never_best(self) -> None:
-        deprecated = dataclasses.replace(self.ROW, rank=Rank.DEPRECATED)
-        assert rdf.best_rank([deprecated]) is None
-        assert not any("BestRank" in line or "direct" in line for line in rdf.group_lines([deprecated]))
-
-    def test_references_are_separate_nodes(self) -> None:
-        assert len({line for line in rdf.statement_lines(self.ROW, best=True) if rdf.DERIVED_FROM in line}) == 2
-
-    def test_any_label_survives(self) -> None:
-        label = 'a "b" \\ c\n\t{d} é 漢 \u202e'
-        item = rdf.Item(id=item_id("Q1"), label=label, aliases=())
-        store = pyoxigraph.Store()
-        store.load(input="\n".join(rdf.item_lines(item)).encode(), format=pyoxigraph.RdfFormat.N_TRIPLES)
-        [row] = store.query(PREFIXES + "SELECT ?l WHERE { wd:Q1 rdfs:label ?l }")
-        assert row["l"].value == label
 
 
 class TestServer:

@@ -1,0 +1,110 @@
+"""The snapshot: the world before it changes, as RDF."""
+
+from __future__ import annotations
+
+import json
+import urllib.parse
+import urllib.request
+from datetime import datetime, timedelta
+
+import pyoxigraph
+import pytest
+
+from kbsync.demo import rdf
+from kbsync.demo.snapshot import snapshot_turtle
+from kbsync.demo.table import Table
+from kbsync.wikidata.local import OxigraphServer
+
+PREFIXES = """
+PREFIX wd: <http://www.wikidata.org/entity/> PREFIX wdt: <http://www.wikidata.org/prop/direct/>
+PREFIX p: <http://www.wikidata.org/prop/> PREFIX ps: <http://www.wikidata.org/prop/statement/>
+PREFIX pq: <http://www.wikidata.org/prop/qualifier/> PREFIX pqv: <http://www.wikidata.org/prop/qualifier/value/>
+PREFIX wikibase: <http://wikiba.se/ontology#> PREFIX prov: <http://www.w3.org/ns/prov#>
+PREFIX schema: <http://schema.org/> PREFIX rdfs: <http://www.w3.org/2000/01/rdf-schema#>
+PREFIX skos: <http://www.w3.org/2004/02/skos/core#>
+"""
+
+
+Bindings = list[dict[str, str]]
+
+
+def ask(server: OxigraphServer, query: str) -> Bindings:
+    """Rows of plain text; entity IRIs are cut to their ids."""
+    body = urllib.parse.urlencode({"query": PREFIXES + query}).encode()
+    request = urllib.request.Request(
+        server.endpoint, data=body, headers={"Accept": "application/sparql-results+json"}, method="POST"
+    )
+    with urllib.request.urlopen(request, timeout=30) as response:
+        rows = json.load(response)["results"]["bindings"]
+    return [{name: cell["value"].removeprefix(rdf.ENTITY) for name, cell in row.items()} for row in rows]
+
+
+def statements(server: OxigraphServer, subject: str, prop: str) -> dict[str, dict[str, str]]:
+    """Statements of a fact by value."""
+    rows = ask(
+        server,
+        f"""SELECT ?st ?value ?rank ?best ?start ?end (COUNT(?ref) AS ?refs) WHERE {{
+          wd:{subject} p:{prop} ?st . ?st ps:{prop} ?value ; wikibase:rank ?rank .
+          BIND(EXISTS {{ ?st a wikibase:BestRank }} AS ?best)
+          OPTIONAL {{ ?st pq:P580 ?start }} OPTIONAL {{ ?st pq:P582 ?end }}
+          OPTIONAL {{ ?st prov:wasDerivedFrom ?ref }} }} GROUP BY ?st ?value ?rank ?best ?start ?end""",
+    )
+    return {row["value"]: row for row in rows}
+
+
+@pytest.fixture(scope="module")
+def store(moment: datetime) -> pyoxigraph.Store:
+    store = pyoxigraph.Store()
+    store.bulk_load(input=snapshot_turtle(moment).encode(), format=pyoxigraph.RdfFormat.TURTLE)
+    return store
+
+
+def count(store: pyoxigraph.Store, pattern: str) -> int:
+    [row] = store.query(PREFIXES + f"SELECT (COUNT(*) AS ?count) WHERE {{ {pattern} }}")
+    return int(row["count"].value)
+
+
+class TestSnapshot:
+    def test_counts_agree_with_the_table(self, store: pyoxigraph.Store, table: Table) -> None:
+        rows = table.statements
+        assert count(store, "?st a wikibase:Statement") == len(rows)
+        assert count(store, "?item a wikibase:Item") == len(table.items)
+        assert count(
+            store, "?item a wikibase:Item ; rdfs:label ?l ; schema:version ?v ; schema:dateModified ?m"
+        ) == len(table.items)
+        assert count(store, "?item skos:altLabel ?alias") == sum(len(i.aliases) for i in table.items.values())
+        assert count(store, "?st pq:P580 ?t ; pqv:P580/wikibase:timeValue ?t") == sum(r.start is not None for r in rows)
+        assert count(store, "?st pq:P582 ?t ; pqv:P582/wikibase:timeValue ?t") == sum(r.end is not None for r in rows)
+        assert count(store, "?st prov:wasDerivedFrom/a wikibase:Reference") == sum(r.references for r in rows)
+
+    def test_what_holds_is_best_and_truthy(self, store: pyoxigraph.Store, table: Table) -> None:
+        live = {(r.subject, r.property, r.object) for r in table.statements if r.end is None}
+        for prop in table.properties:
+            query = f"SELECT ?s ?o WHERE {{ ?s p:{prop} ?st ; wdt:{prop} ?o . ?st ps:{prop} ?o ; a wikibase:BestRank }}"
+            found = {
+                tuple(row[v].value.removeprefix(rdf.ENTITY) for v in ("s", "o"))
+                for row in store.query(PREFIXES + query)
+            }
+            assert found == {(s, o) for s, p, o in live if p == prop}
+            assert count(store, f"?s wdt:{prop} ?o") == len(found)
+
+    def test_time_nodes_carry_the_precision(self, store: pyoxigraph.Store, table: Table) -> None:
+        wanted = {t.iso[:10]: t.precision for r in table.statements for t in (r.start, r.end) if t}
+        assert set(wanted.values()) == {9, 10, 11}
+        query = """SELECT ?t ?p WHERE { ?v a wikibase:TimeValue ; wikibase:timeValue ?t ; wikibase:timePrecision ?p ;
+                   wikibase:timeTimezone 0 ; wikibase:timeCalendarModel wd:Q1985727 }"""
+        found = {(row["t"].value[:10], int(row["p"].value)) for row in store.query(PREFIXES + query)}
+        assert found == {(t.iso[:10], t.precision) for r in table.statements for t in (r.start, r.end) if t}
+
+    def test_same_moment_same_bytes_and_later_moment_same_statements(self, moment: datetime) -> None:
+        first = snapshot_turtle(moment)
+        assert snapshot_turtle(moment) == first
+        later = snapshot_turtle(moment + timedelta(days=1))
+        differing = set(first.splitlines()) ^ set(later.splitlines())
+        assert differing
+        assert all(rdf.MODIFIED in line for line in differing)
+
+    def test_every_item_was_edited_long_ago(self, store: pyoxigraph.Store, moment: datetime) -> None:
+        query = "SELECT ?m WHERE { ?item a wikibase:Item ; schema:dateModified ?m }"
+        stamps = [datetime.fromisoformat(row["m"].value) for row in store.query(PREFIXES + query)]
+        assert max(stamps) <= moment - timedelta(days=7)
