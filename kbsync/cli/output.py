@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import typer
@@ -16,6 +15,7 @@ from rich.text import Text
 
 from kbsync.domain.canonical import plain
 from kbsync.system.printable import printable
+from kbsync.views.wording import cell_text
 
 PIPE_WIDTH = 160
 """Columns where stdout is no terminal and has no width of its own."""
@@ -51,16 +51,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: st
 
 def text(value: object) -> str:
     """How a value looks in a table."""
-    match value:
-        case None:
-            return "-"
-        case bool():
-            return "yes" if value else "no"
-        case float():
-            return f"{value:.4g}"
-        case datetime():
-            return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
-    return str(value)
+    return cell_text(value, empty="-")
 
 
 def count(number: int, noun: str, plural: str = "") -> str:

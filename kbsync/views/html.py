@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -12,6 +12,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from kbsync.system.printable import printable
+from kbsync.views.wording import cell_text
 
 
 @cache
@@ -49,14 +50,8 @@ def shown(value: Any) -> Any:
     match value:
         case Markup():
             return value
-        case None:
-            return "–"
-        case bool():
-            return "yes" if value else "no"
-        case float():
-            return f"{value:.4g}"
-        case datetime():
-            return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
         case str():
             return printable(value)
+        case None | bool() | float() | datetime():
+            return cell_text(value, empty="–")
     return value

@@ -13,6 +13,7 @@ from kbsync.domain.verdict import Verdict
 from kbsync.domain.version import Manifest, Version
 from kbsync.ports import CheckpointStore, LedgerReader
 from kbsync.views.results import EntryView, entry_view
+from kbsync.views.wording import revision_url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +116,7 @@ def _fact(tx: LedgerReader, request: EditRequest, since: Version, verdict: Verdi
         label=request.subject,
         answer=request.target,
         revision=request.revision,
-        revision_url=f"https://www.wikidata.org/w/index.php?title={item}&oldid={request.revision}",
+        revision_url=revision_url(item, request.revision),
         statements=request.statement_ids,
         seen_at=max(seen, default=None),
         believed_at=record.believed_at if record and believed and believed.value_hash == request.value_hash else None,

@@ -19,10 +19,10 @@ from kbsync.domain.version import Evaluation, PromptOutcome, Version
 from kbsync.ports import LedgerReader
 from kbsync.stages.evaluate.questions import UNTOUCHED
 from kbsync.views.charts import Bar, Line, bars, lines, scatter
+from kbsync.views.wording import WIKIDATA, revision_url
 
 HEADLINES = ("efficacy", "generalization", "specificity", "retention", "multihop", "perplexity")
 """Metrics that are shown large at the top."""
-WIKIDATA = "https://www.wikidata.org"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +201,7 @@ def _row(entry: PlanEntry, evaluation: Evaluation, names: Mapping[str, str]) -> 
         probability=f"{before.probability:.2f} → {score.probability:.2f}" if score and before else "",
         since=outcome.since if outcome else 0,
         item_url=f"{WIKIDATA}/wiki/{item}#{entry.key.property}",
-        revision_url=f"{WIKIDATA}/w/index.php?title={item}&oldid={revision}",
+        revision_url=revision_url(item, revision),
         reason=entry.reason,
     )
 

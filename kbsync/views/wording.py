@@ -1,10 +1,13 @@
-"""Statements and values in words."""
+"""Statements and values as people read them, and links to Wikidata."""
 
 from __future__ import annotations
+
+from datetime import UTC, datetime
 
 from kbsync.domain.naming import Names
 from kbsync.domain.statement import UNKNOWN_TIME, Rank, Snak, Statement, TimePoint, Value, ValueKind
 
+WIKIDATA = "https://www.wikidata.org"
 _NO_VALUE = {Snak.SOMEVALUE: "unknown value", Snak.NOVALUE: "no value"}
 
 
@@ -28,6 +31,25 @@ def value_text(value: Value, names: Names) -> str:
     if value.kind is not ValueKind.ITEM:
         return label or value.text
     return f"{label} ({value.text})" if label else f"{value.text} (no label)"
+
+
+def cell_text(value: object, *, empty: str) -> str:
+    """A cell of a table: times in UTC, floats with four digits, ``empty`` for None."""
+    match value:
+        case None:
+            return empty
+        case bool():
+            return "yes" if value else "no"
+        case float():
+            return f"{value:.4g}"
+        case datetime():
+            return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+    return str(value)
+
+
+def revision_url(item: str, revision: int) -> str:
+    """Where Wikidata shows one revision of an item."""
+    return f"{WIKIDATA}/w/index.php?title={item}&oldid={revision}"
 
 
 def _date(point: TimePoint) -> str:

@@ -1,6 +1,8 @@
-"""How a statement reads in the history that ``explain`` shows."""
+"""How statements and the cells of tables read."""
 
 from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -17,7 +19,7 @@ from kbsync.domain.statement import (
     Value,
     ValueKind,
 )
-from kbsync.views.wording import statement_text
+from kbsync.views.wording import cell_text, revision_url, statement_text
 
 LABELS = {ItemId("Q1"): Labels(item=ItemId("Q1"), label="the universe")}
 
@@ -44,3 +46,23 @@ def statement(value: Value | None = None, **more: object) -> Statement:
 )
 def test_a_statement_in_words(said: Statement, words: str) -> None:
     assert statement_text(said, Names(LABELS)) == words
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (None, "nothing"),
+        (True, "yes"),
+        (False, "no"),
+        (1, "1"),
+        (0.123456, "0.1235"),
+        (datetime(2026, 1, 3, 14, 0, tzinfo=timezone(timedelta(hours=2))), "2026-01-03 12:00:00"),
+        ("Zürich", "Zürich"),
+    ],
+)
+def test_a_cell_of_a_table(value: object, words: str) -> None:
+    assert cell_text(value, empty="nothing") == words
+
+
+def test_a_revision_has_an_address() -> None:
+    assert revision_url("Q183", 17) == "https://www.wikidata.org/w/index.php?title=Q183&oldid=17"
