@@ -1,8 +1,8 @@
 """Attention where several query heads share one key head (grouped-query attention), without copies of the keys.
 
-Where there is a mask, transformers repeats keys and values for every query head before the product. Here the query heads of
-a group become further queries of their one key head, which is the same computation. A search for target vectors runs short
-suffixes behind long prefixes, so these copies were most of what its graph held.
+Where there is a mask, transformers repeats keys and values for every query head before the product. Here all query
+heads of a group are treated as more queries of their one key head, which is the same computation. The search for target
+vectors runs short suffixes behind long prefixes, so these copies took most of the memory of its autograd graph.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 GROUPED = "kbsync_grouped"
-"""What transformers calls it in a model's configuration."""
+"""The name of this attention in a model's configuration."""
 
 
 def group_queries(model: PreTrainedModel) -> None:
-    """Let ``model`` use ``grouped`` from now on, where it uses torch's attention and has fewer key than query heads."""
+    """Make ``model`` use ``grouped``, if it uses torch's attention and has fewer key heads than query heads."""
     config = model.config.get_text_config()
     shared = (getattr(config, "num_key_value_heads", None) or config.num_attention_heads) < config.num_attention_heads
     if shared and model.config._attn_implementation == "sdpa":
@@ -39,9 +39,24 @@ def grouped(
     scaling: float | None = None,
     **rest: Any,
 ) -> tuple[Tensor, None]:
-    """Attention of ``query`` (batch, heads, length, width) to ``key`` and ``value`` (batch, fewer heads, places, width): (batch,
-    length, heads, width). ``attention_mask`` (batch or 1, 1, length, places). What has no such mask, or wants more than a mask and a
-    scale, goes transformers' way."""
+    """Scaled dot-product attention, with the arguments that transformers gives.
+
+    Without a mask of the shape below, or with more than a mask and a scale to apply, transformers' own function is
+    called.
+
+    Args:
+        module: The attention module.
+        query: (batch, heads, length, width).
+        key: (batch, fewer heads, places, width).
+        value: (batch, fewer heads, places, width).
+        attention_mask: (batch or 1, 1, length, places), boolean or added to the scores.
+        dropout: The probability with which a weight is dropped.
+        scaling: The factor of the scores; None for 1 / √width.
+        rest: What else transformers passes, by name.
+
+    Returns:
+        The mixed values (batch, length, heads, width); no attention weights.
+    """
     more = any(rest.get(name) is not None for name in ("position_bias", "softcap", "cache"))
     if more or attention_mask is None or attention_mask.shape[1] != 1:
         return sdpa_attention_forward(

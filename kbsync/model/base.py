@@ -1,4 +1,4 @@
-"""The pinned base on torch: answers as it is, and with a delta in place for the length of a ``with`` block."""
+"""The base model on torch: it answers unedited, and with a delta in place inside a ``with`` block."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from kbsync.ports import BaseModel, Delta, LanguageModel
 
 
 class TorchBase(BaseModel):
-    """One model in memory. Its weights can be the base's or those of one edited version, never both at once:
+    """One model in memory, which holds either the base's weights or those of one edited version.
 
-    a ``LanguageModel`` that is asked while other weights than its own are in place raises ``WrongWeights``.
+    So a ``LanguageModel`` that is asked while weights other than its own are in place raises ``WrongWeights``.
     """
 
     def __init__(self, loaded: LoadedModel) -> None:
@@ -25,11 +25,17 @@ class TorchBase(BaseModel):
         self._in_place = loaded.fingerprint
 
     def language_model(self) -> LanguageModel:
-        return self._answering(self.fingerprint)
+        """The unedited base."""
+        return self._language_model(self.fingerprint)
 
     @contextmanager
     def edited(self, delta: Delta) -> Iterator[LanguageModel]:
-        """Raises ``EditError`` where the delta does not fit the base, ``WrongWeights`` where another is in place already."""
+        """Put ``delta`` in place inside the block.
+
+        Raises:
+            EditError: the delta does not fit the base.
+            WrongWeights: another delta is in place already.
+        """
         delta = _on_torch(delta)
         if self._in_place != self.fingerprint:
             raise WrongWeights("Another delta is in place already.", next_step="Leave its block first.")
@@ -37,18 +43,20 @@ class TorchBase(BaseModel):
         with applied(self._loaded.model, delta):
             self._in_place = edited
             try:
-                yield self._answering(edited)
+                yield self._language_model(edited)
             finally:
                 self._in_place = self.fingerprint
 
     def norm_growth(self, delta: Delta) -> dict[str, float]:
-        """Raises ``EditError`` where the delta does not fit the base."""
+        """‖W + Δ‖ / ‖W‖ − 1 by parameter; raises ``EditError`` where the delta does not fit the base."""
         return norm_growth(self._loaded.model, _on_torch(delta))
 
-    def _answering(self, fingerprint: str) -> TorchLanguageModel:
-        return TorchLanguageModel(self._loaded.model, self._loaded.tokenizer, fingerprint, self._checking(fingerprint))
+    def _language_model(self, fingerprint: str) -> TorchLanguageModel:
+        return TorchLanguageModel(self._loaded.model, self._loaded.tokenizer, fingerprint, self._check_for(fingerprint))
 
-    def _checking(self, fingerprint: str) -> Callable[[], None]:
+    def _check_for(self, fingerprint: str) -> Callable[[], None]:
+        """What a language model of these weights calls before every use."""
+
         def check() -> None:
             if self._in_place != fingerprint:
                 raise WrongWeights(

@@ -1,4 +1,4 @@
-"""Small checks that every way to read a model shares."""
+"""Checks that every way to read a model shares."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ from kbsync.domain.errors import ModelError
 
 
 def require_complete(loading_info: Mapping[str, Any], place: str) -> None:
-    """Refuse a model with parameters that ``place`` did not hold: transformers fills such gaps with random numbers."""
+    """Raise ``ModelError`` for a model with missing parameters, which transformers fills with random numbers.
+
+    Args:
+        loading_info: What ``from_pretrained`` tells about the loading.
+        place: Where the model was read from, for the error's text.
+    """
     missing = sorted(loading_info["missing_keys"])
     if missing:
         raise ModelError(

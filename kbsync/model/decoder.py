@@ -1,8 +1,8 @@
-"""Where a decoder keeps what an edit needs: found by structure and by watching one tiny forward pass.
+"""Finds the parts of a decoder that an edit needs, by the model's structure and by watching one small forward pass.
 
-No class or module name is known here. What is found is what the forward pass really did: the layers are the repeated
-blocks, the attention is the child that takes an attention mask, the down projection is the last linear map that ran in
-the MLP, and a norm between MLP and residual stream (Gemma 2 and 3, OLMo 2) is the module that got the MLP's output.
+No class name and no module name is known here; what counts is what the forward pass did. The layers are the repeated
+blocks. The attention is the child that takes an attention mask. The down projection is the last linear map that ran in
+the MLP. A norm between MLP and residual stream (Gemma 2 and 3, OLMo 2) is the module that got the MLP's output.
 """
 
 from __future__ import annotations
@@ -19,30 +19,29 @@ from transformers.pytorch_utils import Conv1D
 from kbsync.domain.errors import ModelError
 
 PROBE_LENGTH = 3
-"""Tokens of the discovery pass: more than one, so that logits and states have a length to compare."""
+"""Tokens of the pass that is watched; more than one, so that logits and states have a length to compare."""
 
 
 @dataclass(frozen=True, slots=True)
 class DownProjection:
-    """The MLP's second linear map W, from the intermediate width back to the residual stream.
-
-    ``name`` is the full parameter name; ``transposed`` tells that it is stored (in, out), as Conv1D does.
-    """
+    """The MLP's last linear map W, from the intermediate width back to the residual stream."""
 
     name: str
+    """The full name of the parameter W."""
     module: nn.Module
     transposed: bool
+    """Whether W is stored (in, out), as Conv1D does."""
 
     @property
     def weight(self) -> Tensor:
-        """W as an (out, in) view of the storage, whatever its layout."""
+        """W as an (out, in) view of its storage, however it is stored."""
         stored: Tensor = self.module.weight  # type: ignore[assignment]
         return stored.T if self.transposed else stored
 
 
 @dataclass(frozen=True, slots=True)
 class DecoderLayer:
-    """One block. ``post_mlp_norm`` is the norm that the MLP's output passes before the residual stream, or None."""
+    """One block."""
 
     index: int
     module: nn.Module
@@ -50,6 +49,7 @@ class DecoderLayer:
     mlp: nn.Module
     down: DownProjection
     post_mlp_norm: nn.Module | None
+    """The norm between the MLP and the residual stream; None where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,52 +64,61 @@ class Decoder:
 
     @property
     def hidden_size(self) -> int:
+        """The width d of the residual stream."""
         return self.layers[0].down.weight.shape[0]
 
     @property
     def dtype(self) -> torch.dtype:
+        """The dtype of the weights."""
         return self.layers[0].down.weight.dtype
 
     @property
     def head_weight(self) -> Tensor:
-        """(vocabulary, d)."""
+        """The output head's weight (vocabulary, d)."""
         return self.head.weight  # type: ignore[return-value]
 
     @property
     def head_bias(self) -> Tensor | None:
+        """The output head's bias (vocabulary,), or None."""
         return self.head.bias  # type: ignore[return-value]
 
     @property
     def soft_cap(self) -> float | None:
-        """Bound of the logits, ``cap·tanh(logits / cap)``, where the config has one (Gemma 2)."""
+        """The bound of the logits, ``cap · tanh(logits / cap)``; None without one (Gemma 2 has one)."""
         return getattr(self.model.config.get_text_config(), "final_logit_softcapping", None)
 
     def logits(self, normed: Tensor) -> Tensor:
-        """Logits (..., vocabulary) of final-norm outputs (..., d)."""
+        """Compute logits (..., vocabulary) from outputs of the final norm (..., d)."""
         logits: Tensor = self.head(normed)
         return logits if self.soft_cap is None else torch.tanh(logits / self.soft_cap) * self.soft_cap
 
     def edited_layers(self, indices: Sequence[int]) -> tuple[DecoderLayer, ...]:
-        """The layers to edit, ascending. Raises ``ModelError`` for none, for doubles, and for those not there."""
-        wanted = sorted(indices)
-        if not wanted or len(set(wanted)) != len(wanted) or wanted[0] < 0 or wanted[-1] >= len(self.layers):
+        """The layers with these indices, ascending.
+
+        Raises:
+            ModelError: no index is given, one is given twice, or there is no such layer.
+        """
+        ordered = sorted(indices)
+        if not ordered or len(set(ordered)) != len(ordered) or ordered[0] < 0 or ordered[-1] >= len(self.layers):
             raise ModelError(
                 f"Layers {list(indices)} can't be edited in a model with layers 0 to {len(self.layers) - 1}.",
                 next_step="Name existing layers, each once, in the recipe.",
             )
-        return tuple(self.layers[i] for i in wanted)
+        return tuple(self.layers[i] for i in ordered)
 
 
 def first_tensor(output: Tensor | tuple[Tensor, ...]) -> Tensor:
-    """A module's output tensor: some blocks return it bare, some as the head of a tuple."""
+    """The tensor that a module put out: some blocks return it alone, some as the first of a tuple."""
     return output if isinstance(output, Tensor) else output[0]
 
 
 def discover(model: PreTrainedModel) -> Decoder:
-    """Find the decoder's parts and prove them on one forward pass.
+    """Find the decoder's parts, and check on one forward pass that they give the model's logits.
 
-    Raises ``ModelError`` for quantised weights, mixtures of experts, and anything else whose MLP is not one chain of
-    linear maps that ends in one down projection.
+    Raises:
+        ModelError: the weights are quantised, the model is a mixture of experts, or its MLP is otherwise not one chain
+        of
+            linear maps that ends in one down projection.
     """
     _refuse_quantised(model)
     blocks_name, blocks = _blocks(model)
@@ -142,26 +151,31 @@ def discover(model: PreTrainedModel) -> Decoder:
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """The last call of a module in the probe: ``order`` counts returns."""
+    """The last call of a module in the pass that was watched."""
 
     module: nn.Module
     order: int
+    """The number of calls that returned before this one."""
     inputs: tuple[Tensor, ...]
     output: Tensor
 
     def reads(self, tensor: Tensor) -> bool:
+        """Whether ``tensor`` was among the inputs."""
         return any(t.data_ptr() == tensor.data_ptr() and t.numel() == tensor.numel() for t in self.inputs)
 
 
 def _watch(model: PreTrainedModel) -> tuple[dict[int, _Call], Tensor]:
-    """One forward pass over ``PROBE_LENGTH`` tokens; every module's call. All tensors live on, so addresses differ."""
+    """Run ``PROBE_LENGTH`` tokens; returns the last call of each module by the module's id, and the logits.
+
+    The calls keep all tensors alive, so that no two of them share an address.
+    """
     calls: dict[int, _Call] = {}
 
     def note(module: nn.Module, args: tuple[object, ...], kwargs: dict[str, object], output: object) -> None:
-        found = output[0] if isinstance(output, tuple) and output else output
-        if isinstance(found, Tensor):
-            given = tuple(t for t in (*args, *kwargs.values()) if isinstance(t, Tensor))
-            calls[id(module)] = _Call(module, len(calls), given, found)
+        tensor = output[0] if isinstance(output, tuple) and output else output
+        if isinstance(tensor, Tensor):
+            inputs = tuple(t for t in (*args, *kwargs.values()) if isinstance(t, Tensor))
+            calls[id(module)] = _Call(module, len(calls), inputs, tensor)
 
     handles = [m.register_forward_hook(note, with_kwargs=True) for m in model.modules()]
     training = model.training
@@ -178,9 +192,9 @@ def _watch(model: PreTrainedModel) -> tuple[dict[int, _Call], Tensor]:
 
 
 def _blocks(model: PreTrainedModel) -> tuple[str, nn.ModuleList]:
-    """The decoder's stack: the one ``ModuleList`` of equal blocks as long as the config says."""
+    """Name and modules of the decoder's stack: the one ``ModuleList`` of equal blocks with the configured length."""
     count = model.config.get_text_config().num_hidden_layers
-    found = [
+    stacks = [
         (name, module)
         for name, module in model.named_modules()
         if isinstance(module, nn.ModuleList)
@@ -188,7 +202,7 @@ def _blocks(model: PreTrainedModel) -> tuple[str, nn.ModuleList]:
         and len({type(block) for block in module}) == 1
         and any(_linears(block) for block in module)
     ]
-    outer = [(n, m) for n, m in found if not any(n != o and n.startswith(o + ".") for o, _ in found)]
+    outer = [(n, m) for n, m in stacks if not any(n != o and n.startswith(o + ".") for o, _ in stacks)]
     if len(outer) != 1:
         raise _unknown(model, f"{len(outer)} stacks of {count} equal layers were found, not one")
     return outer[0]
@@ -233,7 +247,7 @@ def _owns_parameters(module: nn.Module) -> bool:
 
 
 def _expert_like(module: nn.Module) -> bool:
-    """Lists of sub-networks, or weights with an expert axis."""
+    """Whether the module holds lists of sub-networks, or weights with an axis for experts."""
     return any(isinstance(m, nn.ModuleList) for m in module.modules()) or any(p.ndim > 2 for p in module.parameters())
 
 

@@ -1,4 +1,8 @@
-"""Low-rank changes of weights, put in place on copies: the original tensors come back, nothing is ever subtracted."""
+"""Low-rank changes of weights.
+
+A change is added to a copy of the weight, and afterwards the original tensor is put back: nothing is ever subtracted,
+so the base's weights are the same bits again.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +19,18 @@ from kbsync.ports import Delta
 
 
 class FactorDelta(Delta):
-    """``factors`` maps parameter names to (left (out, r), right (r, in)), float32 on the CPU: W' = W + left @ right.
-
-    Orientation is always (out, in), also for weights that are stored the other way round (Conv1D).
-    Raises ``EditError`` for factors that don't fit together or hold non-finite numbers.
-    """
+    """W' = W + left @ right for each of some parameters."""
 
     def __init__(self, factors: Mapping[str, tuple[Tensor, Tensor]]) -> None:
+        """Take the factors as they are.
+
+        Args:
+            factors: parameter name → left (out, r) and right (r, in), float32 on the CPU. The orientation is always
+                (out, in), also for weights that are stored the other way round (Conv1D).
+
+        Raises:
+            EditError: the factors don't fit together, are not float32, or hold non-finite numbers.
+        """
         for name, (left, right) in factors.items():
             if left.ndim != 2 or right.ndim != 2 or left.shape[1] != right.shape[0]:
                 raise EditError(f"The factors of {name} don't fit: {tuple(left.shape)} times {tuple(right.shape)}.")
@@ -37,16 +46,19 @@ class FactorDelta(Delta):
 
     @property
     def factors(self) -> Mapping[str, tuple[Tensor, Tensor]]:
+        """Parameter name → left (out, r) and right (r, in), sorted by name."""
         return self._factors
 
 
 @contextmanager
 def applied(model: PreTrainedModel, delta: FactorDelta) -> Iterator[None]:
-    """Inside the block the model computes with W + left @ right; afterwards the very same tensors are back.
+    """Inside the block the model computes with W + left @ right; afterwards the same tensors as before are in place.
 
-    The sum is taken in float64, rounded to the weight's dtype and checked before any module sees it. A parameter that
-    several modules share is replaced in all of them. Raises ``EditError`` when a parameter is missing, has another
-    shape, or would get non-finite numbers.
+    The sum is taken in float64, rounded to the weight's dtype, and checked before any module uses it. A parameter that
+    several modules share is replaced in all of them.
+
+    Raises:
+        EditError: a parameter is missing, has another shape, or would get non-finite numbers.
     """
     planned = [
         (owner, key, original, edited)
@@ -73,7 +85,17 @@ def norm_growth(model: PreTrainedModel, delta: FactorDelta) -> dict[str, float]:
 
 
 def edited_weight(module: nn.Module, stored: Tensor, left: Tensor, right: Tensor) -> Tensor:
-    """W + left @ right in the storage's own layout, dtype and device; ``stored`` is only read."""
+    """Compute W + left @ right in float64.
+
+    Args:
+        module: The module that owns the weight; it tells how the weight is stored.
+        stored: The weight as it is stored; it is only read.
+        left: (out, r).
+        right: (r, in).
+
+    Returns:
+        A new tensor in the layout, dtype and device of ``stored``.
+    """
     change = left.double() @ right.double()
     if isinstance(module, Conv1D):
         change = change.T
@@ -83,7 +105,7 @@ def edited_weight(module: nn.Module, stored: Tensor, left: Tensor, right: Tensor
 def _replacements(
     model: PreTrainedModel, name: str, left: Tensor, right: Tensor
 ) -> list[tuple[nn.Module, str, nn.Parameter, nn.Parameter]]:
-    """(module, attribute, original, edited) for every place where the parameter is used."""
+    """Module, attribute, original and edited weight for every place where the parameter is used."""
     path, _, attribute = name.rpartition(".")
     try:
         owner = model.get_submodule(path)

@@ -13,15 +13,16 @@ from kbsync.system.durable import write_file
 class Digests:
     """SHA-256 of files, remembered by path, size and modification time (ns).
 
-    A file that is replaced by one of the same size with its old time set back is not noticed: whoever can do that
-    can write to the cache as well. An unreadable cache is as good as an empty one.
+    A file that is replaced by one of the same size, with the old time set again, is not noticed: whoever can do that
+    can also write to the cache. A cache that can't be read counts as empty.
     """
 
     def __init__(self, cache_file: Path) -> None:
+        """``cache_file`` is a JSON file, which need not exist."""
         self._file = cache_file
 
     def of(self, path: Path) -> str:
-        """64 hex digits. Raises ``OSError`` where ``path`` can't be read."""
+        """The digest of a file, 64 hex digits; raises ``OSError`` for one that can't be read."""
         path = path.resolve()
         stat = path.stat()
         known = self._read()
@@ -44,5 +45,5 @@ class Digests:
 
 
 def digests_in(cache_dir: Path) -> Digests:
-    """The digests that are remembered in ``cache_dir``."""
+    """The digests that are remembered in ``cache_dir``, a directory that need not exist."""
     return Digests(cache_dir / "digests.json")

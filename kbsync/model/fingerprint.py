@@ -17,18 +17,18 @@ from kbsync.ports import UNWATCHED, Work
 VOLATILE = frozenset(
     {"transformers_version", "_name_or_path", "name_or_path", "tokenizer_file", "is_local", "local_files_only"}
 )
-"""Keys that say where or by what a file was written, and nothing about the model."""
+"""Keys that say where a file was or what wrote it, and nothing about the model."""
 
 
 def reference_fingerprint(reference: str, *, cache_dir: Path, dtype: str = "float32", work: Work = UNWATCHED) -> str:
     """The fingerprint of the model that ``load`` loads, without loading it.
 
     Args:
-        reference: as ``load`` takes it. A GGUF file that was not converted yet is converted (which does load it), and a
+        reference: As ``load`` takes it. A GGUF file that was not converted yet is converted (which does load it), and a
             model of the hub that is not in the hub's cache is fetched.
-        cache_dir: keeps converted GGUF files and remembered digests.
-        dtype: the dtype in which the weights are to be loaded.
-        work: shows a conversion.
+        cache_dir: Keeps converted GGUF files and remembered digests.
+        dtype: The dtype in which the weights are to be loaded.
+        work: Shows a conversion.
 
     Raises:
         ModelError: there is no such model, or files of it are missing.
@@ -38,7 +38,18 @@ def reference_fingerprint(reference: str, *, cache_dir: Path, dtype: str = "floa
 
 
 def fingerprint(directory: Path, dtype: str, digests: Digests) -> str:
-    """SHA-256 over the content of weights, tokenizer and configuration, and ``dtype``; names of directories are not in it."""
+    """SHA-256 over the content of weights, tokenizer and configuration, and the dtype.
+
+    Names of directories are not in it, and neither are the keys in ``VOLATILE``.
+
+    Args:
+        directory: Holds the model as safetensors.
+        dtype: The dtype in which the weights are loaded.
+        digests: Remembers the digests of large files.
+
+    Raises:
+        ModelError: a file of the model is missing or damaged.
+    """
     tokenizer: dict[str, Any] = {}
     for name in TOKENIZER_FILES:
         path = directory / name
@@ -57,7 +68,7 @@ def fingerprint(directory: Path, dtype: str, digests: Digests) -> str:
 
 
 def _lasting(value: Any) -> Any:
-    """``value`` without volatile keys, at any depth; infinities (some configurations hold them) become text."""
+    """``value`` without volatile keys, at any depth. NaN and infinities (some configurations hold them) become text."""
     if isinstance(value, dict):
         return {k: _lasting(v) for k, v in value.items() if k not in VOLATILE}
     if isinstance(value, list):

@@ -37,8 +37,8 @@ class Forward:
     def padded(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         """Token ids and attention mask, both int64 (rows, longest).
 
-        Rows are padded on the left and the padding is masked, so that the last column is the next token's place in every
-        row, and a prediction does not depend on the other rows beyond floating-point rounding.
+        Rows are padded on the left and the padding is masked, so that the last column is the next token's place in
+        every row, and a prediction does not depend on the other rows beyond floating-point rounding.
         """
         length = max(len(row) for row in rows)
         device = self.model.device
@@ -54,11 +54,11 @@ class Forward:
         """Run ``ids`` behind what ``cache`` holds, and add them to it.
 
         Args:
-            ids: token ids (rows, length).
+            ids: Token ids (rows, length).
             mask: 1 where a token stands and 0 for padding, over cache and ids (rows, cached + length); a row's first
                 unmasked token has position 0. None: nothing is padded on the left.
-            cache: keys and values of the tokens before, or None where there are none and none are kept.
-            keep: the number of places at the end of each row whose logits are computed; 0 for all.
+            cache: Keys and values of the tokens before, or None where there are none and none are kept.
+            keep: The number of places at the end of each row whose logits are computed; 0 for all.
 
         Returns:
             Logits (rows, ``keep`` or length, vocabulary) in the model's dtype.

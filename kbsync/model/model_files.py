@@ -22,7 +22,11 @@ TOKENIZER_FILES = (
 
 
 def weight_files(directory: Path) -> list[Path]:
-    """The safetensors files that hold the model, sorted by name. Raises ``ModelError`` where there are none."""
+    """The safetensors files that hold the model, sorted by name.
+
+    Raises:
+        ModelError: there are none, or the index names one that is missing.
+    """
     if (directory / SINGLE_WEIGHTS).is_file():
         return [directory / SINGLE_WEIGHTS]
     if (directory / WEIGHTS_INDEX).is_file():
@@ -30,14 +34,16 @@ def weight_files(directory: Path) -> list[Path]:
         missing = [name for name in shards if not (directory / name).is_file()]
         if missing or not shards:
             raise ModelError(
-                f"{directory}: {WEIGHTS_INDEX} names weights that are not there: {', '.join(missing) or 'none at all'}.",
+                f"{directory}: {WEIGHTS_INDEX} names weights that are not there: "
+                f"{', '.join(missing) or 'none at all'}.",
                 next_step="Fetch the model again.",
             )
         return [directory / name for name in shards]
     pickles = sorted(p.name for p in directory.iterdir() if p.suffix in {".bin", ".pt", ".pth", ".ckpt"})
     if pickles:
         raise ModelError(
-            f"{directory} has its weights only as pickle ({', '.join(pickles[:3])}), which can run code when it is read.",
+            f"{directory} has its weights only as pickle ({', '.join(pickles[:3])}), "
+            "which can run code when it is read.",
             next_step="Get the model as safetensors, or convert it where you trust its source.",
         )
     raise ModelError(
@@ -47,7 +53,11 @@ def weight_files(directory: Path) -> list[Path]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a model's directory. Raises ``ModelError`` with the place."""
+    """Read a JSON object from a model's directory.
+
+    Raises:
+        ModelError: the file can't be read, or holds no JSON object; the error names the file.
+    """
     try:
         value = json.loads(path.read_bytes())
     except OSError as error:

@@ -18,9 +18,9 @@ _gguf_reader: Any = modeling_gguf_pytorch_utils
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Inside the block only errors are logged; afterwards the settings are what they were."""
+    """Inside the block transformers logs errors only and draws no bar; afterwards its settings are as before."""
     verbosity, bars = _settings.get_verbosity(), _settings.is_progress_bar_enabled()
-    gguf_bar = _gguf_reader.tqdm  # this reader draws its own bar and asks no setting
+    gguf_bar = _gguf_reader.tqdm  # the GGUF reader draws a bar whatever the settings say
     _settings.set_verbosity_error()
     _settings.disable_progress_bar()
     _gguf_reader.tqdm = functools.partial(gguf_bar, disable=True)

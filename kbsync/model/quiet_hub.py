@@ -14,7 +14,7 @@ _hub: Any = huggingface_hub.utils
 
 @contextmanager
 def quiet_hub() -> Iterator[None]:
-    """Inside the block the hub client shows nothing; afterwards its settings are what they were."""
+    """Inside the block the hub client shows nothing; afterwards its settings are as before."""
     bars = not _hub.are_progress_bars_disabled()
     _hub.disable_progress_bars()
     try:

@@ -15,16 +15,17 @@ from kbsync.ports import UNWATCHED, Work
 from kbsync.system.messages import first_line
 
 PACKAGE = "package:"
+"""How a reference begins that names an installed Python package."""
 
 
 def model_directory(reference: str, cache_dir: Path, digests: Digests, work: Work = UNWATCHED) -> Path:
     """Find the model, fetch it from the hub or convert it from GGUF where that was not done yet.
 
     Args:
-        reference: as ``load`` takes it.
-        cache_dir: keeps converted GGUF files.
-        digests: of GGUF files, which name their converted directories.
-        work: shows a conversion.
+        reference: As ``load`` takes it.
+        cache_dir: Keeps converted GGUF files.
+        digests: Those of GGUF files name their converted directories.
+        work: Shows a conversion.
 
     Raises:
         ModelError: there is no such model, or it can't be fetched or converted.
@@ -51,17 +52,17 @@ def model_directory(reference: str, cache_dir: Path, digests: Digests, work: Wor
 
 
 def _from_hub(reference: str) -> Path:
-    """The snapshot of ``<owner>/<name>[@revision]``, fetched where it is not in the hub's cache; no pickles."""
+    """The snapshot of ``<owner>/<name>[@revision]``, fetched if it is not in the hub's cache; no pickles are."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     from kbsync.model.quiet_hub import quiet_hub
 
     name, _, revision = reference.partition("@")
-    wanted = ["*.safetensors", "config.json", "generation_config.json", "*.safetensors.index.json", *TOKENIZER_FILES]
+    patterns = ["*.safetensors", "config.json", "generation_config.json", "*.safetensors.index.json", *TOKENIZER_FILES]
     try:
         with quiet_hub():
-            return Path(snapshot_download(name, revision=revision or None, allow_patterns=wanted))
+            return Path(snapshot_download(name, revision=revision or None, allow_patterns=patterns))
     except LocalEntryNotFoundError as error:
         raise ModelError(
             f"{reference} is neither a directory here nor in the hub's cache, and the hub can't be reached.",

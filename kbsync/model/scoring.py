@@ -92,7 +92,7 @@ class PairScorer:
         return places
 
     def _batches(self, needed: Mapping[Tokens, int]) -> Iterator[list[Tokens]]:
-        """Rows of one length together, shortest first, within the bounds or a single row; ``needed``: a row's places."""
+        """Rows of one length, shortest first, within the bounds or alone; ``needed``: the number of a row's places."""
         by_length: dict[int, list[Tokens]] = defaultdict(list)
         for row in needed:
             by_length[len(row)].append(row)

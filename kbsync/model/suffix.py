@@ -1,8 +1,9 @@
-"""Run only what a change at one position can reach: the upper layers, from that position on.
+"""Runs only what a change at one position can reach: the upper layers, from that position on.
 
-Below the first changed layer and before the changed position nothing depends on the change, so the prefix's keys and
-values and the suffix's states are computed once. Each run then replays the upper layers with the very arguments (masks,
-rotary tables, cache) that the model's own forward pass gave them.
+Nothing below the first changed layer or before the changed position depends on the change. So the keys and values of
+the prefix (the tokens before that position) and the hidden states of the suffix (that token and those after it) are
+computed once. Each run then repeats the upper layers with the same arguments (masks, rotary tables, cache) that the
+model's own forward pass gave them.
 """
 
 from __future__ import annotations
@@ -25,29 +26,36 @@ Call = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 class FixedPrefix(DynamicCache):
-    """Keys and values of a prefix that every pass reads and none extends, so that a pass can be repeated."""
+    """Keys and values of a prefix that every pass reads and none extends, so that a pass can be repeated.
+
+    This is attention's cache of keys and values; MEMIT's keys are something else.
+    """
 
     def update(
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_args: Any, **_kwargs: Any
     ) -> tuple[Tensor, Tensor]:
-        """Prefix and new keys and values, joined along the length; what is stored stays as it is."""
+        """Return the prefix's and the new keys and values joined along the length; the cache itself does not change."""
         if layer_idx >= len(self.layers):
             return key_states, value_states
         keys, values = keys_and_values(self)[layer_idx]
         return torch.cat([keys, key_states], dim=-2), torch.cat([values, value_states], dim=-2)
 
     def forget_below(self, first: int) -> None:
-        """Drop what layers below ``first`` keep, which are not run again."""
+        """Drop the keys and values of the layers below ``first``, which are not run again."""
         lower: list[Any] = self.layers[:first]
         for layer, (keys, values) in zip(lower, keys_and_values(self), strict=False):
             layer.keys, layer.values = keys[:, :, :0].clone(), values[:, :, :0].clone()
 
     def rows(self, index: Tensor) -> FixedPrefix:
+        """The prefixes of the rows in ``index``, int64 (n,)."""
         return FixedPrefix([(keys[index], values[index]) for keys, values in keys_and_values(self)])
 
 
 def keys_and_values(cache: DynamicCache) -> list[tuple[Tensor, Tensor]]:
-    """Keys and values (batch, heads, length, width) by layer. Raises ``ModelError`` for a layer without attention."""
+    """Attention's keys and values of each layer, both (batch, heads, length, width).
+
+    Raises ``ModelError`` for a layer that keeps none.
+    """
     pairs = []
     for layer in cache.layers:
         keys, values = getattr(layer, "keys", None), getattr(layer, "values", None)
@@ -59,29 +67,30 @@ def keys_and_values(cache: DynamicCache) -> list[tuple[Tensor, Tensor]]:
 
 @dataclass(frozen=True, slots=True)
 class Suffixes:
-    """A batch of rows cut at their lookup position, which is column 0 of ``hidden``.
-
-    ``hidden`` (batch, length, d) enters layer ``first``; ``calls`` are the further arguments of that layer and those
-    above; ``normed`` (batch, length, d) is the final norm's output without any change.
-    """
+    """A batch of rows from their lookup position on, which is column 0."""
 
     decoder: Decoder
     first: int
+    """Index of the first layer that is run again."""
     hidden: Tensor
+    """What enters that layer, (batch, length, d)."""
     calls: tuple[Call, ...]
+    """The other arguments of that layer and of those above it."""
     cache: FixedPrefix
     normed: Tensor
+    """Output of the final norm without any change, (batch, length, d)."""
 
     def run(self, hidden: Tensor) -> Tensor:
-        """The final norm's output (batch, length, d) when ``hidden`` enters layer ``first``."""
+        """The final norm's output when ``hidden`` enters layer ``first``; both are (batch, length, d)."""
         for layer, (args, kwargs) in zip(self.decoder.layers[self.first :], self.calls, strict=True):
             hidden = first_tensor(layer.module(hidden, *args, **kwargs))
         normed: Tensor = self.decoder.final_norm(hidden)
         return normed
 
     def select(self, index: Tensor, length: int | None = None) -> Suffixes:
-        """Only the rows in ``index``, and of them only the first ``length`` columns (None: all)."""
-        cache, (batch, whole, _) = self.cache.rows(index), self.hidden.shape
+        """Keep the rows in ``index``, int64 (n,), and of them the first ``length`` columns (None: all)."""
+        cache = self.cache.rows(index)
+        batch, whole, _ = self.hidden.shape
         kept = whole if length is None else length
 
         def cut(value: Any) -> Any:
@@ -101,8 +110,11 @@ class Suffixes:
 
 
 def _columns(value: Tensor, whole: int, kept: int) -> Tensor:
-    """A layer's argument for the first ``kept`` of ``whole`` columns: a mask (batch, heads, columns, prefix + columns), rotary
-    tables (batch, columns, width), places (batch, columns) or (columns,). What has no columns stays as it is."""
+    """Cut one argument of a layer to its first ``kept`` of ``whole`` columns.
+
+    The argument is a mask (batch, heads, columns, prefix + columns), a rotary table (batch, columns, width), or
+    positions (batch, columns) or (columns,). An argument without columns stays as it is.
+    """
     if kept == whole:
         return value
     axis = {1: 0, 2: 1, 3: 1, 4: 2}.get(value.ndim, -1)
@@ -113,7 +125,8 @@ def _columns(value: Tensor, whole: int, kept: int) -> Tensor:
 
 
 def longest_row(decoder: Decoder) -> int:
-    """Tokens of a row that can be run in two parts: all positions, but half of a sliding window."""
+    """The most tokens of a row that ``prepare_suffixes`` can split: all positions of the model, or half of its sliding
+    window."""
     config = decoder.model.config.get_text_config()
     window = getattr(config, "sliding_window", None)
     return int(min(config.max_position_embeddings, window // 2 if window else config.max_position_embeddings))
@@ -121,13 +134,20 @@ def longest_row(decoder: Decoder) -> int:
 
 @torch.no_grad()
 def prepare_suffixes(decoder: Decoder, rows: Sequence[tuple[Sequence[int], int]], first: int) -> Suffixes:
-    """Compute all that a change from layer ``first`` on, at or after the lookup position, does not reach.
+    """Compute everything that a change from layer ``first`` on, at or after the lookup position, does not reach.
 
-    ``rows``: (token ids, lookup position). Prefixes and suffixes are both padded on the right, so that no position is
-    left without anything to attend to (a softmax over nothing is not a number); what a suffix must not see of its
-    prefix's padding is masked, and padding takes no positions. It does count as distance in a sliding window: rows of
-    more than ``longest_row(decoder)`` tokens would be cut wrongly, and raise ``ModelError``. ``first`` may be the number
-    of layers: then only the final norm is left to run.
+    Prefixes and suffixes are both padded on the right, so that every position has something to attend to (a softmax
+    over nothing is not a number). The padding of a prefix is masked for its suffix, and padding takes no positions. But
+    padding counts as distance in a sliding window, so a row of more than ``longest_row(decoder)`` tokens would see too
+    little.
+
+    Args:
+        decoder: The model's parts.
+        rows: Token ids and lookup position of each row; the prefix is what stands before that position.
+        first: Index of the first layer that is to be run again. The number of layers means that only the final norm is.
+
+    Raises:
+        ModelError: a row is longer than ``longest_row(decoder)``.
     """
     if max(len(ids) for ids, _ in rows) > longest_row(decoder):
         raise ModelError(f"A prompt is longer than {longest_row(decoder)} tokens.", next_step="Shorten it.")
@@ -149,14 +169,14 @@ def prepare_suffixes(decoder: Decoder, rows: Sequence[tuple[Sequence[int], int]]
         "past_key_values": cache,
         "use_cache": True,
     }
-    seen = record_calls(decoder, inputs, first)
+    recorded = record_calls(decoder, inputs, first)
     cache.forget_below(first)
-    normed = decoder.final_norm(seen.left)
-    return Suffixes(decoder, first, seen.entered, seen.calls, cache, normed)
+    normed = decoder.final_norm(recorded.left)
+    return Suffixes(decoder, first, recorded.entered, recorded.calls, cache, normed)
 
 
 def _prefixes(decoder: Decoder, prefixes: Sequence[tuple[int, ...]]) -> FixedPrefix:
-    """Keys and values of the prefixes, padded on the right; each that occurs is run once."""
+    """Attention's keys and values of the prefixes, padded on the right; equal prefixes are run once."""
     distinct = {ids: n for n, ids in enumerate(dict.fromkeys(prefixes))}
     tokens = torch.zeros(len(distinct), max(map(len, distinct)), dtype=torch.long)
     for ids, n in distinct.items():
@@ -168,18 +188,20 @@ def _prefixes(decoder: Decoder, prefixes: Sequence[tuple[int, ...]]) -> FixedPre
 
 @dataclass(frozen=True, slots=True)
 class LayerCalls:
-    """One pass: what entered the first layer of interest and what left the last, (batch, length, d), and with which
-    further arguments each of these layers was called."""
+    """How one pass called a range of layers."""
 
     entered: Tensor
+    """What entered the first of them, (batch, length, d)."""
     left: Tensor
+    """What left the last of them, (batch, length, d)."""
     calls: tuple[Call, ...]
+    """The other arguments of each of them."""
 
 
 def record_calls(decoder: Decoder, inputs: dict[str, Any], first: int, last: int | None = None) -> LayerCalls:
-    """Run the layers up to ``last`` (all of them by default), noting the calls from layer ``first`` on.
+    """Run the layers up to ``last`` (None: all), and record the calls from layer ``first`` on.
 
-    Where ``first`` is the number of layers, nothing is noted, and what left the last layer also counts as entered.
+    Where ``first`` is the number of layers, no call is recorded, and ``entered`` is what left the last layer.
     """
     entered: list[Tensor] = []
     calls: list[Call] = []

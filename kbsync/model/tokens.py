@@ -12,19 +12,21 @@ from kbsync.domain.errors import DataError
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """One text: ``ids``, of which the first ``prefix`` stand before every text (BOS), and for each id the place in
-    ``text`` where its characters end (0 for the prefix)."""
+    """One text as token ids."""
 
     text: str
     ids: list[int]
     ends: list[int]
+    """For each id, the position in ``text`` where its characters end; 0 for the prefix."""
     prefix: int
+    """The number of ids at the beginning that stand before every text (BOS)."""
 
 
 def encode(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], *, allow_empty: bool = False) -> list[Encoded]:
-    """Encode as the tokenizer does for itself, with BOS where it puts one, but without an EOS that it may append.
+    """Encode texts as the tokenizer does: with the BOS that it may put in front, without the EOS that it may append.
 
-    Raises ``DataError`` for a text that gives no id at all, unless ``allow_empty``.
+    Raises:
+        DataError: a text gives no id at all, and ``allow_empty`` is false.
     """
     if not texts:
         return []
@@ -45,10 +47,17 @@ def encode(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], *, allow_em
 
 
 def split(item: Encoded, prompt: str, continuation: str) -> int:
-    """How many of the last ids belong to ``continuation``: those whose characters reach past ``prompt``.
+    """Count the ids that belong to the continuation: the last ones, whose characters reach past the prompt.
 
-    A token that spans the seam counts as the continuation's. Raises ``DataError`` where there is none, or where
-    no id stands before the first.
+    A token that spans the seam between the two belongs to the continuation.
+
+    Args:
+        item: The encoded text, which is the prompt and the continuation.
+        prompt: Its beginning.
+        continuation: The rest, for the error's text.
+
+    Raises:
+        DataError: the continuation has no id, or no id stands before its first one.
     """
     count = sum(end > len(prompt) for end in item.ends)
     if count == 0:

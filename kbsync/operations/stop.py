@@ -27,6 +27,7 @@ class Deadline:
 
     @property
     def overdue(self) -> bool:
+        """Whether the deadline has passed."""
         """Whether the time is over."""
         return time.monotonic() > self._end
 

@@ -1,4 +1,4 @@
-"""What a stage needs from the outside. Adapters subclass these; a fake does too, and passes the same conformance suite."""
+"""What a stage needs from the outside. Adapters and fakes subclass these, and pass the same conformance suite."""
 
 from kbsync.ports.clock import Clock
 from kbsync.ports.ledger import (

@@ -1,4 +1,4 @@
-"""The model as a stage sees it: it answers, it is edited, and it takes a change in and out."""
+"""The model as a stage sees it: it answers, an editor computes a change of it, and the change is put in place."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ class LanguageModel(ABC):
         """Score each (prompt, answer).
 
         Args:
-            pairs: the answers come without the blank between prompt and answer, which is the adapter's to add.
-            work: advances by pairs.
+            pairs: The answers come without the blank between prompt and answer, which is the adapter's to add.
+            work: Advances by pairs.
         """
 
     @abstractmethod
@@ -90,9 +90,9 @@ class LanguageModel(ABC):
         """KL(reference ‖ this model) over the next token after each prompt, in nats.
 
         Args:
-            prompts: the texts after which the next token is predicted.
-            reference: what another model's ``next_tokens`` gave for them. All tokens that it does not name count as one,
-                so the figure is a lower bound, and 0 for the same weights up to rounding.
+            prompts: The texts after which the next token is predicted.
+            reference: What another model's ``next_tokens`` gave for them. All tokens that it does not name count as
+                one, so the figure is a lower bound, and 0 for the same weights up to rounding.
         """
 
 
@@ -107,33 +107,44 @@ class Delta(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """What an editor returns. ``targets`` maps rewrite ids to the content hash of their target vector; ``artifacts``
-    maps each artifact that was read or written (``kind/key``) to the SHA-256 of its content."""
+    """What an editor returns."""
 
     delta: Delta
     report: EditReport
     targets: Mapping[str, str]
+    """Content hash of each target vector, by the rewrite's id."""
     covariance_fingerprint: str
     libraries: Mapping[str, str]
+    """Versions of the libraries that computed the delta, by name."""
     artifacts: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of the content of each artifact that was read or written, by ``kind/key``."""
 
 
 class Editor(ABC):
-    """Computes a delta for (base, rewrites, recipe). The base comes out bit for bit as it went in."""
+    """Computes a delta from the base, the rewrites and the recipe. The base is the same bits afterwards."""
 
     @abstractmethod
     def edit(
         self, rewrites: Sequence[Rewrite], recipe: Recipe, work: Work, *, guards: Sequence[Preserved] = ()
     ) -> Edit:
-        """Write ``rewrites`` and leave ``guards`` as they are, as far as the algorithm has a place for them.
+        """Write facts into the model.
 
-        Raises ``EditError`` when no sound delta exists; single rewrites that can't be edited are left out by name."""
+        Args:
+            rewrites: What the model is to say. Single ones that can't be edited are left out, and named in the report.
+            recipe: The algorithm and its settings.
+            work: Shows the steps; a stop is noticed between two of them.
+            guards: Facts that the edit leaves as they are, if the algorithm has a term for them.
+
+        Raises:
+            EditError: there is no sound delta.
+        """
 
 
 class BaseModel(ABC):
-    """The pinned base: the place where deltas are tried on."""
+    """The pinned base model, on which deltas are put in place."""
 
     fingerprint: str
+    """Hash of weights, tokenizer and dtype."""
 
     @abstractmethod
     def language_model(self) -> LanguageModel:
@@ -141,7 +152,7 @@ class BaseModel(ABC):
 
     @abstractmethod
     def edited(self, delta: Delta) -> AbstractContextManager[LanguageModel]:
-        """The base with ``delta`` in place inside the ``with`` block; afterwards the base's own tensors are back."""
+        """Put ``delta`` in place inside the ``with`` block; afterwards the base's own tensors are in place again."""
 
     @abstractmethod
     def norm_growth(self, delta: Delta) -> dict[str, float]:

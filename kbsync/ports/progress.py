@@ -13,8 +13,8 @@ class Progress(ABC):
         """A step begins.
 
         Args:
-            step: its name, as people read it.
-            total: the number of its items, or None where that is unknown.
+            step: Its name, as people read it.
+            total: The number of its items, or None where that is unknown.
         """
 
     @abstractmethod

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from kbsync.ports.progress import Progress
 
 Check = Callable[[], None]
-"""Is called at every checkpoint; raises where the work must not go on (``Stopped``, ``LeaseLost``)."""
+"""Is called at every checkpoint; raises if the work must not go on (``Stopped``, ``LeaseLost``)."""
 
 
 class Work:

@@ -1,4 +1,4 @@
-"""Gauges: each asks a model about cases and returns figures case by case."""
+"""Gauges: each asks a model about cases, and returns figures case by case."""
 
 from __future__ import annotations
 
@@ -24,47 +24,52 @@ EFFICACY, GENERALIZATION, SPECIFICITY = GROUPS
 
 
 class Gauge(ABC, Generic[AnyCase]):
-    """One way to measure. ``name`` appears in progress; ``key`` is the identity of all settings; ``cases``: how many
-    cases it asks about at most (None: all that are measured)."""
+    """One way to measure a model on cases."""
 
     name: str
+    """What is shown while it measures."""
     cases: int | None
+    """The most cases that it asks about; None for all that are measured."""
 
     @property
     @abstractmethod
-    def key(self) -> str: ...
+    def key(self) -> str:
+        """A hash of all settings that the figures depend on."""
 
     @abstractmethod
     def measure(self, model: LanguageModel, cases: Sequence[AnyCase]) -> list[dict[str, float]]:
-        """Figures of each case."""
+        """The figures of each case, by name."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Prompt:
-    """A prompt of one group of one case, with the names that count as the right greedy answer."""
+    """A prompt about one case."""
 
     case: int
+    """The number of the case."""
     group: str
+    """What the prompt measures: efficacy, generalization or specificity."""
     text: str
     names: tuple[str, ...]
+    """The names that count as the right greedy answer."""
 
 
 def _greedy(model: LanguageModel, prompts: Sequence[_Prompt], tokens: int) -> list[dict[str, float]]:
-    """Whether the greedy continuation of each prompt begins with a right name."""
-    said = model.complete([prompt.text for prompt in prompts], max_new_tokens=tokens)
+    """1.0 for each prompt whose greedy continuation begins with a right name, else 0.0."""
+    answers = model.complete([prompt.text for prompt in prompts], max_new_tokens=tokens)
     return [
         {"greedy": float(match_names(text, prompt.names) is not None)}
-        for text, prompt in zip(said, prompts, strict=True)
+        for text, prompt in zip(answers, prompts, strict=True)
     ]
 
 
 def _per_case(count: int, prompts: Sequence[_Prompt], figures: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
-    """Average the figures of each (case, group); ``prompts`` stand case by case, group by group."""
-    found: list[dict[str, float]] = [{} for _ in range(count)]
+    """Average the figures of each case and group; ``prompts`` come case by case, and group by group."""
+    by_case: list[dict[str, float]] = [{} for _ in range(count)]
     pairs = zip(prompts, figures, strict=True)
     for (case, group), members in groupby(pairs, key=lambda pair: (pair[0].case, pair[0].group)):
-        found[case] |= mean_of([figure for _, figure in members], group)
-    return found
+        by_case[case] |= mean_of([figure for _, figure in members], group)
+    return by_case
 
 
 def _merged(*parts: Sequence[dict[str, float]]) -> list[dict[str, float]]:
@@ -73,7 +78,10 @@ def _merged(*parts: Sequence[dict[str, float]]) -> list[dict[str, float]]:
 
 @dataclass(frozen=True, slots=True)
 class CounterfactPrompts(Gauge[CounterfactCase]):
-    """Both targets after every prompt (``success``, ``magnitude``, ``strict``), and what the model says (``greedy``)."""
+    """Scores both targets after every prompt (``success``, ``magnitude``, ``strict``), and asks for answers.
+
+    ``greedy`` is the share of right answers.
+    """
 
     answer_tokens: int = 10
     cases: int | None = None
@@ -104,15 +112,17 @@ def _counterfact_prompts(number: int, case: CounterfactCase) -> list[_Prompt]:
 
 @dataclass(frozen=True, slots=True)
 class CounterfactTexts(Gauge[CounterfactCase]):
-    """``fluency`` of sampled texts, and their ``consistency`` where there are references.
+    """The ``fluency`` of sampled texts, and their ``consistency`` with reference texts.
 
-    Texts begin with the case's generation prompts; where the file has none, with the edited prompt.
+    Texts begin with the case's generation prompts; without any in the file, with the edited prompt.
     """
 
     cases: int | None = None
     length: int = 100
+    """Tokens of a text, its prompt included."""
     seed: int = 0
     consistency: Consistency | None = None
+    """Measures the consistency; None where there are no reference texts."""
     name: str = "texts"
 
     @property
@@ -123,19 +133,19 @@ class CounterfactTexts(Gauge[CounterfactCase]):
         prompts = [case.generation or (case.prompt,) for case in cases]
         asked = [prompt for group in prompts for prompt in group]
         texts = iter(model.sample(asked, length=self.length, seed=self.seed))
-        found = []
+        by_case = []
         for case, group in zip(cases, prompts, strict=True):
-            mine = [next(texts) for _ in group]
-            figures = {"fluency": fmean(map(ngram_entropy, mine))}
+            own = [next(texts) for _ in group]
+            figures = {"fluency": fmean(map(ngram_entropy, own))}
             if self.consistency:
-                figures["consistency"] = self.consistency.score(mine, case.relation, case.target_id, case.id)
-            found.append(figures)
-        return found
+                figures["consistency"] = self.consistency.score(own, case.relation, case.target_id, case.id)
+            by_case.append(figures)
+        return by_case
 
 
 @dataclass(frozen=True, slots=True)
 class ZsrePrompts(Gauge[ZsreCase]):
-    """Share of the answer's tokens that are the likeliest (``accuracy``), and what the model says (``greedy``)."""
+    """The share of the answer's tokens that are the likeliest (``accuracy``), and of right answers (``greedy``)."""
 
     answer_tokens: int = 10
     cases: int | None = None

@@ -1,4 +1,4 @@
-"""Files and directories that are complete or not there at all, whenever the process is killed."""
+"""Files and directories that are either complete or not there, whenever the process is killed."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 UNFINISHED = ".unfinished-"
-"""How the names of what is not complete yet begin."""
+"""The names of files and directories that are not complete yet begin so."""
 
 
 @contextmanager
 def new_directory(target: Path) -> Iterator[Path]:
-    """A temporary directory beside ``target`` that becomes ``target`` when the block ends well, and else is removed.
+    """Yield a temporary directory beside ``target``, which is renamed to ``target`` if the block raises nothing.
 
-    Hold ``locked`` around it: what an earlier, killed process left behind is removed first.
+    If the block raises, the temporary directory is removed. Hold ``locked`` around it, because what an earlier, killed
+    process left is removed first.
     """
     prefix = f"{UNFINISHED}{target.name}-"
     for left_behind in target.parent.glob(f"{prefix}*"):
         shutil.rmtree(left_behind)
-    # mkdtemp would shut out everybody else, such as a server that is to read what becomes of it.
+    # mkdtemp would make it readable for this user only, but a server may have to read what it becomes.
     unfinished = target.parent / f"{prefix}{secrets.token_hex(4)}"
     unfinished.mkdir()
     try:
@@ -39,7 +40,7 @@ def new_directory(target: Path) -> Iterator[Path]:
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write under a temporary name, fsync, rename."""
+    """Write a file under a temporary name, fsync it, and rename it to ``path``."""
     descriptor, name = tempfile.mkstemp(prefix=f"{UNFINISHED}{path.name}-", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -53,7 +54,7 @@ def write_file(path: Path, data: bytes) -> None:
 
 
 def remove_directory(path: Path) -> None:
-    """Take the name away first, so that no reader finds half a directory, then what it held."""
+    """Remove a directory; it is renamed first, so that no reader finds half of it."""
     doomed = Path(tempfile.mkdtemp(prefix=f"{UNFINISHED}{path.name}-", dir=path.parent))
     path.replace(doomed)
     sync(path.parent)
@@ -61,23 +62,23 @@ def remove_directory(path: Path) -> None:
 
 
 def unfinished(root: Path) -> list[Path]:
-    """What killed writes left below ``root``, and what writes at work have not finished."""
+    """What killed writes left below ``root``, and what running writes have not finished."""
     return sorted(root.rglob(f"{UNFINISHED}*"))
 
 
 def remove_unfinished(root: Path) -> list[Path]:
-    """Remove everything below ``root`` that a killed write left behind; returns what was removed."""
-    found = unfinished(root)
-    for path in found:
+    """Remove everything below ``root`` that is not complete; returns what was removed."""
+    removed = unfinished(root)
+    for path in removed:
         if path.is_dir():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
-    return found
+    return removed
 
 
 def make_directory(path: Path) -> None:
-    """Create a directory and its parents; each new name is synced in the directory that holds it."""
+    """Create a directory and its parents, and fsync each directory that got a new entry."""
     if path.is_dir():
         return
     make_directory(path.parent)
@@ -87,7 +88,7 @@ def make_directory(path: Path) -> None:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold an advisory lock on ``path``; a second process waits. The lock goes with the process that dies."""
+    """Hold an advisory lock on the file ``path``; another process waits. The system releases it when a process dies."""
     make_directory(path.parent)
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

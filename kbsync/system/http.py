@@ -9,7 +9,7 @@ from functools import cache
 import httpx2
 
 FAILURES = (httpx2.RequestError, httpx2.InvalidURL)
-"""What a request may raise: no connection, a broken or silent one, an answer that is not HTTP, an unreadable address."""
+"""What a request may raise: no connection, a broken or silent one, an answer that is not HTTP, a malformed address."""
 UNCONNECTED = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError, httpx2.InvalidURL)
 """Those of them that come before anything was sent."""
 

@@ -1,4 +1,4 @@
-"""Logs: one event a line on stderr, for people (``console``) or for machines (``json``)."""
+"""Logs: one line for each event, on stderr, for people (``console``) or for machines (``json``)."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ from structlog.types import EventDict, Processor
 from kbsync.system.printable import printable
 
 LIBRARIES = ("apscheduler", "urllib3", "transformers", "torch", "sqlalchemy", "alembic", "rdflib", "SPARQLWrapper")
-"""Chatty libraries: their warnings are heard, the rest is not."""
+"""Libraries that log much: only their warnings and errors are shown."""
 
 
 def set_up(format: str, level: str, stream: TextIO | None = None) -> None:
-    """Send the logs of kbsync and of its libraries to ``stream`` (stderr) as ``console`` or ``json`` lines.
+    """Set up the logs of kbsync and of its libraries; a later call replaces an earlier one.
 
-    ``level``: debug, info, warning or error. May be called again; the last call holds.
+    Args:
+        format: ``console`` or ``json``.
+        level: ``debug``, ``info``, ``warning`` or ``error``.
+        stream: Where the lines go; None for stderr.
     """
     stream = stream or sys.stderr
     number = logging.getLevelNamesMapping()[level.upper()]
@@ -48,9 +51,9 @@ def set_up(format: str, level: str, stream: TextIO | None = None) -> None:
 
 
 def logger() -> structlog.stdlib.BoundLogger:
-    """The program's logger, without work at import time."""
-    found: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger("kbsync")
-    return found
+    """The program's logger."""
+    bound: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger("kbsync")
+    return bound
 
 
 def _renderers(format: str, stream: TextIO) -> list[Processor]:
@@ -63,7 +66,7 @@ def _renderers(format: str, stream: TextIO) -> list[Processor]:
 
 
 def _escaped(_logger: object, _method: str, event: EventDict) -> EventDict:
-    """Escape what could steer a terminal; a traceback keeps its lines."""
+    """Escape what could control a terminal; a traceback keeps its line ends."""
     return {
         k: printable(v, keep="\n" if k == "exception" else "") if isinstance(v, str) else v for k, v in event.items()
     }

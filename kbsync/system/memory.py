@@ -1,4 +1,4 @@
-"""Memory that was freed, given back to the system."""
+"""Returns freed memory to the operating system."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import sys
 
 
 def release_memory() -> None:
-    """Return freed pages of the C library's heap (glibc; elsewhere nothing happens).
+    """Return the freed pages of the C library's heap; without glibc, do nothing.
 
-    What a long step frees stays with the process otherwise, and the next one's large tensors, which the library maps apart
-    from the heap, come on top of it.
+    glibc keeps freed heap pages for itself, and maps large tensors apart from the heap. So the tensors of the next step
+    would come on top of what the last step freed; returning it between two steps lowers the peak.
     """
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none

@@ -1,7 +1,7 @@
-"""Who holds a lease, so that another process on the same machine can tell whether it still lives.
+"""The identity of a process, by which another process on the same machine can tell whether it still runs.
 
-A process number alone proves nothing: numbers are used again, containers count their own, and every machine has a
-process 7. Boot id, process namespace, number and start time together name one process for ever (ADR 0007).
+A process number alone proves nothing: numbers are used again, each container counts its own, and every machine has a
+process 7. Boot id, process namespace, number and start time together identify one process for ever (ADR 0007).
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ _PROC = Path("/proc")
 
 
 def process_label() -> str:
-    """This process as people would name it: its host and its number."""
+    """This process as people name it: its host and its number."""
     return f"{socket.gethostname()} pid {os.getpid()}"
 
 
 def this_process(proc: Path = _PROC) -> str | None:
-    """``boot id/process namespace/pid/start time`` in clock ticks since the boot; None where the system does not tell
-    (anything but Linux): then a lease only ever runs out."""
+    """The identity of this process: ``boot id/process namespace/pid/start time``.
+
+    The start time is in clock ticks since the boot. None where the system does not tell (anything but Linux); a lease
+    can then only run out.
+    """
     pid = os.getpid()
     start = _start_time(pid, proc)
     try:
@@ -30,8 +33,11 @@ def this_process(proc: Path = _PROC) -> str | None:
 
 
 def is_gone(process: str | None, proc: Path = _PROC) -> bool:
-    """Whether that process provably does not run any more. False whenever it can't be told: another machine, another
-    boot, another container, or a system that does not say."""
+    """Whether the process with that identity certainly does not run any more.
+
+    False where that can't be told: for another machine, another boot or another container, and on a system that does
+    not tell.
+    """
     if process is None:
         return False
     try:
@@ -49,12 +55,12 @@ def _here(proc: Path) -> str:
 
 
 def _start_time(pid: int, proc: Path) -> int | None:
-    """Field 22 of ``/proc/PID/stat``; None where there is no such process, or nothing of it but its exit status.
+    """Field 22 of ``/proc/PID/stat``; None where there is no such process, or only its exit status is left.
 
-    Raises ``OSError`` where the process is there and can't be looked at.
+    Raises ``OSError`` where the process exists and may not be looked at.
     """
     try:
-        # The name in parentheses may hold anything, blanks and parentheses too.
+        # The name in parentheses may hold any character, blanks and parentheses too.
         fields = (proc / str(pid) / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
         # A process whose first thread has ended looks like a zombie while its other threads go on.
         dead = fields[0] in ("Z", "X") and len(list((proc / str(pid) / "task").iterdir())) <= 1

@@ -1,4 +1,4 @@
-"""A request to stop: a signal sets it, and whoever waits on it wakes up."""
+"""A request to stop: a signal makes it, and it ends the wait of whoever waits for it."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class StopRequest:
-    """Set by SIGTERM or SIGINT; a second SIGINT interrupts at once, wherever the work stands."""
+    """Made by SIGTERM or SIGINT; a second SIGINT raises ``KeyboardInterrupt`` at once, wherever the work is."""
 
     def __init__(self) -> None:
         self.reason = ""
         """Who or what asked for the stop; empty while nobody has."""
-        # A signal handler runs in the thread that waits: of the standard waiting tools only SimpleQueue promises
-        # that this can't deadlock.
+        # The signal handler runs in the thread that waits. Of the standard library's tools only SimpleQueue promises
+        # not to deadlock then.
         self._wake_ups: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     @property
     def requested(self) -> bool:
+        """Whether a stop was asked for."""
         return bool(self.reason)
 
     def request(self, reason: str) -> None:
@@ -51,7 +52,8 @@ class StopRequest:
 def on_signals(stop: StopRequest, hangup: Callable[[], None] | None = None) -> Iterator[StopRequest]:
     """Let SIGTERM and SIGINT request ``stop`` inside the block, and SIGHUP call ``hangup`` where it is given.
 
-    Only the main thread may set signal handlers. ``hangup`` runs inside the handler, so it may do no more than set a flag.
+    Only the main thread may set signal handlers. ``hangup`` runs inside the handler, so it may do no more than set a
+    flag.
     """
     before = {number: signal.signal(number, stop._handle) for number in SIGNALS}
     if hangup is not None:

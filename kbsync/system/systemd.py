@@ -1,4 +1,4 @@
-"""Tell systemd how the service stands (the protocol of ``sd_notify(3)``: one datagram to a Unix socket)."""
+"""Tells systemd the state of the service (the protocol of ``sd_notify(3)``: one datagram to a Unix socket)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def reloading() -> bool:
 
 
 def watchdog_seconds() -> float | None:
-    """Half the time after which systemd takes a silent service for dead; None where it does not watch this process."""
+    """Half the time after which systemd assumes that a silent service is dead; None if it does not watch this one."""
     microseconds = os.environ.get("WATCHDOG_USEC", "")
     if not microseconds.isdigit() or os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return None

@@ -18,13 +18,17 @@ _BLANK_LINES = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
 
 
 def read_texts(paths: Iterable[Path]) -> list[str]:
-    """All paragraphs of the files, in the order of ``paths``; a directory's files (at any depth) sorted by name.
+    """Read all paragraphs of files.
 
-    Plain text (``.txt``, ``.md``, ``.text``): paragraphs are parted by blank lines, or, in a file without a blank
-    line, each line is one. JSON lines (``.jsonl``, ``.ndjson``): each line is a string or an object with a string
-    under ``text``. Either may be gzipped (``.gz`` added). Line ends are normalised and blanks around a paragraph go.
+    In plain text (``.txt``, ``.md``, ``.text``) blank lines separate paragraphs; in a file without a blank line, each
+    line is a paragraph. In JSON lines (``.jsonl``, ``.ndjson``) each line is a string, or an object with a string under
+    ``text``. Both may be gzipped (``.gz`` added). Line ends are normalised, and blanks around a paragraph are removed.
 
-    Raises ``DataError`` naming file and line.
+    Args:
+        paths: Files and directories, read in this order; the files of a directory (at any depth) are sorted by name.
+
+    Raises:
+        DataError: a path does not exist, or a file can't be read; the error names file and line.
     """
     return [paragraph for path in paths for file in _files(Path(path)) for paragraph in _paragraphs(file)]
 
@@ -39,16 +43,16 @@ def _files(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise DataError(f"There is no file or directory {path}.", next_step="Correct the path.")
-    found = sorted((p for p in path.rglob("*") if p.is_file() and _kind(p)), key=lambda p: p.relative_to(path).parts)
-    if not found:
+    files = sorted((p for p in path.rglob("*") if p.is_file() and _kind(p)), key=lambda p: p.relative_to(path).parts)
+    if not files:
         raise DataError(
             f"{path} holds no text.", next_step=f"Texts end in {', '.join(PLAIN + LINES)}, with or without .gz."
         )
-    return found
+    return files
 
 
 def _kind(path: Path) -> str:
-    """``plain``, ``lines`` or, for a name that says neither, nothing."""
+    """``plain`` or ``lines``, by the file's name; empty for any other name."""
     suffix = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
     return "plain" if suffix in PLAIN else "lines" if suffix in LINES else ""
 
@@ -64,7 +68,7 @@ def _paragraphs(file: Path) -> list[str]:
 
 
 def _read(file: Path) -> str:
-    """The file's text with ``\\n`` line ends and no byte order mark; a file named otherwise is read as plain text."""
+    """The file's text with ``\\n`` line ends and without a byte order mark."""
     try:
         raw = file.read_bytes()
         data = gzip.decompress(raw) if file.suffix == ".gz" else raw
@@ -79,7 +83,7 @@ def _read(file: Path) -> str:
 
 
 def _json_lines(file: Path, text: str) -> list[str]:
-    found = []
+    paragraphs = []
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
@@ -94,5 +98,5 @@ def _json_lines(file: Path, text: str) -> list[str]:
                 next_step="Correct the line.",
             )
         if paragraph.strip():
-            found.append(paragraph.strip())
-    return found
+            paragraphs.append(paragraph.strip())
+    return paragraphs

@@ -22,17 +22,22 @@ _OPTIONS = ("config", "split", "field", "revision")
 
 @dataclass(frozen=True, slots=True)
 class DatasetName:
-    """``OWNER/NAME?config=…&split=train&field=text&revision=…``, all but the name optional."""
+    """A data set on the hub, and which of its texts are meant."""
 
     name: str
+    """``OWNER/NAME``."""
     config: str | None = None
     split: str = "train"
     field: str = "text"
+    """The field of each row that holds the text."""
     revision: str | None = None
 
     @classmethod
     def parse(cls, text: str) -> DatasetName:
-        """Raises ``ValueError`` with the reason."""
+        """Read ``OWNER/NAME?config=…&split=train&field=text&revision=…``, where everything but the name is optional.
+
+        Raises ``ValueError`` with the reason.
+        """
         name, _, query = text.partition("?")
         options = dict(parse_qsl(query, keep_blank_values=True))
         if not _NAME.match(name):
@@ -43,10 +48,24 @@ class DatasetName:
 
 
 def fetch_dataset(wanted: DatasetName, characters: int, cache_dir: Path, work: Work) -> Path:
-    """A ``.jsonl`` file in ``cache_dir`` with the first texts of the data set, so many characters of them.
+    """Fetch the first texts of a data set, unless they were fetched before.
 
-    What was fetched before is used again, whatever the hub has now: name a ``revision`` to say which. No code of the
-    data set is run. Raises ``DataError`` without the package, the hub, the data set, its field or any text.
+    Texts that were fetched are used again even if the data set has changed since; a ``revision`` says which are meant.
+    No code of the data set is run.
+
+    Args:
+        wanted: The data set.
+        characters: Fetching ends with the text that reaches this many characters.
+        cache_dir: Where the texts are kept.
+        work: Advances by characters.
+
+    Returns:
+        A ``.jsonl`` file in ``cache_dir``.
+
+    Raises:
+        DataError: the package ``datasets`` is not installed, the hub can't be reached, there is no such data set or
+        field,
+            or it holds no text.
     """
     path = cache_dir / f"{wanted.name.replace('/', '--')}-{content_hash([wanted, characters])[:16]}.jsonl"
     if path.is_file():
@@ -68,6 +87,7 @@ def fetch_dataset(wanted: DatasetName, characters: int, cache_dir: Path, work: W
 
 
 def _rows(wanted: DatasetName) -> Iterator[str]:
+    """The texts of the data set, one by one as they are fetched."""
     try:
         from datasets import load_dataset
     except ImportError as error:

@@ -65,7 +65,10 @@ def _add_tokenizer(writer: object, tokenizer: PreTrainedTokenizerFast) -> None:
 
 
 def _tensor(name: str, array: np.ndarray, heads: int) -> tuple[str, np.ndarray]:
-    """The format's name, and its order of rows: it pairs a head's rotary dimensions as neighbours, transformers as halves."""
+    """A parameter's name and rows as the format has them.
+
+    The format pairs neighbouring dimensions of a rotary head, transformers pairs those of its two halves.
+    """
     stem = name.removesuffix(".weight")
     if stem in WHOLE:
         return f"{WHOLE[stem]}.weight", array
