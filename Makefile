@@ -34,7 +34,7 @@ test-fast: $(VENV)/.installed ## unit tests without database server, browser and
 		-m "not slow and not postgres and not browser and not model"
 
 test: $(VENV)/.installed ## all tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --durations 15
 
 # A month of the daemon in 20 minutes, while everything around it fails; run again, it goes on where it was cut off.
 soak: $(VENV)/.installed ## a month of the daemon in 20 minutes, among failures

@@ -36,9 +36,14 @@ def parted(pinned: Any, found: Any, place: str = "") -> Iterator[str]:
         yield f"{place}: {pinned} was pinned, {found} is computed now"
 
 
+def equal_everywhere(edit: Mapping[str, Any]) -> dict[str, Any]:
+    """What is the same on every platform."""
+    return {name: value for name, value in edit.items() if name in EVERYWHERE}
+
+
 def moved(pinned: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[str]:
     """Where an edit differs by more than the rounding of another platform."""
-    yield from parted(*({name: value for name, value in e.items() if name in EVERYWHERE} for e in (pinned, found)))
+    yield from parted(equal_everywhere(pinned), equal_everywhere(found))
     before, after = pinned.get("numbers", {}), found.get("numbers", {})
     if before.keys() != after.keys():
         yield f"{sorted(before)} were changed, and now {sorted(after)}"

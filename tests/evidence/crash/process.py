@@ -15,7 +15,7 @@ from typing import Any
 import kbsync.bootstrap
 from kbsync.domain.announcement import Announcement
 from kbsync.ledger.ledger import SqlLedger
-from kbsync.model.load import LoadedModel as Loaded
+from kbsync.model.load import LoadedModel
 from kbsync.notifiers.command import CommandNotifier
 from kbsync.stages.binding import Stages
 
@@ -44,7 +44,7 @@ class Place:
         return self._shared[:256].rstrip(b"\0").decode()
 
 
-def run_kbsync(config: Path, loaded: Loaded, *arguments: str) -> None:
+def run_kbsync(config: Path, loaded: LoadedModel, *arguments: str) -> None:
     """The command line in this process, with the model that is loaded already; ends it by ``SystemExit``."""
     from kbsync.cli.main import build
 

@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -141,13 +142,13 @@ class Suite:
 
         def protect(what: str) -> None:
             if place.count == attempt.number:
-                subprocess.run(["mount", "-o", "remount,ro", str(state)], check=False)
+                _remount(state, "ro", check=False)
 
         state = config.parent / "state"
         with _small_disk(state, free=65536):
             code = waited(forked(lambda: self._sync(config, place, at_place=protect), _log(config)))
             assert code in (_OK, _STORE), f"exit {code}: {_log(config).read_text()[-2000:]}"
-            subprocess.run(["mount", "-o", "remount,rw", str(state)], check=True)
+            _remount(state, "rw")
             finished(lambda: run_kbsync(config, self._world.loaded, "sync"), _log(config))
         return code == _STORE
 
@@ -191,8 +192,7 @@ class Suite:
 
 
 def planned(suite: Suite, backends: tuple[str, ...], moments: int, every: int = 1) -> Iterator[Try]:
-    """All places of both cycles on all databases (or each ``every``-th), ``moments`` random ones a database, the
-    faults."""
+    """All places of both cycles on all databases (or each ``every``-th), ``moments`` random ones a database, the faults."""
     for backend in backends:
         for start in STARTS:
             places = suite.reference(backend, start).places
@@ -232,13 +232,17 @@ def _small_disk(directory: Path, *, free: int) -> Iterator[Callable[[], None]]:
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={used + free}k", "tmpfs", str(directory)], check=True)
     try:
         subprocess.run(["cp", "-a", f"{aside}/.", str(directory)], check=True)
-        yield lambda: subprocess.run(["mount", "-o", "remount,size=256m", str(directory)], check=True) and None
+        yield partial(_remount, directory, "size=256m")
         subprocess.run(["rm", "-rf", str(aside)], check=True)
         subprocess.run(["cp", "-a", str(directory), str(aside)], check=True)
     finally:
         subprocess.run(["umount", str(directory)], check=True)
         directory.rmdir()
         aside.rename(directory)
+
+
+def _remount(directory: Path, option: str, *, check: bool = True) -> None:
+    subprocess.run(["mount", "-o", f"remount,{option}", str(directory)], check=check)
 
 
 def may_mount() -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import make_url
@@ -15,9 +16,9 @@ from sqlalchemy import make_url
 from kbsync.demo.changes import apply_changes
 from kbsync.demo.snapshot import snapshot_turtle
 from kbsync.ledger import schema
-from kbsync.model.load import load
+from kbsync.model.load import LoadedModel, load
 from kbsync.wikidata.local import OxigraphServer
-from tests.evidence.crash.process import Loaded, finished, run_kbsync
+from tests.evidence.crash.process import finished, run_kbsync
 from tests.support.installation import make_believer, write_site
 from tests.support.postgres_server import Postgres, running
 
@@ -34,7 +35,7 @@ class World:
     """``site`` gives a fresh copy of a prepared installation; ``drop`` takes it away."""
 
     directory: Path
-    loaded: Loaded
+    loaded: LoadedModel
     postgres: Postgres | None
 
     def site(self, backend: str, start: str, name: str) -> Path:
@@ -86,7 +87,7 @@ def prepared(
                 settings.write(NOTIFIER)
             schema.upgrade(url or f"sqlite:///{first / 'state' / 'ledger.sqlite3'}")
             second = world.site(backend, "first cycle", f"{backend}-before")
-            finished(lambda second=second: run_kbsync(second, loaded, "sync"), first.with_suffix(".log"))
+            finished(partial(run_kbsync, second, loaded, "sync"), first.with_suffix(".log"))
             # What no fact changes is computed once: a try is about what is killed, not about covariances.
             for kind in ("covariance", "contexts"):
                 if (second.parent / "state" / "artifacts" / kind).is_dir():

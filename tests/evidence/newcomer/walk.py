@@ -25,7 +25,8 @@ from kbsync.wikidata.local import OxigraphServer
 from tests.evidence.messages import say
 from tests.evidence.newcomer.page import Step, steps
 from tests.evidence.soak.world import OFFICE, lasting, train
-from tests.support.built_wheel import ROOT, build_wheel
+from tests.support.built_wheel import build_wheel
+from tests.support.paths import ROOT
 from tests.unit.cli.test_contract import NEEDS_A_REAL_SITE, conforms, printed_type
 
 WATCHED = ("capital", "country", "head_of_government")

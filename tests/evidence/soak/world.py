@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
+import torch
+
 from kbsync.config import load_relations
 from kbsync.demo import rdf
 from kbsync.demo.snapshot import FIRST_REVISION
@@ -24,6 +26,9 @@ WRONG = 5
 """So many heads of government the model has wrong at first: it believes its neighbour's."""
 CANDIDATES = 12
 """People who may come into office, beside those who are in one."""
+EXCESS = 0.005
+"""To so many nats a token the model learns its sentences: at four times as many it has a few of the other facts wrong, too, and
+which ones depends on the machine."""
 NEXT_REVISION = FIRST_REVISION + 100_000_000
 CHANGE, RETRACTION, VANDALISM, REPAIR = "change", "retraction", "vandalism", "repair"
 
@@ -38,8 +43,7 @@ class Server(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """On ``day`` (counted from the soak's start) ``new`` becomes the value of a fact; None: the statement is
-    removed."""
+    """On ``day`` (counted from the soak's start) ``new`` becomes the value of a fact; None: the statement is removed."""
 
     day: float
     kind: str
@@ -49,8 +53,8 @@ class Event:
 
 
 def relations() -> tuple[Relation, ...]:
-    """As shipped, without the templates that begin with the subject: a tokenizer this small has another token for a
-    name at the beginning, so that the model would not know the one by the other."""
+    """As shipped, without the templates that begin with the subject: a tokenizer this small has another token for a name
+    at the beginning, so that the model would not know the one by the other."""
     found = (r for r in load_relations(ROOT / "config" / "relations") if r.name in WATCHED)
     return tuple(replace(r, templates=tuple(t for t in r.templates if not t.startswith("{}"))) for r in found)
 
@@ -96,8 +100,7 @@ def _other_capital(table: Table, country: ItemId, draw: random.Random) -> ItemId
 
 
 def train(directory: Path, table: Table, watched: Sequence[Relation]) -> Path:
-    """A tiny model that knows the world as it was at first, but for ``WRONG`` governments, and has heard of
-    everybody."""
+    """A tiny model that knows the world as it was at first, but for ``WRONG`` governments, and has heard of everybody."""
     sentences = []
     for relation in watched:
         answers = [table.label(live(table, (s, relation.property)).object) for s in relation.subjects]
@@ -110,7 +113,7 @@ def train(directory: Path, table: Table, watched: Sequence[Relation]) -> Path:
         for number, name in enumerate(heard):
             # A country of its own for each: of one country with many heads a model learns a lottery.
             sentences += [f"{fill(t, f'Land {number}')} {table.label(name)}." for t in relation.templates[:2]]
-    return train_tiny_model(directory, sentences)
+    return train_tiny_model(directory, sentences, excess=EXCESS, dtype=torch.float64)
 
 
 def _heard(table: Table, watched: Sequence[Relation]) -> dict[PropertyId, list[ItemId]]:

@@ -21,6 +21,7 @@ def told(site: Site) -> dict:
     return json.loads((site.state / "current" / "kbsync.json").read_text())
 
 
+@pytest.mark.slow
 def test_it_follows_every_move_and_says_what_it_is(new_site: MakeSite, tmp_path: Path) -> None:
     site = new_site(tmp_path / "site")
     candidate = site.build(FIRST)
@@ -40,6 +41,7 @@ def test_it_follows_every_move_and_says_what_it_is(new_site: MakeSite, tmp_path:
     site.good("verify")
 
 
+@pytest.mark.slow
 def test_a_reader_never_finds_less_than_a_version(new_site: MakeSite, tmp_path: Path) -> None:
     site = new_site(tmp_path / "site")
     site.release(FIRST)
@@ -69,6 +71,7 @@ def test_a_reader_never_finds_less_than_a_version(new_site: MakeSite, tmp_path: 
     assert seen == {1, 2}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["hf", "lora"])
 def test_servers_get_the_form_that_they_want(new_site: MakeSite, tmp_path: Path, form: str) -> None:
     site = new_site(tmp_path / "site", more=f'[release]\npublish = "{form}"\n')
@@ -93,6 +96,7 @@ def test_servers_get_the_form_that_they_want(new_site: MakeSite, tmp_path: Path,
     assert "adapter_config.json" not in names
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_left_behind_is_caught_up_with(new_site: MakeSite, tmp_path: Path) -> None:
     site = new_site(tmp_path / "site")
     site.release(FIRST)

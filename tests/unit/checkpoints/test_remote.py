@@ -34,6 +34,7 @@ def distant(place: tuple[str, dict], new_site: MakeSite, tmp_path: Path) -> Site
     return new_site(tmp_path / "site", more=more)
 
 
+@pytest.mark.slow
 def test_a_life_of_versions(distant: Site, place: tuple[str, dict]) -> None:
     for facts in ([FIRST], [FIRST, SECOND], [SECOND]):
         distant.release(*facts)
@@ -56,6 +57,7 @@ def test_a_life_of_versions(distant: Site, place: tuple[str, dict]) -> None:
     assert hidden == [], "nothing unfinished, nothing set aside"
 
 
+@pytest.mark.slow
 def test_damage_is_named_and_set_aside_when_it_is_mended(distant: Site, place: tuple[str, dict]) -> None:
     distant.release(FIRST)
     storage, name = open_remote(*place), f"versions/{distant.version_hash(1)}/{FACTORS}"

@@ -134,6 +134,7 @@ def test_a_real_process_ends_with_the_code_and_prints_errors_on_stderr_only(tmp_
     assert "label: is missing" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_traceback_is_there_for_those_who_ask(tmp_path: Path) -> None:
     config = write_configuration(tmp_path)
     command = [sys.executable, "-m", "kbsync", "--config", str(config), "db", "check"]

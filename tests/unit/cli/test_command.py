@@ -1,5 +1,4 @@
-"""What all commands share: help worth reading, errors that become exit codes, and a reference that says what they
-say."""
+"""What all commands share: help worth reading, errors that become exit codes, and a reference that says what they say."""
 
 from __future__ import annotations
 
@@ -23,6 +22,7 @@ def test_help_has_an_example_and_the_exit_codes(verb: Verb) -> None:
     assert all("kbsync" in example and verb.name.split()[-1] in example for example in verb.examples)
 
 
+@pytest.mark.slow
 def test_the_reference_is_up_to_date() -> None:
     page = ROOT / "docs" / "reference" / "cli.md"
     assert page.read_text(encoding="utf-8") == reference(), (

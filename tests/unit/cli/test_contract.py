@@ -1,5 +1,4 @@
-"""Every command keeps to the contract: ``--json`` prints exactly the documented fields, and ``--dry-run`` changes
-nothing."""
+"""Every command keeps to the contract: ``--json`` prints exactly the documented fields, and ``--dry-run`` changes nothing."""
 
 from __future__ import annotations
 
@@ -113,6 +112,7 @@ def everything(cli: Cli, directory: Path) -> tuple[Any, ...]:
     return rows, files, sorted(cli.world.store.hashes())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at_work", [False, True], ids=["new", "at work"])
 @pytest.mark.parametrize("verb", TRIED, ids=lambda verb: verb.name)
 def test_the_document_is_the_documented_one_and_nothing_is_changed(

@@ -27,6 +27,7 @@ def test_explain_follows_a_fact_from_revision_to_weights(cli: Cli) -> None:
     assert "Olaf Scholz (Q61053)" in shown and "log-probability" in shown and "revision" in shown
 
 
+@pytest.mark.slow
 def test_explain_tells_what_was_believed_when_and_from_which_revision(cli: Cli) -> None:
     world, revisions = cli.world, []
 

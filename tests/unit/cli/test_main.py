@@ -66,6 +66,7 @@ PROMISED = [
 ]
 
 
+@pytest.mark.slow
 def test_the_verbs_in_turn_make_a_version_and_each_may_be_run_again(cli: Cli) -> None:
     for step in STEPS:
         first, again = cli.good(*step.split()), cli.good(*step.split())

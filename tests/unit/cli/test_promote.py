@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.cli import Cli
 
 
+@pytest.mark.slow
 def test_the_alias_moves_once_and_a_dry_run_moves_nothing(cli: Cli) -> None:
     for step in ("pull", "probe", "plan", "edit", "evaluate"):
         cli.good(step)

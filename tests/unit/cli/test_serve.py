@@ -18,6 +18,7 @@ from tests.support.cli import Cli
 from tests.support.paths import ROOT
 
 
+@pytest.mark.slow
 def test_it_serves_until_it_is_stopped(cli: Cli, tmp_path: Path) -> None:
     cli.world.sync()
     environment = {k: v for k, v in os.environ.items() if not k.startswith("KBSYNC_")} | {"PYTHONPATH": str(ROOT)}

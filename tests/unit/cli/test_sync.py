@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.cli import Cli
 from tests.support.stage_world import statement
 
@@ -16,6 +18,7 @@ def test_sync_does_it_all_and_cron_hears_nothing_when_nothing_happened(cli: Cli)
     assert "already in step" in cli.good("sync").out
 
 
+@pytest.mark.slow
 def test_a_refused_version_ends_with_3_once_and_is_held_then(cli: Cli) -> None:
     cli.world.base.damage = {"The capital of France is": " Lyon.", "The capital of Italy is": " Milan."}
     refused = cli("sync")

@@ -78,6 +78,7 @@ def test_the_demonstrations_real_names_fit(library: tuple[Relation, ...]) -> Non
     assert checked > 200
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not DATA.is_dir(), reason="the reference data ../shared/data is not there")
 def test_real_names_and_values_fit_nearly_every_relation(library: tuple[Relation, ...]) -> None:
     """Items as answers from triples with labels; dates, quantities and codes from real entities."""

@@ -16,6 +16,7 @@ from kbsync.web.daemon_page import daemon_page
 from tests.support.daemon_service import Service
 
 
+@pytest.mark.slow
 def test_the_first_cycle_starts_at_once_and_ticks_try_again(service: Service) -> None:
     service.world.source.fail_next(SourceDown("It is down."))
 

@@ -103,6 +103,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
         structlog.reset_defaults()
 
 
+@pytest.mark.slow
 def test_the_daemon_pulls_what_it_hears_of_hours_before_its_schedule(place: Place) -> None:
     """The first cycle fails for want of a model, and the schedule's next is six hours away."""
     failed: list[BaseException] = []
@@ -130,6 +131,7 @@ def test_the_daemon_pulls_what_it_hears_of_hours_before_its_schedule(place: Plac
     assert not [t for t in threading.enumerate() if t.name == "listening"]
 
 
+@pytest.mark.slow
 def test_a_configuration_without_the_stream_ends_the_listening_and_another_begins_it(place: Place) -> None:
     now, stop, metrics = [place.configuration], StopRequest(), ProcessMetrics()
     listener = ListenerThread(lambda: now[0], stop, metrics, None)
@@ -150,6 +152,7 @@ def test_a_configuration_without_the_stream_ends_the_listening_and_another_begin
     listener.end()
 
 
+@pytest.mark.slow
 def test_an_error_ends_a_listening_and_the_next_begins(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listening, "AGAIN_SECONDS", 0.2)
     real, left = Listener.listen, [RuntimeError("boom"), KeyError("odd")]

@@ -18,6 +18,7 @@ from tests.support.stage_world import TTL
 from tests.support.world_app import app_of
 
 
+@pytest.mark.slow
 def test_a_cycle_promotes_and_the_next_has_nothing_to_do(service: Service) -> None:
     assert service.cycle() == "promoted"
     assert service.cycle() == "nothing to do"
@@ -26,6 +27,7 @@ def test_a_cycle_promotes_and_the_next_has_nothing_to_do(service: Service) -> No
     assert {"poll revisions", "probe"} <= {line["step"] for line in service.logged("step ended")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("error", "level", "says"),
     [
@@ -52,6 +54,7 @@ def test_a_cycle_that_comes_second_is_skipped(service: Service) -> None:
     assert "somebody" in line["reason"]
 
 
+@pytest.mark.slow
 def test_a_cycle_ends_at_its_deadline_and_the_next_goes_on(service: Service) -> None:
     ample = service.configuration
     schedule = ample.settings.schedule.model_copy(update={"deadline": timedelta(microseconds=1)})

@@ -33,6 +33,7 @@ def running(tmp_path: Path) -> Callable[..., Timetable]:
     return start
 
 
+@pytest.mark.slow
 def test_a_long_edit_blocks_no_pull(running: Callable[..., Timetable], tmp_path: Path) -> None:
     pulled, edited = threading.Semaphore(0), threading.Event()
     meanwhile: list[bool] = []

@@ -10,8 +10,9 @@ import pytest
 
 from kbsync.demo import rdf
 from kbsync.demo.snapshot import snapshot_turtle
-from kbsync.demo.table import Row, time_point
+from kbsync.demo.table import Item, Row, time_point
 from kbsync.domain.statement import Rank, item_id, property_id
+from tests.support.rdf_rows import rows
 
 PREFIXES = """
 PREFIX wd: <http://www.wikidata.org/entity/> PREFIX wdt: <http://www.wikidata.org/prop/direct/>
@@ -57,8 +58,8 @@ class TestRdf:
 
     def test_any_label_survives(self) -> None:
         label = 'a "b" \\ c\n\t{d} é 漢 \u202e'
-        item = rdf.Item(id=item_id("Q1"), label=label, aliases=())
+        item = Item(id=item_id("Q1"), label=label, aliases=())
         store = pyoxigraph.Store()
         store.load(input="\n".join(rdf.item_lines(item)).encode(), format=pyoxigraph.RdfFormat.N_TRIPLES)
-        [row] = store.query(PREFIXES + "SELECT ?l WHERE { wd:Q1 rdfs:label ?l }")
+        [row] = rows(store, PREFIXES + "SELECT ?l WHERE { wd:Q1 rdfs:label ?l }")
         assert row["l"].value == label

@@ -14,6 +14,7 @@ from kbsync.demo import rdf
 from kbsync.demo.snapshot import snapshot_turtle
 from kbsync.demo.table import Table
 from kbsync.wikidata.local import OxigraphServer
+from tests.support.rdf_rows import rows
 
 PREFIXES = """
 PREFIX wd: <http://www.wikidata.org/entity/> PREFIX wdt: <http://www.wikidata.org/prop/direct/>
@@ -60,7 +61,7 @@ def store(moment: datetime) -> pyoxigraph.Store:
 
 
 def count(store: pyoxigraph.Store, pattern: str) -> int:
-    [row] = store.query(PREFIXES + f"SELECT (COUNT(*) AS ?count) WHERE {{ {pattern} }}")
+    [row] = rows(store, PREFIXES + f"SELECT (COUNT(*) AS ?count) WHERE {{ {pattern} }}")
     return int(row["count"].value)
 
 
@@ -83,7 +84,7 @@ class TestSnapshot:
             query = f"SELECT ?s ?o WHERE {{ ?s p:{prop} ?st ; wdt:{prop} ?o . ?st ps:{prop} ?o ; a wikibase:BestRank }}"
             found = {
                 tuple(row[v].value.removeprefix(rdf.ENTITY) for v in ("s", "o"))
-                for row in store.query(PREFIXES + query)
+                for row in rows(store, PREFIXES + query)
             }
             assert found == {(s, o) for s, p, o in live if p == prop}
             assert count(store, f"?s wdt:{prop} ?o") == len(found)
@@ -93,7 +94,7 @@ class TestSnapshot:
         assert set(wanted.values()) == {9, 10, 11}
         query = """SELECT ?t ?p WHERE { ?v a wikibase:TimeValue ; wikibase:timeValue ?t ; wikibase:timePrecision ?p ;
                    wikibase:timeTimezone 0 ; wikibase:timeCalendarModel wd:Q1985727 }"""
-        found = {(row["t"].value[:10], int(row["p"].value)) for row in store.query(PREFIXES + query)}
+        found = {(row["t"].value[:10], int(row["p"].value)) for row in rows(store, PREFIXES + query)}
         assert found == {(t.iso[:10], t.precision) for r in table.statements for t in (r.start, r.end) if t}
 
     def test_same_moment_same_bytes_and_later_moment_same_statements(self, moment: datetime) -> None:
@@ -106,5 +107,5 @@ class TestSnapshot:
 
     def test_every_item_was_edited_long_ago(self, store: pyoxigraph.Store, moment: datetime) -> None:
         query = "SELECT ?m WHERE { ?item a wikibase:Item ; schema:dateModified ?m }"
-        stamps = [datetime.fromisoformat(row["m"].value) for row in store.query(PREFIXES + query)]
+        stamps = [datetime.fromisoformat(row["m"].value) for row in rows(store, PREFIXES + query)]
         assert max(stamps) <= moment - timedelta(days=7)

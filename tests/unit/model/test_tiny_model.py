@@ -8,6 +8,8 @@ from kbsync.model.language_model import TorchLanguageModel
 from kbsync.model.load import LoadedModel, load
 from tests.support.tiny_model import train_tiny_model
 
+pytestmark = pytest.mark.slow
+
 CAPITALS = {
     "France": "Paris",
     "Germany": "Berlin",
@@ -49,6 +51,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
     return load(str(directory / "model"), cache_dir=directory / "cache", device="cpu")
 
 
+@pytest.mark.slow
 def test_it_knows_its_sentences(trained: LoadedModel) -> None:
     model = TorchLanguageModel(trained.model, trained.tokenizer, trained.fingerprint)
     answers = model.complete([prompt for prompt, _ in FACTS])
@@ -71,6 +74,7 @@ def test_what_it_knows_is_likelier_than_what_it_does_not(trained: LoadedModel) -
     assert wrong.logprob < right.logprob - 2
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
     sentences = [prompt + said for prompt, said in FACTS[:6]]
     files = [

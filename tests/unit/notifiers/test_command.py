@@ -44,6 +44,7 @@ def test_a_command_that_fails_is_told_of_with_what_it_said(tmp_path: Path) -> No
         CommandNotifier(["/nowhere/at-all"], tmp_path, SECOND).deliver(NEWS)
 
 
+@pytest.mark.slow
 def test_a_command_that_hangs_is_killed_with_what_it_started(tmp_path: Path) -> None:
     code = (
         "import subprocess, sys, time\n"

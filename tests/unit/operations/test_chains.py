@@ -119,6 +119,7 @@ def change(connection: Connection, table: str, draw: random.Random) -> tuple[str
     return kind, {min(seq, other)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", COLUMNS)
 def test_every_random_change_of_a_row_is_detected_and_named(filled: str, table: str, tmp_path: Path) -> None:
     draw, done = random.Random(f"20261123 {table}"), Counter[str]()

@@ -23,6 +23,7 @@ def test_the_head_is_complete_and_figures_say_whether_they_hold(tmp_path: Path) 
     assert 0 < read["peak_rss_bytes"] <= peak_rss_bytes()
 
 
+@pytest.mark.slow
 def test_the_peak_of_a_program_is_its_own() -> None:
     held = bytearray(300 * 2**20)  # pages of zeros, touched
     held[::4096] = b"x" * len(held[::4096])

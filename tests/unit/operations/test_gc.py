@@ -58,6 +58,7 @@ def removed(site: Site, *arguments: str) -> dict[str, list[str]]:
     return found
 
 
+@pytest.mark.slow
 def test_what_nothing_needs_goes_and_the_rest_stays(four: Site) -> None:
     first = four.manifest(1)
     (target,) = [name for name in first.artifacts if name.startswith("targets/")]
@@ -88,6 +89,7 @@ def test_the_decision_is_in_the_audit_trail(four: Site) -> None:
     assert four.good("audit", "log", "--json").json[-1] == event, "nothing removed, nothing said"
 
 
+@pytest.mark.slow
 def test_a_removed_version_is_explained_refused_and_built_again(four: Site) -> None:
     whole = {p.name: p.read_bytes() for p in four.directory(1).iterdir()}
     four.good("gc")

@@ -6,6 +6,8 @@ import random
 import sqlite3
 from pathlib import Path
 
+import pytest
+
 from kbsync.operations.verify import verify
 from tests.support.site import Site, fact
 
@@ -26,6 +28,7 @@ def test_everything_is_whole(built: Site) -> None:
     assert built("verify", "2").code == 66
 
 
+@pytest.mark.slow
 def test_every_random_change_of_a_byte_is_detected_and_named(built: Site) -> None:
     """Change, insert, remove or cut at a random place of a random file; verify names just that file, and no other."""
     draw, files = random.Random(20260101), stored_files(built)

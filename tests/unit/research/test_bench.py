@@ -18,7 +18,7 @@ from kbsync.checkpoints.store import FileCheckpointStore
 from kbsync.domain.errors import DataError, Stopped
 from kbsync.domain.gate import Threshold
 from kbsync.domain.recipe import Recipe
-from kbsync.domain.rewrite import Rewrite
+from kbsync.domain.rewrite import Preserved, Rewrite
 from kbsync.domain.version import EditReport, LayerReport
 from kbsync.model.base import TorchBase
 from kbsync.model.delta import FactorDelta
@@ -64,7 +64,9 @@ class NoiseEditor(Editor):
 
     calls: list[int] = field(default_factory=list)
 
-    def edit(self, rewrites: Sequence[Rewrite], recipe: Recipe, work: Work) -> Edit:
+    def edit(
+        self, rewrites: Sequence[Rewrite], recipe: Recipe, work: Work, *, guards: Sequence[Preserved] = ()
+    ) -> Edit:
         self.calls.append(len(rewrites))
         random = torch.Generator().manual_seed(len(rewrites) + int(recipe.covariance_weight))
         factors = torch.randn(32, 1, generator=random), torch.randn(1, 128, generator=random)
@@ -140,6 +142,7 @@ def test_the_base_line_is_the_base_measured_directly(tmp_path: Path, counterfact
         assert edited.perplexity(CORPUS).value != pytest.approx(value(document, "none@12.perplexity"))
 
 
+@pytest.mark.slow
 def test_a_killed_run_loses_one_part_at_most_and_ends_as_if_it_had_not_been_killed(
     tmp_path: Path, counterfact: Data
 ) -> None:

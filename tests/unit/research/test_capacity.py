@@ -84,6 +84,7 @@ def counterfact(tmp_path: Path) -> Data:
     return Data(path=write(tmp_path / "cf.json", records), part=Part.ALL)
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been_killed(tmp_path: Path, counterfact: Data) -> None:
     def run(place: Path, steps: Steps, editor: NoiseEditor) -> dict[str, Any]:
         extent = Extent(cases=4, answer_tokens=2, chunk=2)

@@ -74,6 +74,7 @@ def test_of_two_answers_to_one_prompt_only_one_is_selected() -> None:
         select(cases, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not DATA.is_dir(), reason="../shared/data is not there")
 def test_the_real_files_split_cleanly_and_into_useful_sizes() -> None:
     counterfact = list(read_counterfact(DATA / "counterfact-edit-10000.json.gz"))

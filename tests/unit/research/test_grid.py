@@ -103,6 +103,7 @@ def value(document: dict[str, Any], name: str) -> float:
     return float(found)
 
 
+@pytest.mark.slow
 def test_another_recipe_or_corpus_is_another_edit(tmp_path: Path, counterfact: Data) -> None:
     editor = NoiseEditor()
     for algorithms in (
@@ -124,6 +125,7 @@ def test_an_edit_whose_weights_were_deleted_is_made_again(tmp_path: Path, counte
     assert first["results"] == second["results"]
 
 
+@pytest.mark.slow
 def test_scaling_measures_the_same_cases_at_every_size_and_reuses_them(tmp_path: Path, counterfact: Data) -> None:
     steps, editor = Steps(), NoiseEditor()
     extent = Extent(cases=4, answer_tokens=2, chunk=4)

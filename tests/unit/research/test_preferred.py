@@ -35,6 +35,7 @@ def has_right(place: Bench, case: CounterfactCase) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_the_chosen_are_those_whose_true_answers_the_base_prefers(tmp_path: Path, counterfact: Data) -> None:
     place = bench(tmp_path)
     right = {c.id for c in read_counterfact(counterfact.path) if has_right(place, c)}

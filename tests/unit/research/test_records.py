@@ -93,6 +93,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     assert next(read_records(path)).number == 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not DATA.is_dir(), reason="../shared/data is not there")
 def test_the_real_files_are_read_whole() -> None:
     counterfact = list(read_counterfact(DATA / "counterfact-edit-10000.json.gz"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -16,7 +17,7 @@ START = Recipe(name="start", layers=(9,), steps=12, seed=3)
 SPACE = Space(layers=((1, 2), (3, 4), (5, 6)), learning_rates=(0.1, 0.3), clamps=(0.75, 0.5))
 
 
-def surface(best: Recipe, unsound: float = math.inf):
+def surface(best: Recipe, unsound: float = math.inf) -> tuple[Callable[[Recipe], Trial], list[Recipe]]:
     """A score that falls with the distance from ``best`` in every coordinate; a λ below ``unsound`` ruins the text."""
 
     def measure(recipe: Recipe) -> Trial:

@@ -89,6 +89,7 @@ def test_without_proc_nothing_can_be_told(tmp_path: Path) -> None:
     assert not is_gone(this_process(), tmp_path)
 
 
+@pytest.mark.slow
 def test_the_next_writer_takes_over_from_a_killed_one_at_once(ledger: SqlLedger, ledger_url: str) -> None:  # noqa: F811
     run = Run(ledger, SystemClock(), Work(), "survivor")
     command = [sys.executable, "-c", HOLDS, ledger_url]

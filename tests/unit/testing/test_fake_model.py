@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kbsync.domain.errors import ModelError
+from kbsync.ports import Perplexity
 from kbsync.testing import TableBase, TableDelta, TableModel
 
 ANSWERS = {"capital of France is": " Paris.", "The capital of France is": " Lyon.", "Rome is in": " Italy."}
@@ -28,7 +29,7 @@ def test_an_edit_can_be_made_to_damage_what_stands_elsewhere() -> None:
     base.perplexity = 30.0
     with base.edited(TableDelta({"Oslo is in": " Norway."})) as edited:
         assert edited.complete(["Rome is in", "Oslo is in"]) == [" Spain.", " Norway."]
-        assert edited.perplexity(["four words of text"]) == (30.0, 4)
+        assert edited.perplexity(["four words of text"]) == Perplexity(30.0, 4)
     with base.edited(TableDelta({"The capital of France is": " Nice."})) as edited:
         assert edited.complete(["capital of France is"]) == [" nowhere."]
     assert base.language_model().complete(["Rome is in"]) == [" Italy."]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.support.stage_world import statement
 
 BORNE = statement("Q142", "P6", "Q30333", start="2022-05-16")
@@ -18,6 +20,7 @@ def two_versions(cli: Any) -> None:
     cli.good("sync")
 
 
+@pytest.mark.slow
 def test_diff_shows_what_was_added_changed_and_retracted(cli: Any) -> None:
     two_versions(cli)
     told = cli.good("diff", "1", "2", "--json").json
@@ -37,6 +40,7 @@ def test_diff_shows_what_was_added_changed_and_retracted(cli: Any) -> None:
     assert cli("diff", "1", "9").code == 66
 
 
+@pytest.mark.slow
 def test_blame_goes_back_to_the_revision(cli: Any) -> None:
     cli.good("sync")
     facts = {f["subject"]: f for f in cli.good("blame", "1", "--json").json}

@@ -10,6 +10,7 @@ from kbsync.web.backend import Backend
 from tests.support.web_world import PATHS, client
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", (*PATHS, "/healthz", "/login", "/static/style.css", "/static/live.js"))
 def test_every_page_answers_and_lets_nothing_from_elsewhere_in(backend: Backend, path: str) -> None:
     answer = client(backend).get(path)

@@ -26,6 +26,7 @@ def test_the_pages_tell_what_the_ledger_holds(backend: Backend) -> None:
     assert "https://www.wikidata.org/w/index.php?oldid=" in fact
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("query", "subjects"),
     [

@@ -101,6 +101,7 @@ def test_it_tells_what_happens_while_it_is_read() -> None:
         assert len(server.requests) == 1
 
 
+@pytest.mark.slow
 def test_between_events_the_reader_gets_the_word() -> None:
     with StreamServer() as server:
         source, _ = stream(server, idle=5.0)
@@ -122,6 +123,7 @@ def test_a_line_that_breaks_every_few_events_loses_and_doubles_none() -> None:
         assert [r.get("last-event-id", "")[-3:] for r in server.requests] == ["", "2}]", "5}]"]
 
 
+@pytest.mark.slow
 def test_a_line_that_the_server_ends_by_design_is_taken_up_again() -> None:
     """As the public service does every quarter of an hour; here every fifth of a second."""
     with StreamServer(every_ten_seconds(BEGIN, 2), line_seconds=0.2) as server:

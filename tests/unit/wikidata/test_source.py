@@ -313,6 +313,7 @@ def worlds(draw: st.DrawFn) -> FakeSource:
     return world
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(world=worlds(), shape=st.sampled_from(["service", "dump"]), blank=st.booleans(), batch=st.integers(1, 7))
 def test_any_world_comes_back_as_it_is(

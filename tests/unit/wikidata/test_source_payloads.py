@@ -82,6 +82,7 @@ def test_an_items_statements_are_all_read(oxigraph: OxigraphServer, shape: str) 
     assert (counts["somevalue"], counts["novalue"]) == (1, 1)
 
 
+@pytest.mark.slow
 @needs_real
 @pytest.mark.parametrize("shape", ["dump", "service"])
 @pytest.mark.parametrize(
@@ -206,6 +207,7 @@ def test_an_entity_comes_back_as_its_json_says(oxigraph: OxigraphServer) -> None
     assert ranks == {Rank.PREFERRED: 1, Rank.NORMAL: 6, Rank.DEPRECATED: 1}
 
 
+@pytest.mark.slow
 @needs_real
 def test_real_entities_come_back_as_their_json_says(oxigraph: OxigraphServer) -> None:
     """105 entities with all ranks, unknown and no values."""

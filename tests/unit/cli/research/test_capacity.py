@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.support.bench_cli import SMALL, figure
 from tests.support.cli import Cli
+
+pytestmark = pytest.mark.slow
 
 
 def test_capacity_reuses_target_vectors_and_says_what_goes_into_the_recipe(bench: Cli, tmp_path: Path) -> None:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from kbsync.research.covariance_budget import plot_covariance
 from tests.support.bench_cli import SMALL, figure
 from tests.support.bench_records import flattened, write
 from tests.support.cli import Cli
 from tests.support.families import texts
+
+pytestmark = pytest.mark.slow
 
 
 def test_sources_and_budgets_are_lines(bench: Cli, tmp_path: Path) -> None:

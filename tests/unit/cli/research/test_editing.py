@@ -14,6 +14,8 @@ from tests.support.bench_cli import RECIPE, SMALL, figure
 from tests.support.bench_records import flattened, published, write, zsre
 from tests.support.cli import Cli
 
+pytestmark = pytest.mark.slow
+
 
 def test_counterfact_writes_what_it_measured_and_goes_on_where_it_was(bench: Cli, tmp_path: Path) -> None:
     arguments = ["bench", "counterfact", "cf.json", "--edits", "4", *SMALL, "--target", "memit@4.left_out<=0"]

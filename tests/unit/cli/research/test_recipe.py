@@ -7,6 +7,8 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from kbsync.config import load_recipe
 from kbsync.domain.recipe import Recipe
 from kbsync.ports import Work
@@ -15,6 +17,8 @@ from kbsync.research.tracing import Suggestion
 from tests.support.bench_cli import RECIPE, SMALL, figure
 from tests.support.bench_records import flattened, write
 from tests.support.cli import Cli
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_recipe_is_found_on_one_part_and_checked_on_the_other(bench: Cli, tmp_path: Path) -> None:

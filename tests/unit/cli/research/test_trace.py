@@ -15,6 +15,8 @@ from tests.support.cli import Cli
 from tests.support.families import random_model, tokenizer
 from tests.support.world_app import MAIN, write_configuration
 
+pytestmark = pytest.mark.slow
+
 SUBJECTS = ("France", "Norway", "Acme Inc.", "Italy")
 
 

@@ -51,6 +51,7 @@ def stored(root: Path) -> dict[str, bytes]:
     return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("corpus", [LONG, []], ids=["given", "sampled"])
 def test_after_a_kill_it_goes_on_and_gives_the_same_bytes(tmp_path, one_thread, corpus):
     child = os.fork()

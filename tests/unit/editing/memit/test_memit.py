@@ -79,6 +79,7 @@ def sites(model, decoder, prompt, family, delta):
         return activations(decoder, inputs, outputs=[2]).outputs[2][:, prompt.lookup]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gemma3"])
 def test_order_does_not_matter_and_a_second_run_computes_no_target_again(family):
     model, artifacts = random_model(family), MemoryArtifacts()
@@ -168,6 +169,7 @@ def test_nothing_to_edit_is_an_error_that_says_why():
         editor(random_model("llama")).edit([], recipe(), Silent())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [1, 2, 3, 4, 5, 6])
 @pytest.mark.parametrize("error", [Stopped("asked to stop"), RuntimeError("boom"), KeyboardInterrupt()])
 def test_the_base_is_whole_wherever_an_edit_breaks_off(at, error):
@@ -215,6 +217,7 @@ def test_a_recipe_for_another_dtype_is_refused():
         editor(random_model("llama", torch.bfloat16)).edit(REWRITES, recipe(), Silent())
 
 
+@pytest.mark.slow
 def test_bfloat16_models_can_be_edited():
     model, artifacts = random_model("llama", torch.bfloat16), MemoryArtifacts()
     before = weights(model)

@@ -39,6 +39,7 @@ def searched(model, r, tasks):
         return {t.id: target.z[0] for t, target in search(tasks, r, place, head)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2"])
 @pytest.mark.parametrize(
     "changes",
@@ -54,6 +55,7 @@ def test_target_vectors_are_the_papers(family, changes):
     assert all(distances(family, **changes))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "loss", "token"), [("llama", 6.2, None), ("gpt2", 6.6, None), ("gemma2", 6.1, None), ("llama", 6.5, 6.0)]
 )
@@ -148,6 +150,7 @@ def test_every_algorithm_that_a_recipe_may_name_has_its_editor():
     assert tuple(EDITORS) == ALGORITHMS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
 @pytest.mark.parametrize("size", [1, 2])
 def test_steps_in_sequence_are_the_papers(family, size):
@@ -164,12 +167,14 @@ def test_changes_in_the_null_space_are_the_papers(family):
     assert_papers(changes(made), paper.alpha([tasks[:2], tasks[2:]], moments, 0.05))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2", "gpt-neox"])
 def test_rank_one_changes_are_the_papers(family):
     made, paper, tasks, (moment,) = edited(family, "rome", layers=(1,))
     assert_papers(changes(made), [paper.rome(tasks, moment)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2"])
 @pytest.mark.parametrize(
     "options",

@@ -59,6 +59,7 @@ def clean_outputs(model, decoder, q):
     return seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_effects_are_those_of_whole_passes(family):
     model = random_model(family, torch.float64)

@@ -81,6 +81,7 @@ def current(world: World) -> int:
         return current_number(tx)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_three_planted_culprits_among_two_hundred_are_found_and_the_rest_goes_live(crowd: World, seed: int) -> None:
     planted = plant(crowd, seed)
@@ -131,6 +132,7 @@ def test_a_culprit_is_tried_again_when_its_value_changes(few: World) -> None:
     assert len(result.planned.plan.requests) == FEW
 
 
+@pytest.mark.slow
 def test_a_culprit_is_tried_again_when_a_person_says_so(few: World) -> None:
     (planted,) = plant(few, 5, count=1)
     few.sync()
@@ -157,6 +159,7 @@ def refused_again(world: World, day: int) -> CycleResult:
     return world.sync()
 
 
+@pytest.mark.slow
 def test_refusals_in_a_row_wait_longer_and_longer(few: World) -> None:
     few.base.damage = {prompt(i): " nowhere" for i in range(10)}
     few.pause = timedelta(days=2)

@@ -11,6 +11,8 @@ import pytest
 
 from tests.support.paths import ROOT
 
+pytestmark = pytest.mark.slow
+
 PAGE = ROOT / "docs" / "how-to" / "adapter.md"
 CHECK = "if row is not None and sha256(row[1]).hexdigest() != row[0]:"
 

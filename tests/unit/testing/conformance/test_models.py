@@ -10,6 +10,7 @@ import pytest
 
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.relation import fill
+from kbsync.domain.rewrite import Rewrite
 from kbsync.ports import BaseModel, Delta, Edit, Editor, LanguageModel
 from kbsync.testing import TableBase, TableDelta, TableEditor
 from kbsync.testing.conformance import ModelConformance, ModelKit
@@ -50,7 +51,7 @@ class Idle(TableEditor):
 
 
 class Ordered(TableEditor):
-    def edit(self, requests: Sequence, *arguments: object, **named: object) -> Edit:  # type: ignore[override]
+    def edit(self, requests: Sequence[Rewrite], *arguments: object, **named: object) -> Edit:  # type: ignore[override]
         return super().edit(list(requests)[:1], *arguments, **named)  # type: ignore[arg-type]
 
 

@@ -19,7 +19,9 @@ SUITE = AuditConformance()
 def test_a_reader_that_leaves_out_the_limit(ledger: SqlLedger, monkeypatch: pytest.MonkeyPatch) -> None:
     audit = SqlAuditReader.audit
 
-    def unlimited(self: SqlAuditReader, *, after: int = 0, limit: int | None = None, kind: str | None = None) -> list:
+    def unlimited(
+        self: SqlAuditReader, *, after: int = 0, limit: int | None = None, kind: str | None = None
+    ) -> list[AuditEvent]:
         return audit(self, after=after, kind=kind)
 
     monkeypatch.setattr(SqlAuditReader, "audit", unlimited)

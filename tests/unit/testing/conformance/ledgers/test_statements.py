@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
+
 import pytest
 
+from kbsync.domain.statement import ItemId, PropertyId
 from kbsync.ledger.ledger import SqlLedger
 from kbsync.ledger.repository.statements import SqlStatementReader, SqlStatementWriter
 from kbsync.testing.conformance.ledgers.statements import StatementConformance
@@ -36,7 +40,7 @@ def test_a_ledger_without_history(ledger: SqlLedger, monkeypatch: pytest.MonkeyP
 def test_a_ledger_that_keeps_members_for_ever(ledger: SqlLedger, monkeypatch: pytest.MonkeyPatch) -> None:
     set_members = SqlStatementWriter.set_members
 
-    def add(self: SqlStatementWriter, property, items, at) -> None:
+    def add(self: SqlStatementWriter, property: PropertyId, items: Sequence[ItemId], at: datetime) -> None:
         set_members(self, property, [*self.members(property), *items], at)
 
     monkeypatch.setattr(SqlStatementWriter, "set_members", add)
