@@ -1,0 +1,98 @@
+"""A model's own files are copied with the edited tensors in place, where they are the weights that were loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from kbsync.checkpoints.exporters.hf import export_hf
+from kbsync.checkpoints.safetensors_patch import write_patched
+from kbsync.domain.errors import StoreError
+from kbsync.model.delta import applied
+from tests.support.export_samples import make_delta, on_disk
+from tests.support.file_faults import limited_file_size
+
+
+def copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is not copied fails."""
+
+    def refuse(*_args: object, **_kwargs: object) -> None:
+        raise AssertionError("written anew")
+
+    monkeypatch.setattr("transformers.PreTrainedModel.save_pretrained", refuse)
+
+
+@pytest.mark.parametrize("shard", ["5GB", "5KB"], ids=["one file", "shards"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("kind", ["llama", "tied llama", "gpt2"])
+def test_the_bases_files_are_copied_and_patched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, dtype: torch.dtype, shard: str
+) -> None:
+    loaded, name, shape = on_disk(tmp_path / "base", kind, dtype, shard)
+    delta, whole = make_delta(name, shape), tmp_path / "whole"
+    export_hf(replace(loaded, directory=Path("nowhere")), delta, whole)
+    copied(monkeypatch)
+    target = export_hf(loaded, delta, tmp_path / "copied")
+    plain, wanted = (AutoModelForCausalLM.from_pretrained(d, dtype="auto").state_dict() for d in (target, whole))
+    assert plain.keys() == wanted.keys()
+    assert all(torch.equal(plain[n], wanted[n]) for n in wanted)
+    told = json.loads((target / "kbsync.json").read_text())["files"]
+    assert told.keys() == {p.name for p in target.iterdir()} - {"kbsync.json"}
+    assert all(hashlib.sha256((target / n).read_bytes()).hexdigest() == digest for n, digest in told.items())
+    assert {n for n in told if n.endswith(".safetensors")} == {
+        p.name for p in (tmp_path / "base").glob("*.safetensors")
+    }
+
+
+@pytest.mark.parametrize("other", ["dtype", "weights"])
+def test_files_that_are_not_the_loaded_weights_are_not_copied(tmp_path: Path, other: str) -> None:
+    loaded, name, shape = on_disk(tmp_path / "base", "llama", torch.float32)
+    if other == "dtype":
+        loaded.model.to(torch.bfloat16)  # type: ignore[arg-type]
+    else:
+        with torch.no_grad():
+            loaded.model.get_parameter(name).add_(1.0)
+    delta = make_delta(name, shape)
+    with applied(loaded.model, delta):
+        wanted = loaded.model.get_parameter(name).clone()
+    target = export_hf(loaded, delta, tmp_path / "out")
+    assert torch.equal(AutoModelForCausalLM.from_pretrained(target, dtype="auto").get_parameter(name), wanted)
+
+
+def test_a_disk_that_fails_while_files_are_copied_exports_nothing(tmp_path: Path) -> None:
+    loaded, name, shape = on_disk(tmp_path / "base", "llama", torch.float32)
+    with limited_file_size(1000), pytest.raises(StoreError) as caught:
+        export_hf(loaded, make_delta(name, shape), tmp_path / "out")
+    assert "nothing was exported" in caught.value.kept
+    assert [p.name for p in tmp_path.iterdir()] == ["base"]
+
+
+def test_the_digests_are_of_what_was_written(tmp_path: Path) -> None:
+    loaded, name, _ = on_disk(tmp_path / "base", "llama", torch.float32, "5KB")
+    before = {name: loaded.model.get_parameter(name)}
+    (tmp_path / "copy").mkdir()
+    digests = write_patched(tmp_path / "base", tmp_path / "copy", before, {name: before[name] + 1})
+    assert digests is not None and len(digests) > 1
+    for file, digest in digests.items():
+        assert hashlib.sha256((tmp_path / "copy" / file).read_bytes()).hexdigest() == digest
+    changed = {
+        file for file in digests if (tmp_path / "copy" / file).read_bytes() != (tmp_path / "base" / file).read_bytes()
+    }
+    assert len(changed) == 1
+    for file in ("config.json", "tokenizer.json"):
+        assert (tmp_path / "copy" / file).read_bytes() == (tmp_path / "base" / file).read_bytes()
+
+
+def test_nothing_is_written_where_a_parameter_is_missing(tmp_path: Path) -> None:
+    loaded, name, _ = on_disk(tmp_path / "base", "llama", torch.float32)
+    tensor = loaded.model.get_parameter(name)
+    (tmp_path / "copy").mkdir()
+    assert write_patched(tmp_path / "base", tmp_path / "copy", {"other": tensor}, {"other": tensor}) is None
+    assert write_patched(tmp_path / "nowhere", tmp_path / "copy", {name: tensor}, {name: tensor}) is None
+    assert list((tmp_path / "copy").iterdir()) == []
