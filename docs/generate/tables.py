@@ -5,13 +5,16 @@ A table stands between two comments in a Markdown page::
     <!-- figures FILE.json -->
     <!-- end -->
 
-``FILE.json`` lies in ``docs/results/``. Without more, the table has one row for each figure. Two additions make it shorter:
+``FILE.json`` lies in ``docs/results/``. Without more, the table has one row for each figure. Two additions make it
+shorter:
 
-- ``FILE.json: score perplexity_growth``: these columns only. A figure's name is ``<row>.<column>`` then, and each row of the
+- ``FILE.json: score perplexity_growth``: these columns only. A figure's name is ``<row>.<column>`` then, and each row
+of the
   table is one line of a benchmark.
 - ``FILE.json = efficacy; elapsed``: these rows only, in this order. Both may be combined, columns first.
 
-``python -m docs.generate.tables`` (``make docs``) writes all tables anew. With ``--check`` it only says whether they are up to date.
+``python -m docs.generate.tables`` (``make docs``) writes all tables anew. With ``--check`` it only says whether they
+are up to date.
 """
 
 from __future__ import annotations

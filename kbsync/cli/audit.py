@@ -63,9 +63,9 @@ def _told(body: dict[str, object]) -> str:
 def verify(context: typer.Context, json: JsonOption = False) -> None:
     """Recompute the hash chains of audit trail and statement history, and check what anchors them.
 
-    A version's manifest holds the trail's head at the time when it was built, and a file in the state directory the head
-    when a writer last finished. So whoever rewrites or cuts the trail in the database must also rewrite those. Each pull's
-    event holds the head of the statement history.
+    A version's manifest holds the trail's head at the time when it was built, and a file in the state directory the
+    head when a writer last finished. So whoever rewrites or cuts the trail in the database must also rewrite those.
+    Each pull's event holds the head of the statement history.
     """
     from kbsync.cli.context import application
     from kbsync.cli.output import count, emit, say, short

@@ -36,15 +36,15 @@ def backup(
 ) -> None:
     """Copy the ledger, consistently, while others read and write it.
 
-    SQLite: a file that can be opened as it is. PostgreSQL: what `pg_dump --format=custom` writes. The stored versions and
-    the configuration are files, to be copied after the ledger: see docs/how-to/disaster-recovery.md.
+    SQLite: a file that can be opened as it is. PostgreSQL: what `pg_dump --format=custom` writes. The stored versions
+    and the configuration are files, to be copied after the ledger: see docs/how-to/disaster-recovery.md.
     """
     from kbsync.cli.context import configuration
     from kbsync.cli.output import emit, say
-    from kbsync.ledger import backup as service
+    from kbsync.ledger import backup as ledger_backup
 
     settings = configuration(context).settings
-    make = service.require_possible if dry_run else service.backup
+    make = ledger_backup.require_possible if dry_run else ledger_backup.backup
     size = make(settings.database_url.get_secret_value(), file)
     view = BackupView(database=settings.database, file=str(file.expanduser().absolute()), bytes=size)
     done = "would copy" if dry_run else "copied"
@@ -70,15 +70,15 @@ def restore(
     """
     from kbsync.cli.context import configuration
     from kbsync.cli.output import emit, say
-    from kbsync.ledger import backup as service
+    from kbsync.ledger import backup as ledger_backup
     from kbsync.ledger import schema
 
     settings = configuration(context).settings
     url = settings.database_url.get_secret_value()
     if dry_run:
-        service.require_restorable(url, file)
+        ledger_backup.require_restorable(url, file)
     else:
-        service.restore(url, file)
+        ledger_backup.restore(url, file)
         schema.upgrade(url)
     view = BackupView(database=settings.database, file=str(file.expanduser().absolute()), bytes=file.stat().st_size)
     if json:

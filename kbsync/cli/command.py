@@ -63,8 +63,8 @@ def options(context: Any) -> Options:
 @dataclass(frozen=True, slots=True)
 class Verb:
     """One command. ``name`` is its path (``pull``, ``audit log``); ``prints`` names the type behind ``--json``
-    (``module:Name``), and ``foretells`` the one behind ``--json --dry-run`` where that is another; ``changes`` says what
-    it changes (empty: nothing)."""
+    (``module:Name``), and ``foretells`` the one behind ``--json --dry-run`` where that is another; ``changes`` says
+    what it changes (empty: nothing)."""
 
     name: str
     function: Callable[..., None]
@@ -94,8 +94,8 @@ def verb(
 ) -> Callable[[Callable[P, None]], Verb]:
     """Make a function a command. ``exits``: codes beside those that every command has.
 
-    Every command takes ``--json``. Every command that changes something takes ``--dry-run``, but for the measurements of
-    ``kbsync bench``, which write one file and nothing else. A test holds all commands to it.
+    Every command takes ``--json``. Every command that changes something takes ``--dry-run``, but for the measurements
+    of ``kbsync bench``, which write one file and nothing else. A test holds all commands to it.
 
     The function's first parameter is ``context: typer.Context``.
     """

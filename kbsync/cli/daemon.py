@@ -24,7 +24,8 @@ def daemon(context: typer.Context, dry_run: DryRunOption = False, json: JsonOpti
     finished is kept. SIGHUP reads the configuration again; a wrong one is refused and the old one stays. Under systemd
     the service reports when it is ready, what it is doing, and that it is alive (Type=notify, WatchdogSec).
 
-    `--dry-run` shows the schedule and starts nothing; with `--json` alone the same document is printed before the start.
+    `--dry-run` shows the schedule and starts nothing; with `--json` alone the same document is printed before the
+    start.
     """
     from kbsync.cli.command import options
     from kbsync.cli.context import configuration

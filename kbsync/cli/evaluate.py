@@ -30,13 +30,13 @@ def evaluate(
     dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Measure a version against its base and the version before, and let the gate decide; ends with code 3 when the gate
-    refuses it.
+    """Measure a version against its base and the version before, and let the gate decide; ends with code 3 when the
+    gate refuses it.
 
-    Efficacy: edited facts answered rightly. Generalization: the same on paraphrases. Specificity: other facts that
-    the base knows and that stay right. Retention: facts that the version before held. Each with its 95 % interval, and
-    compared prompt by prompt; docs/reference/gate.md lists all figures. A version that was measured before is judged anew where
-    the policy changed since. `current` does not move.
+    Efficacy: edited facts answered rightly. Generalization: the same on paraphrases. Specificity: other facts that the
+    base knows and that stay right. Retention: facts that the version before held. Each with its 95 % interval, and
+    compared prompt by prompt; docs/reference/gate.md lists all figures. A version that was measured before is judged
+    anew where the policy changed since. `current` does not move.
     """
     from kbsync.cli.context import application
     from kbsync.cli.output import emit

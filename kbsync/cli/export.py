@@ -42,18 +42,18 @@ def export(
     """Write a version as a directory that needs no kbsync any more.
 
     `hf` is what `AutoModelForCausalLM.from_pretrained` loads. `lora` is an adapter that PEFT loads, and servers that
-    hot-load adapters: exact by default, or truncated to a rank with the loss measured. The directory appears whole or not
-    at all, and says in kbsync.json what it is. `--dry-run` loads the model and checks all, and says which rank an
+    hot-load adapters: exact by default, or truncated to a rank with the loss measured. The directory appears whole or
+    not at all, and says in kbsync.json what it is. `--dry-run` loads the model and checks all, and says which rank an
     adapter would have and what it would lose.
     """
     from kbsync.cli.context import application
     from kbsync.cli.output import emit
-    from kbsync.operations import export as service
+    from kbsync.operations import export as operation
 
     if rank is not None and format is not Format.LORA:
         raise typer.BadParameter("--rank goes with --format lora.")
     with application(context) as app:
-        view = service.export(app, number, format.value, directory, rank, dry_run=dry_run)
+        view = operation.export(app, number, format.value, directory, rank, dry_run=dry_run)
     return emit(view) if json else show(view, dry_run=dry_run)
 
 

@@ -33,10 +33,10 @@ def gc(
     """
     from kbsync.cli.context import application
     from kbsync.cli.output import emit
-    from kbsync.operations import gc as service
+    from kbsync.operations import gc as operation
 
     with application(context) as app:
-        view = service.gc(app, app.settings.retention.policy, dry_run=dry_run)
+        view = operation.gc(app, app.settings.retention.policy, dry_run=dry_run)
     return emit(view) if json else show(view, everything=everything)
 
 

@@ -56,6 +56,7 @@ def work_for(stop: StopRequest, asked: Options) -> Work:
 
 
 def progress_for(asked: Options) -> Progress:
-    """Bars on a terminal, else a log line for each finished step (which ``--quiet`` suppresses); measured by ``--profile``."""
+    """Bars on a terminal, else a log line for each finished step (which ``--quiet`` suppresses); measured by
+    ``--profile``."""
     shown = BarProgress() if sys.stderr.isatty() and not asked.quiet else LogProgress()
     return shown if asked.profile is None else asked.profile.watching(shown)

@@ -28,16 +28,16 @@ def verify(
 ) -> None:
     """Hash every stored byte again, and name each file that is damaged.
 
-    Covers the versions' factors and manifests, target vectors and covariances, and the audit trail with the anchors that
-    the manifests hold. Nothing is changed. Damage ends the command with code 4.
+    Covers the versions' factors and manifests, target vectors and covariances, and the audit trail with the anchors
+    that the manifests hold. Nothing is changed. Damage ends the command with code 4.
     """
     from kbsync.cli.context import application
     from kbsync.cli.output import emit
     from kbsync.domain.errors import Damaged
-    from kbsync.operations import verify as service
+    from kbsync.operations import verify as operation
 
     with application(context) as app:
-        view = service.verify(app, number)
+        view = operation.verify(app, number)
     if json:
         emit(view)
     else:

@@ -30,7 +30,7 @@ from kbsync.ports import Clock
 from kbsync.system import log
 from kbsync.system.log import logger
 from kbsync.system.stop_request import StopRequest, on_signals
-from kbsync.system.systemd import notify, reloading, watchdog_seconds
+from kbsync.system.systemd import reloading, sd_notify, watchdog_seconds
 
 WATCH_SECONDS = 10.0
 """The daemon checks itself and reports to systemd this often, unless systemd asks for more."""
@@ -96,7 +96,7 @@ class Daemon:
             if self._page is not None and self.configuration.settings.web.enabled:
                 stack.enter_context(self._page(self))
             stack.enter_context(self._scheduled())
-            notify("READY=1", "STATUS=running the first cycle")
+            sd_notify("READY=1", "STATUS=running the first cycle")
             while not self.stop.wait(watchdog_seconds() or WATCH_SECONDS):
                 self._watch()
 
@@ -133,7 +133,7 @@ class Daemon:
     def _end(self) -> None:
         """Wait for the running stages, but not for ever: every state survives a kill."""
         limit = self.configuration.settings.schedule.stop_within.total_seconds()
-        notify("STOPPING=1", "STATUS=stopping", f"EXTEND_TIMEOUT_USEC={int((limit + WATCH_SECONDS) * 1e6)}")
+        sd_notify("STOPPING=1", "STATUS=stopping", f"EXTEND_TIMEOUT_USEC={int((limit + WATCH_SECONDS) * 1e6)}")
         logger().info("daemon stopping")
         ended = threading.Event()
 
@@ -169,7 +169,7 @@ class Daemon:
         seconds = round(time.monotonic() - began, 3)
         logger().info("waiting", job=job.name, last=result.message, seconds=seconds, next=when, next_job=name)
         if lane == WORK:
-            notify(f"STATUS={job.name}: {result.message}; {name} at {when}")
+            sd_notify(f"STATUS={job.name}: {result.message}; {name} at {when}")
         return result
 
     def _watch(self) -> None:
@@ -181,11 +181,11 @@ class Daemon:
             logger().info("model let go", reason="idle for schedule.keep_model")
         if trouble := self.trouble():
             logger().error("daemon stuck", reason=trouble)
-            notify(f"STATUS={trouble}")
+            sd_notify(f"STATUS={trouble}")
             return
         view = self.activities[WORK].view
         step = [f"STATUS={view.step}: {view.done} of {view.total}"] if view.step and view.total else []
-        notify("WATCHDOG=1", *step)
+        sd_notify("WATCHDOG=1", *step)
 
     def _on_hangup(self) -> None:
         """Is called inside the signal handler, so it only takes a note."""
@@ -204,7 +204,7 @@ class Daemon:
             self.metrics.configuration_reloaded(accepted=False)
             kept = "The old configuration stays."
             logger().error("configuration refused", problems=list(error.problems), kept=kept)
-            notify("READY=1", "STATUS=new configuration refused, the old one stays")
+            sd_notify("READY=1", "STATUS=new configuration refused, the old one stays")
             return
         self.configuration = new
         self._listener.wake()
@@ -218,4 +218,4 @@ class Daemon:
         waiting = [k for k in ("web", "database_url") if getattr(new.settings, k) != getattr(old.settings, k)]
         schedule = {job.name: job.when for job in jobs(new)}
         logger().info("configuration reloaded", schedule=schedule, after_restart=waiting)
-        notify("READY=1", "STATUS=configuration reloaded")
+        sd_notify("READY=1", "STATUS=configuration reloaded")

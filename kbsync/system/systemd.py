@@ -7,7 +7,7 @@ import socket
 import time
 
 
-def notify(*lines: str) -> bool:
+def sd_notify(*lines: str) -> bool:
     """Send ``READY=1``, ``STOPPING=1``, ``STATUS=...``; False (and nothing else) where no systemd listens."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
@@ -25,7 +25,7 @@ def notify(*lines: str) -> bool:
 
 def reloading() -> bool:
     """Say that the configuration is read anew; systemd wants the time of it, so as not to take an older message for it."""
-    return notify("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+    return sd_notify("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
 
 def watchdog_seconds() -> float | None:

@@ -1,8 +1,8 @@
 """A SPARQL endpoint behind one method: ``select`` returns whole, checked rows, or raises an error that says what to do.
 
 SPARQLWrapper builds the request, and is used in this module alone. This module adds what SPARQLWrapper leaves open: a
-deadline for the whole exchange, a bound on the answer's size, retries, ``Retry-After``, bans, and a check of answers that
-claim success and hold something else.
+deadline for the whole exchange, a bound on the answer's size, retries, ``Retry-After``, bans, and a check of answers
+that claim success and hold something else.
 """
 
 from __future__ import annotations

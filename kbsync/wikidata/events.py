@@ -1,7 +1,7 @@
 """Wikimedia's EventStreams: items that change are reported as server-sent events, so that nobody has to ask for each.
 
-The stream is only a hint. What it reports is fetched from the endpoint like everything else; where it can't be relied on
-(a gap, silence, a connection that keeps failing, an answer that is no stream), it says so, and the caller polls. The
+The stream is only a hint. What it reports is fetched from the endpoint like everything else; where it can't be relied
+on (a gap, silence, a connection that keeps failing, an answer that is no stream), it says so, and the caller polls. The
 events are those of ``mediawiki.recentchange`` (wikitech.wikimedia.org, "Event Platform/EventStreams HTTP Service"). The
 service ends each connection after a quarter of an hour.
 """
@@ -245,7 +245,8 @@ class _Reader:
     """Reads one connection in a thread of its own.
 
     It has to: a socket that met its timeout can't be read any further, and the caller needs control every second.
-    Iterating yields frames, and None after each ``BEAT`` without any; it raises ``Broken``, and ends with the connection.
+    Iterating yields frames, and None after each ``BEAT`` without any; it raises ``Broken``, and ends with the
+    connection.
     """
 
     def __init__(self, pieces: Generator[bytes]) -> None:

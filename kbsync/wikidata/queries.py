@@ -146,8 +146,8 @@ def records(
 ) -> str:
     """Q2 for a page of items: heads, labels and statements in one query, and so from one snapshot of the store.
 
-    There are three kinds of row, and what they bind tells which: ``?st`` (a statement), ``?label`` or ``?alias``, or none
-    of these (a head). A statement has one row, or several where a qualifier has several values.
+    There are three kinds of row, and what they bind tells which: ``?st`` (a statement), ``?label`` or ``?alias``, or
+    none of these (a head). A statement has one row, or several where a qualifier has several values.
     """
     branches = [_heads(items, shape), _labels(items, language)]
     branches += [_statements(items, property_id(p), shape, vocabulary) for p in properties]

@@ -18,7 +18,7 @@ from kbsync.wikidata.client import SparqlClient
 from kbsync.wikidata.queries import ENTITY, LIVE, WIKIDATA, Shape, Vocabulary
 
 GROW_AFTER = 8
-"""After so many good pages in a row a halved page doubles again, so that one large item does not slow down all others."""
+"""After so many good pages in a row a halved page doubles again: one large item must not slow down all others."""
 
 T = TypeVar("T")
 
@@ -74,43 +74,43 @@ class WikidataSource(StatementSource):
         return sorted(items)
 
     def heads(self, items: Sequence[ItemId]) -> Iterator[ItemHead]:
-        asked = _distinct(items)
+        distinct = _distinct(items)
 
         def ask(batch: list[ItemId]) -> list[ItemHead]:
             answer = self._select(queries.heads(batch, self._shape(), self._vocabulary))
             return self._read(rows.heads, answer, batch)
 
-        return (head for page in self._pages(asked, ask) for head in page)
+        return (head for page in self._pages(distinct, ask) for head in page)
 
     def records(self, items: Sequence[ItemId], properties: Sequence[PropertyId]) -> Iterator[list[ItemRecord]]:
         """One query per page. Items that changed while their page was read are asked for once more, on later pages."""
         watched = sorted({property_id(p) for p in properties})
-        asked = _distinct(items)
+        distinct = _distinct(items)
 
         def ask(batch: list[ItemId]) -> tuple[list[ItemRecord], dict[ItemId, str]]:
             answer = self._select(queries.records(batch, watched, self._language, self._shape(), self._vocabulary))
             return self._read(rows.records, answer, batch, self._language)
 
-        return self._clear_pages(asked, ask)
+        return self._clear_pages(distinct, ask)
 
     def labels(self, items: Sequence[ItemId]) -> Iterator[list[Labels]]:
-        asked = _distinct(items)
+        distinct = _distinct(items)
 
         def ask(batch: list[ItemId]) -> list[Labels]:
             answer = self._select(queries.labels(batch, self._language, self._vocabulary))
             return self._read(rows.labels, answer, batch, self._language)
 
-        return self._pages(asked, ask)
+        return self._pages(distinct, ask)
 
     def _clear_pages(
-        self, asked: list[ItemId], ask: Callable[[list[ItemId]], tuple[list[ItemRecord], dict[ItemId, str]]]
+        self, items: list[ItemId], ask: Callable[[list[ItemId]], tuple[list[ItemRecord], dict[ItemId, str]]]
     ) -> Iterator[list[ItemRecord]]:
-        """Pages of records whose rows agree with each other; those of contradictory items come last, after a second try.
+        """Pages of records whose rows agree with each other; contradictory items come last, after a second try.
 
         What is still contradictory then is logged.
         """
         again: list[ItemId] = []
-        for page, contradictory in self._pages(asked, ask):
+        for page, contradictory in self._pages(items, ask):
             again += contradictory
             if clear := [record for record in page if record.head.id not in contradictory]:
                 yield clear
@@ -119,11 +119,11 @@ class WikidataSource(StatementSource):
                 structlog.get_logger(__name__).warning("contradictory item", item=item, problem=how, source=self.name)
             yield page
 
-    def _pages(self, asked: list[ItemId], ask: Callable[[list[ItemId]], T]) -> Iterator[T]:
+    def _pages(self, items: list[ItemId], ask: Callable[[list[ItemId]], T]) -> Iterator[T]:
         """Answers page by page. A page shrinks when it is too much, and grows back while all goes well."""
         start, size, good = 0, self._batch, 0  # first item of the page, its size, good pages in a row
-        while start < len(asked):
-            batch = asked[start : start + size]
+        while start < len(items):
+            batch = items[start : start + size]
             try:
                 answer = ask(batch)
             except (QueryTimeout, TooLarge) as error:
@@ -141,7 +141,7 @@ class WikidataSource(StatementSource):
             yield answer
 
     def _matching(self, pattern: str) -> Iterator[ItemId]:
-        """Every item that ``pattern`` finds. An empty page is the end; a short one is not, as a server may cap pages."""
+        """Every item that ``pattern`` finds. An empty page is the end; a short one is not: a server may cap pages."""
         last = ""
         while page := self._page(pattern, last):
             iris = [row["item"].text for row in page]

@@ -1,7 +1,7 @@
 """Processes that all want the lease, some of which stall until it has run out.
 
-Each reads the next job's number while it holds the lease, sometimes stalls until the lease has run out, and then tries to
-release that job. Nothing may be released twice, and no fencing token may be given out twice.
+Each reads the next job's number while it holds the lease, sometimes stalls until the lease has run out, and then tries
+to release that job. Nothing may be released twice, and no fencing token may be given out twice.
 """
 
 from __future__ import annotations

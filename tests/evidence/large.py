@@ -2,8 +2,8 @@
 
 Real triples of the reference data (drawn by hash, so always the same) are served by a SPARQL server on loopback and go
 through the whole pipeline into one version of so many facts. Its report is written, every figure is measured a second
-time, and both are compared. The search for culprits is off: the run shows what a large version and its report look like,
-whatever the gate says.
+time, and both are compared. The search for culprits is off: the run shows what a large version and its report look
+like, whatever the gate says.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ SHORTEST, LONGEST = 2, 40
 
 
 def read_table(data: Path, properties: Mapping[str, str], subjects: int) -> Table:
-    """``subjects`` statements of each property (id → label) as a table: subjects with one known value, in an order drawn
-    by hash. Raises ``NotFound`` where the file is missing."""
+    """``subjects`` statements of each property (id → label) as a table: subjects with one known value, in an order
+    drawn by hash. Raises ``NotFound`` where the file is missing."""
     values: dict[tuple[str, str], set[str]] = defaultdict(set)
     names: dict[str, str] = {}
     for subject, prop, value, subject_name, value_name, source in _triples(data / "facts" / "facts_merged.tsv.gz"):

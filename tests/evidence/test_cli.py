@@ -1,4 +1,5 @@
-"""The command line of the evidence: every command and example parses, and its exit code says whether the demands hold."""
+"""The command line of the evidence: every command and example parses, and its exit code says whether the demands
+hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The table of many facts and the reading of a report's figures; the run itself takes a real model and is in docs/results."""
+"""The table of many facts and the reading of a report's figures; the run itself takes a real model and is in
+docs/results."""
 
 from __future__ import annotations
 

@@ -25,7 +25,8 @@ ledger = SqlLedger(sys.argv[1])
 """
 STOPS_INSIDE = """
 with ledger.write() as tx:
-    tx.record_items([record(statement(n, subject=f"Q{n}"), subject=f"Q{n}") for n in range(1, 3000)], [HEAD_OF_STATE], NOW)
+    records = [record(statement(n, subject=f"Q{n}"), subject=f"Q{n}") for n in range(1, 3000)]
+    tx.record_items(records, [HEAD_OF_STATE], NOW)
     tx.record_items([record(revision=2)], [HEAD_OF_STATE], NOW)
     tx.append_audit("pull", "victim", {}, NOW)
     tx.set_watermark("wikidata", NOW)

@@ -16,7 +16,10 @@ def test_a_connection_that_the_server_ends_is_a_passing_trouble(postgres: Postgr
     schema.upgrade(url)
     ledger = SqlLedger(url)
     other = create_engine(url, isolation_level="AUTOCOMMIT")
-    end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    end = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
     with pytest.raises(LedgerDown) as caught, ledger.write() as tx:
         tx.audit_head()
         with other.connect() as connection:

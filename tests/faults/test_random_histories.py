@@ -255,7 +255,7 @@ def test_a_ledger_that_only_hears_of_what_changes_is_equal_to_the_truth_at_each_
     empty: Path,
     tmp_path: Path,
 ) -> None:
-    """One whole pull at first; then the items of each step alone, and again after a fault, in one look with the next."""
+    """First one whole pull; then the items of each step alone, and after a fault again, together with the next ones."""
     server, proxy = endpoint
     path = tmp_path / "ledger.sqlite3"
     shutil.copy(empty, path)

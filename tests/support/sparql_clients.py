@@ -1,4 +1,4 @@
-"""Clients of a scripted endpoint, on a clock that only sleeping moves. Import the fixtures ``patience`` and ``client_of``."""
+"""Clients of a scripted endpoint, on a clock that only sleeping moves: fixtures ``patience`` and ``client_of``."""
 
 from __future__ import annotations
 

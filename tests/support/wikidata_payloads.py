@@ -1,4 +1,4 @@
-"""Payloads as Wikidata publishes them: small ones of our own in ``tests/samples``, and real ones, which may be absent."""
+"""Payloads as Wikidata publishes them: small ones of our own, and real ones, which may be absent."""
 
 from __future__ import annotations
 

@@ -56,10 +56,10 @@ def capacity(
 ) -> None:
     """Find out how many facts one version of a recipe holds, with a plot beside the JSON file.
 
-    Each size is one edit of the base with CounterFact's cases; target vectors of the smaller sizes are used again. A size
-    holds while the gate's bounds do; docs/explanation/capacity.md has the rule. The limit goes into the recipe's file as `capacity`,
-    and `plan` and `doctor` warn before it. No ledger and no version is touched. Every finished part is kept: a run that
-    was stopped or killed goes on where it was.
+    Each size is one edit of the base with CounterFact's cases; target vectors of the smaller sizes are used again. A
+    size holds while the gate's bounds do; docs/explanation/capacity.md has the rule. The limit goes into the recipe's
+    file as `capacity`, and `plan` and `doctor` warn before it. No ledger and no version is touched. Every finished part
+    is kept: a run that was stopped or killed goes on where it was.
     """
     from kbsync.cli.output import say
     from kbsync.cli.research.finish import RESULTS, finish

@@ -72,7 +72,7 @@ def counterfact(
     output: OutputOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Write counterfactual answers into the base all at once, and measure what became of it (CounterFact).
+    """Write counterfactual answers into the base all at once, and measure the edited model (CounterFact).
 
     Reads model, recipe and text from the configuration where no option says otherwise, and touches no ledger and no
     version. Every finished part is kept: a run that was stopped or killed goes on where it was.
@@ -122,7 +122,7 @@ def zsre(
     output: OutputOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Write right answers to questions into the base all at once, and measure what became of it (zsRE).
+    """Write right answers to questions into the base all at once, and measure the edited model (zsRE).
 
     Reads model, recipe and text from the configuration where no option says otherwise, and touches no ledger and no
     version. Every finished part is kept: a run that was stopped or killed goes on where it was.
@@ -173,7 +173,7 @@ def scaling(
     output: OutputOption = None,
     json: JsonOption = False,
 ) -> None:
-    """CounterFact at several numbers of edits, each from the base, with a plot beside the JSON file (the paper's figure 5).
+    """CounterFact at several numbers of edits, each from the base, with a plot beside the JSON file (figure 5 of the paper).
 
     Reads model, recipe and text from the configuration where no option says otherwise, and touches no ledger and no
     version. Every finished part is kept: a run that was stopped or killed goes on where it was.

@@ -81,10 +81,12 @@ def trace(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be traced, and trace nothing.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Find where a model keeps its facts: corrupt the subject with noise, restore one state at a time, see what comes back.
+    """Find where a model keeps its facts: corrupt the subject with noise, restore one state at a time, see what comes
+    back.
 
     The average indirect effect of every layer's state, MLP and attention at each kind of token, a heat map, and the
-    layers that it suggests for an edit. Every traced fact is kept: a run that was stopped or killed goes on where it was.
+    layers that it suggests for an edit. Every traced fact is kept: a run that was stopped or killed goes on where it
+    was.
     """
     from kbsync.cli.output import emit, say
     from kbsync.cli.research.finish import RESULTS, finish

@@ -1,4 +1,5 @@
-"""What every command does at its end: write its evidence, show its figures, and say by the exit code whether the demands hold."""
+"""What every command does at its end: write its evidence, show its figures, and say by the exit code whether the
+demands hold."""
 
 from __future__ import annotations
 

@@ -56,8 +56,8 @@ def large(
 def demo_check(context: typer.Context, data: DataOption, json: JsonOption = False) -> None:
     """Compare the items and statements of the demonstration's tables with reference data.
 
-    An item is confirmed where a reference knows its id by one of our names, and contradicted where references know it by
-    other names only, which is an error. A statement is confirmed where a reference has the same triple.
+    An item is confirmed where a reference knows its id by one of our names, and contradicted where references know it
+    by other names only, which is an error. A statement is confirmed where a reference has the same triple.
     """
     from kbsync.cli.output import emit, say
     from kbsync.demo.table import load_table

@@ -1,4 +1,5 @@
-"""``soak``, ``sabotage``, ``crash``, ``contention`` and ``newcomer``: each ends with code 1 where a demand does not hold."""
+"""``soak``, ``sabotage``, ``crash``, ``contention`` and ``newcomer``: each ends with code 1 where a demand does not
+hold."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Crashes as evidence: kill ``kbsync sync`` everywhere, and judge what the next one makes of it.
 
 Kills at every place where a stage begins or ends, a transaction is committed, or a file gets its name, and at random
-moments, on SQLite and PostgreSQL; then disks that are full, stores that can't be written, database servers that restart.
+moments, on SQLite and PostgreSQL; then disks that are full, stores that can't be written, database servers that
+restart.
 """
 
 from __future__ import annotations

@@ -192,7 +192,8 @@ class Suite:
 
 
 def planned(suite: Suite, backends: tuple[str, ...], moments: int, every: int = 1) -> Iterator[Try]:
-    """All places of both cycles on all databases (or each ``every``-th), ``moments`` random ones a database, the faults."""
+    """All places of both cycles on all databases (or each ``every``-th), ``moments`` random ones a database, the
+    faults."""
     for backend in backends:
         for start in STARTS:
             places = suite.reference(backend, start).places

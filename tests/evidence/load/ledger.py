@@ -1,4 +1,5 @@
-"""``python -m tests.evidence ledger``: what a ledger of a size costs: to fill, to look for what is due, to show, and on disk.
+"""``python -m tests.evidence ledger``: what a ledger of a size costs: to fill, to look for what is due, to show, and on
+disk.
 
 The world is made up (``ledger_world``). An interrupted filling goes on where it was when the same ledger is named
 again.

@@ -1,5 +1,6 @@
-"""A made-up world for ``python -m tests.evidence ledger``, of Wikidata's shape: each item has a few watched properties, each of them
-statements through time of which the last one holds. All goes through the ledger's port, as pull, probe and plan use it."""
+"""A made-up world for ``python -m tests.evidence ledger``, of Wikidata's shape: each item has a few watched properties,
+each of them statements through time of which the last one holds. All goes through the ledger's port, as pull, probe and
+plan use it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The listener's part of ``python -m tests.evidence pull``: seconds from an event to the row that another process can read.
+"""The listener's part of ``python -m tests.evidence pull``: seconds from an event to the row that another process can
+read.
 
 A real SPARQL server, a real event stream with the pace of the public one, and a listener in a process of its own, as in
 the daemon. Each edit is made at the endpoint and told of on the stream; the ledger is looked at from outside until it
@@ -43,8 +44,8 @@ _LOOK_SECONDS = 0.01
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
     """Seconds of each edit: ``prompt`` from the event to the row where the endpoint had the edit at once, ``late`` from
-    when the endpoint had it, one of ``LAGS`` after the event. ``requests`` of the listener to the endpoint, and ``lines``
-    that it opened to the stream."""
+    when the endpoint had it, one of ``LAGS`` after the event. ``requests`` of the listener to the endpoint, and
+    ``lines`` that it opened to the stream."""
 
     prompt: tuple[float, ...]
     late: tuple[float, ...]

@@ -1,4 +1,5 @@
-"""``python -m tests.evidence pull``: what a pull costs, in requests, seconds and memory, as the watch set changes little.
+"""``python -m tests.evidence pull``: what a pull costs, in requests, seconds and memory, as the watch set changes
+little.
 
 A real SPARQL server on loopback answers; the client, the stage and the ledger are those of every pull. Each pull runs
 in a process of its own, because a process's peak of memory never falls again.

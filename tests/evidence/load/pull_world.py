@@ -1,4 +1,5 @@
-"""A world for ``python -m tests.evidence pull``: items with statements in Wikidata's RDF, loaded into a local SPARQL server.
+"""A world for ``python -m tests.evidence pull``: items with statements in Wikidata's RDF, loaded into a local SPARQL
+server.
 
 Everything is drawn from a seed, so that two runs ask the same questions and get the same answers.
 """

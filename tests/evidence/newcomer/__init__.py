@@ -1,2 +1,2 @@
-"""A new user's walk: from the wheel in an empty virtual environment, by the commands of docs/tutorial/own-model.md alone, to a
-promoted version. ``make newcomer`` runs it."""
+"""A new user's walk: from the wheel in an empty virtual environment, by the commands of docs/tutorial/own-model.md
+alone, to a promoted version. ``make newcomer`` runs it."""

@@ -31,8 +31,9 @@ FLOOD = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """``refused``: what was not let through, with the reason. ``changed``: prompts that ``current`` answers otherwise than
-    before; ``wanted``: those of the honest change, whose answer is the new one; ``promoted``: the cycle ended with that."""
+    """``refused``: what was not let through, with the reason. ``changed``: prompts that ``current`` answers otherwise
+    than before; ``wanted``: those of the honest change, whose answer is the new one; ``promoted``: the cycle ended with
+    that."""
 
     outcome: str
     refused: Mapping[str, str]

@@ -1,5 +1,5 @@
-"""Many new facts at once, and three among them that spoil the rest: whoever vandalised these items gave them a word of the
-template for a name, so that what is written there is read in every prompt."""
+"""Many new facts at once, and three among them that spoil the rest: whoever vandalised these items gave them a word of
+the template for a name, so that what is written there is read in every prompt."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ metric = "specificity"
 at_least = 0.9
 min_samples = 50
 """
-"""The default gate without perplexity and norm growth: 200 facts are more than a layer of 96 × 384 takes without growing."""
+"""The default gate without perplexity and norm growth: 200 facts are more than a layer of 96 × 384 takes without
+growing."""
 
 
 @dataclass(frozen=True)

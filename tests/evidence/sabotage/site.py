@@ -1,5 +1,5 @@
-"""A site at work, to be sabotaged: real statements on a real SPARQL server, a transformer that was trained to be wrong about
-some of them, the default gate, and a first version in use."""
+"""A site at work, to be sabotaged: real statements on a real SPARQL server, a transformer that was trained to be wrong
+about some of them, the default gate, and a first version in use."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 TRUSTED = timedelta(days=5)
 """After so long a change of a statement is believed."""
 WEIGHT = 700.0
-"""λ with which this model takes its edits and stays what it is; with a tenth of it the edited weight grows by three fifths."""
+"""λ with which this model takes its edits and stays what it is; with a tenth of it the edited weight grows by three
+fifths."""
 
 RECIPE = """
 layers = [0]

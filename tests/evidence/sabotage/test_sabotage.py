@@ -1,5 +1,5 @@
-"""Sabotage on a real transformer, a real SPARQL server and the default gate: it is refused or repaired with the right reason,
-and ``current`` answers as before."""
+"""Sabotage on a real transformer, a real SPARQL server and the default gate: it is refused or repaired with the right
+reason, and ``current`` answers as before."""
 
 from __future__ import annotations
 

@@ -43,8 +43,8 @@ def read_clock(path: Path) -> FastClock:
 
 @contextmanager
 def scheduling_by(clock: FastClock) -> Iterator[type[BackgroundScheduler]]:
-    """Inside the block, schedules that the daemon makes run by ``clock``: APScheduler takes the time from ``datetime.now``
-    and waits in seconds of the machine. The value is the scheduler that the daemon uses there."""
+    """Inside the block, schedules that the daemon makes run by ``clock``: APScheduler takes the time from
+    ``datetime.now`` and waits in seconds of the machine. The value is the scheduler that the daemon uses there."""
 
     class FastDatetime(datetime):
         @classmethod

@@ -35,7 +35,8 @@ FAULTS: dict[str, Act] = {
 
 
 class Proxy(ScriptedServer):
-    """In front of ``port``. ``share`` of the requests meet a fault; while ``down`` is set, all connections are reset."""
+    """In front of ``port``. ``share`` of the requests meet a fault; while ``down`` is set, all connections are
+    reset."""
 
     def __init__(self, port: int, *, share: float, seed: int) -> None:
         super().__init__()

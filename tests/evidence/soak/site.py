@@ -1,4 +1,5 @@
-"""The installation that soaks: SPARQL server, PostgreSQL, configuration, daemon; all of it is found again after a kill."""
+"""The installation that soaks: SPARQL server, PostgreSQL, configuration, daemon; all of it is found again after a
+kill."""
 
 from __future__ import annotations
 

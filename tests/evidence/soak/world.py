@@ -43,7 +43,8 @@ class Server(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """On ``day`` (counted from the soak's start) ``new`` becomes the value of a fact; None: the statement is removed."""
+    """On ``day`` (counted from the soak's start) ``new`` becomes the value of a fact; None: the statement is
+    removed."""
 
     day: float
     kind: str
@@ -53,8 +54,8 @@ class Event:
 
 
 def relations() -> tuple[Relation, ...]:
-    """As shipped, without the templates that begin with the subject: a tokenizer this small has another token for a name
-    at the beginning, so that the model would not know the one by the other."""
+    """As shipped, without the templates that begin with the subject: a tokenizer this small has another token for a
+    name at the beginning, so that the model would not know the one by the other."""
     found = (r for r in load_relations(ROOT / "config" / "relations") if r.name in WATCHED)
     return tuple(replace(r, templates=tuple(t for t in r.templates if not t.startswith("{}"))) for r in found)
 
@@ -100,7 +101,8 @@ def _other_capital(table: Table, country: ItemId, draw: random.Random) -> ItemId
 
 
 def train(directory: Path, table: Table, watched: Sequence[Relation]) -> Path:
-    """A tiny model that knows the world as it was at first, but for ``WRONG`` governments, and has heard of everybody."""
+    """A tiny model that knows the world as it was at first, but for ``WRONG`` governments, and has heard of
+    everybody."""
     sentences = []
     for relation in watched:
         answers = [table.label(live(table, (s, relation.property)).object) for s in relation.subjects]

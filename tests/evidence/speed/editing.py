@@ -102,8 +102,8 @@ def keys(shop: Workshop, size: SuiteSize) -> list[Figure]:
 def rebuild(shop: Workshop, size: SuiteSize) -> list[Figure]:
     """A rebuild with many stored facts and a few new ones, as a share of editing all of them from nothing.
 
-    Target vectors don't depend on each other, so from nothing they take the seconds a fact of ``facts`` of them, searched
-    together, times the number. The same for the published search, whose insertion is left out.
+    Target vectors don't depend on each other, so from nothing they take the seconds a fact of ``facts`` of them,
+    searched together, times the number. The same for the published search, whose insertion is left out.
     """
     requests = facts(size.stored + size.new)
     some = min(size.facts, len(requests))

@@ -60,7 +60,8 @@ def _edit(shop: Workshop, size: SuiteSize) -> dict[str, Meter]:
 
 
 def _way_once(shop: Workshop, size: SuiteSize) -> float:
-    """Operations of the same facts' prompts once through the layers up to the last edited one. Any rebuild has to do that."""
+    """Operations of the same facts' prompts once through the layers up to the last edited one. Any rebuild has to do
+    that."""
     prompts = [task.prompts for task in shop.tasks(facts(size.facts))]
     with frozen(shop.loaded.model), FlopCounter() as counted:
         forward = LayerwiseForward(shop.decoder, shop.layers, prompts)

@@ -97,8 +97,8 @@ def storage(shop: Workshop, size: SuiteSize) -> list[Figure]:
 
 
 def memory(shop: Workshop, size: SuiteSize) -> list[Figure]:
-    """Peak memory of an edit in a process of its own, above what the process takes without a model; also with fewer facts
-    searched at once, and what that costs in time."""
+    """Peak memory of an edit in a process of its own, above what the process takes without a model; also with fewer
+    facts searched at once, and what that costs in time."""
     weights = sum(p.numel() * p.element_size() for p in shop.loaded.model.parameters())
     moments = sum(m.numel() * 8 for m in shop.covariances.matrices.values())
     bound = 1.5 * weights + moments

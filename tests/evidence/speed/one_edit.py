@@ -1,4 +1,5 @@
-"""One edit in a process of its own, whose peak memory and time are told: ``python -m tests.evidence.speed.one_edit < asked.json``."""
+"""One edit in a process of its own, whose peak memory and time are told: ``python -m tests.evidence.speed.one_edit <
+asked.json``."""
 
 from __future__ import annotations
 
@@ -25,8 +26,8 @@ from tests.evidence.speed.workshop import Scratch
 
 
 def main() -> None:
-    """Reads what is asked from stdin and prints resident bytes before the model was loaded, and at the peak, and the seconds of
-    the search for target vectors."""
+    """Reads what is asked from stdin and prints resident bytes before the model was loaded, and at the peak, and the
+    seconds of the search for target vectors."""
     asked: dict[str, Any] = json.load(sys.stdin)
     fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in asked["recipe"].items()}
     targets.WINDOW = asked["window"]

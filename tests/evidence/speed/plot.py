@@ -14,7 +14,8 @@ TITLES = {"target_seconds": "target vectors", "insertion_seconds": "keys and ins
 
 
 def plot_growth(documents: Sequence[dict[str, Any]], image: Path) -> None:
-    """Draw seconds against facts from evidence of ``python -m tests.evidence speed``, a colour a model. Needs matplotlib."""
+    """Draw seconds against facts from evidence of ``python -m tests.evidence speed``, a colour a model. Needs
+    matplotlib."""
     from matplotlib.figure import Figure  # an import of a second that only this command needs
 
     figure = Figure(figsize=(6, 4), layout="constrained")

@@ -1,9 +1,10 @@
 """The baseline that is timed: the plain transcription with the batches of the published code.
 
-``tests.support.plain_memit`` runs one prompt at a time, which is easy to read and slower than what was published. Here, as
-there, a fact's prompts and its drift prompt are one padded batch in each step, and keys and states come from batches of 128
-prompts. All else stays as published: the whole model, logits at all positions, a graph from the last edited layer up, one
-fact after the other. Rows are padded on the right without a mask, which is faster than with one and changes nothing.
+``tests.support.plain_memit`` runs one prompt at a time, which is easy to read and slower than what was published. Here,
+as there, a fact's prompts and its drift prompt are one padded batch in each step, and keys and states come from batches
+of 128 prompts. All else stays as published: the whole model, logits at all positions, a graph from the last edited
+layer up, one fact after the other. Rows are padded on the right without a mask, which is faster than with one and
+changes nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ class Published(Reference):
     """As ``Reference``, in batches. Weights must want no gradients."""
 
     def target(self, rewrite: TokenisedRewrite, module: nn.Module | None = None) -> tuple[Tensor, float]:
-        """As ``Reference.target``; the state without a change and the distribution before it are those of the first step."""
+        """As ``Reference.target``; the state without a change and the distribution before it are those of the first
+        step."""
         block, recipe = module or self.layers[-1][0], self.recipe
         prompts = [*rewrite.prompts, rewrite.kl_prompt]
         tokens, rows = _padded(prompts), torch.arange(len(prompts))

@@ -58,7 +58,8 @@ class Made:
 
 
 class Workshop:
-    """The laboratory's first recipe on its model. The covariance and the contexts are ready before anything is timed."""
+    """The laboratory's first recipe on its model. The covariance and the contexts are ready before anything is
+    timed."""
 
     def __init__(self, place: Laboratory) -> None:
         self.place, self.recipe = place, place.recipes[0]
@@ -74,7 +75,8 @@ class Workshop:
 
     @property
     def sandwich(self) -> bool:
-        """Whether a norm follows the MLP: there the published insertion is another computation, and only times compare."""
+        """Whether a norm follows the MLP: there the published insertion is another computation, and only times
+        compare."""
         return self.layers[0].post_mlp_norm is not None
 
     def brief(self) -> Recipe:

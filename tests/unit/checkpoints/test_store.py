@@ -11,29 +11,14 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from kbsync.checkpoints import manifest as manifest_file
 from kbsync.checkpoints.disk import DiskStorage
-from kbsync.checkpoints.factors import decode, encode, hashes
 from kbsync.checkpoints.store import EVALUATION, FACTORS, MANIFEST, FileCheckpointStore
 from kbsync.domain.canonical import canonical_json
 from kbsync.domain.errors import NotFound, StoreError
 from kbsync.domain.version import EditReport, Manifest
-from kbsync.model.delta import FactorDelta
 from kbsync.testing.samples import evaluation, make_manifest
+from tests.support.delta_samples import make_delta
 from tests.support.file_faults import failing, killed
-
-
-def make_delta(seed: int = 0) -> FactorDelta:
-    generator = torch.Generator().manual_seed(seed)
-    return FactorDelta(
-        {
-            f"model.layers.{layer}.mlp.down_proj.weight": (
-                torch.randn(6, 2, generator=generator),
-                torch.randn(2, 4, generator=generator),
-            )
-            for layer in (10, 9)
-        }
-    )
 
 
 @pytest.fixture
@@ -101,47 +86,6 @@ def test_a_manifest_with_a_number_that_json_can_not_say(store: FileCheckpointSto
     with pytest.raises(StoreError, match="manifest can't be written"):
         store.write(manifest, delta)
     assert store.hashes() == []
-
-
-def test_the_same_factors_are_the_same_bytes() -> None:
-    delta = make_delta()
-    turned = {n: (left.t().contiguous().t(), right) for n, (left, right) in reversed(list(delta.factors.items()))}
-    assert encode(FactorDelta(turned)) == encode(delta)
-    assert hashes(FactorDelta(turned)) == hashes(delta)
-    assert hashes(decode(encode(delta))) == hashes(delta)
-
-
-def test_factor_hashes_tell_shapes_apart() -> None:
-    flat = torch.arange(4.0)
-    tall = FactorDelta({"w": (flat[:2].reshape(2, 1), flat[2:].reshape(1, 2))})
-    wide = FactorDelta({"w": (flat[:2].reshape(1, 2), flat[2:].reshape(2, 1))})
-    assert hashes(tall) != hashes(wide)
-
-
-@pytest.mark.parametrize(
-    ("data", "says"),
-    [
-        (b"{", "is not JSON"),
-        (b"[]", "is not of format 2"),
-        (b'{"format":3}', "is not of format 2"),
-        (b'{"format":[1]}', "is not of format 2"),
-        (b'{"format":1}', "is not a manifest"),
-        (b'{"format":2}', "is not a manifest"),
-        (b'{"format":1,"manifest":{"base_fingerprint":3}}', "is not a manifest: base_fingerprint"),
-    ],
-)
-def test_what_is_no_manifest(data: bytes, says: str) -> None:
-    with pytest.raises(ValueError, match=says):
-        manifest_file.decode(data)
-
-
-def test_a_manifest_of_the_first_format_is_still_read() -> None:
-    manifest = replace(make_manifest(hashes(make_delta())), artifacts={})
-    old = manifest_file.encode(manifest, "f" * 64, 1)
-    assert "artifacts" not in json.loads(old)["manifest"]
-    assert manifest_file.decode(old) == (manifest, "f" * 64)
-    with pytest.raises(ValueError, match="own checksum"):
-        manifest_file.decode(old.replace(b'"format":1', b'"format":true'))
 
 
 def test_a_removed_version_keeps_its_manifest(store: FileCheckpointStore) -> None:
@@ -228,8 +172,7 @@ def test_a_file_where_the_versions_should_be(tmp_path: Path) -> None:
 
 def test_reading_creates_nothing(tmp_path: Path) -> None:
     store = FileCheckpointStore(DiskStorage(tmp_path / "state"))
-    assert store.hashes() == []
-    assert store.damaged() == store.clean_temporary() == []
+    assert store.hashes() == store.damaged() == store.clean_temporary() == []
     assert not (tmp_path / "state").exists()
 
 

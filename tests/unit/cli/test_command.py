@@ -1,4 +1,5 @@
-"""What all commands share: help worth reading, errors that become exit codes, and a reference that says what they say."""
+"""What all commands share: help worth reading, errors that become exit codes, and a reference that says what they
+say."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Every command keeps to the contract: ``--json`` prints exactly the documented fields, and ``--dry-run`` changes nothing."""
+"""Every command keeps to the contract: ``--json`` prints exactly the documented fields, and ``--dry-run`` changes
+nothing."""
 
 from __future__ import annotations
 

@@ -14,11 +14,8 @@ from peft import PeftModel
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
-from kbsync.checkpoints.exporters.lora import export_lora
-from kbsync.domain.errors import EditError, StoreError
-from kbsync.model.delta import FactorDelta, applied
+from kbsync.model.delta import applied
 from tests.support.site import MakeSite, Site, fact
-from tests.unit.checkpoints.exporters.test_hf import IDS, loaded_model, make_delta
 
 
 def prompts(count: int = 100) -> list[str]:
@@ -90,21 +87,6 @@ def test_a_truncated_adapter_says_what_is_lost(built: Site, tmp_path: Path) -> N
     assert "relative loss" in built.good("export", "1", str(tmp_path / "x"), "--format", "lora", "--rank", "1").out
 
 
-def test_ranks_that_differ_and_ranks_beyond_the_matrix(tmp_path: Path) -> None:
-    loaded, name, shape = loaded_model("gpt2", torch.float32)
-    other = name.replace(".1.", ".0.")
-    draw = torch.Generator().manual_seed(3)
-    wide = torch.randn(16, 40, generator=draw) / 16, torch.randn(40, 64, generator=draw) / 16
-    delta = FactorDelta(dict(make_delta(name, shape).factors) | {other: wide})
-    matrices = export_lora(loaded, delta, tmp_path / "out")
-    assert {m.parameter: (m.rank, m.full_rank) for m in matrices} == {name: (3, 3), other: (16, 16)}
-    assert all(m.relative_loss < 1e-6 for m in matrices)
-    with applied(loaded.model, delta):
-        expected = loaded.model(IDS).logits
-    with_adapter = PeftModel.from_pretrained(loaded.model, tmp_path / "out").eval()
-    assert float((with_adapter(IDS).logits - expected).abs().max()) <= 1e-5
-
-
 def test_what_is_refused(built: Site, tmp_path: Path) -> None:
     out = str(tmp_path / "out")
     assert built("export", "2", out).code == 66
@@ -119,14 +101,3 @@ def test_what_is_refused(built: Site, tmp_path: Path) -> None:
     built.config.write_text(config.replace('device = "cpu"', 'device = "cpu"\ndtype = "bfloat16"'))
     other = built("export", "1", str(tmp_path / "other"))
     assert other.code == 65 and "another base" in other.err
-
-
-def test_an_adapter_for_another_model_is_refused(tmp_path: Path) -> None:
-    loaded, _, _ = loaded_model("llama", torch.float32)
-    with pytest.raises(EditError, match="no module"):
-        export_lora(loaded, make_delta("model.layers.9.mlp.down_proj.weight", (16, 64)), tmp_path / "out")
-    (tmp_path / "file").write_text("x")
-    name = "model.layers.1.mlp.down_proj.weight"
-    with pytest.raises(StoreError, match="is there already"):
-        export_lora(loaded, make_delta(name, (16, 64)), tmp_path / "file")
-    assert [p.name for p in tmp_path.iterdir()] == ["file"]

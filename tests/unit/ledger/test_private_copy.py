@@ -3,52 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import Engine, select
 
 from kbsync.domain.errors import SchemaError
-from kbsync.domain.version import CURRENT, VersionState
+from kbsync.domain.version import VersionState
 from kbsync.ledger import schema
-from kbsync.ledger.engine import make_engine, parse_url, reading, sqlite_url
+from kbsync.ledger.engine import sqlite_url
 from kbsync.ledger.ledger import SqlLedger
 from kbsync.ledger.private_copy import private_copy
-from kbsync.ledger.tables import leases, metadata
-from kbsync.testing.samples import HEAD_OF_STATE, HOUR, NOW, edit_plan, evaluation, fact, record, statement, verdict
+from kbsync.testing.samples import HOUR, NOW
+from tests.support.filled_ledger import fill, rows
 
 
 @pytest.fixture
-def filled(ledger: SqlLedger, ledger_url: str) -> str:
-    """Something in most tables, and a writer at work."""
-    plan = edit_plan("Ada")
-    with ledger.write() as tx:
-        tx.set_watermark("wikidata", NOW)
-        tx.record_items([record(statement(1))], [HEAD_OF_STATE], NOW)
-        tx.put_facts([fact(believed=True)])
-        tx.record_verdicts([verdict(fact().key)], NOW)
-        tx.add_version(tx.record_plan(plan, NOW).plan_hash, plan, NOW)
-        tx.set_version_state(1, VersionState.CANDIDATE, version_hash="h")
-        tx.record_evaluation(evaluation(1))
-        tx.move_alias(CURRENT, 1, tx.acquire_lease("writer", "test", HOUR, NOW), NOW)
-        tx.append_audit("pull", "test", {"number": 1}, NOW)
+def filled(ledger_url: str) -> str:
+    fill(ledger_url)
     return ledger_url
 
 
-def rows(url: str) -> dict[str, list[tuple]]:
-    engine: Engine = make_engine(parse_url(url))
-    with reading(engine) as connection:
-        found = {
-            name: sorted(map(tuple, connection.execute(select(table))), key=repr)
-            for name, table in metadata.tables.items()
-            if table is not leases
-        }
-    engine.dispose()
-    return found
+def rows_but_leases(url: str) -> dict[str, list[tuple[Any, ...]]]:
+    return {table: found for table, found in rows(url).items() if table != "leases"}
 
 
 def test_the_copy_holds_every_row_but_the_leases(filled: str) -> None:
     with private_copy(filled) as url:
-        assert rows(url) == rows(filled)
+        assert rows_but_leases(url) == rows_but_leases(filled)
         assert schema.check(url) == []
         copy = SqlLedger(url)
         with copy.write() as tx:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from kbsync.system.systemd import notify, reloading, watchdog_seconds
+from kbsync.system.systemd import reloading, sd_notify, watchdog_seconds
 
 
 def test_without_systemd_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
-    assert notify("READY=1") is False
+    assert sd_notify("READY=1") is False
 
 
 @pytest.mark.parametrize("abstract", [False, True])
@@ -22,13 +22,13 @@ def test_sends_one_datagram(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, abs
         receiver.bind(f"\0{name[1:]}" if abstract else name)
         receiver.settimeout(5)
         monkeypatch.setenv("NOTIFY_SOCKET", name)
-        assert notify("READY=1", "STATUS=two\nlines") is True
+        assert sd_notify("READY=1", "STATUS=two\nlines") is True
         assert receiver.recv(1000) == b"READY=1\nSTATUS=two lines"
 
 
 def test_a_socket_that_nobody_reads_is_no_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "nobody"))
-    assert notify("READY=1") is False
+    assert sd_notify("READY=1") is False
 
 
 def test_the_watchdog_is_told_twice_in_its_time(monkeypatch: pytest.MonkeyPatch) -> None:

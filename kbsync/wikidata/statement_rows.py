@@ -1,0 +1,124 @@
+"""The rows of one statement become a ``Statement``. How a value of Wikidata's RDF becomes a ``Value``:
+
+========================================  =====================================================================
+the endpoint sends                        kbsync keeps
+========================================  =====================================================================
+``wd:Q84``                                ``item``, ``Q84``
+``"…"^^xsd:dateTime``                     ``time``, ``1969-07-20T00:00:00Z`` (no plus sign), detail: precision of
+                                          the value node, 11 (day) where there is none
+``"…"^^xsd:decimal``                      ``quantity``, ``+8849`` (signed, without needless zeros), detail: item id
+                                          of the unit, empty for a bare number (unit ``Q199``) or without a value
+                                          node
+``"…"@fr``                                ``monolingual``, detail: language
+``"…"``                                   ``string``; also for external ids, which a result does not distinguish
+another IRI or literal                    ``other``, its text (web addresses, files, coordinates, properties)
+a blank node or ``…/.well-known/genid/…``  no value: ``somevalue``
+no ``ps:`` value, type ``wdno:P…``        no value: ``novalue``
+========================================  =====================================================================
+
+Qualifiers: of several start times the earliest counts, of several end times or points in time the latest. An
+unknown *end* time means that the statement has ended (``UNKNOWN_TIME``); an unknown start time means nothing.
+"""
+
+from __future__ import annotations
+
+from kbsync.domain.errors import DataError
+from kbsync.domain.statement import (
+    UNKNOWN_TIME,
+    ItemId,
+    Rank,
+    Snak,
+    Statement,
+    TimePoint,
+    Value,
+    ValueKind,
+    property_id,
+)
+from kbsync.wikidata.answers import Row, Term
+from kbsync.wikidata.queries import NO_UNIT, ONTOLOGY, STATEMENT, XSD
+from kbsync.wikidata.terms import canonical_number, integer, is_unknown, iso_time, item_of, local_name
+
+DAY = 11
+"""Precision of a time whose value node is not known: a day."""
+
+_RANKS = {
+    f"{ONTOLOGY}PreferredRank": Rank.PREFERRED,
+    f"{ONTOLOGY}NormalRank": Rank.NORMAL,
+    f"{ONTOLOGY}DeprecatedRank": Rank.DEPRECATED,
+}
+
+
+def statement_of(subject: ItemId, iri: str, group: list[Row]) -> tuple[Statement, str]:
+    """Read a statement.
+
+    Args:
+        subject: The item that has it.
+        iri: The statement's node.
+        group: Its rows: one, or several where a qualifier has several values.
+
+    Returns:
+        The statement; and how its rows contradict each other (empty: not at all), in which case its value is unknown.
+
+    Raises:
+        DataError: A row holds something that Wikidata has not.
+    """
+    terms = {row["value"] for row in group if "value" in row}
+    ranks = {row["rank"].text for row in group}
+    if unknown := ranks - _RANKS.keys():
+        raise DataError(f"Statement {iri} has the unknown rank {min(unknown)}.")
+    problem = _problem(terms, ranks, has_none=any(row["none"].text in ("true", "1") for row in group))
+    snak, value = Snak.SOMEVALUE, None
+    if not problem and not terms:
+        snak = Snak.NOVALUE
+    elif not problem and not is_unknown(term := next(iter(terms))):
+        snak, value = Snak.VALUE, _value(term, group)
+    statement = Statement(
+        id=local_name(group[0]["st"], STATEMENT).replace("-", "$", 1),
+        subject=subject,
+        property=property_id(local_name(group[0]["property"])),
+        snak=snak,
+        value=value,
+        rank=min(_RANKS[rank] for rank in ranks) if len(ranks) == 1 else Rank.NORMAL,
+        start=_qualifier(group, "start"),
+        end=_qualifier(group, "end"),
+        point_in_time=_qualifier(group, "point"),
+        references=max(integer(row["refs"]) for row in group),
+    )
+    return statement, problem
+
+
+def _problem(terms: set[Term], ranks: set[str], *, has_none: bool) -> str:
+    if len(terms) > 1:
+        return f"{len(terms)} values"
+    if len(ranks) > 1:
+        return f"{len(ranks)} ranks"
+    return "" if terms or has_none else "neither a value nor the mark of none"
+
+
+def _value(term: Term, group: list[Row]) -> Value:
+    if term.kind == "uri":
+        item = item_of(term)
+        return Value(ValueKind.ITEM, item) if item else Value(ValueKind.OTHER, term.text)
+    if term.language:
+        return Value(ValueKind.MONOLINGUAL, term.text, term.language)
+    if term.datatype == f"{XSD}dateTime" and (time := iso_time(term.text)):
+        precision = min((integer(row["precision"]) for row in group if "precision" in row), default=DAY)
+        return Value(ValueKind.TIME, time, str(precision))
+    if term.datatype in (f"{XSD}decimal", f"{XSD}integer"):
+        units = {local_name(row["unit"]) for row in group if "unit" in row} - {local_name(Term("uri", NO_UNIT))}
+        return Value(ValueKind.QUANTITY, canonical_number(term.text), min(units, default=""))
+    if term.datatype in ("", f"{XSD}string"):
+        return Value(ValueKind.STRING, term.text)
+    return Value(ValueKind.OTHER, term.text)
+
+
+def _qualifier(group: list[Row], name: str) -> TimePoint | None:
+    """The time of the qualifier ``name`` (start, end, point), from its value nodes where there are any."""
+    nodes = {(row[f"{name}Time"].text, integer(row[f"{name}Precision"])) for row in group if f"{name}Time" in row}
+    simple = {(row[name].text, DAY) for row in group if name in row and not is_unknown(row[name])}
+    times = [TimePoint(time, precision) for text, precision in nodes or simple if (time := iso_time(text))]
+    if times:
+        choose = min if name == "start" else max
+        return choose(times, key=TimePoint.sort_key)
+    is_set = any(name in row for row in group)
+    return UNKNOWN_TIME if is_set and name == "end" else None

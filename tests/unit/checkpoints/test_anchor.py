@@ -1,0 +1,40 @@
+"""The anchor of the audit trail: it is replaced as a whole, and anything else in its place is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kbsync.checkpoints.anchor import NAME, Anchor, clean_temporary, read_anchor, write_anchor
+from kbsync.domain.errors import StoreError
+from tests.support.file_faults import killed
+
+FIRST, SECOND = Anchor(seq=1, hash="a" * 64), Anchor(seq=20, hash="b" * 64)
+
+
+def test_the_newest_anchor_comes_back(tmp_path: Path) -> None:
+    root = tmp_path / "state"
+    assert read_anchor(root) is None
+    for anchor in (FIRST, SECOND):
+        write_anchor(root, anchor)
+        assert read_anchor(root) == anchor
+    assert [path.name for path in root.iterdir()] == [NAME]
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"[]", b'{"hash":"a","seq":"x"}', b'{"hash":"aaaa","seq":1}'])
+def test_what_kbsync_did_not_write_is_told(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / NAME).write_bytes(data)
+    with pytest.raises(StoreError, match="is not what kbsync wrote"):
+        read_anchor(tmp_path)
+    assert (tmp_path / NAME).read_bytes() == data
+
+
+@pytest.mark.parametrize("step", ["write", "fsync", "rename"])
+def test_a_kill_leaves_the_old_anchor_and_a_leftover_that_is_cleaned(tmp_path: Path, step: str) -> None:
+    write_anchor(tmp_path, FIRST)
+    assert killed(step, lambda: write_anchor(tmp_path, SECOND))
+    assert read_anchor(tmp_path) == FIRST
+    assert len(list(tmp_path.iterdir())) == 2
+    clean_temporary(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [NAME]

@@ -1,0 +1,113 @@
+"""How both databases are opened and locked, and how their errors become kbsync's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+
+from kbsync.domain.errors import Busy, ConfigError, LedgerDown, StoreError
+from kbsync.ledger.engine import make_engine, parse_url, place, reading, sqlite_url, writing
+
+
+@pytest.fixture
+def engine(ledger_url: str) -> Iterator[Engine]:
+    engine = make_engine(parse_url(ledger_url), patience=timedelta(milliseconds=50))
+    yield engine
+    engine.dispose()
+
+
+def watermarks(engine: Engine) -> list[str]:
+    with reading(engine) as connection:
+        return list(connection.scalars(text("SELECT source FROM watermarks")))
+
+
+def insert(source: str) -> str:
+    return f"INSERT INTO watermarks (source, at) VALUES ('{source}', '2026-01-01T00:00:00.000000Z')"
+
+
+def test_what_is_written_is_there_after_the_block_and_not_after_an_error(engine: Engine) -> None:
+    with writing(engine) as connection:
+        connection.exec_driver_sql(insert("first"))
+    with pytest.raises(KeyError), writing(engine) as connection:
+        connection.exec_driver_sql(insert("second"))
+        raise KeyError
+    assert watermarks(engine) == ["first"]
+
+
+def test_a_second_writer_is_told_that_another_writes(engine: Engine) -> None:
+    with (
+        writing(engine),
+        pytest.raises(Busy, match="Another process is writing to the ledger") as busy,
+        writing(engine),
+    ):
+        raise AssertionError("two writers at once")
+    assert busy.value.transient
+    assert busy.value.next_step == "Try again in a moment."
+
+
+def test_a_reader_writes_nothing_on_postgresql(engine: Engine) -> None:
+    if engine.dialect.name == "sqlite":
+        pytest.skip("SQLite has no transactions that only read")
+    with pytest.raises(StoreError, match="read-only"), reading(engine) as connection:
+        connection.exec_driver_sql(insert("first"))
+
+
+def test_a_reader_sees_one_snapshot(engine: Engine) -> None:
+    with reading(engine) as connection:
+        assert connection.scalar(text("SELECT count(*) FROM watermarks")) == 0
+        with writing(engine) as writer:
+            writer.exec_driver_sql(insert("meanwhile"))
+        assert connection.scalar(text("SELECT count(*) FROM watermarks")) == 0
+    assert watermarks(engine) == ["meanwhile"]
+
+
+def test_references_are_checked_unless_migrations_switch_that_off(ledger_url: str) -> None:
+    orphan = "INSERT INTO statement_history (statement_id, subject, property, revision, seen_at, after, hash) VALUES"
+    orphan += f" ('x', 'Q999', 'P1', 1, '2026-01-01T00:00:00.000000Z', '{{}}', '{'f' * 64}')"
+    for foreign_keys in (True, False):
+        engine = make_engine(parse_url(ledger_url), foreign_keys=foreign_keys)
+        if foreign_keys or engine.dialect.name == "postgresql":
+            with pytest.raises(StoreError, match=r"(?i)foreign key"), writing(engine) as connection:
+                connection.exec_driver_sql(orphan)
+        else:
+            with writing(engine) as connection:
+                connection.exec_driver_sql(orphan)
+        engine.dispose()
+
+
+def test_an_error_of_the_database_is_told_with_its_place(engine: Engine) -> None:
+    with pytest.raises(StoreError, match="no_such_table") as caught, reading(engine) as connection:
+        connection.exec_driver_sql("SELECT * FROM no_such_table")
+    assert place(engine.url) in caught.value.what
+    assert "db check" in caught.value.next_step
+
+
+def test_a_server_that_is_not_there_may_be_there_later() -> None:
+    engine = make_engine(parse_url("postgresql://alice:s3cret@127.0.0.1:1/kb"))
+    with pytest.raises(LedgerDown, match=r"alice@127\.0\.0\.1:1/kb can't be reached") as caught, reading(engine):
+        raise AssertionError("connected")
+    assert caught.value.transient
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
+    (tmp_path / "ledger.db").write_text("no database at all, but long enough to be read as the header of one" * 20)
+    engine = make_engine(parse_url(sqlite_url(tmp_path / "ledger.db")))
+    with pytest.raises(StoreError, match="not a database") as caught, reading(engine):
+        raise AssertionError("opened")
+    assert caught.value.next_step == "This is no SQLite file: check the configured path."
+    engine.dispose()
+
+
+def test_urls_are_parsed_and_shown_without_secrets() -> None:
+    parsed = parse_url("postgresql://alice:s3cret@host:5433/kb?sslmode=require")
+    assert parsed.drivername == "postgresql+psycopg"
+    assert place(parsed) == "postgresql://alice@host:5433/kb"
+    assert place(parse_url(sqlite_url(Path("/var/lib/kb.db")))) == "/var/lib/kb.db"
+    for url in ("sqlite://", "mysql://host/kb", "nonsense"):
+        with pytest.raises(ConfigError):
+            parse_url(url)
