@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
-from kbsync.domain.errors import DataError
-from kbsync.ports import Work
-from kbsync.text.dataset import DatasetName, fetch_dataset
 from tests.support.cli import Cli
+from tests.support.dataset_hub import hub
 from tests.support.families import random_model, texts, tokenizer
 from tests.support.world_app import MAIN, write_configuration
 
@@ -72,22 +68,6 @@ def test_what_can_not_be_is_refused_by_name(stats: Any, arguments: list[str], co
     assert says in result.err
 
 
-def hub(monkeypatch: pytest.MonkeyPatch, rows: Any) -> list[Any]:
-    """A stand-in for the package ``datasets``: what it was asked is noted."""
-    asked: list[Any] = []
-
-    def load_dataset(*arguments: Any, **named: Any) -> Any:
-        asked.append((arguments, named))
-        if isinstance(rows, Exception):
-            raise rows
-        return iter(rows)
-
-    module = ModuleType("datasets")
-    module.load_dataset = load_dataset  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "datasets", module)
-    return asked
-
-
 def test_a_data_set_is_fetched_once_up_to_its_budget(stats: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = hub(monkeypatch, [{"body": t} for t in texts(40)])
     name = "owner/name?config=en&field=body&revision=abc"
@@ -95,30 +75,3 @@ def test_a_data_set_is_fetched_once_up_to_its_budget(stats: Any, monkeypatch: py
     two = stats.good("stats", "build", "--dataset", name, "--json").json
     assert one["fingerprint"] == two["fingerprint"] and one["texts"] == 40
     assert asked == [(("owner/name", "en"), {"split": "train", "revision": "abc", "streaming": True})]
-
-
-@pytest.mark.parametrize(
-    ("rows", "says"),
-    [
-        ([], "gave no text"),
-        ([{"other": "x"}], "no field 'text'"),
-        (OSError("no network"), "can't be fetched: no network"),
-    ],
-)
-def test_a_data_set_that_can_not_be_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: Any, says: str) -> None:
-    hub(monkeypatch, rows)
-    with pytest.raises(DataError, match=says):
-        fetch_dataset(DatasetName.parse("owner/name"), 1000, tmp_path, Work())
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_without_the_package_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(DataError, match=r"kbsync\[datasets\]"):
-        fetch_dataset(DatasetName.parse("owner/name"), 1000, tmp_path, Work())
-
-
-def test_the_budget_of_characters_bounds_what_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    hub(monkeypatch, [{"text": "x" * 300}] * 100)
-    path = fetch_dataset(DatasetName.parse("owner/name"), 1000, tmp_path, Work())
-    assert len(path.read_text().splitlines()) == 4

@@ -72,26 +72,6 @@ def test_an_interrupted_conversion_leaves_nothing(file: Path, tmp_path: Path, mo
     assert load(str(file), cache_dir=tmp_path).fingerprint
 
 
-@needs_gguf
-def test_a_damaged_file_is_refused(file: Path, tmp_path: Path) -> None:
-    whole = file.read_bytes()
-    damaged = {"text": b"not gguf at all", "head": whole[:5000], "tail": whole[:-1000], "none": b""}
-    for name, data in ((f"{name}.gguf", data) for name, data in damaged.items()):
-        (tmp_path / name).write_bytes(data)
-        with pytest.raises(ModelError, match=f"{name} can't be read as GGUF"):
-            load(str(tmp_path / name), cache_dir=tmp_path / "cache")
-    assert directories(tmp_path / "cache") == []
-
-
-@needs_gguf
-def test_a_file_without_one_parameter_is_refused(tmp_path: Path) -> None:
-    name = "model.layers.2.mlp.down_proj.weight"
-    file = write_gguf(*random_model("llama"), tmp_path / "gap.gguf", without=name)
-    with pytest.raises(ModelError, match=f"lacks 1 of the model's parameters, the first is {name}"):
-        load(str(file), cache_dir=tmp_path / "cache")
-    assert directories(tmp_path / "cache") == []
-
-
 def test_without_the_extra_the_error_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "some.gguf").write_bytes(b"GGUF")
     monkeypatch.setitem(sys.modules, "gguf", None)

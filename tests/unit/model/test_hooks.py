@@ -7,9 +7,8 @@ from kbsync.editing.common.cholesky import factorise
 from kbsync.editing.memit.solve import closed_form
 from kbsync.model.decoder import discover, first_tensor
 from kbsync.model.delta import FactorDelta, applied
-from kbsync.model.hooks import activations, add_to_output, frozen
-from kbsync.model.suffix import prepare_suffixes
-from tests.support.families import FAMILIES, LAYERS, SANDWICH, D, random_model
+from kbsync.model.hooks import activations, add_to_output, frozen, perturb, record_activations, restrict_logits
+from tests.support.families import FAMILIES, D, random_model
 
 IDS = torch.tensor([[0, 17, 300, 41, 9, 77, 250]])
 PLACE, LAYER = 3, 1
@@ -17,7 +16,7 @@ PLACE, LAYER = 3, 1
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=["f64", "f32", "bf16"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_trace_sees_keys_downs_and_outputs(family, dtype):
+def test_keys_downs_and_outputs_are_recorded(family, dtype):
     model = random_model(family, dtype)
     decoder = discover(model)
     with torch.no_grad():
@@ -38,7 +37,7 @@ def test_trace_sees_keys_downs_and_outputs(family, dtype):
     torch.testing.assert_close(seen.outputs[1], states[2])
 
 
-def test_trace_runs_no_layer_above_the_last_one_asked_for():
+def test_no_layer_runs_above_the_last_one_that_is_asked_for():
     decoder = discover(random_model("llama"))
     ran = []
     for layer in decoder.layers:
@@ -72,45 +71,6 @@ def test_a_hooked_change_equals_an_edit_of_the_weights_that_is_exactly_solvable(
     torch.testing.assert_close(hooked[:, :PLACE], plain[:, :PLACE])
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("first", [0, 2, LAYERS])
-def test_the_suffix_alone_gives_what_the_whole_pass_gives(family, first):
-    """Rows of different lengths in one batch; one of them has no prefix at all."""
-    model = random_model(family, torch.float64)
-    decoder = discover(model)
-    rows = [((0, 17, 300, 41, 9), 2), ((55, 60, 12), 0), ((0, 1, 2, 3, 4, 5, 6, 7), 5)]
-    with frozen(model), torch.no_grad():
-        suffixes = prepare_suffixes(decoder, rows, first)
-        normed = suffixes.run(suffixes.hidden)
-        again = suffixes.select(torch.tensor([0, 2])).run(suffixes.hidden[[0, 2]])
-        shorter = suffixes.select(torch.tensor([2, 0]), 2)
-        beginnings = shorter.run(shorter.hidden)
-        for i, (ids, lookup) in enumerate(rows):
-            whole = model(input_ids=torch.tensor([ids])).logits[0, lookup:]
-            torch.testing.assert_close(
-                decoder.logits(normed[i, : len(ids) - lookup]), whole, rtol=0, atol=1e-5 * float(whole.abs().max())
-            )
-    torch.testing.assert_close(normed[[0, 2]], again)
-    torch.testing.assert_close(normed[[2, 0], :2], beginnings)
-    torch.testing.assert_close(normed[0, :3], suffixes.normed[0, :3])
-
-
-@pytest.mark.parametrize("family", ["llama", *SANDWICH])
-def test_a_change_in_the_suffix_equals_the_change_in_the_whole_pass(family):
-    model = random_model(family, torch.float64)
-    decoder = discover(model)
-    ids, lookup = (0, 17, 300, 41, 9), 2
-    shift = torch.randn(1, D, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
-    down = decoder.layers[1].down.module
-    with frozen(model), torch.no_grad():
-        suffixes = prepare_suffixes(decoder, [(ids, lookup)], 1)
-        with add_to_output(down, 0, shift):
-            part = decoder.logits(suffixes.run(suffixes.hidden))[0]
-        with add_to_output(down, lookup, shift):
-            whole = model(input_ids=torch.tensor([ids])).logits[0, lookup:]
-    torch.testing.assert_close(part, whole, rtol=0, atol=1e-5 * float(whole.abs().max()))
-
-
 def test_adding_reaches_layers_that_return_tuples():
     model = random_model("gptj")
     layer = discover(model).layers[1].module
@@ -134,3 +94,43 @@ def test_frozen_gives_back_modes_and_gradients_as_they_were():
         raise RuntimeError
     assert model.training and not odd.requires_grad
     assert all(p.requires_grad for p in model.parameters() if p is not odd)
+
+
+def test_a_later_pass_overwrites_what_was_recorded_and_nothing_is_recorded_afterwards():
+    model = random_model("llama")
+    decoder = discover(model)
+    with torch.no_grad():
+        with record_activations(decoder, outputs=[1]) as recorded:
+            model(input_ids=IDS)
+            first = recorded.outputs[1]
+            model(input_ids=IDS[:, :4])
+        second = recorded.outputs[1]
+        model(input_ids=IDS)
+    assert (first.shape[1], second.shape[1]) == (7, 4)
+    assert recorded.outputs[1] is second
+
+
+def test_a_perturbed_module_puts_out_the_sum_and_is_itself_again_afterwards():
+    model = random_model("llama")
+    down = discover(model).layers[LAYER].down.module
+    states = torch.randn(1, 3, down.weight.shape[1], generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        plain = down(states)
+        with perturb(down, torch.full_like(plain, 2.0)):
+            moved = down(states)
+        torch.testing.assert_close(moved, plain + 2.0)
+        torch.testing.assert_close(down(states), plain, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_restricted_logits_are_those_of_the_chosen_places(family):
+    model = random_model(family)
+    ids = torch.cat([IDS, IDS.flip(1)])
+    rows, columns = torch.tensor([1, 0, 1]), torch.tensor([0, 6, 3])
+    with torch.no_grad():
+        whole = model(input_ids=ids).logits
+        with restrict_logits(model.get_output_embeddings(), rows, columns):
+            chosen = model(input_ids=ids).logits
+        assert model(input_ids=ids).logits.shape == whole.shape
+    assert chosen.shape == (1, 3, whole.shape[-1])
+    torch.testing.assert_close(chosen[0], whole[rows, columns], rtol=1e-4, atol=1e-4)

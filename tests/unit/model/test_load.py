@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import huggingface_hub
 import pytest
 import torch
 from transformers import BertConfig, BertForMaskedLM, T5Config, T5ForConditionalGeneration
@@ -136,43 +135,8 @@ def test_only_causal_language_models_load(directory: Path, loaded: Loader) -> No
             loaded(directory)
 
 
-def test_what_is_not_there_is_refused(tmp_path: Path, loaded: Loader) -> None:
-    file = tmp_path / "model.bin"
-    file.write_bytes(b"")
-    for reference, message in (
-        (tmp_path / "absent", "There is no directory"),
-        ("./absent", "There is no directory"),
-        ("absent", "There is no directory"),
-        (tmp_path / "absent.gguf", "There is no file"),
-        (file, r"neither a directory nor a \.gguf file"),
-        ("package:no-such-package-of-models", "not installed"),
-        ("package:", "not installed"),
-    ):
-        with pytest.raises(ModelError, match=message):
-            loaded(reference)
-
-
 def test_unknown_dtypes_and_devices_are_refused(original: Path, loaded: Loader) -> None:
     with pytest.raises(ModelError, match="'int8' is not a dtype"):
         loaded(original, dtype="int8")
     with pytest.raises(ModelError, match="no device 'abacus'"):
         loaded(original, device="abacus")
-
-
-def test_a_model_of_the_hub_comes_from_its_cache(
-    original: Path, tmp_path: Path, loaded: Loader, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    commit = "0123456789abcdef0123456789abcdef01234567"
-    repository = tmp_path / "hub" / "models--someone--tiny"
-    shutil.copytree(original, repository / "snapshots" / commit)
-    (repository / "refs").mkdir()
-    (repository / "refs" / "main").write_text(commit)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    for reference in ("someone/tiny", "someone/tiny@main", f"someone/tiny@{commit}"):
-        assert loaded(reference).fingerprint == loaded(original).fingerprint
-    for reference in ("someone/other", "someone/tiny@v2"):
-        with pytest.raises(ModelError, match="the hub can't be reached"):
-            loaded(reference)
-    with pytest.raises(ModelError, match="The hub did not give"):
-        loaded("some one/ti ny")

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from kbsync.domain.errors import ModelError
+from kbsync.model.gguf_conversion import convert
+from kbsync.model.load import load
+from tests.support.gguf_file import write_gguf
+from tests.support.random_models import random_model
+
+needs_gguf = pytest.mark.skipif(importlib.util.find_spec("gguf") is None, reason="the package gguf is not installed")
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_gguf(*random_model("llama"), tmp_path_factory.mktemp("gguf") / "tiny.gguf")
+
+
+def directories(cache: Path) -> list[str]:
+    return sorted(p.name for p in cache.iterdir() if p.is_dir())
+
+
+@needs_gguf
+def test_what_is_saved_needs_no_gguf_and_holds_the_same_weights(file: Path, tmp_path: Path) -> None:
+    model, tokenizer = random_model("llama")
+    convert(file, tmp_path)
+    saved = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32).state_dict()
+    assert all(torch.equal(saved[name], weight) for name, weight in model.state_dict().items())
+    text = "The river rises"
+    assert AutoTokenizer.from_pretrained(tmp_path)(text)["input_ids"] == tokenizer(text)["input_ids"]
+
+
+@needs_gguf
+def test_a_damaged_file_is_refused(file: Path, tmp_path: Path) -> None:
+    whole = file.read_bytes()
+    damaged = {"text": b"not gguf at all", "head": whole[:5000], "tail": whole[:-1000], "none": b""}
+    for name, data in ((f"{name}.gguf", data) for name, data in damaged.items()):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(ModelError, match=f"{name} can't be read as GGUF"):
+            load(str(tmp_path / name), cache_dir=tmp_path / "cache")
+    assert directories(tmp_path / "cache") == []
+
+
+@needs_gguf
+def test_a_file_without_one_parameter_is_refused(tmp_path: Path) -> None:
+    name = "model.layers.2.mlp.down_proj.weight"
+    file = write_gguf(*random_model("llama"), tmp_path / "gap.gguf", without=name)
+    with pytest.raises(ModelError, match=f"lacks 1 of the model's parameters, the first is {name}"):
+        load(str(file), cache_dir=tmp_path / "cache")
+    assert directories(tmp_path / "cache") == []
