@@ -25,34 +25,38 @@ class TableModel(LanguageModel):
         self.answers = dict(answers)
         self.fingerprint = content_hash(self.answers)
         self.asked: list[str] = []
+        """Every prompt that was given to ``complete``."""
         self._perplexity = perplexity
         self.away = False
+        """Whether other weights are in place, so that nothing may be asked."""
 
     def complete(self, prompts: Sequence[str], *, max_new_tokens: int = 10, work: Work = UNWATCHED) -> list[str]:
         self._check()
         self.asked += prompts
         for _ in prompts:
             work.advance()
-        return [self._say(prompt) for prompt in prompts]
+        return [self._answer(prompt) for prompt in prompts]
 
     def perplexity(self, texts: Sequence[str], *, work: Work = UNWATCHED) -> Perplexity:
         self._check()
         return Perplexity(self._perplexity, sum(len(text.split()) for text in texts))
 
     def scores(self, pairs: Sequence[tuple[str, str]], *, work: Work = UNWATCHED) -> list[PairScore]:
-        right = [self._say(prompt).startswith(f" {answer}") for prompt, answer in pairs]
-        return [PairScore(0.5, (True,)) if said else PairScore(20.0, (False,)) for said in right]
+        """The table's answer is likely and greedy, anything else neither."""
+        right = [self._answer(prompt).startswith(f" {answer}") for prompt, answer in pairs]
+        return [PairScore(0.5, (True,)) if is_right else PairScore(20.0, (False,)) for is_right in right]
 
     def sample(self, prompts: Sequence[str], *, length: int = 100, seed: int = 0, work: Work = UNWATCHED) -> list[str]:
-        return [f"{prompt}{self._say(prompt)}" for prompt in prompts]
+        return [f"{prompt}{self._answer(prompt)}" for prompt in prompts]
 
     def next_tokens(self, prompts: Sequence[str], *, top: int = 256) -> list[dict[int, float]]:
         """All mass on one token, which stands for the answer."""
-        return [{_token(self._say(prompt)): 0.0} for prompt in prompts]
+        return [{_token(self._answer(prompt)): 0.0} for prompt in prompts]
 
     def divergence(self, prompts: Sequence[str], reference: Sequence[Mapping[int, float]]) -> list[float]:
+        """0 where the answer is the reference's, 10 nats where it is another."""
         return [
-            0.0 if _token(self._say(prompt)) in known else 10.0
+            0.0 if _token(self._answer(prompt)) in known else 10.0
             for prompt, known in zip(prompts, reference, strict=True)
         ]
 
@@ -60,18 +64,21 @@ class TableModel(LanguageModel):
         if self.away:
             raise WrongWeights("other weights are in place")
 
-    def _say(self, prompt: str) -> str:
+    def _answer(self, prompt: str) -> str:
         self._check()
-        known = [key for key in self.answers if prompt.endswith(key)]
-        return self.answers[max(known, key=len)] if known else " something"
+        keys = [key for key in self.answers if prompt.endswith(key)]
+        return self.answers[max(keys, key=len)] if keys else " something"
 
 
 def _token(text: str) -> int:
+    """A number that stands for the text."""
     return int(content_hash(text)[:6], 16)
 
 
 @dataclass(frozen=True)
 class TableDelta(Delta):
+    """Entries that replace those of a table."""
+
     entries: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -80,17 +87,21 @@ class TableDelta(Delta):
 
 
 class TableBase(BaseModel):
-    """``damage`` is put into every edited table, what a bad edit breaks elsewhere; so is ``perplexity``. ``broken``: why
-    no edited table can be asked; ``harm``: what an edit of a prompt damages."""
+    """A table, and the tables that deltas make of it; how edits go wrong is set on its attributes."""
 
     def __init__(self, answers: Mapping[str, str], damage: Mapping[str, str] | None = None) -> None:
         self.model = TableModel(answers)
         self.fingerprint = self.model.fingerprint
         self.damage = dict(damage or {})
-        self.perplexity = 20.0
-        self.growth = 0.01
+        """Entries of every edited table: what a bad edit breaks elsewhere."""
         self.harm: dict[str, dict[str, str]] = {}
+        """By edited prompt, entries of the table that is edited at it: what this one edit breaks elsewhere."""
+        self.perplexity = 20.0
+        """Of every edited table."""
+        self.growth = 0.01
+        """Relative growth of every edited parameter's norm."""
         self.broken = ""
+        """Why no edited table can be asked; empty where it can."""
 
     def language_model(self) -> LanguageModel:
         return self.model
@@ -102,7 +113,7 @@ class TableBase(BaseModel):
             raise ModelError(self.broken)
         if self.model.away:
             raise WrongWeights("another delta is in place already")
-        harm = {key: said for prompt in delta.entries for key, said in self.harm.get(prompt, {}).items()}
+        harm = {key: answer for prompt in delta.entries for key, answer in self.harm.get(prompt, {}).items()}
         self.model.away = True
         try:
             yield TableModel(self.model.answers | self.damage | delta.entries | harm, self.perplexity)
@@ -114,12 +125,15 @@ class TableBase(BaseModel):
 
 
 class TableEditor(Editor):
-    """``refuse`` names subjects that it leaves out, with the reason."""
+    """Writes rewrites into a delta, one entry each."""
 
     def __init__(self, refuse: Mapping[str, str] | None = None) -> None:
         self.refuse = dict(refuse or {})
+        """By subject that it leaves out, the reason."""
         self.calls = 0
+        """How many edits were made."""
         self.guarded: set[str] = set()
+        """Ids of the guards of the last edit."""
 
     def edit(
         self, rewrites: Sequence[Rewrite], recipe: Recipe, work: Work, *, guards: Sequence[Preserved] = ()

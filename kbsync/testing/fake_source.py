@@ -28,20 +28,20 @@ class FakeItem:
 
 
 class FakeSource(StatementSource):
-    """``items`` is the world. Every edit gives the item the world's next revision, dated ``now``.
-
-    ``patterns`` maps the text of a subject pattern to the items that it finds. ``questions`` counts the calls of
-    each method, and ``asked`` notes the items that ``records`` was asked for.
-    """
+    """A world of items. Every edit gives the item the world's next revision, dated ``now``."""
 
     def __init__(self, *, name: str = "fake", page: int = 200, now: datetime | None = None) -> None:
+        """``page``: how many items a page of answers holds."""
         self.name = name
         self.page = page
         self.now = now or datetime(2026, 1, 1, tzinfo=UTC)
         self.items: dict[ItemId, FakeItem] = {}
         self.patterns: dict[str, list[ItemId]] = {}
+        """By text of a subject pattern, the items that it finds."""
         self.questions: dict[str, int] = {}
+        """By method, how often it was called."""
         self.asked: list[ItemId] = []
+        """The items that ``records`` was asked for."""
         self._revision = 1000
         self._failures: deque[tuple[int, Exception]] = deque()
 
@@ -54,7 +54,7 @@ class FakeSource(StatementSource):
         statements: Iterable[Statement] = (),
         revision: int | None = None,
     ) -> ItemHead:
-        """Create the item or replace all of it (an alias that is the label is none); returns its new head."""
+        """Create the item or replace all of it, and return its new head; an alias that equals the label is dropped."""
         return self._put(
             item_id(item),
             revision,
@@ -64,21 +64,22 @@ class FakeSource(StatementSource):
         )
 
     def delete(self, item: str) -> None:
+        """Remove the item."""
         del self.items[ItemId(item)]
 
     def redirect(self, item: str, target: str, *, revision: int | None = None) -> ItemHead:
-        """Make ``item`` a redirect: its statements and names are gone."""
+        """Make the item a redirect to ``target``, without statements and names; returns its new head."""
         return self._put(item_id(item), revision, redirect_to=item_id(target))
 
     def tick(self, step: timedelta = timedelta(hours=1)) -> datetime:
-        """Let the source's own time pass."""
+        """Let the source's own time pass, and return it."""
         self.now += step
         return self.now
 
     def fail_next(self, error: Exception, *, after_pages: int = 0) -> None:
-        """Let the next question raise ``error``; one that answers in pages, after ``after_pages`` of them.
+        """Let the next question raise ``error``; a question that is answered in pages raises it after ``after_pages``.
 
-        Called again before that, it lines up the failure of the question after the next, and so on.
+        A second call before that is about the question after the next, and so on.
         """
         self._failures.append((after_pages, error))
 
@@ -124,10 +125,10 @@ class FakeSource(StatementSource):
         return Labels(item=item, label=known.label, aliases=known.aliases) if known else Labels(item=item, label=None)
 
     def _names(self, item: ItemId) -> Labels:
-        """A redirect goes by the names of the item that it leads to."""
+        """The names of an item; of a redirect, those of the item that it leads to."""
         known = self.items.get(item)
-        led = self._labels(known.redirect_to) if known and known.redirect_to else self._labels(item)
-        return replace(led, item=item)
+        labels = self._labels(known.redirect_to) if known and known.redirect_to else self._labels(item)
+        return replace(labels, item=item)
 
     def _question(self, name: str) -> None:
         self.questions[name] = self.questions.get(name, 0) + 1
@@ -137,11 +138,11 @@ class FakeSource(StatementSource):
     def _pages(self, name: str, items: Sequence[ItemId], answer: Callable[[ItemId], T]) -> Iterator[list[T]]:
         self.questions[name] = self.questions.get(name, 0) + 1
         asked = list(dict.fromkeys(item_id(i) for i in items))
-        good, error = self._failures.popleft() if self._failures else (0, None)
+        good_pages, error = self._failures.popleft() if self._failures else (0, None)
 
         def run() -> Iterator[list[T]]:
             for number, start in enumerate(range(0, len(asked), self.page)):
-                if error is not None and number >= good:
+                if error is not None and number >= good_pages:
                     raise error
                 yield [answer(item) for item in asked[start : start + self.page]]
             if error is not None:

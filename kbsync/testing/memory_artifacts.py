@@ -8,11 +8,13 @@ from kbsync.ports import ArtifactStore
 
 
 class MemoryArtifactStore(ArtifactStore):
-    """``blobs`` maps (kind, key) to (SHA-256, content) and is in the open for tests to damage."""
+    """Blobs in a dictionary that tests may change."""
 
     def __init__(self) -> None:
         self.blobs: dict[tuple[str, str], tuple[str, bytes]] = {}
+        """By kind and key, the SHA-256 and the content."""
         self.damaged: dict[tuple[str, str], bytes] = {}
+        """By kind and key, what was found damaged and set aside."""
 
     def get(self, kind: str, key: str) -> bytes | None:
         if (kind, key) not in self.blobs:

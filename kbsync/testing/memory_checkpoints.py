@@ -11,12 +11,13 @@ from kbsync.ports import CheckpointStore, Delta, StoredVersion
 
 
 class MemoryCheckpointStore(CheckpointStore):
-    """A delta is known by its ``repr``. Hashes in ``damaged`` play versions with a wrong byte."""
+    """Versions in a dictionary; a delta is hashed by its ``repr``."""
 
     def __init__(self) -> None:
         self.versions: dict[str, tuple[Manifest, Delta]] = {}
         self.evaluations: dict[str, Evaluation] = {}
         self.damaged: set[str] = set()
+        """Hashes of versions that behave as if a byte of them were wrong."""
 
     def write(self, manifest: Manifest, delta: Delta) -> str:
         if manifest.factors != self.factor_hashes(delta):

@@ -47,12 +47,14 @@ MANIFEST_AT = datetime(2026, 3, 1, 12, 30, 1, 234567, tzinfo=UTC)
 
 
 def item_value(item: str) -> Value:
+    """The value that is an item."""
     return Value(ValueKind.ITEM, item)
 
 
 def statement(
     number: int, value: str | None = "Q1", *, subject: str = "Q145", property: str = "P35", **more: Any
 ) -> Statement:
+    """A statement with the item ``value`` (None: without one); ``more`` are its other fields."""
     return Statement(
         id=f"{subject}${number}",
         subject=ItemId(subject),
@@ -65,6 +67,7 @@ def statement(
 
 
 def record(*statements: Statement, subject: str = "Q145", revision: int = 1, **head: Any) -> ItemRecord:
+    """What the source says of an item; ``head`` are fields of its head."""
     return ItemRecord(
         head=ItemHead(id=ItemId(subject), revision=revision, modified=head.pop("modified", NOW), **head),
         labels=Labels(item=ItemId(subject), label=f"label of {subject}", aliases=(f"alias of {subject}",)),
@@ -73,6 +76,7 @@ def record(*statements: Statement, subject: str = "Q145", revision: int = 1, **h
 
 
 def state(*values: str, revision: int = 1, since: datetime = NOW) -> FactState:
+    """What holds of a fact: these items."""
     return FactState(
         values=tuple(sorted(map(item_value, values))),
         former=(item_value("Q9682"),),
@@ -84,6 +88,7 @@ def state(*values: str, revision: int = 1, since: datetime = NOW) -> FactState:
 
 
 def fact(subject: str = "Q145", property: str = "P35", *, believed: bool = False) -> FactRecord:
+    """A fact that is observed with one value and, if ``believed``, believed with another."""
     return FactRecord(
         key=FactKey(ItemId(subject), PropertyId(property)),
         observed=state("Q43274"),
@@ -95,6 +100,7 @@ def fact(subject: str = "Q145", property: str = "P35", *, believed: bool = False
 def verdict(
     key: FactKey, *, model: str = "model", value_hash: str = "v", kind: VerdictKind = VerdictKind.STALE
 ) -> Verdict:
+    """A verdict whose evidence is hard to store."""
     return Verdict(
         key=VerdictKey(fact=key, value_hash=value_hash, model_fingerprint=model, template_hash="t"),
         kind=kind,
@@ -109,7 +115,8 @@ def verdict(
 
 
 def edit_plan(*targets: str, predecessor: int = 0, base: str = "base") -> EditPlan:
-    entries = [
+    """A plan that adds a fact for each target, about items Q1, Q2, …."""
+    entries = tuple(
         PlanEntry(
             key=FactKey(ItemId(f"Q{n}"), HEAD_OF_STATE),
             change=Change.ADD,
@@ -126,11 +133,12 @@ def edit_plan(*targets: str, predecessor: int = 0, base: str = "base") -> EditPl
             reason="the base says something else",
         )
         for n, target in enumerate(targets, start=1)
-    ]
-    return EditPlan(base_fingerprint=base, recipe_fingerprint="recipe", predecessor=predecessor, entries=tuple(entries))
+    )
+    return EditPlan(base_fingerprint=base, recipe_fingerprint="recipe", predecessor=predecessor, entries=entries)
 
 
 def evaluation(version: int, *, value: float = 0.987654321, at: datetime = NOW, passed: bool = True) -> Evaluation:
+    """An evaluation with one metric and one outcome."""
     return Evaluation(
         version=version,
         metrics=(Metric(name="efficacy", value=value, base=0.0, samples=10),),

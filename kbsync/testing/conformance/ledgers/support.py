@@ -18,6 +18,7 @@ TTL = timedelta(minutes=5)
 
 
 def fact_key(item: str, property: str = HEAD_OF_STATE) -> FactKey:
+    """The key of a fact about the item."""
     return FactKey(ItemId(item), PropertyId(property))
 
 
@@ -30,11 +31,13 @@ def put(
 
 
 def live(ledger: Ledger, subject: ItemId = UK, property: PropertyId = HEAD_OF_STATE) -> list[Statement]:
+    """Live statements, read in a transaction of their own."""
     with ledger.read() as tx:
         return tx.statements(subject, property)
 
 
 def history(ledger: Ledger, subject: ItemId = UK, property: PropertyId = HEAD_OF_STATE) -> list[StatementChange]:
+    """The history, read in a transaction of its own."""
     with ledger.read() as tx:
         return tx.statement_history(subject, property)
 
@@ -50,6 +53,7 @@ def add_version(ledger: Ledger, *targets: str, predecessor: int = 0, built: bool
 
 
 def acquire(ledger: Ledger, holder: str = "one", now: datetime = NOW, name: str = "writer") -> LeaseToken:
+    """Acquire a lease in a transaction of its own."""
     with ledger.write() as tx:
         return tx.acquire_lease(name, holder, TTL, now)
 
