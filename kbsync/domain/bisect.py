@@ -104,8 +104,8 @@ def find_culprits(
 def _exchanged(good: Sequence[Item], culprits: Sequence[Item]) -> list[list[Item]]:
     """Batches as large as the good one, which passes, with the culprits among them.
 
-    Each good item is in one of them, so that a culprit also meets the item that it contradicts. Empty where such batches
-    would say nothing: where nothing is good, or one item is good and one is not.
+    Each good item is in one of them, so that a culprit also meets the item that it contradicts. Empty where such
+    batches would say nothing: where nothing is good, or one item is good and one is not.
     """
     left = len(good) - len(culprits)
     if left > 0:

@@ -88,9 +88,9 @@ def holding(statements: list[Statement], cardinality: Cardinality, now: datetime
     """Choose the statements that hold at ``now``, sorted by id.
 
     Deprecated statements, ended ones (P582) and those that have not begun (P580) are dropped first; of the rest, those
-    with the best rank stay. Ends are looked at before ranks, because editors often end a preferred statement and add its
-    successor with normal rank. With cardinality ``latest``, the latest start (or point in time) stays, with all that are
-    as late. Statements with an unknown value or none hold, too, but give no answer, so they are dropped last.
+    with the best rank stay. Ends are looked at before ranks, because editors often end a preferred statement and add
+    its successor with normal rank. With cardinality ``latest``, the latest start (or point in time) stays, with all
+    that are as late. Statements with an unknown value or none hold, too, but give no answer, so they are dropped last.
     """
     live = [
         s

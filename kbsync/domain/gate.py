@@ -60,7 +60,7 @@ class Threshold:
     """A metric that rests on fewer samples does not hold."""
     action: Action = Action.REFUSE
     significant: bool = False
-    """A fall counts only if its whole 95 % interval lies beyond the bound, so that nothing is refused by chance alone."""
+    """A fall counts only if its whole 95 % interval lies beyond the bound, so that chance alone refuses nothing."""
     optional: bool = False
     """Where the metric is missing, or rests on too few samples, this is said and nothing follows."""
 

@@ -1,7 +1,7 @@
 """The statement history as a hash chain: each row's hash covers the row and the hash of the row before it.
 
-Every pull that changes something writes the chain's head into the audit trail. So the trail, and the manifests that hold
-its head, also prove that the history is unchanged.
+Every pull that changes something writes the chain's head into the audit trail. So the trail, and the manifests that
+hold its head, also prove that the history is unchanged.
 """
 
 from __future__ import annotations

@@ -20,8 +20,8 @@ class RetentionPolicy:
     rollback_window: int
     """The weights of the last so many versions that each alias pointed to are kept."""
     spare: timedelta
-    """What no kept version needs (target vectors, covariances, files that were set aside) is kept for so long after it was
-    written, since a fact may come back."""
+    """What no kept version needs (target vectors, covariances, files that were set aside) is kept for so long after it
+    was written, since a fact may come back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +68,8 @@ def judge_versions(
 def _reachable(
     alias: str, moves: Sequence[int], predecessors: Mapping[int, int], window: int
 ) -> Iterable[tuple[int, str]]:
-    """The version that the alias points to, and those that a rollback may go to: where it pointed before, and the chain of
-    predecessors that repeated ``kbsync rollback`` follows."""
+    """The version that the alias points to, and those that a rollback may go to: where it pointed before, and the chain
+    of predecessors that repeated ``kbsync rollback`` follows."""
     if not moves:
         return
     current = moves[-1]

@@ -22,7 +22,7 @@ class VerdictKind(StrEnum):
     UNKNOWN = "unknown"
     """It says neither."""
     AMBIGUOUS = "ambiguous"
-    """It was not asked, since there is no single right answer: statements contradict each other, or a label is missing."""
+    """It was not asked: there is no single right answer (statements contradict each other, a label is missing)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,8 +41,8 @@ class LayerReport:
 
     layer: int
     residual_before: float
-    """Mean over the facts, before this layer's change, of ‖z − h‖ in the residual stream after the last edited layer; in
-    sandwich-norm models, of the distance between the wanted output of this layer's down projection and its output."""
+    """Mean over the facts, before this layer's change, of ‖z − h‖ in the residual stream after the last edited layer;
+    in sandwich-norm models, of the distance between this layer's down projection's wanted output and its output."""
     residual_after: float
     """The same after this layer's change."""
     delta_ratio: float
@@ -100,8 +100,8 @@ class Manifest:
 
     @property
     def version_hash(self) -> str:
-        """Identifies the version by what shapes its weights and by the weights themselves; dates, timings and provenance
-        are not covered."""
+        """Identifies the version by what shapes its weights and by the weights themselves; dates, timings and
+        provenance are not covered."""
         return content_hash(
             {
                 "base": self.base_fingerprint,
@@ -150,8 +150,8 @@ class PromptOutcome:
     """One prompt, asked of the base, the version and, where that was possible, the version before."""
 
     group: str
-    """``edited``, ``paraphrase``, ``neighbour`` (another subject, the same relation), ``subject`` (an edited subject, another
-    relation), ``other`` (another subject, another relation) or ``hop`` (the second of two hops)."""
+    """``edited``, ``paraphrase``, ``neighbour`` (another subject, the same relation), ``subject`` (an edited subject,
+    another relation), ``other`` (another subject, another relation) or ``hop`` (the second of two hops)."""
     subject: str
     property: str
     prompt: str
@@ -192,8 +192,8 @@ class Evaluation:
     """Hash of the policy that it was judged by; empty where it is not known."""
 
     def policy_changed(self, policy: Sequence[Threshold]) -> bool:
-        """Whether the figures would be judged by other thresholds now; without figures there is nothing to judge: a model
-        that could not be asked stays refused."""
+        """Whether the figures would be judged by other thresholds now; without figures there is nothing to judge: a
+        model that could not be asked stays refused."""
         return bool(self.metrics) and self.policy != policy_hash(policy)
 
     def judged_by(self, policy: Sequence[Threshold]) -> Evaluation:
