@@ -107,10 +107,10 @@ def _run(
     from kbsync.views.decisions import decision_view
 
     stages = {"approve": decide.approve, "pin": decide.pin, "exclude": decide.exclude, "clear": decide.clear}
-    with application(context) as app:
+    with application(context, dry_run=dry_run) as app:
         watched = find(app.relations, relation)
         key = FactKey(item_id(item.upper()), watched.property)
-        decided = stages[action](app.run, key, reason, dry_run=dry_run)
+        decided = stages[action](app.run, key, reason)
         with app.ledger.read() as tx:
             shown = decision_view(tx, watched, action, decided, dry_run=dry_run)
     return emit(shown) if json else show(shown)

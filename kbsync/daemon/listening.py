@@ -72,7 +72,7 @@ class ListenerThread:
             work = Work(checks=[partial(check_stop, self._stop), partial(self._check_configuration, configuration)])
             with closing(App(configuration, actor=ACTOR, work=work, clock=self._clock)) as app:
                 listener = Listener(
-                    app.run, app.source, app.relations, pulling=app.puller, sleep=self._sleep, tell=self._log
+                    app.run, app.source, app.relations, pulling=app.puller, sleep=self._sleep, report=self._log
                 )
                 listener.listen()
         except Stopped:

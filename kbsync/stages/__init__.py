@@ -1,1 +1,1 @@
-"""One module a stage; :mod:`kbsync.stages.cycle` reads as the list of them."""
+"""The stages of a synchronisation, one module or folder each; :mod:`kbsync.stages.cycle` reads as the list of them."""

@@ -1,91 +1,112 @@
-"""notify: tell notifiers of every move of ``current``, in order, again and again until they have taken it.
+"""notify: announce every move of ``current`` to every notifier, in order, again and again until it is taken.
 
-The move itself, committed by promote or rollback, is what has to be told; ``deliveries`` holds how far each notifier
-was told. So a kill between the two loses nothing, and a kill between telling and recording tells once more, with the
-same delivery id.
+Promote and rollback commit the move itself, which is what has to be announced, and the ledger's deliveries record how
+far each notifier was told. So a kill between the two loses nothing, and a kill between telling and recording repeats
+one announcement with the same delivery id.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from kbsync.domain.announcement import Announcement
 from kbsync.domain.errors import NotifierFailed
 from kbsync.domain.version import CURRENT
-from kbsync.ports import Delivered, LedgerReader, Notifier
+from kbsync.ports import Delivered, Notifier, VersionReader
 from kbsync.stages.session import Run
 
-_LONGEST = 60.0
-_LOOK = 0.25
+_MAX_WAIT_SECONDS = 60.0
+"""Between two attempts."""
+_CHECKPOINT_SECONDS = 0.25
+"""How often a wait looks for a stop request and renews the lease."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """``attempts`` at one delivery in one go, with waits of 1, 2, 4, … seconds between them; after ``give_up``
-    attempts in all it is given up, so that a notifier that will never take one move hears of the next."""
+    """How often a notifier is told of a move that it does not take."""
 
     attempts: int = 5
+    """At most so many attempts in one go, with waits of 1, 2, 4, … seconds between them."""
     give_up: int = 50
+    """After so many attempts in all the move is given up, so that a notifier that will never take it hears of the
+    next."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotifyResult:
-    """Moves that notifiers were told of (``delivered``), that were ``given_up``, and that are still to be told
-    (``waiting``), over all notifiers."""
+    """Announcements to all notifiers together."""
 
     delivered: int = 0
+    """Moves that a notifier took."""
     given_up: int = 0
+    """Moves that were given up."""
     waiting: int = 0
+    """Moves that a notifier still has to take."""
+
+
+class _Attempt(StrEnum):
+    """How an attempt ended."""
+
+    DELIVERED = "delivered"
+    GIVEN_UP = "given up"
+    FAILED = "failed"
 
 
 def introduce(run: Run, notifiers: Sequence[Notifier]) -> None:
-    """A notifier that is new is told of what moves from now on."""
+    """Begin to record deliveries to notifiers that are new; they are told of moves from now on."""
     with run.ledger.read() as tx:
         new = [notifier.name for notifier in notifiers if tx.delivery(notifier.name) is None]
     if not new:
         return
     with run.ledger.write() as tx:
-        moved = tx.alias(CURRENT)
+        alias = tx.alias(CURRENT)
         for name in new:
             if tx.delivery(name) is None:
-                tx.set_delivery(Delivered(notifier=name, move=moved.seq if moved else 0, attempts=0))
+                tx.set_delivery(Delivered(notifier=name, move=alias.seq if alias else 0, attempts=0))
 
 
-def notify(
-    run: Run,
-    notifiers: Sequence[Notifier],
-    path: str,
-    patience: RetryPolicy,
-) -> NotifyResult:
-    """Deliver what is waiting; to be called by the holder of the notifying lease. A notifier that does not take it
-    stops at that move; the others go on. Raises nothing that a notifier did."""
+def notify(run: Run, notifiers: Sequence[Notifier], path: str, policy: RetryPolicy) -> NotifyResult:
+    """Announce what is waiting.
+
+    A notifier that fails stays at the move that it did not take, and the others go on.
+
+    Args:
+        run: Must hold the notifying lease.
+        notifiers: Who is told.
+        path: Where the current version lies.
+        policy: How often a move is announced.
+    """
     result = NotifyResult()
     for notifier in notifiers:
-        while (waiting := _waiting(run, notifier.name, path)) and (told := _tell(run, notifier, waiting[0], patience)):
-            given_up = told == "given up"
+        while waiting := _waiting(run, notifier.name, path):
+            attempt = _announce(run, notifier, waiting[0], policy)
+            if attempt is _Attempt.FAILED:
+                break
+            given_up = attempt is _Attempt.GIVEN_UP
             result = replace(result, delivered=result.delivered + (not given_up), given_up=result.given_up + given_up)
         result = replace(result, waiting=result.waiting + len(waiting))
     return result
 
 
 def count_waiting(run: Run, notifiers: Sequence[Notifier]) -> int:
-    """So much is to be told, over all notifiers."""
+    """The number of moves that have to be announced, over all notifiers."""
     return sum(len(_waiting(run, notifier.name, "")) for notifier in notifiers)
 
 
 def _waiting(run: Run, notifier: str, path: str) -> list[Announcement]:
     with run.ledger.read() as tx:
-        known = tx.delivery(notifier)
-        if known is None:
+        delivered = tx.delivery(notifier)
+        if delivered is None:
             return []
-        moves = [move for move in tx.alias_moves(CURRENT) if move.seq > known.move]
+        moves = [move for move in tx.alias_moves(CURRENT) if move.seq > delivered.move]
         return [
             Announcement(
                 alias=CURRENT,
                 move=move.seq,
                 version=move.number,
-                hash=_hash(tx, move.number),
+                hash=_version_hash(tx, move.number),
                 moved_at=move.moved_at,
                 path=path,
             )
@@ -93,59 +114,56 @@ def _waiting(run: Run, notifier: str, path: str) -> list[Announcement]:
         ]
 
 
-def _hash(tx: LedgerReader, number: int) -> str | None:
+def _version_hash(tx: VersionReader, number: int) -> str | None:
     version = tx.version(number) if number else None
     return version.version_hash if version else None
 
 
-def _tell(run: Run, notifier: Notifier, announcement: Announcement, patience: RetryPolicy) -> str:
-    """``delivered``, ``given up``, or nothing where it is still waiting."""
-    for attempt in range(patience.attempts):
-        if attempt:
-            _pause(run, min(_LONGEST, 2.0 ** (attempt - 1)))
+def _announce(run: Run, notifier: Notifier, announcement: Announcement, policy: RetryPolicy) -> _Attempt:
+    """Announce one move, several times if need be; ``FAILED`` where it is still waiting."""
+    for number in range(policy.attempts):
+        if number:
+            _wait(run, min(_MAX_WAIT_SECONDS, 2.0 ** (number - 1)))
         run.work.checkpoint()
         try:
             notifier.deliver(announcement)
         except NotifierFailed as error:
-            outcome = _record(run, notifier, announcement, error.what, patience.give_up)
+            attempt = _record(run, notifier, announcement, error.what, policy.give_up)
         else:
-            outcome = _record(run, notifier, announcement, None, patience.give_up)
-        if outcome != "failed":
-            return outcome
-    return ""
+            attempt = _record(run, notifier, announcement, None, policy.give_up)
+        if attempt is not _Attempt.FAILED:
+            return attempt
+    return _Attempt.FAILED
 
 
-def _pause(run: Run, seconds: float) -> None:
-    """In short looks, so that a stop is noticed and the lease kept."""
+def _wait(run: Run, seconds: float) -> None:
     while seconds > 0:
         run.work.checkpoint()
-        run.clock.sleep(min(_LOOK, seconds))
-        seconds -= _LOOK
+        run.clock.sleep(min(_CHECKPOINT_SECONDS, seconds))
+        seconds -= _CHECKPOINT_SECONDS
 
 
-def _record(run: Run, notifier: Notifier, announcement: Announcement, error: str | None, give_up: int) -> str:
-    """One attempt and what came of it, in the audit trail and in how far the notifier was told."""
+def _record(run: Run, notifier: Notifier, announcement: Announcement, error: str | None, give_up: int) -> _Attempt:
+    """Record one attempt in the audit trail, and how far the notifier was told."""
     now = run.clock.now()
     with run.ledger.write() as tx:
         known = tx.delivery(notifier.name)
         if known is not None and known.move >= announcement.move:
-            return "delivered"  # by another process, which took this one for dead
+            return _Attempt.DELIVERED  # by another process, which took this one for dead
         attempts = (known.attempts if known else 0) + 1
-        outcome = "delivered" if error is None else "given up" if attempts >= give_up else "failed"
+        attempt = _Attempt.DELIVERED if error is None else _Attempt.GIVEN_UP if attempts >= give_up else _Attempt.FAILED
+        if attempt is _Attempt.FAILED:
+            delivered = Delivered(notifier=notifier.name, move=known.move if known else 0, attempts=attempts)
+        else:
+            delivered = Delivered(notifier=notifier.name, move=announcement.move, attempts=0)
+        tx.set_delivery(delivered)
         body = {
             "hook": notifier.name,
             "delivery": announcement.delivery,
             "move": announcement.move,
             "version": announcement.version,
             "attempt": attempts,
-            "outcome": outcome,
+            "outcome": attempt.value,
         }
-        done = outcome != "failed"
-        before = known.move if known else 0
-        tx.set_delivery(
-            Delivered(
-                notifier=notifier.name, move=announcement.move if done else before, attempts=0 if done else attempts
-            )
-        )
         tx.append_audit("notify", run.actor, body | ({"error": error} if error else {}), now)
-    return outcome
+    return attempt

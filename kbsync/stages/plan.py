@@ -1,8 +1,8 @@
-"""plan: from verdicts to an edit plan that one can print, diff and approve."""
+"""plan: from verdicts to an edit plan that people can print, compare and approve."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kbsync.domain.canonical import content_hash
@@ -19,16 +19,20 @@ from kbsync.ports import LedgerReader
 from kbsync.stages.facts import BelievedFacts
 from kbsync.stages.session import Run
 
+NO_STATEMENT = "no statement holds now"
+"""Why an active fact that is watched has no believed answer any more."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanResult:
-    """``already``: the same plan was recorded before, or it has no changes and so is not recorded at all. ``warning``:
-    the version comes near the recipe's capacity, or beyond it (empty: there is room)."""
+    """The plan of the next version."""
 
     plan_hash: str
     plan: EditPlan
     already: bool
+    """The same plan was recorded before, or it has no changes and so is not recorded at all."""
     warning: str = ""
+    """The version comes near the recipe's capacity, or goes beyond it; empty where there is room."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +48,16 @@ class PlanPolicy:
 
 
 def plan(run: Run, facts: BelievedFacts, recipe: Recipe, policy: PlanPolicy) -> PlanResult:
-    """Compare what the policy wants edited with what ``current`` holds, and record the plan where something changes.
+    """Compare the facts that have to be edited with what ``current`` holds, and record the plan if something changes.
+
+    Args:
+        run: Whose ledger gets the plan.
+        facts: All believed facts with their verdicts on the base.
+        recipe: What the version will be built with.
+        policy: Which facts are edited.
 
     Raises:
-        KbsyncError: Facts wait for a verdict.
+        KbsyncError: Facts have no verdict yet.
     """
     if facts.unjudged:
         raise KbsyncError(
@@ -55,53 +65,85 @@ def plan(run: Run, facts: BelievedFacts, recipe: Recipe, policy: PlanPolicy) -> 
             kept="No plan was made.",
             next_step="Run `kbsync probe` first (`kbsync sync` does both).",
         )
-    with run.ledger.read() as tx:
-        made = _make(tx, facts, recipe, policy)
-    warning = capacity_warning(len(made.requests), recipe.capacity)
-    if not made.changes:
-        return PlanResult(plan_hash=content_hash(made), plan=made, already=True, warning=warning)
+    edit_plan = _make_plan(run, facts, recipe, policy)
+    warning = capacity_warning(len(edit_plan.requests), recipe.capacity)
+    if not edit_plan.changes:
+        return PlanResult(plan_hash=content_hash(edit_plan), plan=edit_plan, already=True, warning=warning)
     now = run.clock.now()
     with run.ledger.write() as tx:
-        recorded = tx.record_plan(made, now)
+        recorded = tx.record_plan(edit_plan, now)
         if recorded.is_new:
-            changes = [{"fact": str(e.key), "change": e.change, "reason": e.reason} for e in made.changes]
-            refused = {str(r.key): r.reason for r in made.refused}
-            body = {"plan": recorded.plan_hash, "build": made.build_hash, "changes": changes, "refused": refused}
+            changes = [{"fact": str(e.key), "change": e.change, "reason": e.reason} for e in edit_plan.changes]
+            refused = {str(r.key): r.reason for r in edit_plan.refused}
+            body = {"plan": recorded.plan_hash, "build": edit_plan.build_hash, "changes": changes, "refused": refused}
             body |= {"warning": warning} if warning else {}
             tx.append_audit("plan", run.actor, body, now)
-    return PlanResult(plan_hash=recorded.plan_hash, plan=made, already=not recorded.is_new, warning=warning)
+    return PlanResult(plan_hash=recorded.plan_hash, plan=edit_plan, already=not recorded.is_new, warning=warning)
 
 
-def _make(tx: LedgerReader, facts: BelievedFacts, recipe: Recipe, policy: PlanPolicy) -> EditPlan:
-    wanted, right, sound, costs = [], {}, [], {}
-    for key, (relation, fact) in facts.watched.items():
-        verdict = facts.verdicts[key]
-        if verdict.kind in policy.kinds:
-            wanted.append(_request(relation, fact, verdict))
-            if verdict.evidence.logprob_answer is not None:
-                costs[key] = verdict.evidence.logprob_answer
-        else:
-            if verdict.kind is VerdictKind.CURRENT:
-                sound.append(Guard(key=key, subject=fact.subject_label or "", template=relation.templates[0]))
-            right[key] = f"verdict {verdict.kind}: {verdict.evidence.reason or verdict.evidence.greedy.strip()}"
-    alias = tx.alias(CURRENT)
-    predecessor = alias.number if alias else 0
-    active = _active(tx, predecessor)
-    held = {(key, request.value_hash) for key, request in active.items()}
-    new = [r for r in wanted if (r.key, r.value_hash) not in held]
+def _make_plan(run: Run, facts: BelievedFacts, recipe: Recipe, policy: PlanPolicy) -> EditPlan:
+    wanted = [
+        _request(relation, fact, facts.verdicts[key])
+        for key, (relation, fact) in facts.watched.items()
+        if facts.verdicts[key].kind in policy.kinds
+    ]
+    with run.ledger.read() as tx:
+        alias = tx.alias(CURRENT)
+        predecessor = alias.number if alias else 0
+        active = _active(tx, predecessor)
+        quarantined = _quarantined(tx, facts)
+        excluded = {key: str(d) for key, d in tx.decisions().items() if d.kind is DecisionKind.EXCLUDE}
+        ended = {key: NO_STATEMENT for key in active if key not in facts.watched and tx.fact(key) is not None}
     return make_plan(
         wanted,
         active,
         base_fingerprint=facts.base_fingerprint,
         recipe_fingerprint=recipe.fingerprint,
         predecessor=predecessor,
-        quarantined=_quarantined(tx, facts),
-        excluded={key: str(d) for key, d in tx.decisions().items() if d.kind is DecisionKind.EXCLUDE},
-        gone=right | _ended(tx, active, facts),
-        guards=choose_guards(sound, recipe.guard_count),
+        quarantined=quarantined,
+        excluded=excluded,
+        gone=_not_wanted(facts, policy) | ended,
+        guards=choose_guards(_known_facts(facts, policy), recipe.guard_count),
         limit=policy.limit,
-        suspect=suspects(new, costs, policy.suspicion) if policy.suspicion else None,
+        suspect=_suspect(wanted, active, facts, policy),
     )
+
+
+def _not_wanted(facts: BelievedFacts, policy: PlanPolicy) -> dict[FactKey, str]:
+    """Why believed facts are not edited: their verdict, with its reason or the base's answer."""
+    return {
+        key: f"verdict {verdict.kind}: {verdict.evidence.reason or verdict.evidence.greedy.strip()}"
+        for key, verdict in facts.verdicts.items()
+        if verdict.kind not in policy.kinds
+    }
+
+
+def _known_facts(facts: BelievedFacts, policy: PlanPolicy) -> list[Guard]:
+    """Facts that the base has right and that are not edited."""
+    return [
+        Guard(key=key, subject=fact.subject_label or "", template=relation.templates[0])
+        for key, (relation, fact) in facts.watched.items()
+        if facts.verdicts[key].kind is VerdictKind.CURRENT and VerdictKind.CURRENT not in policy.kinds
+    ]
+
+
+def _suspect(
+    wanted: Sequence[EditRequest],
+    active: Mapping[FactKey, EditRequest],
+    facts: BelievedFacts,
+    policy: PlanPolicy,
+) -> dict[FactKey, str]:
+    """Why a person should look at facts that ``current`` does not hold with this value."""
+    if policy.suspicion is None:
+        return {}
+    held = {(key, request.value_hash) for key, request in active.items()}
+    new = [request for request in wanted if (request.key, request.value_hash) not in held]
+    logprobs = {
+        request.key: logprob
+        for request in wanted
+        if (logprob := facts.verdicts[request.key].evidence.logprob_answer) is not None
+    }
+    return suspects(new, logprobs, policy.suspicion)
 
 
 def _request(relation: Relation, fact: Fact, verdict: Verdict) -> EditRequest:
@@ -119,19 +161,14 @@ def _request(relation: Relation, fact: Fact, verdict: Verdict) -> EditRequest:
 
 
 def _active(tx: LedgerReader, number: int) -> dict[FactKey, EditRequest]:
-    """What version ``number`` holds (nothing, for the base): its plan, less what its edit had to leave out."""
+    """The facts that version ``number`` holds (0, the base: none): its plan's, without those that its edit left out."""
     version = tx.version(number) if number else None
-    recorded = tx.plan(version.plan_hash) if version else None
+    edit_plan = tx.plan(version.plan_hash) if version else None
     left_out = {(key, entry.value_hash) for key, entry in tx.quarantine().items()}
-    return {r.key: r for r in recorded.requests if (r.key, r.value_hash) not in left_out} if recorded else {}
+    return {r.key: r for r in edit_plan.requests if (r.key, r.value_hash) not in left_out} if edit_plan else {}
 
 
 def _quarantined(tx: LedgerReader, facts: BelievedFacts) -> dict[FactKey, str]:
-    """Quarantined facts whose value is still the one that was tried."""
+    """Why facts are in quarantine; those whose value has changed since they were tried are free again."""
     values = {key: fact.value_hash for key, (_, fact) in facts.watched.items()}
     return {key: entry.reason for key, entry in tx.quarantine().items() if values.get(key) == entry.value_hash}
-
-
-def _ended(tx: LedgerReader, active: Mapping[FactKey, EditRequest], facts: BelievedFacts) -> dict[FactKey, str]:
-    """Why active facts have no believed answer any more."""
-    return {key: "no statement holds now" for key in active if key not in facts.watched and tx.fact(key) is not None}

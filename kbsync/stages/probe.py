@@ -1,6 +1,7 @@
-"""probe: ask the base what it believes about every fact that is due for a look.
+"""probe: ask the base what it believes about every fact that has no verdict yet.
 
-A verdict is keyed by fact value, model fingerprint and template hash, so nothing is ever asked twice.
+A verdict is keyed by the fact's value, the model's fingerprint and the hash of the templates, so nothing is asked
+twice.
 """
 
 from __future__ import annotations
@@ -16,29 +17,38 @@ from kbsync.ports import BaseModel, LanguageModel
 from kbsync.stages.facts import BelievedFacts, WatchedFact
 from kbsync.stages.session import Run
 
-CHUNK = 64
-"""Facts a transaction: what a kill may cost."""
+FACTS_PER_TRANSACTION = 64
+"""At most so many verdicts are lost when the process is killed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeResult:
-    """``asked`` facts were due; ``verdicts`` counts all believed facts by kind."""
+    """What the base believes by now."""
 
     asked: int
+    """Facts that had no verdict and have one now."""
     verdicts: dict[VerdictKind, int]
+    """The number of believed facts by kind of verdict."""
 
 
 def probe(
     run: Run, base: BaseModel, facts: BelievedFacts, relations: Sequence[Relation], *, answer_tokens: int
 ) -> ProbeResult:
-    """Judge those of ``facts`` that have no verdict by the base's greedy continuation of at most ``answer_tokens``
-    tokens; all facts of ``relations`` are counted."""
-    waiting = facts.unjudged
-    if waiting:
+    """Judge the facts that have no verdict by the base's greedy continuation.
+
+    Args:
+        run: Whose ledger gets the verdicts.
+        base: The model that is asked.
+        facts: The facts, of which only those without a verdict are asked about.
+        relations: The relations whose verdicts the result counts.
+        answer_tokens: Answers are at most so long.
+    """
+    unjudged = facts.unjudged
+    if unjudged:
         model = base.language_model()
-        run.work.start("probe", len(waiting))
-        for start in range(0, len(waiting), CHUNK):
-            chunk = waiting[start : start + CHUNK]
+        run.work.start("probe", len(unjudged))
+        for start in range(0, len(unjudged), FACTS_PER_TRANSACTION):
+            chunk = unjudged[start : start + FACTS_PER_TRANSACTION]
             verdicts = _judge(model, base.fingerprint, chunk, answer_tokens)
             with run.ledger.write() as tx:
                 tx.record_verdicts(verdicts, run.clock.now())
@@ -48,35 +58,35 @@ def probe(
         counts: Counter[VerdictKind] = Counter()
         for relation in relations:
             counts.update(tx.verdict_counts(relation.property, base.fingerprint, relation.template_hash))
-        if waiting:
-            body = {"model": base.fingerprint, "asked": len(waiting), "verdicts": dict(counts)}
+        if unjudged:
+            body = {"model": base.fingerprint, "asked": len(unjudged), "verdicts": dict(counts)}
             tx.append_audit("probe", run.actor, body, run.clock.now())
-    return ProbeResult(asked=len(waiting), verdicts={kind: counts[kind] for kind in VerdictKind})
+    return ProbeResult(asked=len(unjudged), verdicts={kind: counts[kind] for kind in VerdictKind})
 
 
-def _judge(model: LanguageModel, fingerprint: str, chunk: Sequence[WatchedFact], answer_tokens: int) -> list[Verdict]:
-    verdicts, asked = [], []
-    for relation, fact in chunk:
+def _judge(model: LanguageModel, fingerprint: str, facts: Sequence[WatchedFact], answer_tokens: int) -> list[Verdict]:
+    verdicts, questions = [], []
+    for relation, fact in facts:
         reason = ambiguity(fact, single=relation.cardinality is not Cardinality.SET)
         if reason:
             evidence = Evidence(prompt="", greedy="", reason=reason)
             key = VerdictKey.of(relation, fact, fingerprint)
             verdicts.append(Verdict(key=key, kind=VerdictKind.AMBIGUOUS, evidence=evidence))
         else:
-            asked.append((relation, fact, relation.prompt(fact.subject_label or "")))
-    greedy = model.complete([prompt for _, _, prompt in asked], max_new_tokens=answer_tokens)
-    scores = _scores(model, [(fact, prompt) for _, fact, prompt in asked])
-    for (relation, fact, prompt), said, (answer, former) in zip(asked, greedy, scores, strict=True):
-        kind, matched = judge(fact, said)
-        evidence = Evidence(prompt=prompt, greedy=said, matched=matched, logprob_answer=answer, logprob_former=former)
+            questions.append((relation, fact, relation.prompt(fact.subject_label or "")))
+    continuations = model.complete([prompt for _, _, prompt in questions], max_new_tokens=answer_tokens)
+    logprobs = _logprobs(model, [(fact, prompt) for _, fact, prompt in questions])
+    for (relation, fact, prompt), greedy, (right, former) in zip(questions, continuations, logprobs, strict=True):
+        kind, matched = judge(fact, greedy)
+        evidence = Evidence(prompt=prompt, greedy=greedy, matched=matched, logprob_answer=right, logprob_former=former)
         verdicts.append(Verdict(key=VerdictKey.of(relation, fact, fingerprint), kind=kind, evidence=evidence))
     return verdicts
 
 
-def _scores(model: LanguageModel, asked: Sequence[tuple[Fact, str]]) -> list[tuple[float, float | None]]:
-    """Log-probability of the first right answer, and of the likeliest former one."""
-    names = [[fact.answers[0].label or "", *(f.label for f in fact.former if f.label)] for fact, _ in asked]
-    pairs = [(prompt, name) for (_, prompt), own in zip(asked, names, strict=True) for name in own]
+def _logprobs(model: LanguageModel, questions: Sequence[tuple[Fact, str]]) -> list[tuple[float, float | None]]:
+    """Log-probability of each fact's first right answer, and of its likeliest former one (None: there is none)."""
+    names = [[fact.answers[0].label or "", *(f.label for f in fact.former if f.label)] for fact, _ in questions]
+    pairs = [(prompt, name) for (_, prompt), own in zip(questions, names, strict=True) for name in own]
     scores = iter(model.scores(pairs))
     logprobs: list[tuple[float, float | None]] = []
     for own in names:

@@ -1,7 +1,7 @@
 """rebuild: compute a version again from its manifest, and compare.
 
 A version is a function of (base, facts, recipe), so the same inputs give the same bytes on the same machine. Where they
-don't, the differences are named from the inputs to the factors, because one follows from the other.
+do not, the differences are listed from the inputs to the factors, because the later ones follow from the earlier ones.
 """
 
 from __future__ import annotations
@@ -16,25 +16,29 @@ from kbsync.domain.version import Manifest
 from kbsync.ports import CheckpointStore, Edit, Editor
 from kbsync.stages.session import Run
 
-NAMED = 10
-"""So many differing facts are named; the rest is counted."""
+MAX_NAMED = 10
+"""At most so many differing facts are named; the others are counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RebuildResult:
-    """``reproduced``: ``got`` is the ``expected`` version hash; else ``differences`` say where they part.
-
-    ``targets_reused`` of ``facts`` target vectors came from the artifact store. ``repaired``: what was built was stored.
-    """
+    """What came out when a version was built again."""
 
     version: int
     expected: str
+    """The version's hash."""
     got: str
+    """The hash of what came out."""
     reproduced: bool
+    """The two are the same."""
     differences: tuple[str, ...]
+    """What makes them differ, causes first; empty where they are the same."""
     facts: int
+    """The number of facts that were written."""
     targets_reused: int
+    """How many of their target vectors came from the artifact store."""
     repaired: bool
+    """What came out was stored."""
     seconds: float
 
 
@@ -47,10 +51,19 @@ def rebuild(
     *,
     repair: bool = False,
 ) -> RebuildResult:
-    """Build version ``number`` again; ``repair`` stores the result where it is the same version, which replaces weights
-    that were removed or damaged.
+    """Build version ``number`` again.
 
-    Raises ``NotFound`` for a version that is not built, ``ModelError`` when another base is loaded than it was built on.
+    Args:
+        run: Whose ledger has the version.
+        number: The version's number.
+        base_fingerprint: The configured base.
+        editor: Makes the editor of a recipe.
+        store: Where the version is stored.
+        repair: Store the result, if it is the same version, in place of weights that were removed or damaged.
+
+    Raises:
+        NotFound: The version is not built.
+        ModelError: The version was built on another base.
     """
     with run.ledger.read() as tx:
         version, evaluation = tx.version(number), tx.evaluation_summary(number)
@@ -62,11 +75,11 @@ def rebuild(
             f"Version {number} was built on another base ({stored.base_fingerprint[:12]}) than the configured one.",
             next_step="Set model.reference and model.dtype to the base that it was built on.",
         )
-    made = editor(stored.recipe).edit(stored.requests, stored.recipe, run.work, guards=stored.guards)
-    again = _manifest(stored, made, store)
+    edit = editor(stored.recipe).edit(stored.requests, stored.recipe, run.work, guards=stored.guards)
+    again = _manifest(stored, edit, store)
     reproduced = again.version_hash == version.version_hash
     if repair and reproduced:
-        store.write(stored, made.delta)
+        store.write(stored, edit.delta)
         if evaluation is not None:
             store.annotate(version.version_hash, evaluation)
     return RebuildResult(
@@ -76,40 +89,40 @@ def rebuild(
         reproduced=reproduced,
         differences=() if reproduced else differences(stored, again),
         facts=len(stored.requests),
-        targets_reused=made.report.targets_reused,
+        targets_reused=edit.report.targets_reused,
         repaired=repair and reproduced,
-        seconds=made.report.seconds,
+        seconds=edit.report.seconds,
     )
 
 
 def differences(stored: Manifest, again: Manifest) -> tuple[str, ...]:
-    """What makes the version hashes of two manifests of the same facts differ, causes first (a pure function)."""
-    said = []
+    """Say what makes the version hashes of two manifests of the same facts differ, causes first (a pure function)."""
+    found = []
     if stored.build_hash != again.build_hash:
-        said.append("the manifest's facts, guards and recipe are not those that its build hash stands for")
-    said += _changed("library", stored.libraries, again.libraries)
+        found.append("the manifest's facts, guards and recipe are not those that its build hash stands for")
+    found += _changed("library", stored.libraries, again.libraries)
     if stored.covariance_fingerprint != again.covariance_fingerprint:
-        said.append("the key covariance differs: was it measured on other text than [text] corpus names now?")
+        found.append("the key covariance differs: was it measured on other text than [text] corpus names now?")
     names = {r.id: f"{r.key} ({r.subject}: {r.target})" for r in stored.requests}
     wrong = [names.get(i, i) for i in _differing(stored.targets, again.targets)]
-    said += [f"the target vector of {name} differs" for name in wrong[:NAMED]]
-    if len(wrong) > NAMED:
-        said.append(f"{len(wrong) - NAMED} more target vectors differ")
-    said += [f"the factors of {name} differ" for name in _differing(stored.factors, again.factors)]
-    return tuple(said)
+    found += [f"the target vector of {name} differs" for name in wrong[:MAX_NAMED]]
+    if len(wrong) > MAX_NAMED:
+        found.append(f"{len(wrong) - MAX_NAMED} more target vectors differ")
+    found += [f"the factors of {name} differ" for name in _differing(stored.factors, again.factors)]
+    return tuple(found)
 
 
-def _manifest(stored: Manifest, made: Edit, store: CheckpointStore) -> Manifest:
-    """What the edit stage would have written, of what enters the version hash."""
-    asked = {r.id for r in stored.requests} | set(stored.report.left_out)
+def _manifest(stored: Manifest, edit: Edit, store: CheckpointStore) -> Manifest:
+    """The manifest that the edit stage would have written, as far as it enters the version hash."""
+    requests = {r.id for r in stored.requests} | set(stored.report.left_out)
     recipe = stored.recipe.fingerprint
     return replace(
         stored,
-        build_hash=build_hash(stored.base_fingerprint, recipe, asked, stored.guards),
-        factors=store.factor_hashes(made.delta),
-        targets=dict(made.targets),
-        covariance_fingerprint=made.covariance_fingerprint,
-        libraries=dict(made.libraries),
+        build_hash=build_hash(stored.base_fingerprint, recipe, requests, stored.guards),
+        factors=store.factor_hashes(edit.delta),
+        targets=dict(edit.targets),
+        covariance_fingerprint=edit.covariance_fingerprint,
+        libraries=dict(edit.libraries),
     )
 
 
@@ -118,5 +131,5 @@ def _differing(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]
 
 
 def _changed(what: str, before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
-    found = _differing(before, after)
-    return [f"{what} {n}: {before.get(n, 'none')} then, {after.get(n, 'none')} now" for n in found]
+    names = _differing(before, after)
+    return [f"{what} {n}: {before.get(n, 'none')} then, {after.get(n, 'none')} now" for n in names]

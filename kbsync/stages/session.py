@@ -1,4 +1,4 @@
-"""What every stage is given: the ledger, the time, the work that it reports to, and who asks."""
+"""What every stage is handed: the ledger, the time, the work that it reports to, and who asks; and the leases."""
 
 from __future__ import annotations
 
@@ -12,29 +12,31 @@ from kbsync.ports import Clock, LeaseToken, Ledger, Work
 from kbsync.system.process_identity import is_gone, process_label, this_process
 
 WRITER = "writer"
-"""The lease of whoever changes verdicts, plans, versions and aliases."""
+"""The lease of the process that changes verdicts, plans, versions and aliases."""
 PULLER = "puller"
-"""The lease of whoever brings statements in: a lease of its own, so that a long edit does not block pulls."""
+"""The lease of the process that pulls statements: one of its own, so that a long edit does not block pulls."""
 NOTIFIER = "notifier"
-"""The lease of whoever tells notifiers what became current, so that none is told by two at once."""
-PATIENCE = timedelta(minutes=10)
-"""So long a cycle waits for a pull that somebody else has begun."""
-_LOOK_SECONDS = 0.25
+"""The lease of the process that announces moves of ``current``, so that no notifier is told by two at once."""
+PULL_PATIENCE = timedelta(minutes=10)
+"""How long a cycle waits for a pull that another process has begun."""
+_RETRY_SECONDS = 0.25
+"""How often a lease that another process holds is asked for again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """``actor`` names who or what asked (``cli:alice``, ``daemon``) and goes into the audit trail."""
+    """What every stage is handed."""
 
     ledger: Ledger
     clock: Clock
     work: Work
+    """Where the stage shows its progress, and learns that it is to stop."""
     actor: str
+    """Who or what asked (``cli:alice``, ``daemon``); the audit trail keeps it."""
 
 
 class _HeldLease:
-    """A lease that its holder keeps alive at the checkpoints of its work, so that a long edit keeps it and a stalled one
-    loses it."""
+    """A lease that is renewed at the checkpoints of its holder's work: a long edit keeps it, a stalled one loses it."""
 
     def __init__(self, run: Run, lease: LeaseToken, ttl: timedelta) -> None:
         self._run, self.lease, self.ttl = run, lease, ttl
@@ -53,10 +55,11 @@ class Writer:
     """A run that holds the writer's lease."""
 
     run: Run
+    """Its checkpoints renew the lease."""
     _held: _HeldLease
 
-    def pulling(self, patience: timedelta = PATIENCE) -> AbstractContextManager[Run]:
-        """As ``puller``, with this lease kept alive, too."""
+    def pulling(self, patience: timedelta = PULL_PATIENCE) -> AbstractContextManager[Run]:
+        """Hold the puller's lease for a block, as ``puller`` does, and keep this lease alive as well."""
         return puller(self.run, self._held.ttl, patience)
 
     @property
@@ -67,17 +70,32 @@ class Writer:
 
 @contextmanager
 def writer(run: Run, ttl: timedelta) -> Iterator[Writer]:
-    """Hold the writer's lease for the block. Raises ``Busy`` when another process holds it; a lease whose process is
-    provably dead is taken over at once, which the audit trail keeps."""
+    """Hold the writer's lease for the block.
+
+    Where the process that holds it has provably ended, the lease is taken over at once, which the audit trail records.
+
+    Args:
+        run: Who asks; its ledger has the lease.
+        ttl: How long the lease is valid after each renewal.
+
+    Raises:
+        Busy: Another process holds the lease.
+    """
     with _holding(run, WRITER, ttl) as held:
         yield Writer(_kept_alive(run, held), held)
 
 
 @contextmanager
 def puller(run: Run, ttl: timedelta, patience: timedelta = timedelta(0)) -> Iterator[Run]:
-    """Hold the puller's lease for the block, whose value is the run to pull with.
+    """Hold the puller's lease for the block, and yield the run to pull with.
 
-    Raises ``Busy`` when somebody else still pulls after ``patience``.
+    Args:
+        run: Who asks.
+        ttl: How long the lease is valid after each renewal.
+        patience: How long to wait while another process holds it.
+
+    Raises:
+        Busy: Another process still holds it after that.
     """
     with _holding(run, PULLER, ttl, patience) as held:
         yield _kept_alive(run, held)
@@ -85,7 +103,7 @@ def puller(run: Run, ttl: timedelta, patience: timedelta = timedelta(0)) -> Iter
 
 @contextmanager
 def notifying(run: Run, ttl: timedelta, patience: timedelta = timedelta(0)) -> Iterator[Run]:
-    """Hold the notifying lease for the block, as ``puller``."""
+    """Hold the notifying lease for the block, as ``puller`` holds its own."""
     with _holding(run, NOTIFIER, ttl, patience) as held:
         yield _kept_alive(run, held)
 
@@ -101,7 +119,7 @@ def _holding(run: Run, name: str, ttl: timedelta, patience: timedelta = timedelt
 
 
 def _kept_alive(run: Run, held: _HeldLease) -> Run:
-    """``run``, whose checkpoints also renew the lease."""
+    """The same run, whose checkpoints also renew the lease."""
     return replace(run, work=run.work.checked_by(held.renew))
 
 
@@ -121,4 +139,4 @@ def _acquire(run: Run, name: str, ttl: timedelta, patience: timedelta) -> LeaseT
             if run.clock.monotonic() >= end:
                 raise
         run.work.checkpoint()
-        run.clock.sleep(_LOOK_SECONDS)
+        run.clock.sleep(_RETRY_SECONDS)

@@ -15,7 +15,7 @@ from kbsync.domain.statement import ItemId
 from kbsync.domain.verdict import VerdictKey, VerdictKind
 from kbsync.domain.version import PromptOutcome, Version
 from kbsync.ports import Belief, LedgerReader, StatementChange
-from kbsync.stages.pull.watch import MOST_HOPS, Redirects
+from kbsync.stages.pull.watch import MAX_HOPS, Redirects
 from kbsync.stages.release.promote import current_number
 from kbsync.views.status import left_out, probed_model
 from kbsync.views.wording import statement_text, value_text
@@ -183,7 +183,7 @@ def explain(tx: LedgerReader, item: ItemId, relation: Relation, now: datetime) -
 def _redirect_target(tx: LedgerReader, item: ItemId) -> ItemId:
     """The end of the item's chain of redirects; the item itself where it is none."""
     redirects, unresolved = Redirects(), [item]
-    for _ in range(MOST_HOPS):
+    for _ in range(MAX_HOPS):
         heads = tx.heads(unresolved)
         redirects.note(heads)
         unresolved = [head.redirect_to for head in heads.values() if head.redirect_to]

@@ -124,7 +124,7 @@ class Site:
             [RELATION],
             pulling=lambda: puller(run, TTL),
             sleep=sleep,
-            tell=self.notices.append,
+            report=self.notices.append,
         )
 
         def live() -> None:

@@ -1,7 +1,8 @@
 """evaluate: measure a candidate against its base and the version before, and let the gate decide.
 
-Every figure is measured on the same prompts for all three; ``docs/explanation/release.md`` lists them. Answers are greedy
-continuations, matched against label and aliases; edited facts and their paraphrases are scored teacher-forced, too.
+Every figure is measured on the same prompts for all three; ``docs/explanation/release.md`` lists them. Answers are
+greedy continuations, matched against label and aliases; edited facts and their paraphrases are scored teacher-forced,
+too.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ def evaluate(
 ) -> EvaluateResult:
     """Measure version ``number`` and record the gate's decision.
 
-    An evaluated version is measured again only where that is asked for (``again``). Where the policy is another than the
-    one that it was judged by, its figures are judged anew.
+    An evaluated version is measured again only where that is asked for (``again``). Where the policy is another than
+    the one that it was judged by, its figures are judged anew.
 
     Raises:
         NotFound: The version is not built.

@@ -11,14 +11,13 @@ from kbsync.domain.errors import EditError, ModelError, NotFound, StoreError
 from kbsync.domain.fact import FactKey
 from kbsync.domain.gate import GateDecision, Metric, Reason, Threshold, decide
 from kbsync.domain.plan import EditRequest, Guard
-from kbsync.domain.statement import ItemId, PropertyId
 from kbsync.domain.verdict import match_names
 from kbsync.domain.version import Evaluation, PromptOutcome, Version
 from kbsync.ports import ArtifactStore, BaseModel, CheckpointStore, Delta, LanguageModel, Work
 from kbsync.stages.evaluate.language import language_metrics, sample_language
 from kbsync.stages.evaluate.metrics import needed_groups, shares
 from kbsync.stages.evaluate.questions import EDITED, UNTOUCHED, EvaluationSize, Question, first_holders, questions
-from kbsync.stages.evaluate.replies import Identity, Replies, Reply
+from kbsync.stages.evaluate.replies import Identity, Replies, Reply, answered
 from kbsync.stages.facts import BelievedFacts
 from kbsync.stages.session import Run
 
@@ -138,18 +137,20 @@ class Measurement:
     ) -> Measured:
         beginnings = _beginnings(requests, self.size.texts)
         base = self._replies(self.base.language_model(), "base", artifacts=self.artifacts)
-        base_said, base_language = base.to(asked, verdicts=True), sample_language(base, self.held_out, beginnings, only)
+        base_replies = base.to(asked, is_base=True)
+        base_language = sample_language(base, self.held_out, beginnings, only)
         divergent = bool(self.neutral) and (only is None or "divergence" in only)
         neutral = base.next_tokens(self.neutral) if divergent else []
         try:
             with self.base.edited(delta) as model:
                 candidate = self._replies(model, "candidate")
-                said, language = candidate.to(asked), sample_language(candidate, self.held_out, beginnings, only)
+                replies = candidate.to(asked)
+                language = sample_language(candidate, self.held_out, beginnings, only)
                 divergence = candidate.divergence(self.neutral, neutral) if divergent else []
             growth = self.base.norm_growth(delta)
         except (ModelError, EditError) as error:
             return Measured(metrics=(), broken=f"the edited model can't be asked: {error.what}")
-        outcomes = tuple(map(_outcome, asked, base_said, said, self._said_before(before, asked)))
+        outcomes = tuple(map(_outcome, asked, base_replies, replies, self._previous_replies(before, asked)))
         metrics = (
             *shares(outcomes, number),
             *language_metrics(language, base_language, divergence, before.metric),
@@ -157,12 +158,12 @@ class Measurement:
         )
         return Measured(metrics=metrics, outcomes=outcomes, norm_growth=growth)
 
-    def _said_before(self, before: Predecessor, asked: Sequence[Question]) -> Sequence[Reply | None]:
+    def _previous_replies(self, before: Predecessor, asked: Sequence[Question]) -> Sequence[Reply | None]:
         """What the predecessor says; it is asked only what its own evaluation does not hold."""
         if before.delta is None:
             return [None] * len(asked)
         outcomes = before.evaluation.outcomes if before.evaluation else ()
-        known = {_identity(outcome): Reply(outcome.answer, outcome.score) for outcome in outcomes}
+        known = {answered(outcome): Reply(outcome.answer, outcome.score) for outcome in outcomes}
         with self.base.edited(before.delta) as model:
             return self._replies(model, "the version before", known=known).to(asked)
 
@@ -201,12 +202,6 @@ def _beginnings(requests: Sequence[EditRequest], count: int) -> list[str]:
     """Prompts that begin a text about an edited subject, a sample drawn by hash."""
     names = sorted({r.subject for r in requests}, key=content_hash)
     return [f"{name} is" for name in sorted(names[:count])]
-
-
-def _identity(outcome: PromptOutcome) -> Identity:
-    key = FactKey(ItemId(outcome.subject), PropertyId(outcome.property))
-    scored = outcome.score is not None
-    return outcome.group, tuple(key), outcome.prompt, scored, outcome.expected
 
 
 def _outcome(question: Question, base: Reply, edited: Reply, before: Reply | None) -> PromptOutcome:

@@ -1,4 +1,4 @@
-"""From outcomes to figures: shares with their intervals, compared prompt by prompt with base and predecessor."""
+"""From outcomes to metrics: shares with their intervals, compared prompt by prompt with base and predecessor."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kbsync.domain.interval import PairedDifference, bootstrap, paired, wilson
 from kbsync.domain.version import PromptOutcome
 from kbsync.stages.evaluate.questions import EDITED, HOP, NEIGHBOUR, OTHER, PARAPHRASE, SUBJECT, UNTOUCHED
 
-GROUPS = {
+SHARES = {
     "efficacy": (EDITED,),
     "generalization": (PARAPHRASE,),
     "specificity": UNTOUCHED,
@@ -20,45 +20,59 @@ GROUPS = {
     "specificity_other": (OTHER,),
     "multihop": (HOP,),
 }
-RETAINED = "retention"
+"""The groups of prompts that each share is taken of."""
+RETENTION = "retention"
 SCORED = ("efficacy", "generalization")
+"""Shares that are also measured teacher-forced."""
 
 Value = Callable[[PromptOutcome], float | None]
+"""What one prompt contributes to a metric; None: nothing."""
 
 
 def shares(outcomes: Sequence[PromptOutcome], version: int) -> list[Metric]:
-    """All figures that are shares of prompts; a figure without any prompt is left out.
+    """Compute every metric that is a share of prompts; one without any prompt is left out.
 
-    ``retention`` is over the edited facts that the version before held, ``retention_oldest`` over those of them that have
-    been held longest.
+    ``retention`` is over the edited facts that the version before held, ``retention_oldest`` over those of them that
+    have been held longest.
+
+    Args:
+        outcomes: What every prompt gave.
+        version: The number of the measured version; 0: it is a trial build, of which nothing is retained.
     """
-    found: list[Metric | None] = []
-    for name, groups in GROUPS.items():
+    metrics: list[Metric | None] = []
+    for name, groups in SHARES.items():
         chosen = [o for o in outcomes if o.group in groups]
-        found.append(_share(name, chosen, _right, _base_right, _previous_right))
+        metrics.append(_share(name, chosen, _right, _base_right, _previous_right))
         if name in SCORED:
-            found.append(_share(f"{name}_probability", chosen, _success, _base_success, _previous_success))
-            found.append(_share(f"{name}_strict", chosen, _strict, _base_strict, _previous_strict))
-    kept = [o for o in outcomes if o.group == EDITED and 0 < o.since < version]
-    oldest = min((o.since for o in kept), default=0)
-    found.append(_share(RETAINED, kept, _right, _base_right, _previous_right))
-    first = [o for o in kept if o.since == oldest]
-    found.append(_share(f"{RETAINED}_oldest", first, _right, _base_right, _previous_right))
-    return [metric for metric in found if metric is not None]
+            metrics.append(_share(f"{name}_probability", chosen, _success, _base_success, _previous_success))
+            metrics.append(_share(f"{name}_strict", chosen, _strict, _base_strict, _previous_strict))
+    retained = [o for o in outcomes if o.group == EDITED and 0 < o.since < version]
+    oldest = min((o.since for o in retained), default=0)
+    metrics.append(_share(RETENTION, retained, _right, _base_right, _previous_right))
+    first = [o for o in retained if o.since == oldest]
+    metrics.append(_share(f"{RETENTION}_oldest", first, _right, _base_right, _previous_right))
+    return [metric for metric in metrics if metric is not None]
 
 
 def needed_groups(names: Collection[str]) -> set[str]:
-    """Groups of questions that figures of these names rest on."""
+    """The groups of questions that the metrics of these names rest on."""
     roots = {name.partition("_")[0] for name in names}
-    groups = {group for name in names for group in GROUPS.get(name, ())}
-    groups |= {group for root in roots if root in SCORED for group in GROUPS[root]}
-    return groups | ({EDITED} if RETAINED in roots else set())
+    groups = {group for name in names for group in SHARES.get(name, ())}
+    groups |= {group for root in roots if root in SCORED for group in SHARES[root]}
+    return groups | ({EDITED} if RETENTION in roots else set())
 
 
 def mean_metric(
     name: str, values: Sequence[float], base: Sequence[float], *, previous: float | None = None
 ) -> Metric | None:
-    """A figure that is a mean over independent prompts; None without any."""
+    """Compute a metric that is a mean over independent prompts; None without any.
+
+    Args:
+        name: The metric's name.
+        values: One for each prompt.
+        base: The base's, for the same prompts.
+        previous: The metric of the version before.
+    """
     if not values:
         return None
     low, high = bootstrap([[v] for v in values])
@@ -75,6 +89,8 @@ def mean_metric(
 
 
 def _share(name: str, outcomes: Iterable[PromptOutcome], value: Value, base: Value, previous: Value) -> Metric | None:
+    """Over the prompts that version and base were asked; the predecessor's over those of them that it was asked,
+    too."""
     asked = [o for o in outcomes if value(o) is not None and base(o) is not None]
     if not asked:
         return None
@@ -113,7 +129,7 @@ def _clusters(asked: Iterable[PromptOutcome], value: Value) -> list[list[float]]
 
 
 def _present(value: Value, asked: Iterable[PromptOutcome]) -> Iterator[float]:
-    return (found for o in asked if (found := value(o)) is not None)
+    return (number for o in asked if (number := value(o)) is not None)
 
 
 def _right(o: PromptOutcome) -> float:

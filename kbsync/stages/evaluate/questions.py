@@ -1,7 +1,7 @@
 """What a version is asked: edited prompts, paraphrases, neighbours, second hops.
 
-Samples are drawn by hash, so that the same version is always asked the same, and versions that share facts share
-prompts and can be compared prompt by prompt.
+Samples are drawn by hash: the same version is always asked the same, and versions that share facts share prompts, so
+they can be compared prompt by prompt.
 """
 
 from __future__ import annotations
@@ -16,41 +16,53 @@ from kbsync.domain.relation import fill
 from kbsync.domain.statement import ItemId, ValueKind
 from kbsync.domain.verdict import VerdictKind, match_names, normalise
 from kbsync.domain.version import Version
-from kbsync.ports import LedgerReader
+from kbsync.ports import VersionReader
 from kbsync.stages.facts import BelievedFacts, WatchedFact
 
 EDITED, PARAPHRASE, NEIGHBOUR, SUBJECT, OTHER, HOP = "edited", "paraphrase", "neighbour", "subject", "other", "hop"
 UNTOUCHED = (NEIGHBOUR, SUBJECT, OTHER)
-"""Facts that the base has right and that the edit has nothing to do with, from the nearest to the farthest."""
+"""Groups of facts that the base has right and that the edit has nothing to do with, from the nearest to the
+farthest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationSize:
-    """How much is asked: at most so many paraphrase, neighbour and second-hop prompts,
-    ``texts`` sampled texts of ``text_tokens`` tokens (prompt included). Where fewer than ``enough`` facts lie near the
-    edited ones, facts of other relations are asked, too."""
+    """How much an evaluation asks."""
 
     paraphrases: int = 200
+    """At most so many paraphrases of edited prompts."""
     neighbours: int = 200
+    """At most so many facts that are not edited."""
     enough: int = 50
+    """Where fewer facts than this share the relation or the subject of an edited one, facts of others are asked,
+    too."""
     hops: int = 50
+    """At most so many second hops."""
     texts: int = 16
+    """Texts that are sampled for fluency and repetition."""
     text_tokens: int = 60
+    """The length of such a text in tokens, with its beginning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """One prompt. ``names`` are right answers; ``target`` is scored against ``rival`` (empty: not scored);
-    ``base_answer`` is the base's where a verdict holds it already; ``since`` as in ``PromptOutcome``."""
+    """One prompt."""
 
     group: str
+    """One of those that ``PromptOutcome.group`` lists."""
     key: FactKey
+    """The fact that it is about; for a second hop, the edited fact that it goes through."""
     prompt: str
     names: tuple[str, ...]
+    """Right answers; at least one."""
     target: str = ""
+    """The answer that is scored; empty: nothing is scored."""
     rival: str = ""
+    """The answer that the target is compared with."""
     base_answer: str | None = None
+    """The base's answer, where a verdict holds it already."""
     since: int = 0
+    """As in ``PromptOutcome``."""
 
 
 def questions(
@@ -60,26 +72,34 @@ def questions(
     size: EvaluationSize,
     first_holders: Mapping[FactKey, int],
 ) -> list[Question]:
-    """All edited prompts, and samples of the rest. ``first_holders``: the version since which
-    a fact is held without a break.
+    """List what a version is asked: every edited prompt, and samples of the rest.
 
-    Guarded facts are no neighbours: the edit was told of them.
+    Args:
+        facts: All believed facts with their verdicts on the base.
+        requests: The facts that the version holds.
+        guards: Facts that its edit guarded. They are not asked: the edit saw their prompts.
+        size: How much is asked.
+        first_holders: For each edited fact, the version since which it is held without a break.
     """
     edited, paraphrases = [], []
     for request in requests:
-        made = list(_edited(facts, request, first_holders.get(request.key, 0)))
-        edited.append(made[0])
-        paraphrases += made[1:]
+        first, *others = _edited(facts, request, first_holders.get(request.key, 0))
+        edited.append(first)
+        paraphrases += others
     return [
         *edited,
         *_sample(paraphrases, size.paraphrases),
-        *untouched(facts, requests, guards, size),
+        *_untouched(facts, requests, guards, size),
         *_sample(_hops(facts, requests), size.hops),
     ]
 
 
-def first_holders(tx: LedgerReader, version: Version, requests: Iterable[EditRequest]) -> dict[FactKey, int]:
-    """The version that held each fact first: this one, or what the evaluation of the one before says."""
+def first_holders(tx: VersionReader, version: Version, requests: Iterable[EditRequest]) -> dict[FactKey, int]:
+    """For each fact the version since which it is held without a break.
+
+    It is ``version`` itself where its predecessor does not hold the fact; else it is what the predecessor's evaluation
+    says.
+    """
     before = tx.version(version.predecessor) if version.predecessor else None
     planned = tx.plan(before.plan_hash) if before else None
     evaluation = tx.evaluation(before.number) if before else None
@@ -94,30 +114,35 @@ def first_holders(tx: LedgerReader, version: Version, requests: Iterable[EditReq
 def _edited(facts: BelievedFacts, request: EditRequest, since: int) -> Iterator[Question]:
     """The prompt that was edited, then its paraphrases, which the edit never saw."""
     relation, fact = facts.watched.get(request.key, (None, None))
-    names, rival = _names(request, fact), _rival(request, fact)
-    first = fill(request.template, request.subject)
-    for prompt in (first, *(fill(t, request.subject) for t in (relation.templates[1:] if relation else ()))):
+    names, rival = _right_names(request, fact), _rival(request, fact)
+    paraphrases = relation.templates[1:] if relation else ()
+    for prompt in (request.prompt, *(fill(template, request.subject) for template in paraphrases)):
+        is_edited = prompt == request.prompt
         yield Question(
-            group=EDITED if prompt == first else PARAPHRASE,
+            group=EDITED if is_edited else PARAPHRASE,
             key=request.key,
             prompt=prompt,
             names=names,
             target=request.target if rival else "",
             rival=rival,
-            base_answer=request.base_answer if prompt == first else None,
+            base_answer=request.base_answer if is_edited else None,
             since=since,
         )
 
 
-def _names(request: EditRequest, fact: Fact | None) -> tuple[str, ...]:
-    """What counts as right; where the ledger has moved on since, the target as it was written."""
+def _right_names(request: EditRequest, fact: Fact | None) -> tuple[str, ...]:
+    """The names of the fact's answers; where another value is believed by now, the target as it was written."""
     if fact is not None and fact.value_hash == request.value_hash:
-        return tuple(name for answer in fact.answers for name in answer.names)
+        return _names(fact)
     return (request.target,)
 
 
+def _names(fact: Fact) -> tuple[str, ...]:
+    return tuple(name for answer in fact.answers for name in answer.names)
+
+
 def _rival(request: EditRequest, fact: Fact | None) -> str:
-    """What must be less likely than the target: what held before, or the beginning of what the base says."""
+    """What must be less likely than the target: what held before, or else the beginning of the base's answer."""
     former = [answer.label for answer in fact.former if answer.label] if fact else []
     words = request.base_answer.split()[: max(1, len(request.target.split()))]
     for rival in (*former, " ".join(words).strip(" .,;:!?\"'")):
@@ -126,46 +151,48 @@ def _rival(request: EditRequest, fact: Fact | None) -> str:
     return ""
 
 
-def untouched(
+def _untouched(
     facts: BelievedFacts, requests: Sequence[EditRequest], guards: Sequence[Guard], size: EvaluationSize
 ) -> list[Question]:
-    """Facts that the base has right and that must stay so: of the same relations and the same subjects as the edited
-    ones, and any others where these are too few to judge by."""
-    told = {r.key for r in requests} | {g.key for g in guards}
+    """Facts that the base has right and that must stay so: those that share the relation or the subject of an edited
+    one, and any others where these are too few to judge by."""
+    seen_by_edit = {r.key for r in requests} | {g.key for g in guards}
     properties, subjects = {r.key.property for r in requests}, {r.key.subject for r in requests}
-    found: dict[str, list[Question]] = {group: [] for group in UNTOUCHED}
+    by_group: dict[str, list[Question]] = {group: [] for group in UNTOUCHED}
     for key, (_, fact) in facts.watched.items():
         verdict = facts.verdicts.get(key)
-        if key in told or verdict is None or verdict.kind is not VerdictKind.CURRENT:
+        if key in seen_by_edit or verdict is None or verdict.kind is not VerdictKind.CURRENT:
             continue
         group = SUBJECT if key.subject in subjects else NEIGHBOUR if key.property in properties else OTHER
-        names = tuple(name for answer in fact.answers for name in answer.names)
         evidence = verdict.evidence
-        asked = Question(group=group, key=key, prompt=evidence.prompt, names=names, base_answer=evidence.greedy)
-        found[group].append(asked)
-    near = _sample(found[SUBJECT], size.neighbours // 2)
-    same = _sample(found[NEIGHBOUR], size.neighbours - len(near))
-    missing = min(size.enough, size.neighbours) - len(same) - len(near)
-    return [*same, *near, *_sample(found[OTHER], max(0, missing))]
+        by_group[group].append(
+            Question(group=group, key=key, prompt=evidence.prompt, names=_names(fact), base_answer=evidence.greedy)
+        )
+    same_subject = _sample(by_group[SUBJECT], size.neighbours // 2)
+    same_relation = _sample(by_group[NEIGHBOUR], size.neighbours - len(same_subject))
+    missing = min(size.enough, size.neighbours) - len(same_relation) - len(same_subject)
+    return [*same_relation, *same_subject, *_sample(by_group[OTHER], max(0, missing))]
 
 
 def _hops(facts: BelievedFacts, requests: Iterable[EditRequest]) -> Iterator[Question]:
     """Facts about the new object, asked for through the edited fact: "The place of birth of the chair of X is"."""
     by_subject: dict[ItemId, list[WatchedFact]] = {}
-    for key, found in facts.watched.items():
-        by_subject.setdefault(key.subject, []).append(found)
+    for key, watched in facts.watched.items():
+        by_subject.setdefault(key.subject, []).append(watched)
     for request in requests:
         relation, fact = facts.watched.get(request.key, (None, None))
         if relation is None or fact is None or fact.value_hash != request.value_hash or len(fact.answers) != 1:
             continue
         value = fact.answers[0].value
-        for second, known in by_subject.get(ItemId(value.text), []) if value.kind is ValueKind.ITEM else []:
-            names = tuple(name for answer in known.answers for name in answer.names)
+        about_object = by_subject.get(ItemId(value.text), []) if value.kind is ValueKind.ITEM else []
+        for second, known in about_object:
+            names = _names(known)
             if names:
                 prompt = fill(second.templates[0], f"the {relation.label} of {request.subject}")
                 yield Question(group=HOP, key=request.key, prompt=prompt, names=names)
 
 
-def _sample(asked: Iterable[Question], count: int) -> list[Question]:
-    ranked = sorted(asked, key=lambda q: content_hash([list(q.key), q.prompt]))
+def _sample(candidates: Iterable[Question], count: int) -> list[Question]:
+    """At most ``count`` questions, drawn by hash and sorted by fact."""
+    ranked = sorted(candidates, key=lambda q: content_hash([list(q.key), q.prompt]))
     return sorted(ranked[:count], key=lambda q: (q.key, q.prompt))

@@ -1,4 +1,4 @@
-"""From the ledger's statements to facts: what they say now, and how far that may be believed."""
+"""From the ledger's statements to facts: what they say now, and how far it may be believed."""
 
 from __future__ import annotations
 
@@ -10,18 +10,21 @@ from kbsync.domain.decision import Decision, DecisionKind
 from kbsync.domain.fact import FactKey, FactRecord, FactState, observe, settle
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemHead, ItemId, Labels
-from kbsync.ports import LedgerTransaction
+from kbsync.ports import FactReader, StatementReader, StatementWriter
 from kbsync.stages.pull.watch import Redirects, Watch, members_mark
 from kbsync.stages.session import Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObserveResult:
-    """``observed`` facts changed, ``believed`` became trusted, ``waiting`` are observed and not yet trusted."""
+    """Numbers of facts."""
 
     observed: int
+    """What is observed of them has changed."""
     believed: int
+    """What is believed of them has changed."""
     waiting: int
+    """Something is observed of them that is not trusted yet."""
 
 
 def observe_facts(
@@ -35,11 +38,20 @@ def observe_facts(
     whole: bool = True,
     only: Set[ItemId] | None = None,
 ) -> ObserveResult:
-    """Observe and settle every watched fact; facts, members and watermarks are one transaction.
+    """Observe and settle every watched fact; facts, members and watermarks are written in one transaction.
 
-    All of them, not only the fetched items': trust grows with time alone, and so do statements begin and end.
-    ``whole``: these are all relations, so the source's own watermark moves, too. ``only``: the facts of these subjects
-    and no others; then no watermark moves.
+    This is done for all facts, not only for those of fetched items, because trust grows and statements begin and end by
+    the passing of time alone.
+
+    Args:
+        run: Whose ledger has the statements and gets the facts.
+        source: The source's name.
+        relations: The relations to look at.
+        watch: The subjects of each property.
+        redirects: Where subjects lead.
+        server_time: The source's time, which becomes the watermark.
+        whole: These are all relations, so the source's own watermark moves, too.
+        only: Observe the facts of these subjects alone, and move no watermark (None: all subjects).
     """
     observed = believed = waiting = 0
     now = run.clock.now()
@@ -47,10 +59,10 @@ def observe_facts(
         decisions = tx.decisions()
         for relation in relations:
             subjects = watch.subjects[relation.property]
-            looked_at = subjects if only is None else [subject for subject in subjects if subject in only]
-            before = _stored(tx, relation, None if only is None else looked_at)
-            _name_redirects(tx, looked_at, redirects)
-            after = _records(tx, relation, looked_at, redirects, redirects.holders(subjects), before, decisions, now)
+            chosen = subjects if only is None else [subject for subject in subjects if subject in only]
+            before = _stored(tx, relation, None if only is None else chosen)
+            _name_redirects(tx, chosen, redirects)
+            after = _records(tx, relation, chosen, redirects, redirects.holders(subjects), before, decisions, now)
             tx.put_facts([record for record in after if record != before.get(record.key)])
             observed += sum(_observed_hash(before.get(r.key)) != r.observed.value_hash for r in after)
             believed += sum(_believed_hash(before.get(r.key)) != _believed_hash(r) for r in after)
@@ -61,7 +73,7 @@ def observe_facts(
 
 
 def _move_watermarks(
-    tx: LedgerTransaction,
+    tx: StatementWriter,
     source: str,
     relations: Sequence[Relation],
     watch: Watch,
@@ -78,7 +90,7 @@ def _move_watermarks(
         tx.set_watermark(source, server_time)
 
 
-def _stored(tx: LedgerTransaction, relation: Relation, subjects: Sequence[ItemId] | None) -> dict[FactKey, FactRecord]:
+def _stored(tx: FactReader, relation: Relation, subjects: Sequence[ItemId] | None) -> dict[FactKey, FactRecord]:
     """The relation's records (of ``subjects``; None: all)."""
     if subjects is None:
         return {record.key: record for record in tx.facts(relation.property)}
@@ -87,7 +99,7 @@ def _stored(tx: LedgerTransaction, relation: Relation, subjects: Sequence[ItemId
 
 
 def _records(
-    tx: LedgerTransaction,
+    tx: StatementReader,
     relation: Relation,
     subjects: Sequence[ItemId],
     redirects: Redirects,
@@ -96,10 +108,10 @@ def _records(
     decisions: Mapping[FactKey, Decision],
     now: datetime,
 ) -> list[FactRecord]:
-    """The fact records of ``subjects`` as of ``now``; of subjects no longer watched, the old record stays as it is.
+    """The fact records of ``subjects`` as of ``now``.
 
-    A redirected subject keeps its fact, which the statements of the item that it leads to now tell; only where
-    another watched subject tells the same (``holders``), it has none.
+    A redirected subject keeps its fact, which it takes from the statements of the item that it leads to. Only where
+    another watched subject has the same statements (see ``Redirects.holders``), its fact has no value.
     """
     targets = {redirects.resolve(subject) for subject in subjects}
     heads = tx.heads(sorted({*subjects, *targets}))
@@ -110,9 +122,8 @@ def _records(
         stored, head = before.get(key), heads.get(target) or heads.get(subject)
         if head is None:
             continue
-        held = statements.get(target, []) if holders[target] == subject else []
         state = observe(
-            held,
+            statements.get(target, []) if holders[target] == subject else [],
             relation.cardinality,
             revision=head.revision,
             since=_since(head, now),
@@ -125,22 +136,22 @@ def _records(
             believed=stored.believed if stored else None,
             believed_at=stored.believed_at if stored else None,
         )
-        decided = decisions.get(key)
-        pinned = decided is not None and decided.kind is DecisionKind.PIN and record.believed is not None
+        decision = decisions.get(key)
+        pinned = decision is not None and decision.kind is DecisionKind.PIN and record.believed is not None
         records.append(record if pinned else settle(record, relation.trust, now))
     return records
 
 
-def _name_redirects(tx: LedgerTransaction, subjects: Sequence[ItemId], redirects: Redirects) -> None:
-    """A redirected subject goes by the name of the item that it leads to."""
-    led = {s: target for s in subjects if (target := redirects.resolve(s)) != s}
-    names = tx.labels(sorted({*led, *led.values()}))
-    fresh = [
-        Labels(item=subject, label=names[target].label, aliases=names[target].aliases)
-        for subject, target in led.items()
-        if target in names and names[target].label
+def _name_redirects(tx: StatementWriter, subjects: Sequence[ItemId], redirects: Redirects) -> None:
+    """Give a redirected subject the labels of the item that it leads to."""
+    targets = {s: target for s in subjects if (target := redirects.resolve(s)) != s}
+    labels = tx.labels(sorted({*targets, *targets.values()}))
+    wanted = [
+        Labels(item=subject, label=labels[target].label, aliases=labels[target].aliases)
+        for subject, target in targets.items()
+        if target in labels and labels[target].label
     ]
-    tx.record_labels([entry for entry in fresh if names.get(entry.item) != entry])
+    tx.record_labels([entry for entry in wanted if labels.get(entry.item) != entry])
 
 
 def _since(head: ItemHead, now: datetime) -> datetime:
@@ -148,7 +159,7 @@ def _since(head: ItemHead, now: datetime) -> datetime:
 
 
 def _continue(stored: FactState, state: FactState, now: datetime) -> FactState:
-    """Keep the moment since when the values stand; a change that no revision brought began now."""
+    """Keep the moment since when the values are unchanged; a change that came without a new revision begins now."""
     if stored.value_hash == state.value_hash:
         return replace(state, since=stored.since, revision=stored.revision)
     return state if state.revision > stored.revision else replace(state, since=now)

@@ -1,7 +1,7 @@
 """The watch set: which items a pull looks at, and where redirects lead.
 
-A subject pattern is asked when its relation's ``refresh`` has passed; between two looks its members are those that the
-ledger knows.
+A subject pattern is asked when its relation's ``refresh`` has passed. In between, its members are those that the ledger
+knows.
 """
 
 from __future__ import annotations
@@ -14,24 +14,28 @@ from kbsync.domain.canonical import content_hash
 from kbsync.domain.errors import SourceDown, SourceError
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemHead, ItemId, PropertyId
-from kbsync.ports import LedgerReader, StatementSource
+from kbsync.ports import StatementReader, StatementSource
 from kbsync.stages.session import Run
 
 SUSPICIOUS_SHARE = 0.2
-"""More than this share gone at once is taken for a broken source, not for news."""
+"""If more than this share is gone at once, the source is taken to be broken."""
 SUSPICIOUS_COUNT = 5
-"""So few may always go, unless they are all that there were."""
-MOST_HOPS = 5
-"""Redirects that lead to redirects: Wikidata's bots shorten such chains within a day."""
+"""Up to this many deletions are always accepted, unless they are all known items."""
+MAX_HOPS = 5
+"""How many redirects are followed from one to the next; Wikidata's bots shorten such chains within a day."""
 
 
 def suspicious(gone: int, known: int) -> bool:
-    """Whether so many of the known things can hardly have gone at once."""
+    """Whether it is unlikely that ``gone`` of ``known`` things really went at once."""
     return gone > max(SUSPICIOUS_COUNT, SUSPICIOUS_SHARE * known) or 1 < gone == known
 
 
-def refuse_at_once(what: str) -> SourceError:
-    """The question to a person, where the source says that something went on a large scale."""
+def mass_deletion(what: str) -> SourceError:
+    """The error for a source that says that much is gone: a person has to decide.
+
+    Args:
+        what: What is gone, as the beginning of a sentence that ends with "at once".
+    """
     return SourceError(
         f"{what} at once.",
         kept="The ledger keeps them as they were.",
@@ -42,29 +46,43 @@ def refuse_at_once(what: str) -> SourceError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watch:
-    """``subjects`` of each watched property. ``members``: what the patterns that were asked now found, by property;
-    ``joined`` and ``left``: against what was known before; ``unasked``: relations whose pattern the source could not
-    answer, and whose known members stand."""
+    """Which items are looked at."""
 
     subjects: Mapping[PropertyId, list[ItemId]]
+    """Of each watched property."""
     members: Mapping[PropertyId, list[ItemId]]
+    """What the patterns that were asked now found, by property."""
     joined: int
+    """Members that were not known before."""
     left: int
+    """Known members that are none any more."""
     unasked: tuple[str, ...] = ()
+    """Relations whose pattern the source could not answer; their known members are kept."""
 
     @property
     def items(self) -> list[ItemId]:
+        """All subjects, sorted."""
         return sorted({item for subjects in self.subjects.values() for item in subjects})
 
 
 def watch_set(
     run: Run, source: StatementSource, relations: Sequence[Relation], server_time: datetime, *, accept: bool
 ) -> Watch:
-    """Lists and patterns together. A pattern that was answered once and is too much for the source now must not keep
-    everything else from being pulled: it is asked again by the next pull.
+    """Combine the listed subjects with those that the patterns find.
 
-    Raises ``SourceError`` for a pattern that lost too many members, unless ``accept``; and what the source raises for
-    one that was never answered.
+    A pattern that was answered once, and that the source can't answer now, does not keep the rest from being pulled:
+    its known members are kept, and the next pull asks it again.
+
+    Args:
+        run: Whose ledger knows the members of before.
+        source: What is asked.
+        relations: The relations to look at.
+        server_time: The source's time.
+        accept: Believe the source even where a pattern lost many members.
+
+    Raises:
+        SourceError: A pattern lost too many members.
+        SourceDown: A pattern that was never answered can't be answered now.
     """
     with run.ledger.read() as tx:
         known = {r.property: tx.members(r.property) for r in relations if r.subject_pattern}
@@ -79,35 +97,37 @@ def watch_set(
             continue
         before = set(known[prop])
         try:
-            found = source.subjects(relation)
+            current = source.subjects(relation)
         except SourceDown:
             if last is None:
                 raise
             subjects[prop] = sorted({*relation.subjects, *before})
             unasked.append(relation.name)
             continue
-        gone = before - set(found)
+        gone = before - set(current)
         if last is not None and suspicious(len(gone), len(before)) and not accept:
-            raise refuse_at_once(f"{len(gone)} of {len(before)} members of relation {relation.name} left it")
-        subjects[prop] = found
-        members[prop] = sorted(set(found) - (set(relation.subjects) - before))
+            raise mass_deletion(f"{len(gone)} of {len(before)} members of relation {relation.name} left it")
+        subjects[prop] = current
+        members[prop] = sorted(set(current) - (set(relation.subjects) - before))
         joined, left = joined + len(set(members[prop]) - before), left + len(gone)
     return Watch(subjects=subjects, members=members, joined=joined, left=left, unasked=tuple(unasked))
 
 
 def members_mark(source: str, relation: Relation) -> str:
-    """The watermark of a pattern: up to which time of the source its members are known. Another pattern has another."""
+    """Name of the watermark that says up to which time of the source a pattern's members are known; a changed pattern
+    has another one."""
     return f"{source}/{relation.property}/members/{content_hash(relation.subject_pattern)[:12]}"
 
 
 @dataclass(slots=True)
 class Redirects:
-    """Where items lead. An item that is no redirect leads to itself, and so does one in a circle."""
+    """Where items lead. An item that is no redirect leads to itself, and so does one that leads back to itself."""
 
     targets: dict[ItemId, ItemId] = field(default_factory=dict)
+    """Where each known redirect leads, one hop."""
 
     def note(self, heads: Mapping[ItemId, ItemHead]) -> None:
-        """What these heads say; an item that is no redirect any more leads to itself again."""
+        """Take over what these heads say; an item that is no redirect any more leads to itself again."""
         for item, head in heads.items():
             if head.redirect_to:
                 self.targets[item] = head.redirect_to
@@ -115,37 +135,40 @@ class Redirects:
                 self.targets.pop(item, None)
 
     def resolve(self, item: ItemId) -> ItemId:
+        """The item that holds the statements of ``item``."""
         seen = [item]
-        while (target := self.targets.get(seen[-1])) is not None and target not in seen and len(seen) <= MOST_HOPS:
+        while (target := self.targets.get(seen[-1])) is not None and target not in seen and len(seen) <= MAX_HOPS:
             seen.append(target)
         return seen[-1]
 
     def holders(self, subjects: Sequence[ItemId]) -> dict[ItemId, ItemId]:
-        """Of several watched subjects that lead to one item, which one holds its fact: the item itself, if it is
-        watched, else the first."""
-        found: dict[ItemId, ItemId] = {}
+        """For each item that watched subjects lead to, the subject that holds its fact: the item itself if it is
+        watched, else the first of them."""
+        holders: dict[ItemId, ItemId] = {}
         for subject in sorted(subjects):
             target = self.resolve(subject)
-            if target == subject or target not in found:
-                found[target] = subject
-        return found
+            if target == subject or target not in holders:
+                holders[target] = subject
+        return holders
 
 
-def known_watch(tx: LedgerReader, relations: Sequence[Relation]) -> Watch:
-    """Lists, and the members of patterns that the ledger knows; the source is not asked."""
+def known_watch(tx: StatementReader, relations: Sequence[Relation]) -> Watch:
+    """Combine the listed subjects with the members of patterns that the ledger knows; the source is not asked."""
     subjects = {r.property: sorted({*r.subjects, *tx.members(r.property)}) for r in relations}
     return Watch(subjects=subjects, members={}, joined=0, left=0)
 
 
 def poll(run: Run, source: StatementSource, items: Sequence[ItemId]) -> dict[ItemId, ItemHead]:
-    """Heads of ``items`` and of everything that they lead to; targets that the ledger knows of are asked for with the
-    rest."""
+    """Ask for the heads of ``items`` and of everything that they lead to.
+
+    Targets that the ledger knows already are asked for together with the items, which saves a request.
+    """
     heads: dict[ItemId, ItemHead] = {}
     with run.ledger.read() as tx:
         known = {head.redirect_to for head in tx.heads(items).values() if head.redirect_to}
     asked = sorted({*items, *known})
     run.work.start("poll revisions", len(asked))
-    for _ in range(MOST_HOPS):
+    for _ in range(MAX_HOPS):
         for head in source.heads(asked):
             heads[head.id] = head
             run.work.advance()

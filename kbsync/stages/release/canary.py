@@ -1,34 +1,38 @@
-"""canary: ask the current version again some of what it answered rightly when it was measured; roll back when it does not.
+"""canary: ask the current version again what it answered rightly when it was measured, and roll back if it no longer
+does.
 
-Stored weights don't change by themselves. What may change is everything around them: a library, a damaged file, the
-base's own files.
+Stored weights do not change by themselves. Everything around them may: a library, the base's files, a damaged file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.errors import EditError, ModelError, NotFound, StoreError
 from kbsync.domain.verdict import match_names
-from kbsync.domain.version import Evaluation, PromptOutcome, Version
+from kbsync.domain.version import CURRENT, Evaluation, PromptOutcome, Version
 from kbsync.ports import BaseModel, CheckpointStore
-from kbsync.stages.evaluate.questions import UNTOUCHED
+from kbsync.stages.evaluate.questions import EDITED, UNTOUCHED
 from kbsync.stages.release.promote import current_number, rollback
 from kbsync.stages.session import Writer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CanaryResult:
-    """``asked`` facts of ``version`` (0: the base is in use, and nothing was asked), of which ``lost`` are not answered as
-    they were. ``rolled_back_to`` is None where current stayed; ``reason`` says why it did not."""
+    """What the current version still answers as it did."""
 
     version: int
+    """0: the base is in use, and nothing was asked."""
     asked: int
+    """The number of facts that were asked."""
     lost: tuple[str, ...]
+    """Prompts that are not answered rightly any more."""
     rolled_back_to: int | None
+    """Where ``current`` points now; None where it stayed."""
     reason: str
+    """Why it was rolled back; empty where it was not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,26 +63,26 @@ def canary(
         version, evaluation = (tx.version(number), tx.evaluation(number)) if number else (None, None)
     if version is None or evaluation is None:
         return CanaryResult(version=number, asked=0, lost=(), rolled_back_to=None, reason="")
-    chosen = canaries(evaluation, policy.count)
+    chosen = choose_canaries(evaluation, policy.count)
     lost, reason = _ask(writer, base, store, version, chosen, answer_tokens)
     if not reason and chosen and len(lost) / len(chosen) > policy.max_drop:
         reason = f"{len(lost)} of {len(chosen)} canaries are lost, {policy.max_drop:.0%} may be"
     body = {"version": number, "asked": len(chosen), "lost": list(lost), "reason": reason}
     with run.ledger.write() as tx:
         tx.append_audit("canary", run.actor, body, run.clock.now())
-    to = rollback(writer, store, to=_soundest(writer, store, version)).after if reason else None
+    to = rollback(writer, store, to=_nearest_sound(writer, store, version)).after if reason else None
     return CanaryResult(version=number, asked=len(chosen), lost=lost, rolled_back_to=to, reason=reason)
 
 
-def canaries(evaluation: Evaluation, count: int) -> list[PromptOutcome]:
-    """Facts that the version answered rightly, drawn by hash: edited ones and neighbours in equal parts, as far as there
-    are."""
+def choose_canaries(evaluation: Evaluation, count: int) -> list[PromptOutcome]:
+    """Draw facts by hash from those that the version answered rightly: as many edited ones as neighbours, if there are
+    enough of both."""
     right = [o for o in evaluation.outcomes if o.right]
     ranked = sorted(right, key=lambda o: content_hash([o.subject, o.property, o.prompt]))
-    edited = [o for o in ranked if o.group == "edited"]
-    others = [o for o in ranked if o.group in UNTOUCHED]
-    near = others[: max(count - len(edited), count // 2)]
-    return edited[: count - len(near)] + near
+    edited = [o for o in ranked if o.group == EDITED]
+    untouched = [o for o in ranked if o.group in UNTOUCHED]
+    neighbours = untouched[: max(count - len(edited), count // 2)]
+    return edited[: count - len(neighbours)] + neighbours
 
 
 def _ask(
@@ -86,35 +90,35 @@ def _ask(
     base: BaseModel,
     store: CheckpointStore,
     version: Version,
-    chosen: Iterable[PromptOutcome],
+    canaries: Sequence[PromptOutcome],
     answer_tokens: int,
 ) -> tuple[tuple[str, ...], str]:
-    """What was lost, and why nothing could be asked (empty: it could)."""
-    asked = list(chosen)
+    """The prompts that are lost, and why nothing could be asked (empty: it could)."""
     try:
         _, delta = store.read(version.version_hash or "")
         with base.edited(delta) as model:
-            said = model.complete([o.prompt for o in asked], max_new_tokens=answer_tokens, work=writer.run.work)
+            prompts = [canary.prompt for canary in canaries]
+            answers = model.complete(prompts, max_new_tokens=answer_tokens, work=writer.run.work)
     except (StoreError, NotFound, EditError, ModelError) as error:
         return (), f"version {version.number} can't be asked: {error.what}"
-    # Whatever the name that matched then, the same answer is right again.
+    # The same answer as before is right again, whichever of the names it matched then.
     return tuple(
-        o.prompt
-        for o, answer in zip(asked, said, strict=True)
-        if answer != o.answer and match_names(answer, (o.expected,)) is None
+        canary.prompt
+        for canary, answer in zip(canaries, answers, strict=True)
+        if answer != canary.answer and match_names(answer, (canary.expected,)) is None
     ), ""
 
 
-def _soundest(writer: Writer, store: CheckpointStore, version: Version) -> int:
-    """The nearest version before whose weights are stored and was promoted; 0, the base, where there is none."""
+def _nearest_sound(writer: Writer, store: CheckpointStore, version: Version) -> int:
+    """The nearest predecessor that was promoted and whose weights are stored; 0, the base, where there is none."""
     with writer.run.ledger.read() as tx:
-        promoted = {move.number for move in tx.alias_moves("current")}
+        promoted = {move.number for move in tx.alias_moves(CURRENT)}
         stored, number = set(store.hashes()), version.predecessor
         while number:
-            before = tx.version(number)
-            if before is None:
+            predecessor = tx.version(number)
+            if predecessor is None:
                 return 0
-            if number in promoted and before.version_hash in stored:
+            if number in promoted and predecessor.version_hash in stored:
                 return number
-            number = before.predecessor
+            number = predecessor.predecessor
     return 0

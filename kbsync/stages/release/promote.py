@@ -1,7 +1,7 @@
-"""promote and rollback: move ``current`` to stored weights. The only stage that touches the alias.
+"""promote and rollback: move ``current`` to stored weights. No other stage moves the alias.
 
-The lease's fencing token is checked in the transaction that moves it, so a process that stalled past its lease
-can't release.
+The lease's fencing token is checked in the transaction that moves it, so a process that stalled until its lease ran out
+can't move it.
 """
 
 from __future__ import annotations
@@ -10,36 +10,49 @@ from dataclasses import dataclass
 
 from kbsync.domain.errors import GateRefused, NotFound
 from kbsync.domain.version import CURRENT, Version, VersionState
-from kbsync.ports import CheckpointStore, LedgerReader, LedgerTransaction
+from kbsync.ports import CheckpointStore, LedgerReader, ReleaseReader, VersionReader
 from kbsync.stages.session import Writer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MoveResult:
-    """``current`` stood at ``before`` and stands at ``after`` (0: the base); ``already``: it stood there."""
+    """Where ``current`` pointed and points; 0 is the base."""
 
     before: int
     after: int
     already: bool
+    """It pointed there before."""
 
 
-def current_number(tx: LedgerReader) -> int:
+def current_number(tx: ReleaseReader) -> int:
+    """The version that is current; 0 while the unedited base is in use."""
     alias = tx.alias(CURRENT)
     return alias.number if alias else 0
 
 
 def current_version(tx: LedgerReader) -> Version | None:
-    """None while the unedited base is in use."""
+    """The version that is current; None while the unedited base is in use."""
     number = current_number(tx)
     return tx.version(number) if number else None
 
 
 def promote(writer: Writer, store: CheckpointStore, number: int, *, override: str = "") -> MoveResult:
-    """Make version ``number`` current. Raises ``GateRefused`` unless it passed the gate, or a person gives a reason
-    to ``override`` the refusal, which the audit trail keeps; ``NotFound`` where ``store`` does not hold its weights."""
+    """Make version ``number`` current.
+
+    Args:
+        writer: Holds the writer's lease.
+        store: Where the version's weights must be.
+        number: The version's number.
+        override: A person's reason to promote a version that did not pass the gate; the audit trail keeps it.
+
+    Raises:
+        GateRefused: The version did not pass the gate, and there is no reason to override that.
+        NotFound: The version is not built, or its weights are not stored any more.
+        LeaseLost: Another process has taken the lease.
+    """
     run = writer.run
     with run.ledger.write() as tx:
-        version = _built(tx, store, number)
+        version = _stored(tx, store, number)
         evaluation, before = tx.evaluation(number), current_number(tx)
         if before == number:
             return MoveResult(before=before, after=number, already=True)
@@ -51,7 +64,8 @@ def promote(writer: Writer, store: CheckpointStore, number: int, *, override: st
             raise GateRefused(
                 f"Version {number} did not pass the gate: {reasons}.",
                 kept=f"Current stays at {before}.",
-                next_step=f"`kbsync evaluate {number}` measures it; `kbsync promote {number} --override REASON` overrules.",
+                next_step=f"`kbsync evaluate {number}` measures it; `kbsync promote {number} --override REASON` "
+                "overrules.",
             )
         now = run.clock.now()
         tx.set_version_state(number, VersionState.PROMOTED)
@@ -62,17 +76,24 @@ def promote(writer: Writer, store: CheckpointStore, number: int, *, override: st
 
 
 def rollback(writer: Writer, store: CheckpointStore, to: int | None = None) -> MoveResult:
-    """Move ``current`` back to version ``to``, by default to the one before it (0: the base).
+    """Move ``current`` back.
 
-    Raises ``NotFound`` when there is nothing before, ``to`` was never promoted, or ``store`` does not hold its weights.
+    Args:
+        writer: Holds the writer's lease.
+        store: Where the version's weights must be.
+        to: The version to go back to (0: the base); None: the predecessor of the current one.
+
+    Raises:
+        NotFound: The base is current already, ``to`` was never promoted, or its weights are not stored any more.
+        LeaseLost: Another process has taken the lease.
     """
     run = writer.run
     with run.ledger.write() as tx:
         before = current_number(tx)
-        target = _before(tx, before) if to is None else to
+        target = _predecessor(tx, before) if to is None else to
         if target == before:
             return MoveResult(before=before, after=target, already=True)
-        if target and _built(tx, store, target).state not in (VersionState.PROMOTED, VersionState.ROLLED_BACK):
+        if target and _stored(tx, store, target).state not in (VersionState.PROMOTED, VersionState.ROLLED_BACK):
             raise NotFound(
                 f"Version {target} was never promoted.",
                 kept=f"Current stays at {before}.",
@@ -89,7 +110,7 @@ def rollback(writer: Writer, store: CheckpointStore, to: int | None = None) -> M
     return MoveResult(before=before, after=target, already=False)
 
 
-def _before(tx: LedgerReader, current: int) -> int:
+def _predecessor(tx: VersionReader, current: int) -> int:
     version = tx.version(current) if current else None
     if version is None:
         raise NotFound(
@@ -99,7 +120,8 @@ def _before(tx: LedgerReader, current: int) -> int:
     return version.predecessor
 
 
-def _built(tx: LedgerTransaction, store: CheckpointStore, number: int) -> Version:
+def _stored(tx: LedgerReader, store: CheckpointStore, number: int) -> Version:
+    """The version, if its weights are stored."""
     version = tx.version(number)
     if version is None or version.version_hash is None:
         raise NotFound(f"Version {number} is not built.", next_step="`kbsync versions` lists what there is.")

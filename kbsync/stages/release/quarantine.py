@@ -1,4 +1,4 @@
-"""Let a fact out of quarantine because a person says so."""
+"""Free a fact from quarantine, because a person says so."""
 
 from __future__ import annotations
 
@@ -11,18 +11,25 @@ from kbsync.stages.session import Run
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FreedFact:
-    """``was`` is why it was in quarantine; ``already``: it was not in there."""
+    """A fact that is not in quarantine any more."""
 
     subject: str
     property: str
     was: str
+    """Why it was in quarantine."""
     already: bool
+    """It was not in quarantine."""
 
 
 def free_fact(run: Run, key: FactKey, reason: str) -> FreedFact:
-    """The next plan holds the fact again; the audit trail keeps the ``reason``.
+    """Let the next plan hold the fact again.
 
-    Refused versions that hold it are measured again when they are planned again, instead of being held.
+    Refused versions that hold it become candidates, so that they are measured again when they are planned again.
+
+    Args:
+        run: Whose ledger is changed.
+        key: The fact.
+        reason: A person's reason, for the audit trail.
     """
     now = run.clock.now()
     with run.ledger.write() as tx:

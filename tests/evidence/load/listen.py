@@ -217,6 +217,6 @@ def _listen(endpoint: str, stream: str, url: str, size: WorldSize, stop: Event, 
         pull(run, source, watched)
         before = client.requests
         ttl = timedelta(minutes=10)
-        listener = Listener(run, source, watched, pulling=lambda: puller(run, ttl), sleep=sleep, tell=tell)
+        listener = Listener(run, source, watched, pulling=lambda: puller(run, ttl), sleep=sleep, report=tell)
         with suppress(Stopped):
             listener.listen()

@@ -22,6 +22,16 @@ def test_decisions_are_made_shown_and_withdrawn(cli: Cli) -> None:
     assert cli.good("status", "--json").json["decisions"] == []
 
 
+def test_a_dry_run_shows_and_writes_nothing(cli: Cli) -> None:
+    cli.good("pull")
+    before = cli.good("audit", "log", "--json").json
+    shown = cli.good("fact", "pin", "Q183", "P6", "--dry-run", "--json").json
+    assert (shown["dry_run"], shown["already"]) == (True, False)
+    assert shown["standing"].startswith("pinned by")
+    assert cli.good("status", "--json").json["decisions"] == []
+    assert cli.good("audit", "log", "--json").json == before
+
+
 def test_an_excluded_fact_is_refused_by_the_plan_by_name(cli: Cli) -> None:
     cli.good("pull")
     cli.good("fact", "exclude", "Q183", "head-of-government", "--reason", "disputed")

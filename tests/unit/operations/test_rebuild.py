@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from kbsync.domain.version import Manifest
-from kbsync.stages.rebuild import NAMED, differences
+from kbsync.stages.rebuild import MAX_NAMED, differences
 from kbsync.testing.samples import make_manifest
 from tests.support.site import Site, fact
 
@@ -110,9 +110,9 @@ def test_differences_name_causes_first() -> None:
 
 
 def test_many_differing_targets_are_counted() -> None:
-    stored: Manifest = replace(make_manifest({}), targets={f"{i:064}": "a" for i in range(NAMED + 5)})
+    stored: Manifest = replace(make_manifest({}), targets={f"{i:064}": "a" for i in range(MAX_NAMED + 5)})
     said = differences(stored, replace(stored, targets={}))
-    assert len(said) == NAMED + 1 and said[-1] == "5 more target vectors differ"
+    assert len(said) == MAX_NAMED + 1 and said[-1] == "5 more target vectors differ"
 
 
 def test_the_build_hash_is_the_plans(site: Site) -> None:

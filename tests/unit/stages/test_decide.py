@@ -87,17 +87,6 @@ def test_an_excluded_fact_is_not_edited_and_is_taken_back_where_it_was(world: Wo
     assert GERMANY in {r.key for r in world.sync().planned.plan.requests}
 
 
-def test_a_dry_run_shows_and_writes_nothing(world: World) -> None:
-    changed_today(world)
-    shown = approve(world.run, ITALY, "", dry_run=True)
-    assert shown.record.believed is not None and not shown.already
-    assert world.believed("Q38", CAPITAL) == {"Q220"}
-    pin(world.run, ITALY, "", dry_run=True)
-    with world.ledger.read() as tx:
-        assert tx.decisions() == {}
-    assert events(world) == []
-
-
 def test_what_the_ledger_does_not_hold_can_not_be_decided(world: World) -> None:
     for decide in (approve, pin, exclude, clear):
         with pytest.raises(NotFound, match="Q999999"):

@@ -84,7 +84,7 @@ class Heard:
             self.world.pass_time(timedelta(seconds=seconds))
 
         listener = Listener(
-            self.world.run, source, self.world.relations, pulling=pulling, sleep=sleep, tell=self.notices.append
+            self.world.run, source, self.world.relations, pulling=pulling, sleep=sleep, report=self.notices.append
         )
         with pytest.raises(Stopped):
             listener.listen()

@@ -11,7 +11,8 @@ from kbsync.domain.errors import SourceDown, SourceError
 from kbsync.domain.fact import FactKey
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemId, Value, ValueKind
-from kbsync.stages.pull.pull import LABELS_REFRESH, pull
+from kbsync.stages.pull.object_labels import LABELS_REFRESH
+from kbsync.stages.pull.pull import pull
 from tests.support.stage_world import CAPITAL, RELATIONS, World, statement
 
 PATTERN = "?item wdt:P31 wd:Q3624078"

@@ -1,0 +1,139 @@
+"""Fetch the items that have a new revision, and record their statements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from kbsync.domain.errors import SourceDown
+from kbsync.domain.statement import ItemHead, ItemId, ItemRecord, Labels, PropertyId
+from kbsync.ports import PullCounts, StatementSource
+from kbsync.stages.pull.watch import Redirects, Watch, mass_deletion, suspicious
+from kbsync.stages.session import Run
+
+BATCH = 200
+"""At most so many deleted items are recorded in one transaction, and so many items pulled at once by a listener."""
+
+
+def changed_heads(
+    run: Run,
+    source: str,
+    watch: Watch,
+    heads: Mapping[ItemId, ItemHead],
+    redirects: Redirects,
+    *,
+    accept: bool,
+    at_least: int = 0,
+) -> tuple[list[ItemHead], int]:
+    """Choose the items to fetch: those past their stored revision, and all subjects of a property that was never
+    pulled.
+
+    Args:
+        run: Whose ledger has the stored revisions.
+        source: The source's name.
+        watch: The subjects of each property.
+        heads: What the source says of the items and of what they lead to.
+        redirects: Where the items lead now.
+        accept: Believe the source even where it says that many items are deleted.
+        at_least: The number of known items counts as this large at least: of two items that were asked for, both may be
+            deleted.
+
+    Returns:
+        The heads to fetch, sorted by item, and the number of known items.
+
+    Raises:
+        SourceError: Suspiciously many known items are missing from the source.
+    """
+    with run.ledger.read() as tx:
+        stored = tx.heads(list(heads))
+        never_pulled = {
+            item
+            for prop, subjects in watch.subjects.items()
+            if tx.watermark(f"{source}/{prop}") is None
+            for subject in subjects
+            for item in (subject, redirects.resolve(subject))
+        }
+    existing = [head for head in stored.values() if not head.deleted]
+    known, vanished = max(at_least, len(existing)), sum(heads[head.id].deleted for head in existing)
+    if suspicious(vanished, known) and not accept:
+        raise mass_deletion(f"{vanished} of {len(existing)} known items are missing from the source")
+    changed = [head for item, head in sorted(heads.items()) if item in never_pulled or _moved(head, stored.get(item))]
+    return changed, known
+
+
+def _moved(head: ItemHead, stored: ItemHead | None) -> bool:
+    if stored is None:
+        return True
+    if head.deleted or stored.deleted:
+        return head.deleted != stored.deleted
+    return head.revision > stored.revision or head.redirect_to != stored.redirect_to
+
+
+def fetch_statements(
+    run: Run,
+    source: StatementSource,
+    changed: Sequence[ItemHead],
+    properties: Sequence[PropertyId],
+    *,
+    known: int,
+    accept: bool,
+) -> PullCounts:
+    """Fetch the changed items and record them page by page.
+
+    Items that the poll knew and the fetch does not are left for the next pull, since one of the two answers is wrong.
+    Items that come back without the statements that the ledger holds are recorded last, and only if they are few: an
+    endpoint that is being loaded knows revisions before it knows statements.
+
+    Args:
+        run: Whose ledger gets the statements.
+        source: What is asked.
+        changed: The items to fetch.
+        properties: Whose statements are fetched.
+        known: The number of known items.
+        accept: Believe the source even where many items have lost all their statements.
+
+    Raises:
+        SourceError: Suspiciously many items have lost all their statements.
+        SourceDown: Items had a revision when they were polled and are missing now.
+    """
+    counts, contradicted = PullCounts(), 0
+    emptied: list[ItemRecord] = []
+    run.work.start("pull statements", len(changed))
+    deleted = [head for head in changed if head.deleted]
+    for start in range(0, len(deleted), BATCH):
+        heads = deleted[start : start + BATCH]
+        counts += _record(run, [ItemRecord(head=h, labels=Labels(item=h.id, label=None)) for h in heads], properties)
+    for page in source.records([head.id for head in changed if not head.deleted], properties):
+        present = [record for record in page if not record.head.deleted]
+        contradicted += len(page) - len(present)
+        lost = _without_statements(run, present, properties)
+        emptied += [record for record in present if record.head.id in lost]
+        counts += _record(run, [record for record in present if record.head.id not in lost], properties)
+    if suspicious(len(emptied), known) and not accept:
+        raise mass_deletion(f"{len(emptied)} of {known} known items have lost all their statements")
+    counts += _record(run, emptied, properties)
+    run.work.finish()
+    if contradicted:
+        raise SourceDown(
+            f"{contradicted} items had a revision when they were polled and were missing a moment later.",
+            kept="Finished pages are kept; these items stay as they were.",
+            next_step="The next pull looks again.",
+        )
+    return counts
+
+
+def _without_statements(run: Run, page: Sequence[ItemRecord], properties: Sequence[PropertyId]) -> set[ItemId]:
+    """Items of the page that have no watched statement any more, while the ledger holds some."""
+    bare = [record.head.id for record in page if not record.statements and not record.head.redirect_to]
+    if not bare:
+        return set()
+    with run.ledger.read() as tx:
+        return {item for prop in properties for item in tx.statements_of(prop, bare)}
+
+
+def _record(run: Run, page: Sequence[ItemRecord], properties: Sequence[PropertyId]) -> PullCounts:
+    if not page:
+        return PullCounts()
+    with run.ledger.write() as tx:
+        counts = tx.record_items(page, properties, run.clock.now())
+    run.work.advance(len(page))
+    return counts
