@@ -1,4 +1,4 @@
-"""Everything an endpoint can do wrong: which error it becomes, how often it is asked again, and how patiently."""
+"""Everything that an endpoint can do wrong: which error follows, how often kbsync asks again, and how long it waits."""
 
 from __future__ import annotations
 

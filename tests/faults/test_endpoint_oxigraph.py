@@ -1,4 +1,4 @@
-"""Faults of a real server: its own query timeout, a syntax error, and its end between two pages."""
+"""Faults of a real server: its own query timeout, a syntax error, and an end between two pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Killed in the middle: the ledger is as it was before the transaction, and the next writer goes on."""
+"""A writer is killed inside a transaction: the ledger is as before it, and the next writer can go on."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ while True:
 
 
 def kill(url: str, script: str, *, after: float = 0.0) -> None:
-    """Run ``script`` until it says that it is inside, and ``after`` seconds more; then SIGKILL."""
+    """Run ``script``; ``after`` seconds after it reports that it is inside a transaction, send SIGKILL."""
     command = [sys.executable, "-c", PREPARE + script, url]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -1,4 +1,4 @@
-"""Whatever the stream or the endpoint behind it does: no change is lost or doubled, and the watermark is right.
+"""Whatever the stream or the endpoint does, no change is lost or recorded twice, and the watermark is right.
 
 A real listener in a thread, a real event stream and a real SPARQL server, each over HTTP, and a real ledger.
 """
@@ -59,7 +59,7 @@ class Stopping:
 
 
 class Site:
-    """The world, its endpoint behind a proxy, its stream, and a ledger that knows the world as it began."""
+    """The world, its endpoint behind a proxy, and a ledger that knows the world as it was at the beginning."""
 
     def __init__(self, server: OxigraphServer, proxy: LyingProxy, path: Path) -> None:
         self.server, self.proxy = server, proxy
@@ -93,7 +93,7 @@ class Site:
         return StreamedSource(polled, heard)
 
     def edit(self, item: str, value: str, *, seconds: float = 1.0) -> dict[str, Any]:
-        """A new value, some time later, and the event that tells of it. The endpoint does not know it yet."""
+        """Set a new value, some time later; returns the event that reports it. The endpoint does not know it yet."""
         self.number += 1
         self.clock.time += timedelta(seconds=seconds)
         self.world.now = self.clock.time
@@ -101,12 +101,12 @@ class Site:
         return event(self.clock.time, item, number=self.number, revision=head.revision)
 
     def noise(self, at: datetime | None = None) -> dict[str, Any]:
-        """Something that happens to what nobody watches."""
+        """An event about an item that nobody watches."""
         self.number += 1
         return event(at or self.clock.time, "Q777777", number=self.number)
 
     def stream(self, **faults: Any) -> StreamServer:
-        """A stream that has told something every minute since before the last whole pull."""
+        """A stream with an event per minute, the first of them before the last whole pull."""
         return StreamServer([self.noise(BEGIN - timedelta(minutes=n)) for n in range(11, -1, -1)], **faults)
 
     @contextmanager
@@ -153,7 +153,7 @@ class Site:
         return {i: (k.revision, [s.value.text for s in k.statements if s.value]) for i, k in known.items()}
 
     def wait_for(self, what: Callable[[], bool]) -> None:
-        """Real seconds pass, and so does the site's time: waits of the listener end by it."""
+        """Let real time pass, and the site's time with it, so that the listener's waits end."""
         give_up = time.monotonic() + PATIENCE
         while not what():
             assert time.monotonic() < give_up, (self.live(), self.notices[-3:])
@@ -161,7 +161,7 @@ class Site:
             self.clock.time += timedelta(seconds=0.2)
 
     def settled(self) -> None:
-        """Wait until the ledger is as the world is; then nothing may have been written twice."""
+        """Wait until the ledger equals the world; then check that nothing was written twice."""
         self.wait_for(lambda: self.live() == self.truth())
         with self.ledger.read() as tx:
             rows = [c for item in ITEMS for c in tx.statement_history(ItemId(item), CAPITAL)]
@@ -243,7 +243,7 @@ def test_doubles_and_canaries_change_nothing(site: Site) -> None:
 
 
 def test_an_endpoint_behind_the_event_is_asked_until_it_is_there(site: Site) -> None:
-    """Its own time is before the event's; three edits are told of before it moves."""
+    """Its own time is before the events'; three edits are reported before it advances."""
     with site.stream() as stream, site.listening(stream):
         stream.push(*(site.edit(item, "Q104") for item in ("Q1", "Q2", "Q3")))
         site.wait_for(lambda: sum(n.kind == "waiting" for n in site.notices) >= 3)
@@ -254,7 +254,7 @@ def test_an_endpoint_behind_the_event_is_asked_until_it_is_there(site: Site) -> 
 
 
 def test_a_server_of_the_endpoint_that_is_behind_its_own_time_is_asked_again(site: Site) -> None:
-    """Two servers behind one address: the time is new, and the item is old."""
+    """Two servers share one address: the one that tells the time is newer than the one that answers about the item."""
     with site.stream() as stream, site.listening(stream):
         before = dict(site.world.items)
         told = site.edit("Q1", "Q104")
@@ -285,7 +285,7 @@ def test_an_endpoint_that_fails_at_the_event_is_asked_again(site: Site, name: st
 def test_what_the_stream_does_not_tell_is_found_by_a_poll(
     site: Site, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The edit of Q1 is never told of. When the line stands again, everything is polled once."""
+    """The edit of Q1 is never reported. Once the stream works again, everything is polled once."""
     monkeypatch.setattr(listen, "FIRST_POLL", timedelta(0))
     monkeypatch.setattr(listen, "PAUSES", (timedelta(seconds=2), timedelta(seconds=4)))
     with site.stream() as stream:
@@ -341,7 +341,7 @@ def test_an_edit_and_its_revert_end_as_they_began(site: Site) -> None:
 
 
 def test_a_listener_that_was_killed_begins_where_the_last_whole_pull_ended(site: Site) -> None:
-    """Nothing of what it had heard and not yet pulled is kept; the stream tells it again."""
+    """What it had heard and not yet pulled is not kept; the stream reports it again."""
     with site.stream() as stream:
         told = site.edit("Q1", "Q104")
         with site.listening(stream):

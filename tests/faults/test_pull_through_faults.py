@@ -1,4 +1,4 @@
-"""Whatever the endpoint does at whichever request: no row is lost or doubled, and the watermark is right."""
+"""Whatever fault whichever request meets, no row is lost or doubled, and the watermark is right."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ RELATIONS = [
     for name, prop in (("capital", CAPITAL), ("head", HEAD))
 ]
 REQUESTS = 7
-"""Of an undisturbed second pull: time, shape, two pages of heads, two of records, one of labels."""
+"""Requests of a second pull without faults: time, shape, two pages of heads, two of records, one of labels."""
 FOREVER = timedelta(days=2)
 EVERYWHERE = bool(os.environ.get("KBSYNC_TEST_EVERYWHERE"))
-"""Every fault at every request, once and lasting: 448 pulls, some minutes. Else each fault at two requests."""
+"""Whether every fault is tried at every request, once and lasting: 448 pulls, some minutes. Else at two requests."""
 
 
 @dataclass
 class Site:
-    """The proxy before the changed world, a ledger that knows the world before the change, and both truths."""
+    """A proxy in front of the changed world, a ledger that knows the world before the change, and both truths."""
 
     proxy: LyingProxy
     before: FakeSource
@@ -53,7 +53,7 @@ class Site:
 
 
 def worlds() -> tuple[FakeSource, FakeSource]:
-    """A world, and the same after an edit, a new statement, a new rank, a deletion, a redirect and a new item."""
+    """A world; and the same world after an edit, a new statement, a new rank, a deletion, a redirect and a new item."""
     before, after = FakeSource(now=BEGIN), FakeSource(now=BEGIN)
     for world in (before, after):
         for number, item in enumerate(ITEMS[:6]):
@@ -138,7 +138,7 @@ def changes(ledger: SqlLedger) -> list[tuple[str, bool, bool]]:
 
 
 def check_half_way(site: Site, ledger: SqlLedger) -> None:
-    """Every item is as it was before or as it is after, never in between; the watermark is that of whole pulls."""
+    """Every item is as it was before or as it is after, never in between; the watermark is that of a whole pull."""
     before, after = truth(site.before), truth(site.after)
     rows = live(ledger)
     for item in ITEMS:
@@ -150,7 +150,7 @@ def check_half_way(site: Site, ledger: SqlLedger) -> None:
 
 @pytest.fixture(scope="module")
 def expected(site: Site, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, bool, bool]]:
-    """The history that an undisturbed pull leaves."""
+    """The history that a pull without faults leaves."""
     path = tmp_path_factory.mktemp("ledger") / "after.sqlite3"
     shutil.copy(site.template, path)
     ledger = SqlLedger(f"sqlite:///{path}")
@@ -209,7 +209,7 @@ def test_an_endpoint_that_falls_behind_is_waited_for(site: Site, scratch: Path) 
 
 
 def test_stale_pages_from_a_cache_do_not_turn_the_clock_back(site: Site, scratch: Path) -> None:
-    """The time is new, and the pages are of the day before: each item stays, or goes forward."""
+    """The time is new, and the pages are of the day before: no item goes back."""
     shutil.copy(site.template, scratch)
     ledger, clock = SqlLedger(f"sqlite:///{scratch}"), FixedClock(BEGIN + timedelta(hours=2))
     site.proxy.behave()

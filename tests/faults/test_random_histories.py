@@ -1,4 +1,4 @@
-"""Random histories of a small world, with faults, against a model of the truth: the ledger always ends equal to it."""
+"""Random histories of a small world, with faults, against a model of the truth: the ledger ends equal to it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ RELATIONS = [
     for prop in PROPERTIES
 ]
 QUICK = [name for name in FAULTS if name not in ("slow drip", "silence")]
-"""Faults that end at once. Rows that are missing without a trace are left to the test that counts them."""
+"""Faults after which the pull ends at once. Missing rows, which nothing shows, have a test that counts them."""
 QUICK.remove("no rows where there were some")
 
 Step = tuple[str, ItemId, PropertyId, int]
@@ -60,7 +60,7 @@ faults = st.none() | st.tuples(st.sampled_from(QUICK), st.integers(0, 7), st.boo
 
 
 class Truth:
-    """The world, everything that it ever was, and what follows from it by rules written down a second time."""
+    """The world, all its earlier states, and what must follow from them by rules that are written a second time here."""
 
     def __init__(self) -> None:
         self.world = FakeSource(now=BEGIN)
@@ -101,7 +101,7 @@ class Truth:
         self.past[item, head.revision] = self.world.items[item].statements
 
     def answers(self, item: ItemId, prop: PropertyId) -> set[Value]:
-        """The best-ranked values of where the item leads to; of several that lead to one place, one has them."""
+        """The best-ranked values of the item that this one leads to; of several that lead to it, one has them."""
         ends = {i: self._end(i) for i in ITEMS}
         target = ends[item]
         sharing = [i for i in ITEMS if ends[i] == target]
@@ -169,7 +169,7 @@ def pull_once(ledger: SqlLedger, proxy: LyingProxy, clock: FixedClock, *, accept
 
 
 def pull_heard(ledger: SqlLedger, proxy: LyingProxy, clock: FixedClock, items: set[ItemId]) -> None:
-    """As a listener that was told of these items pulls them."""
+    """Pull these items as a listener does that heard of them."""
     source = WikidataSource(SparqlClient(proxy.endpoint, AGENT, attempts=1, sleep=lambda _: None), batch=3)
     run = Run(ledger=ledger, clock=clock, work=Work(), actor="test")
     pull_items(run, source, RELATIONS, sorted(items), source.server_time())
@@ -191,7 +191,7 @@ def statements(ledger: SqlLedger) -> dict[ItemId, tuple[int, bool, tuple[Stateme
 
 
 def replayed(ledger: SqlLedger) -> dict[str, Statement]:
-    """The history from its beginning: every row starts from what the row before it left."""
+    """Check the whole history: every row starts from what the row before it left."""
     with ledger.read() as tx:
         rows = sorted((c for i in ITEMS for p in PROPERTIES for c in tx.statement_history(i, p)), key=lambda c: c.seq)
     state: dict[str, Statement] = {}

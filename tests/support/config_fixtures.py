@@ -17,7 +17,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def write(tmp_path: Path) -> Writer:
-    """Write a whole configuration directory; returns the main file. Parts may be replaced; None leaves one out."""
+    """A function that writes a configuration directory, with other parts where given, and returns its main file."""
 
     def write_files(
         main: str = MAIN, relations: dict[str, str] | None = None, recipes: dict[str, str] | None = None

@@ -1,4 +1,4 @@
-"""An event stream of one's own on loopback, in the manner of EventStreams: for the benchmark and for tests."""
+"""A local event stream that behaves like EventStreams, for the benchmark and for tests."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ _LOOK_SECONDS = 0.5
 class LocalStream:
     """A context manager: it serves inside the ``with`` block, in threads of this process.
 
-    ``push`` sends an event to every line that is open; a line begins at ``since``, or after ``Last-Event-ID``. Each
-    ends after ``line_seconds``, as the public service's do after 900.
+    ``push`` sends an event to every open connection. A connection begins at ``since``, or after ``Last-Event-ID``.
+
+    Args:
+        events: What happened before.
+        line_seconds: A connection ends after this time; the public service ends each after 900.
     """
 
     def __init__(self, events: list[dict[str, Any]] | None = None, *, line_seconds: float = 900.0) -> None:
@@ -60,13 +63,13 @@ class LocalStream:
         return f"http://{HOST}:{self._server.server_address[1]}/v2/stream/recentchange"
 
     def push(self, *events: dict[str, Any]) -> None:
-        """Tell these now, in this order."""
+        """Send these events now, in this order."""
         with self._more:
             self.events += events
             self._more.notify_all()
 
     def serve(self, request: BaseHTTPRequestHandler) -> None:
-        """One line, from its request to its end. Raises ``OSError`` where the listener is gone."""
+        """One connection, from its request to its end. Raises ``OSError`` where the listener is gone."""
         query, headers = parse_qs(urlsplit(request.path).query), {k.lower(): v for k, v in request.headers.items()}
         self.requests.append({"since": query["since"][0]} | headers)
         self.begin(request)
@@ -91,17 +94,17 @@ class LocalStream:
         request.wfile.write(b":ok\n\n")
 
     def tells(self, event: dict[str, Any], since: datetime | None) -> bool:
-        """Whether a line that begins at ``since`` (None: after an event) tells this one."""
+        """Whether a connection that begins at ``since`` (None: after an event) sends this event."""
         return since is None or datetime.fromisoformat(event["meta"]["dt"]) >= since
 
     def send(self, request: BaseHTTPRequestHandler, number: int, event: dict[str, Any], sent: int) -> None:
-        """Write the event with its number as the id, after ``sent`` others on this line."""
+        """Write the event with its number as the id, after ``sent`` others on this connection."""
         offset = json.dumps([{"topic": "recentchange", "partition": 0, "offset": number}])
         request.wfile.write(f"event: message\nid: {offset}\ndata: {json.dumps(event)}\n\n".encode())
 
 
 def edit(at: datetime, title: str, *, number: int, revision: int, wiki: str = "wikidatawiki") -> dict[str, Any]:
-    """An edit as ``mediawiki.recentchange`` tells it, with the fields that kbsync reads."""
+    """An edit as ``mediawiki.recentchange`` reports it, with the fields that kbsync reads."""
     return {
         "meta": {"id": f"event-{number}", "dt": at.isoformat(), "domain": "www.wikidata.org"},
         "wiki": wiki,

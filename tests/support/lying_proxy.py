@@ -1,4 +1,4 @@
-"""A real endpoint behind a proxy that misbehaves: one request, or every one from then on, meets a fault."""
+"""A proxy in front of a real endpoint that misbehaves: at one request, or at every one from then on."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from tests.support import scripted_server as on
 from tests.support.scripted_server import Act, Request, ScriptedServer
 
 Fault = Callable[[bytes], Act]
-"""From the true answer's body to what is done instead of sending it."""
+"""The true answer's body → what is done instead of sending it."""
 
 BLAZEGRAPH = b"SPARQL-QUERY: queryStr=SELECT\njava.util.concurrent.TimeoutException\n\tat java.base/FutureTask.get"
 
 
 class LyingProxy(ScriptedServer):
-    """Hands requests on to ``upstream`` and answers back; request number ``at`` (from 0) meets ``fault``, and with
-    ``lasting`` so do all after it."""
+    """Passes requests on to the endpoint ``upstream``, and its answers back, but where it lies."""
 
     def __init__(self, upstream: str) -> None:
         super().__init__(on.hang())
@@ -30,7 +29,7 @@ class LyingProxy(ScriptedServer):
         self.lasting = False
 
     def lie(self, fault: Fault, at: int, *, lasting: bool = False) -> None:
-        """Count requests from now on."""
+        """Count requests from now on: number ``at`` (from 0) meets ``fault``; with ``lasting`` so do all after it."""
         self.requests.clear()
         self.fault, self.at, self.lasting = fault, at, lasting
 
@@ -114,4 +113,4 @@ FAULTS: dict[str, Fault] = {
     "rows in another order": rows(shuffled),
     "no rows where there were some": rows(lambda _: []),
 }
-"""Name → fault. The last three are well-formed answers, which no client can tell from honest ones by their form."""
+"""Name → fault. The last three are well-formed answers: their form does not show that they are wrong."""

@@ -22,7 +22,7 @@ def free_port() -> int:
 
 
 class OxigraphServer:
-    """Use as a context manager; the process is ended by its own handle.
+    """A context manager; it ends only the process that it started.
 
     ``query_timeout`` is the server's own limit for a query, in whole seconds.
     """

@@ -1,4 +1,4 @@
-"""Wikidata's RDF read by rdflib and walked triple by triple: the second opinion on what kbsync reads through SPARQL."""
+"""Wikidata's RDF, read by rdflib triple by triple: an independent check of what kbsync reads through SPARQL."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Graph:
         return {s.removeprefix(ENTITY) for s, p in self.by if _is_property(p) and re.fullmatch(ENTITY + r"Q\d+", s)}
 
     def statements(self, item: str) -> Iterator[tuple[str, str]]:
-        """(property, statement node) of an item, where the node has a rank: a dump cut in the middle has others."""
+        """(property, statement node) of an item, where the node has a rank; a dump that was cut off has others, too."""
         for (subject, predicate), nodes in self.by.items():
             if subject == ENTITY + item and _is_property(predicate):
                 for node in nodes:
@@ -51,7 +51,7 @@ class Graph:
                         yield predicate.removeprefix(PROP), str(node)
 
     def times(self, node: str, qualifier: str) -> set[TimePoint]:
-        """The times of a qualifier's value nodes; where these are not in the data, of its simple values, as days."""
+        """The times of a qualifier's value nodes; where the data lack these, those of its simple values, as days."""
         nodes = [str(value) for value in self.objects(node, f"{PROP}qualifier/value/{qualifier}")]
         full = [n for n in nodes if self.objects(n, WIKIBASE + "timeValue")]
         if full:
@@ -75,7 +75,10 @@ class Graph:
                 assert read == (UNKNOWN_TIME if given and name == "end" else None), node
 
     def compare_best(self, statements: list[Statement]) -> int:
-        """Assert that of one item's statements of one property those with a value are best that the RDF marks so."""
+        """Assert that of an item's statements of one property, those hold that have a value and are marked as best.
+
+        Returns how many are marked.
+        """
         bare = [s for s in statements if s.start is None and s.end is None]
         if len(bare) < len(statements):
             return 0  # what has ended is dropped before ranks are compared
@@ -124,7 +127,7 @@ def node_of(statement: Statement) -> str:
 
 
 def found(statements: list[Statement]) -> Counter[str]:
-    """How many there are of each rank, kind of value, and time qualifier: for asking whether a payload has enough."""
+    """How many statements have each rank, kind of value and time qualifier: shows whether a payload has all of them."""
     counts: Counter[str] = Counter()
     for statement in statements:
         counts[statement.rank.value] += 1

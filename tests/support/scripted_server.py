@@ -1,4 +1,4 @@
-"""A SPARQL endpoint that misbehaves as told: every request is met by the next act of a script.
+"""A SPARQL endpoint that misbehaves as told: each request is answered by the next act of a script.
 
 It speaks through a bare socket, because a web framework would not let it lie about lengths, drip or reset.
 """
@@ -29,7 +29,7 @@ class Request:
 
 
 class ScriptedServer:
-    """Use as a context manager. A request beyond the script's end is answered by its last act."""
+    """A context manager. Requests beyond the script's end are answered by its last act."""
 
     def __init__(self, *acts: Act) -> None:
         self.acts = list(acts)
@@ -51,7 +51,7 @@ class ScriptedServer:
             thread.join(timeout=5)
 
     def next_act(self, request: Request) -> Act:
-        """What this request is met by."""
+        """The act that answers this request."""
         return self.acts[min(len(self.requests), len(self.acts) - 1)]
 
     def _start(self, target: Callable[..., None], *args: object) -> None:
@@ -151,7 +151,7 @@ def hang() -> Act:
 
 
 def drip(data: bytes, *, pause: float = 0.05) -> Act:
-    """One byte at a time, for as long as anybody listens: spaces follow the data."""
+    """Sends the data byte by byte, and then spaces, for as long as anybody listens."""
 
     def act(connection: socket.socket, ended: threading.Event) -> None:
         sent = 0

@@ -17,10 +17,17 @@ def event(at: datetime, title: str, *, number: int = 0, revision: int = 0, **mor
 
 
 class StreamServer(LocalStream):
-    """Use as a context manager. ``oldest`` is what the server still keeps.
+    """A context manager.
 
-    ``cut_after``: the line breaks after so many events; ``refuse``: a status instead of a stream; ``kind``: its media
-    type; ``silent``: nothing is ever sent; ``garble``: text in an event's place.
+    Args:
+        events: What happened before.
+        oldest: The server keeps no event from before this time.
+        cut_after: A connection breaks after so many events.
+        refuse: A status that is sent instead of a stream.
+        kind: The stream's media type.
+        silent: Whether nothing is ever sent.
+        garble: Text that is sent in the place of each event.
+        line_seconds: A connection ends after this time.
     """
 
     def __init__(

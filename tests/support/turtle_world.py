@@ -1,4 +1,4 @@
-"""A ``FakeSource``'s world as Turtle in Wikidata's shape, with the clutter that a real item has around it."""
+"""A ``FakeSource``'s world as Turtle in Wikidata's shape, with the other triples that surround a real item."""
 
 from __future__ import annotations
 
@@ -35,8 +35,14 @@ RANKS = {"preferred": "PreferredRank", "normal": "NormalRank", "deprecated": "De
 
 
 def turtle(world: FakeSource, *, shape: str = "service", nodes: bool = True, blank: bool = False) -> str:
-    """``shape``: ``service`` or ``dump``. ``nodes``: whether times and quantities have their value nodes.
-    ``blank``: unknown values are blank nodes, else IRIs under ``/.well-known/genid/``."""
+    """A world's triples.
+
+    Args:
+        world: Its items.
+        shape: Where revisions are, ``service`` or ``dump``, as ``kbsync.wikidata.queries.Shape`` says.
+        nodes: Whether times and quantities have their value nodes.
+        blank: Whether unknown values are blank nodes; else they are IRIs under ``/.well-known/genid/``.
+    """
     root = "<http://www.wikidata.org>" if shape == "service" else "wikibase:Dump"
     lines = [PREFIXES, f"{root} schema:dateModified {_date(world.now.strftime('%Y-%m-%dT%H:%M:%SZ'))} ."]
     for item, content in world.items.items():

@@ -1,4 +1,4 @@
-"""The event stream over real HTTP: what it tells, where it takes up again, and when it is not to be relied on."""
+"""The event stream over real HTTP: what it reports, where it resumes, and when it can't be relied on."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BEGIN = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
 def heard(source: EventStream, since: datetime, *, until: str, beats: int = 200) -> list[str]:
-    """The items that are told of, up to the first event about ``until``. Raises as the stream does."""
+    """The items that are reported, up to the first event about ``until``. Raises as the stream does."""
     found = list[str]()
     for told in source.events(since):
         beats -= told is None

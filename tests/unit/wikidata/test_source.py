@@ -1,4 +1,4 @@
-"""How the source asks: pages, halving, torn items, shapes, names; against Oxigraph, with limits put before it."""
+"""How the source asks: pages, halving, contradictory items, shapes, labels; against Oxigraph, with limits before it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ UPDATE_PREFIXES = re.sub(r"@prefix (.*) \.", r"PREFIX \1", PREFIXES)
 
 
 class LimitedClient(SparqlClient):
-    """Times out (or finds too large) what is asked about more than ``limit`` items, or about ``heavy``."""
+    """Raises ``error`` for a query about more than ``limit`` items, or about ``heavy``."""
 
     def __init__(self, endpoint: str, *, limit: int = 10**9, heavy: str = "", error: type[SourceError] = QueryTimeout):
         super().__init__(endpoint, AGENT)
@@ -133,7 +133,7 @@ def test_pages_grow_back_after_a_heavy_one(oxigraph: OxigraphServer) -> None:
 
 
 def test_an_item_that_changes_meanwhile_is_asked_again(oxigraph: OxigraphServer) -> None:
-    """The first answer shows one statement with two values, as a store does that is being written to."""
+    """The first answer has a statement with two values, as from a store that is being written to."""
     world = world_of(3)
     oxigraph.replace(turtle(world))
     oxigraph.update(f"{UPDATE_PREFIXES} INSERT DATA {{ s:Q2-S1 ps:P35 wd:Q901 }}")

@@ -1,4 +1,4 @@
-"""Items as Wikidata publishes them, a small one of our own and real ones, against counts taken another way."""
+"""Items as Wikidata publishes them, small ones of our own and real ones, compared with what rdflib reads."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def compare_triples(oxigraph: OxigraphServer, triples: str) -> list[Statement]:
 
 
 def test_triples_with_unknown_and_no_values_are_all_read(oxigraph: OxigraphServer) -> None:
-    """As the service's own loader makes them of items: their revisions lie on them, unknown values are IRIs."""
+    """As the service's own loader writes them: the items have their revisions, and unknown values are IRIs."""
     counts = found(compare_triples(oxigraph, sample("service.nt")))
     assert [counts[n] for n in ("somevalue", "novalue", "item", "time", "string", "start", "end", "reference")] == [
         1
@@ -142,7 +142,7 @@ def test_labels_of_a_dump(oxigraph: OxigraphServer) -> None:
 
 @needs_real
 def test_real_qualifiers_and_ranks_are_among_them(oxigraph: OxigraphServer) -> None:
-    """The comparison above means little if the items had no qualifiers or only one rank."""
+    """Otherwise the comparison above would mean little."""
     source = source_of(oxigraph, dumped("Q42"))
     properties = [PropertyId(p) for p in ("P106", "P26", "P69", "P1559", "P2048", "P856", "P569", "P214", "P551")]
     ((record,),) = source.records([ItemId("Q42")], properties)
