@@ -114,6 +114,7 @@ class LedgerCollector(Collector):
         return ()
 
     def collect(self) -> Iterable[Metric]:
+        """All metrics of the ledger, and the build."""
         yield InfoMetricFamily("kbsync_build", "The running kbsync.", {"version": kbsync.__version__})
         try:
             ledger = self._snapshot()
@@ -149,8 +150,8 @@ def _versions(status: StatusView, versions: VersionsView) -> Iterable[Metric]:
     yield _gauge("kbsync_version_current", "Number of the version in use; 0: the base.", versions.current)
     newest = status.newest.number if status.newest else 0
     yield _gauge("kbsync_version_newest", "Number of the newest version.", newest)
-    held = status.current.facts if status.current else 0
-    yield _gauge("kbsync_edited_facts", "Facts that the version in use holds.", held)
+    facts = status.current.facts if status.current else 0
+    yield _gauge("kbsync_edited_facts", "Facts that the version in use holds.", facts)
     states = GaugeMetricFamily("kbsync_versions", "Versions by state.", labels=["state"])
     for state, number in sorted(Counts(v.state for v in versions.versions).items()):
         states.add_metric([state], number)

@@ -78,8 +78,7 @@ class ScheduleFile:
         gaps = tuple(missed)
 
         def change(state: ScheduleState) -> ScheduleState:
-            known = state.jobs.get(job)
-            record = replace(known, due=at) if known else JobRecord(due=at)
+            record = replace(state.jobs.get(job, JobRecord(due=at)), due=at)
             counts = state.missed | {job: state.missed.get(job, 0) + sum(runs.times for runs in gaps)}
             return ScheduleState(jobs=state.jobs | {job: record}, missed=counts, gaps=(*state.gaps, *gaps)[-KEPT:])
 

@@ -8,7 +8,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from kbsync.bootstrap import App
-from kbsync.domain.errors import ModelError, NotFound
+from kbsync.domain.errors import ModelError
+from kbsync.views.status import built_version
 
 if TYPE_CHECKING:
     from kbsync.model.peft_adapter import AdapterMatrix
@@ -63,16 +64,14 @@ def export(
     from kbsync.checkpoints.exporters.lora import export_lora
 
     with app.ledger.read() as tx:
-        version = tx.version(number)
-    if version is None or version.version_hash is None:
-        raise NotFound(f"Version {number} is not built.", next_step="`kbsync versions` lists what there is.")
-    manifest, delta = app.store.read(version.version_hash)
+        version_hash = built_version(tx, number).version_hash or ""
+    manifest, delta = app.store.read(version_hash)
     if manifest.base_fingerprint != app.loaded.fingerprint:
         raise ModelError(
             f"Version {number} was built on another base ({manifest.base_fingerprint[:12]}) than the configured one.",
             next_step="Set model.reference and model.dtype to the base that it was built on.",
         )
-    about = {"version": number, "version_hash": version.version_hash, "base_fingerprint": manifest.base_fingerprint}
+    about = {"version": number, "version_hash": version_hash, "base_fingerprint": manifest.base_fingerprint}
     matrices: tuple[AdapterMatrix, ...] = ()
     require_free(directory)
     if format == LORA:
@@ -83,7 +82,7 @@ def export(
         export_hf(app.loaded, delta, directory, about)
     return ExportView(
         version=number,
-        hash=version.version_hash,
+        hash=version_hash,
         format=format,
         directory=str(directory.expanduser().absolute()),
         matrices=tuple(_matrix(m) for m in matrices),

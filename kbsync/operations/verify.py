@@ -12,6 +12,7 @@ from kbsync.domain.errors import KbsyncError, NotFound, StoreError
 from kbsync.domain.version import CURRENT, Manifest, Version
 from kbsync.operations.chains import AUDIT_TRAIL, ChainCheck, check_chains
 from kbsync.stages.release.promote import current_version
+from kbsync.views.status import built_version
 
 if TYPE_CHECKING:
     from kbsync.checkpoints.artifacts import FileArtifactStore
@@ -70,11 +71,11 @@ def verify(app: App, number: int | None = None) -> VerificationView:
         NotFound: The version is not built.
     """
     with app.ledger.read() as tx:
+        if number is not None:
+            built_version(tx, number)
         chains, current = check_chains(tx, app.settings.state_dir), current_version(tx)
         moved = tx.alias(CURRENT) is not None
     versions = chains.versions
-    if number is not None and not any(v.number == number and v.version_hash for v in versions):
-        raise NotFound(f"Version {number} is not built.", next_step="`kbsync versions` lists what there is.")
     findings = _Findings()
     for where, what in chains.problems:
         findings.add(where, what)

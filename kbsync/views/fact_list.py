@@ -110,8 +110,8 @@ def _items(record: FactRecord) -> set[ItemId]:
 def _matches(row: FactRow, query: str) -> bool:
     if not query or query.upper() == row.subject:
         return True
-    wanted = normalise(query)
-    return bool(wanted) and any(wanted in normalise(text) for text in (row.label or "", *row.values))
+    words = normalise(query)
+    return bool(words) and any(words in normalise(text) for text in (row.label or "", *row.values))
 
 
 def _passes(row: FactRow, only: str) -> bool:

@@ -23,7 +23,7 @@ def environment(*packages: str) -> Environment:
         packages: Names such as ``kbsync.views``. A template is taken from the folder ``templates`` of the first package
             that has it.
     """
-    made = Environment(
+    templates = Environment(
         loader=ChoiceLoader([PackageLoader(package) for package in packages]),
         autoescape=True,
         undefined=StrictUndefined,
@@ -31,9 +31,9 @@ def environment(*packages: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters["query"] = urlencode
-    made.filters["digest"] = lambda text: (text or "–")[:12]
-    return made
+    templates.filters["query"] = urlencode
+    templates.filters["digest"] = lambda text: (text or "–")[:12]
+    return templates
 
 
 def stylesheet() -> str:

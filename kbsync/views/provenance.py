@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from kbsync.domain.errors import NotFound
 from kbsync.domain.fact import FactKey
 from kbsync.domain.plan import EditRequest, difference
 from kbsync.domain.verdict import Verdict
 from kbsync.domain.version import Manifest, Version
 from kbsync.ports import CheckpointStore, LedgerReader
 from kbsync.views.results import EntryView, entry_view
+from kbsync.views.status import built_version
 from kbsync.views.wording import revision_url
 
 
@@ -90,7 +90,7 @@ def blame(tx: LedgerReader, store: CheckpointStore, number: int) -> tuple[BlameV
     Raises:
         NotFound: The version is not built.
     """
-    version, manifest = _version(tx, number), _manifest(tx, store, number)
+    version, manifest = built_version(tx, number), _manifest(tx, store, number)
     since = _since(tx, version, manifest)
     verdicts = {(k.fact, k.value_hash): v for k, v in tx.verdicts(version.base_fingerprint).items()}
     return tuple(
@@ -130,22 +130,15 @@ def _fact(tx: LedgerReader, request: EditRequest, since: Version, verdict: Verdi
 def _since(tx: LedgerReader, version: Version, manifest: Manifest) -> Mapping[FactKey, Version]:
     """By fact, the oldest of the predecessors without a gap that hold the fact just as ``version`` does."""
     since = {request.key: version for request in manifest.requests}
-    wanted, earlier = {r.key: r.id for r in manifest.requests}, tx.version(version.predecessor)
-    while earlier is not None and wanted:
-        planned = tx.plan(earlier.plan_hash)
-        held = {r.key: r.id for r in planned.requests} if planned else {}
-        wanted = {key: id for key, id in wanted.items() if held.get(key) == id}
-        since |= dict.fromkeys(wanted, earlier)
+    unchanged, earlier = {r.key: r.id for r in manifest.requests}, tx.version(version.predecessor)
+    while earlier is not None and unchanged:
+        plan = tx.plan(earlier.plan_hash)
+        requests = {r.key: r.id for r in plan.requests} if plan else {}
+        unchanged = {key: id for key, id in unchanged.items() if requests.get(key) == id}
+        since |= dict.fromkeys(unchanged, earlier)
         earlier = tx.version(earlier.predecessor)
     return since
 
 
-def _version(tx: LedgerReader, number: int) -> Version:
-    version = tx.version(number)
-    if version is None or version.version_hash is None:
-        raise NotFound(f"Version {number} is not built.", next_step="`kbsync versions` lists what there is.")
-    return version
-
-
 def _manifest(tx: LedgerReader, store: CheckpointStore, number: int) -> Manifest:
-    return store.manifest(_version(tx, number).version_hash or "")
+    return store.manifest(built_version(tx, number).version_hash or "")

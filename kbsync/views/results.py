@@ -126,6 +126,7 @@ class CycleView:
 
 
 def plan_view(result: PlanResult) -> PlanView:
+    """What ``kbsync plan`` prints."""
     plan = result.plan
     return PlanView(
         plan=result.plan_hash,
@@ -142,6 +143,7 @@ def plan_view(result: PlanResult) -> PlanView:
 
 
 def entry_view(entry: PlanEntry) -> EntryView:
+    """One fact of a plan."""
     named = entry.request or entry.previous
     return EntryView(
         subject=entry.key.subject,
@@ -155,6 +157,7 @@ def entry_view(entry: PlanEntry) -> EntryView:
 
 
 def edit_view(result: EditResult) -> EditView:
+    """What ``kbsync edit`` prints."""
     return EditView(
         version=result.version.number,
         hash=result.version.version_hash,
@@ -167,6 +170,7 @@ def edit_view(result: EditResult) -> EditView:
 def evaluation_view(
     evaluation: Evaluation, state: str, *, already: bool = False, judged_anew: bool = False
 ) -> EvaluationView:
+    """The metrics and the decision of a version that is now in ``state``."""
     decision = evaluation.decision
     return EvaluationView(
         version=evaluation.version,
@@ -180,12 +184,14 @@ def evaluation_view(
 
 
 def evaluate_view(result: EvaluateResult) -> EvaluationView:
+    """What ``kbsync evaluate`` prints."""
     return evaluation_view(
         result.evaluation, result.version.state.value, already=result.already, judged_anew=result.judged_anew
     )
 
 
 def cycle_view(result: CycleResult) -> CycleView:
+    """What ``kbsync sync`` prints."""
     version, evaluation = result.version, result.evaluation
     return CycleView(
         outcome=result.outcome.value,

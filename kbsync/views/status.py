@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from kbsync.domain.errors import NotFound
 from kbsync.domain.gate import Metric
 from kbsync.domain.plan import Change
 from kbsync.domain.relation import Relation
@@ -151,7 +152,7 @@ def status(tx: LedgerReader, relations: Sequence[Relation], now: datetime) -> St
     """
     pulled, newest = tx.newest_event("pull"), tx.newest_plan()
     model, source = probed_model(tx), str(pulled.body["source"]) if pulled else None
-    current, stored, dropped, held = current_number(tx), tx.versions(), left_out(tx), tx.request_counts()
+    current, stored, dropped, planned = current_number(tx), tx.versions(), left_out(tx), tx.request_counts()
     return StatusView(
         at=now,
         source=source,
@@ -159,8 +160,8 @@ def status(tx: LedgerReader, relations: Sequence[Relation], now: datetime) -> St
         model=model,
         relations=tuple(_relation(tx, relation, model) for relation in relations),
         plan=_summary(newest) if newest else None,
-        current=next((_version(tx, v, current, dropped, held) for v in stored if v.number == current), None),
-        newest=_version(tx, stored[-1], current, dropped, held) if stored else None,
+        current=next((_version(tx, v, current, dropped, planned) for v in stored if v.number == current), None),
+        newest=_version(tx, stored[-1], current, dropped, planned) if stored else None,
         quarantine=tuple(
             QuarantineView(subject=key.subject, property=key.property, reason=entry.reason)
             for key, entry in sorted(tx.quarantine().items())
@@ -176,8 +177,8 @@ def status(tx: LedgerReader, relations: Sequence[Relation], now: datetime) -> St
 
 def versions(tx: LedgerReader) -> VersionsView:
     """All versions, from the first on."""
-    current, dropped, held = current_number(tx), left_out(tx), tx.request_counts()
-    views = tuple(_version(tx, v, current, dropped, held) for v in tx.versions())
+    current, dropped, planned = current_number(tx), left_out(tx), tx.request_counts()
+    views = tuple(_version(tx, v, current, dropped, planned) for v in tx.versions())
     return VersionsView(current=current, versions=views)
 
 
@@ -190,6 +191,18 @@ def probed_model(tx: LedgerReader) -> str | None:
     return newest.plan.base_fingerprint if newest else None
 
 
+def built_version(tx: LedgerReader, number: int) -> Version:
+    """A version that has weights, or had them before gc removed them.
+
+    Raises:
+        NotFound: There is none, or it is not built yet.
+    """
+    version = tx.version(number)
+    if version is None or version.version_hash is None:
+        raise NotFound(f"Version {number} is not built.", next_step="`kbsync versions` lists what there is.")
+    return version
+
+
 def left_out(tx: LedgerReader) -> dict[int, dict[str, str]]:
     """Facts (as ``Q145 P35``) that were planned and could not be edited, each with the reason, by version number."""
     return {e.body["version"]: e.body["left_out"] for e in tx.audit(kind="edit")}
@@ -200,14 +213,14 @@ def _version(
     version: Version,
     current: int,
     dropped: Mapping[int, Mapping[str, str]],
-    held: Mapping[str, int],
+    planned: Mapping[str, int],
 ) -> VersionView:
     evaluation = tx.evaluation_summary(version.number)
     return VersionView(
         number=version.number,
         state=version.state.value,
         current=version.number == current,
-        facts=held.get(version.plan_hash, 0) - len(dropped.get(version.number, {})),
+        facts=planned.get(version.plan_hash, 0) - len(dropped.get(version.number, {})),
         predecessor=version.predecessor,
         created_at=version.created_at,
         hash=version.version_hash,

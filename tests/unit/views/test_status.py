@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
+from kbsync.domain.errors import NotFound
 from kbsync.stages.release.promote import rollback
 from kbsync.stages.session import writer
-from kbsync.views.status import StatusView, VersionsView, left_out, probed_model, snapshot, status, versions
+from kbsync.views.status import (
+    StatusView,
+    VersionsView,
+    built_version,
+    left_out,
+    probed_model,
+    snapshot,
+    status,
+    versions,
+)
 from tests.support.stage_world import START, TTL, World, statement
 
 
@@ -81,3 +93,11 @@ def test_a_snapshot_is_status_and_versions_of_one_moment(world: World) -> None:
         both = snapshot(tx, world.relations, world.clock.now())
         assert both.status == status(tx, world.relations, world.clock.now())
         assert both.versions == versions(tx)
+
+
+def test_a_version_that_is_not_built_is_refused_by_its_number(world: World) -> None:
+    world.sync()
+    with world.ledger.read() as tx:
+        assert built_version(tx, 1).number == 1
+        with pytest.raises(NotFound, match="Version 2 is not built"):
+            built_version(tx, 2)
