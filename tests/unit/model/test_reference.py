@@ -73,4 +73,4 @@ def test_a_model_of_the_hub_comes_from_its_cache(
         with pytest.raises(ModelError, match="the hub can't be reached"):
             find(reference)
     with pytest.raises(ModelError, match="The hub did not give"):
-        loaded("some one/ti ny")
+        find("some one/ti ny")
