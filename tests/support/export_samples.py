@@ -7,7 +7,14 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
 
 from kbsync.model.delta import FactorDelta
 from kbsync.model.load import LoadedModel
@@ -19,12 +26,15 @@ IDS = torch.tensor([[2, 3, 4, 5, 6, 8, 9, 1]])
 def tiny_tokenizer() -> PreTrainedTokenizerFast:
     tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>", eos_token="<eos>")
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=tokenizer, unk_token="<unk>", eos_token="<eos>"
+    )
 
 
 def loaded_model(kind: str, dtype: torch.dtype) -> tuple[LoadedModel, str, tuple[int, int]]:
     """A random model, the name of the parameter to edit, and its (out, in)."""
     torch.manual_seed(0)
+    model: PreTrainedModel
     if kind == "gpt2":
         model = GPT2LMHeadModel(GPT2Config(vocab_size=len(WORDS), n_embd=16, n_layer=2, n_head=2, n_positions=32))
         name = "transformer.h.1.mlp.c_proj.weight"
@@ -42,7 +52,7 @@ def loaded_model(kind: str, dtype: torch.dtype) -> tuple[LoadedModel, str, tuple
             )
         )
         name = "model.layers.1.mlp.down_proj.weight"
-    model = model.to(dtype).eval().requires_grad_(False)
+    model.to(dtype).eval().requires_grad_(False)  # type: ignore[arg-type]
     return LoadedModel(model, tiny_tokenizer(), "f" * 64, kind, Path("nowhere")), name, (16, 64)
 
 

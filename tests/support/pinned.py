@@ -40,7 +40,7 @@ from kbsync.domain.audit import GENESIS, chain
 from kbsync.domain.canonical import canonical_json, content_hash
 from kbsync.domain.fact import Answer, Fact, FactState, value_hash
 from kbsync.domain.history import link_hash
-from kbsync.domain.plan import guarded
+from kbsync.domain.plan import choose_guards
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemId, Rank, Snak, Statement, TimePoint
 from kbsync.domain.verdict import VerdictKey
@@ -96,7 +96,7 @@ def exact(directory: Path) -> dict[str, Any]:
         },
         "requests": [r.id for r in REQUESTS],
         "guards": [g.id for g in GUARDS],
-        "guarded": [g.subject for g in guarded(GUARDS, 3)],
+        "guarded": [g.subject for g in choose_guards(GUARDS, 3)],
         "plan": {"content": content_hash(fixed_plan()), "build": fixed_plan().build_hash},
         "recipe": {"content": content_hash(RECIPE), "fingerprint": RECIPE.fingerprint},
         "texts": texts_hash(TEXTS),

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 from cheroot import wsgi
-from wsgidav.wsgidav_app import WsgiDAVApp
+from wsgidav.wsgidav_app import WsgiDAVApp  # type: ignore[import-untyped]
 
 KINDS = ("memory", "file", "webdav")
 

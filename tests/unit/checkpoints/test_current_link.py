@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,8 +18,9 @@ from tests.support.site import MakeSite, Site, fact
 FIRST, SECOND = fact(1, "Paris"), fact(2, "Oslo")
 
 
-def told(site: Site) -> dict:
-    return json.loads((site.state / "current" / "kbsync.json").read_text())
+def told(site: Site) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads((site.state / "current" / "kbsync.json").read_text())
+    return record
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,13 +21,13 @@ FIRST, SECOND = fact(1, "Paris"), fact(2, "Oslo")
 
 
 @pytest.fixture(params=KINDS)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, dict]]:
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     with remote(request.param, tmp_path) as found:
         yield found
 
 
 @pytest.fixture
-def distant(place: tuple[str, dict], new_site: MakeSite, tmp_path: Path) -> Site:
+def distant(place: tuple[str, dict[str, Any]], new_site: MakeSite, tmp_path: Path) -> Site:
     url, options = place
     options_text = ", ".join(f"{name} = {json.dumps(value)}" for name, value in options.items())
     policy = '[retention]\nkeep_last = 1\nkeep_newer = "0s"\nrollback_window = 1\nspare = "0s"\n'
@@ -35,7 +36,7 @@ def distant(place: tuple[str, dict], new_site: MakeSite, tmp_path: Path) -> Site
 
 
 @pytest.mark.slow
-def test_a_life_of_versions(distant: Site, place: tuple[str, dict]) -> None:
+def test_a_life_of_versions(distant: Site, place: tuple[str, dict[str, Any]]) -> None:
     for facts in ([FIRST], [FIRST, SECOND], [SECOND]):
         distant.release(*facts)
     assert not (distant.state / "versions").exists()
@@ -58,7 +59,7 @@ def test_a_life_of_versions(distant: Site, place: tuple[str, dict]) -> None:
 
 
 @pytest.mark.slow
-def test_damage_is_named_and_set_aside_when_it_is_mended(distant: Site, place: tuple[str, dict]) -> None:
+def test_damage_is_named_and_set_aside_when_it_is_mended(distant: Site, place: tuple[str, dict[str, Any]]) -> None:
     distant.release(FIRST)
     storage, name = open_remote(*place), f"versions/{distant.version_hash(1)}/{FACTORS}"
     whole = storage.read(name)
@@ -72,7 +73,7 @@ def test_damage_is_named_and_set_aside_when_it_is_mended(distant: Site, place: t
     assert [t["kind"] for t in distant.good("gc", "--json").json["things"] if not t["keep"]] == ["leftover"]
 
 
-def test_what_a_killed_write_left_does_not_count_and_goes(place: tuple[str, dict]) -> None:
+def test_what_a_killed_write_left_does_not_count_and_goes(place: tuple[str, dict[str, Any]]) -> None:
     storage = open_remote(*place)
     store, delta = FileCheckpointStore(storage), factors(0)
     manifest = make_manifest(store.factor_hashes(delta))
@@ -99,12 +100,14 @@ def test_a_store_that_can_not_be_reached_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "options"), [("nothing://x", {}), ("webdav://x", {}), ("gibberish-without-colon://", {})]
 )
-def test_a_url_that_makes_no_sense_is_a_mistake_of_the_configuration(url: str, options: dict) -> None:
+def test_a_url_that_makes_no_sense_is_a_mistake_of_the_configuration(url: str, options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=r"store\.url"):
         open_remote(url, options)
 
 
-def test_a_file_that_comes_back_as_another_is_refused(place: tuple[str, dict], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_comes_back_as_another_is_refused(
+    place: tuple[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     storage = open_remote(*place)
     monkeypatch.setattr(type(storage._system), "cat_file", lambda self, path, **_: b"something else")
     with pytest.raises(OSError, match="not stored as it was written"):

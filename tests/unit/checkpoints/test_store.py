@@ -172,7 +172,8 @@ def test_a_file_where_the_versions_should_be(tmp_path: Path) -> None:
 
 def test_reading_creates_nothing(tmp_path: Path) -> None:
     store = FileCheckpointStore(DiskStorage(tmp_path / "state"))
-    assert store.hashes() == store.damaged() == store.clean_temporary() == []
+    assert store.hashes() == []
+    assert store.damaged() == store.clean_temporary() == []
     assert not (tmp_path / "state").exists()
 
 

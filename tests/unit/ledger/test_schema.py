@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic import command
@@ -144,7 +145,7 @@ def _described(engine: Engine) -> dict[str, object]:
     return described
 
 
-def _sorted(constraints: list) -> list:
+def _sorted(constraints: list[Any]) -> list[Any]:
     return sorted(constraints, key=lambda c: c["name"])
 
 
@@ -192,7 +193,9 @@ class TestOpening:
         ],
     )
     @pytest.mark.parametrize("attempt", [SqlLedger, schema.upgrade, schema.check])
-    def test_an_unreachable_server_is_named_without_the_password(self, url: str, attempt) -> None:
+    def test_an_unreachable_server_is_named_without_the_password(
+        self, url: str, attempt: Callable[[str], object]
+    ) -> None:
         with pytest.raises(
             StoreError, match=r"postgresql://alice@127\.0\.0\.1:1/kb .* Check that the server runs"
         ) as e:

@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy import create_engine, event, text
 from sqlalchemy.exc import DataError, IntegrityError
 
-from kbsync.domain.fact import FactKey
 from kbsync.domain.version import VersionState
 from kbsync.ledger.ledger import SqlLedger
 from kbsync.testing.samples import (
@@ -72,7 +71,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
 @pytest.fixture
 def filled(ledger_url: str) -> str:
     """One row in every table."""
-    ledger, key, plan = SqlLedger(ledger_url), FactKey("Q145", "P35"), edit_plan("Ada")
+    ledger, key, plan = SqlLedger(ledger_url), fact().key, edit_plan("Ada")
     with ledger.write() as tx:
         tx.record_items([record(statement(1))], [HEAD_OF_STATE], NOW)
         tx.put_facts([fact(believed=True)])

@@ -29,7 +29,7 @@ def test_plain_transformers_answers_as_the_version(tmp_path: Path, kind: str, dt
 
     exported = export_hf(loaded, delta, tmp_path / "out" / "version-1")
 
-    plain = AutoModelForCausalLM.from_pretrained(exported, dtype="auto").eval()
+    plain = AutoModelForCausalLM.from_pretrained(exported, dtype="auto").eval()  # type: ignore[no-untyped-call]
     assert plain.dtype == dtype
     assert torch.allclose(plain(IDS).logits, expected, atol=1e-5, rtol=0)
     text = "the head of state of France is"

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kbsync.domain.statement import ItemRecord, PropertyId, Rank, Snak, Statement
+from kbsync.domain.statement import ItemId, ItemRecord, PropertyId, Rank, Snak, Statement
 from kbsync.ports import Ledger, LedgerReader, PullCounts
 from kbsync.testing.samples import CAPITAL, HEAD_OF_STATE, NOW, record, statement
 
-SUBJECTS = ("Q1", "Q2", "Q3")
+SUBJECTS = (ItemId("Q1"), ItemId("Q2"), ItemId("Q3"))
 PROPERTIES = (HEAD_OF_STATE, CAPITAL)
 
 
@@ -41,7 +42,8 @@ def calls(draw: st.DrawFn) -> tuple[list[ItemRecord], list[PropertyId]]:
     properties = draw(st.sampled_from([[HEAD_OF_STATE], [CAPITAL], list(PROPERTIES)]))
     records = []
     for subject in draw(st.lists(st.sampled_from(SUBJECTS), max_size=4)):
-        head = draw(st.sampled_from([{}, {}, {}, {"deleted": True}, {"redirect_to": "Q9"}]))
+        heads: list[dict[str, Any]] = [{}, {}, {}, {"deleted": True}, {"redirect_to": "Q9"}]
+        head = draw(st.sampled_from(heads))
         held = draw(statements(subject, properties))
         records.append(record(*held, subject=subject, revision=draw(st.integers(0, 5)), **head))
     return records, properties

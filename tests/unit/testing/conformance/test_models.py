@@ -10,8 +10,8 @@ import pytest
 
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.relation import fill
-from kbsync.domain.rewrite import Rewrite
-from kbsync.ports import BaseModel, Delta, Edit, Editor, LanguageModel
+from kbsync.domain.rewrite import Preserved, Rewrite
+from kbsync.ports import BaseModel, Delta, Edit, Editor, LanguageModel, Work
 from kbsync.testing import TableBase, TableDelta, TableEditor
 from kbsync.testing.conformance import ModelConformance, ModelKit
 from kbsync.testing.conformance.models import FACTS, TEMPLATE
@@ -45,14 +45,19 @@ class Staying(TableBase):
 
 
 class Idle(TableEditor):
-    def edit(self, *arguments: object, **named: object) -> Edit:
-        edit = super().edit(*arguments, **named)  # type: ignore[arg-type]
-        return replace(edit, delta=TableDelta())
+    def edit(
+        self, rewrites: Sequence[Rewrite], recipe: Recipe, work: Work, *, guards: Sequence[Preserved] = ()
+    ) -> Edit:
+        return replace(super().edit(rewrites, recipe, work, guards=guards), delta=TableDelta())
 
 
 class Ordered(TableEditor):
-    def edit(self, requests: Sequence[Rewrite], *arguments: object, **named: object) -> Edit:  # type: ignore[override]
-        return super().edit(list(requests)[:1], *arguments, **named)  # type: ignore[arg-type]
+    """Writes the first rewrite only."""
+
+    def edit(
+        self, rewrites: Sequence[Rewrite], recipe: Recipe, work: Work, *, guards: Sequence[Preserved] = ()
+    ) -> Edit:
+        return super().edit(rewrites[:1], recipe, work, guards=guards)
 
 
 def test_a_model_that_does_not_know_the_facts() -> None:
