@@ -60,7 +60,7 @@ faults = st.none() | st.tuples(st.sampled_from(QUICK), st.integers(0, 7), st.boo
 
 
 class Truth:
-    """The world, all its earlier states, and what must follow from them by rules that are written a second time here."""
+    """The world, all its earlier states, and what must follow from them by rules that are written here once more."""
 
     def __init__(self) -> None:
         self.world = FakeSource(now=BEGIN)
