@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from functools import cache
+from typing import Any
 
 import torch
 from transformers import (
@@ -27,7 +28,7 @@ from transformers import (
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.rewrite import Rewrite
 from kbsync.model.attention import group_queries
-from kbsync.ports import ArtifactStore
+from kbsync.testing import MemoryArtifactStore
 from tests.support.recorded_work import RecordedWork
 from tests.support.tiny_model import byte_level_tokenizer
 
@@ -42,9 +43,16 @@ CONTEXTS = ("The river is long. {}", "Because of it we know. {}")
 
 
 def _configs(vocabulary: int) -> dict[str, PreTrainedConfig]:
-    ends = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1}
-    gpt = {"vocab_size": vocabulary, "n_embd": D, "n_layer": LAYERS, "n_head": HEADS, "n_inner": M, "n_positions": 96}
-    llama = {
+    ends: dict[str, Any] = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1}
+    gpt: dict[str, Any] = {
+        "vocab_size": vocabulary,
+        "n_embd": D,
+        "n_layer": LAYERS,
+        "n_head": HEADS,
+        "n_inner": M,
+        "n_positions": 96,
+    }
+    llama: dict[str, Any] = {
         "vocab_size": vocabulary,
         "hidden_size": D,
         "intermediate_size": M,
@@ -84,16 +92,20 @@ def tokenizer(with_bos: bool = True) -> PreTrainedTokenizerFast:
     return byte_level_tokenizer(SENTENCES, 420, with_bos=with_bos)
 
 
-def random_model(family: str, dtype: torch.dtype = torch.float32, *, tied: bool | None = None) -> PreTrainedModel:
-    """A new model each time, as it is after loading; norms' gains differ from one, as in trained models. ``tied``:
-    whether the head is the embedding (None: as the family has it)."""
+def random_model(family: str, dtype: torch.dtype = torch.float32, *, tied: bool | None = None) -> Any:
+    """A new transformers model each time, as it is after loading; norms' gains differ from one, as in trained models.
+
+    Args:
+        tied: Whether the head is the embedding; None: as the family has it.
+    """
     config = _configs(len(tokenizer()))[family]
     if tied is not None:
         config.tie_word_embeddings = tied
     config.initializer_range = 0.15
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(7)
-        model: PreTrainedModel = AutoModelForCausalLM.from_config(config)
+        auto: Any = AutoModelForCausalLM
+        model = auto.from_config(config)
         for parameter in model.parameters():
             if parameter.ndim == 1:
                 parameter.data += 0.1 * torch.randn_like(parameter)
@@ -107,6 +119,7 @@ def weights(model: PreTrainedModel) -> dict[str, tuple[int, torch.Tensor]]:
 
 
 def same_weights(model: PreTrainedModel, before: dict[str, tuple[int, torch.Tensor]]) -> bool:
+    """Whether the model holds the very tensors of ``before``, unchanged."""
     now = weights(model)
     return now.keys() == before.keys() and all(
         now[name][0] == number and torch.equal(now[name][1], tensor) for name, (number, tensor) in before.items()
@@ -120,8 +133,9 @@ REWRITES = (
 )
 
 
-def recipe(**changes: object) -> Recipe:
-    plain: dict[str, object] = {
+def recipe(**changes: Any) -> Recipe:
+    """A recipe for the small models; ``changes`` are fields of it."""
+    plain: dict[str, Any] = {
         "name": "test",
         "layers": (1, 2),
         "contexts": CONTEXTS,
@@ -130,7 +144,7 @@ def recipe(**changes: object) -> Recipe:
         "steps": 4,
         "learning_rate": 0.1,
     }
-    return Recipe(**(plain | changes))  # type: ignore[arg-type]
+    return Recipe(**(plain | changes))
 
 
 def texts(count: int = 40) -> list[str]:
@@ -139,18 +153,22 @@ def texts(count: int = 40) -> list[str]:
     return ["".join(draw.choices("abcdefghij klmnop,.", k=60)) for _ in range(count)]
 
 
-class MemoryArtifacts(ArtifactStore):
-    def __init__(self) -> None:
-        self.blobs: dict[tuple[str, str], bytes] = {}
+class MemoryArtifacts(MemoryArtifactStore):
+    """An artifact store whose contents a test may read and exchange."""
 
-    def get(self, kind: str, key: str) -> bytes | None:
-        return self.blobs.get((kind, key))
+    @property
+    def contents(self) -> dict[tuple[str, str], bytes]:
+        """What is stored, by kind and key."""
+        return {place: data for place, (_, data) in self.blobs.items()}
 
-    def put(self, kind: str, key: str, data: bytes) -> None:
-        self.blobs[kind, key] = data
+    def exchange(self, place: tuple[str, str], data: bytes) -> None:
+        """Store other content under a kind and a key, with a checksum that fits."""
+        self.drop(*place)
+        self.put(*place, data)
 
-    def drop(self, kind: str, key: str) -> None:
-        self.blobs.pop((kind, key), None)
+    def kinds(self, kind: str) -> list[tuple[str, str]]:
+        """Kind and key of everything of one kind."""
+        return [place for place in self.blobs if place[0] == kind]
 
 
 Silent = RecordedWork

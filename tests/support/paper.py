@@ -13,15 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from kbsync.editing.common.prompts import Prompt, TokenisedRewrite
-from tests.support.plain_memit import Reference
+from tests.support.plain_memit import PlainMemit
 
 
-class Paper(Reference):
-    """``layers``: (block, down projection) of each edited layer in order; ``weight(down)`` is (out, in)."""
+class Paper(PlainMemit):
+    """The equations of MEMIT and its rivals."""
 
-    def target(self, rewrite: TokenisedRewrite, module: nn.Module | None = None) -> Tensor:
-        """z, without its loss."""
-        return super().target(rewrite, module)[0]
+    def z(self, rewrite: TokenisedRewrite, module: nn.Module | None = None) -> Tensor:
+        """The target vector, without its loss."""
+        return self.target(rewrite, module)[0]
 
     def spread(
         self, rewrites: Sequence[TokenisedRewrite], targets: Sequence[Tensor], second_moments: Sequence[Tensor]
@@ -74,7 +74,7 @@ class Paper(Reference):
     def _steps(
         self, steps: Sequence[Sequence[TokenisedRewrite]], before: list[Tensor], P: Sequence[Tensor] | None
     ) -> list[Tensor]:
-        made = [self.step(rewrites, [self.target(r) for r in rewrites], before, P) for rewrites in steps]
+        made = [self.step(rewrites, [self.z(r) for r in rewrites], before, P) for rewrites in steps]
         return [torch.stack(changes).sum(dim=0) for changes in zip(*made, strict=True)]
 
     def rome(self, rewrites: Sequence[TokenisedRewrite], second_moment: Tensor) -> Tensor:
@@ -82,7 +82,7 @@ class Paper(Reference):
         ((_, down),) = self.layers
         total = []
         for rewrite in rewrites:
-            value = self.target(rewrite, down)
+            value = self.z(rewrite, down)
             key = torch.stack([self.seen(down, p.ids, p.lookup, entering=True) for p in rewrite.prompts]).mean(dim=0)
             direction = torch.linalg.inv(second_moment) @ key
             with torch.no_grad():
@@ -105,7 +105,7 @@ class Paper(Reference):
             for begin in range(0, len(rewrites), recipe.batch):
                 batch = [self._plain_nll(r.bare) for r in rewrites[begin : begin + recipe.batch]]
                 adam.zero_grad()
-                torch.stack(batch).mean().backward()
+                torch.stack(batch).mean().backward()  # type: ignore[no-untyped-call]
                 adam.step()
                 losses += [x.item() for x in batch]
                 with torch.no_grad():

@@ -18,10 +18,11 @@ from kbsync.domain.recipe import Recipe
 from kbsync.editing.common.prompts import Prompt, TokenisedRewrite
 
 
-class Reference:
-    """``layers``: (block, down projection) of each edited layer, ascending. Computes in the model's own dtype."""
+class PlainMemit:
+    """MEMIT's equations on one model, in the model's own dtype."""
 
-    def __init__(self, model: nn.Module, layers: Sequence[tuple[nn.Module, nn.Module]], recipe: Recipe) -> None:
+    def __init__(self, model: nn.Module, layers: Sequence[tuple[nn.Module, Any]], recipe: Recipe) -> None:
+        """``layers``: block and down projection of each edited layer, ascending."""
         self.model, self.layers, self.recipe = model, tuple(layers), recipe
 
     def logits(self, ids: Sequence[int]) -> Tensor:
@@ -32,16 +33,16 @@ class Reference:
     @torch.no_grad()
     def seen(self, module: nn.Module, ids: Sequence[int], place: int, *, entering: bool = False) -> Tensor:
         """Output (or input) of ``module`` at one token."""
-        got: list[Tensor] = []
+        outputs: list[Tensor] = []
 
         def note(_module: nn.Module, args: tuple[Any, ...], out: Any) -> None:
             tensor = args[0] if entering else out[0] if isinstance(out, tuple) else out
-            got.append(tensor[0, place].clone())
+            outputs.append(tensor[0, place].clone())
 
         handle = module.register_forward_hook(note)
         self.logits(ids)
         handle.remove()
-        return got[0]
+        return outputs[0]
 
     def target(self, rewrite: TokenisedRewrite, module: nn.Module | None = None) -> tuple[Tensor, float]:
         """z = h₀ + δ at the last edited layer, and the loss there (equation 16).
@@ -99,7 +100,7 @@ class Reference:
             R = torch.stack([(z - h).double() / share for z, h in zip(targets, now, strict=True)], dim=1)
             K = torch.stack([self.key(down, r).double() for r in rewrites], dim=1)
             change = R @ K.T @ torch.linalg.inv(self.recipe.covariance_weight * second_moments[i] + K @ K.T)
-            weight: Tensor = down.weight  # type: ignore[assignment]
+            weight: Tensor = down.weight
             weight.data += (change.T if isinstance(down, Conv1D) else change).to(weight.dtype)
             changes.append(change)
         return changes

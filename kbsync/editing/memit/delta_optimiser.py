@@ -62,7 +62,11 @@ class DeltaOptimiser:
 
 
 def steepest(gradient: Tensor) -> Tensor:
-    """Each fact's gradient (n, sites, d), all sites together, at the length of Adam's first step: ±1 in every entry."""
-    lengths = gradient.flatten(1).norm(dim=1).clamp(min=torch.finfo(gradient.dtype).tiny)
-    factors: Tensor = math.sqrt(gradient[0].numel()) / lengths
+    """Each fact's gradient (n, sites, d), all sites together, at the length of Adam's first step: ±1 in every entry.
+
+    A gradient of zero stays zero.
+    """
+    length = math.sqrt(gradient[0].numel())
+    least = length * torch.finfo(gradient.dtype).tiny  # keeps the factor finite
+    factors: Tensor = length / gradient.flatten(1).norm(dim=1).clamp(min=least)
     return gradient * factors[:, None, None]

@@ -18,16 +18,16 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from kbsync.editing.common.prompts import Prompt, TokenisedRewrite
-from tests.support.plain_memit import Reference
+from tests.support.plain_memit import PlainMemit
 
 ROWS = 128
 
 
-class Published(Reference):
-    """As ``Reference``, in batches. Weights must want no gradients."""
+class Published(PlainMemit):
+    """As ``PlainMemit``, in batches. Weights must want no gradients."""
 
     def target(self, rewrite: TokenisedRewrite, module: nn.Module | None = None) -> tuple[Tensor, float]:
-        """As ``Reference.target``; the state without a change and the distribution before it are those of the first
+        """As ``PlainMemit.target``; the state without a change and the distribution before it are those of the first
         step."""
         block, recipe = module or self.layers[-1][0], self.recipe
         prompts = [*rewrite.prompts, rewrite.kl_prompt]
@@ -74,7 +74,7 @@ class Published(Reference):
     def spread(
         self, rewrites: Sequence[TokenisedRewrite], targets: Sequence[Tensor], second_moments: Sequence[Tensor]
     ) -> list[Tensor]:
-        """As ``Reference.spread``."""
+        """As ``PlainMemit.spread``."""
         changes, last = [], self.layers[-1][0]
         bare, every = [r.bare for r in rewrites], [p for r in rewrites for p in r.prompts]
         for i, (_, down) in enumerate(self.layers):

@@ -22,7 +22,7 @@ from tests.evidence.speed.plot import plot_growth
 from tests.evidence.speed.size import SuiteSize
 from tests.evidence.speed.workshop import Workshop
 from tests.support.families import random_model, texts, tokenizer
-from tests.support.plain_memit import Reference
+from tests.support.plain_memit import PlainMemit
 
 SMALL = SuiteSize(
     rounds=2, facts=3, baseline_facts=2, inserted=4, stored=9, new=2, tokens=300, prompts=4, width=48, rank=5
@@ -141,7 +141,7 @@ def test_the_baseline_in_batches_is_the_plain_transcription(place: Any) -> None:
         changes = published.spread(tasks, goals, moments)
     parts = [(layer.module, layer.down.module) for layer in shop.layers]
     with shop.reference(shop.recipe):
-        plain = Reference(shop.loaded.model, parts, shop.recipe)
+        plain = PlainMemit(shop.loaded.model, parts, shop.recipe)
         for (z, loss), task in zip(batched, tasks, strict=True):
             wanted, wanted_loss = plain.target(task)
             torch.testing.assert_close(z, wanted, rtol=1e-4, atol=1e-5)

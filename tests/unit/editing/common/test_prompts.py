@@ -1,4 +1,9 @@
-"""Tokens of subjects and targets are found whatever labels look like, or the request is left out with its reason."""
+"""Tokens of subjects and targets are found whatever labels look like, or the rewrite is left out with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from tokenizers import Tokenizer, decoders, models, normalizers, processors
@@ -9,10 +14,11 @@ from kbsync.editing.common.prompts import KL_TEMPLATE, Unlocatable, locate, toke
 from tests.support.families import CONTEXTS, tokenizer
 
 BOS = 0
+FAST: Any = PreTrainedTokenizerFast
 
 
-def spelled(ids) -> str:
-    return tokenizer().decode(ids)
+def spelled(ids: Sequence[int]) -> str:
+    return str(tokenizer().decode(list(ids)))
 
 
 @pytest.mark.parametrize(
@@ -36,7 +42,7 @@ def spelled(ids) -> str:
         ("🦊🦊", "The animal {} is"),
     ],
 )
-def test_the_subjects_last_token_is_found(subject, template):
+def test_the_subjects_last_token_is_found(subject: str, template: str) -> None:
     got = locate(tokenizer(), template, subject, "Oslo")
     before, _, after = template.partition("{}")
     shown = subject.rstrip()
@@ -48,49 +54,49 @@ def test_the_subjects_last_token_is_found(subject, template):
     assert got.key_ids == got.ids[: got.lookup + 1]
 
 
-def test_every_byte_of_the_last_character_is_within():
+def test_every_byte_of_the_last_character_is_within() -> None:
     """A character that takes several tokens ends at the last of them."""
     got = locate(tokenizer(), "See {} now", "🦊", "Oslo")
     assert spelled(got.ids[1 : got.lookup + 1]) == "See 🦊"
     assert "🦊" not in spelled(got.ids[1 : got.lookup])
 
 
-def test_a_trailing_blank_or_newline_is_not_the_subjects_last_token():
+def test_a_trailing_blank_or_newline_is_not_the_subjects_last_token() -> None:
     got = locate(tokenizer(), "The capital of {} is", "Norway\n", "Oslo")
     assert spelled(got.ids[1 : got.lookup + 1]).endswith("Norway")
 
 
-def test_target_ids_are_what_follows_the_prompt_at_inference():
+def test_target_ids_are_what_follows_the_prompt_at_inference() -> None:
     prompt = "The capital of France is"
     got = locate(tokenizer(), "The capital of {} is", "France", " Rome ")
     assert list(got.ids[: got.target]) == tokenizer()(prompt)["input_ids"]
     assert list(got.ids) == tokenizer()(prompt + " Rome")["input_ids"]
 
 
-def test_tokenizers_without_a_start_token():
+def test_tokenizers_without_a_start_token() -> None:
     got = locate(tokenizer(with_bos=False), "{} is", "Rome", "big")
     assert got.ids[0] != BOS or tokenizer(with_bos=False).decode([got.ids[0]]) == "R"
-    assert tokenizer(with_bos=False).decode(got.ids[: got.lookup + 1]) == "Rome"
+    assert tokenizer(with_bos=False).decode(list(got.ids[: got.lookup + 1])) == "Rome"
 
 
-def test_an_appended_end_token_is_dropped():
+def test_an_appended_end_token_is_dropped() -> None:
     backend = Tokenizer.from_str(tokenizer().backend_tokenizer.to_str())
     backend.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 1)]
     )
-    closing = PreTrainedTokenizerFast(tokenizer_object=backend, bos_token="<s>", eos_token="</s>")
+    closing = FAST(tokenizer_object=backend, bos_token="<s>", eos_token="</s>")
     assert closing("Rome")["input_ids"][-1] == 1
     assert locate(closing, "{} is", "Rome", "big") == locate(tokenizer(), "{} is", "Rome", "big")
 
 
-def test_the_kl_prompt_is_looked_at_at_its_subject():
+def test_the_kl_prompt_is_looked_at_at_its_subject() -> None:
     got = locate(tokenizer(), KL_TEMPLATE, "France", None)
     assert spelled(got.key_ids[1:]) == "France"
     assert spelled(got.ids[1:]) == "France is a"
     assert got.target == len(got.ids)
 
 
-def test_a_rewrite_has_the_bare_prompt_first_and_one_per_context():
+def test_a_rewrite_has_the_bare_prompt_first_and_one_per_context() -> None:
     made = tokenise(tokenizer(), Rewrite("The capital of {} is", "France", "Oslo"), CONTEXTS)
     texts = [spelled(p.ids[1:]) for p in made.prompts]
     assert texts == [
@@ -113,20 +119,22 @@ def test_a_rewrite_has_the_bare_prompt_first_and_one_per_context():
         ("France", "The capital of {} is", "Oslo " * 80, "tokens long, and 90 is the most"),
     ],
 )
-def test_what_can_not_be_located_is_left_out_by_name_and_the_rest_goes_on(subject, template, target, reason):
+def test_what_can_not_be_located_is_left_out_by_name_and_the_rest_goes_on(
+    subject: str, template: str, target: str, reason: str
+) -> None:
     bad, good = Rewrite(template, subject, target), Rewrite("The capital of {} is", "Norway", "Oslo")
     rewrites, left_out = tokenise_all(tokenizer(), [bad, good], CONTEXTS, 90)
     assert [r.rewrite for r in rewrites] == [good]
     assert list(left_out) == [bad.id] and reason in left_out[bad.id]
 
 
-def test_a_token_over_the_seam_of_prompt_and_target_is_refused():
+def test_a_token_over_the_seam_of_prompt_and_target_is_refused() -> None:
     words = {"a": 0, "is": 1, " ": 2, "is b": 3, "b": 4, "i": 5, "s": 6}
     merges = [("i", "s"), ("is", " "), ("is ", "b")]
     words |= {"is ": 7}
     backend = Tokenizer(models.BPE(vocab={**words, "is b": 3}, merges=merges))
     backend.normalizer = normalizers.Sequence([])
     backend.decoder = decoders.Fuse()
-    greedy = PreTrainedTokenizerFast(tokenizer_object=backend)
+    greedy = FAST(tokenizer_object=backend)
     with pytest.raises(Unlocatable, match="share a token"):
         locate(greedy, "{} is", "a", "b")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,9 @@ import torch
 
 from kbsync.checkpoints.artifacts import FileArtifactStore
 from kbsync.checkpoints.disk import DiskStorage
-from kbsync.domain.errors import Stopped
+from kbsync.domain.errors import EditError, Stopped
 from kbsync.editing.covariance import second_moments
-from kbsync.editing.covariance.covariance import covariances
+from kbsync.editing.covariance.covariance import Covariances, covariances
 from kbsync.model.decoder import discover
 from kbsync.ports import ArtifactStore
 from tests.support.families import MemoryArtifacts, Silent, random_model, recipe, texts, tokenizer
@@ -32,7 +33,7 @@ class Killing(Silent):
 
 
 @pytest.fixture
-def one_thread(monkeypatch):
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A forked child must not wait for the threads of its parent; and snapshots come after every batch."""
     monkeypatch.setattr(second_moments, "SNAPSHOT_SECONDS", 0.0)
     before = torch.get_num_threads()
@@ -41,8 +42,8 @@ def one_thread(monkeypatch):
     torch.set_num_threads(before)
 
 
-def measure(corpus: list[str], artifacts: ArtifactStore, work: Silent, family: str = "llama"):
-    model = random_model(family)
+def measure(corpus: list[str], artifacts: ArtifactStore, work: Silent) -> Covariances:
+    model = random_model("llama")
     model.config.max_position_embeddings = 256
     return covariances(discover(model), tokenizer(), corpus, RECIPE, "base", artifacts, work)
 
@@ -53,7 +54,7 @@ def stored(root: Path) -> dict[str, bytes]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("corpus", [LONG, []], ids=["given", "sampled"])
-def test_after_a_kill_it_goes_on_and_gives_the_same_bytes(tmp_path, one_thread, corpus):
+def test_after_a_kill_it_goes_on_and_gives_the_same_bytes(tmp_path: Path, one_thread: None, corpus: list[str]) -> None:
     child = os.fork()
     if child == 0:
         try:
@@ -71,7 +72,7 @@ def test_after_a_kill_it_goes_on_and_gives_the_same_bytes(tmp_path, one_thread, 
     assert again.fingerprint == once.fingerprint
 
 
-def test_a_stop_keeps_what_was_summed(one_thread):
+def test_a_stop_keeps_what_was_summed(one_thread: None) -> None:
     artifacts = MemoryArtifacts()
     with pytest.raises(Stopped):
         measure(LONG, artifacts, Silent(stop_at=3, error=Stopped("asked to stop")))
@@ -79,20 +80,20 @@ def test_a_stop_keeps_what_was_summed(one_thread):
     assert measure(LONG, artifacts, Silent()).fingerprint == measure(LONG, MemoryArtifacts(), Silent()).fingerprint
 
 
-def test_without_a_long_run_no_snapshot_is_written(monkeypatch):
+def test_without_a_long_run_no_snapshot_is_written() -> None:
     class Counting(MemoryArtifacts):
-        kinds: tuple[str, ...] = ()
+        written: tuple[str, ...] = ()
 
         def put(self, kind: str, key: str, data: bytes) -> None:
-            self.kinds += (kind,)
+            self.written += (kind,)
             super().put(kind, key, data)
 
     artifacts = Counting()
     measure(LONG, artifacts, Silent())
-    assert set(artifacts.kinds) == {"covariance"}
+    assert set(artifacts.written) == {"covariance"}
 
 
-def test_parts_of_another_measurement_are_not_taken_up(one_thread):
+def test_parts_of_another_measurement_are_not_taken_up(one_thread: None) -> None:
     artifacts = MemoryArtifacts()
     with pytest.raises(Stopped):
         measure(LONG, artifacts, Silent(stop_at=3, error=Stopped("asked to stop")))
@@ -101,3 +102,11 @@ def test_parts_of_another_measurement_are_not_taken_up(one_thread):
     alone = Silent()
     measure([*LONG[:49], "other"], MemoryArtifacts(), alone)
     assert work.advances == alone.advances
+
+
+def test_a_key_that_is_not_finite_is_refused() -> None:
+    model = random_model("llama")
+    decoder = discover(model)
+    model.model.layers[1].mlp.up_proj.weight.data.fill_(1e38)
+    with pytest.raises(EditError, match="layer 1 is not finite"):
+        covariances(decoder, tokenizer(), texts(), recipe(), "base", MemoryArtifacts(), Silent())

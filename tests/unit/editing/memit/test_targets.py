@@ -1,0 +1,88 @@
+"""Many facts searched at once, in a moving window, find what each finds alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from kbsync.domain.errors import Stopped
+from kbsync.domain.recipe import Recipe
+from kbsync.editing.common.prompts import TokenisedRewrite, tokenise
+from kbsync.editing.common.vocabulary_head import VocabularyHead
+from kbsync.editing.memit.insertion import insertion_for
+from kbsync.editing.memit.targets import search
+from kbsync.model.decoder import discover
+from kbsync.model.hooks import frozen
+from tests.support.editing_world import NAN_REWRITE, nan_token
+from tests.support.families import REWRITES, random_model, recipe, tokenizer
+
+
+def world(family: str, **changes: Any) -> tuple[Any, Recipe, list[TokenisedRewrite]]:
+    r = recipe(dtype="float64", **changes)
+    return random_model(family, torch.float64), r, [tokenise(tokenizer(), q, r.contexts) for q in REWRITES]
+
+
+def searched(model: Any, r: Recipe, rewrites: list[TokenisedRewrite]) -> dict[str, Tensor | None]:
+    decoder = discover(model)
+    with frozen(model):
+        insertion = insertion_for(decoder, decoder.edited_layers(r.layers))
+        found = search(rewrites, r, insertion, VocabularyHead(decoder))
+        return {rewrite.id: None if target is None else target.z for rewrite, target in found}
+
+
+@pytest.mark.parametrize(("window", "windows"), [(1, 100), (2, 100), (2, 1), (1, 2)])
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gemma3"])
+def test_a_fact_finds_the_same_whatever_is_searched_beside_it(
+    family: str, window: int, windows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Facts that wait until others have ended, and pools that overlap."""
+    model, r, rewrites = world(family, loss_threshold=6.4, steps=12, learning_rate=0.5)
+    assert len({rewrite.suffix_length for rewrite in rewrites}) > 1
+    together = searched(model, r, rewrites)
+    monkeypatch.setattr("kbsync.editing.memit.targets.WINDOW", window)
+    monkeypatch.setattr("kbsync.editing.memit.targets.POOL_WINDOWS", windows)
+    torch.testing.assert_close(searched(model, r, rewrites), together, rtol=0, atol=1e-9)
+
+
+def test_a_costly_token_keeps_the_search_going() -> None:
+    model, r, rewrites = world("llama", loss_threshold=6.5, steps=12)
+    by_mean, by_token = (searched(model, replace(r, token_threshold=most), rewrites) for most in (None, 6.0))
+    assert any(not equal(by_mean[i], by_token[i]) for i in by_mean)
+    cheap = searched(model, replace(r, token_threshold=100.0), rewrites)
+    assert all(equal(by_mean[i], cheap[i]) for i in by_mean)
+
+
+def equal(one: Tensor | None, other: Tensor | None) -> bool:
+    assert one is not None and other is not None
+    return torch.equal(one, other)
+
+
+def test_a_loss_that_is_not_finite_ends_one_search_and_no_other() -> None:
+    model, r, rewrites = world("llama")
+    nan_token(model)
+    found = searched(model, r, [*rewrites, tokenise(tokenizer(), NAN_REWRITE, r.contexts)])
+    assert [i for i, z in found.items() if z is None] == [NAN_REWRITE.id]
+    assert set(found) == {rewrite.id for rewrite in rewrites} | {NAN_REWRITE.id}
+
+
+def test_a_checkpoint_comes_before_every_step_and_may_end_the_search() -> None:
+    model, r, rewrites = world("llama", steps=5, loss_threshold=0.0)
+    decoder = discover(model)
+    calls: list[int] = []
+
+    def checkpoint() -> None:
+        calls.append(1)
+        if len(calls) == 3:
+            raise Stopped("asked to stop")
+
+    with frozen(model):
+        insertion = insertion_for(decoder, decoder.edited_layers(r.layers))
+        with pytest.raises(Stopped):
+            list(search(rewrites, r, insertion, VocabularyHead(decoder), checkpoint))
+        calls.extend([0] * 10)
+        assert len(list(search(rewrites, r, insertion, VocabularyHead(decoder), checkpoint))) == 3
+    assert len(calls) == 3 + 10 + 5
