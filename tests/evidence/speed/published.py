@@ -85,7 +85,7 @@ class Published(PlainMemit):
             keys = torch.split(self._at_lookups(down, every, entering=True), [len(r.prompts) for r in rewrites])
             K = torch.stack([_mean_key(k).double() for k in keys], dim=1)
             change = R @ K.T @ torch.linalg.inv(self.recipe.covariance_weight * second_moments[i] + K @ K.T)
-            weight: Tensor = down.weight  # type: ignore[assignment]
+            weight: Tensor = down.weight
             weight.data += (change.T if isinstance(down, Conv1D) else change).to(weight.dtype)
             changes.append(change)
         return changes

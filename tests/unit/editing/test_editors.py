@@ -35,6 +35,7 @@ def test_every_algorithm_that_a_recipe_may_name_has_its_editor() -> None:
     assert tuple(EDITORS) == ALGORITHMS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", OTHERS)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_facts_become_likelier_and_the_base_stays_bit_for_bit(algorithm: str, family: str) -> None:
@@ -71,6 +72,7 @@ def test_a_second_run_finds_every_target_vector_and_gives_the_same_bytes(algorit
     assert one.targets == two.targets and same_factors(one, two)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", OTHERS)
 @pytest.mark.parametrize("at", [1, 2, 3])
 def test_the_base_is_whole_wherever_an_edit_is_stopped(algorithm: str, at: int) -> None:
@@ -83,6 +85,7 @@ def test_the_base_is_whole_wherever_an_edit_is_stopped(algorithm: str, at: int) 
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_fact_whose_loss_is_not_finite_is_left_out_by_name_and_the_rest_goes_on(algorithm: str) -> None:
     model = random_model("llama")
@@ -107,6 +110,7 @@ def test_where_no_loss_is_finite_there_is_no_edit(algorithm: str) -> None:
         editor_for(algorithm, model).edit([NAN_REWRITE], recipe_for(algorithm), Silent())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", OTHERS)
 def test_bfloat16_models_can_be_edited(algorithm: str) -> None:
     model = random_model("llama", torch.bfloat16)

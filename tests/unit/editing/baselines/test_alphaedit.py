@@ -12,6 +12,7 @@ from tests.support.families import REWRITES, Silent, random_model
 SHARE = 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
 def test_changes_in_the_null_space_are_the_papers(family: str) -> None:
     edit, paper, rewrites, second_moments = edited(family, "alphaedit", batch=2, null_space_share=SHARE)

@@ -11,6 +11,7 @@ from tests.support.editing_world import assert_papers, changes_of, edited, edito
 from tests.support.families import REWRITES, Silent, random_model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2"])
 @pytest.mark.parametrize(
     "options",

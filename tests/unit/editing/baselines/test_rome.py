@@ -12,6 +12,7 @@ from tests.support.editing_world import assert_papers, edited, editor_for
 from tests.support.families import REWRITES, Silent, random_model, recipe
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2", "gpt-neox"])
 def test_rank_one_changes_are_the_papers(family: str) -> None:
     edit, paper, rewrites, (second_moment,) = edited(family, "rome", layers=(1,))

@@ -16,6 +16,7 @@ from tests.support.editing_world import assert_papers, delta_of, edited, editor_
 from tests.support.families import REWRITES, MemoryArtifacts, Silent, random_model, recipe
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
 @pytest.mark.parametrize("size", [1, 2])
 def test_steps_in_sequence_are_the_papers(family: str, size: int) -> None:

@@ -21,6 +21,7 @@ def sampled() -> Corpus:
     return SampledCorpus(discover(random_model("llama")), tokenizer(), 15_000, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [given, sampled])
 def test_it_can_be_left_at_any_batch_and_taken_up_again(make: Callable[[], Corpus], monkeypatch: Any) -> None:
     monkeypatch.setattr("kbsync.editing.covariance.corpus.BATCH_TOKENS", 400)

@@ -46,6 +46,7 @@ def editor(model: Any, artifacts: MemoryArtifacts | None = None, corpus: Sequenc
     return MemitEditor(model, tokenizer(), "base", artifacts or MemoryArtifacts(), text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_edited_model_holds_what_was_searched_for_and_the_base_stays_bit_for_bit(family: str) -> None:
     model, artifacts = random_model(family), MemoryArtifacts()
@@ -78,6 +79,7 @@ def at_sites(model: Any, decoder: Decoder, prompt: Prompt, family: str, delta: F
         return activations(decoder, inputs, outputs=[2]).outputs[2][:, prompt.lookup]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gemma3"])
 def test_order_does_not_matter_and_a_second_run_computes_no_target_again(family: str) -> None:
     model, artifacts = random_model(family), MemoryArtifacts()
@@ -109,6 +111,7 @@ def test_nothing_to_edit_is_an_error_that_says_why() -> None:
         editor(random_model("llama")).edit([], recipe(), Silent())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [1, 2, 3, 4, 5, 6])
 @pytest.mark.parametrize("error", [Stopped("asked to stop"), RuntimeError("boom"), KeyboardInterrupt()])
 def test_the_base_is_whole_wherever_an_edit_breaks_off(at: int, error: BaseException) -> None:
@@ -162,6 +165,7 @@ def test_layers_that_the_model_lacks_are_refused() -> None:
         editor(random_model("llama")).edit(REWRITES, recipe(layers=(3, 4)), Silent())
 
 
+@pytest.mark.slow
 def test_text_is_sampled_where_no_corpus_is_given() -> None:
     model = random_model("llama")
     one, two = (editor(model, corpus=()).edit(REWRITES, recipe(), Silent()) for _ in range(2))

@@ -47,6 +47,7 @@ def assert_papers_targets(family: str, **changes: Any) -> list[float]:
     return norms
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2"])
 @pytest.mark.parametrize(
     "changes",
@@ -62,6 +63,7 @@ def test_target_vectors_are_the_papers(family: str, changes: dict[str, Any]) -> 
     assert all(assert_papers_targets(family, **changes))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "loss", "token"), [("llama", 6.2, None), ("gpt2", 6.6, None), ("gemma2", 6.1, None), ("llama", 6.5, 6.0)]
 )
@@ -85,6 +87,7 @@ def test_keys_are_the_papers(family: str) -> None:
         torch.testing.assert_close(forward.step(), outputs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", PLAIN)
 def test_changes_of_weights_are_the_papers(family: str) -> None:
     model, recipe, paper, rewrites = paper_world(family)

@@ -63,6 +63,7 @@ def test_where_all_is_answered_nothing_is_reweighted() -> None:
     assert thrice.report.pressed == {} and same_factors(plain, thrice)
 
 
+@pytest.mark.slow
 def test_reweighting_gets_facts_across_that_a_large_weight_held_back(
     trained: LoadedModel, sentences: list[str]
 ) -> None:
