@@ -1,4 +1,4 @@
-"""Alembic's entry: `kbsync db upgrade` hands a connection over; developers name a database by `-x url=...`."""
+"""What Alembic runs: `kbsync db upgrade` passes a connection, developers name a database by `-x url=...`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from kbsync.ledger.tables import metadata
 
 
 def migrate(connection: Connection) -> None:
+    """Run the migrations, and install the triggers that a rebuilt table has lost."""
     context.configure(
         connection=connection,
         target_metadata=metadata,
@@ -22,9 +23,9 @@ def migrate(connection: Connection) -> None:
     triggers.install(connection)
 
 
-given = context.config.attributes.get("connection")
-if given is not None:
-    migrate(given)
+passed = context.config.attributes.get("connection")
+if passed is not None:
+    migrate(passed)
 else:
     url = context.get_x_argument(as_dictionary=True).get("url")
     if not url:

@@ -1,4 +1,4 @@
-"""The ledger."""
+"""The first schema: statements, facts and verdicts, plans and versions, aliases, audit trail and leases."""
 
 from __future__ import annotations
 

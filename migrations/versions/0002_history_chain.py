@@ -1,6 +1,6 @@
 """The statement history becomes a hash chain, facts carry the hashes of their values, a lease names its process.
 
-SQLite can't add a NOT NULL column without a default that stays: its tables are made anew and filled.
+SQLite can add a NOT NULL column only with a default that stays: its tables are made and filled anew.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def downgrade() -> None:
 
 
 def _upgrade_postgresql() -> None:
-    # The triggers that refuse an update come back when the migration is done.
+    # The triggers that refuse an update are installed again when all migrations are done.
     op.execute("DROP TRIGGER IF EXISTS statement_history_no_update ON statement_history")
     op.add_column("statement_history", sa.Column("hash", TEXT, nullable=True))
     _update("statement_history", ("seq",), ("hash",), _chained(_rows(*HISTORY)))
@@ -131,7 +131,7 @@ def _sqlite() -> bool:
 
 
 def _rebuild(table: str, create: Callable[[str], None], rows: Iterator[dict[str, Any]]) -> None:
-    """Make ``table`` anew (foreign keys are off during migrations) and fill it; its index goes and comes again."""
+    """Make and fill ``table`` anew (foreign keys are off during migrations), and its index too."""
     create(f"new_{table}")
     first = next(rows, None)
     if first is not None:
@@ -165,7 +165,7 @@ def _in_batches(statement: Any, first: dict[str, Any], rows: Iterator[dict[str, 
 
 
 def _rows(*columns: str) -> Iterator[dict[str, Any]]:
-    """All rows by key, in pages: a cursor would not live through the changes between them."""
+    """All rows by key, in pages: a cursor would not survive the changes that are made between them."""
     table = sa.table("statement_history" if "seq" in columns else "facts", *(sa.column(c) for c in columns))
     keys = [table.c.seq] if "seq" in columns else [table.c.subject, table.c.property]
     last: tuple[Any, ...] | None = None

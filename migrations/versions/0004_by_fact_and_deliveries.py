@@ -1,4 +1,4 @@
-"""Plans' entries and evaluations' outcomes by fact, an index that counts verdicts, and what hooks were told."""
+"""Entries of plans and outcomes of evaluations by fact, an index that counts verdicts, and what notifiers were told."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _rewrite(seq: int, body: dict[str, Any]) -> None:
 
 
 def _rows(table: sa.TableClause, key: str) -> Iterator[dict[str, Any]]:
-    """One at a time by key: plans and evaluations are large, and a cursor would not live through changes."""
+    """One row at a time by key: plans and evaluations are large, and a cursor would not survive the changes."""
     last = None
     while True:
         page = sa.select(table).order_by(table.c[key]).limit(1)

@@ -1,5 +1,7 @@
-"""What was believed of each fact, and since when: rows that only ever grow. A ledger of before begins with what it
-believes now."""
+"""What was believed of each fact, and since when, in rows that are only added.
+
+The rows of an older ledger begin with what it believes now.
+"""
 
 from __future__ import annotations
 
