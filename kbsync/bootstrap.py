@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kbsync.config import Configuration
+from kbsync.config.settings import Settings
 from kbsync.config.values import LOCAL_STORE
 from kbsync.domain.bisect import SearchLimits
-from kbsync.domain.errors import Busy, ConfigError, ModelError, NotFound, StoreError
+from kbsync.domain.errors import Busy, ConfigError, NotFound
 from kbsync.domain.recipe import ALGORITHMS, Recipe
 from kbsync.domain.relation import Relation
 from kbsync.domain.version import CURRENT
@@ -24,9 +25,7 @@ from kbsync.ports import (
     ArtifactStore,
     BaseModel,
     Clock,
-    Delta,
     Editor,
-    LanguageModel,
     Notifier,
     StatementSource,
     Work,
@@ -63,31 +62,10 @@ class SystemClock(Clock):
         time.sleep(seconds)
 
 
-class DeferredBase(BaseModel):
-    """A base model that is loaded when it is first asked something, and known by its fingerprint before."""
-
-    def __init__(self, fingerprint: str, load: Callable[[], BaseModel]) -> None:
-        self.fingerprint = fingerprint
-        self._load = load
-
-    @cached_property
-    def _loaded(self) -> BaseModel:
-        return self._load()
-
-    def language_model(self) -> LanguageModel:
-        return self._loaded.language_model()
-
-    def edited(self, delta: Delta) -> AbstractContextManager[LanguageModel]:
-        return self._loaded.edited(delta)
-
-    def norm_growth(self, delta: Delta) -> dict[str, float]:
-        return self._loaded.norm_growth(delta)
-
-
 class App:
-    """Everything a command may need, each part built when it is first asked for.
+    """Everything that a command may need; each part is built when it is first asked for.
 
-    ``kbsync status`` thus opens the ledger and never loads a model.
+    So ``kbsync status`` opens the ledger and loads no model.
     """
 
     def __init__(
@@ -99,7 +77,15 @@ class App:
         clock: Clock | None = None,
         rehearsing: bool = False,
     ) -> None:
-        """``rehearsing``: the ledger is a private copy of the real one, and nothing beside it is written."""
+        """Builds nothing yet.
+
+        Args:
+            configuration: What the site is set up with.
+            actor: Who or what asks, for the audit trail: ``cli:alice``, ``daemon``.
+            work: Shows the progress of long work, and says when it is to stop.
+            clock: The time (None: the machine's).
+            rehearsing: A dry run: the ledger is a private copy of the real one, and nothing beside it is written.
+        """
         self.configuration = configuration
         self.settings = configuration.settings
         self.relations = configuration.relations
@@ -112,91 +98,93 @@ class App:
 
     @property
     def run(self) -> Run:
+        """What a stage is handed that holds no lease."""
         return Run(ledger=self.ledger, clock=self.clock, work=self.work, actor=self.actor)
 
     @contextmanager
     def writer(self) -> Iterator[Writer]:
-        """Hold the writer's lease; raises ``Busy`` when another process does. What killed writers left is cleaned; at
-        the end the audit trail is anchored outside the ledger, the path ``current`` follows the alias, and then, without
-        the lease, notifiers are told of its moves."""
-        from kbsync.checkpoints.anchor import clean_temporary
+        """Hold the writer's lease for the block.
 
+        On entry, temporary files of killed writers are removed. On exit, the link to the current version is updated,
+        the audit trail is anchored outside the ledger, the lease is released, and then the notifiers are told of moves
+        of ``current``.
+
+        Raises:
+            Busy: Another process holds the lease.
+        """
         with writer(self.run, self.settings.lease.ttl) as held:
             if self.rehearsing:
                 yield held
                 return
-            self.store.clean_temporary()
-            self.artifacts.clean_temporary()
-            clean_temporary(self.settings.state_dir)
-            self.current_link.clean_temporary()
+            self._clean_temporary()
             introduce(self.run, self.notifiers)
             yield held
-            self._follow()
-            self._anchor()
+            self._update_link()
+            self._advance_anchor()
         self.notify()
 
-    def _follow(self) -> None:
+    def _clean_temporary(self) -> None:
+        from kbsync.checkpoints.anchor import clean_temporary
+
+        self.store.clean_temporary()
+        self.artifacts.clean_temporary()
+        clean_temporary(self.settings.state_dir)
+        self.current_link.clean_temporary()
+
+    def _update_link(self) -> None:
         with self.ledger.read() as tx:
-            moved, version, versions = tx.alias(CURRENT), current_version(tx), tx.versions()
-        if moved is not None and versions:
+            alias, version, versions = tx.alias(CURRENT), current_version(tx), tx.versions()
+        if alias is not None and versions:
             self.current_link.follow(version, (version or versions[-1]).base_fingerprint)
 
+    def _advance_anchor(self) -> None:
+        from kbsync.checkpoints.anchor import advance_anchor
+
+        with self.ledger.read() as tx:
+            advance_anchor(self.settings.state_dir, tx)
+
     def notify(self) -> NotifyResult:
-        """Tell notifiers what they were not told yet, unless another process is at it."""
+        """Tell notifiers of the moves that they were not told of yet, unless another process is doing so."""
         waiting = count_waiting(self.run, self.notifiers)
         if self.rehearsing or not waiting:
             return NotifyResult(waiting=waiting)
         release, lease = self.settings.release, self.settings.lease
-        patience = RetryPolicy(attempts=release.attempts, give_up=release.give_up)
+        policy = RetryPolicy(attempts=release.attempts, give_up=release.give_up)
         try:
-            # The lease must outlive a notifier that is silent for its whole time.
+            # The lease must outlive a notifier that does not answer for its whole time-out.
             with notifying(self.run, lease.ttl + 2 * release.timeout, 2 * release.timeout) as run:
-                return notify(run, self.notifiers, str(self.current_link.link), patience)
+                return notify(run, self.notifiers, str(self.current_link.link), policy)
         except Busy:
             return NotifyResult()
 
     @cached_property
     def notifiers(self) -> tuple[Notifier, ...]:
-        """Those that ``[release]`` names."""
+        """The notifiers that ``[release]`` configures."""
         from kbsync.notifiers.command import CommandNotifier
 
-        release, found = self.settings.release, list[Notifier]()
+        release, notifiers = self.settings.release, list[Notifier]()
         if release.command:
-            found.append(CommandNotifier(release.command, self.settings.state_dir, release.timeout))
+            notifiers.append(CommandNotifier(release.command, self.settings.state_dir, release.timeout))
         if release.webhook:
             from kbsync.notifiers.webhook import WebhookNotifier
 
-            found.append(
+            notifiers.append(
                 WebhookNotifier(release.webhook, release.signing, release.timeout, lambda: self.clock.now().timestamp())
             )
-        return tuple(found)
+        return tuple(notifiers)
 
     @cached_property
     def current_link(self) -> CurrentLink:
-        """The path that follows ``current``."""
+        """The link to the current version's files."""
         from kbsync.checkpoints.current_link import CurrentLink
 
         release = self.settings.release
         return CurrentLink(self.settings.state_dir, release.publish, release.rank, self.store, lambda: self.loaded)
 
-    def _anchor(self) -> None:
-        """An anchor that does not fit stays: it is the evidence, and `audit verify` tells of it."""
-        from kbsync.checkpoints.anchor import Anchor, read_anchor, write_anchor
-
-        root = self.settings.state_dir
-        try:
-            old = read_anchor(root)
-        except StoreError:
-            return
-        with self.ledger.read() as tx:
-            fits = old is None or [e.hash for e in tx.audit(after=old.seq - 1, limit=1)] == [old.hash]
-            newest = tx.newest_event()
-        if fits and newest is not None:
-            write_anchor(root, Anchor(seq=newest.seq, hash=newest.hash))
-
     @contextmanager
     def puller(self) -> Iterator[Run]:
-        """Hold the puller's lease; raises ``Busy`` when another process does."""
+        """Hold the puller's lease for the block, and yield the run to pull with; raises ``Busy`` when another process
+        holds it."""
         with puller(self.run, self.settings.lease.ttl) as held:
             yield held
 
@@ -219,6 +207,8 @@ class App:
 
     @cached_property
     def source(self) -> StatementSource:
+        """The configured endpoint (for a local store, a server that is started for it), with its event stream, if
+        any."""
         from kbsync.wikidata.client import SparqlClient
         from kbsync.wikidata.local import OxigraphServer
         from kbsync.wikidata.queries import Vocabulary
@@ -264,7 +254,7 @@ class App:
 
     @cached_property
     def fingerprint(self) -> str:
-        """What identifies the base model; known from its files, whose weights are not loaded."""
+        """Identifies the base model, by its files: no weights are loaded."""
         from kbsync.model.fingerprint import reference_fingerprint
 
         model = self.settings.model
@@ -274,27 +264,21 @@ class App:
 
     @cached_property
     def base(self) -> BaseModel:
-        """The base model, whose weights are loaded when it is first asked something."""
+        """The base model, whose weights are loaded when it is first asked or edited."""
+        from kbsync.model.deferred_base import DeferredBase
 
-        def load() -> BaseModel:
-            from kbsync.model.base import TorchBase
-
-            if self.loaded.fingerprint != self.fingerprint:
-                raise ModelError(
-                    "The base model's files changed after its fingerprint was taken.", next_step="Start again."
-                )
-            return TorchBase(self.loaded)
-
-        return DeferredBase(self.fingerprint, load)
+        return DeferredBase(self.fingerprint, lambda: self.loaded)
 
     @cached_property
     def artifacts(self) -> FileArtifactStore:
+        """Target vectors, covariances and other things that may be computed again."""
         from kbsync.checkpoints.artifacts import FileArtifactStore
 
         return FileArtifactStore(self._storage.below("artifacts"))
 
     @cached_property
     def store(self) -> FileCheckpointStore:
+        """The versions."""
         from kbsync.checkpoints.store import FileCheckpointStore
 
         return FileCheckpointStore(self._storage)
@@ -314,51 +298,34 @@ class App:
     @cached_property
     def corpus(self) -> list[str]:
         """Texts for the key covariance; empty: the model samples its own."""
-        text = self.settings.text
-        return _texts([*text.corpus, *self._fetched()])
+        from kbsync.text import site_texts
 
-    def _fetched(self) -> list[Path]:
-        """The configured data sets as files, fetched from the hub where they are not here yet."""
-        if not self.settings.text.datasets:
-            return []
-        from kbsync.text.dataset import DatasetName, fetch_dataset
-
-        text, place = self.settings.text, self.settings.state_dir / "texts"
-        try:
-            names = [DatasetName.parse(name) for name in text.datasets]
-        except ValueError as error:
-            raise ConfigError([f"text.datasets: {error}"]) from None
-        return [fetch_dataset(name, text.dataset_characters, place, self.work) for name in names]
+        return site_texts.corpus(self.settings.text, self.settings.state_dir / "texts", self.work)
 
     @cached_property
     def held_out(self) -> list[str]:
-        """Texts for perplexity; by default those that kbsync ships."""
-        from kbsync.text.shipped import held_out
+        """Texts for the perplexity."""
+        from kbsync.text import site_texts
 
-        texts, left = [], self.settings.text.held_out_characters
-        for text in _texts(self.settings.text.held_out) or held_out():
-            texts.append(text[:left])
-            left -= len(texts[-1])
-            if left <= 0:
-                break
-        return texts
+        return site_texts.held_out(self.settings.text)
+
+    @cached_property
+    def neutral(self) -> list[str]:
+        """Beginnings of sentences that an edit should leave alone, for the divergence from the base."""
+        from kbsync.text import shipped
+
+        return shipped.neutral()[: self.settings.gate.neutral]
 
     def recipe_with(self, **changes: Any) -> Recipe:
         """The configured recipe with some of its fields changed."""
         return replace(self.recipe, **changes)
 
     def statistics(self, recipe: Recipe, texts: Sequence[str]) -> RecipeCovariances:
-        """The key covariance that ``recipe`` asks for; raises ``ModelError`` for layers that the model lacks."""
+        """The key covariances that ``recipe`` asks for, over ``texts``; raises ``ModelError`` for layers that the model
+        lacks."""
         from kbsync.editing.covariance.recipe_covariances import RecipeCovariances
 
         return RecipeCovariances(self.loaded, recipe, texts, self.artifacts)
-
-    @cached_property
-    def neutral(self) -> list[str]:
-        """Beginnings of sentences that an edit should leave alone, for the divergence from the base."""
-        from kbsync.text.shipped import neutral
-
-        return neutral()[: self.settings.gate.neutral]
 
     def editor(
         self,
@@ -366,8 +333,16 @@ class App:
         artifacts: ArtifactStore | None = None,
         texts: Sequence[str] | None = None,
     ) -> Editor:
-        """The editor that ``recipe`` (default: the configured one) names, over ``artifacts`` (default: the stored) and
-        ``texts`` for its covariance (default: the configured ones; empty: text that the model samples)."""
+        """Build an editor, which loads the base's weights when it first edits.
+
+        Args:
+            recipe: Names the algorithm (None: the configured recipe).
+            artifacts: Where target vectors and covariances are kept (None: the site's artifacts).
+            texts: For the key covariance (None: the configured texts; empty: text that the model samples).
+
+        Raises:
+            ConfigError: The recipe names an algorithm that this kbsync does not have.
+        """
         from kbsync.checkpoints.recording_store import RecordingEditor
 
         algorithm = (recipe or self.recipe).algorithm
@@ -385,37 +360,30 @@ class App:
     @cached_property
     def stages(self) -> Stages:
         """Every stage, bound to this site's settings."""
-        settings, gate = self.settings, self.settings.gate
-        return Stages(
-            self,
-            StageSettings(
-                answer_tokens=settings.model.base_answer_tokens,
-                plan=PlanPolicy(
-                    kinds=frozenset(settings.edit.verdicts),
-                    limit=settings.edit.max_facts,
-                    suspicion=settings.edit.suspicion,
-                ),
-                gate=gate.policy,
-                evaluation=EvaluationSize(
-                    paraphrases=gate.paraphrases,
-                    neighbours=gate.neighbours,
-                    enough=max((t.min_samples for t in gate.thresholds if t.metric == "specificity"), default=0),
-                    hops=gate.hops,
-                    texts=gate.texts,
-                    text_tokens=gate.text_tokens,
-                ),
-                search=SearchLimits(builds=gate.builds, culprits=gate.culprits) if gate.bisect else None,
-                pause=gate.pause,
-                canary=CanaryPolicy(count=gate.canaries, max_drop=gate.canary_drop),
-            ),
-        )
+        return Stages(self, stage_settings(self.settings))
 
     def close(self) -> None:
         """Close what was opened; parts that were never asked for cost nothing."""
         self._closing.close()
 
 
-def _texts(paths: Sequence[Path]) -> list[str]:
-    from kbsync.text.corpus import read_texts
-
-    return read_texts(paths) if paths else []
+def stage_settings(settings: Settings) -> StageSettings:
+    """What the configuration says of the stages."""
+    edit, gate = settings.edit, settings.gate
+    specificity = (threshold.min_samples for threshold in gate.thresholds if threshold.metric == "specificity")
+    return StageSettings(
+        answer_tokens=settings.model.base_answer_tokens,
+        plan=PlanPolicy(kinds=frozenset(edit.verdicts), limit=edit.max_facts, suspicion=edit.suspicion),
+        gate=gate.policy,
+        evaluation=EvaluationSize(
+            paraphrases=gate.paraphrases,
+            neighbours=gate.neighbours,
+            enough=max(specificity, default=0),
+            hops=gate.hops,
+            texts=gate.texts,
+            text_tokens=gate.text_tokens,
+        ),
+        search=SearchLimits(builds=gate.builds, culprits=gate.culprits) if gate.bisect else None,
+        pause=gate.pause,
+        canary=CanaryPolicy(count=gate.canaries, max_drop=gate.canary_drop),
+    )

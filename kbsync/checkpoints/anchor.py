@@ -13,6 +13,7 @@ from pathlib import Path
 from kbsync.checkpoints.os_errors import explained
 from kbsync.domain.canonical import canonical_json
 from kbsync.domain.errors import StoreError
+from kbsync.ports import AuditReader
 from kbsync.system.durable import UNFINISHED, make_directory, write_file
 
 NAME = "audit-anchor.json"
@@ -31,6 +32,24 @@ def write_anchor(root: Path, anchor: Anchor) -> None:
     with explained(f"writing {root / NAME}", kept="Everything that the ledger committed is kept."):
         make_directory(root)
         write_file(root / NAME, canonical_json(anchor).encode() + b"\n")
+
+
+def advance_anchor(root: Path, tx: AuditReader) -> None:
+    """Let the anchor in the directory ``root`` name the newest event.
+
+    An anchor that does not fit the trail stays as it is: it is the evidence, and ``kbsync audit verify`` reports it.
+
+    Raises:
+        StoreError: The anchor can't be written.
+    """
+    try:
+        old = read_anchor(root)
+    except StoreError:
+        return
+    fits = old is None or [event.hash for event in tx.audit(after=old.seq - 1, limit=1)] == [old.hash]
+    newest = tx.newest_event()
+    if fits and newest is not None:
+        write_anchor(root, Anchor(seq=newest.seq, hash=newest.hash))
 
 
 def clean_temporary(root: Path) -> None:

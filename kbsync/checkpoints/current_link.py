@@ -22,7 +22,6 @@ from kbsync.checkpoints.storage import Entry
 from kbsync.checkpoints.store import FileCheckpointStore
 from kbsync.domain.errors import ModelError
 from kbsync.domain.version import Version
-from kbsync.model.delta import FactorDelta
 from kbsync.system.durable import UNFINISHED, make_directory, remove_unfinished, sync
 
 if TYPE_CHECKING:
@@ -128,6 +127,8 @@ class CurrentLink:
         return self.link.readlink().name if self.link.is_symlink() else ""
 
     def _write(self, directory: Path, version: Version | None, base: str) -> None:
+        from kbsync.model.delta import FactorDelta
+
         about: dict[str, Any] = {"version": 0, "version_hash": None, "base_fingerprint": base, "format": self.format}
         delta = FactorDelta({})
         if version is not None:

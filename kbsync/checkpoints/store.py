@@ -7,15 +7,20 @@ import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from kbsync.checkpoints import evaluation_file, factors
+from kbsync.checkpoints import evaluation_file
 from kbsync.checkpoints import manifest as manifest_file
 from kbsync.checkpoints.os_errors import explained
 from kbsync.checkpoints.storage import Entry, Storage
 from kbsync.domain.errors import NotFound, StoreError
 from kbsync.domain.version import Evaluation, Manifest
-from kbsync.model.delta import FactorDelta
 from kbsync.ports import CheckpointStore, Delta, StoredVersion
+
+# Factors need torch, which takes seconds to import: only what reads or writes them imports it, so that a command that
+# works on the ledger, such as `kbsync plan`, starts at once.
+if TYPE_CHECKING:
+    from kbsync.model.delta import FactorDelta
 
 MANIFEST = "manifest.json"
 FACTORS = "factors.safetensors"
@@ -67,6 +72,8 @@ class FileCheckpointStore(CheckpointStore):
 
     def factor_hashes(self, delta: Delta) -> dict[str, str]:
         """SHA-256 of each parameter's factors; see ``factors.hashes``."""
+        from kbsync.checkpoints import factors
+
         return factors.hashes(_factor_delta(delta))
 
     def read(self, version_hash: str) -> StoredVersion[FactorDelta]:
@@ -183,6 +190,8 @@ class FileCheckpointStore(CheckpointStore):
         return NotFound(f"The store {self.versions.where()} holds no version {version_hash}.", next_step=_RESTORE)
 
     def _files(self, manifest: Manifest, delta: FactorDelta) -> dict[str, bytes]:
+        from kbsync.checkpoints import factors
+
         if manifest.factors != factors.hashes(delta):
             raise StoreError("The manifest's factor hashes are not those of the factors.", kept=_KEPT)
         data = factors.encode(delta)
@@ -219,6 +228,8 @@ def _read_version(storage: Storage, directory: str, version_hash: str) -> Stored
     The checksum of the factors' file is the one thing in the manifest's file that no checksum covers. Where it differs,
     the factors themselves, which the version hash covers, tell which of the two files was changed.
     """
+    from kbsync.checkpoints import factors
+
     manifest, factors_sha256 = _read_manifest(storage, f"{directory}/{MANIFEST}", version_hash)
     where = storage.where(f"{directory}/{FACTORS}")
     with _checked(where):
@@ -242,6 +253,8 @@ def _require_sound(storage: Storage, directory: str, version_hash: str) -> None:
 
 def _are_factors_of(manifest: Manifest, data: bytes) -> bool:
     """Whether these are, byte for byte, the factors that the manifest names."""
+    from kbsync.checkpoints import factors
+
     try:
         delta = factors.decode(data)
     except ValueError:
@@ -260,6 +273,8 @@ def _checked(where: str, mend: str = _RESTORE) -> Iterator[None]:
 
 
 def _factor_delta(delta: Delta) -> FactorDelta:
+    from kbsync.model.delta import FactorDelta
+
     if not isinstance(delta, FactorDelta):
         raise TypeError(f"a file store holds factors, not {type(delta).__name__}")
     return delta

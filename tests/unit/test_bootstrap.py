@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from contextlib import closing
 from dataclasses import replace
 
@@ -41,3 +43,33 @@ def test_weights_that_changed_meanwhile_are_not_taken_for_the_base(site: Site) -
         app.__dict__["loaded"] = replace(app.loaded, fingerprint="another")
         with pytest.raises(ModelError, match="files changed"):
             base.language_model()
+
+
+def test_commands_that_only_read_data_do_not_even_import_torch(built: Site) -> None:
+    built.good("probe")
+    program = """
+import sys
+from kbsync.cli.main import build
+commands = (["plan"], ["status"], ["explain", "Q1", "P36"], ["versions"])
+for command in commands:
+    build()(["--config", sys.argv[1], "--quiet", *command, "--json"], prog_name="kbsync", standalone_mode=False)
+heavy = {"torch", "transformers", "numpy", "SPARQLWrapper"} & sys.modules.keys()
+sys.exit(f"imported: {heavy}" if heavy else 0)
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", program, str(built.config)], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+
+
+def test_a_stages_settings_are_the_configurations(site: Site) -> None:
+    with closing(app_of(site)) as app:
+        settings, bound = app.settings, app.stages.settings
+    assert bound.answer_tokens == settings.model.base_answer_tokens
+    assert (bound.plan.limit, bound.plan.suspicion) == (settings.edit.max_facts, settings.edit.suspicion)
+    assert bound.plan.kinds == set(settings.edit.verdicts)
+    assert (bound.gate, bound.pause) == (settings.gate.policy, settings.gate.pause)
+    assert (bound.canary.count, bound.canary.max_drop) == (settings.gate.canaries, settings.gate.canary_drop)
+    assert bound.search is not None and bound.search.builds == settings.gate.builds
+    demanded = [t.min_samples for t in settings.gate.thresholds if t.metric == "specificity"]
+    assert bound.evaluation.enough == max(demanded)

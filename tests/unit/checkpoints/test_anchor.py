@@ -1,4 +1,5 @@
 """The anchor of the audit trail: it is replaced as a whole, and anything else in its place is told."""
+# ruff: noqa: F811 (pytest hands imported fixtures to arguments of the same name)
 
 from __future__ import annotations
 
@@ -6,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from kbsync.checkpoints.anchor import NAME, Anchor, clean_temporary, read_anchor, write_anchor
+from kbsync.checkpoints.anchor import NAME, Anchor, advance_anchor, clean_temporary, read_anchor, write_anchor
 from kbsync.domain.errors import StoreError
+from kbsync.ledger.ledger import SqlLedger
+from kbsync.testing.samples import NOW
 from tests.support.file_faults import killed
+from tests.support.stage_fixtures import ledger  # noqa: F401
 
 FIRST, SECOND = Anchor(seq=1, hash="a" * 64), Anchor(seq=20, hash="b" * 64)
 
@@ -38,3 +42,33 @@ def test_a_kill_leaves_the_old_anchor_and_a_leftover_that_is_cleaned(tmp_path: P
     assert len(list(tmp_path.iterdir())) == 2
     clean_temporary(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [NAME]
+
+
+def advanced(root: Path, ledger: SqlLedger) -> Anchor | None:
+    with ledger.read() as tx:
+        advance_anchor(root, tx)
+    return read_anchor(root)
+
+
+def record(ledger: SqlLedger) -> Anchor:
+    with ledger.write() as tx:
+        event = tx.append_audit("pull", "test", {}, NOW)
+    return Anchor(seq=event.seq, hash=event.hash)
+
+
+def test_the_anchor_follows_the_trail(tmp_path: Path, ledger: SqlLedger) -> None:
+    assert advanced(tmp_path, ledger) is None, "there is no event yet"
+    newest = record(ledger)
+    assert advanced(tmp_path, ledger) == newest
+    newest = record(ledger)
+    assert advanced(tmp_path, ledger) == newest
+
+
+def test_an_anchor_that_does_not_fit_the_trail_stays_as_evidence(tmp_path: Path, ledger: SqlLedger) -> None:
+    record(ledger)
+    write_anchor(tmp_path, FIRST)
+    assert advanced(tmp_path, ledger) == FIRST
+    (tmp_path / NAME).write_bytes(b"changed")
+    with ledger.read() as tx:
+        advance_anchor(tmp_path, tx)
+    assert (tmp_path / NAME).read_bytes() == b"changed"
