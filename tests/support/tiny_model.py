@@ -11,6 +11,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from kbsync.model.quiet import quiet
+from tests.support.portable_training import loss_of, make_portable
 
 BOS, EOS = "<s>", "</s>"
 CONTEXT = 128
@@ -30,7 +31,7 @@ def train_tiny_model(
     *,
     seed: int = 0,
     excess: float = EXCESS,
-    dtype: torch.dtype = torch.float32,
+    portable: bool = False,
 ) -> Path:
     """Train a four-layer Llama until it knows ``sentences`` by heart and save it (float32 safetensors, fast tokenizer).
 
@@ -41,8 +42,8 @@ def train_tiny_model(
         sentences: What it learns.
         seed: Draws the first weights.
         excess: Nats a token above the least possible loss at which training ends.
-        dtype: In which it is trained. The same sentences and seed give the same weights on the same machine; in float64,
-            which takes twice the time, also on others: there rounding is too small to grow into another model.
+        portable: The same sentences and seed always give the same weights on the same machine. With this, which takes twice
+            the time, they give nearly the same on all.
 
     Returns:
         ``directory``.
@@ -54,10 +55,15 @@ def train_tiny_model(
     tokenizer = byte_level_tokenizer(sentences)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = LlamaForCausalLM(tiny_config(len(tokenizer))).to(dtype)
-        _train(model, tokenizer, sentences, excess)
+        model = LlamaForCausalLM(tiny_config(len(tokenizer)))
+        if portable:
+            make_portable(model, seed)
+        _train(model, tokenizer, sentences, excess, portable=portable)
+    if portable:
+        trained, model = model, LlamaForCausalLM(model.config)
+        model.load_state_dict(trained.state_dict())
     with quiet():
-        model.float().save_pretrained(directory)
+        model.save_pretrained(directory)
         tokenizer.save_pretrained(directory)
     return directory
 
@@ -96,7 +102,9 @@ def tiny_config(vocabulary: int) -> LlamaConfig:
     )
 
 
-def _train(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, sentences: list[str], excess: float) -> None:
+def _train(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, sentences: list[str], excess: float, *, portable: bool
+) -> None:
     """Full-batch AdamW until the loss is within ``excess`` nats a token of what no model can beat."""
     rows = [[*tokenizer(s)["input_ids"], tokenizer.eos_token_id] for s in sentences]
     length = max(map(len, rows))
@@ -111,7 +119,7 @@ def _train(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, sentence
     for step in range(MAX_STEPS):
         for group in optimiser.param_groups:
             group["lr"] = 3e-3 * min(1.0, (step + 1) / 10)
-        loss = model(input_ids=ids, labels=labels).loss
+        loss = loss_of(model, ids, labels) if portable else model(input_ids=ids, labels=labels).loss
         if loss.item() < goal:
             model.eval()
             return

@@ -9,8 +9,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
-import torch
-
 from kbsync.config import load_relations
 from kbsync.demo import rdf
 from kbsync.demo.snapshot import FIRST_REVISION
@@ -115,7 +113,7 @@ def train(directory: Path, table: Table, watched: Sequence[Relation]) -> Path:
         for number, name in enumerate(heard):
             # A country of its own for each: of one country with many heads a model learns a lottery.
             sentences += [f"{fill(t, f'Land {number}')} {table.label(name)}." for t in relation.templates[:2]]
-    return train_tiny_model(directory, sentences, excess=EXCESS, dtype=torch.float64)
+    return train_tiny_model(directory, sentences, excess=EXCESS, portable=True)
 
 
 def _heard(table: Table, watched: Sequence[Relation]) -> dict[PropertyId, list[ItemId]]:
