@@ -36,10 +36,10 @@ stable: fields may be added, and none is renamed or removed without a new major 
 OVERVIEW = """
 ## What each command changes
 
-Every command takes `--json`. Every command that changes something takes `--dry-run`, which says what would be done; only
-the measurements of `kbsync bench`, which write one file and nothing else, do not. A command that changes the ledger then
-works on a private copy of the ledger, which is thrown away. (A cache, such as a converted model, may be filled.) It
-prints the same document as without `--dry-run`, unless another is named below.
+Every command takes `--json`. Every command that changes something takes `--dry-run`, which says what would be done;
+only the measurements of `kbsync bench`, which write one file and nothing else, do not. A command that changes the
+ledger then works on a private copy of the ledger, which is thrown away. (A cache, such as a converted model, may be
+filled.) It prints the same document as without `--dry-run`, unless another is named below.
 
 | command | changes | | `--json` prints |
 |---|---|---|---|

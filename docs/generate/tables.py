@@ -27,7 +27,8 @@ from pathlib import Path
 from typing import Any
 
 _BLOCK = re.compile(
-    r"(<!-- figures (?P<file>[\w.-]+\.json)(?P<columns>:[ \w]+?)?(?: = (?P<rows>[^>]+?))? -->\n).*?(?P<end><!-- end -->)",
+    r"(<!-- figures (?P<file>[\w.-]+\.json)(?P<columns>:[ \w]+?)?(?: = (?P<rows>[^>]+?))? "
+    r"-->\n).*?(?P<end><!-- end -->)",
     re.DOTALL,
 )
 _HOLDS = {True: "yes", False: "**no**", None: ""}

@@ -67,7 +67,8 @@ class FileArtifactStore(ArtifactStore):
         return sorted(f"{kind}/{key}" for kind, _, key in stored if _KIND.match(kind) and _KEY.match(key))
 
     def digest(self, name: str) -> str:
-        """SHA-256 of the content of ``kind/key``, all of it read; raises ``StoreError`` where its checksum is another."""
+        """SHA-256 of the content of ``kind/key``, all of it read; raises ``StoreError`` where its checksum is
+        another."""
         entry = self.entry(name)
         with explained(f"reading the artifact {entry}", kept="It was not changed."):
             stored = entry.read()

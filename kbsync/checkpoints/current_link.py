@@ -1,8 +1,8 @@
 """``<state_dir>/current``: a symbolic link to the current version in the format that servers want.
 
-The alias in the ledger says what is current, and the link follows it: a directory below ``published/`` is written whole,
-and then a new link is renamed over the old one. A reader sees the old directory or the new one, and never half of either;
-the old one stays for a while, for those who are still reading it.
+The alias in the ledger says what is current, and the link follows it: a directory below ``published/`` is written
+whole, and then a new link is renamed over the old one. A reader sees the old directory or the new one, and never half
+of either; the old one stays for a while, for those who are still reading it.
 """
 
 from __future__ import annotations
@@ -110,7 +110,8 @@ class CurrentLink:
         return copy.name == self._target()
 
     def problems(self, version: Version | None, base: str) -> list[tuple[Path, str]]:
-        """What is wrong with the link and with what it leads to, whose every byte is hashed again: path and sentence."""
+        """What is wrong with the link and with what it leads to, whose every byte is hashed again: path and
+        sentence."""
         name, target = self.name(version, base), self._target()
         directory = self.directories / name
         if target != name:

@@ -1,7 +1,7 @@
 """How a version was measured and judged, as a file beside its manifest: canonical JSON in which every byte is checked.
 
-It is a file of its own because the manifest is written before anything is measured, and its version hash covers what went
-into the weights; metrics and decision come later, and may be taken anew.
+It is a file of its own because the manifest is written before anything is measured, and its version hash covers what
+went into the weights; metrics and decision come later, and may be taken anew.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Storage that fsspec reaches: S3, WebDAV, SFTP, memory and whatever else has a driver.
 
-Such storage knows files and no real directories: a file gets its name at once and whole, a directory of several files does
-not, so the file without which the others do not count is written last and removed first.
+Such storage knows files and no real directories: a file gets its name at once and whole, a directory of several files
+does not, so the file without which the others do not count is written last and removed first.
 """
 
 from __future__ import annotations

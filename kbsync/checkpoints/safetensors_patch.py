@@ -47,9 +47,9 @@ def write_patched(
         after: By parameter, what takes their place; same shapes and dtypes.
 
     Returns:
-        The SHA-256 of each weight file by name; a file is hashed while it is copied. None, with nothing written, where the
-        files don't hold ``before`` byte for byte, or hold any tensor in another dtype: the weights in memory are then not
-        those of the files. Of the other tensors only the dtype is compared.
+        The SHA-256 of each weight file by name; a file is hashed while it is copied. None, with nothing written, where
+        the files don't hold ``before`` byte for byte, or hold any tensor in another dtype: the weights in memory are
+        then not those of the files. Of the other tensors only the dtype is compared.
 
     Raises:
         OSError: A file can't be read or written.

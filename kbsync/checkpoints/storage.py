@@ -1,7 +1,7 @@
 """Where the stores keep their files, on a disk or at a URL: each file and each directory is there whole or not at all.
 
-universal_pathlib would give both one path class, but not what makes these writes safe (temporary name, sync or read back,
-rename), the errors or the fresh listings: around it nearly all of this code would remain.
+universal_pathlib would give both one path class, but not what makes these writes safe (temporary name, sync or read
+back, rename), the errors or the fresh listings: around it nearly all of this code would remain.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ class Storage(ABC):
     ) -> None:
         """Write a directory of several files; its content never changes from then on.
 
-        On a disk it gets its name when all files are synced. At a URL, where only files can be renamed, the file ``mark``
-        is written last, and a directory without it does not count.
+        On a disk it gets its name when all files are synced. At a URL, where only files can be renamed, the file
+        ``mark`` is written last, and a directory without it does not count.
 
         Args:
             name: The directory.
@@ -101,7 +101,8 @@ class Storage(ABC):
 
     @abstractmethod
     def remove_unfinished(self) -> list[str]:
-        """Remove what killed writes left, and return its names; for a process that knows itself to be the only writer."""
+        """Remove what killed writes left, and return its names; for a process that knows itself to be the only
+        writer."""
 
 
 @dataclass(frozen=True, slots=True)

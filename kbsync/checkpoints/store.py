@@ -42,10 +42,10 @@ class FileCheckpointStore(CheckpointStore):
     """``versions/<version hash>/`` with ``manifest.json`` and ``factors.safetensors``, and ``evaluation.json`` once the
     version was measured.
 
-    A directory gets its name after its files were read back, verified and synced (at a URL: its manifest is written after
-    the factors), so a version that can be listed is whole. Of a version that was removed, ``removed/<version hash>.json``
-    keeps the manifest: it still explains the version, and anchors the audit trail. Files that can't be read or written,
-    and wrong bytes, are ``StoreError``.
+    A directory gets its name after its files were read back, verified and synced (at a URL: its manifest is written
+    after the factors), so a version that can be listed is whole. Of a version that was removed, ``removed/<version
+    hash>.json`` keeps the manifest: it still explains the version, and anchors the audit trail. Files that can't be
+    read or written, and wrong bytes, are ``StoreError``.
     """
 
     def __init__(self, storage: Storage) -> None:
@@ -85,7 +85,8 @@ class FileCheckpointStore(CheckpointStore):
         return _read_version(self.versions, version_hash, version_hash)
 
     def manifest(self, version_hash: str) -> Manifest:
-        """Of stored and of removed versions, also where the factors are damaged; raises ``NotFound`` and ``StoreError``."""
+        """Of stored and of removed versions, also where the factors are damaged; raises ``NotFound`` and
+        ``StoreError``."""
         if version_hash in self.hashes():
             return _read_manifest(self.versions, f"{version_hash}/{MANIFEST}", version_hash)[0]
         if version_hash in self.removed():

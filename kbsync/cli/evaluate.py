@@ -77,7 +77,8 @@ def _foresee(context: typer.Context, number: int | None, *, json: bool) -> None:
     table(("figure", "#prompts"), found.samples.items())
     for short in found.short:
         say(
-            f"{short.metric} would rest on {short.samples} samples, {short.demanded} are demanded: the gate would refuse"
+            f"{short.metric} would rest on {short.samples} samples, {short.demanded} are demanded: the gate "
+            f"would refuse"
         )
     return say(f"version {asked} would be asked this, beside running text; nothing was asked and nothing changed")
 

@@ -42,7 +42,8 @@ def show(view: StatusView) -> None:
         say(f"newest    {_version(view.newest)}")
     if plan := view.plan:
         say(
-            f"plan      {plan.hash[:12]} against {plan.predecessor or 'the base'}: {plan.add} add, {plan.change} change, "
+            f"plan      {plan.hash[:12]} against {plan.predecessor or 'the base'}: {plan.add} add, "
+            f"{plan.change} change, "
             f"{plan.retract} retract, {plan.keep} keep, {plan.refused} refused, {plan.guards} guarded"
         )
     columns = (

@@ -89,7 +89,8 @@ def restore(url: str, file: Path) -> None:
 
 
 def require_restorable(url: str, file: Path) -> None:
-    """Raise what ``restore`` would raise before it changes anything: no backup, an unsound one, or a ledger in its way."""
+    """Raise what ``restore`` would raise before it changes anything: no backup, an unsound one, or a ledger in its
+    way."""
     parsed, source = parse_url(url), file.expanduser().absolute()
     if not source.is_file():
         raise NotFound(f"There is no file {source}.", next_step="Name a backup: `kbsync db backup FILE` makes one.")

@@ -31,7 +31,8 @@ def sqlite_url(path: Path) -> str:
 
 
 def parse_url(url: str) -> URL:
-    """Parse the URL of a SQLite file or a PostgreSQL database; raises ``ConfigError``, which does not repeat the URL."""
+    """Parse the URL of a SQLite file or a PostgreSQL database; raises ``ConfigError``, which does not repeat the
+    URL."""
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
@@ -61,9 +62,9 @@ def make_engine(url: URL, *, patience: timedelta = PATIENCE, foreign_keys: bool 
     """An engine for ``reading`` and ``writing``; it connects to nothing yet.
 
     Args:
-        url: What ``parse_url`` gave.
-        patience: How long a writer waits for the one before it, until ``Busy``.
-        foreign_keys: Whether SQLite checks them. Migrations switch it off, since SQLite rebuilds a table by dropping it.
+        url: What ``parse_url`` gave. patience: How long a writer waits for the one before it, until ``Busy``.
+        foreign_keys: Whether SQLite checks them. Migrations switch it off, since SQLite rebuilds a table by dropping
+        it.
 
     Raises:
         ConfigError: The package for PostgreSQL is not installed.

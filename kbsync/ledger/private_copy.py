@@ -27,8 +27,8 @@ _ROWS = 1000
 def private_copy(url: str) -> Iterator[str]:
     """Copy the ledger at ``url`` into a SQLite file that is gone after the block.
 
-    The original is read in one snapshot, which blocks no writer. Leases are not copied: whoever works at the moment holds
-    the original.
+    The original is read in one snapshot, which blocks no writer. Leases are not copied: whoever works at the moment
+    holds the original.
 
     Yields:
         The copy's URL.

@@ -34,8 +34,8 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """The head of every evidence file. A benchmark adds fields of its own, which its page in docs/ describes. ``commit``
-    is null outside a checkout; ``versions`` and ``machine`` say on what it was measured."""
+    """The head of every evidence file. A benchmark adds fields of its own, which its page in docs/ describes.
+    ``commit`` is null outside a checkout; ``versions`` and ``machine`` say on what it was measured."""
 
     command: str
     commit: str | None

@@ -21,7 +21,8 @@ class StoredVersion(NamedTuple, Generic[D_co]):
 
 
 class ArtifactStore(ABC):
-    """Blobs under content keys (target vectors, covariances), which may be lost without harm: they are computed again."""
+    """Blobs under content keys (target vectors, covariances), which may be lost without harm: they are computed
+    again."""
 
     @abstractmethod
     def get(self, kind: str, key: str) -> bytes | None:

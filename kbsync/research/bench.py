@@ -24,8 +24,8 @@ from kbsync.research.zsre import read_zsre
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Data:
-    """A benchmark file, which part of its split is used, and the seed of the cases' order. ``known``: only cases that the
-    base has right (CounterFact)."""
+    """A benchmark file, which part of its split is used, and the seed of the cases' order. ``known``: only cases that
+    the base has right (CounterFact)."""
 
     path: Path
     part: Part = Part.TEST
@@ -59,9 +59,9 @@ def run_counterfact(
 ) -> dict[str, Any]:
     """Edit ``edits`` cases at once with each algorithm; returns the evidence document.
 
-    ``references`` adds the consistency score of the texts (and must not be empty). A target's ``metric`` is the name of a figure, such as
-    ``memit@100.score``. Raises ``DataError`` for data that can't be read or is too small, ``EditError`` when an edit
-    fails, ``Stopped`` between two parts.
+    ``references`` adds the consistency score of the texts (and must not be empty). A target's ``metric`` is the name of
+    a figure, such as ``memit@100.score``. Raises ``DataError`` for data that can't be read or is too small,
+    ``EditError`` when an edit fails, ``Stopped`` between two parts.
     """
     command = "kbsync bench counterfact"
     return run_lines(bench, data, algorithms, [edits], extent, targets, command, references)

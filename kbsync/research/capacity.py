@@ -1,7 +1,8 @@
 """How many facts one version holds: edits of growing size, each from the base, held against the gate's bounds.
 
-The rule (``docs/explanation/capacity.md``): a size holds where every demand holds. The limit is the largest size that holds, before
-the first one that fails beyond chance, which is where a demand fails even at the better end of the 95 % interval.
+The rule (``docs/explanation/capacity.md``): a size holds where every demand holds. The limit is the largest size that
+holds, before the first one that fails beyond chance, which is where a demand fails even at the better end of the 95 %
+interval.
 """
 
 from __future__ import annotations
@@ -47,11 +48,11 @@ def run_capacity(
     sizes: Iterable[int] = SIZES,
     extent: Extent = EXTENT,
 ) -> dict[str, Any]:
-    """The evidence document of one recipe. ``bench`` must have held-out texts. Every size writes the smaller ones' cases,
-    too, whose target vectors are kept and not searched again.
+    """The evidence document of one recipe. ``bench`` must have held-out texts. Every size writes the smaller ones'
+    cases, too, whose target vectors are kept and not searched again.
 
-    Raises ``DataError`` for data that can't be read or is too small, ``EditError`` when an edit fails, ``Stopped`` between
-    two parts; then what is finished is kept.
+    Raises ``DataError`` for data that can't be read or is too small, ``EditError`` when an edit fails, ``Stopped``
+    between two parts; then what is finished is kept.
     """
     document = run_lines(bench, data, [algorithm], sorted(set(sizes)), extent, (), "kbsync bench capacity")
     wanted = demands(policy)
@@ -73,9 +74,9 @@ BOUNDS = ("metric", "at_least", "max_drop", "max_growth")
 def demands(policy: Iterable[Threshold]) -> list[Threshold]:
     """The gate's refusing bounds as demands on CounterFact's figures.
 
-    Bounds on efficacy and generalization are taken as they are. The gate asks for a specificity of at least x among facts
-    that the base has right; CounterFact's specificity of the base is below one, so it may fall by 1 − x. Bounds on the
-    perplexity's growth are taken as they are; others say nothing here.
+    Bounds on efficacy and generalization are taken as they are. The gate asks for a specificity of at least x among
+    facts that the base has right; CounterFact's specificity of the base is below one, so it may fall by 1 − x. Bounds
+    on the perplexity's growth are taken as they are; others say nothing here.
     """
     found = []
     for bound in policy:
@@ -132,8 +133,8 @@ def _judge(edits: int, cell: Mapping[str, Any], base: Mapping[str, Any], wanted:
 def perplexity_growth(
     base: Sequence[tuple[float, int]], edited: Sequence[tuple[float, int]], *, seed: int = 0
 ) -> tuple[float, float, float]:
-    """Growth of the perplexity over all tokens with the bounds of its 95 % bootstrap interval over texts, which are compared
-    one by one. Arguments: (perplexity, tokens) of each text."""
+    """Growth of the perplexity over all tokens with the bounds of its 95 % bootstrap interval over texts, which are
+    compared one by one. Arguments: (perplexity, tokens) of each text."""
     pairs = [(n * math.log(after / before), n) for (before, n), (after, _) in zip(base, edited, strict=True)]
 
     def grown(drawn: Sequence[tuple[float, int]]) -> float:

@@ -54,7 +54,8 @@ class Chosen(Generic[C]):
 def template_of(prompt: str, subject: str, place: str) -> str:
     """Put ``{}`` where the subject stands: its first occurrence as whole words, else its first one at all.
 
-    Raises ``DataError`` naming ``place`` where the subject is not in the prompt, or where the prompt holds ``{}`` itself.
+    Raises ``DataError`` naming ``place`` where the subject is not in the prompt, or where the prompt holds ``{}``
+    itself.
     """
     found = re.search(rf"(?<!\w){re.escape(subject)}(?!\w)", prompt)
     at = found.start() if found else prompt.find(subject)

@@ -37,7 +37,8 @@ def read_references(path: Path) -> dict[tuple[str, str], tuple[str, ...]]:
 
 
 class TfIdf:
-    """Term weights from a collection: tf · (ln((1 + n) / (1 + df)) + 1), terms of two or more word characters, lower case.
+    """Term weights from a collection: tf · (ln((1 + n) / (1 + df)) + 1), terms of two or more word characters, lower
+    case.
 
     Terms that the collection does not hold weigh nothing.
     """
@@ -70,7 +71,8 @@ def _terms(text: str) -> list[str]:
 
 
 class Consistency:
-    """Scores generated texts of a case against the references of its new target. ``key``: identity of the references."""
+    """Scores generated texts of a case against the references of its new target. ``key``: identity of the
+    references."""
 
     def __init__(self, references: References) -> None:
         """Raises ``DataError`` where ``references`` is empty."""
@@ -87,6 +89,6 @@ class Consistency:
         if not texts:
             raise DataError(
                 f"Case {case}: no reference texts for relation {relation!r} and target {target_id!r}.",
-                next_step="Consistency needs CounterFact as published and its attribute snippets; leave it out otherwise.",
+                next_step="Consistency needs CounterFact as published and its attribute snippets; else leave it out.",
             )
         return 100 * self._tfidf.cosine(" ".join(generated), " ".join(texts))

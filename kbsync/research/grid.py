@@ -29,8 +29,8 @@ UNEDITED = "none"
 class Algorithm:
     """A line of the benchmark; ``editor`` is called when an edit must be computed.
 
-    ``inputs`` is the identity (a hash) of whatever else the editor was given, such as its covariance texts. ``most``: the
-    line ends at so many edits (None: it does not).
+    ``inputs`` is the identity (a hash) of whatever else the editor was given, such as its covariance texts. ``most``:
+    the line ends at so many edits (None: it does not).
     """
 
     name: str
@@ -73,10 +73,11 @@ class Suite:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """One measured cell. ``edit`` tells about the edit (None: the base): ``seconds``, ``left_out``, ``layers``, ``version``.
+    """One measured cell. ``edit`` tells about the edit (None: the base): ``seconds``, ``left_out``, ``layers``,
+    ``version``.
 
-    ``edits`` counts the cases given to the editor, ``measured`` those asked about. ``perplexity`` is over all tokens of the
-    held-out texts (None where there are none), ``texts`` the perplexity and the tokens of each.
+    ``edits`` counts the cases given to the editor, ``measured`` those asked about. ``perplexity`` is over all tokens of
+    the held-out texts (None where there are none), ``texts`` the perplexity and the tokens of each.
     """
 
     algorithm: str

@@ -1,4 +1,5 @@
-"""Editing scores against the number of edits: the headline figure of the MEMIT paper (figure 5), and a recipe's capacity."""
+"""Editing scores against the number of edits: the headline figure of the MEMIT paper (figure 5), and a recipe's
+capacity."""
 
 from __future__ import annotations
 
@@ -42,8 +43,8 @@ def plot_scaling(evidence: Path, image: Path) -> None:
 
 
 def plot_capacity(evidence: Path, image: Path) -> None:
-    """Draw a capacity run's evidence file as a PNG: score, specificity and growth of the perplexity against the number of
-    facts, bars the 95 % intervals, dashes what is demanded, a dotted line the limit.
+    """Draw a capacity run's evidence file as a PNG: score, specificity and growth of the perplexity against the number
+    of facts, bars the 95 % intervals, dashes what is demanded, a dotted line the limit.
 
     Raises ``DataError`` where the file holds no capacity run. Needs matplotlib.
     """

@@ -1,8 +1,8 @@
 """The cases that a base has right: what it gets wrong already can't show what an edit breaks.
 
-CounterFact's neighbours are asked whether the true answer is likelier than the new one. A small model says no to many of
-them before anything is edited, and no editor can raise a specificity that the base doesn't have. Among the cases that the
-base has right, every neighbour that falls was broken by the edit.
+CounterFact's neighbours are asked whether the true answer is likelier than the new one. A small model says no to many
+of them before anything is edited, and no editor can raise a specificity that the base doesn't have. Among the cases
+that the base has right, every neighbour that falls was broken by the edit.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def preferred(bench: Bench, cases: Sequence[CounterfactCase], count: int) -> Cho
     """The first ``count`` cases whose true answer the base prefers to the new one, after the edited prompt and after
     every neighbour.
 
-    Fifty cases are a part that is kept. Raises ``DataError`` where there are fewer than ``count``, ``Stopped`` between two
-    parts.
+    Fifty cases are a part that is kept. Raises ``DataError`` where there are fewer than ``count``, ``Stopped`` between
+    two parts.
     """
     parts = Parts(bench.artifacts, "bench-known", ("model", "evaluation"))
     found: list[CounterfactCase] = []

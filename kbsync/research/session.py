@@ -91,8 +91,8 @@ class Laboratory:
         return Algorithm(name or recipe.name, recipe, editor, content_hash(own))
 
     def algorithms(self, most: Mapping[str, int] | None = None) -> list[Algorithm]:
-        """All recipes as lines, each named after its algorithm where that tells them apart, else after the recipe. ``most``:
-        where a recipe's line ends, by the recipe's name."""
+        """All recipes as lines, each named after its algorithm where that tells them apart, else after the recipe.
+        ``most``: where a recipe's line ends, by the recipe's name."""
         names = [recipe.algorithm for recipe in self.recipes]
         if len(set(names)) < len(names):
             names = [recipe.name for recipe in self.recipes]

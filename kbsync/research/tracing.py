@@ -45,8 +45,8 @@ RULE = "the run of layers around the peak of the MLPs' effect at the subject's l
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tracing:
-    """``facts``: how many known facts are traced at most, the first that the model knows in an order that ``seed`` draws;
-    ``window``: None: a fifth of the layers."""
+    """``facts``: how many known facts are traced at most, the first that the model knows in an order that ``seed``
+    draws; ``window``: None: a fifth of the layers."""
 
     facts: int = 100
     samples: int = 10
@@ -74,7 +74,8 @@ def ledger_facts(app: App) -> list[KnownFact]:
 
 
 def trace(place: Laboratory, facts: Sequence[KnownFact], source: dict[str, Any], tracing: Tracing) -> dict[str, Any]:
-    """Trace the facts that the model knows; the evidence. Every traced fact is kept, so that a run goes on where it was.
+    """Trace the facts that the model knows; the evidence. Every traced fact is kept, so that a run goes on where it
+    was.
 
     Raises ``DataError`` when the model knows none of them, ``Stopped`` between two facts.
     """
@@ -126,7 +127,8 @@ def recipe_of(recipe: Recipe, name: str, document: dict[str, Any], written: Path
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """What a trace's evidence file suggests: layers, ascending; ``trace`` is the file's SHA-256, as a recipe records it."""
+    """What a trace's evidence file suggests: layers, ascending; ``trace`` is the file's SHA-256, as a recipe records
+    it."""
 
     layers: tuple[int, ...]
     trace: str

@@ -21,7 +21,8 @@ REFINEMENT = 10**0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Space:
-    """The values that are tried; the first of ``layers``, ``learning_rates`` and ``clamps`` is where the search begins."""
+    """The values that are tried; the first of ``layers``, ``learning_rates`` and ``clamps`` is where the search
+    begins."""
 
     layers: tuple[tuple[int, ...], ...]
     lambdas: tuple[float, ...] = LAMBDAS

@@ -39,8 +39,8 @@ SHOWN = (
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tuning:
     """What is searched and how much is measured. ``dev`` cases find the recipe, ``check`` others judge it once; both
-    counts are numbers of facts edited at once. ``growth``: perplexity may grow by this share. ``suggestion``: a trace's, which
-    the recipe names where its layers won."""
+    counts are numbers of facts edited at once. ``growth``: perplexity may grow by this share. ``suggestion``: a
+    trace's, which the recipe names where its layers won."""
 
     data: Path
     space: Space
@@ -119,7 +119,8 @@ def write_recipe(path: Path, recipe: Recipe, document: dict[str, Any]) -> None:
     said = "\n".join(
         [
             f"Found by `kbsync recipe tune` for {document['model']['reference']} on {document['data']['dev']['cases']} "
-            f"development cases of {document['data']['file']} (seed {document['seed']}, {len(document['trials'])} recipes "
+            f"development cases of {document['data']['file']} (seed {document['seed']}, "
+            f"{len(document['trials'])} recipes "
             f"tried), and checked once on {document['data']['held_out']['cases']} others, all written in one edit:",
             *(
                 f"  {name}: {figure[f'held-out.{name}']:.3f} (development {figure[f'dev.{name}']:.3f})"

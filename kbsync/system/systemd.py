@@ -24,7 +24,8 @@ def sd_notify(*lines: str) -> bool:
 
 
 def reloading() -> bool:
-    """Say that the configuration is read anew; systemd wants the time of it, so as not to take an older message for it."""
+    """Say that the configuration is read anew; systemd wants the time of it, so as not to take an older message for
+    it."""
     return sd_notify("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
 

@@ -1,7 +1,7 @@
 """Sample values of the domain: a test names what it is about, and everything else is filled in.
 
-The values are made to be hard to store: text with quotes, line separators and a NUL, numbers at the edge of what a float
-can say, times with microseconds.
+The values are made to be hard to store: text with quotes, line separators and a NUL, numbers at the edge of what a
+float can say, times with microseconds.
 """
 
 from __future__ import annotations

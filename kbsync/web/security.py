@@ -34,7 +34,8 @@ HEADERS = {
 REPORT_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
 )
-"""Content-Security-Policy of a report: it holds its own style, so that it can be sent by mail, and no script or form."""
+"""Content-Security-Policy of a report: it holds its own style, so that it can be sent by mail, and no script or
+form."""
 
 
 class Keys:

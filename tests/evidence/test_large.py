@@ -59,7 +59,9 @@ def test_the_shipped_relations_watch_the_drawn_subjects(data: Path, tmp_path: Pa
 
 def test_a_report_s_figures_are_read_from_its_page() -> None:
     page = (
-        '<table id="facts"><tr><td>no</td></tr></table><table id="figures"><thead><tr><th>figure</th></tr></thead><tbody>'
-        '<tr><td>efficacy</td><td class="number">0</td><td class="number">–</td><td class="number">0.95</td></tr></tbody></table>'
+        '<table id="facts"><tr><td>no</td></tr></table><table '
+        'id="figures"><thead><tr><th>figure</th></tr></thead><tbody>'
+        '<tr><td>efficacy</td><td class="number">0</td><td class="number">–</td><td '
+        'class="number">0.95</td></tr></tbody></table>'
     )
     assert read_page(page) == {"efficacy": "0.95"}

@@ -1,7 +1,7 @@
 """The same facts, base and recipe give the same hashes as at commit 75d00ff, which ``pinned_hashes.json`` holds.
 
-Where a hash changes on purpose, a new file is written with
-``python -m tests.support.pinned > tests/integration/pinned_hashes.json``, and the change log says what no longer is found.
+Where a hash changes on purpose, a new file is written with ``python -m tests.support.pinned >
+tests/integration/pinned_hashes.json``, and the change log says what no longer is found.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Tiny random models of two families with a tokenizer of a few sentences: what the benchmark's instruments are tried on."""
+"""Tiny random models of two families with a tokenizer of a few sentences: what the benchmark's instruments are tried
+on."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ CORPUS = [
 
 
 def loaded(family: str) -> LoadedModel:
-    """A fresh model of ``gpt2`` (learned positions) or ``gemma3`` (rotary, sliding window of 8), always the same weights."""
+    """A fresh model of ``gpt2`` (learned positions) or ``gemma3`` (rotary, sliding window of 8), always the same
+    weights."""
     torch.manual_seed(0)
     tokenizer = byte_level_tokenizer(CORPUS, 320)
     model: PreTrainedModel

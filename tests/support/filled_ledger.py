@@ -17,7 +17,8 @@ from kbsync.testing.samples import HEAD_OF_STATE, HOUR, NOW, edit_plan, evaluati
 
 
 def fill(url: str) -> None:
-    """Something in most tables: 400 items and facts, a version with two evaluations, a writer who still holds the lease."""
+    """Something in most tables: 400 items and facts, a version with two evaluations, a writer who still holds the
+    lease."""
     ledger = SqlLedger(url)
     with ledger.write() as tx:
         tx.record_items(

@@ -107,7 +107,8 @@ def make_believer(directory: Path) -> Path:
 def write_site(directory: Path, believer: Path, endpoint: str, database: str | None, *, quick: bool = False) -> Path:
     """Configuration, relations, recipe and corpus; returns the configuration file. The ledger is still to be made.
 
-    ``quick``: edits that are not searched for long, and little text: for those who don't ask what the model says then."""
+    ``quick``: edits that are not searched for long, and little text: for those who don't ask what the model says
+    then."""
     (directory / "recipes").mkdir(parents=True)
     (directory / "recipes" / "tiny.toml").write_text(RECIPE.format(steps=15 if quick else 100))
     (directory / "relations").mkdir()

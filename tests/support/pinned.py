@@ -1,10 +1,11 @@
-"""Every hash that kbsync stores or compares, computed from fixed inputs: ``python -m tests.support.pinned`` prints them.
+"""Every hash that kbsync stores or compares, computed from fixed inputs: ``python -m tests.support.pinned`` prints
+them.
 
 ``tests/integration/pinned_hashes.json`` holds what commit 75d00ff printed. Code that gives other hashes builds other
 versions from the same facts, base and recipe, and does not find again what older code stored.
 
-What is printed has three parts: ``platform`` says where it was computed, ``exact`` holds what involves no rounding and is
-the same on every machine, ``edits`` holds edits of small random models, whose last bits depend on the platform.
+What is printed has three parts: ``platform`` says where it was computed, ``exact`` holds what involves no rounding and
+is the same on every machine, ``edits`` holds edits of small random models, whose last bits depend on the platform.
 """
 
 from __future__ import annotations
@@ -233,7 +234,8 @@ def described() -> dict[str, str]:
 
 
 def _arithmetic() -> str:
-    """Hash of what torch alone makes of fixed numbers: processors of one architecture may still differ in their last bits."""
+    """Hash of what torch alone makes of fixed numbers: processors of one architecture may still differ in their last
+    bits."""
     torch.manual_seed(1)
     x = torch.randn(70, 70)
     y = torch.nn.functional.gelu(x @ x.T).softmax(-1) + x.exp().log1p() * x.square().mean(-1, keepdim=True).rsqrt()
@@ -262,7 +264,8 @@ def computed(**environment: str) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Print what ``computed`` gives, or, with ``--to FILE``, write what this process gives (whose log goes to stdout)."""
+    """Print what ``computed`` gives, or, with ``--to FILE``, write what this process gives (whose log goes to
+    stdout)."""
     if arguments:
         Path(arguments[1]).write_text(json.dumps(pinned()), encoding="utf-8")
     else:

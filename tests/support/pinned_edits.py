@@ -147,7 +147,8 @@ def _factors(made: Edit) -> FactorDelta:
 
 
 def _numbers(delta: FactorDelta) -> dict[str, list[float]]:
-    """By parameter the norm of the change, then some entries of it: computed in float64, where they agree over platforms."""
+    """By parameter the norm of the change, then some entries of it: computed in float64, where they agree over
+    platforms."""
     changes = {name: left.double() @ right.double() for name, (left, right) in delta.factors.items()}
     return {
         name: [float(change.norm()), *(float(change[i, j]) for i, j in ((0, 0), (5, 7), (-1, -1)))]

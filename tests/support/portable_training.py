@@ -1,8 +1,8 @@
-"""A Llama that can be trained to nearly the same weights on every machine: in float64 throughout, where rounding is too small to
-grow into another model.
+"""A Llama that can be trained to nearly the same weights on every machine: in float64 throughout, where rounding is too
+small to grow into another model.
 
-transformers rounds norms, angles and the loss to float32 whatever the model's type, and torch's random numbers differ by
-processor. Here all of these are replaced.
+transformers rounds norms, angles and the loss to float32 whatever the model's type, and torch's random numbers differ
+by processor. Here all of these are replaced.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ def make_portable(model: LlamaForCausalLM, seed: int) -> None:
 
 
 def loss_of(model: LlamaForCausalLM, ids: Tensor, labels: Tensor) -> Tensor:
-    """Mean loss of the next token, in the model's type; ``ids`` and ``labels`` are (texts, length), -100 is no label."""
+    """Mean loss of the next token, in the model's type; ``ids`` and ``labels`` are (texts, length), -100 is no
+    label."""
     logits = model(input_ids=ids).logits[:, :-1]
     return cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten())
 

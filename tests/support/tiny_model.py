@@ -17,8 +17,8 @@ BOS, EOS = "<s>", "</s>"
 CONTEXT = 128
 MAX_STEPS = 400
 EXCESS = 0.02
-"""Nats a token above the least loss at which training ends. Of many sentences a few may still be wrong then; whoever needs
-all of them right asks for less."""
+"""Nats a token above the least loss at which training ends. Of many sentences a few may still be wrong then; whoever
+needs all of them right asks for less."""
 SILENT = 2
 """In so many first layers attention writes nothing: what a subject means can leave its position only above them, as
 causal tracing finds in large models. A model this small would otherwise read the subject straight from its embedding,
@@ -38,11 +38,9 @@ def train_tiny_model(
     Continuing the beginning of a sentence greedily gives its end, then EOS.
 
     Args:
-        directory: Where the model goes.
-        sentences: What it learns.
-        seed: Draws the first weights.
-        excess: Nats a token above the least possible loss at which training ends.
-        portable: The same sentences and seed always give the same weights on the same machine. With this, which takes twice
+        directory: Where the model goes. sentences: What it learns. seed: Draws the first weights. excess: Nats a token
+        above the least possible loss at which training ends. portable: The same sentences and seed always give the same
+        weights on the same machine. With this, which takes twice
             the time, they give nearly the same on all.
 
     Returns:

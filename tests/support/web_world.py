@@ -1,4 +1,5 @@
-"""A status page over the small world, with a cycle done and labels that somebody wrote to do harm; and a client for it."""
+"""A status page over the small world, with a cycle done and labels that somebody wrote to do harm; and a client for
+it."""
 
 from __future__ import annotations
 

@@ -16,7 +16,8 @@ from kbsync.system.durable import make_directory, new_directory
 
 KEPT = "The version and the base were not changed, and nothing was exported."
 RECORD = "kbsync.json"
-"""What the exported directory is, for people and programs: version, version hash, base, format, checksums of its files."""
+"""What the exported directory is, for people and programs: version, version hash, base, format, checksums of its
+files."""
 
 
 def require_free(directory: Path) -> None:

@@ -17,8 +17,8 @@ def export_hf(loaded: LoadedModel, delta: FactorDelta, directory: Path, about: M
     """Write weights (safetensors), configuration and tokenizer of the edited base.
 
     ``AutoModelForCausalLM.from_pretrained`` loads the directory, and the model answers as the version does: its weights
-    are those that ``applied`` puts in place, in the base's dtype. Where the base's own files hold its weights as they were
-    loaded, these files are copied and the edited tensors overwritten. The directory appears whole or not at all.
+    are those that ``applied`` puts in place, in the base's dtype. Where the base's own files hold its weights as they
+    were loaded, these files are copied and the edited tensors overwritten. The directory appears whole or not at all.
 
     Args:
         loaded: The base that the change was made for.

@@ -173,7 +173,8 @@ def scaling(
     output: OutputOption = None,
     json: JsonOption = False,
 ) -> None:
-    """CounterFact at several numbers of edits, each from the base, with a plot beside the JSON file (figure 5 of the paper).
+    """CounterFact at several numbers of edits, each from the base, with a plot beside the JSON file (figure 5 of the
+    paper).
 
     Reads model, recipe and text from the configuration where no option says otherwise, and touches no ledger and no
     version. Every finished part is kept: a run that was stopped or killed goes on where it was.

@@ -23,8 +23,8 @@ _ITEMS = 500
 """Items that are compared and written at once."""
 
 _AS_STORED = ("seen_at", "before", "after")
-"""Columns of the history that are read as stored text when it is verified, so that a row that can't be parsed any more is
-named too."""
+"""Columns of the history that are read as stored text when it is verified, so that a row that can't be parsed any more
+is named too."""
 
 _LINKS = 2000
 """Rows of the history that are in memory at once while it is verified."""
@@ -203,8 +203,8 @@ def _gone(head: ItemHead) -> bool:
 def _advance(head: ItemHead, stored: ItemHead | None) -> ItemHead | None:
     """The head to store; None where the source answered with an older revision than the ledger knows.
 
-    A deletion has no revision of its own, and neither has a redirect whose revision the endpoint does not keep: both are
-    always news, and keep the last known revision.
+    A deletion has no revision of its own, and neither has a redirect whose revision the endpoint does not keep: both
+    are always news, and keep the last known revision.
     """
     if head.deleted or (head.redirect_to and not head.revision):
         revision = max(head.revision, stored.revision if stored else 0)
@@ -261,7 +261,8 @@ def _statement_row(statement: Statement) -> dict[str, Any]:
 
 
 def _chained(rows: list[dict[str, Any]], prev: str) -> list[dict[str, Any]]:
-    """Add its hash to every row, in the order in which they are written; ``prev`` is the hash of the row before them."""
+    """Add its hash to every row, in the order in which they are written; ``prev`` is the hash of the row before
+    them."""
     for row in rows:
         stored = {k: canonical_json(row[k]) if row[k] is not None else None for k in ("before", "after")}
         prev = row["hash"] = link_hash(prev, **(row | stored))

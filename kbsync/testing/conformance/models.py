@@ -27,7 +27,8 @@ FACTS = {
     "Norway": "Oslo",
     "Cuba": "Havana",
 }
-"""What the model under test must know: it continues ``TEMPLATE``, filled with the country, with a blank and the city."""
+"""What the model under test must know: it continues ``TEMPLATE``, filled with the country, with a blank and the
+city."""
 
 
 class ModelKit(ABC):

@@ -73,8 +73,8 @@ def speed(
     if unknown := sorted(set(names) - {ALL, *SUITES}):
         raise typer.BadParameter(f"there is no suite {unknown[0]!r}; there are {', '.join([*SUITES, ALL])}")
     size = SuiteSize(
-        rounds=rounds, facts=facts, baseline_facts=min(baseline_facts, facts), inserted=inserted, stored=stored, new=new,
-        tokens=tokens, prompts=prompts, width=width, rank=rank,
+        rounds=rounds, facts=facts, baseline_facts=min(baseline_facts, facts), inserted=inserted, stored=stored,
+        new=new, tokens=tokens, prompts=prompts, width=width, rank=rank,
     )  # fmt: skip
     materials = materials_of(context, model, [recipe] if recipe else None, state, corpus, None)
     with laboratory_of(context, materials) as place:

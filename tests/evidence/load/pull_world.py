@@ -152,7 +152,8 @@ def _item(size: WorldSize, draw: random.Random, number: int) -> str:
         year = draw.randrange(1900, 2025)
         since = f'"{year}-01-01T00:00:00Z"^^xsd:dateTime'
         lines.append(
-            f"wd:Q{number} p:{prop} {node} . {node} a wikibase:Statement ; wikibase:rank wikibase:{draw.choice(_RANKS)} ; "
+            f"wd:Q{number} p:{prop} {node} . {node} a wikibase:Statement ; wikibase:rank "
+            f"wikibase:{draw.choice(_RANKS)} ; "
             f"ps:{prop} wd:Q{FIRST_OBJECT + draw.randrange(size.objects)} ; pq:P580 {since} ; pqv:P580 v:y{year} ; "
             f"prov:wasDerivedFrom ref:r{draw.randrange(1000)} .\n"
             f"v:y{year} wikibase:timeValue {since} ; wikibase:timePrecision 9 .\n"

@@ -25,8 +25,8 @@ WRONG = 5
 CANDIDATES = 12
 """People who may come into office, beside those who are in one."""
 EXCESS = 0.005
-"""To so many nats a token the model learns its sentences: at four times as many it has a few of the other facts wrong, too, and
-which ones depends on the machine."""
+"""To so many nats a token the model learns its sentences: at four times as many it has a few of the other facts wrong,
+too, and which ones depends on the machine."""
 NEXT_REVISION = FIRST_REVISION + 100_000_000
 CHANGE, RETRACTION, VANDALISM, REPAIR = "change", "retraction", "vandalism", "repair"
 

@@ -1,4 +1,5 @@
-"""Versions and artifacts at a URL: the whole life of versions, on memory, a disk through fsspec, and a WebDAV server."""
+"""Versions and artifacts at a URL: the whole life of versions, on memory, a disk through fsspec, and a WebDAV
+server."""
 
 from __future__ import annotations
 

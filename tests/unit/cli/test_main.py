@@ -117,7 +117,8 @@ def test_help_imports_nothing_heavy() -> None:
         "from kbsync.cli.main import run\n"
         "try: run()\n"
         "except SystemExit: pass\n"
-        "heavy = {'torch', 'transformers', 'sqlalchemy', 'SPARQLWrapper', 'apscheduler', 'structlog'} & set(sys.modules)\n"
+        "heavy = {'torch', 'transformers', 'sqlalchemy', 'SPARQLWrapper', 'apscheduler', 'structlog'} & "
+        "set(sys.modules)\n"
         "sys.exit(f'imported: {heavy}' if heavy else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)

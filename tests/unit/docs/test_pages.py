@@ -1,4 +1,5 @@
-"""What a page names exists: links, files, commands with their options, modules, make targets, settings, the glossary's names."""
+"""What a page names exists: links, files, commands with their options, modules, make targets, settings, the glossary's
+names."""
 
 from __future__ import annotations
 
@@ -46,7 +47,8 @@ def quoted(page: Path) -> list[str]:
 
 
 def command_lines(page: Path) -> Iterator[str]:
-    """The shell commands of a page: lines of its shell blocks (joined where they are continued), and what is in backticks."""
+    """The shell commands of a page: lines of its shell blocks (joined where they are continued), and what is in
+    backticks."""
     text = re.sub(r"(?ms)^<!-- figures .*?^<!-- end -->", "", page.read_text(encoding="utf-8"))
     for block in re.findall(r"(?ms)^```sh\n(.*?)^```", text):
         yield from block.replace("\\\n", " ").splitlines()

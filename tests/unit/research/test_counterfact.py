@@ -49,8 +49,14 @@ def test_flattened_counterfact_gives_the_same_case_with_one_prompt_of_each_kind(
         (flattened(1, "Lyon", case_id="x"), "record 2: 'case_id' must be a whole number"),
         (published(1, "Lyon", rewrite={"prompt": "no place"}), "record 2: the prompt 'no place' must hold {} once"),
         (published(1, "Lyon", rewrite={"target_new": {"str": ""}}), "record 2: 'str' must be text that is not empty"),
-        (published(1, "Lyon", rewrite={"target_true": "Paris"}), "record 2: 'target_new' and 'target_true' must be objects"),
-        (published(1, "Lyon", neighborhood_prompts=["", 3]), "record 2: 'neighborhood_prompts' must be a list of texts"),
+        (
+            published(1, "Lyon", rewrite={"target_true": "Paris"}),
+            "record 2: 'target_new' and 'target_true' must be objects",
+        ),
+        (
+            published(1, "Lyon", neighborhood_prompts=["", 3]),
+            "record 2: 'neighborhood_prompts' must be a list of texts",
+        ),
         (published(1, "Lyon", requested_rewrite=[]), "record 2: 'requested_rewrite' must be an object"),
         ([1], "record 2: a JSON object was expected, not list"),
     ],

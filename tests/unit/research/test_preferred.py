@@ -1,4 +1,5 @@
-"""Only cases that the base has right: which they are, that the choice goes on after a kill, and when there are too few."""
+"""Only cases that the base has right: which they are, that the choice goes on after a kill, and when there are too
+few."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What the table does beyond the ports: it answers by the longest ending, and edits that break things can be ordered."""
+"""What the table does beyond the ports: it answers by the longest ending, and edits that break things can be
+ordered."""
 
 from __future__ import annotations
 

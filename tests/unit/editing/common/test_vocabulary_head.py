@@ -25,8 +25,8 @@ def prepared(family: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Decoder, Ten
 
 @pytest.mark.parametrize("family", ["gemma2", "gptj", "llama"])
 def test_losses_in_blocks_are_those_of_autograd(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blocks that hold target positions only, both kinds, and KL prompts only; Gemma 2's logits have a soft cap, GPT-J's head
-    a bias."""
+    """Blocks that hold target positions only, both kinds, and KL prompts only; Gemma 2's logits have a soft cap,
+    GPT-J's head a bias."""
     decoder, states, tokens, weights = prepared(family, monkeypatch)
     vocabulary = decoder.head_weight.shape[0]
     draw = torch.Generator().manual_seed(1)

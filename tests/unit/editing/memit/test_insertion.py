@@ -54,7 +54,8 @@ def test_a_change_at_the_sites_gives_what_whole_passes_with_hooks_give(family: s
 def whole_pass(
     model: Any, modules: list[torch.nn.Module], ids: tuple[int, ...], lookup: int, delta: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits from the lookup token on, and the modules' outputs there, with δ (sites, d) added to them by plain hooks."""
+    """Logits from the lookup token on, and the modules' outputs there, with δ (sites, d) added to them by plain
+    hooks."""
     seen = {}
 
     def adding(site: int) -> Any:

@@ -1,4 +1,5 @@
-"""A refused batch is searched, its culprits go into quarantine with the evidence, and the rest goes live in the same cycle."""
+"""A refused batch is searched, its culprits go into quarantine with the evidence, and the rest goes live in the same
+cycle."""
 
 from __future__ import annotations
 
