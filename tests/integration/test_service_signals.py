@@ -138,7 +138,7 @@ def test_a_hangup_takes_a_right_configuration_and_refuses_a_wrong_one(
     _, err = process.communicate(timeout=STOPS_WITHIN)
     lines = [json.loads(line) for line in err.splitlines() if line.startswith("{")]
     (refused,) = [line for line in lines if line["event"] == "configuration refused"]
-    assert "schedule.sync" in refused["problems"][0] and refused["kept"] == "The configuration of before stays."
+    assert "schedule.sync" in refused["problems"][0] and refused["kept"] == "The old configuration stays."
     (taken,) = [line for line in lines if line["event"] == "configuration reloaded"]
     assert taken["schedule"] == {"sync": "17 3 * * 7"} and process.returncode == 0
 
