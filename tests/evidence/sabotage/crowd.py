@@ -64,7 +64,7 @@ class Crowd:
     def site(self, place: Path, model: Path) -> Iterator[Site]:
         """An installation in the new directory ``place`` that has not synchronised yet."""
         with opened(place, model, self.table, (self.relation,), *self._texts()) as made:
-            made.weigh(3000.0, clamp=4.0, rate=0.2, decay=0.0)
+            made.weigh(3000.0, clamp=4.0, rate=0.2, decay=0.0, steps=60)
             made.config.write_text(made.config.read_text() + GATE)
             yield made
 

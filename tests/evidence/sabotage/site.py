@@ -39,15 +39,15 @@ from tests.support.stage_world import FixedClock
 START = datetime(2026, 1, 1, tzinfo=UTC)
 TRUSTED = timedelta(days=5)
 """After so long a change of a statement is believed."""
-WEIGHT = 700.0
-"""λ with which this model takes its edits and stays what it is; with a tenth of it the edited weight grows by three
-fifths."""
+WEIGHT = 1000.0
+"""λ with which this model takes its edits and stays what it is; with a tenth of it the edited weight grows by more than
+half, which the gate refuses."""
 
 RECIPE = """
 layers = [0]
 covariance_weight = {weight}
 clamp = {clamp}
-steps = 60
+steps = {steps}
 learning_rate = {rate}
 weight_decay = {decay}
 covariance_tokens = 4000
@@ -137,9 +137,11 @@ class Site:
     def watch(self, relation: Relation) -> None:
         write_relation(self.place, relation)
 
-    def weigh(self, weight: float, *, clamp: float = 8.0, rate: float = 0.2, decay: float = 0.2) -> None:
+    def weigh(
+        self, weight: float, *, clamp: float = 8.0, rate: float = 0.2, decay: float = 0.0, steps: int = 100
+    ) -> None:
         """Write the recipe's file with this λ."""
-        recipe = RECIPE.format(weight=weight, clamp=clamp, rate=rate, decay=decay)
+        recipe = RECIPE.format(weight=weight, clamp=clamp, rate=rate, decay=decay, steps=steps)
         (self.place / "recipes" / "tiny.toml").write_text(recipe)
 
     def pass_time(self) -> None:
