@@ -19,7 +19,7 @@ from kbsync.ports import ArtifactStore, BaseModel, CheckpointStore, Clock, Delta
 from kbsync.research.cases import Case, cases_hash
 from kbsync.research.gauges import Gauge
 from kbsync.research.metrics import Estimate, summarise
-from kbsync.research.parts import Parts
+from kbsync.research.parts import EDITED_BY, MEASURED_BY, Parts
 
 UNEDITED = "none"
 """Name of the line that shows the base as it is; always measured."""
@@ -104,8 +104,8 @@ class Grid:
     def __init__(self, bench: Bench, suite: Suite) -> None:
         self._bench = bench
         self._suite = suite
-        self._edits = Parts(bench.artifacts, "bench-edit", ("model", "editing"))
-        self._measures = Parts(bench.artifacts, "bench-measure", ("model", "evaluation"))
+        self._edits = Parts(bench.artifacts, "bench-edit", EDITED_BY)
+        self._measures = Parts(bench.artifacts, "bench-measure", MEASURED_BY)
 
     def cells(self, cases: Sequence[Case], algorithms: Sequence[Algorithm], sizes: Sequence[int]) -> Iterator[Cell]:
         """For every size the base and each algorithm with the first so many of ``cases``, all edited at once.

@@ -14,13 +14,24 @@ from kbsync.domain.canonical import canonical_json, content_hash
 from kbsync.ports import ArtifactStore
 
 _LIBRARIES = ("torch", "transformers", "tokenizers")
+EDITED_BY = ("domain", "editing", "model", "text")
+"""Packages whose code shapes the weights of an edit, or a trace."""
+MEASURED_BY = ("domain", "model", "research")
+"""Packages whose code makes the figures of a measurement."""
 
 
 def code_hash(packages: Iterable[str]) -> str:
-    """SHA-256 of the source files of these sub-packages: a part that other code made is not the same part."""
+    """SHA-256 of the source files of these packages of kbsync: a part that other code made is not the same part.
+
+    Raises:
+        ValueError: there is no such package, so its code would silently be left out.
+    """
     digest = hashlib.sha256()
     root = Path(kbsync.__file__).parent
-    for path in sorted(path for package in packages for path in (root / package).rglob("*.py")):
+    names = sorted(packages)
+    if missing := [name for name in names if not (root / name).is_dir()]:
+        raise ValueError(f"kbsync has no package {', '.join(missing)}")
+    for path in sorted(path for name in names for path in (root / name).rglob("*.py")):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 

@@ -34,7 +34,7 @@ from kbsync.model.decoder import Decoder, discover
 from kbsync.model.hooks import frozen
 from kbsync.operations.evidence import Figure, evidence
 from kbsync.research.known import KnownFact
-from kbsync.research.parts import Parts
+from kbsync.research.parts import EDITED_BY, Parts
 from kbsync.research.session import Laboratory
 from kbsync.stages.facts import believed_facts
 from kbsync.system.durable import write_file
@@ -205,7 +205,7 @@ def _known(
 def _traces(
     place: Laboratory, decoder: Decoder, asked: Sequence[TracePrompt], sigma: float, settings: TraceSettings, seed: int
 ) -> list[FactTrace]:
-    parts = Parts(place.artifacts, "trace", ("model", "editing"))
+    parts = Parts(place.artifacts, "trace", EDITED_BY)
     base = {"model": place.app.loaded.fingerprint, "sigma": sigma, "settings": asdict(settings), "seed": seed}
     found = []
     place.app.work.start("trace", len(asked))

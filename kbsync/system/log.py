@@ -11,7 +11,18 @@ from structlog.types import EventDict, Processor
 
 from kbsync.system.printable import printable
 
-LIBRARIES = ("apscheduler", "urllib3", "transformers", "torch", "sqlalchemy", "alembic", "rdflib", "SPARQLWrapper")
+LIBRARIES = (
+    "apscheduler",
+    "httpcore2",
+    "httpx2",
+    "urllib3",
+    "transformers",
+    "torch",
+    "sqlalchemy",
+    "alembic",
+    "rdflib",
+    "SPARQLWrapper",
+)
 """Libraries that log much: only their warnings and errors are shown."""
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
+from kbsync.domain.canonical import content_hash
 from kbsync.operations.evidence import Figure, evidence
-from kbsync.research.parts import Parts
+from kbsync.research.parts import EDITED_BY, Parts
 from kbsync.research.session import Laboratory
 from tests.evidence.speed import editing, numbers, reading
 from tests.evidence.speed.limits import limits
@@ -33,12 +35,19 @@ def measure_speed(place: Laboratory, suites: Sequence[str], size: SuiteSize, *, 
     ``again``; raises ``Stopped`` between two of them."""
     started, begun, app = place.app.clock.now(), time.monotonic(), place.app
     shop = Workshop(place)
-    parts = Parts(place.artifacts, "bench-speed", ("model", "editing", "evaluation", "service/speed"))
+    parts = Parts(place.artifacts, "bench-speed", (*EDITED_BY, "checkpoints", "operations", "research"))
+    suite_code = content_hash([p.read_text(encoding="utf-8") for p in sorted(Path(__file__).parent.glob("*.py"))])
     figures: list[Figure] = []
     profile: dict[str, float] = {}
     app.work.start("speed", len(suites))
     for name in suites:
-        inputs = {"suite": name, "size": asdict(size), "base": app.base.fingerprint, "recipe": shop.recipe.fingerprint}
+        inputs = {
+            "suite": name,
+            "code": suite_code,
+            "size": asdict(size),
+            "base": app.base.fingerprint,
+            "recipe": shop.recipe.fingerprint,
+        }
         known = None if again else parts.get(**inputs)
         if known is None:
             before = time.monotonic()

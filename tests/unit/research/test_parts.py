@@ -24,7 +24,7 @@ from kbsync.ports import Clock, Edit, Editor, Work
 from kbsync.research.bench import Data, Extent, run_counterfact
 from kbsync.research.cases import Part
 from kbsync.research.grid import Algorithm, Bench
-from kbsync.research.parts import code_hash
+from kbsync.research.parts import EDITED_BY, MEASURED_BY, code_hash
 from tests.support.bench_model import CORPUS, loaded
 from tests.support.bench_records import published, write
 from tests.support.recorded_work import RecordedWork
@@ -114,3 +114,12 @@ def test_parts_of_other_code_are_other_parts(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "editing" / "b.py").write_text("y = 2\n")
     assert code_hash(["model", "editing"]) != both
     assert code_hash(["model"]) == one
+
+
+def test_a_package_that_there_is_not_is_refused_instead_of_left_out() -> None:
+    with pytest.raises(ValueError, match="no package evaluation"):
+        code_hash(["model", "evaluation"])
+
+
+def test_the_code_that_makes_figures_and_edits_is_all_there() -> None:
+    assert len({code_hash(EDITED_BY), code_hash(MEASURED_BY)}) == 2
