@@ -1,3 +1,4 @@
 from tests.support.cli import clean_environment
+from tests.support.research_bench import counterfact
 
-__all__ = ["clean_environment"]
+__all__ = ["clean_environment", "counterfact"]

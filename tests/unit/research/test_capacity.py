@@ -19,7 +19,7 @@ from kbsync.research.cases import Part
 from kbsync.research.plots import plot_capacity
 from tests.support.bench_records import published, write
 from tests.support.paths import ROOT
-from tests.unit.research.test_bench import NoiseEditor, Steps, bench, noise
+from tests.support.research_bench import NoiseEditor, Steps, bench, noise
 
 POLICY = GateSettings().policy
 

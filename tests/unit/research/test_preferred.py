@@ -13,7 +13,7 @@ from kbsync.research.cases import Part
 from kbsync.research.counterfact import CounterfactCase, read_counterfact
 from kbsync.research.grid import Bench
 from tests.support.bench_records import published, write
-from tests.unit.research.test_bench import EXTENT, NoiseEditor, Steps, bench, noise, value
+from tests.support.research_bench import EXTENT, NoiseEditor, Steps, bench, noise, value
 
 NAMES = ("Rome", "Oslo", "Paris", "Lyon", "France", "Italy")
 
