@@ -1,3 +1,4 @@
 from tests.support.bench_cli import bench
+from tests.support.traced import traced
 
-__all__ = ["bench"]
+__all__ = ["bench", "traced"]
