@@ -17,7 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from kbsync.bootstrap import SystemClock
+from kbsync.bootstrap.adapters import SystemClock
 from kbsync.domain import audit
 from kbsync.domain.errors import Busy, LeaseLost
 from kbsync.domain.version import VersionState

@@ -185,7 +185,7 @@ def _listener(server: OxigraphServer, stream: LocalStream, url: str, size: World
 
 def _listen(endpoint: str, stream: str, url: str, size: WorldSize, stop: Event, ready: Event, requests: Any) -> None:
     """In the process that this function is called in: a whole pull, and then the listener until ``stop``."""
-    from kbsync.bootstrap import SystemClock
+    from kbsync.bootstrap.adapters import SystemClock
     from kbsync.domain.errors import Stopped
     from kbsync.ledger.ledger import SqlLedger
     from kbsync.stages.pull.listen import Listener, Notice

@@ -169,7 +169,7 @@ def _ledger(directory: Path) -> str:
 
 def _pull(endpoint: str, url: str, size: WorldSize) -> PullCost:
     """One pull, in the process that this function is called in."""
-    from kbsync.bootstrap import SystemClock
+    from kbsync.bootstrap.adapters import SystemClock
     from kbsync.ledger.ledger import SqlLedger
     from kbsync.stages.pull.pull import pull
     from kbsync.stages.session import Run

@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from kbsync.bootstrap import SystemClock
+from kbsync.bootstrap.adapters import SystemClock
 from kbsync.system.durable import write_file
 
 

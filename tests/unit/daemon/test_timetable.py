@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kbsync.bootstrap import SystemClock
+from kbsync.bootstrap.adapters import SystemClock
 from kbsync.daemon.jobs import Job
 from kbsync.daemon.metrics import ProcessMetrics
 from kbsync.daemon.run_job import JobResult

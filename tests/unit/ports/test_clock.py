@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from kbsync.bootstrap import SystemClock
+from kbsync.bootstrap.adapters import SystemClock
 from kbsync.ports import Clock
 from tests.support.stage_world import FixedClock
 

@@ -9,7 +9,7 @@ import pytest
 import structlog
 from rich.console import Console
 
-from kbsync.bootstrap import SystemClock
+from kbsync.bootstrap.adapters import SystemClock
 from kbsync.cli.progress import BarProgress
 from kbsync.daemon.activity import Activity, WatchedProgress
 from kbsync.daemon.metrics import ProcessMetrics

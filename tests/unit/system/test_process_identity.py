@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from kbsync.bootstrap import SystemClock
+from kbsync.bootstrap.adapters import SystemClock
 from kbsync.domain import audit
 from kbsync.domain.errors import Busy, LeaseLost
 from kbsync.ledger.ledger import SqlLedger
@@ -27,7 +27,7 @@ TTL = timedelta(minutes=10)
 HOLDS = """
 import sys, time
 from datetime import timedelta
-from kbsync.bootstrap import SystemClock
+from kbsync.bootstrap.adapters import SystemClock
 from kbsync.ledger.ledger import SqlLedger
 from kbsync.ports import Work
 from kbsync.stages.session import Run, writer

@@ -1,40 +1,25 @@
-"""The only place where adapters are built: from a configuration to a working application."""
+"""The application of one site, each part of which is built when it is first asked for."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import cached_property, partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kbsync.bootstrap import adapters
+from kbsync.bootstrap.adapters import SystemClock
+from kbsync.bootstrap.stage_settings import stage_settings
 from kbsync.config import Configuration
-from kbsync.config.settings import Settings
-from kbsync.config.values import LOCAL_STORE
-from kbsync.domain.bisect import SearchLimits
 from kbsync.domain.errors import Busy, ConfigError, NotFound
 from kbsync.domain.recipe import ALGORITHMS, Recipe
 from kbsync.domain.relation import Relation
 from kbsync.domain.version import CURRENT
 from kbsync.ledger.ledger import SqlLedger
-from kbsync.ports import (
-    UNWATCHED,
-    ArtifactStore,
-    BaseModel,
-    Clock,
-    Editor,
-    Notifier,
-    StatementSource,
-    Work,
-)
-from kbsync.stages.binding import Stages, StageSettings
-from kbsync.stages.evaluate.questions import EvaluationSize
+from kbsync.ports import UNWATCHED, ArtifactStore, BaseModel, Clock, Editor, Notifier, StatementSource, Work
+from kbsync.stages.binding import Stages
 from kbsync.stages.notify import NotifyResult, RetryPolicy, count_waiting, introduce, notify
-from kbsync.stages.plan import PlanPolicy
-from kbsync.stages.release.canary import CanaryPolicy
 from kbsync.stages.release.promote import current_version
 from kbsync.stages.session import Run, Writer, notifying, puller, writer
 
@@ -47,19 +32,6 @@ if TYPE_CHECKING:
     from kbsync.checkpoints.store import FileCheckpointStore
     from kbsync.editing.covariance.recipe_covariances import RecipeCovariances
     from kbsync.model.load import LoadedModel
-
-
-class SystemClock(Clock):
-    """The machine's own time."""
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
 
 
 class App:
@@ -160,18 +132,7 @@ class App:
     @cached_property
     def notifiers(self) -> tuple[Notifier, ...]:
         """The notifiers that ``[release]`` configures."""
-        from kbsync.notifiers.command import CommandNotifier
-
-        release, notifiers = self.settings.release, list[Notifier]()
-        if release.command:
-            notifiers.append(CommandNotifier(release.command, self.settings.state_dir, release.timeout))
-        if release.webhook:
-            from kbsync.notifiers.webhook import WebhookNotifier
-
-            notifiers.append(
-                WebhookNotifier(release.webhook, release.signing, release.timeout, lambda: self.clock.now().timestamp())
-            )
-        return tuple(notifiers)
+        return adapters.release_notifiers(self.settings.release, self.settings.state_dir, self.clock)
 
     @cached_property
     def current_link(self) -> CurrentLink:
@@ -209,34 +170,7 @@ class App:
     def source(self) -> StatementSource:
         """The configured endpoint (for a local store, a server that is started for it), with its event stream, if
         any."""
-        from kbsync.wikidata.client import SparqlClient
-        from kbsync.wikidata.local import OxigraphServer
-        from kbsync.wikidata.queries import Vocabulary
-        from kbsync.wikidata.source import WikidataSource
-
-        settings = self.settings.source
-        endpoint = settings.endpoint
-        if endpoint.startswith(LOCAL_STORE):
-            store = Path(endpoint.removeprefix(LOCAL_STORE))
-            endpoint = self._closing.enter_context(OxigraphServer(store, read_only=True)).endpoint
-        client = SparqlClient(
-            endpoint,
-            settings.user_agent,
-            timeout=settings.timeout.total_seconds(),
-            deadline=settings.deadline.total_seconds(),
-            attempts=settings.attempts,
-            max_wait=settings.max_wait.total_seconds(),
-        )
-        vocabulary = Vocabulary(
-            base=settings.concept_base, start=settings.start_time, end=settings.end_time, point=settings.point_in_time
-        )
-        polled = WikidataSource(client, language=settings.language, batch=settings.batch, vocabulary=vocabulary)
-        if not settings.events:
-            return polled
-        from kbsync.wikidata.events import EventStream
-        from kbsync.wikidata.streamed import StreamedSource
-
-        return StreamedSource(polled, EventStream(settings.events, settings.user_agent, wiki=settings.events_wiki))
+        return adapters.statement_source(self.settings.source, self._closing)
 
     @cached_property
     def loaded(self) -> LoadedModel:
@@ -286,14 +220,7 @@ class App:
     @cached_property
     def _storage(self) -> Storage:
         """Where versions and artifacts are stored."""
-        store = self.settings.store
-        if not store.url:
-            from kbsync.checkpoints.disk import DiskStorage
-
-            return DiskStorage(self.settings.state_dir)
-        from kbsync.checkpoints.remote import open_remote
-
-        return open_remote(store.url, store.options)
+        return adapters.artifact_storage(self.settings.store, self.settings.state_dir)
 
     @cached_property
     def corpus(self) -> list[str]:
@@ -365,25 +292,3 @@ class App:
     def close(self) -> None:
         """Close what was opened; parts that were never asked for cost nothing."""
         self._closing.close()
-
-
-def stage_settings(settings: Settings) -> StageSettings:
-    """What the configuration says of the stages."""
-    edit, gate = settings.edit, settings.gate
-    specificity = (threshold.min_samples for threshold in gate.thresholds if threshold.metric == "specificity")
-    return StageSettings(
-        answer_tokens=settings.model.base_answer_tokens,
-        plan=PlanPolicy(kinds=frozenset(edit.verdicts), limit=edit.max_facts, suspicion=edit.suspicion),
-        gate=gate.policy,
-        evaluation=EvaluationSize(
-            paraphrases=gate.paraphrases,
-            neighbours=gate.neighbours,
-            enough=max(specificity, default=0),
-            hops=gate.hops,
-            texts=gate.texts,
-            text_tokens=gate.text_tokens,
-        ),
-        search=SearchLimits(builds=gate.builds, culprits=gate.culprits) if gate.bisect else None,
-        pause=gate.pause,
-        canary=CanaryPolicy(count=gate.canaries, max_drop=gate.canary_drop),
-    )

@@ -60,16 +60,3 @@ sys.exit(f"imported: {heavy}" if heavy else 0)
         [sys.executable, "-c", program, str(built.config)], capture_output=True, text=True, check=False
     )
     assert run.returncode == 0, run.stderr
-
-
-def test_a_stages_settings_are_the_configurations(site: Site) -> None:
-    with closing(app_of(site)) as app:
-        settings, bound = app.settings, app.stages.settings
-    assert bound.answer_tokens == settings.model.base_answer_tokens
-    assert (bound.plan.limit, bound.plan.suspicion) == (settings.edit.max_facts, settings.edit.suspicion)
-    assert bound.plan.kinds == set(settings.edit.verdicts)
-    assert (bound.gate, bound.pause) == (settings.gate.policy, settings.gate.pause)
-    assert (bound.canary.count, bound.canary.max_drop) == (settings.gate.canaries, settings.gate.canary_drop)
-    assert bound.search is not None and bound.search.builds == settings.gate.builds
-    demanded = [t.min_samples for t in settings.gate.thresholds if t.metric == "specificity"]
-    assert bound.evaluation.enough == max(demanded)

@@ -1,0 +1,96 @@
+"""The machine's clock, and the adapters that a site's settings name.
+
+Each function imports what only its own adapter needs.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kbsync.config.publishing import PublishingSettings
+from kbsync.config.settings import SourceSettings, StoreSettings
+from kbsync.config.values import LOCAL_STORE
+from kbsync.ports import Clock, Notifier, StatementSource
+
+if TYPE_CHECKING:
+    from kbsync.checkpoints.storage import Storage
+
+
+class SystemClock(Clock):
+    """The machine's own time."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+def statement_source(settings: SourceSettings, closing: ExitStack) -> StatementSource:
+    """The configured endpoint, with its event stream, if any.
+
+    Args:
+        settings: Where and how to ask.
+        closing: Stops the server that is started for a local store.
+    """
+    from kbsync.wikidata.client import SparqlClient
+    from kbsync.wikidata.local import OxigraphServer
+    from kbsync.wikidata.queries import Vocabulary
+    from kbsync.wikidata.source import WikidataSource
+
+    endpoint = settings.endpoint
+    if endpoint.startswith(LOCAL_STORE):
+        store = Path(endpoint.removeprefix(LOCAL_STORE))
+        endpoint = closing.enter_context(OxigraphServer(store, read_only=True)).endpoint
+    client = SparqlClient(
+        endpoint,
+        settings.user_agent,
+        timeout=settings.timeout.total_seconds(),
+        deadline=settings.deadline.total_seconds(),
+        attempts=settings.attempts,
+        max_wait=settings.max_wait.total_seconds(),
+    )
+    vocabulary = Vocabulary(
+        base=settings.concept_base, start=settings.start_time, end=settings.end_time, point=settings.point_in_time
+    )
+    polled = WikidataSource(client, language=settings.language, batch=settings.batch, vocabulary=vocabulary)
+    if not settings.events:
+        return polled
+    from kbsync.wikidata.events import EventStream
+    from kbsync.wikidata.streamed import StreamedSource
+
+    return StreamedSource(polled, EventStream(settings.events, settings.user_agent, wiki=settings.events_wiki))
+
+
+def release_notifiers(settings: PublishingSettings, state_dir: Path, clock: Clock) -> tuple[Notifier, ...]:
+    """The notifiers that ``[release]`` configures."""
+    from kbsync.notifiers.command import CommandNotifier
+
+    notifiers = list[Notifier]()
+    if settings.command:
+        notifiers.append(CommandNotifier(settings.command, state_dir, settings.timeout))
+    if settings.webhook:
+        from kbsync.notifiers.webhook import WebhookNotifier
+
+        notifiers.append(
+            WebhookNotifier(settings.webhook, settings.signing, settings.timeout, lambda: clock.now().timestamp())
+        )
+    return tuple(notifiers)
+
+
+def artifact_storage(settings: StoreSettings, state_dir: Path) -> Storage:
+    """Where versions and artifacts are stored."""
+    if not settings.url:
+        from kbsync.checkpoints.disk import DiskStorage
+
+        return DiskStorage(state_dir)
+    from kbsync.checkpoints.remote import open_remote
+
+    return open_remote(settings.url, settings.options)

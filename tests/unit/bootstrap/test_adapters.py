@@ -1,0 +1,63 @@
+"""Which adapters a site's settings name."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from kbsync.bootstrap.adapters import SystemClock, artifact_storage, release_notifiers, statement_source
+from kbsync.config.publishing import PublishingSettings
+from kbsync.config.settings import SourceSettings, StoreSettings
+from kbsync.domain.errors import SourceDown
+from kbsync.domain.statement import ItemId
+from kbsync.notifiers.command import CommandNotifier
+from kbsync.notifiers.webhook import WebhookNotifier
+from kbsync.wikidata.local import OxigraphServer
+from kbsync.wikidata.streamed import StreamedSource
+
+AGENT = "kbsync-tests/1 (tests@example.org)"
+ITEM = """
+<http://www.wikidata.org/entity/Q1> <http://schema.org/version> 7 ;
+    <http://schema.org/dateModified> "2026-01-01T00:00:00Z"^^<http://www.w3.org/2001/XMLSchema#dateTime> .
+"""
+
+
+def test_a_local_store_is_served_until_the_application_closes(tmp_path: Path) -> None:
+    with OxigraphServer(tmp_path / "store") as server:
+        server.load(ITEM)
+    settings = SourceSettings(endpoint=f"oxigraph:{tmp_path / 'store'}", user_agent=AGENT, attempts=1)
+    with ExitStack() as closing:
+        source = statement_source(settings, closing)
+        assert [head.revision for head in source.heads([ItemId("Q1")])] == [7]
+    with pytest.raises(SourceDown):
+        list(source.heads([ItemId("Q1")]))
+
+
+@pytest.mark.parametrize(("events", "streamed"), [("", False), ("http://127.0.0.1:9/stream", True)])
+def test_an_event_stream_stands_beside_the_endpoint_where_one_is_configured(events: str, streamed: bool) -> None:
+    settings = SourceSettings(endpoint="http://127.0.0.1:9/sparql", user_agent=AGENT, events=events)
+    with ExitStack() as closing:
+        assert isinstance(statement_source(settings, closing), StreamedSource) is streamed
+
+
+def test_the_notifiers_are_those_that_are_configured(tmp_path: Path) -> None:
+    command, address, secret = ("true",), "http://127.0.0.1:9/hook", SecretStr("a secret of some length")
+    for settings, kinds in (
+        (PublishingSettings(), []),
+        (PublishingSettings(command=command), [CommandNotifier]),
+        (PublishingSettings(webhook=address, secret=secret), [WebhookNotifier]),
+        (PublishingSettings(command=command, webhook=address, secret=secret), [CommandNotifier, WebhookNotifier]),
+    ):
+        assert [type(n) for n in release_notifiers(settings, tmp_path, SystemClock())] == kinds
+
+
+def test_files_go_to_the_state_directory_unless_a_url_is_set(tmp_path: Path) -> None:
+    state, share = tmp_path / "state", tmp_path / "share"
+    artifact_storage(StoreSettings(), state).below("artifacts").write("one", b"here")
+    artifact_storage(StoreSettings(url=share.as_uri()), state).below("artifacts").write("two", b"there")
+    assert (state / "artifacts" / "one").read_bytes() == b"here"
+    assert (share / "artifacts" / "two").read_bytes() == b"there"
+    assert not (state / "artifacts" / "two").exists()
