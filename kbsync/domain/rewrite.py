@@ -17,7 +17,7 @@ class Rewrite:
     subject: str
     """What the fact is about; its last token is where the fact is written."""
     target: str
-    """The answer to write, without the blank that parts it from the prompt."""
+    """The answer to write, without the blank that parts it from the prompt (``joint``)."""
 
     @property
     def id(self) -> str:
@@ -43,3 +43,11 @@ class Preserved:
     def id(self) -> str:
         """SHA-256 of subject and template: what shapes the weights."""
         return content_hash([self.subject, self.template])
+
+
+def joint(prompt: str) -> str:
+    """What parts a prompt from its answer: one blank, or nothing where the prompt ends in whitespace already.
+
+    The frame of a chat model mostly ends in a line break, after which the answer follows directly.
+    """
+    return "" if prompt[-1:].isspace() else " "

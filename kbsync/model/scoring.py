@@ -11,6 +11,7 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from kbsync.domain.errors import DataError
+from kbsync.domain.rewrite import joint
 from kbsync.model.forward import Forward, require_finite
 from kbsync.model.hooks import restrict_logits
 from kbsync.model.tokens import encode, split
@@ -41,10 +42,10 @@ class _Place:
 class PairScorer:
     """Scores pairs on a causal model with whatever weights it has at the time of the call.
 
-    Text is encoded whole: the prompt, a blank and the answer. The answer's tokens are those that reach past the prompt.
-    The last of them is only predicted, never read, so both targets of a prompt mostly share one row, and a row that
-    begins another is not run at all. Rows of one length run together, which needs no padding, and the vocabulary
-    projection is computed only at positions that some pair needs.
+    Text is encoded whole: the prompt, a blank (``joint``) and the answer. The answer's tokens are those that reach past
+    the prompt. The last of them is only predicted, never read, so both targets of a prompt mostly share one row, and a
+    row that begins another is not run at all. Rows of one length run together, which needs no padding, and the
+    vocabulary projection is computed only at positions that some pair needs.
     """
 
     def __init__(
@@ -84,10 +85,10 @@ class PairScorer:
         if not all(answer for _, answer in pairs):
             raise DataError("An answer is empty, so it gives no token that could be scored.")
         places = []
-        encoded = encode(self._tokenizer, [f"{prompt} {answer}" for prompt, answer in pairs])
+        encoded = encode(self._tokenizer, [f"{prompt}{joint(prompt)}{answer}" for prompt, answer in pairs])
         for item, (prompt, answer) in zip(encoded, pairs, strict=True):
             self._forward.require_fits(item)
-            start = len(item.ids) - split(item, prompt, f" {answer}")
+            start = len(item.ids) - split(item, prompt, f"{joint(prompt)}{answer}")
             places.append(_Place(tuple(item.ids[:-1]), start - 1, tuple(item.ids[start:])))
         return places
 

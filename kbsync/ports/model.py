@@ -66,7 +66,8 @@ class LanguageModel(ABC):
         """Score each (prompt, answer).
 
         Args:
-            pairs: The answers come without the blank between prompt and answer, which is the adapter's to add.
+            pairs: The answers come without the blank between prompt and answer, which is the adapter's to add where
+                the prompt does not end in whitespace (``joint``).
             work: Advances by pairs.
         """
 

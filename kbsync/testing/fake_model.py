@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.errors import ModelError, WrongWeights
 from kbsync.domain.recipe import Recipe
-from kbsync.domain.relation import fill
-from kbsync.domain.rewrite import Preserved, Rewrite
+from kbsync.domain.rewrite import Preserved, Rewrite, joint
 from kbsync.domain.version import EditReport, LayerReport
 from kbsync.ports import UNWATCHED, BaseModel, Delta, Edit, Editor, LanguageModel, PairScore, Perplexity, Work
 
@@ -43,7 +42,7 @@ class TableModel(LanguageModel):
 
     def scores(self, pairs: Sequence[tuple[str, str]], *, work: Work = UNWATCHED) -> list[PairScore]:
         """The table's answer is likely and greedy, anything else neither."""
-        right = [self._answer(prompt).startswith(f" {answer}") for prompt, answer in pairs]
+        right = [self._answer(prompt).startswith(f"{joint(prompt)}{answer}") for prompt, answer in pairs]
         return [PairScore(0.5, (True,)) if is_right else PairScore(20.0, (False,)) for is_right in right]
 
     def sample(self, prompts: Sequence[str], *, length: int = 100, seed: int = 0, work: Work = UNWATCHED) -> list[str]:
@@ -142,7 +141,7 @@ class TableEditor(Editor):
         self.guarded = {g.id for g in guards}
         written = [r for r in rewrites if r.subject not in self.refuse]
         left_out = {r.id: self.refuse[r.subject] for r in rewrites if r.subject in self.refuse}
-        delta = TableDelta({fill(r.template, r.subject): f" {r.target}" for r in written})
+        delta = TableDelta({r.prompt: f"{joint(r.prompt)}{r.target}" for r in written})
         layers = tuple(
             LayerReport(layer=n, residual_before=1.0, residual_after=0.1, delta_ratio=0.01, condition=10.0)
             for n in recipe.layers

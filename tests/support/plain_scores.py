@@ -5,15 +5,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from kbsync.domain.rewrite import joint
 from kbsync.model.load import LoadedModel
 from tests.support.random_models import random_model
 
 
 def plain(model: LoadedModel, prompt: str, answer: str) -> tuple[float, list[bool]]:
-    """Mean NLL of the tokens of `` answer`` after the prompt, and whether each is the argmax; the whole text is run
-    with all logits, and the seam is where the encoded prompt ends (as in the published code)."""
+    """Mean NLL of the tokens of the answer after the prompt, with the blank, and whether each is the argmax.
+
+    The whole text is run with all logits, and the seam is where the encoded prompt ends (as in the published code).
+    """
     prompt_ids = model.tokenizer(prompt)["input_ids"]
-    ids = model.tokenizer(f"{prompt} {answer}")["input_ids"]
+    ids = model.tokenizer(f"{prompt}{joint(prompt)}{answer}")["input_ids"]
     assert ids[: len(prompt_ids)] == prompt_ids
     with torch.no_grad():
         logits = model.model(torch.tensor([ids])).logits[0].double()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerFast
 
-from kbsync.domain.rewrite import Rewrite
+from kbsync.domain.rewrite import Rewrite, joint
 from kbsync.model.tokens import encode
 
 KL_TEMPLATE = "{} is a"
@@ -102,7 +102,7 @@ def tokenise(tokenizer: PreTrainedTokenizerFast, rewrite: Rewrite, contexts: Seq
 
 
 def locate(tokenizer: PreTrainedTokenizerFast, template: str, subject: str, target: str | None) -> Prompt:
-    """Tokenise ``template`` with ``subject`` in its first ``{}``, one blank and ``target`` as one text.
+    """Tokenise ``template`` with ``subject`` in its first ``{}``, a blank (``joint``) and ``target`` as one text.
 
     The subject's place is known from the template, so its words may occur again anywhere. The target's ids are those
     that follow the prompt's ids in this one text: the ids that the model must produce after it has seen the prompt.
@@ -115,7 +115,7 @@ def locate(tokenizer: PreTrainedTokenizerFast, template: str, subject: str, targ
     if not visible.strip():
         raise Unlocatable("the subject is empty")
     prompt = before + subject + after
-    ids, ends = _encode(tokenizer, prompt if target is None else f"{prompt} {target.strip()}")
+    ids, ends = _encode(tokenizer, prompt if target is None else f"{prompt}{joint(prompt)}{target.strip()}")
     lookup = _last_token(ends, len(before) + len(visible))
     if lookup is None:
         raise Unlocatable(f"no token covers the last character of the subject {subject!r}")

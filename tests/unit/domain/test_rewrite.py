@@ -7,7 +7,7 @@ import pytest
 from kbsync.domain.canonical import canonical_json, content_hash
 from kbsync.domain.fact import FactKey
 from kbsync.domain.plan import EditRequest, Guard
-from kbsync.domain.rewrite import Preserved, Rewrite
+from kbsync.domain.rewrite import Preserved, Rewrite, joint
 from kbsync.domain.statement import ItemId, PropertyId
 
 KEY = FactKey(ItemId("Q232"), PropertyId("P36"))
@@ -44,3 +44,11 @@ def test_a_guard_has_the_id_of_what_it_preserves() -> None:
     guard = Guard(template="{} is", subject="a", key=KEY)
     assert guard.id == Preserved("{} is", "a").id == content_hash(["a", "{} is"])
     assert canonical_json(guard) == '{"key":["Q232","P36"],"subject":"a","template":"{} is"}'
+
+
+@pytest.mark.parametrize(
+    ("prompt", "blank"),
+    [("The capital of Peru is", " "), ("Q: Where?\nA:", " "), ("<user>Where?<model>\n", ""), ("It is ", ""), ("", " ")],
+)
+def test_the_answer_follows_after_one_blank_unless_the_prompt_ends_in_whitespace(prompt: str, blank: str) -> None:
+    assert joint(prompt) == blank

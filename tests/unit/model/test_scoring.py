@@ -21,6 +21,7 @@ PAIRS = [
     ("Rome", "is"),
     ("The mother tongue of Danielle Darrieux is", "Norwegian"),
     ("Where does Oslo lie?", "In the north, far from Łódź"),
+    ("Q: Where does Oslo lie?\nA:\n", "In the north"),
 ]
 
 

@@ -73,6 +73,12 @@ def test_target_ids_are_what_follows_the_prompt_at_inference() -> None:
     assert list(got.ids) == tokenizer()(prompt + " Rome")["input_ids"]
 
 
+def test_the_target_follows_a_line_break_directly() -> None:
+    got = locate(tokenizer(), "Which city is the capital of {}?\n", "France", " Rome")
+    assert spelled(got.ids[1:]) == "Which city is the capital of France?\nRome"
+    assert spelled(got.ids[got.target :]) == "Rome"
+
+
 def test_tokenizers_without_a_start_token() -> None:
     got = locate(tokenizer(with_bos=False), "{} is", "Rome", "big")
     assert got.ids[0] != BOS or tokenizer(with_bos=False).decode([got.ids[0]]) == "R"
