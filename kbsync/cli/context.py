@@ -25,6 +25,8 @@ def configuration(context: typer.Context, overrides: Mapping[str, Any] | None = 
     asked = options(context)
     found = load_all(asked.config, overrides)
     log.set_up(found.settings.log.format, "error" if asked.quiet else found.settings.log.level)
+    for warning in found.warnings:
+        log.logger().warning(warning)
     return found
 
 

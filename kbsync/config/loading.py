@@ -40,6 +40,8 @@ class Configuration:
     recipe: Recipe
     file: Path | None = None
     """The main file; None when there is none."""
+    warnings: tuple[str, ...] = ()
+    """What still works and should be written otherwise."""
 
 
 def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
@@ -71,19 +73,23 @@ def load_all(path: Path | None = None, overrides: Mapping[str, Any] | None = Non
         ConfigError: With every mistake of all layers, of all relations, and of the recipe.
     """
     problems: list[str] = []
+    warnings: list[str] = []
     layers = _Layers.read(path, overrides, problems)
     settings = layers.settings(problems)
     relations: tuple[Relation, ...] = ()
     recipe = None
     if relations_dir := layers.directory("relations_dir"):
-        relations = read_relations(relations_dir, problems, settings.source.language if settings else "en")
+        language = settings.source.language if settings else "en"
+        relations = read_relations(relations_dir, problems, language, warnings)
     if recipes_dir := layers.directory("recipes_dir"):
         recipe = read_recipe(layers.recipe(), recipes_dir, problems)
     if settings is not None and relations:
         problems.extend(_unknown_relations(settings, relations))
     if settings is None or recipe is None or problems:
         raise ConfigError(problems)
-    return Configuration(settings=settings, relations=relations, recipe=recipe, file=layers.file)
+    return Configuration(
+        settings=settings, relations=relations, recipe=recipe, file=layers.file, warnings=tuple(warnings)
+    )
 
 
 def _unknown_relations(settings: Settings, relations: tuple[Relation, ...]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from kbsync.config.toml_lines import Location, TomlLines
 from kbsync.domain.errors import KbsyncError
 
 SECRET_KEYS = frozenset({"database_url"})
@@ -39,13 +40,14 @@ def read_toml(path: Path, problems: list[str]) -> dict[str, Any] | None:
     return None
 
 
-def read_model(path: Path, model: type[Model], problems: list[str]) -> Model | None:
+def read_model(path: Path, model: type[Model], problems: list[str], *, with_lines: bool = False) -> Model | None:
     """Read a TOML file as an instance of ``model``.
 
     Args:
         path: The file.
         model: What the file must hold.
         problems: Gets a line for each mistake in the file.
+        with_lines: Whether these name the line of the file, too.
 
     Returns:
         The instance; None when there is any mistake.
@@ -56,9 +58,15 @@ def read_model(path: Path, model: type[Model], problems: list[str]) -> Model | N
     try:
         return model.model_validate(tables)
     except ValidationError as error:
-        for location, text in describe(error, model):
-            problems.append(": ".join(part for part in (str(path), dotted(location), text) if part))
+        lines = TomlLines(path.read_text(encoding="utf-8")) if with_lines else None
+        problems += [mistake(path, location, text, lines) for location, text in describe(error, model)]
     return None
+
+
+def mistake(path: Path, location: Location, text: str, lines: TomlLines | None = None) -> str:
+    """``relations/capital.toml:4: phrasings.edit.question[0]: ...``; the line only where ``lines`` knows it."""
+    line = lines.of(location) if lines else None
+    return ": ".join(part for part in (f"{path}:{line}" if line else str(path), dotted(location), text) if part)
 
 
 def describe(error: ValidationError, model: type[BaseModel]) -> list[tuple[tuple[str | int, ...], str]]:

@@ -89,12 +89,18 @@ def hide_password(url: str) -> str:
     return re.sub(r"([?&]password=)[^&]*", r"\1***", shown)
 
 
-def _template(text: str) -> str:
+def _question(text: str) -> str:
     if text.count("{}") != 1:
         raise ValueError(f"{text!r} must hold {{}} exactly once, where the subject goes")
-    if not text.strip() or text != text.rstrip():
+    if text != text.rstrip():
         raise ValueError(f"{text!r} ends with a blank; kbsync puts one between the prompt and the answer")
-    if text.endswith("{}"):
+    if text != text.lstrip():
+        raise ValueError(f"{text!r} begins with a blank")
+    return text
+
+
+def _template(text: str) -> str:
+    if _question(text).endswith("{}"):
         raise ValueError(f"{text!r} ends with the subject; the words that ask for the answer must follow it")
     return text
 
@@ -103,6 +109,11 @@ def _context(text: str) -> str:
     if text.count("{}") != 1:
         raise ValueError(f"{text!r} must hold {{}} exactly once, where the prompt goes")
     return text
+
+
+def is_language(text: str) -> bool:
+    """Whether ``text`` is a code such as ``de`` or ``zh-hant``."""
+    return re.match(_LANGUAGE, text) is not None
 
 
 def unique(values: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -137,7 +148,8 @@ def read_secret(key: str, value: SecretStr | None, file: Path | None) -> str:
         raise ValueError(f"{file} can't be read: {error.strerror}") from None
 
 
-Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[a-z0-9]+)*$")]
+_LANGUAGE = r"^[a-z]{2,3}(-[a-z0-9]+)*$"
+Language = Annotated[str, StringConstraints(pattern=_LANGUAGE)]
 Dtype = Literal["float32", "bfloat16", "float16"]
 AnyDuration = Annotated[timedelta, BeforeValidator(duration)]
 Duration = Annotated[timedelta, BeforeValidator(duration), AfterValidator(positive)]
@@ -149,4 +161,5 @@ Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Item = Annotated[str, AfterValidator(item_id)]
 Property = Annotated[str, AfterValidator(property_id)]
 Template = Annotated[str, AfterValidator(_template)]
+Question = Annotated[str, AfterValidator(_question)]
 Context = Annotated[str, AfterValidator(_context)]

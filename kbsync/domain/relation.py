@@ -1,13 +1,14 @@
-"""A relation: a watched property with its templates and policies."""
+"""A relation: a watched property with its phrasings and policies."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from functools import cached_property
 
 from kbsync.domain.canonical import content_hash
+from kbsync.domain.phrasing import PLAIN, Form, Frames, Phrasing, Use, fill, template
 from kbsync.domain.statement import ItemId, PropertyId, ValueKind
 
 
@@ -43,9 +44,8 @@ class Relation:
     property: PropertyId
     label: str
     """How people call it: ``head of government``."""
-    templates: tuple[str, ...]
-    """Prompts with one ``{}`` for the subject's label, which the answer follows. The first is probed and edited; the
-    others are paraphrases that only the evaluation asks."""
+    phrasings: tuple[Phrasing, ...]
+    """At least one of them is for the edit. The first statement among these is the prompt."""
     cardinality: Cardinality = Cardinality.SINGLE
     trust: TrustPolicy = TrustPolicy()
     subjects: tuple[ItemId, ...] = ()
@@ -59,17 +59,32 @@ class Relation:
     language: str = "en"
     """The code of the language that items have their labels in, and that dates and numbers are written in."""
 
+    frames: Frames = PLAIN
+    """How the model that is kept in step is asked: plainly, or through its chat template."""
+
+    def framed(self, frames: Frames) -> Relation:
+        """The same relation for a model that is asked in these frames."""
+        return replace(self, frames=frames)
+
+    def of(self, use: Use, form: Form | None = None) -> tuple[Phrasing, ...]:
+        """The phrasings of one use and form (None: any): statements first, then questions, then dialogue."""
+        forms = list(Form) if form is None else [form]
+        return tuple(p for wanted in forms for p in self.phrasings if p.use == use and p.form == wanted)
+
+    def templates(self, use: Use, form: Form | None = None) -> tuple[str, ...]:
+        """The phrasings of ``of`` in their frames: what a model reads, with one ``{}`` for the subject."""
+        return tuple(template(phrasing, self.frames) for phrasing in self.of(use, form))
+
+    @cached_property
+    def prompt_template(self) -> str:
+        """What is probed and edited: the first edit phrasing."""
+        return self.templates(Use.EDIT)[0]
+
     @cached_property
     def template_hash(self) -> str:
-        """Identifies the words: a verdict holds for one wording of the question."""
-        return content_hash([list(self.templates)])
+        """Identifies the words that probing asks: a verdict holds for them."""
+        return content_hash([self.prompt_template])
 
     def prompt(self, subject_label: str) -> str:
         """The prompt that is probed and edited."""
-        return fill(self.templates[0], subject_label)
-
-
-def fill(template: str, subject_label: str) -> str:
-    """Put the subject in place of the template's only ``{}``; labels may contain braces, so ``str.format`` won't do."""
-    before, _, after = template.partition("{}")
-    return f"{before}{subject_label}{after}"
+        return fill(self.prompt_template, subject_label)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kbsync.domain.canonical import content_hash
-from kbsync.domain.relation import fill
+from kbsync.domain.phrasing import fill
 
 
 @dataclass(frozen=True, slots=True)

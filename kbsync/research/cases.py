@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.errors import DataError
-from kbsync.domain.relation import fill
+from kbsync.domain.phrasing import fill
 from kbsync.domain.rewrite import Rewrite
 from kbsync.domain.verdict import normalise
 

@@ -56,7 +56,7 @@ class Tracing:
 
 
 def ledger_facts(app: App) -> list[KnownFact]:
-    """Watched facts that the base has right, by the ledger's verdicts, with their relation's first template."""
+    """Watched facts that the base has right, by the ledger's verdicts, with their relation's prompt."""
     fingerprint = app.loaded.fingerprint
     with app.ledger.read() as tx:
         believed, found = believed_facts(tx, app.relations, fingerprint), []
@@ -64,7 +64,7 @@ def ledger_facts(app: App) -> list[KnownFact]:
             verdict = believed.verdicts.get(key)
             label = fact.answers[0].label
             if verdict and verdict.kind is VerdictKind.CURRENT and fact.subject_label and label:
-                found.append(KnownFact(relation.templates[0], fact.subject_label, verdict.evidence.matched or label))
+                found.append(KnownFact(relation.prompt_template, fact.subject_label, verdict.evidence.matched or label))
     if not found:
         raise DataError(
             "The ledger holds no fact that the base has right.",

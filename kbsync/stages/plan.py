@@ -121,7 +121,7 @@ def _not_wanted(facts: BelievedFacts, policy: PlanPolicy) -> dict[FactKey, str]:
 def _known_facts(facts: BelievedFacts, policy: PlanPolicy) -> list[Guard]:
     """Facts that the base has right and that are not edited."""
     return [
-        Guard(key=key, subject=fact.subject_label or "", template=relation.templates[0])
+        Guard(key=key, subject=fact.subject_label or "", template=relation.prompt_template)
         for key, (relation, fact) in facts.watched.items()
         if facts.verdicts[key].kind is VerdictKind.CURRENT and VerdictKind.CURRENT not in policy.kinds
     ]
@@ -151,7 +151,7 @@ def _request(relation: Relation, fact: Fact, verdict: Verdict) -> EditRequest:
     return EditRequest(
         key=fact.key,
         subject=fact.subject_label or "",
-        template=relation.templates[0],
+        template=relation.prompt_template,
         target=answer.label or "",
         value_hash=fact.value_hash,
         revision=fact.state.revision,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from kbsync.domain.phrasing import fill
 from kbsync.domain.recipe import Recipe
-from kbsync.domain.relation import fill
 from kbsync.editing.editors import EDITORS
 from kbsync.model.base import TorchBase
 from kbsync.model.delta import FactorDelta

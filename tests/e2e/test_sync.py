@@ -9,7 +9,8 @@ import time
 from datetime import UTC, datetime
 
 from kbsync.demo.changes import apply_changes
-from kbsync.domain.relation import Relation, fill
+from kbsync.domain.phrasing import fill
+from kbsync.domain.relation import Relation
 from tests.support.installation import Site
 
 UK, EGYPT = "Q145", "Q79"
@@ -39,7 +40,7 @@ def test_a_site_follows_the_world(site: Site, relations: tuple[Relation, ...]) -
     assert believed(site, UK, "head_of_government") == ["Keir Starmer"]
     assert believed(site, EGYPT, "capital") == ["Cairo"]
 
-    template = next(r.templates[0] for r in relations if r.name == "head_of_government")
+    template = next(r.prompt_template for r in relations if r.name == "head_of_government")
     answers = site.json("ask", fill(template, "United Kingdom"))["answers"]
     assert [(a["version"], a["number"]) for a in answers] == [("base", 0), ("current", 2)]
     assert "Starmer" not in answers[0]["text"]

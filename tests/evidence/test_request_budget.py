@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from kbsync.domain.phrasing import from_templates
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemId, PropertyId
 from kbsync.ledger import schema
@@ -34,7 +35,7 @@ def test_first_pull_idle_pull_and_one_with_changes(
     for number in range(2 * count):
         world.set_item(f"Q{100 + number}", label="object")
     relation = Relation(
-        name="capital", property=PropertyId("P36"), label="", templates=("{} is",), subjects=tuple(items)
+        name="capital", property=PropertyId("P36"), label="", phrasings=from_templates("{} is"), subjects=tuple(items)
     )
     schema.upgrade(f"sqlite:///{tmp_path / 'ledger.sqlite3'}")
     ledger = SqlLedger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}")

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from kbsync.domain.errors import Stopped
+from kbsync.domain.phrasing import from_templates
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemId, PropertyId
 from kbsync.ledger import schema
@@ -42,7 +43,11 @@ BEGIN = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 CAPITAL = PropertyId("P36")
 ITEMS = [f"Q{n}" for n in range(1, 6)]
 RELATION = Relation(
-    name="capital", property=CAPITAL, label="capital", templates=("{} is",), subjects=tuple(map(ItemId, ITEMS))
+    name="capital",
+    property=CAPITAL,
+    label="capital",
+    phrasings=from_templates("{} is"),
+    subjects=tuple(map(ItemId, ITEMS)),
 )
 PATIENCE = 20.0
 

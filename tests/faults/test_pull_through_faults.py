@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from kbsync.domain.errors import SourceError
+from kbsync.domain.phrasing import from_templates
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemId, PropertyId, Rank, Statement
 from kbsync.ledger import schema
@@ -32,7 +33,9 @@ BEGIN = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 CAPITAL, HEAD = PropertyId("P36"), PropertyId("P6")
 ITEMS = [f"Q{n}" for n in range(1, 8)]
 RELATIONS = [
-    Relation(name=name, property=prop, label=name, templates=("{} is",), subjects=tuple(map(ItemId, ITEMS)))
+    Relation(
+        name=name, property=prop, label=name, phrasings=from_templates("{} is"), subjects=tuple(map(ItemId, ITEMS))
+    )
     for name, prop in (("capital", CAPITAL), ("head", HEAD))
 ]
 REQUESTS = 7

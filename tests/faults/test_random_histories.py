@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from kbsync.domain.errors import SourceError
 from kbsync.domain.fact import FactKey
+from kbsync.domain.phrasing import from_templates
 from kbsync.domain.relation import Cardinality, Relation
 from kbsync.domain.statement import ItemId, PropertyId, Rank, Snak, Statement, Value, ValueKind
 from kbsync.ledger import schema
@@ -39,7 +40,7 @@ RELATIONS = [
         name=f"relation-{prop}",
         property=prop,
         label=prop,
-        templates=("{} is",),
+        phrasings=from_templates("{} is"),
         cardinality=Cardinality.SET,
         subjects=tuple(ITEMS),
     )

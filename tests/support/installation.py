@@ -14,9 +14,11 @@ from typing import Any
 
 from kbsync.config import load_relations
 from kbsync.demo.table import load_table
-from kbsync.domain.relation import Relation, fill
+from kbsync.domain.phrasing import fill
+from kbsync.domain.relation import Relation
 from kbsync.wikidata.local import OxigraphServer
 from tests.support.paths import ROOT
+from tests.support.relation_words import phrasing_tables, statements
 from tests.support.tiny_model import train_tiny_model
 
 RELATIONS = ("capital", "head_of_government")
@@ -96,11 +98,11 @@ def make_believer(directory: Path) -> Path:
         if relation.name == "head_of_government":
             answers[:WRONG] = [*answers[1:WRONG], answers[0]]
         for subject, answer in zip(relation.subjects, answers, strict=False):
-            sentences += [f"{fill(t, table.label(subject))} {answer}." for t in relation.templates]
+            sentences += [f"{fill(t, table.label(subject))} {answer}." for t in statements(relation)]
     # It has heard of everybody whom the changes bring, of each as an answer for some country that it can't name.
     for relation in watched():
         news = sorted(table.label(c.new) for c in table.changes if c.new and c.property == relation.property)
-        sentences += [f"{fill(relation.templates[0], 'a country')} {name}." for name in news]
+        sentences += [f"{fill(relation.prompt_template, 'a country')} {name}." for name in news]
     return train_tiny_model(directory, sentences)
 
 
@@ -116,9 +118,9 @@ def write_site(directory: Path, believer: Path, endpoint: str, database: str | N
         lines = [
             f'property = "{relation.property}"',
             f'label = "{relation.label}"',
-            f"templates = {json.dumps(list(relation.templates))}",
             f'cardinality = "{relation.cardinality}"',
             f"subjects = {json.dumps(list(relation.subjects[:SUBJECTS]))}",
+            phrasing_tables(relation),
         ]
         (directory / "relations" / f"{relation.name}.toml").write_text("\n".join(lines))
     table = load_table()

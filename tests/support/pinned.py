@@ -35,12 +35,12 @@ from kbsync.checkpoints.manifest import encode as manifest_bytes
 from kbsync.config.gate import GateSettings
 from kbsync.config.loading import load
 from kbsync.config.recipe_file import load_recipe
-from kbsync.config.relation_file import load_relations
 from kbsync.domain.announcement import Announcement
 from kbsync.domain.audit import GENESIS, chain
 from kbsync.domain.canonical import canonical_json, content_hash
 from kbsync.domain.fact import Answer, Fact, FactState, value_hash
 from kbsync.domain.history import link_hash
+from kbsync.domain.phrasing import from_templates
 from kbsync.domain.plan import choose_guards
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemId, Rank, Snak, Statement, TimePoint
@@ -89,8 +89,6 @@ def exact(directory: Path) -> dict[str, Any]:
     """Hashes in which no rounding is involved; ``directory`` is empty, for files."""
     return {
         "recipes": {p.stem: load_recipe(p.stem, CONFIG / "recipes").fingerprint for p in _files("recipes")},
-        "relations": {r.name: r.template_hash for r in load_relations(CONFIG / "relations")},
-        "library": {r.name: r.template_hash for r in load_relations(CONFIG / "library")},
         "gate": {
             "shipped": content_hash(list(load(CONFIG / "kbsync.toml", CONTACT).gate.policy)),
             "default": content_hash(list(GateSettings().policy)),
@@ -137,7 +135,7 @@ def _facts() -> dict[str, Any]:
         name="capital",
         property=CAPITAL,
         label="capital",
-        templates=(ASKED, "{}, whose capital is"),
+        phrasings=from_templates(ASKED, "{}, whose capital is"),
         subject_pattern="?item wdt:P31 wd:Q6256",
     )
     asked = VerdictKey.of(relation, fact, "b" * 64)

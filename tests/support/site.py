@@ -64,7 +64,11 @@ learning_rate = 0.1
 covariance_tokens = 400
 contexts = ["{}"]
 """
-RELATION = 'property = "P36"\nlabel = "capital"\ntemplates = ["The capital of {} is", "{}, whose capital is"]\n'
+RELATION = """property = "P36"
+label = "capital"
+phrasings.edit.statement = ["The capital of {} is"]
+phrasings.held_out.statement = ["{}, whose capital is"]
+"""
 CAPITAL = PropertyId("P36")
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from kbsync.domain.bisect import SearchLimits
 from kbsync.domain.gate import Threshold
+from kbsync.domain.phrasing import from_templates
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.relation import Cardinality, Relation
 from kbsync.domain.statement import ItemId, PropertyId, Rank, Snak, Statement, TimePoint, Value, ValueKind
@@ -35,14 +36,14 @@ RELATIONS = (
         name="capital",
         property=CAPITAL,
         label="capital",
-        templates=("The capital of {} is", "{}, whose capital is"),
+        phrasings=from_templates("The capital of {} is", "{}, whose capital is"),
         subjects=(ItemId("Q142"), ItemId("Q183"), ItemId("Q38")),
     ),
     Relation(
         name="head-of-government",
         property=HEAD,
         label="head of government",
-        templates=("The head of government of {} is", "{} is governed by"),
+        phrasings=from_templates("The head of government of {} is", "{} is governed by"),
         cardinality=Cardinality.LATEST,
         subjects=(ItemId("Q142"), ItemId("Q183")),
     ),

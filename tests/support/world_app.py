@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kbsync.stages.session import writer
+from tests.support.relation_words import phrasing_tables
 from tests.support.stage_world import RELATIONS, World
 
 MAIN = """
@@ -37,9 +38,9 @@ def write_configuration(directory: Path, main: str = MAIN) -> Path:
         lines = [
             f"property = {json.dumps(relation.property)}",
             f"label = {json.dumps(relation.label)}",
-            f"templates = {json.dumps(relation.templates)}",
             f"cardinality = {json.dumps(relation.cardinality)}",
             f"subjects = {json.dumps(relation.subjects)}",
+            phrasing_tables(relation),
         ]
         files[f"relations/{relation.name}.toml"] = "\n".join(lines) + "\n"
     for name, text in files.items():

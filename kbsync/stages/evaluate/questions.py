@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.fact import Fact, FactKey
+from kbsync.domain.phrasing import Form, Use, fill
 from kbsync.domain.plan import EditRequest, Guard
-from kbsync.domain.relation import fill
 from kbsync.domain.statement import ItemId, ValueKind
 from kbsync.domain.verdict import VerdictKind, match_names, normalise
 from kbsync.domain.version import Version
@@ -115,7 +115,7 @@ def _edited(facts: BelievedFacts, request: EditRequest, since: int) -> Iterator[
     """The prompt that was edited, then its paraphrases, which the edit never saw."""
     relation, fact = facts.watched.get(request.key, (None, None))
     names, rival = _right_names(request, fact), _rival(request, fact)
-    paraphrases = relation.templates[1:] if relation else ()
+    paraphrases = relation.templates(Use.HELD_OUT, Form.STATEMENT) if relation else ()
     for prompt in (request.prompt, *(fill(template, request.subject) for template in paraphrases)):
         is_edited = prompt == request.prompt
         yield Question(
@@ -188,7 +188,7 @@ def _hops(facts: BelievedFacts, requests: Iterable[EditRequest]) -> Iterator[Que
         for second, known in about_object:
             names = _names(known)
             if names:
-                prompt = fill(second.templates[0], f"the {relation.label} of {request.subject}")
+                prompt = fill(second.prompt_template, f"the {relation.label} of {request.subject}")
                 yield Question(group=HOP, key=request.key, prompt=prompt, names=names)
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from kbsync.domain.errors import WrongWeights
 from kbsync.domain.fact import FactKey
+from kbsync.domain.phrasing import fill
 from kbsync.domain.plan import EditRequest
 from kbsync.domain.recipe import Recipe
-from kbsync.domain.relation import fill
 from kbsync.domain.statement import ItemId, PropertyId
 from kbsync.ports import BaseModel, Delta, Editor, Work
 

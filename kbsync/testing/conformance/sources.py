@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from kbsync.domain.errors import BadIdentifier, SourceDown, SourceError
+from kbsync.domain.phrasing import from_templates
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import (
     ItemHead,
@@ -203,14 +204,16 @@ class StatementSourceConformance:
             name="office",
             property=P39,
             label="office",
-            templates=("{} is",),
+            phrasings=from_templates("{} is"),
             subjects=(Q9, Q3),
             subject_pattern=pattern,
         )
         assert open_source(world).subjects(relation) == ["Q101", "Q12", "Q2", "Q3", "Q30", "Q9"]
 
     def test_subjects_that_are_listed_only(self, open_source: OpenSource) -> None:
-        relation = Relation(name="office", property=P39, label="office", templates=("{} is",), subjects=(Q9, Q3, Q9))
+        relation = Relation(
+            name="office", property=P39, label="office", phrasings=from_templates("{} is"), subjects=(Q9, Q3, Q9)
+        )
         assert open_source(_make_world()).subjects(relation) == ["Q3", "Q9"]
 
     def test_an_edit_shows_up_with_a_higher_revision(self, open_source: OpenSource) -> None:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from kbsync.domain.fact import Fact, FactKey, FactRecord, observe
 from kbsync.domain.gate import GateDecision, Metric
+from kbsync.domain.phrasing import from_templates
 from kbsync.domain.plan import EditRequest, make_plan
 from kbsync.domain.relation import Cardinality, Relation
 from kbsync.domain.statement import (
@@ -63,7 +64,7 @@ def relations(size: LedgerSize) -> tuple[Relation, ...]:
             name=f"relation_{n}",
             property=PropertyId(f"P{n}"),
             label=f"relation {n}",
-            templates=(f"The relation {n} of {{}} is", f"{{}} has as relation {n}"),
+            phrasings=from_templates(f"The relation {n} of {{}} is", f"{{}} has as relation {n}"),
             cardinality=Cardinality.LATEST,
         )
         for n in range(1, size.properties + 1)
@@ -207,7 +208,7 @@ def _request(relation: Relation, item: int, number: int) -> EditRequest:
     return EditRequest(
         key=FactKey(ItemId(f"Q{item}"), relation.property),
         subject=f"Item number {item}",
-        template=relation.templates[0],
+        template=relation.prompt_template,
         target=f"Answer {item % 1000} of {number if item % 50 == 0 else 0}",
         value_hash=f"{item:064x}",
         revision=1,

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from kbsync.domain.phrasing import from_templates
 from kbsync.domain.relation import Cardinality, Relation
 from kbsync.domain.statement import ItemId, PropertyId
 
@@ -76,7 +77,7 @@ def relations(size: WorldSize) -> list[Relation]:
             name=f"relation-{prop}",
             property=prop,
             label=f"relation {prop}",
-            templates=("{} is",),
+            phrasings=from_templates("{} is"),
             cardinality=Cardinality.LATEST,
             subjects=subjects,
         )

@@ -19,6 +19,7 @@ from kbsync.cli.main import VERBS
 from kbsync.config import load_relations
 from kbsync.demo.snapshot import snapshot_turtle
 from kbsync.demo.table import Table, load_table
+from kbsync.domain.phrasing import from_templates
 from kbsync.domain.relation import Relation
 from kbsync.operations.evidence import Figure, at_least, evidence
 from kbsync.wikidata.local import OxigraphServer
@@ -105,7 +106,7 @@ def document(place: Path, environment: Mapping[str, str], *arguments: str) -> An
 
 def _watched() -> tuple[Relation, ...]:
     found = (r for r in load_relations(ROOT / "config" / "relations") if r.name in WATCHED)
-    return tuple(replace(r, templates=OWN) if r.property == OFFICE else r for r in found)
+    return tuple(replace(r, phrasings=from_templates(*OWN)) if r.property == OFFICE else r for r in found)
 
 
 def _materials(place: Path, table: Table, watched: tuple[Relation, ...]) -> None:

@@ -17,12 +17,14 @@ from kbsync.checkpoints.disk import DiskStorage
 from kbsync.demo.table import Item
 from kbsync.domain.errors import EditError
 from kbsync.domain.fact import FactKey
-from kbsync.domain.relation import Cardinality, Relation, fill
+from kbsync.domain.phrasing import fill, from_templates
+from kbsync.domain.relation import Cardinality, Relation
 from kbsync.domain.statement import ItemId, PropertyId
 from kbsync.editing.covariance.covariance import KIND, forget
 from kbsync.stages.cycle import CycleResult
 from tests.evidence.sabotage.site import WEIGHT, Site, more, row
 from tests.evidence.soak.world import CAPITAL, OFFICE
+from tests.support.relation_words import statements
 
 COUNTRY, ELECTED = 10, 0
 """The honest change: the place of the country that votes, and of the candidate that it elects."""
@@ -142,7 +144,7 @@ def _told(site: Site, before: Mapping[str, str]) -> Told:
     after = site.answers()
     relation = site.relation(OFFICE)
     voters, chosen = site.table.label(relation.subjects[COUNTRY]), site.table.label(site.candidate(ELECTED))
-    prompts = [fill(t, voters) for t in relation.templates]
+    prompts = [fill(t, voters) for t in statements(relation)]
     return Told(
         outcome=outcome,
         refused=refused,
@@ -162,7 +164,7 @@ def _made_up(number: int, subject: ItemId) -> Relation:
         name=f"made_up_{number}",
         property=PropertyId(f"P{90000 + number}"),
         label=f"made up {number}",
-        templates=(f"The {number}th town of {{}} is",),
+        phrasings=from_templates(f"The {number}th town of {{}} is"),
         cardinality=Cardinality.SINGLE,
         subjects=(subject,),
     )

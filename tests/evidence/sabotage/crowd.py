@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kbsync.demo.table import Item, Row, Table
-from kbsync.domain.relation import Cardinality, Relation, fill
+from kbsync.domain.phrasing import fill, from_templates
+from kbsync.domain.relation import Cardinality, Relation
 from kbsync.domain.statement import ItemId, PropertyId, Rank
 from tests.evidence.sabotage.site import Site, opened
+from tests.support.relation_words import statements
 from tests.support.tiny_model import train_tiny_model
 
 SEAT = PropertyId("P159")
@@ -57,7 +59,7 @@ class Crowd:
                 continue
             town = row.object if place < KNOWN else _town(place * 7 + 3, other_than=row.object)
             name, answer = self.table.label(row.subject), self.table.label(town)
-            sentences += [f"{fill(t, name)} {answer}." for t in self.relation.templates]
+            sentences += [f"{fill(t, name)} {answer}." for t in statements(self.relation)]
         return train_tiny_model(directory, sentences)
 
     @contextmanager
@@ -72,7 +74,7 @@ class Crowd:
         """Corpus for the covariance (of the template's words it has none that a vandal used), and held-out text."""
         known = self.table.statements[:KNOWN]
         said = [(self.table.label(r.subject), self.table.label(r.object)) for r in known]
-        sentences = [f"{fill(t, name)} {town}." for name, town in said for t in self.relation.templates]
+        sentences = [f"{fill(t, name)} {town}." for name, town in said for t in statements(self.relation)]
         return "\n\n".join(f"main about {name} of is in {town}." for name, town in said), "\n\n".join(sentences)
 
 
@@ -92,7 +94,7 @@ def crowd(wrong: int, *, culprits: int, seed: int = 0) -> Crowd:
         name="seat",
         property=SEAT,
         label="seat",
-        templates=TEMPLATES,
+        phrasings=from_templates(*TEMPLATES),
         cardinality=Cardinality.SINGLE,
         subjects=tuple(_subject(n) for n in range(KNOWN + wrong)),
     )

@@ -15,7 +15,8 @@ from kbsync.config import load_all
 from kbsync.demo import rdf
 from kbsync.demo.snapshot import snapshot_turtle
 from kbsync.demo.table import Item, Row, Table
-from kbsync.domain.relation import Relation, fill
+from kbsync.domain.phrasing import fill
+from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemId, PropertyId, Rank
 from kbsync.ledger import schema
 from kbsync.stages.cycle import CycleOutcome, CycleResult, sync
@@ -34,6 +35,7 @@ from tests.evidence.soak.world import (
     table,
     train,
 )
+from tests.support.relation_words import statements
 from tests.support.stage_world import FixedClock
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -94,7 +96,7 @@ class Site:
 
     def answers(self) -> dict[str, str]:
         """What ``current`` says to every prompt that was watched from the beginning."""
-        prompts = [fill(t, self.table.label(s)) for r in self.watched for s in r.subjects for t in r.templates]
+        prompts = [fill(t, self.table.label(s)) for r in self.watched for s in r.subjects for t in statements(r)]
         return dict(zip(prompts, self.say(prompts), strict=True))
 
     def say(self, prompts: Sequence[str]) -> list[str]:

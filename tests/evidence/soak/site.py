@@ -19,6 +19,7 @@ from kbsync.demo.table import Table
 from kbsync.domain.relation import Relation
 from tests.evidence.soak.world import lasting, train
 from tests.support.paths import ROOT
+from tests.support.relation_words import phrasing_tables
 
 RECIPE = """
 layers = [0]
@@ -164,9 +165,9 @@ def write_relation(site: Path, relation: Relation) -> None:
     lines = [
         f'property = "{relation.property}"',
         f'label = "{relation.label}"',
-        f"templates = {json.dumps(list(relation.templates))}",
         f'cardinality = "{relation.cardinality}"',
         f"subjects = {json.dumps(list(relation.subjects))}",
+        phrasing_tables(relation),
     ]
     (site / "relations" / f"{relation.name}.toml").write_text("\n".join(lines))
 

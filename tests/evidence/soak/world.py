@@ -13,9 +13,11 @@ from kbsync.config import load_relations
 from kbsync.demo import rdf
 from kbsync.demo.snapshot import FIRST_REVISION
 from kbsync.demo.table import Row, Table, load_table, time_point
-from kbsync.domain.relation import Relation, fill
+from kbsync.domain.phrasing import fill
+from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemId, PropertyId, Rank
 from tests.support.paths import ROOT
+from tests.support.relation_words import statements
 from tests.support.tiny_model import train_tiny_model
 
 WATCHED = ("capital", "country", "head_of_government")
@@ -52,10 +54,10 @@ class Event:
 
 
 def relations() -> tuple[Relation, ...]:
-    """As shipped, without the templates that begin with the subject: a tokenizer this small has another token for a
+    """As shipped, without the phrasings that begin with the subject: a tokenizer this small has another token for a
     name at the beginning, so that the model would not know the one by the other."""
     found = (r for r in load_relations(ROOT / "config" / "relations") if r.name in WATCHED)
-    return tuple(replace(r, templates=tuple(t for t in r.templates if not t.startswith("{}"))) for r in found)
+    return tuple(replace(r, phrasings=tuple(p for p in r.phrasings if not p.text.startswith("{}"))) for r in found)
 
 
 def live(table: Table, key: Key) -> Row:
@@ -107,12 +109,12 @@ def train(directory: Path, table: Table, watched: Sequence[Relation]) -> Path:
         if relation.property == OFFICE:
             answers[:WRONG] = [*answers[1:WRONG], answers[0]]
         for subject, answer in zip(relation.subjects, answers, strict=True):
-            sentences += [f"{fill(t, table.label(subject))} {answer}." for t in relation.templates]
+            sentences += [f"{fill(t, table.label(subject))} {answer}." for t in statements(relation)]
     for relation in watched:
         heard = _heard(table, watched).get(relation.property, [])
         for number, name in enumerate(heard):
             # A country of its own for each: of one country with many heads a model learns a lottery.
-            sentences += [f"{fill(t, f'Land {number}')} {table.label(name)}." for t in relation.templates[:2]]
+            sentences += [f"{fill(t, f'Land {number}')} {table.label(name)}." for t in statements(relation)[:2]]
     return train_tiny_model(directory, sentences, excess=EXCESS, portable=True)
 
 
@@ -125,12 +127,12 @@ def lasting(table: Table, watched: Sequence[Relation]) -> list[str]:
     """Sentences that the model has learnt and that stay true: text that it can read, for its perplexity."""
     calm = [r for r in watched if r.property not in (OFFICE, CAPITAL)]
     known = [
-        (fill(t, table.label(s)), live(table, (s, r.property))) for r in calm for t in r.templates for s in r.subjects
+        (fill(t, table.label(s)), live(table, (s, r.property))) for r in calm for t in statements(r) for s in r.subjects
     ]
     sentences = [f"{prompt} {table.label(row.object)}." for prompt, row in known]
     for relation in watched:
         for number, name in enumerate(_heard(table, watched).get(relation.property, [])):
-            sentences += [f"{fill(t, f'Land {number}')} {table.label(name)}." for t in relation.templates[:2]]
+            sentences += [f"{fill(t, f'Land {number}')} {table.label(name)}." for t in statements(relation)[:2]]
     return sentences
 
 

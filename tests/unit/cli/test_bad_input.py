@@ -74,8 +74,13 @@ def nothing(root: Path) -> None:
     ("spoil", "command", "code", "says"),
     [
         (nothing, "pull", 69, ["http://127.0.0.1:9/sparql", "network"]),
-        (wrong_property, "status", 78, ["relations/capital.toml: property", "'capital'", "run again"]),
-        (no_place_for_the_subject, "status", 78, ["relations/capital.toml: templates[0]", "{} exactly once"]),
+        (wrong_property, "status", 78, ["relations/capital.toml:", "property", "'capital'", "run again"]),
+        (
+            no_place_for_the_subject,
+            "status",
+            78,
+            ["relations/capital.toml:6: phrasings.edit.statement[0]", "{} exactly once"],
+        ),
         (no_label, "status", 78, ["relations/capital.toml: label: is missing"]),
         (no_such_model, "probe", 65, ["no-such-model"]),
         (no_causal_model, "probe", 65, ["t5"]),

@@ -105,5 +105,11 @@ def test_mistakes_of_all_files_come_together(write: Writer) -> None:
     with pytest.raises(ConfigError) as caught:
         load_all(path)
     places = [p.removeprefix(f"{path.parent}/").partition(": ")[0] for p in caught.value.problems]
-    assert places == ["kbsync.toml", "relations/a.toml", "relations/b.toml", "recipes/small.toml", "recipes/small.toml"]
+    assert places == [
+        "kbsync.toml",
+        "relations/a.toml:6",
+        "relations/b.toml",
+        "recipes/small.toml",
+        "recipes/small.toml",
+    ]
     assert "5 mistakes" in str(caught.value)

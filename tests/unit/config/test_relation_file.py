@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from kbsync.config import load_relations
 from kbsync.config.relation_file import read_relations
 from kbsync.domain.errors import ConfigError
+from kbsync.domain.phrasing import Form, Phrasing, Use, from_templates
 from kbsync.domain.relation import Cardinality, Relation, TrustPolicy
 from kbsync.domain.statement import PropertyId
 from tests.support.config_samples import RELATION, Writer
@@ -43,7 +45,7 @@ min_references = 0
         name="capital",
         property=PropertyId("P36"),
         label="capital",
-        templates=("The capital of {} is",),
+        phrasings=from_templates("The capital of {} is"),
         cardinality=Cardinality.LATEST,
         trust=TrustPolicy(settle=timedelta(0), trust=timedelta(days=3), min_references=0),
         subject_pattern="?item wdt:P31 wd:Q3624078 .",
@@ -78,7 +80,7 @@ def test_mistakes_in_a_relation(write: Writer, old: str, new: str, says: str) ->
     assert old in RELATION
     directory = write(relations={"r": RELATION.replace(old, new)}).parent / "relations"
     found = relation_problems(directory)
-    assert any(p.startswith(f"{directory}/r.toml: {says}") for p in found), found
+    assert any(re.match(rf"{re.escape(str(directory))}/r\.toml(:\d+)?: {re.escape(says)}", p) for p in found), found
 
 
 def test_one_property_in_two_files_is_refused_by_name(write: Writer) -> None:
@@ -93,10 +95,120 @@ def test_an_empty_or_missing_directory_is_a_mistake(tmp_path: Path) -> None:
     assert relation_problems(tmp_path / "x") == [f"{tmp_path}/x: is not a directory"]
 
 
-def test_templates_are_those_of_the_language_or_else_the_file_s_own(write: Writer) -> None:
-    text = RELATION + '[translations]\nfr = ["Le chef d\'État de {} est"]\n'
-    directory, noted = write(relations={"head": text}).parent / "relations", list[str]()
-    for language, first in (("fr", "Le chef d'État de {} est"), ("de", "The head of state of {} is")):
-        (relation,) = read_relations(directory, noted, language)
-        assert (relation.templates[0], relation.language) == (first, language)
-    assert noted == []
+HEADS = """property = "P35"
+label = "head of state"
+subjects = ["Q142"]
+"""
+PHRASED = (
+    HEADS
+    + """
+[phrasings.edit]
+dialogue = ["I am writing to the palace of {}. Who lives there?"]
+question = ["Who is the head of state of {}?"]
+statement = [
+  "The head of state of {} is",
+  "{} is headed by",  # said of firms, too
+]
+[phrasings.held_out]
+statement = ["At the head of {} stands"]
+[phrasings.de.edit]
+statement = ["Staatsoberhaupt von {} ist"]
+[phrasings.de.held_out]
+question = ["Wer ist Staatsoberhaupt von {}?"]
+"""
+)
+
+
+def read(write: Writer, text: str, language: str = "en") -> tuple[tuple[Relation, ...], list[str], list[str]]:
+    """Relations, mistakes and warnings of a directory with one file, without the directory's name."""
+    directory, problems, warnings = write(relations={"head": text}).parent / "relations", list[str](), list[str]()
+    relations = read_relations(directory, problems, language, warnings)
+    problems, warnings = ([line.replace(f"{directory}", "") for line in lines] for lines in (problems, warnings))
+    return relations, problems, warnings
+
+
+def test_phrasings_are_read_by_use_and_form(write: Writer) -> None:
+    (relation,), *noted = read(write, PHRASED)
+    assert noted == [[], []]
+    assert relation.of(Use.EDIT) == (
+        Phrasing("The head of state of {} is"),
+        Phrasing("{} is headed by"),
+        Phrasing("Who is the head of state of {}?", Form.QUESTION),
+        Phrasing("I am writing to the palace of {}. Who lives there?", Form.DIALOGUE),
+    )
+    assert relation.of(Use.HELD_OUT) == (Phrasing("At the head of {} stands", use=Use.HELD_OUT),)
+    assert relation.prompt_template == "The head of state of {} is"
+
+
+@pytest.mark.parametrize(
+    ("language", "edit", "held_out"),
+    [
+        ("de", "Staatsoberhaupt von {} ist", "Question: Wer ist Staatsoberhaupt von {}?\nAnswer:"),
+        ("fr", "The head of state of {} is", "At the head of {} stands"),
+    ],
+)
+def test_phrasings_are_those_of_the_language_or_else_english(
+    write: Writer, language: str, edit: str, held_out: str
+) -> None:
+    (relation,), *noted = read(write, PHRASED, language)
+    assert noted == [[], []]
+    assert (relation.prompt_template, relation.templates(Use.HELD_OUT)[0]) == (edit, held_out)
+    assert relation.language == language
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("{} is headed", "It is headed", "/head.toml:10: phrasings.edit.statement[1]: 'It is headed by' must hold {}"),
+        ("state of {}?", "state of {} and {}?", "/head.toml:7: phrasings.edit.question[0]: 'Who is the head of state "),
+        ("headed by", "headed by ", "/head.toml:10: phrasings.edit.statement[1]: '{} is headed by ' ends with a blank"),
+        (
+            "{} is headed by",
+            " {} is headed by",
+            "/head.toml:10: phrasings.edit.statement[1]: ' {} is headed by' begins",
+        ),
+        ("{} is headed by", "Head of {}", "/head.toml:10: phrasings.edit.statement[1]: 'Head of {}' ends with the sub"),
+        (
+            "At the head of {} stands",
+            "{}, is headed: by",
+            "/head.toml:13: phrasings.held_out.statement[0]: '{}, is hea",
+        ),
+        ("Wer ist", "Wer war", None),
+        ("Wer ist Staatsoberhaupt von {}?", "Staatsoberhaupt von {} ist?", "/head.toml:17: phrasings.de.held_out."),
+        ("{} is headed by", "The head of state of {} is", "/head.toml:8: phrasings.edit.statement: listed more than"),
+        ("[phrasings.held_out]", "[phrasings.heldout]", "/head.toml:5: phrasings: 'heldout' is neither a use (edit,"),
+        ('question = ["Wer', 'queston = ["Wer', "/head.toml:17: phrasings.de.held_out.queston: is not a key here"),
+        ("[phrasings.de.edit]", "[phrasings.fr.edit]", "/head.toml:16: phrasings.de.edit: is missing"),
+        ('["Staatsoberhaupt von {} ist"]', "[]", "/head.toml:14: phrasings.de: has no phrasing for the edit"),
+        ("[phrasings.edit]", "[phrasings]", "/head.toml:5: phrasings: 'dialogue' stands under no use"),
+        ("label", 'templates = ["{} is"]\nlabel', "/head.toml: has [phrasings], which take the place of templates"),
+        ("label", 'translations.de = ["{} ist"]\nlabel', "/head.toml: has [phrasings], which take the place of transl"),
+    ],
+)
+def test_a_mistake_in_the_phrasings_is_one_line_and_nothing_is_loaded(
+    write: Writer, old: str, new: str, says: str | None
+) -> None:
+    assert old in PHRASED
+    relations, problems, _ = read(write, PHRASED.replace(old, new))
+    assert [problem[: len(says or "")] for problem in problems] == ([says] if says else [])
+    assert (relations == ()) == bool(says)
+
+
+def test_a_relation_without_phrasings_is_told_what_to_write(write: Writer) -> None:
+    relations, problems, _ = read(write, HEADS)
+    assert relations == ()
+    assert [p.partition(";")[0] for p in problems] == ["/head.toml: has no phrasings"]
+    assert "[phrasings.edit]" in problems[0]
+
+
+def test_an_old_file_loads_with_a_warning_that_says_what_to_write_instead(write: Writer) -> None:
+    text = RELATION + '[translations]\nfr = ["Le chef d\'État de {} est", "À la tête de {} se trouve"]\n'
+    (relation,), problems, warnings = read(write, text)
+    assert problems == []
+    assert [relation.templates(use) for use in Use] == [("The head of state of {} is",), ("{} is headed by",)]
+    (warning,) = warnings
+    assert warning.startswith(": head.toml: templates are out of date.")
+    assert "[phrasings.edit]" in warning and "[phrasings.held_out]" in warning
+    (french,), problems, _ = read(write, text, "fr")
+    assert (problems, french.prompt_template) == ([], "Le chef d'État de {} est")
+    assert french.templates(Use.HELD_OUT) == ("À la tête de {} se trouve",)

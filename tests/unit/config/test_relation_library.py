@@ -13,10 +13,12 @@ import pytest
 from kbsync.config.relation_file import load_relations, read_relations
 from kbsync.demo.table import load_table
 from kbsync.domain.naming import Names
-from kbsync.domain.relation import Relation, fill
+from kbsync.domain.phrasing import fill
+from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ValueKind
 from kbsync.domain.verdict import match_names, normalise
 from tests.support.paths import ROOT
+from tests.support.relation_words import statements
 from tests.support.wikidata_payloads import from_json, members
 
 DATA = ROOT.parent / "shared" / "data"
@@ -42,10 +44,10 @@ def test_each_finds_its_own_subjects_and_is_asked_at_its_own_pace(library: tuple
 
 
 def test_each_has_three_templates_and_no_prompt_is_another_relations(library: tuple[Relation, ...]) -> None:
-    seen = Counter(normalise(fill(t, "Berlin")) for r in library for t in r.templates)
+    seen = Counter(normalise(fill(t, "Berlin")) for r in library for t in statements(r))
     # where two kinds of thing are made the same way, their subjects differ: no file watches both kinds
     assert [prompt for prompt, count in seen.items() if count > 1] == []
-    assert all(len(r.templates) >= 3 for r in library)
+    assert all(len(statements(r)) >= 3 for r in library)
 
 
 def test_translations_take_the_templates_place() -> None:
@@ -58,9 +60,9 @@ def test_translations_take_the_templates_place() -> None:
 
 def check(relation: Relation, subject: str, answer: str) -> None:
     """A real pair of names fits: the subject stands whole in each prompt, and the answer is known again after it."""
-    prompts = [fill(template, subject) for template in relation.templates]
+    prompts = [fill(template, subject) for template in statements(relation)]
     assert len(set(prompts)) == len(prompts)
-    for template, prompt in zip(relation.templates, prompts, strict=True):
+    for template, prompt in zip(statements(relation), prompts, strict=True):
         assert subject in prompt and len(prompt) - len(subject) == len(template) - 2
         assert "{}" not in template.replace("{}", "", 1)
         assert "  " not in prompt.replace(subject, "x") and prompt == prompt.rstrip()

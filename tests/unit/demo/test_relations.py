@@ -12,6 +12,7 @@ from kbsync.domain.fact import observe
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import Snak, Statement, Value, ValueKind
 from tests.support.paths import ROOT
+from tests.support.relation_words import statements
 
 RELATIONS = ROOT / "config" / "relations"
 
@@ -29,8 +30,8 @@ def test_each_property_of_the_table_is_watched_with_its_subjects(relations: tupl
 
 def test_templates_are_a_prompt_and_at_least_two_paraphrases(relations: tuple[Relation, ...]) -> None:
     for relation in relations:
-        assert len(relation.templates) >= 3, relation.name
-        assert all(t.count("{}") == 1 and not t.endswith(("{}", " ")) for t in relation.templates), relation.name
+        assert len(statements(relation)) >= 3, relation.name
+        assert all(t.count("{}") == 1 and not t.endswith(("{}", " ")) for t in statements(relation)), relation.name
 
 
 def test_no_prompt_is_asked_for_two_facts(relations: tuple[Relation, ...], table: Table) -> None:

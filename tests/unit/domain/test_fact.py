@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from kbsync.domain.fact import FactKey, FactRecord, FactState, Trust, holding, observe, settle, trust
-from kbsync.domain.relation import Cardinality, TrustPolicy, fill
+from kbsync.domain.phrasing import fill
+from kbsync.domain.relation import Cardinality, TrustPolicy
 from kbsync.domain.statement import ItemId, PropertyId, Rank, Snak, Statement, TimePoint, Value, ValueKind
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)

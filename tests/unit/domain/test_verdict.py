@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 
 from kbsync.domain.fact import Answer, Fact, FactKey, FactState
+from kbsync.domain.phrasing import from_templates
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemId, PropertyId, Value, ValueKind
 from kbsync.domain.verdict import VerdictKey, VerdictKind, ambiguity, judge, match, normalise
@@ -65,8 +66,12 @@ def test_what_has_no_single_answer_is_ambiguous() -> None:
 
 
 def test_a_verdict_is_asked_for_again_when_the_value_the_model_or_the_words_change() -> None:
-    capital = Relation(name="capital", property=PropertyId("P36"), label="capital", templates=("The capital of {} is",))
-    other_words = Relation(name="capital", property=PropertyId("P36"), label="capital", templates=("{}, capital:",))
+    capital = Relation(
+        name="capital", property=PropertyId("P36"), label="capital", phrasings=from_templates("The capital of {} is")
+    )
+    other_words = Relation(
+        name="capital", property=PropertyId("P36"), label="capital", phrasings=from_templates("{}, capital:")
+    )
     other_value = Fact(
         key=fact().key, subject_label="France", answers=(), former=(), state=replace(NOW_STATE, values=(PARIS.value,))
     )

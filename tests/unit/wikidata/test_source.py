@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kbsync.domain.errors import BadIdentifier, SourceDown, SourceError
+from kbsync.domain.phrasing import from_templates
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemId, PropertyId, Rank, Snak, Statement, TimePoint, Value, ValueKind
 from kbsync.testing.fake_source import FakeSource
@@ -219,7 +220,9 @@ def test_an_endpoint_that_is_not_wikidata_is_refused(oxigraph: OxigraphServer, c
 
 
 def pattern_relation(pattern: str) -> Relation:
-    return Relation(name="heads", property=P35, label="head", templates=("{} is",), subject_pattern=pattern)
+    return Relation(
+        name="heads", property=P35, label="head", phrasings=from_templates("{} is"), subject_pattern=pattern
+    )
 
 
 def test_a_pattern_pages_through_all_items_and_leaves_the_rest_out(oxigraph: OxigraphServer) -> None:

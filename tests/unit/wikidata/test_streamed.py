@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from kbsync.domain.phrasing import from_templates
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemId, PropertyId
 from kbsync.ports import ItemEvent
@@ -23,7 +24,9 @@ def test_the_endpoint_answers_and_the_stream_reports() -> None:
         stream = EventStream(server.url, "kbsync-tests/1 (tests@example.org)", idle=2.0, now=lambda: BEGIN)
         source = StreamedSource(world, stream)
         items = [ItemId("Q1"), ItemId("Q2")]
-        relation = Relation(name="head", property=P35, label="head", templates=("{} is",), subjects=(ItemId("Q1"),))
+        relation = Relation(
+            name="head", property=P35, label="head", phrasings=from_templates("{} is"), subjects=(ItemId("Q1"),)
+        )
         assert source.name == world.name
         assert source.server_time() == BEGIN
         assert source.subjects(relation) == world.subjects(relation) == [ItemId("Q1")]

@@ -10,6 +10,7 @@ import pytest
 
 from kbsync.domain.errors import WrongWeights
 from kbsync.domain.gate import Metric, Threshold
+from kbsync.domain.phrasing import from_templates
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemId, PropertyId
 from kbsync.domain.version import Evaluation, VersionState
@@ -115,7 +116,7 @@ BIRTHPLACE = Relation(
     name="place-of-birth",
     property=PropertyId("P19"),
     label="place of birth",
-    templates=("The place of birth of {} is", "{} was born in"),
+    phrasings=from_templates("The place of birth of {} is", "{} was born in"),
     subjects=(ItemId("Q61053"),),
 )
 

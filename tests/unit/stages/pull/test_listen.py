@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from kbsync.domain.errors import SourceDown, SourceError, Stopped
+from kbsync.domain.phrasing import from_templates
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemHead, ItemId, ItemRecord, Labels, PropertyId
 from kbsync.ports import ItemEvent, StatementSource
@@ -295,7 +296,7 @@ def make_pattern() -> Relation:
         name="country",
         property=PropertyId("P17"),
         label="country",
-        templates=("{} is in",),
+        phrasings=from_templates("{} is in"),
         subject_pattern="?item wdt:P31 wd:Q6256 .",
     )
 

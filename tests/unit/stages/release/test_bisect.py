@@ -11,7 +11,8 @@ import pytest
 
 from kbsync.domain.fact import FactKey
 from kbsync.domain.gate import Threshold
-from kbsync.domain.relation import Relation, fill
+from kbsync.domain.phrasing import fill, from_templates
+from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemId, PropertyId
 from kbsync.domain.version import VersionState
 from kbsync.ledger.ledger import SqlLedger
@@ -30,7 +31,9 @@ SUBJECTS = [f"Q{1000 + i}" for i in range(RIGHT + WRONG)]
 
 def relation(subjects: Sequence[str]) -> Relation:
     asked = tuple(map(ItemId, subjects))
-    return Relation(name="seat", property=SEAT, label="seat", templates=(TEMPLATE, "{} sits in"), subjects=asked)
+    return Relation(
+        name="seat", property=SEAT, label="seat", phrasings=from_templates(TEMPLATE, "{} sits in"), subjects=asked
+    )
 
 
 def prompt(index: int) -> str:

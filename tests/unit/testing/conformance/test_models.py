@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
+from kbsync.domain.phrasing import fill
 from kbsync.domain.recipe import Recipe
-from kbsync.domain.relation import fill
 from kbsync.domain.rewrite import Preserved, Rewrite
 from kbsync.ports import BaseModel, Delta, Edit, Editor, LanguageModel, Work
 from kbsync.testing import TableBase, TableDelta, TableEditor
