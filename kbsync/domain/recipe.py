@@ -15,6 +15,8 @@ from kbsync.domain.published_recipe import read_published
 
 ALGORITHMS = ("memit", "memit-sequential", "alphaedit", "rome", "finetune")
 """What a recipe may name."""
+PHRASINGS = ("first", "all")
+"""Which of a fact's phrasings a recipe may write."""
 OPTIMISERS = ("adam", "steepest")
 """How a target vector may be searched: as published, or along the gradient itself (ADR 0017)."""
 PUBLISHED = "published"
@@ -103,6 +105,8 @@ class Recipe:
     optimiser: str = later("adam")
     """One of ``OPTIMISERS``: each step of a search is one of Adam (as published), or goes along the gradient by the
     length of Adam's first step ("steepest", ADR 0017)."""
+    phrasings: str = later("first")
+    """One of ``PHRASINGS``: a fact is written in its first phrasing only, as published, or in all that it has."""
 
     @property
     def fingerprint(self) -> str:

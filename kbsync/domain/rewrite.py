@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kbsync.domain.canonical import content_hash
+from kbsync.domain.canonical import content_hash, later
 from kbsync.domain.phrasing import fill
+
+
+@dataclass(frozen=True, slots=True)
+class FramedPhrasing:
+    """A phrasing as a model is asked it."""
+
+    template: str
+    """The prompt as the model reads it, with one ``{}`` in place of the subject."""
+    end: str = ""
+    """What ends the answer: a full stop, a line break, a chat template's end of turn. Empty: nothing is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +28,16 @@ class Rewrite:
     """What the fact is about; its last token is where the fact is written."""
     target: str
     """The answer to write, without the blank that parts it from the prompt (``joint``)."""
+    end: str = later("")
+    """What ends the answer to ``template``, as for a ``FramedPhrasing``."""
+    phrasings: tuple[FramedPhrasing, ...] = later(())
+    """Other ways to ask for the same fact, which are written with it."""
 
     @property
     def id(self) -> str:
-        """SHA-256 of subject, template and target: what shapes the weights."""
-        return content_hash([self.subject, self.template, self.target])
+        """SHA-256 of what shapes the weights: subject, template and target, and how else the fact is asked."""
+        further = [self.end, self.phrasings] if self.end or self.phrasings else []
+        return content_hash([self.subject, self.template, self.target, *further])
 
     @property
     def prompt(self) -> str:
@@ -38,11 +53,13 @@ class Preserved:
     """The prompt, with one ``{}`` in place of the subject."""
     subject: str
     """What the prompt asks about."""
+    phrasings: tuple[str, ...] = later(())
+    """Other templates that ask the same, each with one ``{}``; their keys are preserved as well."""
 
     @property
     def id(self) -> str:
-        """SHA-256 of subject and template: what shapes the weights."""
-        return content_hash([self.subject, self.template])
+        """SHA-256 of subject and templates: what shapes the weights."""
+        return content_hash([self.subject, self.template, *self.phrasings])
 
 
 def joint(prompt: str) -> str:

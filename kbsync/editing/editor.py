@@ -119,7 +119,13 @@ class TorchEditor(Editor):
             prefixes = contexts(self._decoder, self._tokenizer, recipe, self._base, self._artifacts)
             distinct = {r.id: r for r in rewrites}
             ordered = [distinct[i] for i in sorted(distinct)]
-            tokenised, left_out = tokenise_all(self._tokenizer, ordered, prefixes, longest_row(self._decoder))
+            tokenised, left_out = tokenise_all(
+                self._tokenizer,
+                ordered,
+                prefixes,
+                longest_row(self._decoder),
+                phrasings=recipe.phrasings == "all",
+            )
             _require_some(tokenised, len(distinct), left_out)
             result = self._write(
                 EditJob(tokenised, preserved, prefixes, layers, recipe, self._base, self._artifacts, work)

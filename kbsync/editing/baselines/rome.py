@@ -70,11 +70,11 @@ def _write_one(
     (layer,) = insertion.layers
     forward = LayerwiseForward(insertion.decoder, insertion.layers, [rewrite.prompts], bare_share=None)
     key = forward.inspect()[0][0].double()
-    value = target.z[0].double()
+    value = target.z[0, 0].double()
     residual = value - (layer.down.weight.double().cpu() @ key + _bias(layer.down.module))
     left, right, ridge = rank_one(factor, key, residual)
     ratio = weights.add(layer, left, right)
-    distance_left = insertion.pass_layer(target.z[None], forward)
+    distance_left = insertion.pass_layer(target.z[:1], forward)
     return LayerReport(
         layer=layer.index,
         residual_before=float(residual.norm()),

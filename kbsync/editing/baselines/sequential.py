@@ -18,6 +18,7 @@ from kbsync.editing.common.cholesky import factorise
 from kbsync.editing.common.edited_weights import EditedWeights, edited_weights
 from kbsync.editing.common.prompts import TokenisedRewrite
 from kbsync.editing.editor import AlgorithmResult, EditJob, TorchEditor, survivors
+from kbsync.editing.memit.columns import mean_columns
 from kbsync.editing.memit.insertion import Insertion, insertion_for
 from kbsync.editing.memit.layerwise_forward import LayerwiseForward
 from kbsync.editing.memit.preserved import PreservedKeys, preserved_prompts
@@ -96,10 +97,10 @@ class SequentialEditor(TorchEditor):
     ) -> LayerEdits:
         prompts = preserved_prompts(self._tokenizer, job.preserved, job.rewrites, longest_row(self._decoder))
         preserved = PreservedKeys(self._decoder, job.layers, prompts, job.recipe)
-        forward = LayerwiseForward(self._decoder, job.layers, [r.prompts for r in rewrites])
+        columns = mean_columns(rewrites, found.targets)
+        forward = LayerwiseForward(self._decoder, job.layers, [c.prompts for c in columns])
         edits = spread(
-            rewrites,
-            found.targets,
+            columns,
             insertion,
             forward,
             lambda position: pasts[position].penalty(),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerFast
 
-from kbsync.domain.rewrite import Rewrite, joint
+from kbsync.domain.rewrite import FramedPhrasing, Rewrite, joint
 from kbsync.model.tokens import encode
 
 KL_TEMPLATE = "{} is a"
@@ -44,7 +44,7 @@ class TokenisedRewrite:
 
     rewrite: Rewrite
     prompts: tuple[Prompt, ...]
-    """Prompts with the target: the bare one first, then one for each context."""
+    """Prompts with the target: the bare one first, then one for each context, then one for each further phrasing."""
     kl_prompt: Prompt
     """``KL_TEMPLATE`` with the subject, without a target."""
 
@@ -66,13 +66,19 @@ class TokenisedRewrite:
 
 
 def tokenise_all(
-    tokenizer: PreTrainedTokenizerFast, rewrites: Sequence[Rewrite], contexts: Sequence[str], max_tokens: int
+    tokenizer: PreTrainedTokenizerFast,
+    rewrites: Sequence[Rewrite],
+    contexts: Sequence[str],
+    max_tokens: int,
+    *,
+    phrasings: bool = False,
 ) -> tuple[list[TokenisedRewrite], dict[str, str]]:
     """Tokenise what can be tokenised.
 
     Args:
         contexts: Texts with one ``{}`` for the prompt.
         max_tokens: The most tokens that a prompt with context and target may have.
+        phrasings: Whether a rewrite's further phrasings are tokenised as well.
 
     Returns:
         The rewrites in their order, and the reason for each that was left out, by its id.
@@ -80,7 +86,7 @@ def tokenise_all(
     tokenised, left_out = [], {}
     for rewrite in rewrites:
         try:
-            one = tokenise(tokenizer, rewrite, contexts)
+            one = tokenise(tokenizer, rewrite, contexts, phrasings=phrasings)
             length = max(len(prompt.ids) for prompt in one.prompts)
             if length > max_tokens:
                 raise Unlocatable(f"prompt and target are {length} tokens long, and {max_tokens} is the most")
@@ -90,22 +96,34 @@ def tokenise_all(
     return tokenised, left_out
 
 
-def tokenise(tokenizer: PreTrainedTokenizerFast, rewrite: Rewrite, contexts: Sequence[str]) -> TokenisedRewrite:
-    """One rewrite, bare and in each context. Raises ``Unlocatable`` with the reason."""
-    if rewrite.template.count("{}") != 1:
-        raise Unlocatable(f"the template {rewrite.template!r} has not exactly one place for the subject")
+def tokenise(
+    tokenizer: PreTrainedTokenizerFast, rewrite: Rewrite, contexts: Sequence[str], *, phrasings: bool = False
+) -> TokenisedRewrite:
+    """One rewrite: bare, in each context, and in its further phrasings if they are wanted. Raises ``Unlocatable`` with the reason."""
     if not rewrite.target.strip():
         raise Unlocatable("the target is empty")
-    templates = [rewrite.template, *(_in_context(context, rewrite.template) for context in contexts)]
-    prompts = tuple(locate(tokenizer, template, rewrite.subject, rewrite.target) for template in templates)
+    bare = FramedPhrasing(rewrite.template, rewrite.end)
+    in_contexts = [FramedPhrasing(_in_context(context, rewrite.template), rewrite.end) for context in contexts]
+    further = rewrite.phrasings if phrasings else ()
+    for phrasing in (bare, *further):
+        if phrasing.template.count("{}") != 1:
+            raise Unlocatable(f"the template {phrasing.template!r} has not exactly one place for the subject")
+    prompts = tuple(
+        locate(tokenizer, phrasing.template, rewrite.subject, rewrite.target, phrasing.end)
+        for phrasing in (bare, *in_contexts, *further)
+    )
     return TokenisedRewrite(rewrite, prompts, locate(tokenizer, KL_TEMPLATE, rewrite.subject, None))
 
 
-def locate(tokenizer: PreTrainedTokenizerFast, template: str, subject: str, target: str | None) -> Prompt:
-    """Tokenise ``template`` with ``subject`` in its first ``{}``, a blank (``joint``) and ``target`` as one text.
+def locate(
+    tokenizer: PreTrainedTokenizerFast, template: str, subject: str, target: str | None, end: str = ""
+) -> Prompt:
+    """Tokenise ``template`` with ``subject`` in its first ``{}``, a blank (``joint``), ``target`` and ``end`` as one
+    text.
 
     The subject's place is known from the template, so its words may occur again anywhere. The target's ids are those
     that follow the prompt's ids in this one text: the ids that the model must produce after it has seen the prompt.
+    Those of ``end`` are among them.
 
     Raises:
         Unlocatable: The subject is empty or has no token of its own, or prompt and target share a token.
@@ -115,7 +133,7 @@ def locate(tokenizer: PreTrainedTokenizerFast, template: str, subject: str, targ
     if not visible.strip():
         raise Unlocatable("the subject is empty")
     prompt = before + subject + after
-    ids, ends = _encode(tokenizer, prompt if target is None else f"{prompt}{joint(prompt)}{target.strip()}")
+    ids, ends = _encode(tokenizer, prompt if target is None else f"{prompt}{joint(prompt)}{target.strip()}{end}")
     lookup = _last_token(ends, len(before) + len(visible))
     if lookup is None:
         raise Unlocatable(f"no token covers the last character of the subject {subject!r}")

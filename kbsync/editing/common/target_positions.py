@@ -27,38 +27,41 @@ class TargetPositions:
     """(n,), wanted token id."""
     fact: Tensor
     """(n,), index of the fact that the prompt belongs to."""
+    per_token: Tensor
+    """(n,), float64: 1 / the number of the prompt's target tokens."""
     weight: Tensor
     """(n,), float64: makes a fact's weighted sum the mean over its prompts of the mean over their target tokens."""
 
-    def keep(self, facts: Tensor, rows_per_fact: int) -> TargetPositions:
-        """Only the entries of ``facts`` (sorted indices), facts and rows renumbered from 0."""
-        renumbered = torch.full((int(self.fact.max()) + 1,), -1).index_copy(0, facts, torch.arange(len(facts)))
-        fact = renumbered[self.fact]
-        kept = fact >= 0
-        row = fact * rows_per_fact + self.row % rows_per_fact
-        return TargetPositions(row[kept], self.column[kept], self.token[kept], fact[kept], self.weight[kept])
+    def keep(self, rows: Tensor, row_fact: Tensor) -> TargetPositions:
+        """Only the entries of some rows, which are renumbered from 0.
+
+        Args:
+            rows: Their numbers (r,), ascending.
+            row_fact: (r,), the new index of each row's fact; facts stay in their order.
+        """
+        renumbered = torch.full((int(self.row.max()) + 1,), -1).index_copy(0, rows, torch.arange(len(rows)))
+        row = renumbered[self.row]
+        kept = row >= 0
+        row, per_token = row[kept], self.per_token[kept]
+        fact = row_fact[row]
+        weight = per_token / torch.bincount(row_fact)[fact]
+        return TargetPositions(row, self.column[kept], self.token[kept], fact, per_token, weight)
 
 
 def target_positions(facts: Sequence[Sequence[Prompt]], *, from_lookup: bool) -> TargetPositions:
     """Positions of all target tokens.
 
     Args:
-        facts: Each fact's prompts, the same number for each.
+        facts: Each fact's prompts, at least one.
         from_lookup: Whether column 0 of a row is its lookup position, or the text's first token.
     """
-    per_fact = len(facts[0])
+    owned = [(fact, prompt) for fact, prompts in enumerate(facts) for prompt in prompts]
     entries = [
-        (
-            fact * per_fact + index,
-            i - 1 - (prompt.lookup if from_lookup else 0),
-            prompt.ids[i],
-            fact,
-            1 / (len(prompt.ids) - prompt.target),
-        )
-        for fact, prompts in enumerate(facts)
-        for index, prompt in enumerate(prompts)
+        (row, i - 1 - (prompt.lookup if from_lookup else 0), prompt.ids[i], fact, 1 / (len(prompt.ids) - prompt.target))
+        for row, (fact, prompt) in enumerate(owned)
         for i in range(prompt.target, len(prompt.ids))
     ]
     row, column, token, fact = (torch.tensor([e[k] for e in entries]) for k in range(4))
     per_token = torch.tensor([e[4] for e in entries], dtype=torch.float64)
-    return TargetPositions(row, column, token, fact, per_token / per_fact)
+    weight = per_token / torch.tensor([len(prompts) for prompts in facts])[fact]
+    return TargetPositions(row, column, token, fact, per_token, weight)

@@ -7,6 +7,7 @@ import torch
 from kbsync.editing.common.cholesky import factorise
 from kbsync.editing.common.edited_weights import edited_weights
 from kbsync.editing.editor import AlgorithmResult, EditJob, TorchEditor, survivors
+from kbsync.editing.memit.columns import mean_columns, prefix_columns, reweighted, weights_of
 from kbsync.editing.memit.insertion import insertion_for
 from kbsync.editing.memit.layerwise_forward import LayerwiseForward
 from kbsync.editing.memit.preserved import PreservedKeys, preserved_prompts
@@ -42,35 +43,40 @@ class MemitEditor(TorchEditor):
         def penalty_of(position: int) -> Penalty:
             return Penalty(factorise(covariances.matrices[job.layers[position].index]), recipe.covariance_weight)
 
-        forward = LayerwiseForward(decoder, job.layers, [r.prompts for r in rewrites])
-        k0_prompts = preserved_prompts(self._tokenizer, job.preserved, rewrites, longest_row(decoder))
+        written = (prefix_columns if recipe.phrasings == "all" else mean_columns)(rewrites, found.targets)
+        forward = LayerwiseForward(decoder, job.layers, [c.prompts for c in written])
+        all_phrasings = recipe.phrasings == "all"
+        k0_prompts = preserved_prompts(
+            self._tokenizer, job.preserved, rewrites, longest_row(decoder), phrasings=all_phrasings
+        )
         preserved = PreservedKeys(decoder, job.layers, k0_prompts, recipe)
-        fact_weights = torch.ones(len(rewrites), dtype=torch.float64)
+        checked = [(n, prompt) for n, column in enumerate(written) for prompt in column.checked]
+        owner, first_weights = torch.tensor([n for n, _ in checked]), weights_of(written)
+        column_weights = first_weights.clone()
         for round in range(recipe.press_rounds + 1):
             job.work.start(LAYERS, len(job.layers))
             with edited_weights(decoder.model) as weights:
                 edits = spread(
-                    rewrites,
-                    found.targets,
+                    written,
                     insertion,
                     forward.restarted(),
                     penalty_of,
                     preserved.restarted(),
                     weights,
                     job.work,
-                    fact_weights,
+                    column_weights,
                 )
                 delta = weights.delta()
-                missed = unlearned(decoder, rewrites) if round < recipe.press_rounds else None
+                missed = unlearned(decoder, [p for _, p in checked]) if round < recipe.press_rounds else None
             job.work.finish("" if missed is None else f"{int(missed.sum())} not answered yet")
             if missed is None or not missed.any():
                 break
-            fact_weights[missed] *= recipe.press_factor
+            column_weights[owner[missed].unique()] *= recipe.press_factor
 
         return AlgorithmResult(
             delta=delta,
             layers=tuple(edits.reports),
-            reweighted={r.id: float(w) for r, w in zip(rewrites, fact_weights, strict=True) if w != 1},
+            reweighted=reweighted(written, column_weights / first_weights),
             losses={i: target.loss for i, target in found.targets.items()},
             targets=found.hashes,
             failed=found.failed,

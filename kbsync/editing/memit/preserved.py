@@ -25,21 +25,24 @@ def preserved_prompts(
     preserved: Sequence[Preserved],
     rewrites: Sequence[TokenisedRewrite],
     max_tokens: int,
+    *,
+    phrasings: bool = False,
 ) -> list[Prompt]:
-    """Bare prompts of what is preserved, in the order of the ids, each key once.
+    """Prompts of what is preserved, in the order of the ids, each key once; in all phrasings if they are wanted.
 
     Left out is what no prompt can be made of, and what has the key of one of ``rewrites``: where a template begins with
     the subject, everything that is said of one subject has the same key.
     """
-    edited = {rewrite.bare.key_ids for rewrite in rewrites}
+    edited = {p.key_ids for rewrite in rewrites for p in (rewrite.prompts if phrasings else (rewrite.bare,))}
     by_key: dict[tuple[int, ...], Prompt] = {}
     for one in sorted(preserved, key=lambda p: p.id):
-        try:
-            prompt = locate(tokenizer, one.template, one.subject, None)
-        except Unlocatable:
-            continue
-        if prompt.key_ids not in edited and len(prompt.ids) <= max_tokens:
-            by_key.setdefault(prompt.key_ids, prompt)
+        for template in (one.template, *(one.phrasings if phrasings else ())):
+            try:
+                prompt = locate(tokenizer, template, one.subject, None)
+            except Unlocatable:
+                continue
+            if prompt.key_ids not in edited and len(prompt.ids) <= max_tokens:
+                by_key.setdefault(prompt.key_ids, prompt)
     return list(by_key.values())
 
 

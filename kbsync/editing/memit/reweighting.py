@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from kbsync.editing.common.prompts import TokenisedRewrite
+from kbsync.editing.common.prompts import Prompt
 from kbsync.editing.common.vocabulary_head import VocabularyHead
 from kbsync.model.decoder import Decoder
 from kbsync.model.suffix import prepare_suffixes
@@ -21,25 +21,25 @@ ROWS = 32
 
 
 @torch.no_grad()
-def unlearned(decoder: Decoder, rewrites: Sequence[TokenisedRewrite]) -> Tensor:
-    """Which facts the weights in place don't answer.
+def unlearned(decoder: Decoder, prompts: Sequence[Prompt]) -> Tensor:
+    """Which prompts the weights in place don't answer with their target.
 
-    Greedy decoding of the bare prompt gives the target if and only if each of its tokens is the likeliest one after the
-    prompt and the target's tokens before it, so one forward pass over the text tells.
+    Greedy decoding of a prompt gives the target if and only if each of its tokens is the likeliest one after the prompt
+    and the target's tokens before it, so one forward pass over the text tells.
 
     Returns:
-        Booleans (N,): True where greedy decoding does not give the target.
+        Booleans (n,): True where greedy decoding does not give the target.
     """
     head = VocabularyHead(decoder)
-    missed = torch.zeros(len(rewrites), dtype=torch.bool)
-    order = sorted(range(len(rewrites)), key=lambda n: (len(rewrites[n].bare.ids), rewrites[n].id))
+    missed = torch.zeros(len(prompts), dtype=torch.bool)
+    order = sorted(range(len(prompts)), key=lambda n: (len(prompts[n].ids), prompts[n].ids))
     for begin in range(0, len(order), ROWS):
         members = order[begin : begin + ROWS]
-        prompts = [rewrites[n].bare for n in members]
-        states = prepare_suffixes(decoder, [(p.ids[:-1], p.target - 1) for p in prompts], len(decoder.layers)).normed
-        places = [(row, column) for row, p in enumerate(prompts) for column in range(len(p.ids) - p.target)]
+        some = [prompts[n] for n in members]
+        states = prepare_suffixes(decoder, [(p.ids[:-1], p.target - 1) for p in some], len(decoder.layers)).normed
+        places = [(row, column) for row, p in enumerate(some) for column in range(len(p.ids) - p.target)]
         rows, columns = torch.tensor(places).T
-        wanted = torch.tensor([token for p in prompts for token in p.ids[p.target :]])
+        wanted = torch.tensor([token for p in some for token in p.ids[p.target :]])
         wrong = head.likeliest(states[rows, columns]).cpu() != wanted
         missed[torch.tensor(members)[rows[wrong]]] = True
     return missed

@@ -5,7 +5,7 @@ Source: MEMIT, section 4.2.2 and algorithm 1, lines 5 to 15.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,12 +13,11 @@ from torch import Tensor
 
 from kbsync.domain.version import LayerReport
 from kbsync.editing.common.edited_weights import EditedWeights
-from kbsync.editing.common.prompts import TokenisedRewrite
+from kbsync.editing.memit.columns import Column
 from kbsync.editing.memit.insertion import Insertion
 from kbsync.editing.memit.layerwise_forward import LayerwiseForward
 from kbsync.editing.memit.preserved import PreservedKeys
 from kbsync.editing.memit.solve import Penalty, solve
-from kbsync.editing.memit.target_pool import Target
 from kbsync.ports import Work
 
 
@@ -32,31 +31,29 @@ class LayerEdits:
 
 
 def spread(
-    rewrites: Sequence[TokenisedRewrite],
-    targets: Mapping[str, Target],
+    columns: Sequence[Column],
     insertion: Insertion,
     forward: LayerwiseForward,
     penalty_of: Callable[[int], Penalty],
     preserved: PreservedKeys,
     weights: EditedWeights,
     work: Work,
-    fact_weights: Tensor | None = None,
+    column_weights: Tensor | None = None,
 ) -> LayerEdits:
-    """Write ``rewrites`` into the edited layers, from the lowest up.
+    """Write ``columns`` into the edited layers, from the lowest up.
 
     Args:
-        targets: z by rewrite id.
-        forward: The rewrites' prompts before the first edited layer.
+        forward: The columns' prompts before the first edited layer.
         penalty_of: The penalty of the n-th edited layer. Asked once for each layer, because a penalty is as large as a
             covariance.
         preserved: Keys that must not move, before the first edited layer.
         weights: Takes the changes; each layer is edited on the copy that holds the changes below it.
         work: Advances by one for each layer.
-        fact_weights: (N,), each fact's weight in the least squares, by whose root its key and residual are scaled.
+        column_weights: (N,), each column's weight in the least squares, by whose root its key and residual are scaled.
             None: all 1.
     """
-    root = 1.0 if fact_weights is None else fact_weights.sqrt()
-    z = torch.stack([targets[r.id].z for r in rewrites])
+    root = 1.0 if column_weights is None else column_weights.sqrt()
+    z = torch.stack([column.z for column in columns])
     reports, all_keys = [], []
     for position, layer in enumerate(insertion.layers):
         penalty = penalty_of(position)

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 
 import torch
 from safetensors.torch import load, save
+from torch import Tensor
 
 from kbsync.domain.canonical import content_hash
 from kbsync.editing.common.prompts import TokenisedRewrite
 from kbsync.editing.common.vocabulary_head import VocabularyHead
 from kbsync.editing.editor import EditJob
 from kbsync.editing.memit.insertion import Insertion
-from kbsync.editing.memit.target_pool import Target
-from kbsync.editing.memit.targets import search
+from kbsync.editing.memit.target_pool import ROWS_PER_STEP, Target
+from kbsync.editing.memit.targets import groups, search
 
 FORMAT = 2
 """Of what is stored; part of each key."""
@@ -57,14 +58,16 @@ class TargetCache:
             announce: Show the search as a step of its own.
         """
         artifacts, work = self._job.artifacts, self._job.work
-        keys = {r.id: self._key(r, weights) for r in rewrites}
+        beside = _beside(rewrites) if self._job.recipe.phrasings == "all" else {}
+        keys = {r.id: self._key(r, weights, beside.get(r.id, ())) for r in rewrites}
         blobs = {r.id: artifacts.get(KIND, keys[r.id]) for r in rewrites}
-        missing = [r for r in rewrites if blobs[r.id] is None]
+        lacking = {r.id for r in rewrites if blobs[r.id] is None}
+        missing = [r for r in rewrites if r.id in lacking or not lacking.isdisjoint(beside.get(r.id, ()))]
         if announce:
             work.start(TARGETS, len(missing))
         for rewrite, target in search(missing, self._job.recipe, self._insertion, self._head, work.checkpoint):
             if target is not None:
-                blob = save({_Z: target.z, _LOSS: torch.tensor(target.loss, dtype=torch.float64)})
+                blob = save({_Z: _stored(target.z), _LOSS: torch.tensor(target.loss, dtype=torch.float64)})
                 artifacts.put(KIND, keys[rewrite.id], blob)
                 blobs[rewrite.id] = blob
             if announce:
@@ -75,14 +78,14 @@ class TargetCache:
         stored = {i: blob for i, blob in blobs.items() if blob is not None}
         tensors = {i: load(blob) for i, blob in stored.items()}
         return FoundTargets(
-            targets={i: Target(t[_Z], float(t[_LOSS])) for i, t in tensors.items()},
+            targets={i: Target(_loaded(t[_Z]), float(t[_LOSS])) for i, t in tensors.items()},
             hashes={i: hashlib.sha256(blob).hexdigest() for i, blob in stored.items()},
             failed={i: NOT_FINITE for i in blobs if i not in stored},
             reused=reused,
         )
 
-    def _key(self, rewrite: TokenisedRewrite, weights: str) -> str:
-        """The same for every algorithm that searches the same vector."""
+    def _key(self, rewrite: TokenisedRewrite, weights: str, beside: Sequence[str] = ()) -> str:
+        """The same for every algorithm that searches the same vector. ``beside``: ids of the facts that share its δ."""
         recipe = self._job.recipe
         steps: list[float | str] = [recipe.clamp, recipe.steps, recipe.learning_rate, recipe.relative_step]
         loss = [recipe.weight_decay, recipe.kl_weight, recipe.loss_threshold]
@@ -93,4 +96,19 @@ class TargetCache:
         sites = sorted(recipe.layers)[-self._insertion.sites :]
         inputs = [self._insertion.name, sites, recipe.dtype, list(self._job.contexts), steps, loss]
         model = [self._job.base, weights] if weights else [self._job.base]
-        return content_hash(["target", FORMAT, *model, rewrite.id, inputs])
+        further = [["all", ROWS_PER_STEP, *beside]] if recipe.phrasings == "all" else []
+        return content_hash(["target", FORMAT, *model, rewrite.id, inputs, *further])
+
+
+def _beside(rewrites: Sequence[TokenisedRewrite]) -> dict[str, list[str]]:
+    """The ids of the facts that share each rewrite's δ, by its own id."""
+    return {one.id: [r.id for r in group if r is not one] for group in groups(rewrites) for one in group}
+
+
+def _stored(z: Tensor) -> Tensor:
+    """z as it is stored: (sites, d) for the bare prompt alone, as it always was."""
+    return z[0] if len(z) == 1 else z
+
+
+def _loaded(z: Tensor) -> Tensor:
+    return z[None] if z.ndim == 2 else z

@@ -19,20 +19,26 @@ from kbsync.editing.common.vocabulary_head import VocabularyHead
 from kbsync.editing.memit.delta_optimiser import DeltaOptimiser
 from kbsync.editing.memit.insertion import Insertion
 
+Group = tuple[TokenisedRewrite, ...]
+"""Facts that are searched as one, with one δ, because they share a key (``groups``); mostly one fact."""
+ROWS_PER_STEP = 2
+"""Prompts of a fact in one step of the search, where a fact is written in many phrasings."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A fact's target vector z = h₀ + δ."""
+    """A fact's target vectors z = h₀ + δ."""
 
     z: Tensor
-    """(sites, d), at least float32, on the CPU: what must be at the insertion's sites."""
+    """(P, sites, d), at least float32, on the CPU: what must be at the insertion's sites in each of the fact's prompts;
+    P is 1, and only the bare prompt's is kept, where the recipe writes no further phrasings."""
     loss: float
     """The loss at the last step, in nats."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """One forward pass of the n active facts, with its graph."""
+    """One forward pass of the n active groups, with its graph."""
 
     delta: Tensor
     """δ (n, sites, d), the graph's leaf."""
@@ -43,36 +49,45 @@ class Pass:
     decay: Tensor
     """The decay term (n,)."""
     sites: Tensor
-    """What is at the bare prompts' sites (n, sites, d), without a graph."""
+    """What is at the sites (rows, sites, d), without a graph."""
 
 
 class TargetPool:
-    """Facts in the order of their suffix lengths: ``active`` ones are searched, those from ``_next`` on wait."""
+    """Groups in the order of their suffix lengths: ``active`` ones are searched, those from ``_next`` on wait.
 
-    def __init__(
-        self, rewrites: Sequence[TokenisedRewrite], recipe: Recipe, insertion: Insertion, head: VocabularyHead
-    ) -> None:
+    Where facts are written in many phrasings, a step runs ``ROWS_PER_STEP`` of a group's prompts that are not answered
+    yet, in turn, and a prompt that is answered drops out. When none is left, and at the last step, all are run again;
+    a search ends only after such a pass.
+    """
+
+    def __init__(self, groups: Sequence[Group], recipe: Recipe, insertion: Insertion, head: VocabularyHead) -> None:
         self._recipe, self._insertion, self._head = recipe, insertion, head
-        self._rewrites = list(rewrites)
-        self._per_fact = len(rewrites[0].prompts)
-        self._all_prompts, sites = insertion.prepare([(p.ids[:-1], p.lookup) for r in rewrites for p in r.prompts])
-        self._all_kl_prompts = insertion.prepare([(r.kl_prompt.key_ids, r.kl_prompt.lookup) for r in rewrites])[0]
-        self._all_positions = target_positions([r.prompts for r in rewrites], from_lookup=True)
+        self._groups = list(groups)
+        prompts = [[p for rewrite in group for p in rewrite.prompts] for group in groups]
+        counts = torch.tensor([len(p) for p in prompts])
+        self._row_group = torch.repeat_interleave(torch.arange(len(groups)), counts)
+        self._all_prompts, sites = insertion.prepare([(p.ids[:-1], p.lookup) for ps in prompts for p in ps])
+        self._all_kl_prompts = insertion.prepare([(g[0].kl_prompt.key_ids, g[0].kl_prompt.lookup) for g in groups])[0]
+        self._all_positions = target_positions(prompts, from_lookup=True)
+        self._suffix_lengths = torch.tensor([len(p.ids) - p.lookup - 1 for ps in prompts for p in ps])
         dtype = torch.promote_types(insertion.decoder.dtype, torch.float32)
-        self._optimiser = DeltaOptimiser(sites[:: self._per_fact].to(dtype), recipe)
+        self._optimiser = DeltaOptimiser(sites[counts.cumsum(0) - counts].to(dtype), recipe)
         self._token_threshold = math.inf if recipe.token_threshold is None else recipe.token_threshold
+        self._answered = torch.zeros(len(self._row_group), dtype=torch.bool)
         self._next = 0
         self.kl_before: list[Tensor] = []
-        """Log-probabilities (vocabulary,) after the active facts' KL prompts without a change."""
-        self._activate(torch.arange(0))
+        """Log-probabilities (vocabulary,) after the active groups' KL prompts without a change."""
+        self.active = torch.arange(0)
+        """Indices of the groups that are searched, ascending."""
+        self._activate(self.active)
 
     @property
     def done(self) -> bool:
-        return len(self.active) == 0 and self._next == len(self._rewrites)
+        return len(self.active) == 0 and self._next == len(self._groups)
 
     def admit(self, most: int) -> int:
-        """Make up to ``most`` of the waiting facts active; returns how many."""
-        fresh = torch.arange(self._next, min(len(self._rewrites), self._next + most))
+        """Make up to ``most`` of the waiting groups active; returns how many."""
+        fresh = torch.arange(self._next, min(len(self._groups), self._next + most))
         if len(fresh):
             self.kl_before += self._head.log_probs(self._all_kl_prompts.normed[fresh, 0])
             self._next += len(fresh)
@@ -80,15 +95,16 @@ class TargetPool:
         return len(fresh)
 
     def forward(self) -> Pass:
-        """Run the active facts' prompts with their δ."""
+        """Run prompts of the active groups with their δ."""
+        self._choose_rows()
         with torch.enable_grad():
             delta = self._optimiser.delta[self.active].requires_grad_()
-            states, sites = self._insertion.run(self._prompts, delta.repeat_interleave(self._per_fact, dim=0))
+            states, sites = self._insertion.run(self._prompts, delta[self._owner])
             at_targets = states[self.positions.row, self.positions.column]
             at_kl = self._insertion.run(self._kl_prompts, delta)[0][:, 0]
             relative_norm = delta.norm(dim=-1) / self._optimiser.init_norm[self.active, ..., 0] ** 2
             decay = self._recipe.weight_decay * relative_norm.mean(dim=1)
-        return Pass(delta, at_targets, at_kl, decay, sites[:: self._per_fact].detach().to(delta.dtype))
+        return Pass(delta, at_targets, at_kl, decay, sites.detach().to(delta.dtype))
 
     def settle(
         self, passed: Pass, nll: Tensor, kl: Tensor, by_targets: Tensor, by_kl: Tensor
@@ -103,42 +119,100 @@ class TargetPool:
             by_kl: The same by ``passed.at_kl``.
         """
         positions, active = self.positions, self.active
-        fact_nll = torch.zeros_like(passed.decay).index_add_(
-            0, positions.fact, (nll * positions.weight).to(passed.decay.dtype)
-        )
-        loss = fact_nll + kl + passed.decay.detach()
-        max_token_nll = torch.zeros_like(loss).scatter_reduce_(0, positions.fact, nll.to(loss.dtype), "amax")
+        loss = _sum_by(positions.fact, nll * positions.weight, passed.decay) + kl + passed.decay.detach()
+        max_token_nll = _largest_by(positions.fact, nll, loss)
         outer = [by_targets, by_kl, torch.ones_like(passed.decay)]
         (gradient,) = torch.autograd.grad([passed.at_targets, passed.at_kl, passed.decay], [passed.delta], outer)
         self._optimiser.steps[active] += 1
-        broken = ~torch.isfinite(loss) | ~torch.isfinite(passed.sites).flatten(1).all(dim=1)
-        found = (loss < self._recipe.loss_threshold) & (max_token_nll < self._token_threshold)
-        ended = broken | found | (self._optimiser.steps[active] == self._recipe.steps)
+        broken = ~torch.isfinite(loss)
+        broken[self._owner[~torch.isfinite(passed.sites).flatten(1).all(dim=1)]] = True
+        cheap = (loss < self._recipe.loss_threshold) & (max_token_nll < self._token_threshold)
+        ended = broken | (self._whole & (cheap | (self._optimiser.steps[active] == self._recipe.steps)))
+        self._note_answered(nll)
         self._optimiser.update(active, gradient)
-        finished = [(i, self._rewrites[int(active[i])]) for i in ended.nonzero().flatten().tolist()]
-        if finished:
+        results = [
+            (rewrite, target)
+            for i in ended.nonzero().flatten().tolist()
+            for rewrite, target in self._targets(i, None if broken[i] else passed.sites, float(loss[i]))
+        ]
+        if results:
             self.kl_before = [before for before, gone in zip(self.kl_before, ended.tolist(), strict=True) if not gone]
             self._activate(active[~ended])
-        for i, rewrite in finished:
-            yield rewrite, None if broken[i] else Target(passed.sites[i].cpu(), float(loss[i]))
+        yield from results
+
+    def _targets(
+        self, index: int, sites: Tensor | None, loss: float
+    ) -> Iterator[tuple[TokenisedRewrite, Target | None]]:
+        """The targets of the facts of the active group ``index``, from the sites (rows, sites, d) of a whole pass."""
+        row = int((self._owner < index).sum())
+        for rewrite in self._groups[int(self.active[index])]:
+            kept = len(rewrite.prompts) if self._recipe.phrasings == "all" else 1
+            yield rewrite, None if sites is None else Target(sites[row : row + kept].cpu(), loss)
+            row += len(rewrite.prompts)
+
+    def _note_answered(self, nll: Tensor) -> None:
+        """Note which of the rows that ran are answered: mean and largest −log p of their target's tokens are low."""
+        positions, rows = self.positions, self._rows
+        mean = _sum_by(positions.row, nll * positions.per_token, torch.zeros(len(rows)))
+        largest = _largest_by(positions.row, nll, mean)
+        self._answered[rows] = (mean < self._recipe.loss_threshold) & (largest < self._token_threshold)
 
     def _activate(self, active: Tensor) -> None:
-        """Go on with the facts of these indices (n,), ascending."""
+        """Go on with the groups of these indices (n,), ascending."""
         self.active = active
-        rows = (active[:, None] * self._per_fact + torch.arange(self._per_fact)).flatten()
-        all_active = len(active) == len(self._rewrites)  # where there are few facts nothing is copied
-        columns = max((self._rewrites[i].suffix_length for i in active.tolist()), default=1)
-        self._prompts = self._all_prompts if all_active else self._all_prompts.select(rows, columns)
+        all_active = len(active) == len(self._groups)  # where there are few groups nothing is copied
         self._kl_prompts = self._all_kl_prompts if all_active else self._all_kl_prompts.select(active)
-        self.positions = self._all_positions.keep(active, self._per_fact)
-        if self._next == len(self._rewrites) and not all_active:
+        self._rows = torch.arange(0)
+        if self._next == len(self._groups) and not all_active:
             self._drop_finished()
 
+    def _choose_rows(self) -> None:
+        """Choose the rows of the next pass; they are made ready anew only where they are others than before."""
+        steps, last = self._optimiser.steps, self._recipe.steps - 1
+        sampled = self._recipe.phrasings == "all"
+        chosen, whole = [], []
+        for group in self.active.tolist():
+            rows = (self._row_group == group).nonzero().flatten()
+            unanswered = rows[~self._answered[rows]]
+            some = sampled and len(unanswered) > 0 and len(rows) > ROWS_PER_STEP and int(steps[group]) < last
+            if some:
+                turn = (torch.arange(ROWS_PER_STEP) + ROWS_PER_STEP * int(steps[group])) % len(unanswered)
+                rows = unanswered[turn.unique()]
+            chosen.append(rows)
+            whole.append(not some)
+        rows = torch.cat(chosen) if chosen else torch.arange(0)
+        self._whole = torch.tensor(whole, dtype=torch.bool)
+        """(n,), whether all of a group's prompts run."""
+        if torch.equal(rows, self._rows) and len(rows):
+            return
+        self._rows = rows
+        self._owner = torch.repeat_interleave(torch.arange(len(chosen)), torch.tensor([len(r) for r in chosen]))
+        all_rows = len(rows) == len(self._row_group)
+        columns = int(self._suffix_lengths[rows].max()) if len(rows) else 1
+        self._prompts = self._all_prompts if all_rows else self._all_prompts.select(rows, columns)
+        self.positions = self._all_positions.keep(rows, self._owner)
+
     def _drop_finished(self) -> None:
-        """None waits any more: keep only what belongs to the active facts, which are renumbered."""
+        """None waits any more: keep only what belongs to the active groups, which are renumbered."""
         active = self.active
-        self._all_prompts, self._all_kl_prompts = self._prompts, self._kl_prompts
-        self._all_positions = self.positions
+        rows = torch.isin(self._row_group, active).nonzero().flatten()
+        renumbered = torch.full((len(self._groups),), -1).index_copy(0, active, torch.arange(len(active)))
+        self._row_group = renumbered[self._row_group[rows]]
+        self._answered, self._suffix_lengths = self._answered[rows], self._suffix_lengths[rows]
+        if len(rows):
+            self._all_prompts = self._all_prompts.select(rows, int(self._suffix_lengths.max()))
+            self._all_positions = self._all_positions.keep(rows, self._row_group)
+        self._all_kl_prompts = self._kl_prompts
         self._optimiser.keep(active)
-        self._rewrites = [self._rewrites[i] for i in active.tolist()]
+        self._groups = [self._groups[i] for i in active.tolist()]
         self._next, self.active = len(active), torch.arange(len(active))
+
+
+def _sum_by(index: Tensor, values: Tensor, like: Tensor) -> Tensor:
+    """Sums of ``values`` with the same index, in the shape and dtype of ``like``."""
+    return torch.zeros_like(like).index_add_(0, index, values.to(like.dtype))
+
+
+def _largest_by(index: Tensor, values: Tensor, like: Tensor) -> Tensor:
+    """The largest of ``values`` with the same index, in the shape and dtype of ``like``."""
+    return torch.zeros_like(like).scatter_reduce_(0, index, values.to(like.dtype), "amax")

@@ -15,12 +15,12 @@ from kbsync.domain.recipe import Recipe
 from kbsync.editing.common.prompts import TokenisedRewrite
 from kbsync.editing.common.vocabulary_head import VocabularyHead
 from kbsync.editing.memit.insertion import Insertion
-from kbsync.editing.memit.target_pool import Target, TargetPool
+from kbsync.editing.memit.target_pool import Group, Target, TargetPool
 
 WINDOW = 56
-"""Facts that are searched at once, so that they share the products with the vocabulary."""
+"""Groups that are searched at once, so that they share the products with the vocabulary."""
 POOL_WINDOWS = 2
-"""Windows of facts whose prompts are made ready together."""
+"""Windows of groups whose prompts are made ready together."""
 
 
 def search(
@@ -39,7 +39,7 @@ def search(
         Each rewrite with its target as soon as that is found; None for a fact whose loss is not finite, which stops no
         other fact.
     """
-    waiting = deque(_pools(rewrites))
+    waiting = deque(_pools(groups(rewrites) if recipe.phrasings == "all" else [(r,) for r in rewrites]))
     running: list[TargetPool] = []
     while waiting or running:
         checkpoint()
@@ -53,9 +53,23 @@ def search(
         running = [pool for pool in running if not pool.done]
 
 
-def _pools(rewrites: Sequence[TokenisedRewrite]) -> Iterator[list[TokenisedRewrite]]:
-    """Rewrites with suffixes of like length together: padding costs as much as tokens."""
-    ordered = sorted(rewrites, key=lambda r: (r.suffix_length, r.id))
+def groups(rewrites: Sequence[TokenisedRewrite]) -> list[Group]:
+    """Facts that share a key, together: they get one δ that says all of them, instead of one each that the solve would
+    have to average. Where a prompt begins with the subject, everything that is said of that subject has one key."""
+    members: dict[tuple[int, ...], list[TokenisedRewrite]] = {}
+    for rewrite in sorted(rewrites, key=lambda r: r.id):
+        keys = {prompt.key_ids for prompt in rewrite.prompts}
+        joined = {id(members[key]): members[key] for key in keys if key in members}
+        group = [*(one for others in joined.values() for one in others), rewrite]
+        for one in group:
+            members.update(dict.fromkeys((p.key_ids for p in one.prompts), group))
+    distinct = {id(group): group for group in members.values()}
+    return [tuple(sorted(group, key=lambda r: r.id)) for group in distinct.values()]
+
+
+def _pools(grouped: Sequence[Group]) -> Iterator[list[Group]]:
+    """Groups with suffixes of like length together: padding costs as much as tokens."""
+    ordered = sorted(grouped, key=lambda g: (max(r.suffix_length for r in g), g[0].id))
     size = POOL_WINDOWS * WINDOW
     return (ordered[begin : begin + size] for begin in range(0, len(ordered), size))
 

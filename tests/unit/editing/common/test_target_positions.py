@@ -26,10 +26,16 @@ def test_a_token_is_read_at_the_one_before_it(from_lookup: bool, columns: list[i
 
 
 def test_what_is_kept_is_renumbered() -> None:
-    positions = target_positions(FACTS, from_lookup=True).keep(torch.tensor([1]), 2)
-    assert positions.row.tolist() == [0, 1] and positions.fact.tolist() == [0, 0]
-    assert positions.token.tolist() == [22, 22] and positions.weight.tolist() == [0.5, 0.5]
     whole = target_positions(FACTS, from_lookup=True)
-    again = whole.keep(torch.tensor([0, 1]), 2)
-    for name in ("row", "column", "token", "fact", "weight"):
+    positions = whole.keep(torch.tensor([1, 2]), torch.tensor([0, 1]))
+    assert positions.row.tolist() == [0, 0, 1] and positions.fact.tolist() == [0, 0, 1]
+    assert positions.token.tolist() == [13, 14, 22]
+    assert positions.weight.tolist() == [0.5, 0.5, 1.0], "the mean over the prompts that are kept"
+    again = whole.keep(torch.arange(4), torch.tensor([0, 0, 1, 1]))
+    for name in ("row", "column", "token", "fact", "per_token", "weight"):
         assert torch.equal(getattr(whole, name), getattr(again, name))
+
+
+def test_facts_may_have_different_numbers_of_prompts() -> None:
+    positions = target_positions([FACTS[0], FACTS[1][:1]], from_lookup=True)
+    assert positions.row.tolist() == [0, 0, 1, 1, 2] and positions.weight.tolist() == [0.25, 0.25, 0.25, 0.25, 1.0]

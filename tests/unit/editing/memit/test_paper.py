@@ -32,7 +32,7 @@ def targets(model: Any, recipe: Recipe, rewrites: Sequence[TokenisedRewrite]) ->
     with frozen(model):
         insertion = StreamInsertion(decoder, decoder.edited_layers(recipe.layers))
         found = search(rewrites, recipe, insertion, VocabularyHead(decoder))
-        return {rewrite.id: target.z[0] for rewrite, target in found if target is not None}
+        return {rewrite.id: target.z[0, 0] for rewrite, target in found if target is not None}
 
 
 def assert_papers_targets(family: str, **changes: Any) -> list[float]:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from kbsync.domain.rewrite import Rewrite
-from kbsync.editing.common.prompts import Prompt, TokenisedRewrite, tokenise
+from kbsync.editing.common.prompts import Prompt, tokenise
 from kbsync.editing.memit.memit import MemitEditor
 from kbsync.editing.memit.reweighting import unlearned
 from kbsync.model.decoder import discover
@@ -31,25 +31,21 @@ def continued(model: Any, prompt: Prompt, count: int) -> tuple[int, ...]:
     return tuple(ids)
 
 
-def with_ids(subject: str, ids: tuple[int, ...], like: TokenisedRewrite) -> TokenisedRewrite:
-    prompt = Prompt(ids, like.bare.lookup, like.bare.target)
-    return TokenisedRewrite(Rewrite(ASKED, subject, "any"), (prompt,), like.kl_prompt)
-
-
 @pytest.mark.parametrize("family", FAMILIES)
 def test_unlearned_is_what_greedy_decoding_does_not_give(family: str) -> None:
     model = random_model(family)
-    rewrites, expected = [], []
+    prompts: list[Prompt] = []
+    expected = []
     for place, subject in enumerate(("France", "Spain", "Peru", "Acme Inc.", "東京")):
-        plain = tokenise(tokenizer(), Rewrite(ASKED, subject, "Oslo"), [])
-        ids = continued(model, plain.bare, 1 + place % 3)
-        rewrites.append(with_ids(subject, ids, plain))
+        plain = tokenise(tokenizer(), Rewrite(ASKED, subject, "Oslo"), []).bare
+        ids = continued(model, plain, 1 + place % 3)
+        prompts.append(Prompt(ids, plain.lookup, plain.target))
         expected.append(False)
-        for wrong in range(plain.bare.target, len(ids)):
+        for wrong in range(plain.target, len(ids)):
             other = (*ids[:wrong], (ids[wrong] + 1) % 300, *ids[wrong + 1 :])
-            rewrites.append(with_ids(subject, other, plain))
+            prompts.append(Prompt(other, plain.lookup, plain.target))
             expected.append(True)
-    assert unlearned(discover(model), rewrites).tolist() == expected
+    assert unlearned(discover(model), prompts).tolist() == expected
 
 
 def test_where_all_is_answered_nothing_is_reweighted() -> None:
@@ -59,7 +55,7 @@ def test_where_all_is_answered_nothing_is_reweighted() -> None:
     known = Rewrite(ASKED, "France", str(tokenizer().decode([token])).strip() or "Oslo")
     editor = MemitEditor(model, tokenizer(), "base", MemoryArtifacts(), texts())
     plain, thrice = (editor.edit([known], recipe(press_rounds=n), Silent()) for n in (0, 3))
-    assert unlearned(discover(model), [tokenise(tokenizer(), known, [])]).tolist() == [False], "the base says it"
+    assert unlearned(discover(model), [tokenise(tokenizer(), known, []).bare]).tolist() == [False], "the base says it"
     assert thrice.report.pressed == {} and same_factors(plain, thrice)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from kbsync.editing.common.cholesky import factorise
 from kbsync.editing.common.edited_weights import edited_weights
 from kbsync.editing.common.prompts import TokenisedRewrite, tokenise
+from kbsync.editing.memit.columns import mean_columns
 from kbsync.editing.memit.insertion import Insertion, insertion_for
 from kbsync.editing.memit.layerwise_forward import LayerwiseForward
 from kbsync.editing.memit.preserved import PreservedKeys
@@ -33,7 +34,7 @@ def prepared(family: str) -> tuple[Any, Insertion, list[TokenisedRewrite], dict[
         _, init = insertion.prepare([(r.bare.ids[:-1], r.bare.lookup) for r in rewrites])
     shape = (insertion.sites, decoder.hidden_size)
     z = [init[n] + 0.2 * torch.randn(shape, dtype=torch.float64, generator=draw) for n in range(len(rewrites))]
-    return model, insertion, rewrites, {r.id: Target(target, 0.0) for r, target in zip(rewrites, z, strict=True)}
+    return model, insertion, rewrites, {r.id: Target(target[None], 0.0) for r, target in zip(rewrites, z, strict=True)}
 
 
 def run(
@@ -43,7 +44,7 @@ def run(
     targets: dict[str, Target],
     *,
     weight: float = 1e-6,
-    fact_weights: Tensor | None = None,
+    column_weights: Tensor | None = None,
 ) -> tuple[LayerEdits, dict[str, Tensor], Silent]:
     """What was done, Δ by parameter, and the work that was shown."""
     decoder, work = insertion.decoder, Silent()
@@ -52,15 +53,14 @@ def run(
     nothing = PreservedKeys(decoder, insertion.layers, [], recipe())
     with frozen(model), edited_weights(model) as changed:
         edits = spread(
-            rewrites,
-            targets,
+            mean_columns(rewrites, targets),
             insertion,
             forward,
             lambda _: Penalty(factor, weight),
             nothing,
             changed,
             work,
-            fact_weights,
+            column_weights,
         )
         deltas = {n: left.double() @ right.double() for n, (left, right) in changed.delta().factors.items()}
     return edits, deltas, work
@@ -82,11 +82,11 @@ def test_with_hardly_any_penalty_the_targets_are_reached(family: str) -> None:
 def test_a_fact_of_more_weight_comes_closer_to_its_target() -> None:
     model, insertion, rewrites, targets = prepared("llama")
     factor = torch.tensor([1.0, 1.0, 100.0], dtype=torch.float64)
-    plain, heavy = (run(model, insertion, rewrites, targets, weight=10.0, fact_weights=w)[1] for w in (None, factor))
+    plain, heavy = (run(model, insertion, rewrites, targets, weight=10.0, column_weights=w)[1] for w in (None, factor))
     key = run(model, insertion, rewrites, targets)[0].keys[0][:, 2]
     name = next(iter(plain))
     _, _, residual = insertion.residual(
-        torch.stack([targets[r.id].z for r in rewrites]),
+        torch.stack([targets[r.id].z[0] for r in rewrites]),
         LayerwiseForward(insertion.decoder, insertion.layers, [r.prompts for r in rewrites]),
     )
     wanted = residual[2]
@@ -96,5 +96,5 @@ def test_a_fact_of_more_weight_comes_closer_to_its_target() -> None:
 def test_weights_of_one_are_no_weights() -> None:
     model, insertion, rewrites, targets = prepared("llama")
     ones = torch.ones(3, dtype=torch.float64)
-    plain, weighted = (run(model, insertion, rewrites, targets, weight=1.0, fact_weights=w)[1] for w in (None, ones))
+    plain, weighted = (run(model, insertion, rewrites, targets, weight=1.0, column_weights=w)[1] for w in (None, ones))
     assert all(torch.equal(plain[name], weighted[name]) for name in plain)

@@ -33,7 +33,7 @@ def test_facts_are_admitted_searched_and_given_away(family: str) -> None:
     rewrites = [tokenise(tokenizer(), rewrite, r.contexts) for rewrite in REWRITES]
     with frozen(model):
         insertion, head = insertion_for(decoder, decoder.edited_layers(r.layers)), VocabularyHead(decoder)
-        pool = TargetPool(rewrites, r, insertion, head)
+        pool = TargetPool([(one,) for one in rewrites], r, insertion, head)
         assert len(pool.active) == 0
         assert pool.admit(2) == 2 and len(pool.kl_before) == 2
         first = pool.forward()
@@ -47,7 +47,7 @@ def test_facts_are_admitted_searched_and_given_away(family: str) -> None:
         last = step(pool, head)
         assert pool.done and set(last) == {rewrites[2].id}
     for target in (ended | last).values():
-        assert target is not None and target.z.shape == (insertion.sites, decoder.hidden_size)
+        assert target is not None and target.z.shape == (1, insertion.sites, decoder.hidden_size)
         assert target.loss > 0
 
 
@@ -57,9 +57,9 @@ def test_the_clamp_holds_at_every_site() -> None:
     rewrites = [tokenise(tokenizer(), rewrite, r.contexts) for rewrite in REWRITES]
     with frozen(model):
         insertion, head = insertion_for(decoder, decoder.edited_layers(r.layers)), VocabularyHead(decoder)
-        pool = TargetPool(rewrites, r, insertion, head)
+        pool = TargetPool([(one,) for one in rewrites], r, insertion, head)
         pool.admit(3)
-        init = pool.forward().sites
+        init = pool.forward().sites[:: len(rewrites[0].prompts)]
         for _ in range(3):
             step(pool, head)
         norms = pool.forward().delta.detach().norm(dim=-1)
