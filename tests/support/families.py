@@ -26,7 +26,7 @@ from transformers import (
 )
 
 from kbsync.domain.recipe import Recipe
-from kbsync.domain.rewrite import Rewrite
+from kbsync.domain.rewrite import FramedPhrasing, Rewrite
 from kbsync.model.attention import group_queries
 from kbsync.testing import MemoryArtifactStore
 from tests.support.recorded_work import RecordedWork
@@ -131,6 +131,27 @@ REWRITES = (
     Rewrite("The head of government of {} is", "Norway", "Anna Berg"),
     Rewrite("{} is led by", "Acme Inc.", "Paris Rome"),
 )
+IN_MANY_PHRASINGS = (
+    Rewrite(
+        "The capital of {} is",
+        "France",
+        "Oslo",
+        phrasings=(
+            FramedPhrasing("Q: What is the capital of {}?\nA:", "\n"),
+            FramedPhrasing("{} has its capital in", "."),
+            FramedPhrasing("{} is governed from"),
+        ),
+    ),
+    Rewrite("{} is led by", "Acme Inc.", "Paris Rome", phrasings=(FramedPhrasing("Who leads {}?"),)),
+    Rewrite(
+        "The head of government of {} is",
+        "Norway",
+        "Anna Berg",
+        ".",
+        (FramedPhrasing("{} is led by"), FramedPhrasing("I know who leads {}:"), FramedPhrasing("Who leads {}? It is")),
+    ),
+)
+"""Facts with further phrasings, some of which have the same key."""
 
 
 def recipe(**changes: Any) -> Recipe:

@@ -55,6 +55,29 @@ class Paper(PlainMemit):
             changes.append(change)
         return changes
 
+    def spread_phrasings(
+        self, rewrites: Sequence[TokenisedRewrite], second_moments: Sequence[Tensor]
+    ) -> list[Tensor]:
+        """Algorithm 1 with a column for each distinct key: R W Kᵀ (λC + K W Kᵀ)⁻¹, W being how many of a fact's prompts
+        have the key, as a share. Facts must not have a key in common. Changes the model's weights."""
+        last, columns = self.layers[-1][0], []
+        for rewrite in rewrites:
+            z, keys = self.z(rewrite), [p.key_ids for p in rewrite.prompts]
+            change = z - self.seen(last, rewrite.bare.ids, rewrite.bare.lookup)
+            for key in dict.fromkeys(keys):
+                h = self.seen(last, key, len(key) - 1)
+                columns.append((key, h + change, keys.count(key) / len(keys)))
+        W = torch.diag(torch.tensor([share for _, _, share in columns], dtype=second_moments[0].dtype))
+        changes = []
+        for i, (_, down) in enumerate(self.layers):
+            left = len(self.layers) - i
+            R = torch.stack([(z - self.seen(last, key, len(key) - 1)) / left for key, z, _ in columns], dim=1)
+            K = torch.stack([self.seen(down, key, len(key) - 1, entering=True) for key, _, _ in columns], dim=1)
+            change = R @ W @ K.T @ torch.linalg.inv(self.recipe.covariance_weight * second_moments[i] + K @ W @ K.T)
+            down.weight.data += change if isinstance(down, nn.Linear) else change.T
+            changes.append(change)
+        return changes
+
     def sequence(self, steps: Sequence[Sequence[TokenisedRewrite]], second_moments: Sequence[Tensor]) -> list[Tensor]:
         """MEMIT step after step with all previous keys: Fang et al., equation 15."""
         before = [self.recipe.covariance_weight * c for c in second_moments]

@@ -56,16 +56,22 @@ class PlainMemit:
         optimiser = self.optimiser(scaled)
         with torch.no_grad():
             before = self.logits(rewrite.kl_prompt.ids)[rewrite.kl_prompt.lookup].log_softmax(-1)
+        answered = [False] * len(rewrite.prompts)
         for step in range(recipe.steps):
             delta = unit * scaled
-            costs = [self._costs(block, p, delta) for p in rewrite.prompts]
+            chosen = self._chosen(answered, step)
+            costs = [self._costs(block, rewrite.prompts[n], delta) for n in chosen]
             loss = torch.stack([c.mean() for c in costs]).mean()
             with self._shifted(block, rewrite.kl_prompt.lookup, delta):
                 now = self.logits(rewrite.kl_prompt.ids)[rewrite.kl_prompt.lookup].log_softmax(-1)
             loss = loss + recipe.kl_weight * (now.exp() * (now - before)).sum()
             loss = loss + recipe.weight_decay * delta.norm() / init.norm() ** 2
-            if (loss < recipe.loss_threshold and not self._costly(costs)) or step == recipe.steps - 1:
+            if len(chosen) == len(answered) and (
+                (loss < recipe.loss_threshold and not self._costly(costs)) or step == recipe.steps - 1
+            ):
                 break
+            for n, cost in zip(chosen, costs, strict=True):
+                answered[n] = bool(cost.mean() < recipe.loss_threshold) and not self._costly([cost])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -104,6 +110,15 @@ class PlainMemit:
             weight.data += (change.T if isinstance(down, Conv1D) else change).to(weight.dtype)
             changes.append(change)
         return changes
+
+    def _chosen(self, answered: Sequence[bool], step: int) -> list[int]:
+        """Which prompts a step of the search runs: all, or (with many phrasings) two of those that are not answered,
+        in turn; all again when none is left, and at the last step (nothing of the paper's)."""
+        waiting = [n for n, yes in enumerate(answered) if not yes]
+        last = step == self.recipe.steps - 1
+        if self.recipe.phrasings == "first" or not waiting or last or len(answered) <= 2:
+            return list(range(len(answered)))
+        return sorted({waiting[(2 * step + k) % len(waiting)] for k in (0, 1)})
 
     def _costly(self, costs: Sequence[Tensor]) -> bool:
         """Whether a target token still costs more than the recipe allows (nothing of the paper's)."""

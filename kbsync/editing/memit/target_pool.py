@@ -55,8 +55,8 @@ class Pass:
 class TargetPool:
     """Groups in the order of their suffix lengths: ``active`` ones are searched, those from ``_next`` on wait.
 
-    Where facts are written in many phrasings, a step runs ``ROWS_PER_STEP`` of a group's prompts that are not answered
-    yet, in turn, and a prompt that is answered drops out. When none is left, and at the last step, all are run again;
+    Where facts are written in many phrasings, a step runs ``ROWS_PER_STEP`` prompts for each fact of a group, of those
+    that are not answered yet, in turn, and a prompt that is answered drops out. When none is left, and at the last step, all are run again;
     a search ends only after such a pass.
     """
 
@@ -147,7 +147,7 @@ class TargetPool:
         row = int((self._owner < index).sum())
         for rewrite in self._groups[int(self.active[index])]:
             kept = len(rewrite.prompts) if self._recipe.phrasings == "all" else 1
-            yield rewrite, None if sites is None else Target(sites[row : row + kept].cpu(), loss)
+            yield rewrite, None if sites is None else Target(sites[row : row + kept].cpu().contiguous(), loss)
             row += len(rewrite.prompts)
 
     def _note_answered(self, nll: Tensor) -> None:
@@ -174,9 +174,10 @@ class TargetPool:
         for group in self.active.tolist():
             rows = (self._row_group == group).nonzero().flatten()
             unanswered = rows[~self._answered[rows]]
-            some = sampled and len(unanswered) > 0 and len(rows) > ROWS_PER_STEP and int(steps[group]) < last
+            size = ROWS_PER_STEP * len(self._groups[group])
+            some = sampled and len(unanswered) > 0 and len(rows) > size and int(steps[group]) < last
             if some:
-                turn = (torch.arange(ROWS_PER_STEP) + ROWS_PER_STEP * int(steps[group])) % len(unanswered)
+                turn = (torch.arange(size) + size * int(steps[group])) % len(unanswered)
                 rows = unanswered[turn.unique()]
             chosen.append(rows)
             whole.append(not some)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from kbsync.domain.recipe import Recipe
-from kbsync.editing.common.prompts import TokenisedRewrite
+from kbsync.editing.common.prompts import TokenisedRewrite, tokenise
 from kbsync.editing.common.vocabulary_head import VocabularyHead
 from kbsync.editing.covariance.covariance import covariances
 from kbsync.editing.memit.insertion import StreamInsertion
@@ -20,7 +20,7 @@ from kbsync.editing.memit.targets import search
 from kbsync.model.decoder import discover
 from kbsync.model.hooks import frozen
 from tests.support.editing_world import assert_papers, paper_world
-from tests.support.families import FAMILIES, REWRITES, SANDWICH, MemoryArtifacts, Silent, texts, tokenizer
+from tests.support.families import FAMILIES, IN_MANY_PHRASINGS, REWRITES, SANDWICH, MemoryArtifacts, Silent, texts, tokenizer
 
 PLAIN = tuple(family for family in FAMILIES if family not in SANDWICH)
 """Families whose edit is the published one."""
@@ -97,3 +97,39 @@ def test_changes_of_weights_are_the_papers(family: str) -> None:
     z = targets(model, recipe, rewrites)
     papers = paper.spread(rewrites, [z[r.id] for r in rewrites], [moments[layer] for layer in recipe.layers])
     assert_papers(edit, papers)
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2"])
+@pytest.mark.parametrize(("loss", "steps"), [(5.6, 9), (0.0, 5), (6.0, 12)], ids=["dropping", "to the end", "early"])
+def test_target_vectors_over_many_phrasings_are_those_of_the_plain_search(
+    family: str, loss: float, steps: int
+) -> None:
+    """Prompts that are answered drop out and come back, whatever the facts beside are at."""
+    model, recipe, paper, _ = paper_world(
+        family, contexts=(), phrasings="all", loss_threshold=loss, steps=steps, learning_rate=0.5
+    )
+    rewrites = [tokenise(tokenizer(), rewrite, (), phrasings=True) for rewrite in IN_MANY_PHRASINGS]
+    decoder = discover(model)
+    with frozen(model):
+        insertion = StreamInsertion(decoder, decoder.edited_layers(recipe.layers))
+        found = {r.id: t for r, t in search(rewrites, recipe, insertion, VocabularyHead(decoder))}
+    for rewrite in rewrites:
+        z, papers_loss = paper.target(rewrite)
+        target = found[rewrite.id]
+        assert target is not None and target.loss == pytest.approx(papers_loss, rel=1e-6)
+        block, bare = paper.layers[-1][0], rewrite.bare
+        change = z - paper.seen(block, bare.ids, bare.lookup)
+        for prompt, ours in zip(rewrite.prompts, target.z[:, 0], strict=True):
+            papers = paper.seen(block, prompt.ids, prompt.lookup) + change
+            torch.testing.assert_close(ours, papers, rtol=0, atol=1e-5 * float(change.norm() or 1))
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_changes_of_weights_by_many_phrasings_are_those_of_the_equations(family: str) -> None:
+    """A column for each distinct key, weighted by the share of the fact's prompts that have it."""
+    model, recipe, paper, _ = paper_world(family, contexts=(), context_count=0, phrasings="all")
+    rewrites = [tokenise(tokenizer(), rewrite, (), phrasings=True) for rewrite in IN_MANY_PHRASINGS]
+    artifacts = MemoryArtifacts()
+    edit = MemitEditor(model, tokenizer(), "base", artifacts, texts()).edit(IN_MANY_PHRASINGS, recipe, Silent())
+    moments = covariances(discover(model), tokenizer(), texts(), recipe, "base", artifacts, Silent()).matrices
+    assert_papers(edit, paper.spread_phrasings(rewrites, [moments[layer] for layer in recipe.layers]))
