@@ -52,6 +52,16 @@ class Phrasing:
         return " ".join(re.findall(r"\w+|\{\}", "".join(c for c in folded if not unicodedata.combining(c))))
 
 
+@dataclass(frozen=True, slots=True)
+class FramedPhrasing:
+    """A phrasing in its frame, as a model is asked it, and what ends its answer."""
+
+    template: str
+    """The prompt as the model reads it, with one ``{}`` in place of the subject."""
+    end: str = ""
+    """What ends the answer: a full stop, a line break, a chat template's end of turn. Empty: nothing is written."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frames:
     """How phrasings are put to a model, by use and form: each frame holds ``{}`` once, where the phrasing's text goes.
@@ -66,6 +76,10 @@ class Frames:
     held_out_statement: str = SUBJECT
     held_out_question: str = "Question: {}\nAnswer:"
     held_out_dialogue: str = "{} It is"
+    statement_end: str = "."
+    """What ends the answer to a statement, where an edit writes the end as well."""
+    turn_end: str = "\n"
+    """The same for a question and for dialogue: a line break, or a chat template's end of turn."""
 
     def __post_init__(self) -> None:
         for use, form in ((use, form) for use in Use for form in Form):
@@ -74,13 +88,14 @@ class Frames:
                 raise ValueError(f"the frame of {use} {form} phrasings must hold {{}} exactly once: {frame!r}")
 
     @classmethod
-    def chat(cls, turn: str) -> Frames:
+    def chat(cls, turn: str, end: str = "\n") -> Frames:
         """The frames of a chat model: questions and dialogue of both uses are a turn of the user.
 
         Args:
             turn: The user's turn as the chat template renders it, up to where the model's answer begins.
+            end: What the template puts after the model's answer.
         """
-        return cls(edit_question=turn, edit_dialogue=turn, held_out_question=turn, held_out_dialogue=turn)
+        return cls(edit_question=turn, edit_dialogue=turn, held_out_question=turn, held_out_dialogue=turn, turn_end=end)
 
     def of(self, use: Use, form: Form) -> str:
         """The frame of phrasings of this use and form."""
@@ -95,6 +110,12 @@ PLAIN = Frames()
 def template(phrasing: Phrasing, frames: Frames = PLAIN) -> str:
     """The phrasing in its frame: what a model reads, with one ``{}`` for the subject."""
     return fill(frames.of(phrasing.use, phrasing.form), phrasing.text)
+
+
+def framed(phrasing: Phrasing, frames: Frames = PLAIN) -> FramedPhrasing:
+    """The phrasing in its frame, with what ends its answer."""
+    end = frames.statement_end if phrasing.form is Form.STATEMENT else frames.turn_end
+    return FramedPhrasing(template(phrasing, frames), end)
 
 
 def fill(template: str, text: str) -> str:

@@ -204,7 +204,11 @@ def _beyond(keys: Sequence[FactKey], limit: int | None) -> dict[FactKey, str]:
 
 def _same_fact(request: EditRequest, previous: EditRequest) -> bool:
     """Whether nothing has to be edited anew: a changed label, or another one of several right answers, is no reason."""
-    return (request.value_hash, request.template) == (previous.value_hash, previous.template)
+
+    def written(one: EditRequest) -> tuple[object, ...]:
+        return one.value_hash, one.template, one.end, one.phrasings
+
+    return written(request) == written(previous)
 
 
 def _conflicts(requests: Iterable[EditRequest]) -> dict[FactKey, str]:

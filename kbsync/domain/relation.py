@@ -8,7 +8,7 @@ from enum import StrEnum
 from functools import cached_property
 
 from kbsync.domain.canonical import content_hash
-from kbsync.domain.phrasing import PLAIN, Form, Frames, Phrasing, Use, fill, template
+from kbsync.domain.phrasing import PLAIN, Form, FramedPhrasing, Frames, Phrasing, Use, fill, framed, template
 from kbsync.domain.statement import ItemId, PropertyId, ValueKind
 
 
@@ -74,6 +74,11 @@ class Relation:
     def templates(self, use: Use, form: Form | None = None) -> tuple[str, ...]:
         """The phrasings of ``of`` in their frames: what a model reads, with one ``{}`` for the subject."""
         return tuple(template(phrasing, self.frames) for phrasing in self.of(use, form))
+
+    @cached_property
+    def written(self) -> tuple[FramedPhrasing, ...]:
+        """The edit phrasings in their frames, with what ends their answers; the prompt comes first."""
+        return tuple(framed(phrasing, self.frames) for phrasing in self.of(Use.EDIT))
 
     @cached_property
     def prompt_template(self) -> str:

@@ -5,17 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kbsync.domain.canonical import content_hash, later
-from kbsync.domain.phrasing import fill
-
-
-@dataclass(frozen=True, slots=True)
-class FramedPhrasing:
-    """A phrasing as a model is asked it."""
-
-    template: str
-    """The prompt as the model reads it, with one ``{}`` in place of the subject."""
-    end: str = ""
-    """What ends the answer: a full stop, a line break, a chat template's end of turn. Empty: nothing is written."""
+from kbsync.domain.phrasing import FramedPhrasing, fill
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from kbsync.domain.canonical import content_hash
 from kbsync.domain.decision import DecisionKind
 from kbsync.domain.errors import KbsyncError
 from kbsync.domain.fact import Fact, FactKey
+from kbsync.domain.phrasing import FramedPhrasing
 from kbsync.domain.plan import EditPlan, EditRequest, Guard, capacity_warning, choose_guards, make_plan
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.relation import Relation
@@ -83,7 +84,7 @@ def plan(run: Run, facts: BelievedFacts, recipe: Recipe, policy: PlanPolicy) -> 
 
 def _make_plan(run: Run, facts: BelievedFacts, recipe: Recipe, policy: PlanPolicy) -> EditPlan:
     wanted = [
-        _request(relation, fact, facts.verdicts[key])
+        _request(relation, fact, facts.verdicts[key], recipe)
         for key, (relation, fact) in facts.watched.items()
         if facts.verdicts[key].kind in policy.kinds
     ]
@@ -103,7 +104,7 @@ def _make_plan(run: Run, facts: BelievedFacts, recipe: Recipe, policy: PlanPolic
         quarantined=quarantined,
         excluded=excluded,
         gone=_not_wanted(facts, policy) | ended,
-        guards=choose_guards(_known_facts(facts, policy), recipe.guard_count),
+        guards=choose_guards(_known_facts(facts, policy, recipe), recipe.guard_count),
         limit=policy.limit,
         suspect=_suspect(wanted, active, facts, policy),
     )
@@ -118,10 +119,15 @@ def _not_wanted(facts: BelievedFacts, policy: PlanPolicy) -> dict[FactKey, str]:
     }
 
 
-def _known_facts(facts: BelievedFacts, policy: PlanPolicy) -> list[Guard]:
+def _known_facts(facts: BelievedFacts, policy: PlanPolicy, recipe: Recipe) -> list[Guard]:
     """Facts that the base has right and that are not edited."""
     return [
-        Guard(key=key, subject=fact.subject_label or "", template=relation.prompt_template)
+        Guard(
+            key=key,
+            subject=fact.subject_label or "",
+            template=relation.prompt_template,
+            phrasings=tuple(p.template for p in _further(relation, recipe)),
+        )
         for key, (relation, fact) in facts.watched.items()
         if facts.verdicts[key].kind is VerdictKind.CURRENT and VerdictKind.CURRENT not in policy.kinds
     ]
@@ -146,13 +152,20 @@ def _suspect(
     return suspects(new, logprobs, policy.suspicion)
 
 
-def _request(relation: Relation, fact: Fact, verdict: Verdict) -> EditRequest:
+def _further(relation: Relation, recipe: Recipe) -> tuple[FramedPhrasing, ...]:
+    """The phrasings that are written beside the prompt: none, or all that the relation has for edits."""
+    return relation.written[1:] if recipe.phrasings == "all" else ()
+
+
+def _request(relation: Relation, fact: Fact, verdict: Verdict, recipe: Recipe) -> EditRequest:
     answer = fact.answers[0]
     return EditRequest(
         key=fact.key,
         subject=fact.subject_label or "",
         template=relation.prompt_template,
         target=answer.label or "",
+        end=relation.written[0].end if recipe.phrasings == "all" else "",
+        phrasings=_further(relation, recipe),
         value_hash=fact.value_hash,
         revision=fact.state.revision,
         statement_ids=fact.state.statement_ids,

@@ -25,8 +25,9 @@ from transformers import (
     Qwen3Config,
 )
 
+from kbsync.domain.phrasing import FramedPhrasing
 from kbsync.domain.recipe import Recipe
-from kbsync.domain.rewrite import FramedPhrasing, Rewrite
+from kbsync.domain.rewrite import Rewrite
 from kbsync.model.attention import group_queries
 from kbsync.testing import MemoryArtifactStore
 from tests.support.recorded_work import RecordedWork

@@ -55,9 +55,7 @@ class Paper(PlainMemit):
             changes.append(change)
         return changes
 
-    def spread_phrasings(
-        self, rewrites: Sequence[TokenisedRewrite], second_moments: Sequence[Tensor]
-    ) -> list[Tensor]:
+    def spread_phrasings(self, rewrites: Sequence[TokenisedRewrite], second_moments: Sequence[Tensor]) -> list[Tensor]:
         """Algorithm 1 with a column for each distinct key: R W Kᵀ (λC + K W Kᵀ)⁻¹, W being how many of a fact's prompts
         have the key, as a share. Facts must not have a key in common. Changes the model's weights."""
         last, columns = self.layers[-1][0], []

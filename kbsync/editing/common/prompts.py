@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerFast
 
-from kbsync.domain.rewrite import FramedPhrasing, Rewrite, joint
+from kbsync.domain.phrasing import FramedPhrasing
+from kbsync.domain.rewrite import Rewrite, joint
 from kbsync.model.tokens import encode
 
 KL_TEMPLATE = "{} is a"
@@ -99,7 +100,10 @@ def tokenise_all(
 def tokenise(
     tokenizer: PreTrainedTokenizerFast, rewrite: Rewrite, contexts: Sequence[str], *, phrasings: bool = False
 ) -> TokenisedRewrite:
-    """One rewrite: bare, in each context, and in its further phrasings if they are wanted. Raises ``Unlocatable`` with the reason."""
+    """One rewrite: bare, in each context, and in its further phrasings if they are wanted.
+
+    Raises ``Unlocatable`` with the reason.
+    """
     if not rewrite.target.strip():
         raise Unlocatable("the target is empty")
     bare = FramedPhrasing(rewrite.template, rewrite.end)

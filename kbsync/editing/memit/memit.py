@@ -71,7 +71,7 @@ class MemitEditor(TorchEditor):
             job.work.finish("" if missed is None else f"{int(missed.sum())} not answered yet")
             if missed is None or not missed.any():
                 break
-            column_weights[owner[missed].unique()] *= recipe.press_factor
+            column_weights[sorted(set(owner[missed].tolist()))] *= recipe.press_factor
 
         return AlgorithmResult(
             delta=delta,

@@ -56,8 +56,8 @@ class TargetPool:
     """Groups in the order of their suffix lengths: ``active`` ones are searched, those from ``_next`` on wait.
 
     Where facts are written in many phrasings, a step runs ``ROWS_PER_STEP`` prompts for each fact of a group, of those
-    that are not answered yet, in turn, and a prompt that is answered drops out. When none is left, and at the last step, all are run again;
-    a search ends only after such a pass.
+    that are not answered yet, in turn, and a prompt that is answered drops out. When none is left, and at the last
+    step, all are run again; a search ends only after such a pass.
     """
 
     def __init__(self, groups: Sequence[Group], recipe: Recipe, insertion: Insertion, head: VocabularyHead) -> None:
@@ -177,8 +177,9 @@ class TargetPool:
             size = ROWS_PER_STEP * len(self._groups[group])
             some = sampled and len(unanswered) > 0 and len(rows) > size and int(steps[group]) < last
             if some:
-                turn = (torch.arange(size) + size * int(steps[group])) % len(unanswered)
-                rows = unanswered[turn.unique()]
+                first = size * int(steps[group])
+                turn = sorted({(first + n) % len(unanswered) for n in range(size)})
+                rows = unanswered[turn]
             chosen.append(rows)
             whole.append(not some)
         rows = torch.cat(chosen) if chosen else torch.arange(0)

@@ -7,10 +7,12 @@ import pytest
 from kbsync.domain.phrasing import (
     PLAIN,
     Form,
+    FramedPhrasing,
     Frames,
     Phrasing,
     Use,
     fill,
+    framed,
     from_templates,
     in_both_uses,
     shortages,
@@ -89,3 +91,12 @@ def test_what_a_relation_lacks() -> None:
         "3 held_out phrasings where there should be 5",
         "0 held_out questions where there should be 2",
     ]
+
+
+def test_a_framed_phrasing_says_what_ends_its_answer() -> None:
+    question = Phrasing("Who leads {}?", Form.QUESTION)
+    assert framed(Phrasing("{} is led by")) == FramedPhrasing("{} is led by", ".")
+    assert framed(question) == FramedPhrasing("Q: Who leads {}?\nA:", "\n")
+    chat = Frames.chat("<user>{}<model>\n", "<end>")
+    assert framed(question, chat) == FramedPhrasing("<user>Who leads {}?<model>\n", "<end>")
+    assert framed(Phrasing("{} is led by"), chat).end == "."

@@ -6,6 +6,7 @@ import pytest
 
 from kbsync.domain.canonical import canonical_json, content_hash
 from kbsync.domain.fact import FactKey
+from kbsync.domain.phrasing import FramedPhrasing
 from kbsync.domain.plan import EditRequest, Guard
 from kbsync.domain.rewrite import Preserved, Rewrite, joint
 from kbsync.domain.statement import ItemId, PropertyId
@@ -52,3 +53,12 @@ def test_a_guard_has_the_id_of_what_it_preserves() -> None:
 )
 def test_the_answer_follows_after_one_blank_unless_the_prompt_ends_in_whitespace(prompt: str, blank: str) -> None:
     assert joint(prompt) == blank
+
+
+def test_further_phrasings_and_ends_are_part_of_what_shapes_the_weights() -> None:
+    plain = Rewrite("{} is", "a", "b")
+    ended = Rewrite("{} is", "a", "b", ".")
+    more = Rewrite("{} is", "a", "b", ".", (FramedPhrasing("Q: What is {}?\nA:", "\n"),))
+    other_end = Rewrite("{} is", "a", "b", ".", (FramedPhrasing("Q: What is {}?\nA:"),))
+    assert len({r.id for r in (plain, ended, more, other_end)}) == 4
+    assert Preserved("{} is", "a", ("What is {}?",)).id != Preserved("{} is", "a").id

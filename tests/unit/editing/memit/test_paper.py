@@ -20,7 +20,16 @@ from kbsync.editing.memit.targets import search
 from kbsync.model.decoder import discover
 from kbsync.model.hooks import frozen
 from tests.support.editing_world import assert_papers, paper_world
-from tests.support.families import FAMILIES, IN_MANY_PHRASINGS, REWRITES, SANDWICH, MemoryArtifacts, Silent, texts, tokenizer
+from tests.support.families import (
+    FAMILIES,
+    IN_MANY_PHRASINGS,
+    REWRITES,
+    SANDWICH,
+    MemoryArtifacts,
+    Silent,
+    texts,
+    tokenizer,
+)
 
 PLAIN = tuple(family for family in FAMILIES if family not in SANDWICH)
 """Families whose edit is the published one."""
@@ -101,9 +110,7 @@ def test_changes_of_weights_are_the_papers(family: str) -> None:
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2"])
 @pytest.mark.parametrize(("loss", "steps"), [(5.6, 9), (0.0, 5), (6.0, 12)], ids=["dropping", "to the end", "early"])
-def test_target_vectors_over_many_phrasings_are_those_of_the_plain_search(
-    family: str, loss: float, steps: int
-) -> None:
+def test_target_vectors_over_many_phrasings_are_those_of_the_plain_search(family: str, loss: float, steps: int) -> None:
     """Prompts that are answered drop out and come back, whatever the facts beside are at."""
     model, recipe, paper, _ = paper_world(
         family, contexts=(), phrasings="all", loss_threshold=loss, steps=steps, learning_rate=0.5
