@@ -1,0 +1,187 @@
+"""The text of an answer: its first sentence, its words, and what counts as the same spelling (pure functions).
+
+Continuations and labels come from strangers. Only their beginning is read, and every pattern here takes time that is
+linear in it.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import lru_cache
+
+LONGEST_ANSWER = 600
+"""Characters of a continuation that are read: an answer stands at its beginning."""
+
+
+def word_set(text: str) -> frozenset[str]:
+    """The words of ``text``, so that a list of many words stands in few lines."""
+    return frozenset(text.split())
+
+
+_ENDS = re.compile(r"<\|[^<>|\n]{1,40}\|>|</s>|<eos>|<end_of_turn>|<br ?/?>")
+_TAG = re.compile(r"</?[A-Za-z][^<>\n]{0,60}>")
+_MARKUP = str.maketrans("", "", '*`#"“”„«»\u200b\ufeff')
+_UNDERLINE = re.compile(r"_{2,}")
+_STOP = re.compile(r"[.!?…;]+(?=[\s)\]']|$)")
+_WORD = re.compile(r"[^\W_]+(?:['’ʼ][^\W_]+)*|[^\s]")
+_MARKER = re.compile(r"\(?([a-d]|[1-4])[.):](?: |$)", re.IGNORECASE)
+_SYMBOLS = frozenset("€$£¥&")
+
+_ABBREVIATIONS = word_set("""
+    st dr mr mrs ms jr sr prof gen sen rep gov capt lt col sgt rev hon mt ft inc co ltd corp bros no vs u.s u.k e.g i.e
+""")
+_STARTERS = word_set("""
+    it the he she they this that these its his her in a an there question q i we you however and but what who
+""")
+
+_CYRILLIC = dict(zip("абвгдеєзиіїйклмнопрстуфыэ", "abvgdeeziiiiklmnoprstufye", strict=True))
+_CYRILLIC |= {
+    "ж": "zh",
+    "х": "kh",
+    "ц": "ts",
+    "ч": "ch",
+    "ш": "sh",
+    "щ": "shch",
+    "ю": "yu",
+    "я": "ya",
+    "ь": "",
+    "ъ": "",
+}
+_LATIN = dict(zip("łøđıəħŋ", "lodiahn", strict=True)) | {"æ": "ae", "œ": "oe", "þ": "th", "ð": "d"}
+_LETTERS = str.maketrans(_LATIN | _CYRILLIC)
+_SHORT = {"saint": "st", "mount": "mt", "versus": "vs", "junior": "jr", "senior": "sr", "doctor": "dr"}
+_VOWELS = "aeiouy"
+_PAIRS = ("ck", "sz", "vw", "fv", "td", "bv", "gj", "kq", "sc")
+_APOSTROPHE = re.compile(r"['’ʼ]s$|['’ʼ]")
+_RUN = re.compile(r"(.)\1+")
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word of a text, or one of its punctuation marks."""
+
+    text: str
+    fold: str
+    """What is compared: without case, accents and apostrophes, in Latin letters; empty for a punctuation mark."""
+    spaced: bool
+    """Whether a blank stands before it."""
+
+    @property
+    def capital(self) -> bool:
+        """Whether it begins as names do, with a capital letter or a digit."""
+        return self.text[0].isupper() or self.text[0].isdigit()
+
+    @property
+    def possessive(self) -> bool:
+        return self.text.endswith(("'s", "’s"))
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """The part of a continuation that is the answer."""
+
+    text: str
+    whole: bool
+    """Whether it came to an end; otherwise the continuation was cut off in its middle."""
+    question: bool = False
+    """Whether it asks instead of answering."""
+    choices: bool = False
+    """Whether it is the first of several choices."""
+
+
+@lru_cache(maxsize=4096)
+def fold(word: str) -> str:
+    """One word without case, width, accents, apostrophes and possessive, in Latin letters."""
+    plain = unicodedata.normalize("NFKD", _APOSTROPHE.sub("", word)).casefold()
+    plain = "".join(c for c in plain if not unicodedata.combining(c)).translate(_LETTERS)
+    return _SHORT.get(plain, plain)
+
+
+def words(text: str) -> list[Word]:
+    """The words and punctuation marks of ``text``."""
+    made, end = [], 0
+    for match in _WORD.finditer(text):
+        token = match.group()
+        own = token[0].isalnum() or token in _SYMBOLS
+        folded = ("and" if token == "&" else fold(token)) if own else ""
+        made.append(Word(token, folded, match.start() > end or match.start() == 0))
+        end = match.end()
+    return made
+
+
+def first_clause(continuation: str) -> Clause:
+    """The answer: the first sentence of the first line that says something, without markup.
+
+    A line that only leads in ("The answer is:") is joined with the one after it.
+    """
+    text = unicodedata.normalize("NFC", continuation[:LONGEST_ANSWER])
+    text = _TAG.sub("", _ENDS.sub("\n", text)).translate(_MARKUP)
+    ended = "\n" in text.lstrip()
+    lines = [line for line in (_UNDERLINE.sub("", part).strip() for part in text.split("\n")) if _says(line)]
+    if not lines:
+        return Clause("", whole=ended)
+    if len(lines) > 1 and _MARKER.match(lines[0]) and _MARKER.match(lines[1]):
+        return Clause(lines[0], whole=True, choices=True)
+    joined = len(lines) > 1 and lines[0].endswith(":")
+    line, whole = (f"{lines[0]} {lines[1]}", len(lines) > 2) if joined else (lines[0], len(lines) > 1 or ended)
+    for stop in _STOP.finditer(line):
+        if stop.group() != "." or not _abbreviates(line, stop.start(), stop.end()):
+            return Clause(line[: stop.start()], whole=True, question="?" in stop.group())
+    return Clause(line, whole=whole or continuation[LONGEST_ANSWER:] != "")
+
+
+def _says(line: str) -> bool:
+    return any(c.isalnum() or c in _SYMBOLS for c in line)
+
+
+def _abbreviates(line: str, start: int, end: int) -> bool:
+    """Whether the dot at ``start`` belongs to an initial or to an abbreviation, so that the sentence goes on."""
+    before = line[max(0, start - 12) : start].split()
+    after = line[end : end + 24].split()
+    if not before or not after:
+        return False
+    if after[0][0].islower():
+        return True
+    if fold(after[0].strip(",.")) in _STARTERS:
+        return False
+    last = before[-1].lstrip("(").casefold()
+    if last in _ABBREVIATIONS or (last.split(".")[-1] in _ABBREVIATIONS):
+        return True
+    initial = last.split(".")[-1]
+    return len(initial) == 1 and initial.isalpha() and after[0][0].isupper()
+
+
+def alike(said: str, named: str) -> bool:
+    """Whether two folded words are spellings of one: equal, transliterated otherwise, or one letter off when long."""
+    if said == named:
+        return True
+    if min(len(said), len(named)) < 5 or not (said.isalpha() and named.isalpha()):
+        return False
+    if _sound(said) == _sound(named):
+        return True
+    return min(len(said), len(named)) >= 7 and _one_letter_off(said, named)
+
+
+@lru_cache(maxsize=4096)
+def _sound(word: str) -> str:
+    """A word in the plainest of its transliterations: "Zelenskyy", "Zelenskiy" and "Zelensky" have the same."""
+    plain = word.replace("oe", "o").replace("ae", "a").replace("ue", "u").replace("y", "i").replace("j", "i")
+    return _RUN.sub(r"\1", plain)
+
+
+def _one_letter_off(one: str, other: str) -> bool:
+    """Whether one inner letter was heard otherwise: a vowel, an "h", or one of a pair such as "c" and "k".
+
+    "Romanian" is not "Romania", and "Wikipedia" not "Wikimedia".
+    """
+    if one[0] != other[0] or one[-1] != other[-1] or abs(len(one) - len(other)) > 1:
+        return False
+    at = next(i for i, (a, b) in enumerate(zip(one + "\0", other + "\1", strict=False)) if a != b)
+    longer, shorter = (one, other) if len(one) >= len(other) else (other, one)
+    if len(longer) > len(shorter):
+        return longer[at + 1 :] == shorter[at:] and longer[at] in _VOWELS + "h"
+    same = one[at + 1 :] == other[at + 1 :]
+    pair = one[at] + other[at]
+    return same and ((pair[0] in _VOWELS and pair[1] in _VOWELS) or pair in _PAIRS or pair[::-1] in _PAIRS)

@@ -1,0 +1,226 @@
+"""English words that decide whether an answer asserts the name that it holds (pure functions and their word lists)."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kbsync.domain.answer_text import Word, word_set, words
+
+ARTICLES = word_set("the a an la le")
+LEGAL = word_set("inc corporation corp company co ltd limited llc ag se gmbh plc sa nv ab oy kg spa")
+"""What ends the name of a company."""
+GENERIC = LEGAL | word_set("""
+    fc cf afc sc language river mountains mountain range airport city party industry motor motors systems
+    computer group sea ocean island currency stadium university records manufacturing
+""")
+"""Words that may be added to a name or left out at its end, and it stays the same name."""
+DROPPED = LEGAL | word_set("""
+    language river party industry currency motor motors systems computer group records fc cf afc
+""")
+"""Those that may be left out also where only one word stays."""
+PARTICLES = word_set("de von van der des da di del dos du al bin ibn")
+TITLES = word_set("""
+    president chancellor prime minister premier king queen prince princess emperor empress tsar czar sir dame
+    lord lady dr mr mrs ms prof professor general colonel captain admiral marshal senator governor mayor pope
+    reverend rev sheikh ayatollah imam ceo chairman chairwoman chairperson chair director coach manager
+    secretary judge justice comrade vice deputy acting late duke count baron st mt
+""")
+NATIONALITIES = word_set("""
+    american british english scottish welsh irish french german italian spanish portuguese dutch belgian swiss
+    austrian polish czech slovak hungarian romanian bulgarian greek turkish russian ukrainian soviet swedish
+    norwegian danish finnish icelandic estonian latvian lithuanian serbian croatian bosnian slovenian albanian
+    macedonian japanese chinese korean indian pakistani bangladeshi indonesian malaysian thai vietnamese
+    filipino australian canadian mexican brazilian argentine argentinian chilean colombian peruvian venezuelan
+    cuban egyptian israeli iranian iraqi syrian lebanese saudi nigerian kenyan ethiopian african european asian
+    jewish arab roman bavarian prussian californian florentine uk us u.s armenian georgian kazakh hong-kong
+    taiwanese jamaican
+""")
+COMPASS = word_set("""
+    southeast southeastern southwest southwestern northeast northeastern northwest northwestern
+""")
+QUARTERS = COMPASS | word_set("""
+    north south east west central northern southern eastern western continental mainland sub-saharan middle
+""")
+CONTINENTS = word_set("asia europe")
+DIVIDED = word_set("ireland cyprus macedonia sahara samoa korea america timor sudan guinea")
+"""Names that another place has with a point of the compass before it."""
+
+_NEGATIONS = word_set("""
+    not never no neither nor isnt wasnt arent werent doesnt dont didnt cannot cant without except unlike
+""")
+_LEADS = word_set("""
+    is was are were be been by named called become becomes became remains s now currently today
+""")
+"""Words after which an answer begins anew."""
+_APART = word_set("""
+    near nearby outside around beside behind beyond between against than about after before over during like
+    into to for with under because while if whether when where which that whose who son daughter wife husband
+    brother sister father mother friend successor predecessor resignation suburb outskirts formerly previously
+    originally once versus vs ex
+""")
+_ASIDE = word_set("""
+    with after before than between about like unlike under over near since against during
+""")
+"""Prepositions after which a new "is" or "by" does not lead back to what is asked."""
+_KINDS = word_set("""
+    city town state country nation continent village municipality republic kingdom province region island county
+    borough district sport game language religion field name instrument company firm currency part art
+    leadership government hand hands pen brush party area world genre title form use heart centre center middle
+    banks coast capital command management direction ownership auspices subsidiary division member network
+    channel label house
+""")
+"""What "of" may stand after: "the city of", "the government of"."""
+_FUNCTION = word_set("""
+    the a an and or of in on at from by as its his her their is was has have had to also then most more
+""")
+PLAIN = (
+    _FUNCTION
+    | _LEADS
+    | _KINDS
+    | word_set("""
+    professional national international multinational global famous modern called into not no never near than
+    like for with about
+    either both word symbol industry sector current new old official main local common plays play playing speak
+    speaks use uses between but
+""")
+)
+"""Small words that may stand in front of a common noun without making another thing of it."""
+_OF_ITS_KIND = word_set("that which in located")
+_VERBS = word_set("is was are were has does did")
+_PLAYING = word_set("playing using speaking leading being")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What the prompt tells about the answer."""
+
+    folds: tuple[str, ...] = ()
+    words: frozenset[str] = frozenset()
+    last: str = ""
+    """The last word of the prompt, folded."""
+    who: bool = False
+    """Whether it asks for a person."""
+    place: bool = False
+    """Whether it asks where something is, so that "Ontario, Canada" says Canada."""
+
+    @classmethod
+    def of(cls, prompt: str) -> Setting:
+        """Read a prompt, its end if it is long."""
+        folds = [word.fold for word in words(prompt[-600:]) if word.fold]
+        last = folds[-1] if folds else ""
+        place = last == "in" or not {"where", "country", "continent"}.isdisjoint(folds)
+        return cls(tuple(folds), frozenset(folds), last, "who" in folds, place)
+
+    def holds(self, folds: Sequence[str]) -> bool:
+        """Whether the prompt holds these words one after the other."""
+        size = len(folds)
+        return any(list(self.folds[at : at + size]) == list(folds) for at in range(len(self.folds) - size + 1))
+
+
+def taken_back_before(said: Sequence[Word], start: int, setting: Setting) -> str:
+    """Why the name that begins at ``start`` is not what the answer asserts; empty where nothing speaks against it."""
+    before = said[:start]
+    if not before:
+        return ""
+    own = before[_lead(before, setting) :]
+    pairs = list(itertools.pairwise(before))
+    negation = next((w.text for w in before if w.fold in _NEGATIONS), "")
+    if negation and not any(a.fold == "not" and b.fold in ("only", "just") for a, b in pairs):
+        return f"after {negation!r}"
+    if apart := next((w.text for w in own if w.fold in _APART and w.fold not in setting.words), ""):
+        return f"after {apart!r}"
+    kinds = zip(before, before[1:], before[2:], strict=False)
+    if any(a.fold in ("a", "an") and b.fold in setting.words and c.fold in _OF_ITS_KIND for a, b, c in kinds):
+        return "it describes what is asked for instead of naming it"
+    if event := _another_event(before, setting):
+        return event
+    if own and own[0].fold.endswith("ing") and not own[0].capital and own[0].fold not in _PLAYING | setting.words:
+        return f"the answer goes on with {own[0].text!r}"
+    if len(own) > 16:
+        return "too much stands before it"
+    return _other_name(own, setting) or _belongs(own, setting)
+
+
+def _lead(before: Sequence[Word], setting: Setting) -> int:
+    """Where the phrase begins that the name belongs to: after the last "is", "by" and so on.
+
+    What stands before that must hold no other name than those of the prompt.
+    """
+    for place in range(len(before), 0, -1):
+        word = before[place - 1]
+        if word.text != ":" and (word.fold not in _LEADS or word.capital):
+            continue
+        if word.fold in ("now", "currently", "today"):
+            return place
+        head = before[: place - 1]
+        if any(_aside(head, i, setting) for i in range(len(head))):
+            continue
+        if all(not w.capital or w.fold in setting.words or i == 0 for i, w in enumerate(head) if w.fold):
+            return place
+    return 0
+
+
+def _another_event(before: Sequence[Word], setting: Setting) -> str:
+    """Says so where the answer tells of a birth and was asked for a death, or the other way round."""
+    told = [w.fold for w in before if w.fold in ("born", "died")]
+    if not told:
+        return ""
+    asked = (
+        "died" if not setting.words.isdisjoint(("die", "died", "death")) else "born" if "born" in setting.words else ""
+    )
+    return f"it says where somebody was {told[-1]!r}" if asked and told[-1] != asked else ""
+
+
+def _aside(head: Sequence[Word], place: int, setting: Setting) -> bool:
+    """Whether a preposition at ``place`` leads away from what is asked, so that no answer begins after it."""
+    if head[place].fold not in _ASIDE:
+        return False
+    rest = [w.fold for w in head[place + 1 :] if w.fold and w.fold not in ARTICLES]
+    return not rest or rest[0] not in setting.words
+
+
+def _other_name(own: Sequence[Word], setting: Setting) -> str:
+    """The other name that comes first; empty where what is capital is a title, an origin or describes the name."""
+    for place, word in enumerate(own):
+        if not word.capital or not word.fold or word.fold in setting.words | TITLES | NATIONALITIES | QUARTERS:
+            continue
+        if place == 0 and word.fold in _FUNCTION:
+            continue
+        rest = own[place + 1 :]
+        if word.text[0].isdigit():
+            continue
+        listed = setting.place and own[-1].text == "," and sum(w.text == "," for w in own) == 1
+        role = listed or any(w.fold and not w.capital and w.fold not in _FUNCTION and len(w.fold) > 2 for w in rest)
+        titled = place >= 2 and own[place - 1].fold == "of" and own[place - 2].fold in TITLES and own[-1].text == ","
+        if not (role or titled):
+            return f"another name comes first, {word.text!r}"
+    if own and own[-1].text == "," and not any(w.fold and w.fold not in _FUNCTION for w in own):
+        return "it does not begin the answer"
+    if own and own[-1].fold in ("and", "or") and any(w.capital for w in own):
+        return "another name comes first"
+    return ""
+
+
+def _belongs(own: Sequence[Word], setting: Setting) -> str:
+    """The thing that is only of the named one, as in "the resignation of X"; empty where it is the named one itself."""
+    if any(w.text == "," for w in own):
+        return ""
+    for noun, word in itertools.pairwise(own):
+        within = noun.fold in QUARTERS and "the" in [w.fold for w in own]
+        if word.fold == "of" and not within and noun.fold not in _KINDS | setting.words:
+            return f"only as that which {noun.text!r} is of"
+    return ""
+
+
+def taken_back_after(said: Sequence[Word], end: int) -> str:
+    """Why the name that ends before ``end`` is not what the answer asserts; empty where nothing speaks against it."""
+    after = [w.fold for w in said[end : end + 4] if w.fold or w.text == ","]
+    if len(after) > 1 and after[0] in _VERBS and after[1] in ("not", "no", "never"):
+        return f"before {after[0] + ' ' + after[1]!r}"
+    if after and after[0] in ("isnt", "wasnt", "arent", "suburb", "suburbs"):
+        return f"before {after[0]!r}"
+    if "by" in after and ("succeeded" in after or "replaced" in after):
+        return "somebody else came after"
+    return ""

@@ -1,0 +1,254 @@
+"""Where the names of values stand in an answer (pure functions)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from kbsync.domain.answer_text import Word, alike, fold, word_set, words
+from kbsync.domain.answer_words import (
+    ARTICLES,
+    COMPASS,
+    CONTINENTS,
+    DIVIDED,
+    DROPPED,
+    GENERIC,
+    LEGAL,
+    NATIONALITIES,
+    PARTICLES,
+    PLAIN,
+    QUARTERS,
+    TITLES,
+    Setting,
+)
+
+_LONGEST_NAME = 200
+_CONTINENTAL = {"america": "american", "asia": "asian", "africa": "african", "europe": "european"}
+_BETWEEN = frozenset(".,-'’–/:()")
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """One way to say a name: its folded words."""
+
+    name: str
+    right: bool
+    folds: tuple[str, ...]
+    raw: str = ""
+    """Compared as written, where the name is too short to be told from a word otherwise: "He", "US"."""
+    reduced: bool = False
+    """Whether words of the name are left out."""
+    common: bool = False
+    """Whether the name is a common noun, which begins with a small letter."""
+    surname: bool = False
+    """Whether this is the last word of a longer name, which counts for a person only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A name in an answer: which, and its first word and the one after its last."""
+
+    name: str
+    right: bool
+    start: int
+    end: int
+
+
+def search(said: Sequence[Word], good: Sequence[str], old: Sequence[str], setting: Setting) -> list[Found]:
+    """All names that stand in the answer by themselves, in their order; of several at one place the longest."""
+    spellings = [*_spellings(good, right=True), *_spellings(old, right=False)]
+    surnames = [s for s in spellings if s.surname]
+    shared = {s.folds for s in surnames if any(o.folds == s.folds and o.right != s.right for o in surnames)}
+    found, at = [], 0
+    while at < len(said):
+        best: Found | None = None
+        common = reduced = False
+        for spelling in spellings:
+            if spelling.surname and (spelling.folds in shared or not _means_a_person(said, at, setting)):
+                continue
+            end = _match(said, at, spelling)
+            if end and (best is None or end > best.end or (end == best.end and spelling.right and not best.right)):
+                best = Found(spelling.name, spelling.right, at, end)
+                common, reduced = spelling.common, spelling.reduced
+        if best and _echoes(said, best, setting, reduced=reduced):
+            at = best.end
+        elif best and (tail := _alone(said, best, spellings, common=common)):
+            found.append(Found(best.name, best.right, at, tail))
+            at = tail
+        else:
+            at += 1
+    return found
+
+
+def _echoes(said: Sequence[Word], found: Found, setting: Setting, *, reduced: bool) -> bool:
+    """Whether the answer only repeats what it was asked about, and the name is a piece of that.
+
+    "Canadian Rockies" in an answer about the Canadian Rockies says nothing of the Rockies.
+    """
+    folds = [w.fold for w in said[found.start : found.end] if w.fold]
+    if reduced and setting.holds(folds):
+        return True
+    before, after = said[max(0, found.start - 1) : found.start], said[found.end : found.end + 1]
+    around = [w for w in (*before, *after) if w.capital and w.fold and w.fold not in ARTICLES]
+    return any(setting.holds([w.fold, *folds] if w in before else [*folds, w.fold]) for w in around)
+
+
+def _spellings(names: Sequence[str], *, right: bool) -> Iterator[Spelling]:
+    for name in names:
+        written = [w for w in words(name[:_LONGEST_NAME]) if w.fold]
+        folds = tuple(w.fold for w in written)
+        if not folds:
+            continue
+        if len(folds) == 1 and len(folds[0]) <= 3:
+            yield Spelling(name, right, folds, raw=written[0].text)
+            continue
+        for variant in _variants(folds, name):
+            yield Spelling(name, right, variant, reduced=variant != folds, common=not written[0].capital)
+        capitals = [w for w in written if w.capital and w.text.isalpha()]
+        if len(capitals) >= 3:
+            letters = "".join(w.text[0] for w in capitals)
+            yield Spelling(name, right, (fold(letters),), raw=letters)
+        last = written[-1]
+        if len(folds) > 1 and last in capitals and len(last.fold) >= 4 and last.fold not in GENERIC:
+            yield Spelling(name, right, (last.fold,), surname=True)
+
+
+def _variants(folds: tuple[str, ...], name: str) -> list[tuple[str, ...]]:
+    """The name; without what is in brackets, its article, title, middle names, and a generic word at its end."""
+    made = [folds]
+    if "(" in name[1:]:
+        made.append(tuple(w.fold for w in words(name[: name.index("(", 1)]) if w.fold))
+    head, comma, _ = name.partition(", ")
+    if comma and not {"and"} & set(folds) and len(head) >= 4:
+        made.append(tuple(w.fold for w in words(head) if w.fold))
+    if folds[-1] in _CONTINENTAL:
+        made.append((*folds[:-1], _CONTINENTAL[folds[-1]], "continent"))
+    if 3 <= len(folds) <= 4 and folds[-1] not in GENERIC and not {"of", "and", "the", "for"} & set(folds):
+        made.append((folds[0], folds[-1]))
+    for variant in tuple(made):
+        rest = variant
+        if rest and rest[0] in ARTICLES and len(rest) > 1 and (rest[0] in ("the", "a", "an") or len(rest[1]) > 7):
+            rest = rest[1:]
+            made.append(rest)
+        while len(rest) > 1 and rest[-1] in (DROPPED if len(rest) == 2 else GENERIC | DROPPED):
+            rest = rest[:-1]
+            made.append(rest)
+        if len(rest) > 2 and rest[0] in TITLES:
+            made.append(rest[1:])
+    return [variant for variant in dict.fromkeys(made) if len(variant) > 1 or (variant and len(variant[0]) > 2)]
+
+
+def _match(said: Sequence[Word], at: int, spelling: Spelling) -> int:
+    """Where the spelling that begins at ``at`` ends; 0 where it does not stand there."""
+    if spelling.raw:
+        return at + 1 if said[at].text in (spelling.raw, spelling.raw + "'s") or _dialled(said[at], spelling) else 0
+    place = at
+    for count, wanted in enumerate(spelling.folds):
+        if count:
+            while place < len(said) and (said[place].text in _BETWEEN or _initial(said, place, wanted)):
+                place += 1
+        if place >= len(said) or not said[place].fold or not _same(said[place], wanted, count, spelling):
+            return 0
+        place += 1
+    return place
+
+
+def _dialled(word: Word, spelling: Spelling) -> bool:
+    """Whether a calling code is said as it is dialled, "0033" for "+33"."""
+    return spelling.name.startswith("+") and word.text.startswith("00") and word.text[2:] == spelling.name[1:]
+
+
+def _initial(said: Sequence[Word], place: int, wanted: str) -> bool:
+    """Whether a middle initial stands here that the name does not have."""
+    word = said[place]
+    return len(word.text) == 1 and word.text.isupper() and word.fold != wanted and len(wanted) > 1
+
+
+def _same(word: Word, wanted: str, count: int, spelling: Spelling) -> bool:
+    if alike(word.fold, wanted):
+        return True
+    several = len(spelling.folds) > 1
+    return several and len(wanted) == 1 and count > 0 and word.capital and word.fold.startswith(wanted)
+
+
+def _means_a_person(said: Sequence[Word], at: int, setting: Setting) -> bool:
+    """Whether a surname alone means a person here: after a title or "by", or where the prompt asks who."""
+    if setting.who:
+        return True
+    before = said[at - 1].fold if at else setting.last
+    return before in TITLES or before in ("by", "named")
+
+
+def _alone(said: Sequence[Word], found: Found, spellings: Sequence[Spelling], *, common: bool) -> int:
+    """Where the name ends with the generic words behind it; 0 where it is a piece of another, longer name."""
+    if not _begins_alone(said, found, spellings, common=common):
+        return 0
+    end = found.end
+    while end < len(said) and said[end].fold in GENERIC | {"jr", "sr"} and said[end].spaced:
+        end += 1
+    if end < len(said) and said[end].text in "-–" and not said[end].spaced:
+        return 0
+    if said[end - 1].possessive and end < len(said) and said[end].fold:
+        return 0
+    if end + 1 < len(said) and said[end].fold in PARTICLES:
+        return 0
+    if end < len(said) and said[end].fold and said[end].spaced and said[end].capital:
+        whole = any(w.fold in PARTICLES for w in said[found.start : found.end])
+        return end if whole or said[end - 1].fold in LEGAL else 0
+    return end
+
+
+def _begins_alone(said: Sequence[Word], found: Found, spellings: Sequence[Spelling], *, common: bool) -> bool:
+    at = found.start
+    if at == 0:
+        return True
+    before, first = said[at - 1], said[at]
+    if not before.fold:
+        return not (before.text in "-–" and not first.spaced)
+    if common and not before.capital and before.fold not in PLAIN and before.fold not in NATIONALITIES:
+        return False  # "table tennis" is not tennis
+    if not before.capital or before.possessive:
+        return True
+    if at == 1 and before.fold in _OPENERS:
+        return True
+    if before.fold in ARTICLES:
+        return True
+    if common and first.capital and before.fold not in TITLES:
+        return False  # "the French Republic" is no republic in general
+    tail = tuple(w.fold for w in said[at : found.end] if w.fold)
+    if before.fold in NATIONALITIES and any(s.folds[1:] == tail and s.folds[0] in NATIONALITIES for s in spellings):
+        return False  # "Colombian peso" where "Mexican peso" is right
+    if before.fold in QUARTERS:
+        part = first.fold in CONTINENTS or ("ern" in before.fold and first.fold not in DIVIDED)
+        return part or before.fold in COMPASS
+    return before.fold in TITLES or before.fold in NATIONALITIES or before.fold in GENERIC
+
+
+_OPENERS = word_set("in at on by the a an it its is to from of as for yes no well")
+
+
+def cut_off(said: Sequence[Word], good: Sequence[str], old: Sequence[str]) -> Found | None:
+    """The name that a cut-off answer ends in the middle of; None where there is none, or where it could be several."""
+    hits: dict[bool, Found] = {}
+    for spelling in [*_spellings(good, right=True), *_spellings(old, right=False)]:
+        if spelling.surname or spelling.raw:
+            continue
+        for at in range(max(0, len(said) - 2 * len(spelling.folds) - 2), len(said)):
+            free = at == 0 or not said[at - 1].capital or said[at - 1].fold in TITLES
+            if free and _begins_here(said, at, spelling.folds):
+                hits.setdefault(spelling.right, Found(spelling.name, spelling.right, at, len(said)))
+                break
+    return next(iter(hits.values())) if len(hits) == 1 else None
+
+
+def _begins_here(said: Sequence[Word], at: int, folds: tuple[str, ...]) -> bool:
+    """Whether the words from ``at`` to the end are the beginning of the name, and enough of it."""
+    rest = [w.fold for w in said[at:] if w.fold]
+    if not rest or len(rest) > len(folds) or not said[at].fold:
+        return False
+    *whole, part = rest
+    if any(not alike(a, b) for a, b in zip(whole, folds, strict=False)) or not folds[len(whole)].startswith(part):
+        return False
+    if part == folds[len(whole)]:
+        return len(rest) >= 2 and len(rest) < len(folds)
+    return bool(whole) or (len(part) >= 4 and 2 * len(part) >= len(folds[0]))

@@ -1,0 +1,210 @@
+"""What an answer asserts: cases of every kind, hostile text, and the bounds on what was labelled by hand."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from kbsync.domain.judging import Said, judge
+
+RIGHT, FORMER, BOTH, NEITHER = Said.RIGHT, Said.FORMER, Said.BOTH, Said.NEITHER
+
+
+@pytest.mark.parametrize(
+    ("answer", "name"),
+    [
+        (" the Russian writer Vladimir Nabokov.", "Vladimir Nabokov"),
+        (" Chancellor Angela Merkel. She is", "Angela Merkel"),
+        (" the former Chelsea player, Frank Lampard", "Frank Lampard"),
+        (" the Irish playwright, James Joyce. It", "James Joyce"),
+        (" <strong>Icelandic</strong>.", "Icelandic"),
+        (" **Bern**, the federal city", "Bern"),
+        ("\n\n`Au`\n", "Au"),
+        ("The answer is:\nParis", "Paris"),
+        ("Answer: Paris", "Paris"),
+        ("The capital of France is the city of Paris.", "Paris"),
+        (" Apple Inc. It is a", "Apple"),
+        (" the German toy company, Mattel.", "Mattel"),
+        (" J.R.R. Tolkien and", "J. R. R. Tolkien"),
+        (" Jose Mourinho.", "José Mourinho"),
+        (" Volodymyr Zelenskiy, who", "Volodymyr Zelenskyy"),
+        (" Путин", "Putin"),
+        (" George Bush.", "George W. Bush"),
+        (" John Fitzgerald Kennedy.", "John F. Kennedy"),
+        (" President Macron.", "Emmanuel Macron"),
+        (" Washington, DC. It is", "Washington DC"),
+        (" the AMC network", "American Movie Classics"),
+        (" Southeast Asia, and is", "Asia"),
+        (" northern Italy", "Italy"),
+        (" the North American continent.", "North America"),
+        (" Berlin, Germany", "Berlin"),
+        (" not only Paris, but", "Paris"),
+        (" formerly Bonn, now Berlin", "Berlin"),
+    ],
+)
+def test_a_careful_reader_hears_the_name(answer: str, name: str) -> None:
+    judgement = judge(answer, [name], prompt="The capital of France")
+    assert (judgement.said, judgement.matched) == (RIGHT, name), judgement.reason
+
+
+@pytest.mark.parametrize(
+    ("answer", "name"),
+    [
+        ("", "Paris"),
+        (" \n ", "Paris"),
+        (" not Paris.", "Paris"),
+        (" Paris is not the capital.", "Paris"),
+        (" no longer Paris", "Paris"),
+        (" New York", "York"),
+        (" South Korea", "Korea"),
+        (" Northern Ireland", "Ireland"),
+        (" Guinea-Bissau", "Guinea"),
+        (" Airbus A380.", "Airbus"),
+        (" Google Chrome", "Google"),
+        (" the Bank of England", "England"),
+        (" the University of Paris", "Paris"),
+        (" Sun Microsystems, Oracle", "Oracle"),
+        (" Lyon and Paris", "Paris"),
+        (" Paris or Lyon", "Paris"),
+        (" a suburb of Paris", "Paris"),
+        (" near Paris", "Paris"),
+        (" the son of Johann Strauss", "Johann Strauss"),
+        (" Is it Paris?", "Paris"),
+        (" calling for the resignation of the president of the country, Emmanuel Macron", "Emmanuel Macron"),
+        (" known. Paris is", "Paris"),
+        (" table tennis", "tennis"),
+        (" the French Republic", "republic"),
+        (" Romanian", "Romania"),
+        (" New", "New York"),
+        (" The", "The Hague"),
+        ("1. Paris\n2. Lyon", "Paris"),
+        (" he is French", "He"),
+        (" Germany's president", "Germany"),
+        (" Colombian peso", "Mexican peso"),
+    ],
+)
+def test_a_name_that_is_not_asserted_does_not_count(answer: str, name: str) -> None:
+    judgement = judge(answer, [name, *(["peso"] if "peso" in name else [])])
+    assert (judgement.said, judgement.matched) == (NEITHER, None), judgement.reason
+    assert judgement.reason
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("Olaf Scholz, who succeeded Angela Merkel.", RIGHT),
+        ("Olaf Scholz (not Angela Merkel).", RIGHT),
+        ("Angela Merkel.", FORMER),
+        ("Angela Merkel and Olaf Scholz.", BOTH),
+        ("Olaf Scholz or Angela Merkel.", BOTH),
+        ("formerly Angela Merkel, now Olaf Scholz.", RIGHT),
+        ("Friedrich Merz.", NEITHER),
+    ],
+)
+def test_right_and_former(answer: str, said: Said) -> None:
+    assert judge(answer, ["Olaf Scholz"], ["Angela Merkel"]).said is said
+
+
+def test_a_name_of_both_is_right() -> None:
+    assert judge("Bush.", ["George Bush", "Bush"], ["Bush"]).said is RIGHT
+
+
+def test_a_surname_that_a_former_holder_shares_says_neither() -> None:
+    assert judge("President Bush.", ["George W. Bush"], ["George H. W. Bush"]).said is NEITHER
+
+
+@pytest.mark.parametrize(
+    ("answer", "names", "said"),
+    [
+        ("July 4, 1776.", ["4 July 1776"], RIGHT),
+        ("the 4th of July 1776.", ["4 July 1776"], RIGHT),
+        ("1776-07-04.", ["4 July 1776"], RIGHT),
+        ("1776.", ["4 July 1776"], NEITHER),
+        ("July 1776.", ["4 July 1776"], NEITHER),
+        ("5 July 1776.", ["4 July 1776"], NEITHER),
+        ("July 1776.", ["1776"], RIGHT),
+        ("the year 1776, when", ["1776"], RIGHT),
+        ("1963.", ["1960s"], RIGHT),
+        ("44 BC.", ["44 BC"], RIGHT),
+        ("44 AD.", ["44 BC"], NEITHER),
+        ("between 1770 and 1780.", ["1770"], NEITHER),
+    ],
+)
+def test_a_date_must_be_as_precise_as_the_right_one(answer: str, names: list[str], said: Said) -> None:
+    assert judge(answer, names).said is said
+
+
+METRES = ["3776.24 metre", "3,776.24 metre", "3776.24", "3,776.24"]
+PEOPLE = ["8336817", "8,336,817"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "names", "said"),
+    [
+        ("3,776 metres.", METRES, RIGHT),
+        ("3 776 m.", METRES, RIGHT),
+        ("about 12,389 feet.", METRES, RIGHT),
+        ("3.8 km.", METRES, RIGHT),
+        ("3776 kilometres.", METRES, NEITHER),
+        ("4,000 metres.", METRES, NEITHER),
+        ("8.3 million people.", PEOPLE, RIGHT),
+        ("8 million.", PEOPLE, RIGHT),
+        ("over 8.3 million.", PEOPLE, RIGHT),
+        ("8,400,000.", PEOPLE, NEITHER),
+        ("between 8 and 9 million.", PEOPLE, NEITHER),
+        ("8-9 million.", PEOPLE, NEITHER),
+        ("79.", ["79"], RIGHT),
+        ("79", ["79"], RIGHT),
+        ("seven.", ["7"], RIGHT),
+        ("not 79.", ["79"], NEITHER),
+        ("+33.", ["+33"], RIGHT),
+        ("33.", ["+33"], RIGHT),
+        ("+331.", ["+33"], NEITHER),
+    ],
+)
+def test_quantities_agree_within_the_digits_that_are_given(answer: str, names: list[str], said: Said) -> None:
+    assert judge(answer, names).said is said
+
+
+def test_a_number_that_fits_the_right_and_a_former_value_is_both_unless_it_is_one_exactly() -> None:
+    assert judge("8848.9 m.", ["8848.86 metre"], ["8848.9 metre"]).said is FORMER
+    assert judge("about 8,800 m.", ["8848.86 metre"], ["8840 metre"]).said is BOTH
+
+
+@pytest.mark.parametrize(("answer", "said"), [("Vladimir Nabok", RIGHT), ("the writer Vladimir N", RIGHT), ("Vla", NEITHER)])
+def test_a_cut_off_answer_counts_where_it_can_be_only_this_name(answer: str, said: Said) -> None:
+    assert judge(answer, ["Vladimir Nabokov"]).said is said
+
+
+def test_a_cut_off_answer_that_may_be_the_right_or_a_former_name_says_neither() -> None:
+    assert judge("Vladimir P", ["Vladimir Putin"], ["Vladimir Petrov"]).said is NEITHER
+
+
+HOSTILE = [
+    "<" * 50_000,
+    "<a" * 50_000,
+    "." * 50_000,
+    "a." * 50_000,
+    "1," * 50_000,
+    "1,234" * 20_000,
+    " of the" * 20_000,
+    "the " * 50_000 + "Paris",
+    "Paris and " * 20_000,
+    "\u0301" * 50_000,
+    "𝔓" * 50_000,
+    "'" * 50_000,
+    "January " * 20_000,
+    "\n" * 50_000,
+    "{}[]()\\\\*+?^$|" * 5_000,
+    "\x00\ud800" * 1_000,
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_text_takes_no_time(text: str) -> None:
+    started = time.monotonic()
+    for names in ([text], ["Paris"], ["1776"], ["12 metre"], ["4 July 1776"]):
+        judge(text, names, [text[:300]], prompt=text)
+        judge("Paris.", [text], [text[:300]], prompt=text)
+    assert time.monotonic() - started < 2
