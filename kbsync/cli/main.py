@@ -40,6 +40,7 @@ from kbsync.cli.research.covariance import covariance
 from kbsync.cli.research.editing import counterfact, scaling, zsre
 from kbsync.cli.research.recipe import tune
 from kbsync.cli.research.trace import trace
+from kbsync.cli.research.verdicts import verdicts
 from kbsync.cli.rollback import rollback
 from kbsync.cli.serve import serve
 from kbsync.cli.stats import build as build_stats
@@ -94,6 +95,7 @@ VERBS: tuple[Verb, ...] = (
     scaling,
     covariance,
     capacity,
+    verdicts,
 )
 
 GROUPS = {

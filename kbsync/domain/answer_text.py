@@ -118,18 +118,21 @@ def first_clause(continuation: str) -> Clause:
     """
     text = unicodedata.normalize("NFC", continuation[:LONGEST_ANSWER])
     text = _TAG.sub("", _ENDS.sub("\n", text)).translate(_MARKUP)
-    ended = "\n" in text.lstrip()
-    lines = [line for line in (_UNDERLINE.sub("", part).strip() for part in text.split("\n")) if _says(line)]
-    if not lines:
-        return Clause("", whole=ended)
-    if len(lines) > 1 and _MARKER.match(lines[0]) and _MARKER.match(lines[1]):
-        return Clause(lines[0], whole=True, choices=True)
-    joined = len(lines) > 1 and lines[0].endswith(":")
-    line, whole = (f"{lines[0]} {lines[1]}", len(lines) > 2) if joined else (lines[0], len(lines) > 1 or ended)
+    parts = [_UNDERLINE.sub("", part).strip() for part in text.split("\n")]
+    saying = [at for at, part in enumerate(parts) if _says(part)]
+    if not saying:
+        return Clause("", whole=False)
+    first, then = saying[0], saying[1] if len(saying) > 1 else None
+    line, last = parts[first], first
+    if then is not None and _MARKER.match(line) and _MARKER.match(parts[then]):
+        return Clause(line, whole=True, choices=True)
+    if then is not None and line.endswith(":"):
+        line, last = f"{line} {parts[then]}", then
+    whole = last < len(parts) - 1 or len(continuation) > LONGEST_ANSWER
     for stop in _STOP.finditer(line):
         if stop.group() != "." or not _abbreviates(line, stop.start(), stop.end()):
             return Clause(line[: stop.start()], whole=True, question="?" in stop.group())
-    return Clause(line, whole=whole or continuation[LONGEST_ANSWER:] != "")
+    return Clause(line, whole=whole)
 
 
 def _says(line: str) -> bool:

@@ -83,14 +83,20 @@ _NUMERALS = (
 )
 _NUMERAL = re.compile(r"\b(" + "|".join(_NUMERALS) + r")\b", re.IGNORECASE)
 _UNIT = re.compile(r"[\s-]*((?:sq(?:uare)?\.? )?[a-z°²³µ%]+[²³]?)", re.IGNORECASE)
-_LENGTHS = {
-    "km": 1000, "kilometre": 1000, "kilometer": 1000, "m": 1, "metre": 1, "meter": 1, "ft": Decimal("0.3048"),
-    "feet": Decimal("0.3048"), "foot": Decimal("0.3048"), "mi": Decimal("1609.344"), "mile": Decimal("1609.344"),
-    "cm": Decimal("0.01"), "centimetre": Decimal("0.01"), "centimeter": Decimal("0.01"),
-    "inche": Decimal("0.0254"), "inch": Decimal("0.0254"), "yard": Decimal("0.9144"),
-}  # fmt: skip
-_AREAS = {"hectare": Decimal(10000), "ha": Decimal(10000), "acre": Decimal("4046.8564224")}
-_TIMES = {"year": 1, "yr": 1, "month": Decimal(1) / 12}
+_SIZES = (
+    ("length", "km kilometre kilometer", "1000"),
+    ("length", "m metre meter", "1"),
+    ("length", "cm centimetre centimeter", "0.01"),
+    ("length", "ft foot feet", "0.3048"),
+    ("length", "yd yard", "0.9144"),
+    ("length", "inch inche", "0.0254"),
+    ("length", "mi mile", "1609.344"),
+    ("area", "ha hectare", "10000"),
+    ("area", "acre", "4046.8564224"),
+    ("time", "yr year", "1"),
+)
+_UNITS = {name: (kind, Decimal(size)) for kind, names, size in _SIZES for name in names.split()}
+"""What a unit measures, and its size in metres, square metres or years; names without the "s" of the plural."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +109,7 @@ class Quantity:
     digits: int
     """How many of its digits are significant; a number with "million" and the like has at least two."""
     kind: str = ""
-    """What the unit measures: ``length``, ``area``, ``time``; the unit itself where it is none of these; or nothing."""
+    """What the unit measures: ``length``, ``area`` or ``time``; empty where there is no unit, or another one."""
     size: Decimal = Decimal(1)
     """The unit, in metres, square metres or years."""
 
@@ -167,12 +173,8 @@ def _measure(unit: str) -> tuple[str, Decimal]:
     plain = unit.rstrip(".")
     square = plain.startswith("sq") or plain.endswith("²")
     plain = re.sub(r"^sq(?:uare)?\.? ?|[²³]$", "", plain)
-    for names, kind in ((_LENGTHS, "length"), (_AREAS, "area"), (_TIMES, "time")):
-        size = names.get(plain) or names.get(plain.removesuffix("s"))
-        if size:
-            exact = Decimal(size)
-            return ("area", exact * exact) if square and kind == "length" else (kind, exact)
-    return "", Decimal(1)
+    kind, size = _UNITS.get(plain) or _UNITS.get(plain.removesuffix("s")) or ("", Decimal(1))
+    return ("area", size * size) if square and kind == "length" else (kind, size)
 
 
 def quantity_named(name: str) -> Quantity | None:

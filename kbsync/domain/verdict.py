@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from kbsync.domain.fact import Answer, Fact, FactKey
+from kbsync.domain.judging import Said
 from kbsync.domain.relation import Relation
 
 
@@ -112,6 +113,12 @@ def ambiguity(fact: Fact, *, single: bool) -> str | None:
     if single and len(fact.answers) > 1:
         return f"{len(fact.answers)} values hold at once where one can"
     return None
+
+
+def kind_of(said: Said) -> VerdictKind:
+    """The verdict on what an answer asserts; one that gives a right and a former value at once decides nothing."""
+    kinds = {Said.RIGHT: VerdictKind.CURRENT, Said.FORMER: VerdictKind.STALE}
+    return kinds.get(said, VerdictKind.UNKNOWN)
 
 
 def judge(fact: Fact, greedy: str) -> tuple[VerdictKind, str | None]:

@@ -172,7 +172,9 @@ def test_a_number_that_fits_the_right_and_a_former_value_is_both_unless_it_is_on
     assert judge("about 8,800 m.", ["8848.86 metre"], ["8840 metre"]).said is BOTH
 
 
-@pytest.mark.parametrize(("answer", "said"), [("Vladimir Nabok", RIGHT), ("the writer Vladimir N", RIGHT), ("Vla", NEITHER)])
+@pytest.mark.parametrize(
+    ("answer", "said"), [("Vladimir Nabok", RIGHT), ("the writer Vladimir N", RIGHT), ("Vla", NEITHER)]
+)
 def test_a_cut_off_answer_counts_where_it_can_be_only_this_name(answer: str, said: Said) -> None:
     assert judge(answer, ["Vladimir Nabokov"]).said is said
 
@@ -203,8 +205,8 @@ HOSTILE = [
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_text_takes_no_time(text: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     for names in ([text], ["Paris"], ["1776"], ["12 metre"], ["4 July 1776"]):
         judge(text, names, [text[:300]], prompt=text)
         judge("Paris.", [text], [text[:300]], prompt=text)
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2
