@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from kbsync.domain.bisect import SearchLimits
-from kbsync.domain.gate import Threshold
+from kbsync.domain.gate import Metric, Threshold
 from kbsync.domain.phrasing import from_templates
+from kbsync.domain.plan import Change
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.relation import Cardinality, Relation
 from kbsync.domain.statement import ItemId, PropertyId, Rank, Snak, Statement, TimePoint, Value, ValueKind
@@ -21,6 +22,7 @@ from kbsync.stages.evaluate.questions import EvaluationSize
 from kbsync.stages.facts import BelievedFacts, believed_facts
 from kbsync.stages.plan import PlanPolicy
 from kbsync.stages.release.canary import CanaryPolicy
+from kbsync.stages.release.promote import current_number
 from kbsync.stages.session import Run, writer
 from kbsync.testing.fake_model import TableBase, TableEditor
 from kbsync.testing.fake_source import FakeSource
@@ -104,6 +106,19 @@ def statement(
     )
 
 
+PARIS = statement("Q142", "P36", "Q90")
+CASTEX_ENDED = statement("Q142", "P6", "Q3052772", start="2020-07-03", end="2022-05-16")
+BORNE = statement("Q142", "P6", "Q30333", start="2022-05-16")
+"""With the two others: what Wikidata says of France after its head of government has changed."""
+
+
+DEMANDING = (
+    Threshold(metric="efficacy", at_least=0.9),
+    Threshold(metric="specificity", at_least=0.9, min_samples=50),
+)
+"""A policy whose second threshold this small world can't satisfy."""
+
+
 @dataclass
 class World:
     """Everything a cycle needs, in the open for tests to turn."""
@@ -153,9 +168,21 @@ class World:
         with self.ledger.read() as tx:
             return believed_facts(tx, self.relations, self.base.fingerprint)
 
+    @property
+    def current(self) -> int:
+        """The version that ``current`` points to; 0 is the base."""
+        with self.ledger.read() as tx:
+            return current_number(tx)
+
     def sync(self) -> CycleResult:
         with writer(self.run, TTL) as held:
             return sync(held, self.stages)
+
+    def sync_with_new_government(self) -> CycleResult:
+        """A week later, France's new head of government has been known for four days."""
+        self.pass_time(timedelta(days=7))
+        self.set_statements("Q142", PARIS, CASTEX_ENDED, BORNE, age=timedelta(days=4))
+        return self.sync()
 
     def set_statements(self, item: str, *statements: Statement, age: timedelta = timedelta(days=30)) -> None:
         """Give the item these statements by an edit made ``age`` ago."""
@@ -171,6 +198,17 @@ class World:
     def pass_time(self, span: timedelta) -> None:
         self.clock.time += span
         self.source.now = self.clock.time
+
+
+def figures(result: CycleResult) -> dict[str, Metric]:
+    """What a cycle measured, by name."""
+    assert result.evaluation is not None
+    return {metric.name: metric for metric in result.evaluation.metrics}
+
+
+def changes(result: CycleResult) -> dict[str, Change]:
+    """What a cycle's plan does with each fact."""
+    return {str(entry.key): entry.change for entry in result.planned.plan.entries}
 
 
 @dataclass

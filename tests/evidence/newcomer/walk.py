@@ -26,9 +26,9 @@ from kbsync.wikidata.local import OxigraphServer
 from tests.evidence.messages import say
 from tests.evidence.newcomer.page import Step, steps
 from tests.evidence.soak.world import OFFICE, lasting, train
+from tests.integration.test_cli_contract import NEEDS_A_REAL_SITE, conforms, printed_type
 from tests.support.built_wheel import build_wheel
 from tests.support.paths import ROOT
-from tests.unit.cli.test_contract import NEEDS_A_REAL_SITE, conforms, printed_type
 
 WATCHED = ("capital", "country", "head_of_government")
 OWN = ("The government of {} is led by", "The government of {} is headed by")

@@ -8,10 +8,22 @@ from itertools import pairwise
 
 import pytest
 
+from kbsync.config.relation_file import load_relations
 from kbsync.demo.table import Kind, Row, Table, time_point
 from kbsync.domain.errors import DataError
-from kbsync.domain.statement import Rank, TimePoint
+from kbsync.domain.fact import observe
+from kbsync.domain.relation import Relation
+from kbsync.domain.statement import Rank, Snak, Statement, TimePoint, Value, ValueKind
 from kbsync.domain.verdict import normalise
+from tests.support.paths import ROOT
+from tests.support.relation_words import statements
+
+RELATIONS = ROOT / "config" / "relations"
+
+
+@pytest.fixture(scope="module")
+def relations() -> tuple[Relation, ...]:
+    return load_relations(RELATIONS)
 
 
 def groups(table: Table) -> dict[tuple[str, str], list[Row]]:
@@ -106,3 +118,44 @@ def test_other_dates_are_refused() -> None:
     for text in ("20", "2020-5", "11.5.2020", "2020-05-11T00:00:00Z"):
         with pytest.raises(DataError, match="is not a date"):
             time_point(text)
+
+
+def test_each_property_of_the_table_is_watched_with_its_subjects(relations: tuple[Relation, ...], table: Table) -> None:
+    assert {r.property: r.label for r in relations} == table.properties
+    for relation in relations:
+        assert relation.subjects == table.subjects(relation.property), relation.name
+
+
+def test_templates_are_a_prompt_and_at_least_two_paraphrases(relations: tuple[Relation, ...]) -> None:
+    for relation in relations:
+        assert len(statements(relation)) >= 3, relation.name
+        assert all(t.count("{}") == 1 and not t.endswith(("{}", " ")) for t in statements(relation)), relation.name
+
+
+def test_no_prompt_is_asked_for_two_facts(relations: tuple[Relation, ...], table: Table) -> None:
+    prompts = [r.prompt(table.label(subject)) for r in relations for subject in r.subjects]
+    assert len(set(prompts)) == len(prompts)
+
+
+def test_one_answer_holds_for_every_watched_fact(
+    relations: tuple[Relation, ...], table: Table, moment: datetime
+) -> None:
+    for relation in relations:
+        for subject in relation.subjects:
+            statements = [
+                Statement(
+                    id=f"{row.subject}${number}",
+                    subject=row.subject,
+                    property=row.property,
+                    snak=Snak.VALUE,
+                    value=Value(ValueKind.ITEM, row.object),
+                    rank=row.rank,
+                    start=row.start,
+                    end=row.end,
+                    references=row.references,
+                )
+                for number, row in enumerate(table.group(subject, relation.property))
+            ]
+            state = observe(statements, relation.cardinality, revision=1, since=moment, now=moment)
+            assert len(state.values) == 1, (relation.name, subject)
+            assert state.references >= relation.trust.min_references

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from kbsync.domain.fluency import repetition
 from kbsync.domain.interval import bootstrap, paired, wilson
 
 
@@ -46,9 +45,3 @@ def test_a_paired_difference_is_surer_than_its_parts() -> None:
     assert lost.high < 0
     assert lost.low > -0.1
     assert lost.samples == 200
-
-
-def test_repetition_counts_what_stood_before() -> None:
-    assert repetition("one two three four five") == 0.0
-    assert repetition("no no no no no") == pytest.approx(2 / 3)
-    assert repetition("too short") == 0.0

@@ -1,10 +1,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from kbsync.domain.canonical import canonical_json, content_hash, timestamp
 from kbsync.domain.errors import BadIdentifier, DataError
 from kbsync.domain.statement import Rank, Snak, Statement, TimePoint, Value, ValueKind, item_id, property_id
 
@@ -57,19 +54,3 @@ def test_a_value_beside_an_unknown_one_is_refused(snak: Snak) -> None:
             value=Value(ValueKind.ITEM, "Q2"),
             rank=Rank.NORMAL,
         )
-
-
-@given(st.dictionaries(st.text(), st.one_of(st.integers(), st.text(), st.none(), st.booleans()), max_size=5))
-def test_the_canonical_form_does_not_depend_on_the_order_of_keys(data: dict[str, object]) -> None:
-    backwards = dict(reversed(list(data.items())))
-    assert canonical_json(data) == canonical_json(backwards)
-    assert content_hash(data) == content_hash(backwards)
-
-
-def test_what_has_no_canonical_form_is_refused() -> None:
-    with pytest.raises(ValueError, match="Out of range"):
-        canonical_json(float("nan"))
-    with pytest.raises(TypeError):
-        canonical_json(object())
-    with pytest.raises(ValueError, match="time zone"):
-        timestamp(datetime(2024, 1, 1))

@@ -13,7 +13,7 @@ from alembic import command
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from alembic.script import ScriptDirectory
-from sqlalchemy import Column, Engine, Text, create_engine, inspect
+from sqlalchemy import Column, Engine, Text, create_engine, inspect, text
 
 from kbsync.domain.errors import ConfigError, KbsyncError, SchemaError, StoreError
 from kbsync.ledger import schema, triggers
@@ -22,8 +22,15 @@ from kbsync.ledger.ledger import SqlLedger
 from kbsync.ledger.tables import metadata
 from kbsync.testing.samples import HEAD_OF_STATE, NOW, record, statement
 from tests.support import ledger_raw as raw
+from tests.support.filled_ledger import fill, rows
 from tests.support.ledger_fixtures import BACKENDS
 from tests.support.postgres_server import Postgres
+
+EARLIER = [
+    script.revision
+    for script in ScriptDirectory(str(schema.migrations_directory())).walk_revisions()
+    if script.revision != schema.REVISION
+]
 
 
 @pytest.fixture(params=BACKENDS)
@@ -276,3 +283,23 @@ class TestCheck:
         data[index : index + 6] = b"Q145$3"
         path.write_bytes(bytes(data))
         assert schema.check(filled) != []
+
+
+@pytest.mark.parametrize("earlier", EARLIER)
+def test_a_filled_ledger_of_an_earlier_schema(empty_url: str, earlier: str) -> None:
+    schema.upgrade(empty_url)
+    fill(empty_url)
+    before = rows(empty_url)
+    engine = make_engine(parse_url(empty_url), foreign_keys=False)
+    with writing(engine) as connection:
+        command.downgrade(schema.alembic_config(connection), earlier)
+        assert connection.scalar(text("SELECT version_num FROM alembic_version")) == earlier
+    engine.dispose()
+    schema.upgrade(empty_url)
+    assert rows(empty_url) == before
+    assert schema.check(empty_url) == []
+    ledger = SqlLedger(empty_url)
+    with ledger.write() as tx:
+        assert tx.record_items([record(revision=901, subject="Q501")], [HEAD_OF_STATE], NOW).removed == 1
+    ledger.close()
+    assert schema.check(empty_url) == []

@@ -6,9 +6,6 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from kbsync.domain.version import Manifest
-from kbsync.stages.rebuild import MAX_NAMED, differences
-from kbsync.testing.samples import make_manifest
 from tests.support.site import Site, fact
 
 
@@ -91,28 +88,6 @@ def test_what_can_not_be_rebuilt(built: Site) -> None:
     built.config.write_text(text)
     other = built("rebuild", "1")
     assert other.code == 65 and "another base" in other.err
-
-
-def test_differences_name_causes_first() -> None:
-    stored = make_manifest({"w": "1" * 64})
-    request = stored.requests[0]
-    again = replace(
-        stored, factors={"w": "2" * 64}, targets={request.id: "0" * 64}, libraries={"torch": "9", "numpy": "1"}
-    )
-    assert differences(stored, stored) == ()
-    assert differences(stored, again) == (
-        "library numpy: none then, 1 now",
-        "library torch: 2.13.0 then, 9 now",
-        "the target vector of Q142 P35 (Frankreich “{}”: Zoë Müller) differs",
-        "the factors of w differ",
-    )
-    assert "build hash" in differences(stored, replace(stored, build_hash="0" * 64))[0]
-
-
-def test_many_differing_targets_are_counted() -> None:
-    stored: Manifest = replace(make_manifest({}), targets={f"{i:064}": "a" for i in range(MAX_NAMED + 5)})
-    said = differences(stored, replace(stored, targets={}))
-    assert len(said) == MAX_NAMED + 1 and said[-1] == "5 more target vectors differ"
 
 
 def test_the_build_hash_is_the_plans(site: Site) -> None:

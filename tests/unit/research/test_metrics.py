@@ -6,7 +6,6 @@ import math
 
 import pytest
 
-from kbsync.domain.fluency import ngram_entropy, words
 from kbsync.research.metrics import PairScore, contrast, harmonic_mean, mean_of, summarise, token_accuracy
 
 
@@ -64,21 +63,3 @@ def test_bootstrap_intervals_hold_the_mean_and_are_those_of_the_binomial() -> No
 def test_a_score_with_a_part_that_is_nought_is_nought() -> None:
     found = summarise([{"a": 0.0, "b": 1.0}] * 4, {"score": ("a", "b")})
     assert (found["score"].value, found["score"].low, found["score"].high) == (0.0, 0.0, 0.0)
-
-
-def test_words_are_split_as_in_the_penn_treebank() -> None:
-    assert words("It isn't 1,000.5 well-known (yet).") == [
-        "It", "isn", "'t", "1,000.5", "well-known", "(", "yet", ")", "."
-    ]  # fmt: skip
-
-
-def test_entropy_by_hand() -> None:
-    """Five words: four different bigrams (2 bits), three different trigrams (log2 3 bits)."""
-    assert ngram_entropy("one two three four five") == pytest.approx(100 * (2 / 3 * 2 + 4 / 3 * math.log2(3)) / 2)
-
-
-def test_entropy_counts_repetitions() -> None:
-    """a b a b a: bigrams ab, ba twice each (1 bit); trigrams aba twice, bab once (log2 3 - 2/3 bits)."""
-    assert ngram_entropy("a b a b a") == pytest.approx(100 * (2 / 3 + 4 / 3 * (math.log2(3) - 2 / 3)) / 2)
-    assert ngram_entropy("no no no no no") == 0.0
-    assert ngram_entropy("one") == ngram_entropy("") == 0.0

@@ -6,9 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.stage_world import statement
-
-BORNE = statement("Q142", "P6", "Q30333", start="2022-05-16")
+from tests.support.stage_world import BORNE, statement
 
 
 def two_versions(cli: Any) -> None:

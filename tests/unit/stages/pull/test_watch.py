@@ -10,14 +10,21 @@ import pytest
 from kbsync.domain.errors import SourceDown, SourceError
 from kbsync.domain.fact import FactKey
 from kbsync.domain.relation import Relation
-from kbsync.domain.statement import ItemId, Value, ValueKind
-from kbsync.stages.pull.object_labels import LABELS_REFRESH
+from kbsync.domain.statement import ItemId
 from kbsync.stages.pull.pull import pull
 from tests.support.stage_world import CAPITAL, RELATIONS, World, statement
 
+ITALY, MERGED = ItemId("Q38"), ItemId("Q999")
+
+
+def merge(world: World, *, capital: str = "Q220") -> None:
+    """Q38 becomes a redirect to Q999, which has taken over its statement."""
+    world.source.set_item(MERGED, label="Italia", statements=[statement(MERGED, "P36", capital)])
+    world.source.redirect(ITALY, MERGED)
+
+
 PATTERN = "?item wdt:P31 wd:Q3624078"
 STATES = ("Q142", "Q183", "Q38")
-ROME = ItemId("Q220")
 
 
 def found_by_pattern(**changes: object) -> Relation:
@@ -90,85 +97,17 @@ def test_a_pattern_that_finds_nothing_any_more_asks_a_person(world: World) -> No
     assert pull(world.run, world.source, relations, accept_deletions=True).watched == 0
 
 
-def many(world: World, count: int) -> list[Relation]:
-    items = [f"Q{n}" for n in range(1001, 1001 + count)]
-    for item in items:
-        world.source.set_item(item, label=item, statements=[statement(item, "P36", "Q90")])
-    return [replace(RELATIONS[0], subjects=tuple(ItemId(i) for i in items))]
-
-
-def test_an_endpoint_that_knows_revisions_and_no_statements_yet_loses_nothing(world: World) -> None:
-    relations = many(world, 20)
-    pull(world.run, world.source, relations)
-    for number in range(1001, 1007):
-        world.source.set_item(f"Q{number}", label="loading")
-    with pytest.raises(SourceError, match="6 of 20 known items have lost all their statements"):
-        pull(world.run, world.source, relations)
-    with world.ledger.read() as tx:
-        assert len(tx.statements_of(CAPITAL, relations[0].subjects)) == 20
-    assert pull(world.run, world.source, relations, accept_deletions=True).statements.removed == 6
-
-
-def test_a_few_that_lose_their_statements_are_news(world: World) -> None:
-    relations = many(world, 20)
-    pull(world.run, world.source, relations)
-    for number in range(1001, 1004):
-        world.source.set_item(f"Q{number}", label="bare")
-    assert pull(world.run, world.source, relations).statements.removed == 3
-
-
-def test_items_that_vanish_between_poll_and_fetch_are_left_for_the_next_pull(world: World) -> None:
+def test_redirects_in_a_row_and_in_a_circle(world: World) -> None:
     pull(world.run, world.source, RELATIONS)
-    world.set_statements("Q38", statement("Q38", "P36", "Q90"))
-    honest = world.source.records
-
-    def forgetful(items, properties):  # type: ignore[no-untyped-def]
-        for page in honest(items, properties):
-            yield [
-                replace(r, head=replace(r.head, revision=0, modified=None, deleted=True), statements=()) for r in page
-            ]
-
-    world.source.records = forgetful  # type: ignore[method-assign]
-    with pytest.raises(SourceDown, match="1 items had a revision"):
-        pull(world.run, world.source, RELATIONS)
-    with world.ledger.read() as tx:
-        assert [s.value.text for s in tx.statements(ItemId("Q38"), CAPITAL) if s.value] == ["Q220"]
-    world.source.records = honest  # type: ignore[method-assign]
-    assert pull(world.run, world.source, RELATIONS).statements.added == 1
-
-
-def test_names_of_objects_are_looked_up_again_when_they_were_missing_or_are_old(world: World) -> None:
-    world.source.set_item(ROME, label=None)
+    merge(world)
+    world.source.set_item("Q1000", label="Italy", statements=[statement("Q1000", "P36", "Q220")])
+    world.source.redirect(MERGED, "Q1000")
     pull(world.run, world.source, RELATIONS)
-
-    def name() -> str | None:
-        with world.ledger.read() as tx:
-            return tx.labels([ROME])[ROME].label
-
-    assert name() is None
-    world.source.set_item(ROME, label="Rome")
-    pull(world.run, world.source, RELATIONS)
-    assert name() == "Rome"
-    world.source.set_item(ROME, label="Roma")
-    result = pull(world.run, world.source, RELATIONS)
-    assert (name(), result.observed) == ("Rome", 0)
-    world.pass_time(LABELS_REFRESH)
-    assert pull(world.run, world.source, RELATIONS).observed == 0
-    assert name() == "Roma"
-
-
-def test_values_of_another_kind_than_the_relations_are_passed_over(world: World) -> None:
-    odd = replace(statement("Q38", "P36", "Q220"), id="Q38$odd", value=Value(ValueKind.STRING, "Roma"))
-    world.set_statements("Q38", statement("Q38", "P36", "Q220"), odd)
-    relations = [replace(RELATIONS[0], answer=ValueKind.ITEM)]
-    pull(world.run, world.source, relations)
-    assert world.believed("Q38", CAPITAL) == {"Q220"}
-
-
-def test_an_external_identifier_is_one_because_the_relation_says_so(world: World) -> None:
-    code = replace(statement("Q38", "P36", "Q220"), value=Value(ValueKind.STRING, "ITA"))
-    world.set_statements("Q38", code)
-    pull(world.run, world.source, [replace(RELATIONS[0], answer=ValueKind.EXTERNAL_ID)])
     with world.ledger.read() as tx:
-        record = tx.fact(FactKey(ItemId("Q38"), CAPITAL))
-    assert record is not None and record.observed.values == (Value(ValueKind.EXTERNAL_ID, "ITA"),)
+        record = tx.fact(FactKey(ITALY, CAPITAL))
+    assert record is not None and {v.text for v in record.observed.values} == {"Q220"}
+    world.source.redirect("Q1000", ITALY)
+    pull(world.run, world.source, RELATIONS, accept_deletions=True)
+    with world.ledger.read() as tx:
+        record = tx.fact(FactKey(ITALY, CAPITAL))
+    assert record is not None and record.observed.values == ()

@@ -1,0 +1,58 @@
+"""Which prompts a version is asked."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from kbsync.domain.phrasing import from_templates
+from kbsync.domain.relation import Relation
+from kbsync.domain.statement import ItemId, PropertyId
+from kbsync.domain.version import Evaluation
+from kbsync.stages.cycle import CycleResult
+from kbsync.stages.evaluate.questions import OTHER, EvaluationSize
+from tests.support.stage_world import HEAD, RELATIONS, World, figures, statement
+
+BIRTHPLACE = Relation(
+    name="place-of-birth",
+    property=PropertyId("P19"),
+    label="place of birth",
+    phrasings=from_templates("The place of birth of {} is", "{} was born in"),
+    subjects=(ItemId("Q61053"),),
+)
+
+
+def evaluation_of(result: CycleResult) -> Evaluation:
+    assert result.evaluation is not None
+    return result.evaluation
+
+
+@pytest.mark.parametrize(("enough", "others"), [(0, []), (2, []), (3, ["Q38"]), (50, ["Q38"])])
+def test_facts_of_other_relations_are_asked_where_near_ones_are_too_few(
+    world: World, enough: int, others: list[str]
+) -> None:
+    """The heads of two governments are edited; Paris and Berlin are the same subjects' capitals, Rome nobody's."""
+    world.size = EvaluationSize(enough=enough)
+    result = world.sync()
+    assert result.evaluation is not None
+    assert [o.subject for o in result.evaluation.outcomes if o.group == OTHER] == others
+    figures = {m.name: m.samples for m in result.evaluation.metrics}
+    assert figures["specificity"] == 2 + len(others)
+    assert figures.get("specificity_other", 0) == len(others)
+
+
+def test_the_second_hop_is_asked_through_the_edited_fact(world: World) -> None:
+    world.source.now -= timedelta(days=30)
+    world.source.set_item("Q61053", label="Olaf Scholz", statements=[statement("Q61053", "P19", "Q64")])
+    world.source.now = world.clock.time
+    world.base.model.answers |= {
+        "The place of birth of Olaf Scholz is": " Berlin",
+        "The place of birth of the head of government of Germany is": " Berlin",
+    }
+    world.relations = (*RELATIONS, BIRTHPLACE)
+    result = world.sync()
+    hop = figures(result)["multihop"]
+    assert (hop.value, hop.samples) == (1.0, 1)
+    (asked,) = [o for o in evaluation_of(result).outcomes if o.group == "hop"]
+    assert (asked.subject, asked.property, asked.expected) == ("Q183", HEAD, "Berlin")

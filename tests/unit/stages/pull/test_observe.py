@@ -1,0 +1,152 @@
+"""From statements to facts: what is observed, what is believed, and when."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from kbsync.domain.fact import FactKey
+from kbsync.domain.statement import ItemId, Value, ValueKind
+from kbsync.stages.cycle import CycleOutcome
+from kbsync.stages.pull.pull import PullResult, pull
+from kbsync.views.explain import explain
+from tests.support.stage_world import BORNE, CAPITAL, CASTEX_ENDED, HEAD, PARIS, RELATIONS, World, statement
+
+ITALY, MERGED = ItemId("Q38"), ItemId("Q999")
+
+
+def merge(world: World, *, capital: str = "Q220") -> None:
+    """Q38 becomes a redirect to Q999, which has taken over its statement."""
+    world.source.set_item(MERGED, label="Italia", statements=[statement(MERGED, "P36", capital)])
+    world.source.redirect(ITALY, MERGED)
+
+
+def pull_all(world: World) -> PullResult:
+    return pull(world.run, world.source, RELATIONS)
+
+
+def test_a_deleted_item_loses_its_fact_only_after_the_trust_time(world: World) -> None:
+    pull_all(world)
+    world.source.delete("Q38")
+    pull_all(world)
+    assert world.believed("Q38", CAPITAL) == {"Q220"}
+    world.pass_time(timedelta(hours=73))
+    pull_all(world)
+    assert world.believed("Q38", CAPITAL) == set()
+    with world.ledger.read() as tx:
+        assert tx.statement_history(ItemId("Q38"), CAPITAL)[-1].after is None
+
+
+def test_a_statement_that_ends_by_time_alone_is_noticed_without_a_new_revision(world: World) -> None:
+    world.set_statements("Q38", statement("Q38", "P36", "Q220", end="2026-02-01"))
+    pull_all(world)
+    assert world.believed("Q38", CAPITAL) == {"Q220"}
+    world.pass_time(timedelta(days=32))
+    assert pull_all(world).observed == 1
+    world.pass_time(timedelta(hours=73))
+    pull_all(world)
+    assert world.believed("Q38", CAPITAL) == set()
+
+
+def test_a_label_change_alone_changes_no_fact(world: World) -> None:
+    pull_all(world)
+    world.source.set_item("Q38", label="Italia", statements=[statement("Q38", "P36", "Q220")])
+    result = pull_all(world)
+    assert (result.fetched, result.observed, result.believed) == (1, 0, 0)
+    with world.ledger.read() as tx:
+        assert tx.labels([ItemId("Q38")])[ItemId("Q38")].label == "Italia"
+        record = tx.fact(FactKey(ItemId("Q38"), CAPITAL))
+    assert record is not None
+    assert not record.pending
+
+
+def test_values_of_another_kind_than_the_relations_are_passed_over(world: World) -> None:
+    odd = replace(statement("Q38", "P36", "Q220"), id="Q38$odd", value=Value(ValueKind.STRING, "Roma"))
+    world.set_statements("Q38", statement("Q38", "P36", "Q220"), odd)
+    relations = [replace(RELATIONS[0], answer=ValueKind.ITEM)]
+    pull(world.run, world.source, relations)
+    assert world.believed("Q38", CAPITAL) == {"Q220"}
+
+
+def test_an_external_identifier_is_one_because_the_relation_says_so(world: World) -> None:
+    code = replace(statement("Q38", "P36", "Q220"), value=Value(ValueKind.STRING, "ITA"))
+    world.set_statements("Q38", code)
+    pull(world.run, world.source, [replace(RELATIONS[0], answer=ValueKind.EXTERNAL_ID)])
+    with world.ledger.read() as tx:
+        record = tx.fact(FactKey(ItemId("Q38"), CAPITAL))
+    assert record is not None and record.observed.values == (Value(ValueKind.EXTERNAL_ID, "ITA"),)
+
+
+def test_a_redirected_subject_keeps_its_fact_its_history_and_gets_the_targets_name(world: World) -> None:
+    pull(world.run, world.source, RELATIONS)
+    merge(world)
+    result = pull(world.run, world.source, RELATIONS)
+    assert (result.fetched, result.observed, result.waiting) == (2, 0, 0)
+    world.pass_time(timedelta(days=30))
+    pull(world.run, world.source, RELATIONS)
+    assert world.believed(ITALY, CAPITAL) == {"Q220"}
+    with world.ledger.read() as tx:
+        assert tx.labels([ITALY])[ITALY].label == "Italia"
+        assert [c.after is None for c in tx.statement_history(ITALY, CAPITAL)] == [False, True]
+        view = explain(tx, ITALY, RELATIONS[0], world.clock.now())
+    assert (view.redirect_to, len(view.history), view.observed.values) == (MERGED, 3, ("Rome (Q220)",))
+
+
+def test_of_two_watched_items_that_are_merged_one_tells_the_fact(world: World) -> None:
+    subjects = (*RELATIONS[0].subjects, MERGED)
+    relations = [replace(RELATIONS[0], subjects=subjects), RELATIONS[1]]
+    pull(world.run, world.source, relations, accept_deletions=True)
+    merge(world)
+    world.pass_time(timedelta(days=30))
+    pull(world.run, world.source, relations)
+    world.pass_time(timedelta(days=30))
+    pull(world.run, world.source, relations)
+    assert world.believed(MERGED, CAPITAL) == {"Q220"}
+    assert world.believed(ITALY, CAPITAL) == set()
+
+
+def test_a_merge_that_is_undone_leaves_the_fact_as_it_was(world: World) -> None:
+    pull(world.run, world.source, RELATIONS)
+    merge(world)
+    pull(world.run, world.source, RELATIONS)
+    world.source.set_item(ITALY, label="Italy", statements=[statement(ITALY, "P36", "Q220")])
+    result = pull(world.run, world.source, RELATIONS)
+    assert (result.observed, result.waiting) == (0, 0)
+    assert world.believed(ITALY, CAPITAL) == {"Q220"}
+    with world.ledger.read() as tx:
+        assert len(tx.statements(ITALY, CAPITAL)) == 1
+
+
+def test_vandalism_is_not_believed_and_its_revert_changes_nothing(world: World) -> None:
+    world.sync()
+    world.pass_time(timedelta(days=1))
+    world.set_statements("Q38", statement("Q38", "P36", "Q586"), age=timedelta(minutes=2))
+    result = world.sync()
+    assert result.outcome is CycleOutcome.NOTHING
+    assert result.pulled.waiting == 1
+    assert world.believed("Q38", CAPITAL) == {"Q220"}
+    world.set_statements("Q38", statement("Q38", "P36", "Q220"), age=timedelta(minutes=1))
+    assert world.sync().pulled.waiting == 0
+    assert world.believed("Q38", CAPITAL) == {"Q220"}
+
+
+def test_a_change_is_believed_once_it_was_left_alone_long_enough(world: World) -> None:
+    world.sync()
+    world.pass_time(timedelta(days=1))
+    world.set_statements("Q142", PARIS, CASTEX_ENDED, BORNE, age=timedelta(minutes=2))
+    assert world.sync().outcome is CycleOutcome.NOTHING
+    world.pass_time(timedelta(hours=71))
+    assert world.sync().outcome is CycleOutcome.NOTHING
+    world.pass_time(timedelta(hours=2))
+    result = world.sync()
+    assert result.outcome is CycleOutcome.PROMOTED
+    assert result.pulled.fetched == 0
+    assert world.believed("Q142", HEAD) == {"Q30333"}
+
+
+def test_an_unreferenced_change_is_never_believed(world: World) -> None:
+    world.sync()
+    world.set_statements("Q38", statement("Q38", "P36", "Q586", refs=0), age=timedelta(days=20))
+    world.pass_time(timedelta(days=30))
+    assert world.sync().pulled.waiting == 1
+    assert world.believed("Q38", CAPITAL) == {"Q220"}
