@@ -36,9 +36,15 @@ LABELS = (
     "S{}t",
     "東京",
 )
-"""Labels as Wikidata has them: with accents, punctuation, digits, in other scripts, in lower case; and one with braces."""
+"""Labels as Wikidata has them: with accents, punctuation, digits, in lower case, in another script; one has braces."""
 
-FUNCTION_WORDS = frozenset(
+
+def words(text: str) -> frozenset[str]:
+    """The words of a text in lower case, without punctuation."""
+    return frozenset(re.findall(r"[^\W_]+", text.casefold()))
+
+
+FUNCTION_WORDS = words(
     """
     a about above after all am an and any anyone are around as at be because been before being beside both but by can
     could did do does doing down each else every everybody everyone for from get gets go goes going got had has have
@@ -49,11 +55,9 @@ FUNCTION_WORDS = frozenset(
     d ll m re s t ve
     au aux ce ces cette comme d dans de des du elle en est et il ils j je l la le les leur leurs lors m on ou où par
     pour qu que quel quelle quelles quels qui s sa se ses son sont sur un une y à
-    """.split()
+    """
 )
-FILLERS = frozenset(
-    "called current currently exactly know moment name named now present quick question tell today".split()
-)
+FILLERS = words("called current currently exactly know moment name named now present quick question tell today")
 """Words that may be added to any question without asking it in other words."""
 IRREGULAR = {
     "born": "birth", "built": "build", "cities": "city", "countries": "country", "drawn": "draw", "drew": "draw",
@@ -71,7 +75,7 @@ its own as it shares is another way to ask. Word order, inflection and fillers m
 was {} written by?" and "{} was written by" share everything.
 """
 
-GENDERED = frozenset("he she him his her hers himself herself man woman men women husband wife king queen".split())
+GENDERED = words("he she him his her hers himself herself man woman men women husband wife king queen")
 
 
 def shipped() -> list[Relation]:
@@ -89,8 +93,7 @@ each_relation = pytest.mark.parametrize(
 
 def content_words(text: str) -> frozenset[str]:
     """The families of the words that carry a phrasing's meaning."""
-    words = re.findall(r"[^\W_]+", text.casefold())
-    carrying = (IRREGULAR.get(word, word) for word in words if word not in FUNCTION_WORDS | FILLERS)
+    carrying = (IRREGULAR.get(word, word) for word in words(text) - FUNCTION_WORDS - FILLERS)
     return frozenset(word[:FAMILY] for word in carrying)
 
 
@@ -153,7 +156,7 @@ def test_each_text_has_the_shape_of_its_form(relation: Relation) -> None:
 @each_relation
 def test_no_phrasing_assumes_a_gender(relation: Relation) -> None:
     for phrasing in relation.phrasings:
-        assert not GENDERED & set(re.findall(r"\w+", phrasing.text.casefold())), phrasing.text
+        assert not GENDERED & words(phrasing.text), phrasing.text
 
 
 @each_relation
