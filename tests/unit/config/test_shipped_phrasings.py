@@ -79,8 +79,14 @@ GENDERED = words("he she him his her hers himself herself man woman men women hu
 
 
 def shipped() -> list[Relation]:
+    """Every relation of both folders in English, and those with words of their own in other languages in these, too."""
     problems: list[str] = []
-    found = [r for f, lang in product(FOLDERS, LANGUAGES) for r in read_relations(CONFIG / f, problems, lang)]
+    found: list[Relation] = []
+    for folder in FOLDERS:
+        english, *others = ([*read_relations(CONFIG / folder, problems, language)] for language in LANGUAGES)
+        found += english
+        for translated in others:
+            found += [r for r, source in zip(translated, english, strict=True) if r.phrasings != source.phrasings]
     assert problems == []
     return found
 
@@ -222,6 +228,6 @@ def real_subjects(properties: Collection[str], most: int) -> Iterator[tuple[str,
     counts: Counter[str] = Counter()
     with gzip.open(FACTS, "rt", encoding="utf-8", newline="") as lines:
         for _, prop, _, subject, *_ in csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE):
-            if prop in properties and subject and counts[prop] < most:
+            if prop in properties and subject.strip() and counts[prop] < most:
                 counts[prop] += 1
-                yield prop, subject
+                yield prop, subject.strip()
