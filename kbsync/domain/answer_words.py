@@ -193,7 +193,7 @@ def _other_name(own: Sequence[Word], setting: Setting) -> str:
             continue
         listed = setting.place and own[-1].text == "," and sum(w.text == "," for w in own) == 1
         role = listed or any(w.fold and not w.capital and w.fold not in _FUNCTION and len(w.fold) > 2 for w in rest)
-        titled = place >= 2 and own[place - 1].fold == "of" and own[place - 2].fold in TITLES and own[-1].text == ","
+        titled = own[-1].text == "," and any(w.fold in TITLES for w in own[:place])
         if not (role or titled):
             return f"another name comes first, {word.text!r}"
     if own and own[-1].text == "," and not any(w.fold and w.fold not in _FUNCTION for w in own):

@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, NamedTuple, TypeVar
 
-from kbsync.domain.answer_text import Clause, Word, first_clause, word_set, words
+from kbsync.domain.answer_text import LONGEST_ANSWER, Clause, Word, first_clause, word_set, words
 from kbsync.domain.answer_words import Setting, taken_back_after, taken_back_before
 from kbsync.domain.measures import Date, Quantity, date_named, find_date, find_quantity, quantity_named
 from kbsync.domain.name_search import Found, cut_off, search
+
+_END = ("", ".", "!", "?", "\n")
+"""What may follow a name that is a whole sentence."""
 
 
 class Said(StrEnum):
@@ -50,6 +53,10 @@ def judge(continuation: str, right: Iterable[str], former: Iterable[str] = (), *
         prompt: What the model was asked. Words of it that the answer repeats are no names, and a "who" in it lets a
             surname stand for a person.
     """
+    good = tuple(dict.fromkeys(name for name in right if name.strip()))
+    old = tuple(name for name in dict.fromkeys(former) if name.strip() and name not in good)
+    if (name := _verbatim(continuation, (*good, *old))) is not None:
+        return _verdict(name if name in good else None, None if name in good else name, "the answer is")
     clause = first_clause(continuation)
     if not clause.text:
         return _neither("the answer is empty")
@@ -57,14 +64,27 @@ def judge(continuation: str, right: Iterable[str], former: Iterable[str] = (), *
         return _neither("the answer is a question")
     if clause.choices:
         return _neither("the answer is a list of choices")
-    good = tuple(dict.fromkeys(name for name in right if name.strip()))
-    old = tuple(name for name in dict.fromkeys(former) if name.strip() and name not in good)
     measured = _judge_date(clause, good, old) or _judge_quantity(clause, good, old)
     return measured or _judge_names(clause, good, old, prompt)
 
 
+def asserts(continuation: str, names: Iterable[str], *, prompt: str = "") -> bool:
+    """Whether a continuation of ``prompt`` asserts a value that has one of these names."""
+    return judge(continuation, names, prompt=prompt).said is Said.RIGHT
+
+
 def _neither(reason: str) -> Judgement:
     return Judgement(Said.NEITHER, None, reason)
+
+
+def _verbatim(continuation: str, names: Iterable[str]) -> str | None:
+    """The name that is the whole first sentence, letter by letter, even if it is "Who Framed Roger Rabbit?"."""
+    text = continuation[: 2 * LONGEST_ANSWER].strip()
+    for name in names:
+        rest = text[len(name) : len(name) + 2]
+        if text[: len(name)].casefold() == name.casefold() and rest[:1] in _END and rest[1:].strip() == "":
+            return name
+    return None
 
 
 def _verdict(good: str | None, old: str | None, how: str) -> Judgement:

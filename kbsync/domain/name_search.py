@@ -86,7 +86,8 @@ def _echoes(said: Sequence[Word], found: Found, setting: Setting, *, reduced: bo
     "Canadian Rockies" in an answer about the Canadian Rockies says nothing of the Rockies.
     """
     folds = [w.fold for w in said[found.start : found.end] if w.fold]
-    if reduced and setting.holds(folds):
+    restated = len(folds) > 1 and [w.fold for w in said[found.end : found.end + 1]] in (["is"], ["was"], ["are"])
+    if (reduced or restated) and setting.holds(folds):
         return True
     before, after = said[max(0, found.start - 1) : found.start], said[found.end : found.end + 1]
     around = [w for w in (*before, *after) if w.capital and w.fold and w.fold not in ARTICLES]

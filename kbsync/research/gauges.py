@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.fluency import ngram_entropy
-from kbsync.domain.verdict import match_names
+from kbsync.domain.judging import asserts
 from kbsync.ports import LanguageModel
 from kbsync.research.cases import Case
 from kbsync.research.consistency import Consistency
@@ -55,10 +55,10 @@ class _Prompt:
 
 
 def _greedy(model: LanguageModel, prompts: Sequence[_Prompt], tokens: int) -> list[dict[str, float]]:
-    """1.0 for each prompt whose greedy continuation begins with a right name, else 0.0."""
+    """1.0 for each prompt whose greedy continuation asserts a right name, else 0.0."""
     answers = model.complete([prompt.text for prompt in prompts], max_new_tokens=tokens)
     return [
-        {"greedy": float(match_names(text, prompt.names) is not None)}
+        {"greedy": float(asserts(text, prompt.names, prompt=prompt.text))}
         for text, prompt in zip(answers, prompts, strict=True)
     ]
 

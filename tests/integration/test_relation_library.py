@@ -12,11 +12,12 @@ import pytest
 
 from kbsync.config.relation_file import load_relations, read_relations
 from kbsync.demo.table import load_table
+from kbsync.domain.judging import asserts
 from kbsync.domain.naming import Names
 from kbsync.domain.phrasing import fill
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ValueKind
-from kbsync.domain.verdict import match_names, normalise
+from kbsync.domain.verdict import normalise
 from tests.support.paths import ROOT
 from tests.support.relation_words import statements
 from tests.support.wikidata_payloads import from_json, members
@@ -67,7 +68,7 @@ def check(relation: Relation, subject: str, answer: str) -> None:
         assert "{}" not in template.replace("{}", "", 1)
         assert "  " not in prompt.replace(subject, "x") and prompt == prompt.rstrip()
     if normalise(answer):
-        assert match_names(f" {answer}. And more.", [answer]) == answer
+        assert asserts(f" {answer}. And more.", [answer], prompt=prompt)
 
 
 def test_the_demonstrations_real_names_fit(library: tuple[Relation, ...]) -> None:

@@ -10,8 +10,8 @@ from kbsync.domain.canonical import content_hash
 from kbsync.domain.errors import EditError, ModelError, NotFound, StoreError
 from kbsync.domain.fact import FactKey
 from kbsync.domain.gate import GateDecision, Metric, Reason, Threshold, decide
+from kbsync.domain.judging import asserts
 from kbsync.domain.plan import EditRequest, Guard
-from kbsync.domain.verdict import match_names
 from kbsync.domain.version import Evaluation, PromptOutcome, Version
 from kbsync.ports import ArtifactStore, BaseModel, CheckpointStore, Delta, LanguageModel, Work
 from kbsync.stages.evaluate.language import language_metrics, sample_language
@@ -213,12 +213,12 @@ def _outcome(question: Question, base: Reply, edited: Reply, before: Reply | Non
         expected=question.names[0],
         base_answer=base.answer,
         answer=edited.answer,
-        base_right=match_names(base.answer, question.names) is not None,
-        right=match_names(edited.answer, question.names) is not None,
+        base_right=asserts(base.answer, question.names, prompt=question.prompt),
+        right=asserts(edited.answer, question.names, prompt=question.prompt),
         since=question.since if question.group == EDITED else 0,
         score=edited.score,
         base_score=base.score,
         previous_answer=before.answer if before else None,
-        previous_right=match_names(before.answer, question.names) is not None if before else None,
+        previous_right=asserts(before.answer, question.names, prompt=question.prompt) if before else None,
         previous_score=before.score if before else None,
     )

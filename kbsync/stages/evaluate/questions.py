@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.fact import Fact, FactKey
+from kbsync.domain.judging import asserts
 from kbsync.domain.phrasing import Form, Use, fill
 from kbsync.domain.plan import EditRequest, Guard
 from kbsync.domain.statement import ItemId, ValueKind
-from kbsync.domain.verdict import VerdictKind, match_names, normalise
+from kbsync.domain.verdict import VerdictKind, normalise
 from kbsync.domain.version import Version
 from kbsync.ports import VersionReader
 from kbsync.stages.facts import BelievedFacts, WatchedFact
@@ -146,7 +147,7 @@ def _rival(request: EditRequest, fact: Fact | None) -> str:
     former = [answer.label for answer in fact.former if answer.label] if fact else []
     words = request.base_answer.split()[: max(1, len(request.target.split()))]
     for rival in (*former, " ".join(words).strip(" .,;:!?\"'")):
-        if normalise(rival) and match_names(rival, (request.target,)) is None:
+        if normalise(rival) and not asserts(rival, (request.target,)):
             return rival
     return ""
 

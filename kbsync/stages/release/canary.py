@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.errors import EditError, ModelError, NotFound, StoreError
-from kbsync.domain.verdict import match_names
+from kbsync.domain.judging import asserts
 from kbsync.domain.version import CURRENT, Evaluation, PromptOutcome, Version
 from kbsync.ports import BaseModel, CheckpointStore
 from kbsync.stages.evaluate.questions import EDITED, UNTOUCHED
@@ -105,7 +105,7 @@ def _ask(
     return tuple(
         canary.prompt
         for canary, answer in zip(canaries, answers, strict=True)
-        if answer != canary.answer and match_names(answer, (canary.expected,)) is None
+        if answer != canary.answer and not asserts(answer, (canary.expected,), prompt=canary.prompt)
     ), ""
 
 

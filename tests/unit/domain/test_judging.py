@@ -135,6 +135,12 @@ def test_a_date_must_be_as_precise_as_the_right_one(answer: str, names: list[str
     assert judge(answer, names).said is said
 
 
+@pytest.mark.parametrize("name", ["Who Framed Roger Rabbit?", "Airplane Pt. 2", "1984", "Not Paris", "[X] 2.5", "!!!"])
+def test_a_name_that_is_the_whole_sentence_is_asserted_whatever_it_looks_like(name: str) -> None:
+    assert judge(f" {name}. And more.", [name, "another name"]).matched == name
+    assert judge(f" {name}. And more.", ["another name"], [name]).said is FORMER
+
+
 METRES = ["3776.24 metre", "3,776.24 metre", "3776.24", "3,776.24"]
 PEOPLE = ["8336817", "8,336,817"]
 
