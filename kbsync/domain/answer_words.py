@@ -64,12 +64,15 @@ _ASIDE = word_set("""
     with after before than between about like unlike under over near since against during
 """)
 """Prepositions after which a new "is" or "by" does not lead back to what is asked."""
-_KINDS = word_set("""
+_CALLED = word_set("""
     city town state country nation continent village municipality republic kingdom province region island county
-    borough district sport game language religion field name instrument company firm currency part art
-    leadership government hand hands pen brush party area world genre title form use heart centre center middle
-    banks coast capital command management direction ownership auspices subsidiary division member network
-    channel label house
+    borough district sport game language religion field name instrument company firm currency art party title
+""")
+"""Nouns that "of" joins with their own name: "the city of Paris" is Paris."""
+_KINDS = _CALLED | word_set("""
+    part leadership government hand hands pen brush area world genre form use heart centre center middle banks
+    coast capital command management direction ownership auspices subsidiary division member network channel
+    label house
 """)
 """What "of" may stand after: "the city of", "the government of"."""
 _FUNCTION = word_set("""
@@ -132,7 +135,8 @@ def taken_back_before(said: Sequence[Word], start: int, setting: Setting) -> str
     if apart := next((w.text for w in own if w.fold in _APART and w.fold not in setting.words), ""):
         return f"after {apart!r}"
     kinds = zip(before, before[1:], before[2:], strict=False)
-    if any(a.fold in ("a", "an") and b.fold in setting.words and c.fold in _OF_ITS_KIND for a, b, c in kinds):
+    own_kind = any(a.fold in ("a", "an") and b.fold in setting.words and c.fold in _OF_ITS_KIND for a, b, c in kinds)
+    if own_kind and not before[0].capital:
         return "it describes what is asked for instead of naming it"
     if event := _another_event(before, setting):
         return event
@@ -205,8 +209,10 @@ def _other_name(own: Sequence[Word], setting: Setting) -> str:
 
 def _belongs(own: Sequence[Word], setting: Setting) -> str:
     """The thing that is only of the named one, as in "the resignation of X"; empty where it is the named one itself."""
-    if any(w.text == "," for w in own):
+    commas = [at for at, w in enumerate(own) if w.text == ","]
+    if commas and commas[-1] == len(own) - 1:
         return ""
+    own = own[commas[-1] + 1 :] if commas else own
     for noun, word in itertools.pairwise(own):
         within = noun.fold in QUARTERS and "the" in [w.fold for w in own]
         if word.fold == "of" and not within and noun.fold not in _KINDS | setting.words:
@@ -214,9 +220,12 @@ def _belongs(own: Sequence[Word], setting: Setting) -> str:
     return ""
 
 
-def taken_back_after(said: Sequence[Word], end: int) -> str:
-    """Why the name that ends before ``end`` is not what the answer asserts; empty where nothing speaks against it."""
+def taken_back_after(said: Sequence[Word], start: int, end: int) -> str:
+    """Why what follows the name from ``start`` to ``end`` takes it back; empty where nothing does."""
     after = [w.fold for w in said[end : end + 4] if w.fold or w.text == ","]
+    before = [w.fold for w in said[:start] if w.fold and w.fold not in ARTICLES]
+    if after[:1] in (["is"], ["was"]) and before[-1:] == ["of"] and not {*before[-2:-1]} <= _CALLED | _LEADS:
+        return f"what the answer speaks of is the {before[-2]!r} of it"
     if len(after) > 1 and after[0] in _VERBS and after[1] in ("not", "no", "never"):
         return f"before {after[0] + ' ' + after[1]!r}"
     if after and after[0] in ("isnt", "wasnt", "arent", "suburb", "suburbs"):

@@ -176,7 +176,7 @@ def _judge_names(clause: Clause, good: Sequence[str], old: Sequence[str], prompt
     found = search(said, good, old, setting)
     refused = ""
     for at, hit in enumerate(found):
-        reason = taken_back_before(said, hit.start, setting) or taken_back_after(said, hit.end)
+        reason = taken_back_before(said, hit.start, setting) or taken_back_after(said, hit.start, hit.end)
         if not reason:
             return _with_neighbours(said, hit, found[at + 1 :])
         refused = refused or f"{hit.name!r} is named, but {reason}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kbsync.domain.answer_text import Word, alike, fold, word_set, words
 from kbsync.domain.answer_words import (
@@ -61,22 +61,19 @@ def search(said: Sequence[Word], good: Sequence[str], old: Sequence[str], settin
     shared = {s.folds for s in surnames if any(o.folds == s.folds and o.right != s.right for o in surnames)}
     found, at = [], 0
     while at < len(said):
-        best: Found | None = None
-        common = reduced = False
-        for spelling in spellings:
-            if spelling.surname and (spelling.folds in shared or not _means_a_person(said, at, setting)):
-                continue
-            end = _match(said, at, spelling)
-            if end and (best is None or end > best.end or (end == best.end and spelling.right and not best.right)):
-                best = Found(spelling.name, spelling.right, at, end)
-                common, reduced = spelling.common, spelling.reduced
-        if best and _echoes(said, best, setting, reduced=reduced):
-            at = best.end
-        elif best and (tail := _alone(said, best, spellings, common=common)):
-            found.append(Found(best.name, best.right, at, tail))
+        person = _means_a_person(said, at, setting)
+        usable = [s for s in spellings if not s.surname or (person and s.folds not in shared)]
+        ends = [(end, spelling) for spelling in usable if (end := _match(said, at, spelling))]
+        at += 1
+        if not ends:
+            continue
+        end, best = max(ends, key=lambda hit: (hit[0], hit[1].right, not hit[1].reduced))
+        hit = Found(best.name, best.right, at - 1, end)
+        if _echoes(said, hit, setting, reduced=best.reduced):
+            at = end
+        elif tail := _alone(said, hit, spellings, common=best.common):
+            found.append(replace(hit, end=tail))
             at = tail
-        else:
-            at += 1
     return found
 
 
@@ -250,6 +247,8 @@ def _begins_here(said: Sequence[Word], at: int, folds: tuple[str, ...]) -> bool:
     *whole, part = rest
     if any(not alike(a, b) for a, b in zip(whole, folds, strict=False)) or not folds[len(whole)].startswith(part):
         return False
+    if sum(len(word) for word in rest) < 4:
+        return False
     if part == folds[len(whole)]:
-        return len(rest) >= 2 and len(rest) < len(folds)
-    return bool(whole) or (len(part) >= 4 and 2 * len(part) >= len(folds[0]))
+        return 2 <= len(rest) < len(folds)
+    return bool(whole) or 2 * len(part) >= len(folds[0])

@@ -60,7 +60,12 @@ def test_other_words_take_it_back_and_say_why(before: str, prompt: str, reason: 
     ],
 )
 def test_what_follows_the_name(after: str, taken: bool) -> None:
-    assert bool(taken_back_after(words(f"Name {after}"), 1)) is taken
+    assert bool(taken_back_after(words(f"Name {after}"), 0, 1)) is taken
+
+
+def test_a_sentence_about_something_of_the_name_does_not_assert_it() -> None:
+    assert taken_back_after(words("The capital of Name is Lyon"), 3, 4)
+    assert not taken_back_after(words("The city of Name is the capital"), 3, 4)
 
 
 def test_a_prompt_tells_whether_a_person_or_a_place_is_asked_for() -> None:
