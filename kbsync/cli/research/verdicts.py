@@ -22,6 +22,7 @@ ANSWERS = Path("tests/samples/answers/answers.jsonl")
     changes="a file",
 )
 def verdicts(
+    context: typer.Context,  # noqa: ARG001 - every command takes it
     data: Annotated[
         Path | None,
         typer.Argument(
