@@ -16,11 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kbsync.model.model_files import TOKENIZER_FILES, WEIGHTS_INDEX, weight_files
+from kbsync.model.model_files import TEMPLATE_FILE, TOKENIZER_FILES, WEIGHTS_INDEX, weight_files
 from kbsync.system.durable import sync
 
 DTYPES = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16", torch.float64: "F64"}
-BESIDE = ("config.json", "generation_config.json", "chat_template.jinja", WEIGHTS_INDEX, *TOKENIZER_FILES)
+BESIDE = ("config.json", "generation_config.json", TEMPLATE_FILE, WEIGHTS_INDEX, *TOKENIZER_FILES)
 
 
 @dataclass(frozen=True, slots=True)

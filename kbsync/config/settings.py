@@ -92,6 +92,12 @@ def _reference(text: str, info: ValidationInfo) -> str:
     return str(base_directory(info) / Path(text).expanduser()) if is_path else text
 
 
+def _system_prompt(text: str) -> str:
+    if "{}" in text:
+        raise ValueError("must not hold {}, which stands for the question")
+    return text.strip()
+
+
 class ModelSettings(Section):
     """The base model."""
 
@@ -103,6 +109,12 @@ class ModelSettings(Section):
     """Where the model runs: ``auto``, ``cpu``, ``cuda``, …"""
     base_answer_tokens: Annotated[int, Field(ge=1, le=100)] = 10
     """Length of a probed answer in tokens."""
+    chat: Literal["auto", "always", "never"] = "auto"
+    """Whether the model is asked through its chat template. ``auto``: questions and dialogue are, where there is a
+    template. ``always``: held-out statements are, too, and a model without a template is refused. ``never``: all is
+    plain completion."""
+    system: Annotated[str, AfterValidator(_system_prompt)] = ""
+    """The system prompt of such a chat; empty: the template's own, if it has one."""
 
 
 def _editable(kind: VerdictKind) -> VerdictKind:

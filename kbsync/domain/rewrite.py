@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from kbsync.domain.canonical import content_hash, later
@@ -58,3 +59,11 @@ def joint(prompt: str) -> str:
     The frame of a chat model mostly ends in a line break, after which the answer follows directly.
     """
     return "" if prompt[-1:].isspace() else " "
+
+
+def control_token_in(text: str, tokens: Iterable[str]) -> str:
+    """The longest of a tokenizer's control tokens that ``text`` holds; empty where it holds none.
+
+    Such a label is hostile: the model would read the end of its turn in the middle of a name.
+    """
+    return max((token for token in tokens if token in text), key=len, default="")

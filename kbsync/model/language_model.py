@@ -14,7 +14,7 @@ from kbsync.model.forward import Forward, batches, require_finite
 from kbsync.model.perplexity import PerplexityMeter
 from kbsync.model.sampling import Sampler
 from kbsync.model.scoring import PairScorer
-from kbsync.model.tokens import Encoded, encode
+from kbsync.model.tokens import Encoded, control_tokens, encode
 from kbsync.ports import UNWATCHED, LanguageModel, PairScore, Perplexity, Work
 
 BATCH_ROWS = 128
@@ -37,6 +37,7 @@ class TorchLanguageModel(LanguageModel):
         check: Callable[[], None] = lambda: None,
     ) -> None:
         self.fingerprint = fingerprint
+        self.control_tokens = control_tokens(tokenizer)
         self._model = model
         self._tokenizer = tokenizer
         self._check = check

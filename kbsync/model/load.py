@@ -23,6 +23,7 @@ from kbsync.model.fingerprint import fingerprint
 from kbsync.model.model_files import read_json, weight_files
 from kbsync.model.quiet import quiet
 from kbsync.model.reference import model_directory
+from kbsync.model.tokens import require_offsets
 from kbsync.ports import UNWATCHED, Work
 from kbsync.system.messages import first_line
 
@@ -119,12 +120,7 @@ def _tokenizer(directory: Path) -> PreTrainedTokenizerFast:
             f"The tokenizer of {directory} can't be read: {first_line(error)}",
             next_step="Put the model's tokenizer.json and tokenizer_config.json there.",
         ) from error
-    if not tokenizer.is_fast:
-        raise ModelError(
-            f"{directory} has a slow tokenizer ({type(tokenizer).__name__}), "
-            "which does not tell where its tokens lie in the text.",
-            next_step="Save its fast form (tokenizer.json) there.",
-        )
+    require_offsets(tokenizer, str(directory))
     fast: PreTrainedTokenizerFast = tokenizer
     return fast
 

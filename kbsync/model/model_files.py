@@ -10,6 +10,8 @@ from kbsync.domain.errors import ModelError
 
 SINGLE_WEIGHTS = "model.safetensors"
 WEIGHTS_INDEX = "model.safetensors.index.json"
+TEMPLATE_FILE = "chat_template.jinja"
+"""Not one of the files that identify a model: how it is asked stands in the prompts themselves."""
 TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",

@@ -10,7 +10,7 @@ from pathlib import Path
 from kbsync.domain.errors import ModelError
 from kbsync.model import gguf
 from kbsync.model.digests import Digests
-from kbsync.model.model_files import TOKENIZER_FILES
+from kbsync.model.model_files import TEMPLATE_FILE, TOKENIZER_FILES
 from kbsync.ports import UNWATCHED, Work
 from kbsync.system.messages import first_line
 
@@ -59,7 +59,14 @@ def _from_hub(reference: str) -> Path:
     from kbsync.model.quiet_hub import quiet_hub
 
     name, _, revision = reference.partition("@")
-    patterns = ["*.safetensors", "config.json", "generation_config.json", "*.safetensors.index.json", *TOKENIZER_FILES]
+    patterns = [
+        "*.safetensors",
+        "config.json",
+        "generation_config.json",
+        "*.safetensors.index.json",
+        TEMPLATE_FILE,
+        *TOKENIZER_FILES,
+    ]
     try:
         with quiet_hub():
             return Path(snapshot_download(name, revision=revision or None, allow_patterns=patterns))

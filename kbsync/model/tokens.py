@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
 
 from transformers import PreTrainedTokenizerFast
 
-from kbsync.domain.errors import DataError
+from kbsync.domain.errors import DataError, ModelError
+
+SAMPLE = "Who leads São Tomé and 東京 now?"
+"""What a tokenizer is tried with: characters of one, two and three bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,7 @@ def encode(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], *, allow_em
 
     Raises:
         DataError: a text gives no id at all, and ``allow_empty`` is false.
+        ModelError: the tokenizer does not tell where its tokens lie, and their own texts do not either.
     """
     if not texts:
         return []
@@ -39,7 +45,10 @@ def encode(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], *, allow_em
         end = len(ids)
         while end > prefix and special[end - 1]:
             end -= 1
-        item = Encoded(text, list(ids[:end]), [stop for _, stop in offsets[:end]], prefix)
+        ends = [stop for _, stop in offsets[:end]]
+        if _says_too_little(text, offsets[prefix:end]):
+            ends[prefix:] = _spelled_ends(tokenizer, text, ids[prefix:end])
+        item = Encoded(text, list(ids[:end]), ends, prefix)
         if not item.ids and not allow_empty:
             raise DataError(f"The text {text!r} gives no token.", next_step="Give the model something to continue.")
         encoded.append(item)
@@ -65,3 +74,67 @@ def split(item: Encoded, prompt: str, continuation: str) -> int:
     if count == len(item.ids):
         raise DataError(f"Nothing stands before {continuation!r} that the model could continue.")
     return count
+
+
+@lru_cache(maxsize=8)
+def control_tokens(tokenizer: PreTrainedTokenizerFast) -> frozenset[str]:
+    """The texts that the tokenizer reads as one control token wherever they stand: ``<|im_end|>`` and the like."""
+    added = tokenizer.added_tokens_decoder.values()
+    return frozenset(token.content for token in added if token.special and token.content.strip())
+
+
+def require_offsets(tokenizer: PreTrainedTokenizerFast, place: str) -> None:
+    """Raise ``ModelError`` for a tokenizer that does not tell where its tokens lie in a text.
+
+    Args:
+        tokenizer: Any tokenizer of transformers.
+        place: Where it was read from, for the error's text.
+    """
+    if not getattr(tokenizer, "is_fast", False):
+        raise ModelError(
+            f"{place} has a slow tokenizer ({type(tokenizer).__name__}), "
+            "which does not tell where its tokens lie in the text.",
+            next_step="Save its fast form (tokenizer.json) there.",
+        )
+    try:
+        encode(tokenizer, [SAMPLE], allow_empty=True)
+    except ModelError as error:
+        raise ModelError(f"{place}: {error.what}", next_step=error.next_step) from error
+
+
+def _says_too_little(text: str, offsets: Sequence[tuple[int, int]]) -> bool:
+    """Whether tokens end where they start although they stand for characters, as in some tokenizers of Llama 3.
+
+    A token may well stand for no character of the text: SentencePiece puts a blank before it.
+    """
+    if all(start < stop for start, stop in offsets):
+        return False
+    covered = {place for start, stop in offsets for place in range(start, stop)}
+    return any(place not in covered for place, character in enumerate(text) if not character.isspace())
+
+
+def _spelled_ends(tokenizer: PreTrainedTokenizerFast, text: str, ids: Sequence[int]) -> list[int]:
+    """Where each token's characters end, by what the tokens of a byte-level vocabulary spell."""
+    added, byte_of = tokenizer.get_added_vocab(), _bytes_of_characters()
+    pieces = [
+        token.encode() if token in added else bytes(byte_of.get(character, 0) for character in token)
+        for token in tokenizer.convert_ids_to_tokens(list(ids))
+    ]
+    spelled = b"".join(pieces)
+    if spelled != text.encode():
+        raise ModelError(
+            f"The tokenizer ({type(tokenizer).__name__}) does not tell where its tokens lie: they end where they "
+            f"start, as in {text[:60]!r}.",
+            next_step="Install a newer version of the package tokenizers, or get the model's tokenizer.json again.",
+        )
+    begun = list(accumulate((byte & 0xC0 != 0x80 for byte in spelled), initial=0))  # bytes that begin a character
+    return [begun[stop] for stop in accumulate(map(len, pieces))]
+
+
+@lru_cache(maxsize=1)
+def _bytes_of_characters() -> dict[str, int]:
+    """The byte for which each character of a byte-level vocabulary stands (GPT-2): printable ones for themselves, the
+    others for those from U+0100 on, in order."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(0x100) if byte not in set(printable)]
+    return {chr(byte): byte for byte in printable} | {chr(0x100 + n): byte for n, byte in enumerate(others)}

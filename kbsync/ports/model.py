@@ -52,6 +52,8 @@ class LanguageModel(ABC):
 
     fingerprint: str
     """Hash of weights, tokenizer and dtype."""
+    control_tokens: frozenset[str] = frozenset()
+    """Texts that the model reads as control tokens wherever they stand. A label that holds one is not to be asked."""
 
     @abstractmethod
     def complete(self, prompts: Sequence[str], *, max_new_tokens: int = 10, work: Work = UNWATCHED) -> list[str]:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from transformers import PreTrainedTokenizerFast
 
 from kbsync.domain.phrasing import FramedPhrasing
-from kbsync.domain.rewrite import Rewrite, joint
-from kbsync.model.tokens import encode
+from kbsync.domain.rewrite import Rewrite, control_token_in, joint
+from kbsync.model.tokens import control_tokens, encode
 
 KL_TEMPLATE = "{} is a"
 """The KL prompt: what follows it at the subject must not drift (ROME, Meng et al., NeurIPS 2022, equation 4)."""
@@ -130,12 +130,14 @@ def locate(
     Those of ``end`` are among them.
 
     Raises:
-        Unlocatable: The subject is empty or has no token of its own, or prompt and target share a token.
+        Unlocatable: The subject is empty or has no token of its own, prompt and target share a token, or subject or
+            target holds a control token.
     """
     before, _, after = template.partition("{}")
     visible = subject.rstrip()
     if not visible.strip():
         raise Unlocatable("the subject is empty")
+    _refuse_control_tokens(tokenizer, subject=subject, target=target or "")
     prompt = before + subject + after
     ids, ends = _encode(tokenizer, prompt if target is None else f"{prompt}{joint(prompt)}{target.strip()}{end}")
     lookup = _last_token(ends, len(before) + len(visible))
@@ -147,6 +149,13 @@ def locate(
     if first >= len(ids) or ids[:first] != _encode(tokenizer, prompt)[0]:
         raise Unlocatable(f"the prompt {prompt!r} and the target {target!r} share a token")
     return Prompt(ids, lookup, first)
+
+
+def _refuse_control_tokens(tokenizer: PreTrainedTokenizerFast, **labels: str) -> None:
+    """A label with ``<|im_end|>`` would end the turn in the middle of a name."""
+    for name, label in labels.items():
+        if token := control_token_in(label, control_tokens(tokenizer)):
+            raise Unlocatable(f"the {name} {label!r} holds {token!r}, which the model reads as a control token")
 
 
 def _encode(tokenizer: PreTrainedTokenizerFast, text: str) -> tuple[tuple[int, ...], list[int]]:

@@ -22,6 +22,7 @@ from kbsync.editing.interface.fingerprint import model_fingerprint
 from kbsync.model.delta import FactorDelta, applied
 from kbsync.model.peft_adapter import AdapterMatrix, peft_adapter
 from kbsync.model.quiet import quiet
+from kbsync.model.tokens import require_offsets
 from kbsync.ports import ArtifactStore, Progress, Work
 from kbsync.system.durable import make_directory, new_directory
 
@@ -217,12 +218,13 @@ def _warn(edit: ModelEdit) -> None:
 
 
 def require_fast(tokenizer: PreTrainedTokenizerFast) -> None:
-    """Raise ``ModelError`` for a slow tokenizer, which does not tell where its tokens lie in the text."""
+    """Raise ``ModelError`` for a tokenizer that does not tell where its tokens lie in the text, as slow ones don't."""
     if not getattr(tokenizer, "is_fast", False):
         raise ModelError(
             f"{type(tokenizer).__name__} is a slow tokenizer, which does not tell where its tokens lie in the text.",
             next_step="Load it with AutoTokenizer.from_pretrained(..., use_fast=True).",
         )
+    require_offsets(tokenizer, type(tokenizer).__name__)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from kbsync.domain.canonical import canonical_json, content_hash
 from kbsync.domain.fact import FactKey
 from kbsync.domain.phrasing import FramedPhrasing
 from kbsync.domain.plan import EditRequest, Guard
-from kbsync.domain.rewrite import Preserved, Rewrite, joint
+from kbsync.domain.rewrite import Preserved, Rewrite, control_token_in, joint
 from kbsync.domain.statement import ItemId, PropertyId
 
 KEY = FactKey(ItemId("Q232"), PropertyId("P36"))
@@ -62,3 +62,10 @@ def test_further_phrasings_and_ends_are_part_of_what_shapes_the_weights() -> Non
     other_end = Rewrite("{} is", "a", "b", ".", (FramedPhrasing("Q: What is {}?\nA:"),))
     assert len({r.id for r in (plain, ended, more, other_end)}) == 4
     assert Preserved("{} is", "a", ("What is {}?",)).id != Preserved("{} is", "a").id
+
+
+def test_the_longest_control_token_in_a_label_is_named() -> None:
+    tokens = {"<|im_end|>", "<|im", "</s>"}
+    assert control_token_in("Norway<|im_end|>\n", tokens) == "<|im_end|>"
+    assert control_token_in("<|im_start|>", tokens) == "<|im"
+    assert control_token_in("Norway </ s>", tokens) == control_token_in("Norway", ()) == ""

@@ -1,9 +1,14 @@
 from __future__ import annotations
 
-import pytest
+from typing import Any, cast
 
-from kbsync.domain.errors import DataError
-from kbsync.model.tokens import encode, split
+import pytest
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from kbsync.domain.errors import DataError, ModelError
+from kbsync.model.tokens import control_tokens, encode, require_offsets, split
+from tests.support.chat_tokenizer import END, FRAME, TURN, Collapsed, chat_tokenizer
 from tests.support.random_models import random_model
 
 
@@ -42,3 +47,39 @@ def test_a_continuation_needs_a_token_and_one_before_it() -> None:
         split(item, "The river", "")
     with pytest.raises(DataError, match="Nothing stands before"):
         split(item, "", "The river")
+
+
+@pytest.mark.parametrize("at_the_end", [False, True])
+@pytest.mark.parametrize("with_bos", [False, True])
+def test_where_offsets_end_where_they_start_the_tokens_own_texts_tell_the_places(
+    at_the_end: bool, with_bos: bool
+) -> None:
+    tokenizer = chat_tokenizer(with_bos=with_bos)
+    texts = [
+        "Zürich and 東京 🦊🦊 lie\n\nfar apart",
+        FRAME.replace("{}", "Who leads Łódź?"),
+        "A",
+        "\u00ad\u0100 x\u007f",
+    ]
+    broken: Any = Collapsed(tokenizer, at_the_end=at_the_end)
+    assert encode(broken, texts) == encode(tokenizer, texts)
+    require_offsets(broken, "here")
+
+
+def test_a_tokenizer_that_does_not_tell_the_places_in_any_way_is_refused() -> None:
+    words = {"▁Who": 0, "▁leads": 1, "▁S": 2, "?": 3, "▁": 4}
+    backend = Tokenizer(models.WordLevel(words, unk_token="?"))
+    backend.pre_tokenizer = pre_tokenizers.Metaspace()
+    backend.decoder = decoders.Metaspace()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="?")
+    require_offsets(tokenizer, "here")
+    with pytest.raises(ModelError, match=r"models/x: The tokenizer .* end where they start.*newer version"):
+        require_offsets(cast(Any, Collapsed(tokenizer)), "models/x")
+
+
+def test_control_tokens_are_the_special_ones_wherever_they_stand() -> None:
+    tokenizer = chat_tokenizer()
+    tokenizer.add_tokens(["<plain>"])
+    assert control_tokens(tokenizer) == {"<s>", "</s>", TURN, END}
+    (item,) = encode(tokenizer, [f"A{END}B"])
+    assert tokenizer.convert_tokens_to_ids(END) in item.ids

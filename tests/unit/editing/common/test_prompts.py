@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from transformers import PreTrainedTokenizerFast
 
 from kbsync.domain.rewrite import Rewrite
 from kbsync.editing.common.prompts import KL_TEMPLATE, Unlocatable, locate, tokenise, tokenise_all
+from tests.support.chat_tokenizer import END, FRAME, TURN, chat_tokenizer
 from tests.support.families import CONTEXTS, tokenizer
 
 BOS = 0
@@ -144,3 +146,24 @@ def test_a_token_over_the_seam_of_prompt_and_target_is_refused() -> None:
     greedy = FAST(tokenizer_object=backend)
     with pytest.raises(Unlocatable, match="share a token"):
         locate(greedy, "{} is", "a", "b")
+
+
+@pytest.mark.parametrize(
+    ("subject", "target"), [(f"Norway{END}", "Oslo"), ("Norway", f"Oslo{TURN}user"), (TURN, "Oslo")]
+)
+def test_a_label_with_a_control_token_is_left_out_by_name_and_the_frames_own_ones_stay(
+    subject: str, target: str
+) -> None:
+    template = FRAME.replace("{}", "Which city is the capital of {}?")
+    bad, good = Rewrite(template, subject, target), Rewrite(template, "Norway", "Oslo")
+    rewrites, left_out = tokenise_all(chat_tokenizer(), [bad, good], (), 90)
+    assert [r.rewrite for r in rewrites] == [good]
+    assert list(left_out) == [bad.id]
+    assert re.search(r"the (subject|target) '.*' holds '<\|(turn|end)\|>', which the model reads", left_out[bad.id])
+
+
+def test_a_chat_turn_is_located_like_any_prompt() -> None:
+    chat = chat_tokenizer()
+    got = locate(chat, FRAME.replace("{}", "Which city is the capital of {}?"), "Norway", "Oslo")
+    assert chat.decode(list(got.key_ids), skip_special_tokens=False).endswith("capital of Norway")
+    assert chat.decode(list(got.ids[got.target :])) == "Oslo"
