@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kbsync.bootstrap import adapters
@@ -13,6 +14,7 @@ from kbsync.bootstrap.adapters import SystemClock
 from kbsync.bootstrap.stage_settings import stage_settings
 from kbsync.config import Configuration
 from kbsync.domain.errors import Busy, ConfigError, NotFound
+from kbsync.domain.phrasing import Frames
 from kbsync.domain.recipe import ALGORITHMS, Recipe
 from kbsync.domain.relation import Relation
 from kbsync.domain.version import CURRENT
@@ -60,7 +62,6 @@ class App:
         """
         self.configuration = configuration
         self.settings = configuration.settings
-        self.relations = configuration.relations
         self.recipe = configuration.recipe
         self.actor = actor
         self.rehearsing = rehearsing
@@ -149,6 +150,31 @@ class App:
         with puller(self.run, self.settings.lease.ttl) as held:
             yield held
 
+    @cached_property
+    def relations(self) -> tuple[Relation, ...]:
+        """The watched relations, with the words in which the base was asked last; no model is looked for."""
+        frames = adapters.remembered_frames(self.settings.model, self._models)
+        return tuple(relation.framed(frames) for relation in self.configuration.relations)
+
+    @cached_property
+    def framed(self) -> tuple[Relation, ...]:
+        """The watched relations, with the words in which the base is asked; raises ``ModelError``."""
+        return tuple(relation.framed(self.frames) for relation in self.configuration.relations)
+
+    @cached_property
+    def frames(self) -> Frames:
+        """How the base is asked: by its chat template, if it has one, as ``[model]`` says.
+
+        Raises:
+            ModelError: There is no such model, or its chat template can't be used.
+        """
+        return adapters.base_frames(self.settings.model, self._models, self.work)
+
+    @property
+    def _models(self) -> Path:
+        """Where converted models are kept."""
+        return self.settings.state_dir / "models"
+
     def group(self, names: Sequence[str]) -> tuple[Relation, ...]:
         """The relations of these names; raises ``NotFound`` for one that is not watched."""
         known = {relation.name: relation for relation in self.relations}
@@ -175,16 +201,19 @@ class App:
     @cached_property
     def loaded(self) -> LoadedModel:
         """The base model, loaded (and converted once, where it comes as GGUF)."""
+        from kbsync.model.chat import require_frames
         from kbsync.model.load import load
 
         model = self.settings.model
-        return load(
+        loaded = load(
             model.reference,
-            cache_dir=self.settings.state_dir / "models",
+            cache_dir=self._models,
             device=model.device,
             dtype=model.dtype,
             work=self.work,
         )
+        require_frames(loaded.tokenizer, self.frames, model.chat, model.system)
+        return loaded
 
     @cached_property
     def fingerprint(self) -> str:
@@ -192,9 +221,7 @@ class App:
         from kbsync.model.fingerprint import reference_fingerprint
 
         model = self.settings.model
-        return reference_fingerprint(
-            model.reference, cache_dir=self.settings.state_dir / "models", dtype=model.dtype, work=self.work
-        )
+        return reference_fingerprint(model.reference, cache_dir=self._models, dtype=model.dtype, work=self.work)
 
     @cached_property
     def base(self) -> BaseModel:

@@ -15,18 +15,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerView:
-    """``version`` as it was asked for, ``number`` what it stands for (0: the base), ``text`` the continuation."""
+    """What one version answers."""
 
     version: str
+    """As it was asked for."""
     number: int
+    """What that stands for; 0: the base."""
     text: str
+    """The continuation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskView:
-    """One prompt, continued by each version."""
+    """One prompt, answered by each version."""
 
     prompt: str
+    asked: str
+    """`chat`: as a turn of the model's chat template. `plain`: as the beginning of a text."""
     answers: tuple[AnswerView, ...]
 
 
@@ -34,6 +39,7 @@ class AskView:
     "ask",
     examples=[
         "kbsync ask 'The head of state of the United Kingdom is'",
+        "kbsync ask 'Who is the mayor of Berlin?' --version current",
         "kbsync ask 'The capital of Kazakhstan is' --version base --version 2 --version current",
     ],
     exits=[65, 66, 74],
@@ -42,27 +48,45 @@ class AskView:
 )
 def ask(
     context: typer.Context,
-    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="The words to continue.")],
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="A question, or words to continue.")],
     version: Annotated[
         list[str] | None,
         typer.Option(metavar="N|base|current", help="May be repeated. Default: base and current, side by side."),
     ] = None,
     tokens: Annotated[int, typer.Option(help="Length of the answer in tokens.", min=1, max=1000)] = 20,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Continue a question, too, without the chat template.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Let versions continue a prompt, each word the likeliest one (greedy), up to the end of the line."""
+    """Let versions answer or continue a prompt, each word the likeliest one (greedy), up to the end of the line.
+
+    A model with a chat template is asked questions (what ends in a question mark) through it, unless `[model] chat`
+    says otherwise.
+    """
     from kbsync.cli.context import application
     from kbsync.cli.output import emit, table
 
     with application(context) as app:
         wanted = version or ["base", "current"]
         numbers = [_number(app, name) for name in wanted]
-        said = {number: _continue(app, number, prompt, tokens) for number in dict.fromkeys(numbers)}
+        text = prompt if plain else _framed(app, prompt)
+        said = {number: _continue(app, number, text, tokens) for number in dict.fromkeys(numbers)}
     answers = (AnswerView(version=n, number=i, text=said[i]) for n, i in zip(wanted, numbers, strict=True))
-    view = AskView(prompt=prompt, answers=tuple(answers))
+    view = AskView(prompt=prompt, asked="plain" if text == prompt else "chat", answers=tuple(answers))
     if json:
         return emit(view)
     return table(("version", "answer"), [(_called(a), a.text.strip()) for a in view.answers])
+
+
+def _framed(app: App, prompt: str) -> str:
+    """The prompt as a turn of the chat template where the settings want one, else as it is."""
+    from kbsync.domain.phrasing import PLAIN, fill
+
+    if app.frames == PLAIN:
+        return prompt
+    is_question = prompt.rstrip().endswith(("?", "？", "؟"))
+    return fill(app.frames.held_out_question if is_question else app.frames.held_out_statement, prompt)
 
 
 def _called(answer: AnswerView) -> str:

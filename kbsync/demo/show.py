@@ -49,7 +49,7 @@ def cycle(console: Console, app: App, result: CycleResult) -> None:
 def verdicts(console: Console, app: App) -> None:
     """What the base knows, has outdated, or doesn't know, by relation."""
     with app.ledger.read() as tx:
-        facts = believed_facts(tx, app.relations, app.base.fingerprint)
+        facts = believed_facts(tx, app.framed, app.base.fingerprint)
     counts: dict[str, Counter[VerdictKind]] = {relation.label: Counter() for relation in app.relations}
     for key, watched in facts.watched.items():
         counts[watched.relation.label][facts.verdicts[key].kind] += 1

@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 from kbsync.domain.errors import ModelError
+from kbsync.domain.phrasing import PLAIN, SUBJECT, Frames, fill
 from kbsync.model.chat_template import TemplateFailed, render
 from kbsync.model.model_files import TEMPLATE_FILE, read_json
 
 CONFIG_FILE = "tokenizer_config.json"
-PLACE = "{}"
-"""Where the question stands in a frame."""
 QUESTIONS = ("Who leads  São 東京 now?", 'Isn\'t "Ål & <Co>" led by 2 people?')
 """What the template is tried with. One that trims, escapes or folds a question would do it to one of these."""
+ANSWER = "Ångström, 1814"
+"""Likewise, to find what follows an answer."""
+TO_BE_COMPLETED = "Complete the sentence: {} …"
+"""How the beginning of a sentence becomes a turn of the user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,23 +90,79 @@ def chat_frame(template: ChatTemplate, system: str = "") -> str:
         _refuse(template, _what_became_of(first, text))
     if system and system.strip() not in text:
         _refuse(template, "leaves the system prompt out", "Set `system` in [model] to nothing")
-    frame = text.replace(first, PLACE)
-    if frame.count(PLACE) != 1:
+    frame = text.replace(first, SUBJECT)
+    if frame.count(SUBJECT) != 1:
         _refuse(template, "writes {} itself, which stands for the question")
-    if _rendered(template, system, second) != frame.replace(PLACE, second):
+    if _rendered(template, system, second) != fill(frame, second):
         _refuse(template, "changes some questions, so that a subject would not be found in them")
     bos = template.special_tokens.get("bos_token", "")
     return frame.removeprefix(bos) if template.adds_bos else frame
 
 
-def _rendered(template: ChatTemplate, system: str, question: str) -> str:
-    messages = [{"role": "system", "content": system}] if system else []
-    messages.append({"role": "user", "content": question})
+def turn_end(template: ChatTemplate) -> str:
+    """What the template puts after an answer of the model, mostly a control token; a line break where it puts nothing.
+
+    Raises ``ModelError`` as ``chat_frame`` does.
+    """
+    question = QUESTIONS[0]
     try:
-        return render(template.source, messages, template.special_tokens)
+        text = _render(template, ("user", question), ("assistant", ANSWER), answered=True)
+    except TemplateFailed:  # a template for one turn only
+        return template.special_tokens.get("eos_token", "\n")
+    _, found, end = text.rpartition(ANSWER)
+    return end.rstrip() or ("\n" if found else template.special_tokens.get("eos_token", "\n"))
+
+
+def chat_frames(directory: Path, chat: str = "auto", system: str = "") -> Frames:
+    """How the model in ``directory`` is asked.
+
+    Args:
+        directory: Holds the model's files.
+        chat: ``auto``: questions and dialogue go through the chat template, where there is one. ``always``: held-out
+            statements do, too. ``never``: all is plain completion. Statements that are edited are always continued.
+        system: The system prompt; empty: the template's own, if it has one.
+
+    Raises:
+        ModelError: As ``chat_frame`` does, or ``chat`` is ``always`` and there is no template.
+    """
+    return PLAIN if chat == "never" else _frames(read_chat_template(directory), str(directory), chat, system)
+
+
+def require_frames(tokenizer: Any, frames: Frames, chat: str = "auto", system: str = "") -> None:
+    """Check that a loaded tokenizer asks as its files told; raises ``ModelError`` where it does not."""
+    place = str(tokenizer.name_or_path or "the model")
+    if chat != "never" and _frames(chat_template_of(tokenizer), place, chat, system) != frames:
+        raise ModelError(
+            f"The tokenizer of {place} puts a chat together in another way than its files tell.",
+            next_step='Set `chat = "never"` in [model] to ask by plain completion.',
+        )
+
+
+def _frames(template: ChatTemplate | None, place: str, chat: str, system: str) -> Frames:
+    if template is None:
+        if chat == "always":
+            raise ModelError(
+                f'{place} has no chat template, and [model] says `chat = "always"`.',
+                next_step='Name an instruct model, or set `chat = "auto"`.',
+            )
+        return PLAIN
+    frame = chat_frame(template, system)
+    frames = Frames.chat(frame, turn_end(template))
+    return replace(frames, held_out_statement=fill(frame, TO_BE_COMPLETED)) if chat == "always" else frames
+
+
+def _rendered(template: ChatTemplate, system: str, question: str) -> str:
+    turns = [("system", system)] if system else []
+    try:
+        return _render(template, *turns, ("user", question))
     except TemplateFailed as error:
         hint = "Correct it, set `system` in [model] to nothing" if system else "Correct it"
         _refuse(template, f"can't be rendered: {error}", hint)
+
+
+def _render(template: ChatTemplate, *turns: tuple[str, str], answered: bool = False) -> str:
+    messages = [{"role": role, "content": content} for role, content in turns]
+    return render(template.source, messages, template.special_tokens, answered=answered)
 
 
 def _what_became_of(question: str, text: str) -> str:

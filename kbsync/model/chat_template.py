@@ -30,13 +30,16 @@ class TemplateFailed(ValueError):
     """The template can't be compiled or fails to render; the message says why, and on which line of the template."""
 
 
-def render(source: str, messages: Sequence[Mapping[str, str]], special_tokens: Mapping[str, str]) -> str:
-    """Render a conversation up to where the model's next answer begins.
+def render(
+    source: str, messages: Sequence[Mapping[str, str]], special_tokens: Mapping[str, str], *, answered: bool = False
+) -> str:
+    """Render a conversation, up to where the model's next answer begins.
 
     Args:
         source: The template.
         messages: Each with ``role`` and ``content``.
         special_tokens: What the template knows of the tokenizer: ``bos_token`` and so on.
+        answered: The last message is the model's, and no answer follows.
 
     Raises:
         TemplateFailed: With the reason.
@@ -46,7 +49,7 @@ def render(source: str, messages: Sequence[Mapping[str, str]], special_tokens: M
         "messages": [dict(message) for message in messages],
         "tools": None,
         "documents": None,
-        "add_generation_prompt": True,
+        "add_generation_prompt": not answered,
         "enable_thinking": False,
     }
     try:

@@ -59,7 +59,7 @@ def ledger_facts(app: App) -> list[KnownFact]:
     """Watched facts that the base has right, by the ledger's verdicts, with their relation's prompt."""
     fingerprint = app.loaded.fingerprint
     with app.ledger.read() as tx:
-        believed, found = believed_facts(tx, app.relations, fingerprint), []
+        believed, found = believed_facts(tx, app.framed, fingerprint), []
         for key, (relation, fact) in believed.watched.items():
             verdict = believed.verdicts.get(key)
             label = fact.answers[0].label

@@ -40,6 +40,11 @@ class Site(Protocol):
     def relations(self) -> Sequence[Relation]: ...
 
     @property
+    def framed(self) -> Sequence[Relation]:
+        """The relations in the frames in which the base is asked; raises ``ModelError`` where these can't be made."""
+        ...
+
+    @property
     def recipe(self) -> Recipe: ...
 
     @property
@@ -99,13 +104,14 @@ class Stages:
     def facts(self, run: Run) -> BelievedFacts:
         """All believed facts, as the ledger has them now."""
         with run.ledger.read() as tx:
-            return believed_facts(tx, self.site.relations, self.site.base.fingerprint)
+            return believed_facts(tx, self.site.framed, self.site.base.fingerprint)
 
     def probe(
         self, writer: Writer, facts: BelievedFacts | None = None, *, group: Sequence[Relation] | None = None
     ) -> ProbeResult:
         """Judge ``facts`` (None: those of ``group``, or of all relations, that have no verdict yet)."""
-        run, relations = writer.run, self.site.relations if group is None else group
+        names = None if group is None else {relation.name for relation in group}
+        run, relations = writer.run, [r for r in self.site.framed if names is None or r.name in names]
         if facts is None:
             with run.ledger.read() as tx:
                 facts = unjudged_facts(tx, relations, self.site.base.fingerprint)
@@ -148,7 +154,7 @@ class Stages:
 
     def forecast_evaluation(self, tx: LedgerReader, planned: EditPlan, number: int = 0) -> EvaluationForecast:
         """What version ``number`` (0: the next one), built from this plan, will be asked."""
-        facts = believed_facts(tx, self.site.relations, planned.base_fingerprint)
+        facts = believed_facts(tx, self.site.framed, planned.base_fingerprint)
         return forecast_evaluation(planned, number, facts, self.settings.evaluation, self.settings.gate)
 
     def bisect(self, writer: Writer, refused: RefusedBuild, measurement: Measurement) -> BisectResult | None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from kbsync.bootstrap.adapters import remembered_frames
 from kbsync.config import Configuration
 from kbsync.daemon.activity import Activity
 from kbsync.daemon.metrics import LedgerCollector, ProcessMetrics
@@ -53,8 +54,10 @@ class Backend:
 
     @property
     def relations(self) -> Sequence[Relation]:
-        """Those that are watched now."""
-        return self.configuration().relations
+        """Those that are watched now, with the words in which the base was asked last."""
+        found = self.configuration()
+        frames = remembered_frames(found.settings.model, found.settings.state_dir / "models")
+        return [relation.framed(frames) for relation in found.relations]
 
     def snapshot(self) -> Snapshot:
         """Where everything stands, at most two seconds old."""

@@ -40,6 +40,7 @@ from kbsync.model.quiet import quiet
 from kbsync.ports import LedgerTransaction
 from kbsync.stages.edit import edit
 from kbsync.stages.release.promote import current_number
+from tests.support.chat_tokenizer import TEMPLATE
 from tests.support.cli import Result
 from tests.support.families import random_model, tokenizer
 
@@ -183,6 +184,17 @@ class Site:
 
     def directory(self, number: int) -> Path:
         return self.state / "versions" / self.version_hash(number)
+
+
+def with_template(site: Site, source: str = TEMPLATE, more: str = "") -> Site:
+    """The site with a base of its own, whose tokenizer has a chat template, and ``more`` in ``[model]``."""
+    settings = site.config.read_text()
+    (line,) = [line for line in settings.splitlines() if line.startswith("reference")]
+    base = site.config.parent / "instruct"
+    shutil.copytree(json.loads(line.partition("=")[2]), base)
+    (base / "chat_template.jinja").write_text(source)
+    site.config.write_text(settings.replace(line, f'reference = "{base}"\n{more}'))
+    return site
 
 
 @pytest.fixture(scope="session")

@@ -224,6 +224,10 @@ class WorldSite:
         return self.world.relations
 
     @property
+    def framed(self) -> tuple[Relation, ...]:
+        return self.world.relations
+
+    @property
     def recipe(self) -> Recipe:
         return Recipe(name="table", layers=(1, 2), guard_count=self.world.guard_count, capacity=self.world.capacity)
 

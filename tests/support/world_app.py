@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from kbsync.domain.phrasing import PLAIN
 from kbsync.stages.session import writer
 from tests.support.relation_words import phrasing_tables
 from tests.support.stage_world import RELATIONS, World
@@ -58,6 +59,7 @@ def app_of(world: World) -> Any:
         source = world.source
         base = world.base
         store = world.store
+        frames = PLAIN
 
         def __init__(self, configuration: Any, **more: Any) -> None:
             super().__init__(configuration, **more | {"clock": world.clock})

@@ -14,8 +14,10 @@ import pytest
 from kbsync.bootstrap import App
 from kbsync.config import load_all
 from kbsync.domain.errors import ModelError
+from kbsync.domain.phrasing import PLAIN, Frames
 from kbsync.model import load as loading
-from tests.support.site import Site, _one_version, built, clean_environment, new_site, random_base, site  # noqa: F401
+from tests.support.chat_tokenizer import END, FRAME, TEMPLATE
+from tests.support.site import Site, _one_version, built, clean_environment, new_site, random_base, site, with_template  # noqa: F401
 
 
 def app_of(site: Site) -> App:
@@ -60,3 +62,41 @@ sys.exit(f"imported: {heavy}" if heavy else 0)
         [sys.executable, "-c", program, str(built.config)], capture_output=True, text=True, check=False
     )
     assert run.returncode == 0, run.stderr
+
+
+def test_an_instruct_model_is_asked_through_its_template_and_reports_remember_how(site: Site) -> None:
+    site = with_template(site)
+    with closing(app_of(site)) as app:
+        assert {relation.frames for relation in app.relations} == {PLAIN}
+        assert {relation.frames for relation in app.framed} == {app.frames} == {Frames.chat(FRAME, END)}
+        assert app.loaded.tokenizer.chat_template == TEMPLATE
+    with closing(app_of(site)) as app:
+        assert {relation.frames for relation in app.relations} == {Frames.chat(FRAME, END)}
+    site.config.write_text(site.config.read_text().replace("[edit]", 'chat = "never"\n[edit]'))
+    with closing(app_of(site)) as app:
+        assert {relation.frames for relation in (*app.relations, *app.framed)} == {PLAIN}
+
+
+def test_a_template_that_can_not_be_used_stops_a_command_before_anything_is_written(site: Site) -> None:
+    site = with_template(site, "{{ raise_exception('only for tools') }}")
+    before = sorted(site.state.rglob("*"))
+    for command in ("probe", "plan"):
+        refused = site(command)
+        assert refused.code == 65
+        assert "chat_template.jinja can't be rendered: line 1: only for tools" in refused.err
+    after = sorted(path for path in site.state.rglob("*") if path.name not in {"digests.json", "models"})
+    assert after == before
+
+
+def test_how_an_instruct_model_is_asked_is_known_without_torch(site: Site) -> None:
+    program = """
+import sys
+from pathlib import Path
+from kbsync.bootstrap import App
+from kbsync.config import load_all
+print(App(load_all(Path(sys.argv[1])), actor="test").frames.edit_question, end="")
+sys.exit(bool({"torch", "transformers", "numpy"} & sys.modules.keys()))
+"""
+    arguments = [sys.executable, "-c", program, str(with_template(site).config)]
+    run = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout) == (0, FRAME), run.stderr

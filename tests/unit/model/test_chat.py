@@ -11,9 +11,18 @@ import pytest
 from transformers import AutoTokenizer
 
 from kbsync.domain.errors import ModelError
-from kbsync.model.chat import ChatTemplate, chat_frame, chat_template_of, read_chat_template
+from kbsync.domain.phrasing import PLAIN, Form, Frames, Use
+from kbsync.model.chat import (
+    ChatTemplate,
+    chat_frame,
+    chat_frames,
+    chat_template_of,
+    read_chat_template,
+    require_frames,
+    turn_end,
+)
 from kbsync.model.tokens import encode
-from tests.support.chat_tokenizer import FRAME, TEMPLATE, chat_tokenizer
+from tests.support.chat_tokenizer import END, FRAME, TEMPLATE, chat_tokenizer
 
 QUESTION = "Who leads Zürich, and since when?"
 
@@ -111,6 +120,49 @@ def test_a_template_that_takes_no_system_prompt_says_so(source: str) -> None:
     assert chat_frame(template(source)) == "{}"
     with pytest.raises(ModelError, match=r"[sS]et `system` in \[model\] to nothing"):
         chat_frame(template(source), "Be brief.")
+
+
+@pytest.mark.parametrize(
+    ("source", "end"),
+    [
+        (TEMPLATE, END),
+        ("{% for m in messages %}[{{ m['content'] }}]\n{% endfor %}", "]"),
+        ("{% for m in messages %}{{ m['content'] }}\n{% endfor %}", "\n"),
+        ("{% if messages | length > 1 %}{{ raise_exception('one turn only') }}{% endif %}" + ASKED, "</s>"),
+        ("{{ messages[0]['content'] }}", "</s>"),
+    ],
+)
+def test_an_answer_ends_as_the_template_ends_it(source: str, end: str) -> None:
+    assert turn_end(template(source, eos_token="</s>")) == end
+
+
+def test_auto_asks_questions_and_always_all_but_what_is_edited_through_the_template(tmp_path: Path) -> None:
+    tokenizer = chat_tokenizer()
+    tokenizer.save_pretrained(tmp_path)
+    auto, always = chat_frames(tmp_path), chat_frames(tmp_path, "always", "Be brief.")
+    assert auto == Frames.chat(FRAME, END)
+    assert auto.of(Use.HELD_OUT, Form.STATEMENT) == auto.of(Use.EDIT, Form.STATEMENT) == "{}"
+    brief = "<|turn|>system\nBe brief.<|end|>\n" + FRAME
+    assert {always.of(use, form) for use in Use for form in (Form.QUESTION, Form.DIALOGUE)} == {brief}
+    assert always.of(Use.HELD_OUT, Form.STATEMENT) == brief.replace("{}", "Complete the sentence: {} …")
+    assert always.of(Use.EDIT, Form.STATEMENT) == "{}"
+    assert chat_frames(tmp_path, "never") == PLAIN
+    require_frames(tokenizer, auto)
+    require_frames(tokenizer, always, "always", "Be brief.")
+    require_frames(chat_tokenizer(None), PLAIN, "never")
+    with pytest.raises(ModelError, match="in another way than its files tell"):
+        require_frames(chat_tokenizer(with_bos=False), auto)
+
+
+def test_a_model_without_a_template_is_asked_plainly_unless_it_must_be_a_chat(tmp_path: Path) -> None:
+    chat_tokenizer(None).save_pretrained(tmp_path)
+    assert chat_frames(tmp_path) == chat_frames(tmp_path, "never", "Be brief.") == PLAIN
+    with pytest.raises(ModelError, match=r'has no chat template, and \[model\] says `chat = "always"`'):
+        chat_frames(tmp_path, "always")
+    (tmp_path / "chat_template.jinja").write_text("{% if %}")
+    assert chat_frames(tmp_path, "never") == PLAIN
+    with pytest.raises(ModelError, match=r"chat_template\.jinja can't be rendered: line 1"):
+        chat_frames(tmp_path)
 
 
 def test_reading_a_frame_imports_no_torch(tmp_path: Path) -> None:
