@@ -100,17 +100,14 @@ def chat_frame(template: ChatTemplate, system: str = "") -> str:
 
 
 def turn_end(template: ChatTemplate) -> str:
-    """What the template puts after an answer of the model, mostly a control token; a line break where it puts nothing.
-
-    Raises ``ModelError`` as ``chat_frame`` does.
-    """
-    question = QUESTIONS[0]
+    """What the template puts after an answer of the model, mostly a control token; a line break where it puts nothing."""
+    nothing = template.special_tokens.get("eos_token", "\n")
     try:
-        text = _render(template, ("user", question), ("assistant", ANSWER), answered=True)
+        text = _render(template, ("user", QUESTIONS[0]), ("assistant", ANSWER), answered=True)
     except TemplateFailed:  # a template for one turn only
-        return template.special_tokens.get("eos_token", "\n")
+        return nothing
     _, found, end = text.rpartition(ANSWER)
-    return end.rstrip() or ("\n" if found else template.special_tokens.get("eos_token", "\n"))
+    return (end.rstrip() or "\n") if found else nothing
 
 
 def chat_frames(directory: Path, chat: str = "auto", system: str = "") -> Frames:
