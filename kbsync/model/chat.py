@@ -100,7 +100,7 @@ def chat_frame(template: ChatTemplate, system: str = "") -> str:
 
 
 def turn_end(template: ChatTemplate) -> str:
-    """What the template puts after an answer of the model, mostly a control token; a line break where it puts nothing."""
+    """What the template puts after an answer, mostly a control token; a line break where it puts nothing."""
     nothing = template.special_tokens.get("eos_token", "\n")
     try:
         text = _render(template, ("user", QUESTIONS[0]), ("assistant", ANSWER), answered=True)
