@@ -107,7 +107,7 @@ def rewrite(text: str, results: Path) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Rewrite the tables of README.md and of all pages below docs/ in the working directory.
+    """Rewrite the tables of README.md, CONTRIBUTING.md and all pages below docs/ in the working directory.
 
     Args:
         arguments: ``--check``: write nothing.
@@ -116,7 +116,7 @@ def main(arguments: list[str]) -> int:
         The exit code: 1 if ``--check`` found a table that is not up to date.
     """
     stale = []
-    for path in [Path("README.md"), *sorted(Path("docs").rglob("*.md"))]:
+    for path in [Path("README.md"), Path("CONTRIBUTING.md"), *sorted(Path("docs").rglob("*.md"))]:
         text = path.read_text(encoding="utf-8")
         fresh = rewrite(text, Path("docs/results"))
         if fresh != text:

@@ -44,7 +44,6 @@ def statement_source(settings: SourceSettings, closing: ExitStack) -> StatementS
     """The configured endpoint, with its event stream, if any.
 
     Args:
-        settings: Where and how to ask.
         closing: Stops the server that is started for a local store.
     """
     from kbsync.wikidata.client import SparqlClient

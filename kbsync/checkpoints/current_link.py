@@ -66,7 +66,6 @@ class CurrentLink:
         """Make the link lead to a version; for the holder of the writer's lease.
 
         Args:
-            version: What is current; None: the unedited base.
             base: Fingerprint of the base.
 
         Returns:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kbsync.cli.command import JsonOption, verb
+from kbsync.cli.command import JsonOption, Verb, verb
 
 if TYPE_CHECKING:
     from kbsync.views.decisions import DecisionView
@@ -22,77 +22,52 @@ ReasonOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be decided, and decide nothing.")]
 
 
-@verb(
-    "fact approve",
-    examples=["kbsync fact approve Q145 head_of_government --reason 'seen on the evening news'"],
-    exits=EXITS,
-    prints=VIEW,
-    changes="the ledger",
+def _decision(action: str, example: str, help: str) -> Verb:
+    """One of the four commands, which differ in their names and their meaning only."""
+
+    def command(
+        context: typer.Context,
+        item: ItemArgument,
+        relation: RelationArgument,
+        reason: ReasonOption = "",
+        dry_run: DryRunOption = False,
+        json: JsonOption = False,
+    ) -> None:
+        _run(context, action, item, relation, reason, dry_run=dry_run, json=json)
+
+    command.__doc__ = help
+    examples = [f"kbsync fact {action} {example}"]
+    return verb(f"fact {action}", examples=examples, exits=EXITS, prints=VIEW, changes="the ledger")(command)
+
+
+FACTS = (
+    _decision(
+        "approve",
+        "Q145 head_of_government --reason 'seen on the evening news'",
+        """Believe what the source says about a fact now, without waiting for its trust time or its references.
+
+        The next plan takes it up. A later change has to earn its trust as ever.""",
+    ),
+    _decision(
+        "pin",
+        "Q145 head_of_state",
+        """Hold on to what is believed of a fact, whatever the source says from now on.
+
+        Changes are still observed and shown; none is believed until `kbsync fact clear`.""",
+    ),
+    _decision(
+        "exclude",
+        "Q145 P35 --reason 'disputed'",
+        """Never edit a fact: the next plan leaves it out, and takes it back where the current version holds it.
+
+        It is still pulled, probed and shown, until `kbsync fact clear`.""",
+    ),
+    _decision(
+        "clear",
+        "Q145 head_of_state",
+        """Withdraw a pin or an exclusion. The relation's own rules hold again from the next pull and plan on.""",
+    ),
 )
-def approve(
-    context: typer.Context,
-    item: ItemArgument,
-    relation: RelationArgument,
-    reason: ReasonOption = "",
-    dry_run: DryRunOption = False,
-    json: JsonOption = False,
-) -> None:
-    """Believe what the source says about a fact now, without waiting for its trust time or its references.
-
-    The next plan takes it up. A later change has to earn its trust as ever.
-    """
-    _run(context, "approve", item, relation, reason, dry_run=dry_run, json=json)
-
-
-@verb("fact pin", examples=["kbsync fact pin Q145 head_of_state"], exits=EXITS, prints=VIEW, changes="the ledger")
-def pin(
-    context: typer.Context,
-    item: ItemArgument,
-    relation: RelationArgument,
-    reason: ReasonOption = "",
-    dry_run: DryRunOption = False,
-    json: JsonOption = False,
-) -> None:
-    """Hold on to what is believed of a fact, whatever the source says from now on.
-
-    Changes are still observed and shown; none is believed until `kbsync fact clear`.
-    """
-    _run(context, "pin", item, relation, reason, dry_run=dry_run, json=json)
-
-
-@verb(
-    "fact exclude",
-    examples=["kbsync fact exclude Q145 P35 --reason 'disputed'"],
-    exits=EXITS,
-    prints=VIEW,
-    changes="the ledger",
-)
-def exclude(
-    context: typer.Context,
-    item: ItemArgument,
-    relation: RelationArgument,
-    reason: ReasonOption = "",
-    dry_run: DryRunOption = False,
-    json: JsonOption = False,
-) -> None:
-    """Never edit a fact: the next plan leaves it out, and takes it back where the current version holds it.
-
-    It is still pulled, probed and shown, until `kbsync fact clear`.
-    """
-    _run(context, "exclude", item, relation, reason, dry_run=dry_run, json=json)
-
-
-@verb("fact clear", examples=["kbsync fact clear Q145 head_of_state"], exits=EXITS, prints=VIEW, changes="the ledger")
-def clear(
-    context: typer.Context,
-    item: ItemArgument,
-    relation: RelationArgument,
-    reason: ReasonOption = "",
-    dry_run: DryRunOption = False,
-    json: JsonOption = False,
-) -> None:
-    """Withdraw a pin or an exclusion. The relation's own rules hold again from the next pull and plan on."""
-    _run(context, "clear", item, relation, reason, dry_run=dry_run, json=json)
 
 
 def _run(
@@ -129,6 +104,3 @@ def show(view: DecisionView) -> None:
     say(f"believed  {believed}")
     if view.standing:
         say(f"decision  {view.standing}")
-
-
-FACTS = (approve, pin, exclude, clear)

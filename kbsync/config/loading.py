@@ -65,10 +65,6 @@ def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -
 def load_all(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Configuration:
     """Load settings, relations and recipe.
 
-    Args:
-        path: As for ``load``.
-        overrides: As for ``load``.
-
     Raises:
         ConfigError: With every mistake of all layers, of all relations, and of the recipe.
     """

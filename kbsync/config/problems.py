@@ -23,7 +23,6 @@ def read_toml(path: Path, problems: list[str]) -> dict[str, Any] | None:
     """Parse a TOML file.
 
     Args:
-        path: The file.
         problems: Gets a line when the file can't be read.
 
     Returns:
@@ -44,8 +43,6 @@ def read_model(path: Path, model: type[Model], problems: list[str], *, with_line
     """Read a TOML file as an instance of ``model``.
 
     Args:
-        path: The file.
-        model: What the file must hold.
         problems: Gets a line for each mistake in the file.
         with_lines: Whether these name the line of the file, too.
 

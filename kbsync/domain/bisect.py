@@ -58,7 +58,6 @@ def find_culprits(
         suspects: The other items, in the order in which they join; those to blame first come last. Together with
             ``trusted`` they are known to fail.
         passes: Whether a batch passes; each call is a trial build.
-        limits: When the search is given up.
     """
     builds = 0
 

@@ -18,7 +18,6 @@ class KbsyncError(Exception):
         """Each argument is one sentence or several.
 
         Args:
-            what: What happened.
             kept: What is still as it was.
             next_step: What to do now; empty where there is nothing to do.
         """

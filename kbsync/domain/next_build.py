@@ -92,7 +92,6 @@ def decide(
         refusals: How many builds were refused lately.
         policy: The gate's thresholds as they are now.
         pause: The wait after two refusals in a row.
-        now: The present time.
 
     Returns:
         The step, with a reason that people can read. After ``Rejudge`` is done, ask again.

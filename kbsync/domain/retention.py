@@ -38,10 +38,7 @@ def judge_versions(
     """Judge the weights of every built version.
 
     Args:
-        versions: All versions.
         positions: For each alias the versions that it ever pointed to, oldest first (0: the base).
-        policy: How long weights are kept.
-        now: The present time.
 
     Returns:
         Judgements by version number.
@@ -114,7 +111,6 @@ def judge_artifacts(
         written: When each artifact, by its name, was written.
         needed: The artifacts that each kept version was built with; None where that is not known, which keeps all.
         policy: How long artifacts are kept that nothing needs.
-        now: The present time.
 
     Returns:
         Judgements by name.

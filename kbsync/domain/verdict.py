@@ -102,7 +102,6 @@ def ambiguity(fact: Fact, *, single: bool) -> str | None:
     """Why the fact has no single right answer to ask for; None where it has.
 
     Args:
-        fact: The fact.
         single: Whether several values that hold at once contradict each other.
     """
     if not fact.subject_label:

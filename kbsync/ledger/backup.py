@@ -18,7 +18,7 @@ from sqlalchemy import URL, create_engine, inspect, text
 
 from kbsync.domain.errors import NotFound, StoreError
 from kbsync.ledger import schema
-from kbsync.ledger.engine import make_engine, parse_url, place, reading, sqlite_url, translated
+from kbsync.ledger.engine import opened, parse_url, place, reading, sqlite_url, translated
 
 _KEPT = "The ledger was only read; no backup was left behind."
 _PAGES = 1000
@@ -56,15 +56,12 @@ def require_possible(url: str, file: Path) -> int:
     """Raise what ``backup`` would raise before it begins; returns the bytes of the ledger, which the copy exceeds by
     little, if at all."""
     parsed, target = parse_url(url), file.expanduser().absolute()
-    engine = make_engine(parsed)
-    try:
+    with opened(parsed) as engine:
         schema.require_current(engine)
         sqlite = parsed.get_backend_name() == "sqlite"
         pages = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"
         with reading(engine) as connection:
             size = connection.scalar(text(pages if sqlite else "SELECT pg_database_size(current_database())"))
-    finally:
-        engine.dispose()
     if target.exists():
         raise StoreError(f"{target} is there already.", kept=_KEPT, next_step="Name a new file.")
     return int(size or 0)

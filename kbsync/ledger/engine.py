@@ -62,9 +62,10 @@ def make_engine(url: URL, *, patience: timedelta = PATIENCE, foreign_keys: bool 
     """An engine for ``reading`` and ``writing``; it connects to nothing yet.
 
     Args:
-        url: What ``parse_url`` gave. patience: How long a writer waits for the one before it, until ``Busy``.
+        url: What ``parse_url`` gave.
+        patience: How long a writer waits for the one before it, until ``Busy``.
         foreign_keys: Whether SQLite checks them. Migrations switch it off, since SQLite rebuilds a table by dropping
-        it.
+            it.
 
     Raises:
         ConfigError: The package for PostgreSQL is not installed.
@@ -89,6 +90,16 @@ def make_engine(url: URL, *, patience: timedelta = PATIENCE, foreign_keys: bool 
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITE_LOCK})
 
     return engine
+
+
+@contextmanager
+def opened(url: URL, *, foreign_keys: bool = True) -> Iterator[Engine]:
+    """An engine, as ``make_engine`` makes it, whose connections are closed after the block."""
+    engine = make_engine(url, foreign_keys=foreign_keys)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
 
 
 def _prepare_sqlite(engine: Engine, foreign_keys: bool) -> None:

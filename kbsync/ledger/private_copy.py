@@ -17,7 +17,7 @@ from sqlalchemy import delete, select
 
 from kbsync.ledger import schema, tables
 from kbsync.ledger.backup import copy_sqlite
-from kbsync.ledger.engine import make_engine, parse_url, reading, sqlite_url, writing
+from kbsync.ledger.engine import opened, parse_url, reading, sqlite_url, writing
 
 _ROWS = 1000
 """Rows that are copied at a time from PostgreSQL."""
@@ -40,25 +40,18 @@ def private_copy(url: str) -> Iterator[str]:
     parsed = parse_url(url)
     with tempfile.TemporaryDirectory(prefix="kbsync-dry-run-") as directory:
         file = Path(directory) / "ledger.sqlite3"
-        original = make_engine(parsed)
-        try:
+        with opened(parsed) as original:
             schema.require_current(original)
             if parsed.get_backend_name() == "sqlite":
                 copy_sqlite(Path(str(parsed.database)), file)
             copy = sqlite_url(file)
             schema.upgrade(copy)
-            engine = make_engine(parse_url(copy), foreign_keys=False)
-            try:
-                with writing(engine) as target:
-                    if parsed.get_backend_name() != "sqlite":
-                        with reading(original) as source:
-                            for table in tables.metadata.sorted_tables:
-                                result = source.execute(select(table).execution_options(yield_per=_ROWS))
-                                for rows in result.mappings().partitions():
-                                    target.execute(table.insert(), [dict(row) for row in rows])
-                    target.execute(delete(tables.leases))
-            finally:
-                engine.dispose()
-        finally:
-            original.dispose()
+            with opened(parse_url(copy), foreign_keys=False) as engine, writing(engine) as target:
+                if parsed.get_backend_name() != "sqlite":
+                    with reading(original) as source:
+                        for table in tables.metadata.sorted_tables:
+                            result = source.execute(select(table).execution_options(yield_per=_ROWS))
+                            for rows in result.mappings().partitions():
+                                target.execute(table.insert(), [dict(row) for row in rows])
+                target.execute(delete(tables.leases))
         yield copy

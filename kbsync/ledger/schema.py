@@ -13,7 +13,7 @@ from kbsync.domain.audit import AuditEvent
 from kbsync.domain.canonical import canonical_json
 from kbsync.domain.errors import Damaged, SchemaError, StoreError
 from kbsync.ledger import tables, triggers
-from kbsync.ledger.engine import make_engine, parse_url, place, reading, writing
+from kbsync.ledger.engine import opened, parse_url, place, reading, writing
 from kbsync.ledger.repository.audit import SqlAuditReader
 from kbsync.ledger.repository.statements import SqlStatementReader, statement_of
 
@@ -43,18 +43,14 @@ def upgrade(url: str) -> None:
     parsed = parse_url(url)
     if parsed.get_backend_name() == "sqlite":
         _make_directory(Path(str(parsed.database)).parent)
-    engine = make_engine(parsed, foreign_keys=False)
-    try:
-        with writing(engine) as connection:
-            stored = revision(connection)
-            if stored is not None and stored > REVISION:
-                raise _newer(place(parsed), stored)
-            command.upgrade(alembic_config(connection), "head")
-            broken = _broken_references(connection)
-            if broken:
-                raise StoreError(f"The upgrade of {place(parsed)} would break the ledger: {'; '.join(broken)}.")
-    finally:
-        engine.dispose()
+    with opened(parsed, foreign_keys=False) as engine, writing(engine) as connection:
+        stored = revision(connection)
+        if stored is not None and stored > REVISION:
+            raise _newer(place(parsed), stored)
+        command.upgrade(alembic_config(connection), "head")
+        broken = _broken_references(connection)
+        if broken:
+            raise StoreError(f"The upgrade of {place(parsed)} would break the ledger: {'; '.join(broken)}.")
 
 
 def alembic_config(connection: Connection) -> Config:
@@ -93,11 +89,8 @@ def revision_at(url: str) -> str | None:
         SchemaError: A newer kbsync made the ledger.
         StoreError: The place can't be reached.
     """
-    engine = make_engine(parse_url(url))
-    try:
+    with opened(parse_url(url)) as engine:
         stored = _revision_of(engine)
-    finally:
-        engine.dispose()
     if stored is not None and stored > REVISION:
         raise _newer(place(parse_url(url)), stored)
     return stored
@@ -150,8 +143,7 @@ def check(url: str) -> list[str]:
     Raises:
         StoreError: The ledger can't be reached.
     """
-    engine = make_engine(parse_url(url))
-    try:
+    with opened(parse_url(url)) as engine:
         try:
             require_current(engine)
         except SchemaError as error:
@@ -165,8 +157,6 @@ def check(url: str) -> list[str]:
             links = SqlStatementReader(connection).history_links()
             problems += [f"the statement history is broken: {what}" for what in history.verify(links, anchors)]
         return problems + ([f"the audit trail is broken: {broken}"] if broken else [])
-    finally:
-        engine.dispose()
 
 
 def _events(connection: Connection) -> tuple[list[AuditEvent], str | None]:

@@ -45,12 +45,10 @@ def grouped(
     called.
 
     Args:
-        module: The attention module.
         query: (batch, heads, length, width).
         key: (batch, fewer heads, places, width).
         value: (batch, fewer heads, places, width).
         attention_mask: (batch or 1, 1, length, places), boolean or added to the scores.
-        dropout: The probability with which a weight is dropped.
         scaling: The factor of the scores; None for 1 / √width.
         rest: What else transformers passes, by name.
 

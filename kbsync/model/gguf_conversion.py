@@ -25,7 +25,6 @@ def convert(file: Path, directory: Path) -> None:
     Nothing is lost: every value of a GGUF file is a product of two shorter floats.
 
     Args:
-        file: The GGUF file.
         directory: Where the safetensors, the configuration and the tokenizer are written.
 
     Raises:

@@ -41,7 +41,6 @@ def activations(
     """Run the model up to the last layer that is asked for; no layer above it runs, and no head.
 
     Args:
-        decoder: The model's parts.
         inputs: Arguments of the model's forward pass.
         keys: Indices of the layers whose keys are recorded.
         outputs: Indices of the layers whose outputs are recorded.
@@ -52,13 +51,9 @@ def activations(
     def end(_module: nn.Module, _args: tuple[Any, ...], _output: Any) -> None:
         raise _StopForward
 
-    with record_activations(decoder, keys=keys, outputs=outputs, downs=downs) as recorded:
-        handle = stop.register_forward_hook(end)
-        try:
-            with suppress(_StopForward):
-                decoder.model(**inputs)
-        finally:
-            handle.remove()
+    recording = record_activations(decoder, keys=keys, outputs=outputs, downs=downs)
+    with recording as recorded, stop.register_forward_hook(end), suppress(_StopForward):
+        decoder.model(**inputs)
     return recorded
 
 
@@ -113,11 +108,8 @@ def add_to_output(module: nn.Module, column: int, rows: Tensor) -> Iterator[None
         shift[:, column] = rows.to(plain.dtype)
         return plain + shift if output is plain else (plain + shift, *output[1:])
 
-    handle = module.register_forward_hook(hook)
-    try:
+    with module.register_forward_hook(hook):
         yield
-    finally:
-        handle.remove()
 
 
 @contextmanager
@@ -128,11 +120,8 @@ def perturb(module: nn.Module, shift: Tensor) -> Iterator[None]:
         plain = first_tensor(output)
         return plain + shift if output is plain else (plain + shift, *output[1:])
 
-    handle = module.register_forward_hook(hook)
-    try:
+    with module.register_forward_hook(hook):
         yield
-    finally:
-        handle.remove()
 
 
 @contextmanager
@@ -150,11 +139,8 @@ def restrict_logits(head: nn.Module, rows: Tensor, columns: Tensor) -> Iterator[
     def hook(_module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         return args[0][rows, columns][None], *args[1:]
 
-    handle = head.register_forward_pre_hook(hook)
-    try:
+    with head.register_forward_pre_hook(hook):
         yield
-    finally:
-        handle.remove()
 
 
 @contextmanager

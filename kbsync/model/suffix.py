@@ -142,7 +142,6 @@ def prepare_suffixes(decoder: Decoder, rows: Sequence[tuple[Sequence[int], int]]
     little.
 
     Args:
-        decoder: The model's parts.
         rows: Token ids and lookup position of each row; the prefix is what stands before that position.
         first: Index of the first layer that is to be run again. The number of layers means that only the final norm is.
 

@@ -23,9 +23,7 @@ def signature(secret: str, delivery: str, at: int, content: bytes) -> str:
 
     Args:
         secret: ``whsec_`` and the key in base64, or any other text, which is the key itself.
-        delivery: The delivery's id.
         at: When it is sent, in seconds since 1970.
-        content: The body.
 
     Returns:
         ``v1,`` and, in base64, the HMAC-SHA256 of id, time and body, joined by dots.

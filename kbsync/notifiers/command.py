@@ -25,7 +25,6 @@ class CommandNotifier(Notifier):
     ``KBSYNC_VERSION``, ``KBSYNC_HASH`` and ``KBSYNC_PATH``.
 
     Args:
-        command: The program and its arguments.
         directory: The program's working directory.
         timeout: After this time it is killed, together with the processes that it started.
     """

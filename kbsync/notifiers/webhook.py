@@ -22,7 +22,6 @@ class WebhookNotifier(Notifier):
     Redirects are not followed: what was signed for one place is sent to no other.
 
     Args:
-        url: Where to post.
         secret: Signs the body; ``whsec_`` and base64, or any text.
         timeout: Longest silence while connecting, sending, and waiting for the answer.
         seconds: Returns the current time in seconds since 1970.

@@ -48,7 +48,6 @@ def export(
     """Write a version to a directory.
 
     Args:
-        number: The version.
         format: ``HF`` or ``LORA``.
         directory: Must not exist yet, or be empty.
         rank: The highest rank of an adapter's matrix; None: as needed to lose nothing.

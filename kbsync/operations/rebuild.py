@@ -17,7 +17,6 @@ def run_rebuild(app: App, run: Run, number: int, *, anew: bool, repair: bool) ->
 
     Args:
         run: Must hold the writer's lease where ``repair`` is set.
-        number: The version.
         anew: Take nothing from the artifact store.
         repair: Store weights and artifacts if they are those of the version.
     """

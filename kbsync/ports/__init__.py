@@ -1,34 +1,26 @@
 """What a stage needs from the outside. Adapters and fakes subclass these, and pass the same conformance suite."""
 
 from kbsync.ports.clock import Clock
-from kbsync.ports.ledger import (
+from kbsync.ports.ledger.audit import AuditReader, AuditWriter
+from kbsync.ports.ledger.facts import FactReader, FactWriter
+from kbsync.ports.ledger.leases import LeaseReader, LeaseWriter
+from kbsync.ports.ledger.ledger import Ledger, LedgerReader, LedgerTransaction
+from kbsync.ports.ledger.records import (
     AliasState,
-    AuditReader,
-    AuditWriter,
     Belief,
     Delivered,
     FactCounts,
-    FactReader,
-    FactWriter,
     HeldLease,
-    LeaseReader,
     LeaseToken,
-    LeaseWriter,
-    Ledger,
-    LedgerReader,
-    LedgerTransaction,
     PullCounts,
     Quarantined,
     RecordedPlan,
-    ReleaseReader,
-    ReleaseWriter,
     StatementChange,
-    StatementReader,
-    StatementWriter,
     StoredPlan,
-    VersionReader,
-    VersionWriter,
 )
+from kbsync.ports.ledger.releases import ReleaseReader, ReleaseWriter
+from kbsync.ports.ledger.statements import StatementReader, StatementWriter
+from kbsync.ports.ledger.versions import VersionReader, VersionWriter
 from kbsync.ports.model import BaseModel, Delta, Edit, Editor, LanguageModel, PairScore, Perplexity
 from kbsync.ports.notifier import Notifier
 from kbsync.ports.progress import Progress

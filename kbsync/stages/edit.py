@@ -32,13 +32,6 @@ class EditResult:
 def edit(run: Run, plan_hash: str, recipe: Recipe, editor: Editor, store: CheckpointStore) -> EditResult:
     """Build the planned version; one whose weights were removed is built again.
 
-    Args:
-        run: Whose ledger has the plan and gets the version.
-        plan_hash: The plan's content hash.
-        recipe: The recipe as it is now.
-        editor: Computes the delta.
-        store: Where the version is stored.
-
     Raises:
         NotFound: The plan is unknown.
         EditError: The plan holds no facts or was made for another recipe, no sound delta exists, or a version whose

@@ -74,9 +74,7 @@ def notify(run: Run, notifiers: Sequence[Notifier], path: str, policy: RetryPoli
 
     Args:
         run: Must hold the notifying lease.
-        notifiers: Who is told.
         path: Where the current version lies.
-        policy: How often a move is announced.
     """
     result = NotifyResult()
     for notifier in notifiers:

@@ -52,10 +52,7 @@ def plan(run: Run, facts: BelievedFacts, recipe: Recipe, policy: PlanPolicy) -> 
     """Compare the facts that have to be edited with what ``current`` holds, and record the plan if something changes.
 
     Args:
-        run: Whose ledger gets the plan.
         facts: All believed facts with their verdicts on the base.
-        recipe: What the version will be built with.
-        policy: Which facts are edited.
 
     Raises:
         KbsyncError: Facts have no verdict yet.

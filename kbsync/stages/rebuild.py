@@ -54,11 +54,8 @@ def rebuild(
     """Build version ``number`` again.
 
     Args:
-        run: Whose ledger has the version.
-        number: The version's number.
         base_fingerprint: The configured base.
         editor: Makes the editor of a recipe.
-        store: Where the version is stored.
         repair: Store the result, if it is the same version, in place of weights that were removed or damaged.
 
     Raises:

@@ -75,7 +75,6 @@ def writer(run: Run, ttl: timedelta) -> Iterator[Writer]:
     Where the process that holds it has provably ended, the lease is taken over at once, which the audit trail records.
 
     Args:
-        run: Who asks; its ledger has the lease.
         ttl: How long the lease is valid after each renewal.
 
     Raises:
@@ -90,7 +89,6 @@ def puller(run: Run, ttl: timedelta, patience: timedelta = timedelta(0)) -> Iter
     """Hold the puller's lease for the block, and yield the run to pull with.
 
     Args:
-        run: Who asks.
         ttl: How long the lease is valid after each renewal.
         patience: How long to wait while another process holds it.
 

@@ -16,7 +16,6 @@ def printable(text: str, *, keep: str = "") -> str:
     """Write every character that could control a terminal as an escape (``\\x1b``, ``\\u202e``).
 
     Args:
-        text: Any text.
         keep: Characters that are left as they are.
     """
     return "".join(c if c in keep or not _controls(c) else _escape(c) for c in text)

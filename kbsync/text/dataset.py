@@ -54,7 +54,6 @@ def fetch_dataset(wanted: DatasetName, characters: int, cache_dir: Path, work: W
     No code of the data set is run.
 
     Args:
-        wanted: The data set.
         characters: Fetching ends with the text that reaches this many characters.
         cache_dir: Where the texts are kept.
         work: Advances by characters.

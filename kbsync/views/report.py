@@ -56,8 +56,6 @@ def report(tx: LedgerReader, relations: Sequence[Relation], number: int, now: da
 
     Args:
         relations: The watched ones, for their names.
-        number: The version.
-        now: When the page is made.
 
     Raises:
         NotFound: The version is unknown, or was never measured.

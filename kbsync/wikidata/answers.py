@@ -36,7 +36,6 @@ class Transient(Exception):
     """The same query may be answered in a moment. It does not leave this package.
 
     Args:
-        what: What happened.
         next_step: What the operator can do about it.
         retry_after: Seconds that the endpoint asks us to wait; None where it says nothing.
         final: The class of the error that this becomes once all attempts have failed.

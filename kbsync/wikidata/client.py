@@ -34,16 +34,13 @@ class SparqlClient:
     """Sends queries to one endpoint, one at a time.
 
     Args:
-        endpoint: Its address.
         user_agent: Names who asks, with an e-mail address or a URL.
         timeout: Longest silence on the line in seconds.
         deadline: Longest exchange as a whole in seconds; the public service ends a query at 60.
         attempts: How often a query is sent while the line or the server fails, the first time included.
         max_wait: Longest ``Retry-After``, in seconds, that is waited out on the spot. After a longer one, and after a
             ban, nothing is sent until its time has come.
-        max_bytes: Largest answer.
         sleep: Waits so many seconds between two attempts.
-        now: Returns the current time.
 
     Raises:
         ConfigError: ``endpoint`` is no address, or ``user_agent`` names no contact.
@@ -82,9 +79,6 @@ class SparqlClient:
 
     def select(self, query: str) -> list[Row]:
         """Run a SELECT query.
-
-        Args:
-            query: Its text.
 
         Returns:
             Its rows.

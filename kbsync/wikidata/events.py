@@ -93,13 +93,10 @@ class EventStream:
     """One connection after the other, each resumed where the one before it ended.
 
     Args:
-        url: The stream's address.
         user_agent: Names who asks, with an e-mail address or a URL.
-        wiki: The wiki whose items are reported.
         idle: Longest silence on the line in seconds.
         attempts: How often in a row a connection may end without having reported anything.
         max_gap: An event that is later than the one before it by more than this means that some are missing.
-        now: Returns the current time.
         sleep: Waits so many seconds between two connections.
     """
 

@@ -170,8 +170,6 @@ def subjects(pattern: str, *, after: str, limit: int, vocabulary: Vocabulary = W
     Args:
         pattern: SPARQL graph pattern that binds ``?item``.
         after: The page begins after this IRI; empty: at the first.
-        limit: Largest number of items.
-        vocabulary: The Wikibase that is asked.
 
     Returns:
         The text of a query for ``?item``, in the order of the IRIs.

@@ -23,7 +23,6 @@ def heads(rows: Iterable[Row], items: Sequence[ItemId]) -> list[ItemHead]:
 
     Args:
         rows: Of the query ``queries.heads``.
-        items: What the query was about.
 
     Returns:
         A head for each of ``items``, in that order. Of several revisions the newest counts; an item without any, and
@@ -65,7 +64,6 @@ def labels(rows: Iterable[Row], items: Sequence[ItemId], language: str) -> list[
 
     Args:
         rows: Of the query ``queries.labels``.
-        items: What the query was about.
         language: Code of the language that was asked for. A label for all languages (``mul``) stands in where an item
             has none in this one.
 
@@ -97,7 +95,6 @@ def records(rows: Sequence[Row], items: Sequence[ItemId], language: str) -> tupl
 
     Args:
         rows: Of the query ``queries.records``.
-        items: What the query was about.
         language: As for ``labels``.
 
     Returns:

@@ -27,12 +27,9 @@ class WikidataSource(StatementSource):
     """Queries one endpoint, page by page. A page that is too much for the endpoint is halved, down to one item.
 
     Args:
-        client: The endpoint.
         name: The ledger keeps the watermarks under this name; another endpoint of the same Wikidata may have it, too.
         language: Code of the language of labels and aliases.
-        batch: Items per page.
         subject_page: Items per page of a subject pattern.
-        vocabulary: The Wikibase that the endpoint holds.
 
     Raises:
         BadIdentifier: ``language`` is no language code.

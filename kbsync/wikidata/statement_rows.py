@@ -52,7 +52,6 @@ def statement_of(subject: ItemId, iri: str, group: list[Row]) -> tuple[Statement
     """Read a statement.
 
     Args:
-        subject: The item that has it.
         iri: The statement's node.
         group: Its rows: one, or several where a qualifier has several values.
 

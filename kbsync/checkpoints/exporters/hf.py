@@ -21,8 +21,6 @@ def export_hf(loaded: LoadedModel, delta: FactorDelta, directory: Path, about: M
     were loaded, these files are copied and the edited tensors overwritten. The directory appears whole or not at all.
 
     Args:
-        loaded: The base that the change was made for.
-        delta: The change.
         directory: Its name may be taken by an empty directory only.
         about: Recorded in ``kbsync.json``.
 

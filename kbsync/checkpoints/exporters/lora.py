@@ -24,7 +24,6 @@ def export_lora(
     """Write ``adapter_model.safetensors`` and ``adapter_config.json``; the directory appears whole or not at all.
 
     Args:
-        loaded: The base that the change was made for.
         directory: Its name may be taken by an empty directory only.
         rank: The highest rank of a matrix; None: full, so that the adapter is exact.
         about: Recorded in ``kbsync.json``, beside what each matrix lost.

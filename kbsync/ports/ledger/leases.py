@@ -40,7 +40,6 @@ class LeaseWriter(LeaseReader):
             name: The lease's name.
             holder: Who wants it, in words that ``Busy`` shows to others.
             ttl: How long it is valid from ``now`` on.
-            now: The present time.
             process: Identity of the holder's process, for others' ``is_gone``.
             is_gone: Whether the process of this identity has ended.
 

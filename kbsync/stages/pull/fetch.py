@@ -28,9 +28,7 @@ def changed_heads(
     pulled.
 
     Args:
-        run: Whose ledger has the stored revisions.
         source: The source's name.
-        watch: The subjects of each property.
         heads: What the source says of the items and of what they lead to.
         redirects: Where the items lead now.
         accept: Believe the source even where it says that many items are deleted.
@@ -84,10 +82,6 @@ def fetch_statements(
     endpoint that is being loaded knows revisions before it knows statements.
 
     Args:
-        run: Whose ledger gets the statements.
-        source: What is asked.
-        changed: The items to fetch.
-        properties: Whose statements are fetched.
         known: The number of known items.
         accept: Believe the source even where many items have lost all their statements.
 

@@ -94,7 +94,6 @@ class Listener:
         Args:
             run: What the listener reads the ledger with; it holds no lease.
             source: Where events and statements come from.
-            relations: All watched relations.
             pulling: Holds the puller's lease for a block, and yields the run to pull with.
             sleep: Waits for so many seconds, or shorter if something wakes it.
             report: Gets every notice.

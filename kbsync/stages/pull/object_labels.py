@@ -29,12 +29,7 @@ def fetch_object_labels(
     """Fetch the labels of objects and units that the ledger can't name yet.
 
     Args:
-        run: Whose ledger gets the labels.
-        source: What is asked.
         relations: The relations whose statements mention the objects.
-        watch: The subjects of each property.
-        redirects: Where subjects lead.
-        server_time: The source's time.
         whole: This pull is of all relations: the labels of all objects are fetched every ``LABELS_REFRESH``.
     """
     mark = f"{source.name}/labels"

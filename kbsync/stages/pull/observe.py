@@ -44,11 +44,7 @@ def observe_facts(
     the passing of time alone.
 
     Args:
-        run: Whose ledger has the statements and gets the facts.
         source: The source's name.
-        relations: The relations to look at.
-        watch: The subjects of each property.
-        redirects: Where subjects lead.
         server_time: The source's time, which becomes the watermark.
         whole: These are all relations, so the source's own watermark moves, too.
         only: Observe the facts of these subjects alone, and move no watermark (None: all subjects).

@@ -119,8 +119,6 @@ def pull_items(
     Args:
         run: Must hold the puller's lease.
         source: Where statements come from.
-        relations: All watched relations.
-        items: The items to look at.
         server_time: The source's time, as it said a moment ago.
         edited: Items that were edited a moment ago. That such an item is deleted contradicts the edit, so it is left as
             it was.

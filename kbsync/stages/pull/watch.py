@@ -74,10 +74,6 @@ def watch_set(
     its known members are kept, and the next pull asks it again.
 
     Args:
-        run: Whose ledger knows the members of before.
-        source: What is asked.
-        relations: The relations to look at.
-        server_time: The source's time.
         accept: Believe the source even where a pattern lost many members.
 
     Raises:

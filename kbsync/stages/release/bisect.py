@@ -90,12 +90,9 @@ def bisect(
     whose own edit did not take join last, so that they carry the blame.
 
     Args:
-        run: Whose ledger and audit trail get the result.
         refused: The version, with its plan and its evaluation.
-        builder: Makes the trial builds.
         store: Where the weights of the version before are.
         policy: The gate's thresholds; a trial build is judged by those that the whole batch failed.
-        limits: When the search is given up.
     """
     before = read_predecessor(run, store, refused.version, refused.plan.requests)
     failed, trials = _failed(policy, refused.evaluation), list[TrialBuild]()

@@ -51,10 +51,6 @@ def canary(
     """Ask the current version again, and roll it back to the version before it where too much is lost.
 
     Args:
-        writer: Holds the writer's lease.
-        base: What the current version is an edit of.
-        store: Where its weights are stored.
-        policy: How much is asked, and how much may be lost.
         answer_tokens: Answers are at most so long, as when the version was measured.
     """
     run = writer.run

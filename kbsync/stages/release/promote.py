@@ -40,9 +40,7 @@ def promote(writer: Writer, store: CheckpointStore, number: int, *, override: st
     """Make version ``number`` current.
 
     Args:
-        writer: Holds the writer's lease.
         store: Where the version's weights must be.
-        number: The version's number.
         override: A person's reason to promote a version that did not pass the gate; the audit trail keeps it.
 
     Raises:
@@ -79,7 +77,6 @@ def rollback(writer: Writer, store: CheckpointStore, to: int | None = None) -> M
     """Move ``current`` back.
 
     Args:
-        writer: Holds the writer's lease.
         store: Where the version's weights must be.
         to: The version to go back to (0: the base); None: the predecessor of the current one.
 

@@ -25,11 +25,6 @@ def free_fact(run: Run, key: FactKey, reason: str) -> FreedFact:
     """Let the next plan hold the fact again.
 
     Refused versions that hold it become candidates, so that they are measured again when they are planned again.
-
-    Args:
-        run: Whose ledger is changed.
-        key: The fact.
-        reason: A person's reason, for the audit trail.
     """
     now = run.clock.now()
     with run.ledger.write() as tx:

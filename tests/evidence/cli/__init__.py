@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kbsync.cli.command import Verb
+from tests.evidence.cli.house import house
 from tests.evidence.cli.load import ledger, pull
 from tests.evidence.cli.reference_data import demo_check, large
 from tests.evidence.cli.speed import speed
@@ -18,4 +19,4 @@ demands hold. `make docs` generates the documentation's tables from these files.
 Example:
   {PROGRAM} contention --seconds 5 --output /tmp/contention.json
 """
-VERBS: tuple[Verb, ...] = (pull, ledger, speed, large, demo_check, soak, sabotage, crash, contention, newcomer)
+VERBS: tuple[Verb, ...] = (pull, ledger, speed, large, demo_check, soak, sabotage, crash, contention, newcomer, house)

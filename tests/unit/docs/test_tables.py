@@ -66,7 +66,7 @@ def test_main_writes_pages_of_all_folders_and_check_only_tells(results: Path, mo
     (site / "docs" / "results" / "a.json").write_text((results / "a.json").read_text())
     (site / "docs" / "tutorial").mkdir()
     page = site / "docs" / "tutorial" / "page.md"
-    for path in (site / "README.md", page):
+    for path in (site / "README.md", site / "CONTRIBUTING.md", page):
         path.write_text("<!-- figures a.json -->\n<!-- end -->\n")
     monkeypatch.chdir(site)
     assert main(["--check"]) == 1
