@@ -41,7 +41,7 @@ def modules() -> list[Path]:
     return [path for path in sources() if not path.name.startswith("__")]
 
 
-def test_file(module: Path) -> Path:
+def mirror(module: Path) -> Path:
     """Where the test of a module stands: ``tests/unit`` mirrors the package."""
     inside = module.relative_to(PACKAGE)
     return UNIT / inside.parent / f"test_{inside.name}"
@@ -81,7 +81,7 @@ def by_package(paths: Iterable[Path]) -> Counter[str]:
 
 def figures() -> list[Figure]:
     """All figures of the tree; the names of packages stand for those below ``MIRRORED`` only."""
-    every, mirrored = by_package(modules()), by_package(path for path in modules() if test_file(path).is_file())
+    every, mirrored = by_package(modules()), by_package(path for path in modules() if mirror(path).is_file())
     base = sum((count_lines(path.read_text()) for path in sources(research=False)), Counter[str]())
     below = {name: mirrored[name] / every[name] for name in sorted(every) if mirrored[name] < MIRRORED * every[name]}
     return [

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.evidence.house import KINDS, MIRRORED, UNIT, circles, count_lines, long_files, modules, test_file
+from tests.evidence.house import KINDS, MIRRORED, UNIT, circles, count_lines, long_files, modules, mirror
 from tests.support.paths import ROOT
 
 LONG_FILES: dict[str, str] = {}
@@ -32,7 +32,7 @@ TESTS = sorted(path.relative_to(UNIT).as_posix() for path in UNIT.rglob("test_*.
 
 
 def test_nearly_every_module_has_a_test_file_of_its_name() -> None:
-    missing = [module.relative_to(ROOT).as_posix() for module in modules() if not test_file(module).is_file()]
+    missing = [module.relative_to(ROOT).as_posix() for module in modules() if not mirror(module).is_file()]
     assert len(missing) <= (1 - MIRRORED) * len(modules()), missing
 
 
