@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.evidence.house import KINDS, MIRRORED, UNIT, circles, count_lines, long_files, modules, mirror
+from tests.evidence.house import KINDS, MIRRORED, UNIT, circles, count_lines, long_files, mirror, modules
 from tests.support.paths import ROOT
 
 LONG_FILES: dict[str, str] = {}
