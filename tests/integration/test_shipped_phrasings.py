@@ -197,10 +197,10 @@ def check_label(tokenizer: PreTrainedTokenizerFast, relation: Relation, label: s
         before, _, after = (framed := template(phrasing)).partition("{}")
         target = LABELS[0] if phrasing.form is Form.STATEMENT else None
         prompt = locate(tokenizer, framed, label, target)
-        assert tokenizer.decode(prompt.key_ids[1:]) == before + label, phrasing.text
-        assert tokenizer.decode(prompt.ids[1 : prompt.target]) == before + label + after, phrasing.text
+        assert tokenizer.decode(list(prompt.key_ids[1:])) == before + label, phrasing.text
+        assert tokenizer.decode(list(prompt.ids[1 : prompt.target])) == before + label + after, phrasing.text
         if target is not None:
-            assert tokenizer.decode(prompt.ids[prompt.target :]) == f" {target}", phrasing.text
+            assert tokenizer.decode(list(prompt.ids[prompt.target :])) == f" {target}", phrasing.text
 
 
 @each_relation
