@@ -62,6 +62,8 @@ def _add_tokenizer(writer: object, tokenizer: PreTrainedTokenizerFast) -> None:
     writer.add_bos_token_id(tokenizer.bos_token_id)
     writer.add_eos_token_id(tokenizer.eos_token_id)
     writer.add_add_bos_token(True)
+    if tokenizer.chat_template:
+        writer.add_chat_template(tokenizer.chat_template)
 
 
 def _tensor(name: str, array: np.ndarray, heads: int) -> tuple[str, np.ndarray]:

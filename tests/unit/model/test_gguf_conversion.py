@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import importlib.util
 from pathlib import Path
 
@@ -8,8 +9,10 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from kbsync.domain.errors import ModelError
+from kbsync.model.chat import chat_frame, read_chat_template
 from kbsync.model.gguf_conversion import convert
 from kbsync.model.load import load
+from tests.support.chat_tokenizer import FRAME, TEMPLATE
 from tests.support.gguf_file import write_gguf
 from tests.support.random_models import random_model
 
@@ -33,6 +36,19 @@ def test_what_is_saved_needs_no_gguf_and_holds_the_same_weights(file: Path, tmp_
     assert all(torch.equal(saved[name], weight) for name, weight in model.state_dict().items())
     text = "The river rises"
     assert AutoTokenizer.from_pretrained(tmp_path)(text)["input_ids"] == tokenizer(text)["input_ids"]
+
+
+@needs_gguf
+def test_the_chat_template_is_saved_with_the_tokenizer(tmp_path: Path) -> None:
+    model, tokenizer = random_model("llama")
+    instruct = copy.deepcopy(tokenizer)
+    instruct.chat_template = TEMPLATE
+    convert(write_gguf(model, instruct, tmp_path / "tiny.gguf"), tmp_path / "converted")
+    stored = read_chat_template(tmp_path / "converted")
+    assert stored is not None and (stored.source, stored.adds_bos) == (TEMPLATE, True)
+    assert chat_frame(stored) == FRAME
+    convert(write_gguf(model, tokenizer, tmp_path / "plain.gguf"), tmp_path / "plain")
+    assert read_chat_template(tmp_path / "plain") is None
 
 
 @needs_gguf
