@@ -74,8 +74,10 @@ def show(view: ExplainView) -> None:
         say(f"in quarantine: {view.quarantine}")
     if verdict := view.verdict:
         say(f"verdict   {verdict.kind} on model {short(view.model)}")
-        said = verdict.reason or f"{verdict.prompt!r} → {verdict.answer.strip()!r}"
-        say(f"          {said}" + (f", which is {verdict.matched!r}" if verdict.matched else ""))
+        if verdict.reason:
+            say(f"          {verdict.reason}")
+        replies = [(r.prompt, r.answer.strip(), r.kind, r.matched, r.reason or None) for r in verdict.replies]
+        table(("asked", "base said", "which is", "name", "because"), replies, title="Answers")
         scores = (("the answer", verdict.logprob_answer), ("a former answer", verdict.logprob_former))
         for what, score in scores:
             if score is not None:

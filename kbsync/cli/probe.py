@@ -17,9 +17,10 @@ from kbsync.cli.command import DryRunOption, JsonOption, verb
 def probe(context: typer.Context, dry_run: DryRunOption = False, json: JsonOption = False) -> None:
     """Ask the base model what it believes about every fact that is due for a look.
 
-    Each fact gets a verdict: current (the model says what holds), stale (it says what held once), unknown (it says
-    neither) or ambiguous (there is no one right answer to ask for). A verdict is kept with its evidence, and nothing
-    is asked twice of the same model.
+    Each fact is asked in several phrasings ([probe] phrasings) and gets a verdict: current (the model says what holds,
+    in most of them), shaky (only in some), stale (it says what held once), unknown (it says neither) or ambiguous
+    (there is no one right answer to ask for). A verdict is kept with all answers, and nothing is asked twice of the
+    same model.
     """
     from kbsync.cli.context import application
     from kbsync.cli.output import count, emit, say

@@ -53,6 +53,7 @@ def show(view: StatusView) -> None:
         "#believed",
         "#waiting",
         "#current",
+        "#shaky",
         "#stale",
         "#unknown",
         "#ambiguous",

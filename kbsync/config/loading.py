@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,7 @@ def load_all(path: Path | None = None, overrides: Mapping[str, Any] | None = Non
     if recipes_dir := layers.directory("recipes_dir"):
         recipe = read_recipe(layers.recipe(), recipes_dir, problems)
     if settings is not None and relations:
+        relations = tuple(replace(relation, probed=settings.probe.phrasings) for relation in relations)
         problems.extend(_unknown_relations(settings, relations))
     if settings is None or recipe is None or problems:
         raise ConfigError(problems)

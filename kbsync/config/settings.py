@@ -118,12 +118,19 @@ class ModelSettings(Section):
 
 
 def _editable(kind: VerdictKind) -> VerdictKind:
-    if kind not in (VerdictKind.STALE, VerdictKind.UNKNOWN):
-        raise ValueError(f"{kind.value} facts are not edited; choose of 'stale' and 'unknown'")
+    if kind not in (VerdictKind.SHAKY, VerdictKind.STALE, VerdictKind.UNKNOWN):
+        raise ValueError(f"{kind.value} facts are not edited; choose of 'shaky', 'stale' and 'unknown'")
     return kind
 
 
 Editable = Annotated[VerdictKind, AfterValidator(_editable)]
+
+
+class ProbeSettings(Section):
+    """How the base is asked what it believes."""
+
+    phrasings: Annotated[int, Field(ge=1, le=20)] = 3
+    """In so many of its edit phrasings a fact is asked: the first statement, a question, another statement, …"""
 
 
 class EditSettings(Section):
@@ -264,6 +271,7 @@ class Settings(Section):
     """The ledger. It is secret, because it may hold a password; print ``database`` instead."""
     source: SourceSettings
     model: ModelSettings
+    probe: ProbeSettings = ProbeSettings()
     edit: EditSettings = EditSettings()
     text: TextSettings = TextSettings()
     gate: GateSettings = Field(default_factory=GateSettings)

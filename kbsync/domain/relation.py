@@ -11,6 +11,9 @@ from kbsync.domain.canonical import content_hash
 from kbsync.domain.phrasing import PLAIN, Form, FramedPhrasing, Frames, Phrasing, Use, fill, framed, template
 from kbsync.domain.statement import ItemId, PropertyId, ValueKind
 
+_TURNS = (Form.STATEMENT, Form.QUESTION, Form.STATEMENT, Form.DIALOGUE)
+"""The forms in the order in which probing takes them, so that three phrasings are of two forms."""
+
 
 class Cardinality(StrEnum):
     """What several statements that hold at once mean."""
@@ -62,6 +65,9 @@ class Relation:
     frames: Frames = PLAIN
     """How the model that is kept in step is asked: plainly, or through its chat template."""
 
+    probed: int = 1
+    """In so many of the edit phrasings probing asks."""
+
     def framed(self, frames: Frames) -> Relation:
         """The same relation for a model that is asked in these frames."""
         return replace(self, frames=frames)
@@ -86,9 +92,16 @@ class Relation:
         return self.templates(Use.EDIT)[0]
 
     @cached_property
+    def asked(self) -> tuple[str, ...]:
+        """The templates that probing asks: the prompt, a question, another statement, dialogue, and again so."""
+        left = {form: list(self.templates(Use.EDIT, form)) for form in Form}
+        chosen = [left[form].pop(0) for _ in self.phrasings for form in _TURNS if left[form]]
+        return tuple(chosen[: self.probed])
+
+    @cached_property
     def template_hash(self) -> str:
         """Identifies the words that probing asks: a verdict holds for them."""
-        return content_hash([self.prompt_template])
+        return content_hash(list(self.asked))
 
     def prompt(self, subject_label: str) -> str:
         """The prompt that is probed and edited."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -17,7 +17,9 @@ class VerdictKind(StrEnum):
     """What a model says, compared with what holds."""
 
     CURRENT = "current"
-    """It says what holds."""
+    """It says what holds, in most of the phrasings in which it was asked."""
+    SHAKY = "shaky"
+    """It says what holds in some of these phrasings, but not in most."""
     STALE = "stale"
     """It says what held once."""
     UNKNOWN = "unknown"
@@ -27,20 +29,52 @@ class VerdictKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
-    """What a model was asked and what it answered."""
+class Reply:
+    """What a model answered when it was asked in one phrasing."""
 
     prompt: str
     greedy: str
     """The greedy continuation."""
+    kind: VerdictKind
+    """What this reply alone says: ``CURRENT``, ``STALE`` or ``UNKNOWN``."""
     matched: str | None = None
-    """The name that it begins with; None where it matches none."""
+    """The name that was found in it; None where it has none."""
+    reason: str = ""
+    """Why it was judged so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What a model was asked and what it answered."""
+
+    replies: tuple[Reply, ...] = ()
+    """One for each phrasing, the prompt's first; empty where the model was not asked."""
     logprob_answer: float | None = None
-    """Natural log-probability of the first right answer's label, summed over its tokens."""
+    """Natural log-probability of the first right answer's label after the prompt, summed over its tokens."""
     logprob_former: float | None = None
     """The same of the likeliest former answer; None where there is none."""
     reason: str = ""
     """Why the model was not asked; empty where it was."""
+
+    @property
+    def prompt(self) -> str:
+        """What is edited; empty where the model was not asked."""
+        return self.replies[0].prompt if self.replies else ""
+
+    @property
+    def greedy(self) -> str:
+        """The greedy continuation of the prompt."""
+        return self.replies[0].greedy if self.replies else ""
+
+    @property
+    def matched(self) -> str | None:
+        """The name that was found in the prompt's continuation."""
+        return self.replies[0].matched if self.replies else None
+
+    @property
+    def right_after_prompt(self) -> bool:
+        """Whether the model says what holds when it is asked by the prompt itself."""
+        return bool(self.replies) and self.replies[0].kind is VerdictKind.CURRENT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +104,22 @@ class Verdict:
     key: VerdictKey
     kind: VerdictKind
     evidence: Evidence
+
+
+def summary(kinds: Sequence[VerdictKind]) -> VerdictKind:
+    """What a model believes, from what it replied in each phrasing.
+
+    Args:
+        kinds: ``CURRENT``, ``STALE`` or ``UNKNOWN`` for each phrasing; at least one.
+
+    Returns:
+        ``CURRENT`` where more than half of the replies are right, ``SHAKY`` where some are; where none is, ``STALE`` if
+        at least half of them are a former answer, else ``UNKNOWN``.
+    """
+    right, stale = kinds.count(VerdictKind.CURRENT), kinds.count(VerdictKind.STALE)
+    if right:
+        return VerdictKind.CURRENT if 2 * right > len(kinds) else VerdictKind.SHAKY
+    return VerdictKind.STALE if 2 * stale >= len(kinds) else VerdictKind.UNKNOWN
 
 
 _LEADING = re.compile(r"^(?:the|a|an)\s+")

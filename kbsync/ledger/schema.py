@@ -20,7 +20,7 @@ from kbsync.ledger.repository.statements import SqlStatementReader, statement_of
 if TYPE_CHECKING:
     from alembic.config import Config
 
-REVISION = "0005"
+REVISION = "0006"
 """The schema revision that this program works with: the newest of ``migrations/versions``, numbered in order."""
 
 

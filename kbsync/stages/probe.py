@@ -1,7 +1,7 @@
 """probe: ask the base what it believes about every fact that has no verdict yet.
 
-A verdict is keyed by the fact's value, the model's fingerprint and the hash of the templates, so nothing is asked
-twice.
+A verdict rests on the replies in several phrasings. It is keyed by the fact's value, the model's fingerprint and the
+hash of the templates that are asked, so nothing is asked twice.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kbsync.domain.fact import Fact
+from kbsync.domain.phrasing import fill
 from kbsync.domain.relation import Cardinality, Relation
-from kbsync.domain.verdict import Evidence, Verdict, VerdictKey, VerdictKind, ambiguity, judge
+from kbsync.domain.verdict import Evidence, Reply, Verdict, VerdictKey, VerdictKind, ambiguity, judge, summary
 from kbsync.ports import BaseModel, LanguageModel
 from kbsync.stages.facts import BelievedFacts, WatchedFact
 from kbsync.stages.session import Run
@@ -34,7 +35,7 @@ class ProbeResult:
 def probe(
     run: Run, base: BaseModel, facts: BelievedFacts, relations: Sequence[Relation], *, answer_tokens: int
 ) -> ProbeResult:
-    """Judge the facts that have no verdict by the base's greedy continuation.
+    """Judge the facts that have no verdict by the base's greedy continuations.
 
     Args:
         run: Whose ledger gets the verdicts.
@@ -65,22 +66,29 @@ def probe(
 
 
 def _judge(model: LanguageModel, fingerprint: str, facts: Sequence[WatchedFact], answer_tokens: int) -> list[Verdict]:
-    verdicts, questions = [], []
+    """Ask about all facts in all their phrasings at once, and judge the replies."""
+    verdicts, asked = [], []
     for relation, fact in facts:
         reason = ambiguity(fact, single=relation.cardinality is not Cardinality.SET)
         if reason:
-            evidence = Evidence(prompt="", greedy="", reason=reason)
             key = VerdictKey.of(relation, fact, fingerprint)
-            verdicts.append(Verdict(key=key, kind=VerdictKind.AMBIGUOUS, evidence=evidence))
+            verdicts.append(Verdict(key=key, kind=VerdictKind.AMBIGUOUS, evidence=Evidence(reason=reason)))
         else:
-            questions.append((relation, fact, relation.prompt(fact.subject_label or "")))
-    continuations = model.complete([prompt for _, _, prompt in questions], max_new_tokens=answer_tokens)
-    logprobs = _logprobs(model, [(fact, prompt) for _, fact, prompt in questions])
-    for (relation, fact, prompt), greedy, (right, former) in zip(questions, continuations, logprobs, strict=True):
-        kind, matched = judge(fact, greedy)
-        evidence = Evidence(prompt=prompt, greedy=greedy, matched=matched, logprob_answer=right, logprob_former=former)
+            asked.append((relation, fact, [fill(template, fact.subject_label or "") for template in relation.asked]))
+    prompts = [prompt for _, _, own in asked for prompt in own]
+    continuations = iter(model.complete(prompts, max_new_tokens=answer_tokens))
+    logprobs = _logprobs(model, [(fact, own[0]) for _, fact, own in asked])
+    for (relation, fact, own), (right, former) in zip(asked, logprobs, strict=True):
+        replies = tuple(_reply(fact, prompt, next(continuations)) for prompt in own)
+        evidence = Evidence(replies=replies, logprob_answer=right, logprob_former=former)
+        kind = summary([reply.kind for reply in replies])
         verdicts.append(Verdict(key=VerdictKey.of(relation, fact, fingerprint), kind=kind, evidence=evidence))
     return verdicts
+
+
+def _reply(fact: Fact, prompt: str, greedy: str) -> Reply:
+    kind, matched = judge(fact, greedy)
+    return Reply(prompt=prompt, greedy=greedy, kind=kind, matched=matched)
 
 
 def _logprobs(model: LanguageModel, questions: Sequence[tuple[Fact, str]]) -> list[tuple[float, float | None]]:

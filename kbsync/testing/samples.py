@@ -26,7 +26,7 @@ from kbsync.domain.statement import (
     Value,
     ValueKind,
 )
-from kbsync.domain.verdict import Evidence, Verdict, VerdictKey, VerdictKind
+from kbsync.domain.verdict import Evidence, Reply, Verdict, VerdictKey, VerdictKind
 from kbsync.domain.version import EditReport, Evaluation, LayerReport, Manifest, PromptOutcome
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
@@ -105,9 +105,15 @@ def verdict(
         key=VerdictKey(fact=key, value_hash=value_hash, model_fingerprint=model, template_hash="t"),
         kind=kind,
         evidence=Evidence(
-            prompt="The monarch of the United Kingdom is",
-            greedy=' Elizabeth\x00 “II”\n"quoted"',
-            matched="Elizabeth II",
+            replies=(
+                Reply(
+                    prompt="The monarch of the United Kingdom is",
+                    greedy=' Elizabeth\x00 “II”\n"quoted"',
+                    kind=VerdictKind.STALE,
+                    matched="Elizabeth II",
+                ),
+                Reply(prompt="Q: Who reigns?\nA:", greedy=" Nobody", kind=VerdictKind.UNKNOWN, reason="no name in it"),
+            ),
             logprob_answer=-12.300000000000001,
             logprob_former=-1e-17,
         ),

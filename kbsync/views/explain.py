@@ -67,21 +67,40 @@ class BeliefView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyView:
+    """What the base answered when it was asked in one phrasing."""
+
+    prompt: str
+    answer: str
+    """Its greedy answer."""
+    kind: str
+    """`current`, `stale` or `unknown`: what this answer alone says."""
+    matched: str | None
+    """The name that was found in the answer."""
+    reason: str
+    """Why the answer was judged so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VerdictView:
     """What the base was asked and what it answered."""
 
     kind: str
-    """`current`, `stale`, `unknown` or `ambiguous`."""
+    """`current`, `shaky`, `stale`, `unknown` or `ambiguous`: what all answers say together."""
     prompt: str
+    """What is edited."""
     answer: str
-    """Its greedy answer."""
+    """Its greedy answer to the prompt."""
     matched: str | None
-    """The name that was found in the answer."""
+    """The name that was found in this answer."""
+    replies: tuple[ReplyView, ...]
+    """The answers in all phrasings that it was asked in, the prompt's first."""
     logprob_answer: float | None
     """Natural log-probability of the right answer, summed over its tokens."""
     logprob_former: float | None
     """The same of a former answer."""
     reason: str
+    """Why it was not asked; empty where it was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,6 +223,10 @@ def _verdict(
         prompt=evidence.prompt,
         answer=evidence.greedy,
         matched=evidence.matched,
+        replies=tuple(
+            ReplyView(prompt=r.prompt, answer=r.greedy, kind=r.kind.value, matched=r.matched, reason=r.reason)
+            for r in evidence.replies
+        ),
         logprob_answer=evidence.logprob_answer,
         logprob_former=evidence.logprob_former,
         reason=evidence.reason,

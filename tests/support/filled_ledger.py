@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import select
@@ -9,11 +10,12 @@ from sqlalchemy import select
 from kbsync.domain.fact import FactKey, FactRecord, observe
 from kbsync.domain.relation import Cardinality
 from kbsync.domain.statement import ItemId
+from kbsync.domain.verdict import Evidence, Verdict, VerdictKind
 from kbsync.domain.version import VersionState
 from kbsync.ledger.engine import make_engine, parse_url, reading
 from kbsync.ledger.ledger import SqlLedger
 from kbsync.ledger.tables import metadata
-from kbsync.testing.samples import HEAD_OF_STATE, HOUR, NOW, edit_plan, evaluation, record, statement
+from kbsync.testing.samples import HEAD_OF_STATE, HOUR, NOW, edit_plan, evaluation, record, statement, verdict
 
 
 def fill(url: str) -> None:
@@ -41,6 +43,7 @@ def fill(url: str) -> None:
         tx.append_audit("pull", "test", {"history": tx.history_head()}, NOW)
     with ledger.write() as tx:
         tx.put_facts(_facts())
+        tx.record_verdicts(_verdicts(), NOW)
     ledger.close()
 
 
@@ -56,6 +59,21 @@ def _facts() -> list[FactRecord]:
             FactRecord(key=FactKey(subject, HEAD_OF_STATE), observed=state, believed=believed, believed_at=at)
         )
     return records
+
+
+def _verdicts() -> list[Verdict]:
+    """More than a migration takes at once, of each kind that every schema knows."""
+    kinds = (VerdictKind.CURRENT, VerdictKind.STALE, VerdictKind.UNKNOWN)
+    asked = [
+        verdict(FactKey(ItemId(f"Q{n}"), HEAD_OF_STATE), value_hash=value, kind=kinds[n % 3])
+        for n in range(500, 900)
+        for value in ("v", "w")
+    ]
+    not_asked = replace(
+        verdict(FactKey(ItemId("Q500"), HEAD_OF_STATE), value_hash="x", kind=VerdictKind.AMBIGUOUS),
+        evidence=Evidence(reason="no label"),
+    )
+    return [*asked, not_asked]
 
 
 def rows(url: str) -> dict[str, list[tuple[Any, ...]]]:

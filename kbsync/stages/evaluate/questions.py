@@ -164,8 +164,10 @@ def _untouched(
         verdict = facts.verdicts.get(key)
         if key in seen_by_edit or verdict is None or verdict.kind is not VerdictKind.CURRENT:
             continue
-        group = SUBJECT if key.subject in subjects else NEIGHBOUR if key.property in properties else OTHER
         evidence = verdict.evidence
+        if not evidence.right_after_prompt:
+            continue
+        group = SUBJECT if key.subject in subjects else NEIGHBOUR if key.property in properties else OTHER
         by_group[group].append(
             Question(group=group, key=key, prompt=evidence.prompt, names=_names(fact), base_answer=evidence.greedy)
         )

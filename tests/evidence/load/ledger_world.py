@@ -27,7 +27,7 @@ from kbsync.domain.statement import (
     Value,
     ValueKind,
 )
-from kbsync.domain.verdict import Evidence, Verdict, VerdictKey, VerdictKind
+from kbsync.domain.verdict import Evidence, Reply, Verdict, VerdictKey, VerdictKind
 from kbsync.domain.version import CURRENT, Evaluation, PromptOutcome, VersionState
 from kbsync.ledger.ledger import SqlLedger
 from kbsync.ports import LedgerTransaction, Work
@@ -177,7 +177,8 @@ def _verdict(relation: Relation, fact: Fact) -> Verdict:
     )
     prompt = relation.prompt(fact.subject_label or "")
     kind = VerdictKind.STALE if int(fact.key.subject[1:]) % 10 == 0 else VerdictKind.CURRENT
-    said = Evidence(prompt=prompt, greedy=" somebody else.", logprob_answer=-7.25, logprob_former=-3.5)
+    reply = Reply(prompt=prompt, greedy=" somebody else.", kind=kind)
+    said = Evidence(replies=(reply,), logprob_answer=-7.25, logprob_former=-3.5)
     return Verdict(key=key, kind=kind, evidence=said)
 
 

@@ -73,7 +73,7 @@ sync = "99 * * * *"
         f"{path}: source.bach: is not a key here; did you mean 'batch'?",
         "environment: KBSYNC_SOURCE__ATEMPTS: is not a key here; did you mean 'attempts'?",
         f"{path}: model.reference: is missing",
-        f"{path}: edit.verdicts[1]: ambiguous facts are not edited; choose of 'stale' and 'unknown'",
+        f"{path}: edit.verdicts[1]: ambiguous facts are not edited; choose of 'shaky', 'stale' and 'unknown'",
         f"{path}: edit.max_facts: input should be greater than or equal to 1 (got 0)",
         "environment: KBSYNC_TEXT__CORPUS: input should be a valid tuple (got 'not json')",
         f"{path}: text.held_out[0]: {path.parent}/missing.txt does not exist",

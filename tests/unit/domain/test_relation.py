@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from kbsync.domain.phrasing import Form, Frames, Phrasing, Use
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import PropertyId
@@ -35,3 +37,24 @@ def test_the_prompt_is_the_first_edit_phrasing() -> None:
     only_question = Relation(name="capital", property=PropertyId("P36"), label="capital", phrasings=(QUESTION,))
     assert only_question.prompt("France") == "Q: What is the capital of France?\nA:"
     assert only_question.framed(CHAT).prompt("{}") == "<user>What is the capital of {}?<assistant>"
+
+
+def test_probing_asks_the_prompt_then_a_question_then_another_statement() -> None:
+    more = (Phrasing("Say the capital of {}.", Form.DIALOGUE), Phrasing("{} is ruled from"))
+    relation = replace(CAPITAL, phrasings=(*CAPITAL.phrasings, *more))
+    order = (
+        "The capital of {} is",
+        "Q: What is the capital of {}?\nA:",
+        "{}, whose capital is",
+        "User: Say the capital of {}.\nAssistant:",
+        "{} is ruled from",
+    )
+    for count in range(1, 8):
+        assert replace(relation, probed=count).asked == order[:count]
+
+
+def test_a_verdict_holds_for_the_words_that_are_asked_and_no_others() -> None:
+    asked = replace(CAPITAL, probed=2)
+    other_words = replace(asked, phrasings=(*asked.phrasings, Phrasing("{} has as capital", use=Use.HELD_OUT)))
+    assert other_words.template_hash == asked.template_hash
+    assert len({asked.template_hash, CAPITAL.template_hash, asked.framed(CHAT).template_hash}) == 3

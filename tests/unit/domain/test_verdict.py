@@ -6,7 +6,7 @@ from kbsync.domain.fact import Answer, Fact, FactKey, FactState
 from kbsync.domain.phrasing import from_templates
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemId, PropertyId, Value, ValueKind
-from kbsync.domain.verdict import VerdictKey, VerdictKind, ambiguity, judge, match, normalise
+from kbsync.domain.verdict import Evidence, Reply, VerdictKey, VerdictKind, ambiguity, judge, match, normalise, summary
 
 NOW_STATE = FactState(values=(), former=(), statement_ids=(), references=1, revision=1, since=None)  # type: ignore[arg-type]
 
@@ -93,3 +93,42 @@ def test_a_verdict_is_asked_for_again_when_the_value_the_model_or_the_words_chan
         )
         == 4
     )
+
+
+C, S, U = VerdictKind.CURRENT, VerdictKind.STALE, VerdictKind.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("kinds", "expected"),
+    [
+        ([C], VerdictKind.CURRENT),
+        ([S], VerdictKind.STALE),
+        ([U], VerdictKind.UNKNOWN),
+        ([C, U, C], VerdictKind.CURRENT),
+        ([C, C, S], VerdictKind.CURRENT),
+        ([C, U, U], VerdictKind.SHAKY),
+        ([S, C, S], VerdictKind.SHAKY),
+        ([C, U], VerdictKind.SHAKY),
+        ([S, U, S], VerdictKind.STALE),
+        ([S, U], VerdictKind.STALE),
+        ([U, U, S], VerdictKind.UNKNOWN),
+    ],
+)
+def test_a_verdict_sums_up_the_replies(kinds: list[VerdictKind], expected: VerdictKind) -> None:
+    assert summary(kinds) is expected
+
+
+def test_the_evidence_is_first_of_all_that_of_the_prompt() -> None:
+    replies = (
+        Reply(prompt="{} is", greedy=" no", kind=U),
+        Reply(prompt="Q:", greedy=" Paris", kind=C, matched="Paris"),
+    )
+    evidence = Evidence(replies=replies)
+    assert (evidence.prompt, evidence.greedy, evidence.matched, evidence.right_after_prompt) == (
+        "{} is",
+        " no",
+        None,
+        False,
+    )
+    assert Evidence(replies=replies[::-1]).right_after_prompt
+    assert (Evidence().prompt, Evidence().matched, Evidence().right_after_prompt) == ("", None, False)

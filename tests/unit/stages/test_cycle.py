@@ -21,6 +21,7 @@ def test_the_first_cycle_edits_what_the_base_has_wrong_and_promotes_it(world: Wo
     assert result.outcome is CycleOutcome.PROMOTED
     assert result.probed.verdicts == {
         VerdictKind.CURRENT: 3,
+        VerdictKind.SHAKY: 0,
         VerdictKind.STALE: 1,
         VerdictKind.UNKNOWN: 1,
         VerdictKind.AMBIGUOUS: 0,

@@ -46,7 +46,7 @@ def test_after_a_cycle_facts_plan_and_version_are_counted(world: World) -> None:
     assert (view.source, view.watermark, view.model) == (world.source.name, START, world.base.fingerprint)
     capital, head = view.relations
     assert (capital.facts, capital.believed, capital.waiting, capital.unasked) == (3, 3, 0, 0)
-    assert capital.verdicts == {"current": 3, "stale": 0, "unknown": 0, "ambiguous": 0}
+    assert capital.verdicts == {"current": 3, "shaky": 0, "stale": 0, "unknown": 0, "ambiguous": 0}
     assert head.verdicts["stale"] == head.verdicts["unknown"] == 1
     assert view.plan is not None and view.current is not None
     assert (view.plan.add, view.plan.change, view.plan.retract, view.plan.keep, view.plan.refused) == (2, 0, 0, 0, 0)

@@ -1,0 +1,104 @@
+"""probe: each fact is asked in several phrasings at once, and what is right in most of them is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from kbsync.domain.fact import FactKey
+from kbsync.domain.phrasing import Form, Phrasing
+from kbsync.domain.statement import ItemId
+from kbsync.domain.verdict import Verdict, VerdictKind
+from kbsync.stages.session import writer
+from kbsync.views.explain import explain
+from tests.support.stage_world import CAPITAL, RELATIONS, TTL, World
+
+PHRASED = replace(
+    RELATIONS[0],
+    phrasings=(
+        *RELATIONS[0].phrasings,
+        Phrasing("{} is ruled from"),
+        Phrasing("Which city is capital of {}?", Form.QUESTION),
+    ),
+    probed=3,
+)
+PROMPTS = ["The capital of Germany is", "Q: Which city is capital of Germany?\nA:", "Germany is ruled from"]
+GERMANY = FactKey(ItemId("Q183"), CAPITAL)
+
+
+def probed(world: World, *answers: str) -> Verdict:
+    """The verdict on Germany's capital, where the model answers so, phrasing by phrasing."""
+    world.relations = (PHRASED,)
+    world.base.model.answers |= dict(zip(PROMPTS, answers, strict=True))
+    with writer(world.run, TTL) as held:
+        world.stages.pull(held.run)
+        world.stages.probe(held)
+    return world.facts.verdicts[GERMANY]
+
+
+@pytest.mark.parametrize(
+    ("answers", "kind"),
+    [
+        ((" Berlin.", " Berlin.", " Berlin."), VerdictKind.CURRENT),
+        ((" a city.", " Berlin.", " Berlin."), VerdictKind.CURRENT),
+        ((" Berlin.", " a city.", " Paris."), VerdictKind.SHAKY),
+        ((" a city.", " Paris.", " a place."), VerdictKind.UNKNOWN),
+    ],
+)
+def test_what_is_right_in_most_phrasings_is_known(world: World, answers: tuple[str, ...], kind: VerdictKind) -> None:
+    verdict = probed(world, *answers)
+    assert verdict.kind is kind
+    replies = verdict.evidence.replies
+    assert [reply.prompt for reply in replies] == PROMPTS
+    assert [reply.greedy for reply in replies] == list(answers)
+    assert [reply.kind is VerdictKind.CURRENT for reply in replies] == ["Berlin" in answer for answer in answers]
+    assert verdict.evidence.logprob_answer is not None
+
+
+def test_all_phrasings_of_a_batch_of_facts_are_asked_in_one_call(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    complete = world.base.model.complete
+
+    def counted(prompts: list[str], **keywords: int) -> list[str]:
+        calls.append(len(prompts))
+        return complete(prompts, max_new_tokens=keywords["max_new_tokens"])
+
+    monkeypatch.setattr(world.base.model, "complete", counted)
+    probed(world, " Berlin.", " Berlin.", " Berlin.")
+    assert calls == [9]
+
+
+def test_another_number_of_phrasings_is_another_verdict(world: World) -> None:
+    probed(world, " a city.", " Berlin.", " Berlin.")
+    world.relations = (replace(PHRASED, probed=1),)
+    assert len(world.facts.unjudged) == 3
+    world.relations = (PHRASED,)
+    assert world.facts.unjudged == []
+
+
+def test_shaky_facts_are_edited_where_the_policy_says_so(world: World) -> None:
+    probed(world, " Berlin.", " a city.", " a city.")
+    stages = world.stages
+    wanting = replace(
+        stages,
+        settings=replace(stages.settings, plan=replace(stages.settings.plan, kinds=frozenset({VerdictKind.SHAKY}))),
+    )
+    with writer(world.run, TTL) as held:
+        left, taken = stages.plan(held).plan, wanting.plan(held).plan
+    assert GERMANY not in [request.key for request in left.requests]
+    assert [(request.key, request.base_answer) for request in taken.requests if request.key == GERMANY] == [
+        (GERMANY, " Berlin.")
+    ]
+
+
+def test_explain_shows_each_phrasing_with_its_answer(world: World) -> None:
+    probed(world, " Berlin.", " a city.", " Paris.")
+    with world.ledger.read() as tx:
+        view = explain(tx, ItemId("Q183"), PHRASED, world.clock.now()).verdict
+    assert view is not None and (view.kind, view.prompt, view.answer) == ("shaky", PROMPTS[0], " Berlin.")
+    assert [(r.prompt, r.answer, r.kind, r.matched) for r in view.replies] == [
+        (PROMPTS[0], " Berlin.", "current", "Berlin"),
+        (PROMPTS[1], " a city.", "unknown", None),
+        (PROMPTS[2], " Paris.", "unknown", None),
+    ]
