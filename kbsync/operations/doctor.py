@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from kbsync.bootstrap import App
 from kbsync.domain.errors import KbsyncError, StoreError
-from kbsync.operations.checks import gate, ledger, machine, model, source
+from kbsync.operations.checks import gate, ledger, machine, model, phrasings, source
 from kbsync.operations.checks.doubt import Doubt
 
 
@@ -61,6 +61,7 @@ CHECKS: tuple[_Check, ...] = (
     _Check("lease", ledger.leases, needs=("database",)),
     _Check("source", source.source, needs=("database",)),
     _Check("relations", source.relations, needs=("source",)),
+    _Check("phrasings", phrasings.phrasings),
     _Check("model", model.model, needs=("state directory",)),
     _Check("covariance", model.covariance, needs=("model",)),
     _Check("gate", gate.gate, needs=("database",)),

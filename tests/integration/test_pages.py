@@ -149,7 +149,7 @@ def test_settings_exist(page: Path) -> None:
     for name in quoted(page):
         bracketed = re.fullmatch(r"\[(\w+)\](?: (\w+))?.*", name)
         dotted = re.fullmatch(r"(\w+)\.(\w+)(?: = .*)?", name)
-        if bracketed and not bracketed[1].startswith(("trust", "translations")):
+        if bracketed and not bracketed[1].startswith(("trust", "phrasings")):
             key = ".".join(part for part in bracketed.groups() if part)
         elif dotted and dotted[1] in sections and dotted[2] not in ("toml", "md", "json", "py"):
             key = f"{dotted[1]}.{dotted[2]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import traceback
 from collections.abc import Callable, Iterator
@@ -16,11 +17,14 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Column, Engine, Text, create_engine, inspect, text
 
 from kbsync.domain.errors import ConfigError, KbsyncError, SchemaError, StoreError
+from kbsync.domain.fact import FactKey
+from kbsync.domain.statement import ItemId
+from kbsync.domain.verdict import Evidence, Reply, VerdictKind
 from kbsync.ledger import schema, triggers
 from kbsync.ledger.engine import make_engine, parse_url, place, reading, sqlite_url, writing
 from kbsync.ledger.ledger import SqlLedger
 from kbsync.ledger.tables import metadata
-from kbsync.testing.samples import HEAD_OF_STATE, NOW, record, statement
+from kbsync.testing.samples import HEAD_OF_STATE, NOW, record, statement, verdict
 from tests.support import ledger_raw as raw
 from tests.support.filled_ledger import fill, rows
 from tests.support.ledger_fixtures import BACKENDS
@@ -303,3 +307,33 @@ def test_a_filled_ledger_of_an_earlier_schema(empty_url: str, earlier: str) -> N
         assert tx.record_items([record(revision=901, subject="Q501")], [HEAD_OF_STATE], NOW).removed == 1
     ledger.close()
     assert schema.check(empty_url) == []
+
+
+def test_the_answer_of_an_older_verdict_becomes_its_only_reply_and_shaky_facts_are_asked_anew(
+    empty_url: str,
+) -> None:
+    schema.upgrade(empty_url)
+    fill(empty_url)
+    key = FactKey(ItemId("Q501"), HEAD_OF_STATE)
+    shaky = verdict(key, value_hash="s", kind=VerdictKind.SHAKY)
+    ledger = SqlLedger(empty_url)
+    with ledger.write() as tx:
+        assert tx.record_verdicts([shaky], NOW) == 1
+    ledger.close()
+    engine = make_engine(parse_url(empty_url), foreign_keys=False)
+    with writing(engine) as connection:
+        command.downgrade(schema.alembic_config(connection), "0005")
+        document = {"greedy": " Bonn", "logprob_answer": -1.5, "logprob_former": None, "matched": "Bonn"}
+        evidence = json.dumps(document | {"prompt": "It is", "reason": ""})
+        change = text("UPDATE verdicts SET evidence = :old WHERE subject = 'Q502' AND value_hash = 'v'")
+        connection.execute(change, {"old": evidence})
+    engine.dispose()
+    schema.upgrade(empty_url)
+    ledger = SqlLedger(empty_url)
+    with ledger.read() as tx:
+        verdicts = tx.verdicts("model")
+    ledger.close()
+    assert shaky.key not in verdicts
+    (known,) = (v for k, v in verdicts.items() if (k.fact.subject, k.value_hash) == ("Q502", "v"))
+    reply = Reply(prompt="It is", greedy=" Bonn", kind=known.kind, matched="Bonn")
+    assert known.evidence == Evidence(replies=(reply,), logprob_answer=-1.5)
