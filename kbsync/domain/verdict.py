@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from kbsync.domain.fact import Answer, Fact, FactKey
+from kbsync.domain import judging
+from kbsync.domain.fact import Fact, FactKey
 from kbsync.domain.judging import Said
 from kbsync.domain.relation import Relation
 
@@ -143,11 +144,6 @@ def match_names(continuation: str, names: Iterable[str]) -> str | None:
     return None
 
 
-def match(continuation: str, answers: tuple[Answer, ...]) -> str | None:
-    """The first label or alias of ``answers`` with which ``continuation`` begins (see ``match_names``), else None."""
-    return match_names(continuation, (name for answer in answers for name in answer.names))
-
-
 def ambiguity(fact: Fact, *, single: bool) -> str | None:
     """Why the fact has no single right answer to ask for; None where it has.
 
@@ -170,12 +166,14 @@ def kind_of(said: Said) -> VerdictKind:
     return kinds.get(said, VerdictKind.UNKNOWN)
 
 
-def judge(fact: Fact, greedy: str) -> tuple[VerdictKind, str | None]:
-    """Judge a greedy continuation; returns the kind of verdict and the name that matched."""
-    right = match(greedy, fact.answers)
-    if right is not None:
-        return VerdictKind.CURRENT, right
-    former = match(greedy, fact.former)
-    if former is not None:
-        return VerdictKind.STALE, former
-    return VerdictKind.UNKNOWN, None
+def judge(fact: Fact, prompt: str, greedy: str) -> Reply:
+    """What a model's greedy continuation of ``prompt`` says about the fact."""
+    right, former = ([name for answer in answers for name in answer.names] for answers in (fact.answers, fact.former))
+    judgement = judging.judge(greedy, right, former, prompt=prompt)
+    return Reply(
+        prompt=prompt,
+        greedy=greedy,
+        kind=kind_of(judgement.said),
+        matched=judgement.matched,
+        reason=judgement.reason,
+    )

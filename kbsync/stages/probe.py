@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from kbsync.domain.fact import Fact
 from kbsync.domain.phrasing import fill
 from kbsync.domain.relation import Cardinality, Relation
-from kbsync.domain.verdict import Evidence, Reply, Verdict, VerdictKey, VerdictKind, ambiguity, judge, summary
+from kbsync.domain.verdict import Evidence, Verdict, VerdictKey, VerdictKind, ambiguity, judge, summary
 from kbsync.ports import BaseModel, LanguageModel
 from kbsync.stages.facts import BelievedFacts, WatchedFact
 from kbsync.stages.session import Run
@@ -79,16 +79,11 @@ def _judge(model: LanguageModel, fingerprint: str, facts: Sequence[WatchedFact],
     continuations = iter(model.complete(prompts, max_new_tokens=answer_tokens))
     logprobs = _logprobs(model, [(fact, own[0]) for _, fact, own in asked])
     for (relation, fact, own), (right, former) in zip(asked, logprobs, strict=True):
-        replies = tuple(_reply(fact, prompt, next(continuations)) for prompt in own)
+        replies = tuple(judge(fact, prompt, next(continuations)) for prompt in own)
         evidence = Evidence(replies=replies, logprob_answer=right, logprob_former=former)
         kind = summary([reply.kind for reply in replies])
         verdicts.append(Verdict(key=VerdictKey.of(relation, fact, fingerprint), kind=kind, evidence=evidence))
     return verdicts
-
-
-def _reply(fact: Fact, prompt: str, greedy: str) -> Reply:
-    kind, matched = judge(fact, greedy)
-    return Reply(prompt=prompt, greedy=greedy, kind=kind, matched=matched)
 
 
 def _logprobs(model: LanguageModel, questions: Sequence[tuple[Fact, str]]) -> list[tuple[float, float | None]]:

@@ -6,7 +6,17 @@ from kbsync.domain.fact import Answer, Fact, FactKey, FactState
 from kbsync.domain.phrasing import from_templates
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemId, PropertyId, Value, ValueKind
-from kbsync.domain.verdict import Evidence, Reply, VerdictKey, VerdictKind, ambiguity, judge, match, normalise, summary
+from kbsync.domain.verdict import (
+    Evidence,
+    Reply,
+    VerdictKey,
+    VerdictKind,
+    ambiguity,
+    judge,
+    match_names,
+    normalise,
+    summary,
+)
 
 NOW_STATE = FactState(values=(), former=(), statement_ids=(), references=1, revision=1, since=None)  # type: ignore[arg-type]
 
@@ -37,11 +47,11 @@ PARIS = answer("Q90", "Paris", "City of Light", "París")
     ],
 )
 def test_an_answer_is_matched_at_its_beginning_by_whole_words(said: str, matched: str | None) -> None:
-    assert match(said, (PARIS,)) == matched
+    assert match_names(said, PARIS.names) == matched
 
 
 def test_a_name_of_punctuation_alone_matches_nothing() -> None:
-    assert match(" anything", (answer("Q1", "!!!"),)) is None
+    assert match_names(" anything", ["!!!"]) is None
 
 
 def test_normalise_folds_accents_case_punctuation_and_the_article() -> None:
@@ -51,9 +61,15 @@ def test_normalise_folds_accents_case_punctuation_and_the_article() -> None:
 def test_kinds_of_verdict() -> None:
     bonn = answer("Q586", "Bonn")
     asked = fact(PARIS, former=(bonn,))
-    assert judge(asked, " Paris") == (VerdictKind.CURRENT, "Paris")
-    assert judge(asked, " Bonn, where") == (VerdictKind.STALE, "Bonn")
-    assert judge(asked, " a city") == (VerdictKind.UNKNOWN, None)
+    replies = [judge(asked, "The seat is", said) for said in (" Paris", " the city of Bonn, where", " a city", " Lyon")]
+    assert [(reply.kind, reply.matched) for reply in replies] == [
+        (VerdictKind.CURRENT, "Paris"),
+        (VerdictKind.STALE, "Bonn"),
+        (VerdictKind.UNKNOWN, None),
+        (VerdictKind.UNKNOWN, None),
+    ]
+    assert [(reply.prompt, reply.greedy) for reply in replies[:1]] == [("The seat is", " Paris")]
+    assert all(reply.reason for reply in replies)
 
 
 def test_what_has_no_single_answer_is_ambiguous() -> None:
