@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from kbsync.cli.main import build
-from kbsync.ledger import schema
+from tests.support.sqlite_ledger import empty_ledger
 from tests.support.world_app import MAIN, write_configuration
 
 T5 = {"model_type": "t5", "architectures": ["T5ForConditionalGeneration"], "is_encoder_decoder": True}
@@ -96,7 +96,7 @@ def test_names_the_place_and_the_next_step(
     tmp_path: Path, spoil: Callable[[Path], None], command: str, code: int, says: list[str]
 ) -> None:
     config = write_configuration(tmp_path)
-    schema.upgrade(f"sqlite:///{tmp_path / 'state' / 'ledger.sqlite3'}")
+    empty_ledger(tmp_path / "state" / "ledger.sqlite3")
     spoil(tmp_path)
     arguments = ["--config", str(config), *command.split()]
     result = CliRunner().invoke(build(), arguments, prog_name="kbsync", catch_exceptions=False)

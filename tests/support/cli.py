@@ -14,8 +14,8 @@ import structlog
 from typer.testing import CliRunner
 
 from kbsync.cli.main import build
-from kbsync.ledger import schema
 from kbsync.ledger.ledger import SqlLedger
+from tests.support.sqlite_ledger import empty_ledger
 from tests.support.stage_world import World, make_world
 from tests.support.world_app import app_of, write_configuration
 
@@ -61,9 +61,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterat
 @pytest.fixture
 def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
     config = write_configuration(tmp_path)
-    url = f"sqlite:///{tmp_path / 'state' / 'ledger.sqlite3'}"
-    schema.upgrade(url)
-    ledger = SqlLedger(url)
+    ledger = SqlLedger(empty_ledger(tmp_path / "state" / "ledger.sqlite3"))
     world = make_world(ledger)
     monkeypatch.setattr("kbsync.bootstrap.App", app_of(world))
     yield Cli(config, world)

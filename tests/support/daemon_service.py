@@ -18,11 +18,11 @@ from kbsync.daemon.activity import Activity
 from kbsync.daemon.metrics import ProcessMetrics
 from kbsync.daemon.model_cache import ModelCache
 from kbsync.daemon.run_job import run_job
-from kbsync.ledger import schema
 from kbsync.ledger.ledger import SqlLedger
 from kbsync.stages.release.promote import current_number
 from kbsync.system import log
 from kbsync.system.stop_request import StopRequest
+from tests.support.sqlite_ledger import empty_ledger
 from tests.support.stage_world import World, make_world
 from tests.support.world_app import MAIN, app_of, write_configuration
 
@@ -55,9 +55,7 @@ class Service:
 @pytest.fixture
 def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     config = write_configuration(tmp_path, MAIN + '[schedule]\nsync = "1s"\njitter = "0s"\n')
-    url = f"sqlite:///{tmp_path / 'state' / 'ledger.sqlite3'}"
-    schema.upgrade(url)
-    ledger = SqlLedger(url)
+    ledger = SqlLedger(empty_ledger(tmp_path / "state" / "ledger.sqlite3"))
     world = make_world(ledger)
     monkeypatch.setattr(daemon, "App", app_of(world))
     monkeypatch.setattr(model_cache, "App", app_of(world))

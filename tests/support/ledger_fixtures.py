@@ -5,7 +5,6 @@ Import the fixtures that are used and the ones they depend on: ``postgres``, ``t
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -14,10 +13,10 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from kbsync.ledger import schema, triggers
-from kbsync.ledger.engine import sqlite_url
 from kbsync.ledger.ledger import SqlLedger
 from kbsync.ledger.tables import metadata
 from tests.support.postgres_server import Postgres, shared
+from tests.support.sqlite_ledger import empty_ledger
 
 BACKENDS = ("sqlite", "postgresql")
 
@@ -30,21 +29,14 @@ def postgres() -> Postgres:
 class Templates:
     """Databases that are migrated once: SQLite's file is copied for each test, PostgreSQL's database is emptied."""
 
-    def __init__(self, directory: Path, request: pytest.FixtureRequest) -> None:
-        self._directory, self._request = directory, request
+    def __init__(self, request: pytest.FixtureRequest) -> None:
+        self._request = request
 
     def empty(self, backend: str, directory: Path) -> str:
         if backend == "sqlite":
-            shutil.copy(self._sqlite, directory / "ledger.db")
-            return sqlite_url(directory / "ledger.db")
+            return empty_ledger(directory / "ledger.db")
         _empty(self._postgresql)
         return self._postgresql
-
-    @cached_property
-    def _sqlite(self) -> Path:
-        path = self._directory / "template.db"
-        schema.upgrade(sqlite_url(path))
-        return path
 
     @cached_property
     def _postgresql(self) -> str:
@@ -66,8 +58,8 @@ def _empty(url: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def templates(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Templates:
-    return Templates(tmp_path_factory.mktemp("ledger-template"), request)
+def templates(request: pytest.FixtureRequest) -> Templates:
+    return Templates(request)
 
 
 @pytest.fixture(params=BACKENDS)

@@ -38,6 +38,7 @@ def webdav_server(root: Path) -> Iterator[str]:
         "verbose": 0,
     }
     server = wsgi.Server(("127.0.0.1", 0), WsgiDAVApp(settings), numthreads=4)
+    server.expiration_interval = 0.05  # seconds between looks at whether it is to stop
     server.prepare()
     serving = threading.Thread(target=server.serve)
     serving.start()

@@ -35,7 +35,6 @@ from kbsync.domain.statement import (
     ValueKind,
 )
 from kbsync.domain.version import Evaluation, Manifest
-from kbsync.ledger import schema
 from kbsync.model.quiet import quiet
 from kbsync.ports import LedgerTransaction
 from kbsync.stages.edit import edit
@@ -43,6 +42,7 @@ from kbsync.stages.release.promote import current_number
 from tests.support.chat_tokenizer import TEMPLATE
 from tests.support.cli import Result
 from tests.support.families import random_model, tokenizer
+from tests.support.sqlite_ledger import empty_ledger
 
 MAIN = """
 state_dir = "state"
@@ -241,7 +241,7 @@ def new_site(random_base: Callable[[str], Path]) -> MakeSite:
             path = directory / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-        schema.upgrade(f"sqlite:///{directory / 'state' / 'ledger.sqlite3'}")
+        empty_ledger(directory / "state" / "ledger.sqlite3")
         return Site(directory / "kbsync.toml")
 
     return make

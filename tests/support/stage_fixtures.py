@@ -3,16 +3,14 @@ from pathlib import Path
 
 import pytest
 
-from kbsync.ledger import schema
 from kbsync.ledger.ledger import SqlLedger
+from tests.support.sqlite_ledger import empty_ledger
 from tests.support.stage_world import World, make_world
 
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[SqlLedger]:
-    url = f"sqlite:///{tmp_path / 'ledger.sqlite3'}"
-    schema.upgrade(url)
-    opened = SqlLedger(url)
+    opened = SqlLedger(empty_ledger(tmp_path / "ledger.sqlite3"))
     yield opened
     opened.close()
 

@@ -15,10 +15,10 @@ from kbsync.config import WebSettings, load_all
 from kbsync.daemon.activity import Activity
 from kbsync.daemon.metrics import ProcessMetrics
 from kbsync.domain.statement import ItemId, Labels
-from kbsync.ledger import schema
 from kbsync.ledger.ledger import SqlLedger
 from kbsync.web.app import make_app
 from kbsync.web.backend import Backend
+from tests.support.sqlite_ledger import empty_ledger
 from tests.support.stage_world import LABELS, World, make_world
 from tests.support.world_app import MAIN, write_configuration
 
@@ -31,9 +31,7 @@ HOSTILE = '<script>document.title="owned"</script><img src=x onerror=alert(1)> "
 def make_backend(directory: Path, *, hostile: bool = False, main: str = MAIN) -> tuple[Backend, World]:
     """One cycle is done: version 1 holds two facts. ``hostile``: Germany and its chancellor carry ``HOSTILE``."""
     config = write_configuration(directory, main)
-    url = f"sqlite:///{directory / 'state' / 'ledger.sqlite3'}"
-    schema.upgrade(url)
-    world = make_world(SqlLedger(url))
+    world = make_world(SqlLedger(empty_ledger(directory / "state" / "ledger.sqlite3")))
     assert world.sync().outcome == "promoted"
     world.pass_time(timedelta(hours=3))
     if hostile:
