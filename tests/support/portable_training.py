@@ -8,6 +8,7 @@ by processor. Here all of these are replaced.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -32,11 +33,25 @@ def make_portable(model: LlamaForCausalLM, seed: int) -> None:
                 weight.copy_(torch.tensor(drawn, dtype=weight.dtype).reshape(weight.shape))
 
 
-def loss_of(model: LlamaForCausalLM, ids: Tensor, labels: Tensor) -> Tensor:
-    """Mean loss of the next token, in the model's type; ``ids`` and ``labels`` are (texts, length), -100 is no
-    label."""
-    logits = model(input_ids=ids).logits[:, :-1]
-    return cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten())
+def by_length(model: LlamaForCausalLM, rows: Sequence[Sequence[int]]) -> Callable[[], Tensor]:
+    """What computes the mean loss of the next token, in the model's type.
+
+    Sentences of one length form a batch, so that nothing is computed for padding.
+    """
+    lengths: dict[int, list[Sequence[int]]] = {}
+    for row in rows:
+        lengths.setdefault(len(row), []).append(row)
+    batches = [torch.tensor(batch) for batch in lengths.values()]
+    tokens = sum(batch[:, 1:].numel() for batch in batches)
+
+    def loss() -> Tensor:
+        total = torch.zeros((), dtype=torch.float64)
+        for batch in batches:
+            logits = model(input_ids=batch).logits[:, :-1]
+            total = total + cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten(), reduction="sum")
+        return total / tokens
+
+    return loss
 
 
 class _Norm(torch.nn.Module):

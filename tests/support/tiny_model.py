@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from kbsync.model.quiet import quiet
-from tests.support.portable_training import loss_of, make_portable
+from tests.support.portable_training import by_length, make_portable
 
 BOS, EOS = "<s>", "</s>"
 CONTEXT = 128
@@ -38,10 +40,12 @@ def train_tiny_model(
     Continuing the beginning of a sentence greedily gives its end, then EOS.
 
     Args:
-        directory: Where the model goes. sentences: What it learns. seed: Draws the first weights. excess: Nats a token
-        above the least possible loss at which training ends. portable: The same sentences and seed always give the same
-        weights on the same machine. With this, which takes twice
-            the time, they give nearly the same on all.
+        directory: Where the model goes.
+        sentences: What it learns.
+        seed: Draws the first weights.
+        excess: Nats a token above the least possible loss at which training ends.
+        portable: Train in float64, so that the same sentences and seed give nearly the same weights on every machine.
+            It takes twice the time. Without it they give the same weights only on the same machine.
 
     Returns:
         ``directory``.
@@ -105,10 +109,8 @@ def _train(
 ) -> None:
     """Full-batch AdamW until the loss is within ``excess`` nats a token of what no model can beat."""
     rows = [[*tokenizer(s)["input_ids"], tokenizer.eos_token_id] for s in sentences]
-    length = max(map(len, rows))
-    ids = torch.tensor([row + [0] * (length - len(row)) for row in rows])
-    labels = torch.tensor([row + [-100] * (length - len(row)) for row in rows])
     goal = _least_loss(rows) + excess
+    loss_of = by_length(model, rows) if portable else _padded(model, rows)
     for layer in model.model.layers[:SILENT]:
         torch.nn.init.zeros_(layer.self_attn.o_proj.weight).requires_grad_(False)
     weights = [w for w in model.parameters() if w.requires_grad]
@@ -117,7 +119,7 @@ def _train(
     for step in range(MAX_STEPS):
         for group in optimiser.param_groups:
             group["lr"] = 3e-3 * min(1.0, (step + 1) / 10)
-        loss = loss_of(model, ids, labels) if portable else model(input_ids=ids, labels=labels).loss
+        loss = loss_of()
         if loss.item() < goal:
             model.eval()
             return
@@ -126,6 +128,19 @@ def _train(
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
     raise RuntimeError(f"After {MAX_STEPS} steps the loss is {loss.item():.3f}, and {goal:.3f} was wanted.")
+
+
+def _padded(model: LlamaForCausalLM, rows: list[list[int]]) -> Callable[[], Tensor]:
+    """Mean loss of the next token, with all sentences in one batch as long as the longest."""
+    length = max(map(len, rows))
+    ids = torch.tensor([row + [0] * (length - len(row)) for row in rows])
+    labels = torch.tensor([row + [-100] * (length - len(row)) for row in rows])
+
+    def loss() -> Tensor:
+        value: Tensor = model(input_ids=ids, labels=labels).loss
+        return value
+
+    return loss
 
 
 def _least_loss(rows: list[list[int]]) -> float:
