@@ -7,6 +7,9 @@ STATE ?= demo-state
 SOAK ?= soak-state
 TEXT ?= $(wildcard ../shared/data/text)
 
+# Byte code is kept even where the environment forbids it: else each process that the tests start compiles all modules anew.
+export PYTHONDONTWRITEBYTECODE =
+
 .DEFAULT_GOAL := help
 .PHONY: help demo check test-fast test docs soak sabotage crash contention newcomer clean
 

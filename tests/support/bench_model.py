@@ -3,6 +3,7 @@ on."""
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from transformers import (
     GPT2Config,
     GPT2LMHeadModel,
     PreTrainedModel,
+    PreTrainedTokenizerFast,
 )
 
 from kbsync.model.load import LoadedModel
@@ -24,11 +26,16 @@ CORPUS = [
 ]
 
 
+@cache
+def _tokenizer() -> PreTrainedTokenizerFast:
+    return byte_level_tokenizer(CORPUS, 320)
+
+
 def loaded(family: str) -> LoadedModel:
     """A fresh model of ``gpt2`` (learned positions) or ``gemma3`` (rotary, sliding window of 8), always the same
     weights."""
     torch.manual_seed(0)
-    tokenizer = byte_level_tokenizer(CORPUS, 320)
+    tokenizer = _tokenizer()
     model: PreTrainedModel
     if family == "gpt2":
         model = GPT2LMHeadModel(GPT2Config(vocab_size=len(tokenizer), n_positions=128, n_embd=32, n_layer=3, n_head=4))
