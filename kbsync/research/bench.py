@@ -1,4 +1,4 @@
-"""The research benchmarks: edit a base with many cases at once, measure it, and write down what came out."""
+"""The research benchmarks: edit a base with many cases at once, measure it, and write the evidence."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from kbsync.operations.evidence import Figure, at_least, at_most, evidence
 from kbsync.research.cases import Chosen, Part, cases_hash, select, split
 from kbsync.research.consistency import Consistency, References
 from kbsync.research.counterfact import CounterfactCase, read_counterfact
-from kbsync.research.gauges import CounterfactPrompts, CounterfactTexts, Gauge, ZsrePrompts
 from kbsync.research.grid import UNEDITED, Algorithm, Bench, Cell, Grid, Suite
+from kbsync.research.measures import CounterfactPrompts, CounterfactTexts, Measure, ZsrePrompts
 from kbsync.research.metrics import GROUPS
 from kbsync.research.preferred import preferred
 from kbsync.research.records import file_hash
@@ -24,27 +24,30 @@ from kbsync.research.zsre import read_zsre
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Data:
-    """A benchmark file, which part of its split is used, and the seed of the cases' order. ``known``: only cases that
-    the base has right (CounterFact)."""
+    """The cases of a run."""
 
     path: Path
+    """The benchmark's file."""
     part: Part = Part.TEST
     seed: int = 0
+    """Draws the order of the cases."""
     known: bool = False
+    """Only cases that the base has right (CounterFact)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extent:
-    """How much is measured.
-
-    ``cases`` of those edited, the first in the drawn order and so the same at every number of edits (None: all);
-    ``texts``: the fluency of so many of them; ``chunk``: cases a part.
-    """
+    """How much is measured."""
 
     cases: int | None = None
+    """The most cases that are measured: the first in the drawn order, so the same at every number of edits. None:
+    all."""
     texts: int = 0
+    """Cases whose fluency is measured."""
     answer_tokens: int = 10
+    """The most tokens of a greedy answer."""
     chunk: int = 50
+    """Cases in one part, which is kept when it is finished."""
 
 
 def run_counterfact(
@@ -76,7 +79,7 @@ def run_scaling(
     extent: Extent = Extent(),
     targets: Sequence[Threshold] = (),
 ) -> dict[str, Any]:
-    """CounterFact at several numbers of edits, each from the base and each with the smaller ones' cases among its own.
+    """CounterFact at several numbers of edits. Each edits the base, and a larger number includes the smaller's cases.
 
     Arguments and errors as of :func:`run_counterfact`; :func:`kbsync.research.plots.plot_scaling` draws the result.
     """
@@ -108,18 +111,18 @@ def run_lines(
     command: str,
     references: References | None = None,
 ) -> dict[str, Any]:
-    """CounterFact with every algorithm at every size, told as the evidence of ``command``."""
+    """CounterFact with every algorithm at every size; returns the evidence document of ``command``."""
     chosen = choose(bench, data, max(sizes))
-    gauges: list[Gauge[Any]] = [CounterfactPrompts(extent.answer_tokens)]
+    measures: list[Measure[Any]] = [CounterfactPrompts(extent.answer_tokens)]
     if extent.texts:
         consistency = None if references is None else Consistency(references)
-        gauges.append(CounterfactTexts(extent.texts, seed=data.seed, consistency=consistency))
-    suite = Suite(gauges, _score("success"), extent.cases, extent.chunk)
+        measures.append(CounterfactTexts(extent.texts, seed=data.seed, consistency=consistency))
+    suite = Suite(measures, _score("success"), extent.cases, extent.chunk)
     return _document(bench, data, algorithms, sizes, chosen, suite, targets, command)
 
 
 def choose(bench: Bench, data: Data, count: int) -> Chosen[CounterfactCase]:
-    """``count`` CounterFact cases as ``data`` says. Raises ``DataError`` where there are fewer."""
+    """``count`` CounterFact cases, as ``data`` describes them. Raises ``DataError`` if there are fewer."""
     cases = split(list(read_counterfact(data.path)), data.part)
     if data.known:
         return preferred(bench, select(cases, None, seed=data.seed), count)
@@ -141,13 +144,13 @@ def _document(
     targets: Sequence[Threshold],
     command: str,
 ) -> dict[str, Any]:
-    """Measure the grid and tell it as evidence: figures named ``algorithm@edits.figure``, cells with all details."""
+    """Measure the grid; returns its evidence: figures named ``algorithm@edits.figure``, and cells with all details."""
     started, begun = bench.clock.now(), time.monotonic()
     lines = [f"{name}@{size}" for size in sizes for name in (UNEDITED, *(a.name for a in algorithms if a.takes(size)))]
     if len(set(lines)) < len(lines):
         raise ValueError(f"two lines have one name: {', '.join(lines)}")
-    if strangers := [t.metric for t in targets if t.metric.rpartition(".")[0] not in lines]:
-        raise ValueError(f"no line of this run has {', '.join(strangers)}")
+    if unknown := [t.metric for t in targets if t.metric.rpartition(".")[0] not in lines]:
+        raise ValueError(f"no line of this run has {', '.join(unknown)}")
     cells = list(Grid(bench, suite).cells(chosen.cases, algorithms, sizes))
     return evidence(
         command,
@@ -171,16 +174,16 @@ def _document(
 
 def _figures(cell: Cell, cells: Sequence[Cell]) -> list[Figure]:
     name = f"{cell.algorithm}@{cell.edits}"
-    found = [Figure(f"{name}.{key}", estimate.value, _unit(key)) for key, estimate in sorted(cell.estimates.items())]
+    figures = [Figure(f"{name}.{key}", estimate.value, _unit(key)) for key, estimate in sorted(cell.estimates.items())]
     base = next(c for c in cells if c.algorithm == UNEDITED)
     if cell.perplexity is not None and base.perplexity is not None:
-        found.append(Figure(f"{name}.perplexity", cell.perplexity, "per token"))
+        figures.append(Figure(f"{name}.perplexity", cell.perplexity, "per token"))
         if cell is not base:
-            found.append(Figure(f"{name}.perplexity_growth", cell.perplexity / base.perplexity - 1, "share"))
+            figures.append(Figure(f"{name}.perplexity_growth", cell.perplexity / base.perplexity - 1, "share"))
     if cell.edit is not None:
-        found.append(Figure(f"{name}.left_out", len(cell.edit["left_out"]), "cases"))
-        found.append(Figure(f"{name}.edit_seconds", cell.edit["seconds"], "s"))
-    return found
+        figures.append(Figure(f"{name}.left_out", len(cell.edit["left_out"]), "cases"))
+        figures.append(Figure(f"{name}.edit_seconds", cell.edit["seconds"], "s"))
+    return figures
 
 
 def _unit(figure: str) -> str:
@@ -189,7 +192,7 @@ def _unit(figure: str) -> str:
 
 
 def _with_targets(figures: Sequence[Figure], targets: Sequence[Threshold]) -> list[Figure]:
-    """Judge the figures that have a target; a target of no figure is a mistake of the caller (``ValueError``)."""
+    """The figures, those that have a target judged. A target that names no figure raises ``ValueError``."""
     by_name = {target.metric: target for target in targets}
     if unknown := set(by_name) - {figure.name for figure in figures}:
         raise ValueError(f"no figure is named {', '.join(sorted(unknown))}")

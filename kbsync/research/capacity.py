@@ -1,8 +1,8 @@
-"""How many facts one version holds: edits of growing size, each from the base, held against the gate's bounds.
+"""How many facts one version holds: the base is edited with more and more facts, and each edit is judged by the gate.
 
-The rule (``docs/explanation/capacity.md``): a size holds where every demand holds. The limit is the largest size that
-holds, before the first one that fails beyond chance, which is where a demand fails even at the better end of the 95 %
-interval.
+The rule (``docs/explanation/capacity.md``): a size holds if every demand holds. A size fails beyond chance if a demand
+fails even at the better end of the 95 % interval. The limit is the largest size that holds below the first one that
+fails beyond chance.
 """
 
 from __future__ import annotations
@@ -21,22 +21,24 @@ from kbsync.research.grid import UNEDITED, Algorithm, Bench
 
 SIZES = (10, 30, 100, 300, 1000, 3000)
 FIGURES = {"efficacy": "efficacy_success", "generalization": "generalization_success"}
-"""Figures of the gate, and CounterFact's that stand for them. Specificity and perplexity are compared with the base."""
+"""CounterFact's figure for each of the gate's. Specificity and perplexity are compared with the base instead."""
 EXTENT = Extent(cases=200, answer_tokens=5)
 PERPLEXITY = "perplexity"
 SPECIFICITY = "specificity_success"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
-    """One size. ``metrics`` are those that are judged, ``growth`` is that of the perplexity with its 95 % interval over
-    texts; ``surely_fails``: chance does not explain it."""
+class JudgedSize:
+    """A number of edits, and what the gate says of it."""
 
     edits: int
     metrics: tuple[Metric, ...]
+    """Those that are judged."""
     growth: tuple[float, float, float]
+    """Growth of the perplexity, and the bounds of its 95 % interval over texts."""
     decision: GateDecision
     surely_fails: bool
+    """It fails, and chance does not explain it."""
 
 
 def run_capacity(
@@ -48,22 +50,34 @@ def run_capacity(
     sizes: Iterable[int] = SIZES,
     extent: Extent = EXTENT,
 ) -> dict[str, Any]:
-    """The evidence document of one recipe. ``bench`` must have held-out texts. Every size writes the smaller ones'
-    cases, too, whose target vectors are kept and not searched again.
+    """Measure one recipe at every size. A size includes the smaller ones' cases, whose target vectors are used again.
 
-    Raises ``DataError`` for data that can't be read or is too small, ``EditError`` when an edit fails, ``Stopped``
-    between two parts; then what is finished is kept.
+    Args:
+        bench: Must have held-out texts.
+        data: CounterFact cases.
+        algorithm: The recipe's line.
+        policy: The gate's thresholds.
+        sizes: Numbers of edits.
+        extent: How much is measured.
+
+    Returns:
+        The evidence document.
+
+    Raises:
+        DataError: The data can't be read or is too small.
+        EditError: An edit fails.
+        Stopped: A stop was asked for; raised between two parts. What is finished is kept.
     """
     document = run_lines(bench, data, [algorithm], sorted(set(sizes)), extent, (), "kbsync bench capacity")
-    wanted = demands(policy)
-    judged = judge(document, algorithm.name, wanted)
+    demanded = demands(policy)
+    judged = judge(document, algorithm.name, demanded)
     limit = read_limit(judged)
     document["figures"] += [asdict(figure) for figure in _figures(judged, limit)]
     document["capacity"] = {
         "algorithm": algorithm.name,
         "limit": limit,
-        "demands": [{k: v for k, v in asdict(t).items() if k in BOUNDS and v is not None} for t in wanted],
-        "sizes": [_told(size) for size in judged],
+        "demands": [{k: v for k, v in asdict(t).items() if k in BOUNDS and v is not None} for t in demanded],
+        "sizes": [_plain(size) for size in judged],
     }
     return document
 
@@ -74,32 +88,32 @@ BOUNDS = ("metric", "at_least", "max_drop", "max_growth")
 def demands(policy: Iterable[Threshold]) -> list[Threshold]:
     """The gate's refusing bounds as demands on CounterFact's figures.
 
-    Bounds on efficacy and generalization are taken as they are. The gate asks for a specificity of at least x among
-    facts that the base has right; CounterFact's specificity of the base is below one, so it may fall by 1 − x. Bounds
-    on the perplexity's growth are taken as they are; others say nothing here.
+    Bounds on efficacy, generalization and the growth of the perplexity are taken as they are. The gate demands a
+    specificity of at least x among facts that the base has right. CounterFact's specificity of the base is below one,
+    so here it may fall by 1 − x. Other bounds are left out.
     """
-    found = []
+    bounds = []
     for bound in policy:
         if bound.action is not Action.REFUSE:
             continue
         if bound.metric in FIGURES and bound.at_least is not None:
-            found.append(Threshold(metric=FIGURES[bound.metric], at_least=bound.at_least))
+            bounds.append(Threshold(metric=FIGURES[bound.metric], at_least=bound.at_least))
         elif bound.metric == "specificity" and bound.at_least is not None:
-            found.append(Threshold(metric=SPECIFICITY, max_drop=1 - bound.at_least))
+            bounds.append(Threshold(metric=SPECIFICITY, max_drop=1 - bound.at_least))
         elif bound.metric == PERPLEXITY and bound.max_growth is not None:
-            found.append(Threshold(metric=PERPLEXITY, max_growth=bound.max_growth))
-    return found
+            bounds.append(Threshold(metric=PERPLEXITY, max_growth=bound.max_growth))
+    return bounds
 
 
-def judge(document: Mapping[str, Any], algorithm: str, wanted: Sequence[Threshold]) -> list[Judged]:
+def judge(document: Mapping[str, Any], algorithm: str, wanted: Sequence[Threshold]) -> list[JudgedSize]:
     """Every size of the document's ``results``, ascending."""
     cells = {(cell["algorithm"], cell["edits"]): cell for cell in document["results"]}
     sizes = sorted({edits for name, edits in cells if name == algorithm})
     return [_judge(edits, cells[algorithm, edits], cells[UNEDITED, edits], wanted) for edits in sizes]
 
 
-def read_limit(judged: Iterable[Judged]) -> int:
-    """The rule of this module; 0 where no size holds."""
+def read_limit(judged: Iterable[JudgedSize]) -> int:
+    """The limit by this module's rule; 0 if no size holds."""
     limit = 0
     for size in judged:
         if size.surely_fails:
@@ -109,7 +123,7 @@ def read_limit(judged: Iterable[Judged]) -> int:
     return limit
 
 
-def _judge(edits: int, cell: Mapping[str, Any], base: Mapping[str, Any], wanted: Sequence[Threshold]) -> Judged:
+def _judge(edits: int, cell: Mapping[str, Any], base: Mapping[str, Any], wanted: Sequence[Threshold]) -> JudgedSize:
     growth = perplexity_growth(base["texts"], cell["texts"])
     metrics, at_best = [], []
     for name in (*FIGURES.values(), SPECIFICITY):
@@ -121,7 +135,7 @@ def _judge(edits: int, cell: Mapping[str, Any], base: Mapping[str, Any], wanted:
     value, low, high = (start * (1 + part) for part in growth)
     tokens = sum(count for _, count in cell["texts"])
     perplexity = Metric(name=PERPLEXITY, value=value, base=start, samples=tokens, low=low, high=high)
-    return Judged(
+    return JudgedSize(
         edits=edits,
         metrics=(*metrics, perplexity),
         growth=growth,
@@ -133,27 +147,32 @@ def _judge(edits: int, cell: Mapping[str, Any], base: Mapping[str, Any], wanted:
 def perplexity_growth(
     base: Sequence[tuple[float, int]], edited: Sequence[tuple[float, int]], *, seed: int = 0
 ) -> tuple[float, float, float]:
-    """Growth of the perplexity over all tokens with the bounds of its 95 % bootstrap interval over texts, which are
-    compared one by one. Arguments: (perplexity, tokens) of each text."""
+    """Growth of the perplexity over all tokens, with the bounds of its 95 % bootstrap interval over texts.
+
+    Args:
+        base: (perplexity, number of tokens) of each text on the base.
+        edited: The same texts on the edited model.
+        seed: Draws the resamples.
+    """
     pairs = [(n * math.log(after / before), n) for (before, n), (after, _) in zip(base, edited, strict=True)]
 
     def grown(drawn: Sequence[tuple[float, int]]) -> float:
         return math.expm1(min(700.0, math.fsum(d for d, _ in drawn) / sum(n for _, n in drawn)))
 
     source = random.Random(seed)
-    found = sorted(grown(source.choices(pairs, k=len(pairs))) for _ in range(RESAMPLES))
+    resampled = sorted(grown(source.choices(pairs, k=len(pairs))) for _ in range(RESAMPLES))
     tail = round(0.025 * RESAMPLES)
-    return grown(pairs), found[tail], found[-1 - tail]
+    return grown(pairs), resampled[tail], resampled[-1 - tail]
 
 
-def _figures(judged: Sequence[Judged], limit: int) -> list[Figure]:
+def _figures(judged: Sequence[JudgedSize], limit: int) -> list[Figure]:
     holding = [
         Figure(f"{size.edits} facts hold the gate's bounds", float(size.decision.passed), "yes = 1") for size in judged
     ]
     return [*holding, Figure("limit of the recipe", limit, "facts")]
 
 
-def _told(size: Judged) -> dict[str, Any]:
+def _plain(size: JudgedSize) -> dict[str, Any]:
     value, low, high = size.growth
     return {
         "edits": size.edits,

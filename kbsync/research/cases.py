@@ -1,4 +1,4 @@
-"""What both research benchmarks share: a case, the choice of cases, and the split into development and test."""
+"""What CounterFact and zsRE share: a case, the choice of cases, and the split into development and test."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ C = TypeVar("C", bound="Case")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One fact to write and the prompts that measure it.
-
-    ``template`` holds ``{}`` for ``subject``; ``target`` is the answer to be written. ``paraphrases`` ask the same
-    in other words, ``neighbours`` ask what must not change. No prompt ends with a blank: answers bring their own.
-    """
+    """One fact to write and the prompts that measure it. No prompt ends with a blank."""
 
     benchmark: str
     id: str
     subject: str
     template: str
+    """The prompt, with ``{}`` for the subject."""
     target: str
+    """The answer to be written."""
     paraphrases: tuple[str, ...]
+    """Prompts that ask the same in other words."""
     neighbours: tuple[str, ...]
+    """Prompts whose answers must not change."""
 
     @property
     def prompt(self) -> str:
@@ -39,26 +39,27 @@ class Case:
 
     @property
     def rewrite(self) -> Rewrite:
-        """What an editor is told."""
+        """The case as an editor takes it."""
         return Rewrite(self.template, self.subject, self.target)
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen(Generic[C]):
-    """``cases`` in the drawn order; ``asked``: how many were looked at to find them."""
+    """The cases of a run, in the drawn order."""
 
     cases: list[C]
     asked: int
+    """How many cases were examined to find them."""
 
 
 def template_of(prompt: str, subject: str, place: str) -> str:
-    """Put ``{}`` where the subject stands: its first occurrence as whole words, else its first one at all.
+    """Put ``{}`` in the place of the subject: its first occurrence as whole words, else its first occurrence.
 
-    Raises ``DataError`` naming ``place`` where the subject is not in the prompt, or where the prompt holds ``{}``
-    itself.
+    Raises:
+        DataError: The subject is not in the prompt, or the prompt itself holds ``{}``. Names ``place``.
     """
-    found = re.search(rf"(?<!\w){re.escape(subject)}(?!\w)", prompt)
-    at = found.start() if found else prompt.find(subject)
+    whole = re.search(rf"(?<!\w){re.escape(subject)}(?!\w)", prompt)
+    at = whole.start() if whole else prompt.find(subject)
     if at < 0:
         raise DataError(f"{place}: the subject {subject!r} does not occur in its prompt {prompt!r}.")
     template = f"{prompt[:at]}{{}}{prompt[at + len(subject) :]}"
@@ -68,7 +69,7 @@ def template_of(prompt: str, subject: str, place: str) -> str:
 
 
 class Part(StrEnum):
-    """Settings are found on ``dev``; what is reported comes from ``test``."""
+    """Settings are chosen on ``dev``; results are reported on ``test``."""
 
     DEV = "dev"
     TEST = "test"
@@ -78,9 +79,9 @@ class Part(StrEnum):
 def split(cases: Sequence[C], part: Part, *, dev_share: float = 0.2) -> list[C]:
     """The cases of ``part``, in their order. Development and test share no subject and no prompt.
 
-    Cases that share a subject, or any prompt (of the edit, a paraphrase or a neighbour), form one group, and groups
-    are dealt whole, by the hash of their smallest member: no fact that is written or checked in one part is known
-    to the other. Deterministic, whatever the order of the file.
+    Cases that share a subject, or any prompt (of the edit, a paraphrase or a neighbour), form one group. A whole group
+    goes to one part, by the hash of its smallest member, so no fact that is written or checked in one part occurs in
+    the other. The order of the file does not matter.
     """
     if part is Part.ALL:
         return list(cases)
@@ -94,10 +95,12 @@ def split(cases: Sequence[C], part: Part, *, dev_share: float = 0.2) -> list[C]:
 
 
 def select(cases: Iterable[C], count: int | None, *, seed: int = 0) -> list[C]:
-    """``count`` cases (None: all) in an order drawn by hash, so that a smaller selection begins a larger one.
+    """``count`` cases (None: all) in an order drawn by hash, so that a larger selection begins with a smaller one.
 
-    A mass edit can't write two answers to one prompt: of cases with the same prompt only the first drawn is kept.
-    Raises ``DataError`` where there are fewer than ``count``.
+    A mass edit can't write two answers to one prompt, so of cases with the same prompt only the first is kept.
+
+    Raises:
+        DataError: There are fewer than ``count``.
     """
     drawn = sorted(cases, key=lambda case: content_hash([seed, case.benchmark, case.id]))
     by_prompt: dict[tuple[str, str], C] = {}
@@ -118,13 +121,13 @@ def cases_hash(cases: Iterable[Case]) -> str:
 
 
 def _marks(case: Case) -> set[str]:
-    """What two cases must not share across parts: subject and prompts, as compared (case, accents, blanks folded)."""
+    """What two cases of different parts must not share: subject and prompts, without case, accents and extra blanks."""
     prompts = (case.prompt, *case.paraphrases, *case.neighbours)
     return {f"subject {normalise(case.subject)}", *(f"prompt {normalise(prompt)}" for prompt in prompts)}
 
 
 def _groups(marks: Sequence[set[str]]) -> list[int]:
-    """Connected components by shared marks (union-find with path halving): a group number per set."""
+    """Connected components by shared marks (union-find with path halving): a group number for each set."""
     parent = list(range(len(marks)))
 
     def root(node: int) -> int:

@@ -26,25 +26,24 @@ def read_references(path: Path) -> dict[tuple[str, str], tuple[str, ...]]:
 
     Raises ``DataError`` with file and record number for a record of another shape.
     """
-    found: dict[tuple[str, str], tuple[str, ...]] = {}
+    references: dict[tuple[str, str], tuple[str, ...]] = {}
     for record in read_records(path):
         samples = record.fields.get("samples")
         if not isinstance(samples, list) or not all(isinstance(sample, dict) for sample in samples):
             raise DataError(f"{record.place}: 'samples' must be a list of objects with 'text'.")
         key = record.text("relation_id"), record.text("target_id")
-        found[key] = tuple(record.text("text", of=sample) for sample in samples)
-    return found
+        references[key] = tuple(record.text("text", of=sample) for sample in samples)
+    return references
 
 
 class TfIdf:
-    """Term weights from a collection: tf · (ln((1 + n) / (1 + df)) + 1), terms of two or more word characters, lower
-    case.
+    """Term weights from a collection of texts: tf · (ln((1 + n) / (1 + df)) + 1).
 
-    Terms that the collection does not hold weigh nothing.
+    Terms are runs of two or more word characters, in lower case. A term that the collection does not hold has weight 0.
     """
 
     def __init__(self, texts: Iterable[str]) -> None:
-        """Raises ``DataError`` without any text: there is nothing to compare with."""
+        """Raises ``DataError`` if there is no text: nothing can be compared then."""
         document_counts = [set(_terms(text)) for text in texts]
         if not document_counts:
             raise DataError(
@@ -71,19 +70,21 @@ def _terms(text: str) -> list[str]:
 
 
 class Consistency:
-    """Scores generated texts of a case against the references of its new target. ``key``: identity of the
-    references."""
+    """Compares a case's generated texts with the reference texts of its new target.
+
+    ``key`` is a hash of the references.
+    """
 
     def __init__(self, references: References) -> None:
-        """Raises ``DataError`` where ``references`` is empty."""
+        """Raises ``DataError`` if ``references`` is empty."""
         self.key = content_hash([[*pair, *texts] for pair, texts in sorted(references.items())])
         self._references = references
         self._tfidf = TfIdf(text for texts in references.values() for text in texts)
 
     def score(self, generated: Iterable[str], relation: str, target_id: str, case: str) -> float:
-        """Cosine of all generated texts together with all references together, times 100.
+        """Cosine between all generated texts, joined, and all references, joined; times 100.
 
-        Raises ``DataError`` naming ``case`` where its target has no references.
+        Raises ``DataError``, which names ``case``, if its target has no references.
         """
         texts = self._references.get((relation, target_id))
         if not texts:

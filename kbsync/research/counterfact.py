@@ -1,6 +1,6 @@
-"""CounterFact (Meng et al., NeurIPS 2022, section 3.2): as published, and flattened to one prompt of each kind.
+"""CounterFact (Meng et al., NeurIPS 2022, section 3.2), as published or flattened to one prompt of each kind.
 
-A case writes something false (``target`` instead of ``true``), so that a success can't come from what the model knew.
+A case writes something false (``target`` instead of ``true``), so that the model can't have known it before.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ NAME = "counterfact"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CounterfactCase(Case):
-    """``true`` is the right answer to the prompt *and* to the ``neighbours`` (other subjects of the same answer).
-
-    ``generation`` prompts begin the texts whose fluency is measured. ``relation`` and ``target_id`` (Wikidata ids)
-    find the reference texts of the consistency score; both are empty in the flattened format.
-    """
+    """A false answer to write in place of the true one."""
 
     true: str
+    """The right answer to the prompt *and* to the ``neighbours``, which are other subjects with the same answer."""
     generation: tuple[str, ...] = ()
+    """Prompts that begin the texts whose fluency is measured."""
     relation: str = ""
+    """Wikidata id. With ``target_id`` it finds the reference texts of the consistency score; the flattened format has
+    neither."""
     target_id: str = ""
 
 

@@ -1,6 +1,6 @@
-"""What the key covariance needs: the editing score by source and number of tokens.
+"""How much text the key covariance needs: the editing score by source of text and number of tokens.
 
-Target vectors don't depend on the covariance, so every line after the first costs its text and its layers only.
+Target vectors don't depend on the covariance, so only the first line searches them.
 """
 
 from __future__ import annotations
@@ -34,8 +34,21 @@ def run_covariance(
 ) -> dict[str, Any]:
     """Edit ``edits`` CounterFact cases once for every source of text and every budget of tokens.
 
-    ``sources`` makes a line of a recipe and a name. Lines are named ``source:tokens``. Raises as
-    :func:`kbsync.research.bench.run_counterfact` does.
+    Args:
+        bench: The model and its stores.
+        data: CounterFact cases.
+        recipe: All of it but ``covariance_tokens`` is the same in every line.
+        sources: By name, what makes a line of a recipe and the line's name (``source:tokens``).
+        budgets: Numbers of tokens.
+        edits: Cases that are written in one edit.
+        extent: How much is measured.
+        targets: Demands on figures.
+
+    Returns:
+        The evidence document.
+
+    Raises:
+        DataError, EditError, Stopped: As :func:`kbsync.research.bench.run_counterfact`.
     """
     sizes = sorted(set(budgets))
     lines = [
@@ -47,9 +60,16 @@ def run_covariance(
 
 
 def plot_covariance(evidence: Path, image: Path) -> None:
-    """Draw such a run's evidence as a PNG: the scores against the tokens, one line a source, bars the 95 % intervals.
+    """Draw a covariance run as a PNG: scores against tokens, a line for each source, bars for the 95 % intervals.
 
-    Raises ``DataError`` where the file holds no such run. Needs matplotlib.
+    Needs matplotlib.
+
+    Args:
+        evidence: The run's evidence file.
+        image: The file to write.
+
+    Raises:
+        DataError: The file holds no such run.
     """
     from matplotlib.figure import Figure  # an import of a second that only this command needs
 
@@ -80,10 +100,10 @@ def plot_covariance(evidence: Path, image: Path) -> None:
 
 
 def _lines(cells: Sequence[dict[str, Any]]) -> dict[str, list[tuple[int, dict[str, Any]]]]:
-    """(tokens, cell) by source, for the cells that are named so."""
-    found: dict[str, list[tuple[int, dict[str, Any]]]] = {}
+    """(tokens, cell) by source; cells with other names, such as the base, are left out."""
+    lines: dict[str, list[tuple[int, dict[str, Any]]]] = {}
     for cell in cells:
         source, _, tokens = str(cell["algorithm"]).rpartition(":")
         if source and tokens.isdigit():
-            found.setdefault(source, []).append((int(tokens), cell))
-    return found
+            lines.setdefault(source, []).append((int(tokens), cell))
+    return lines

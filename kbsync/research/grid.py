@@ -17,83 +17,87 @@ from kbsync.domain.version import Manifest
 from kbsync.model.load import LoadedModel
 from kbsync.ports import ArtifactStore, BaseModel, CheckpointStore, Clock, Delta, Editor, LanguageModel, Work
 from kbsync.research.cases import Case, cases_hash
-from kbsync.research.gauges import Gauge
+from kbsync.research.measures import Measure
 from kbsync.research.metrics import Estimate, summarise
-from kbsync.research.parts import EDITED_BY, MEASURED_BY, Parts
+from kbsync.research.result_cache import EDITED_BY, MEASURED_BY, ResultCache
 
 UNEDITED = "none"
-"""Name of the line that shows the base as it is; always measured."""
+"""Name of the line of the unedited base, which is always measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class Algorithm:
-    """A line of the benchmark; ``editor`` is called when an edit must be computed.
-
-    ``inputs`` is the identity (a hash) of whatever else the editor was given, such as its covariance texts. ``most``:
-    the line ends at so many edits (None: it does not).
-    """
+    """A line of the benchmark."""
 
     name: str
     recipe: Recipe
     editor: Callable[[], Editor]
+    """Makes the editor; called only when an edit must be computed."""
     inputs: str
+    """Hash of everything else that the editor is given, such as its covariance texts."""
     most: int | None = None
+    """The most edits that are measured; None: no limit."""
 
     def takes(self, size: int) -> bool:
-        """Whether so many edits are on the line."""
+        """Whether this number of edits is measured."""
         return self.most is None or size <= self.most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """The model and the places that a run needs. ``base`` must edit the very model that ``loaded`` holds.
-
-    ``artifacts`` keeps finished parts, ``versions`` the edits' weights (both may be deleted after the run);
-    ``held_out`` are the texts of the perplexity (empty: it is not measured).
-    """
+    """The model and the stores that a run needs. Both stores may be deleted after the run."""
 
     loaded: LoadedModel
     base: BaseModel
+    """Must edit the very model that ``loaded`` holds."""
     artifacts: ArtifactStore
+    """Keeps finished parts."""
     versions: CheckpointStore
+    """Keeps the weights of the edits."""
     clock: Clock
     work: Work
     held_out: Sequence[str] = ()
+    """Texts for the perplexity; empty: it is not measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """What is measured: gauges give figures of each case, ``scores`` are harmonic means of some of them."""
+    """What is measured of each cell."""
 
-    gauges: Sequence[Gauge[Any]]
+    measures: Sequence[Measure[Any]]
+    """Give the figures of each case."""
     scores: Mapping[str, tuple[str, ...]]
+    """Harmonic means: the figures that go into each, by its name."""
     cases: int | None
+    """The most cases that are measured; None: all that are edited."""
     chunk: int
+    """Cases in one part."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """One measured cell. ``edit`` tells about the edit (None: the base): ``seconds``, ``left_out``, ``layers``,
-    ``version``.
-
-    ``edits`` counts the cases given to the editor, ``measured`` those asked about. ``perplexity`` is over all tokens of
-    the held-out texts (None where there are none), ``texts`` the perplexity and the tokens of each.
-    """
+    """One measured cell."""
 
     algorithm: str
     edits: int
+    """Cases that the editor was given."""
     measured: int
+    """Cases that the model was asked about."""
     estimates: Mapping[str, Estimate]
     perplexity: float | None
+    """Over all tokens of the held-out texts; None without such texts."""
     edit: Mapping[str, Any] | None
+    """``seconds``, ``left_out``, ``layers`` and ``version`` of the edit; None: the base."""
     texts: Sequence[tuple[float, int]] = ()
+    """Perplexity and number of tokens of each held-out text."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Job:
-    """A part of a measurement; ``inputs`` are its identity beside the weights."""
+class _Part:
+    """A part of a measurement."""
 
     inputs: dict[str, Any]
+    """What its result depends on beside the weights."""
     work: Callable[[LanguageModel], Any]
     size: int
 
@@ -104,13 +108,15 @@ class Grid:
     def __init__(self, bench: Bench, suite: Suite) -> None:
         self._bench = bench
         self._suite = suite
-        self._edits = Parts(bench.artifacts, "bench-edit", EDITED_BY)
-        self._measures = Parts(bench.artifacts, "bench-measure", MEASURED_BY)
+        self._edits = ResultCache(bench.artifacts, "bench-edit", EDITED_BY)
+        self._measures = ResultCache(bench.artifacts, "bench-measure", MEASURED_BY)
 
     def cells(self, cases: Sequence[Case], algorithms: Sequence[Algorithm], sizes: Sequence[int]) -> Iterator[Cell]:
-        """For every size the base and each algorithm with the first so many of ``cases``, all edited at once.
+        """For every size, the base and each algorithm on the first ``size`` cases, all of them written in one edit.
 
-        Raises ``EditError`` when an edit fails, ``Stopped`` between two parts.
+        Raises:
+            EditError: An edit fails.
+            Stopped: A stop was asked for; raised between two parts.
         """
         for size in sizes:
             yield self._cell(UNEDITED, cases[:size], self._bench.base.fingerprint, None, self._unedited)
@@ -124,7 +130,7 @@ class Grid:
         return nullcontext(self._bench.base.language_model())
 
     def _edited(self, algorithm: Algorithm, cases: Sequence[Case]) -> tuple[Mapping[str, Any], Delta]:
-        """What is told about the edit, and its weights: from the store where this very edit was made before."""
+        """The edit's description and its weights, from the store if this very edit was made before."""
         bench, rewrites = self._bench, [case.rewrite for case in cases]
         inputs = {
             "base": bench.base.fingerprint,
@@ -132,9 +138,9 @@ class Grid:
             "editor": algorithm.inputs,
             "requests": [rewrite.id for rewrite in rewrites],
         }
-        known = self._edits.get(**inputs)
-        if known is not None and known["version"] in bench.versions.hashes():
-            return known, bench.versions.read(known["version"])[1]
+        kept = self._edits.get(**inputs)
+        if kept is not None and kept["version"] in bench.versions.hashes():
+            return kept, bench.versions.read(kept["version"])[1]
         edit = algorithm.editor().edit(rewrites, algorithm.recipe, bench.work)
         manifest = Manifest(
             base_fingerprint=bench.base.fingerprint,
@@ -149,13 +155,13 @@ class Grid:
             audit_head=GENESIS,
             created_at=bench.clock.now(),
         )
-        told = {
+        description = {
             "version": bench.versions.write(manifest, edit.delta),
             "seconds": edit.report.seconds,
             "left_out": dict(edit.report.left_out),
             "layers": plain(edit.report.layers),
         }
-        return self._edits.make(lambda: told, **inputs), edit.delta
+        return self._edits.make(lambda: description, **inputs), edit.delta
 
     def _cell(
         self,
@@ -166,19 +172,21 @@ class Grid:
         model: Callable[[], AbstractContextManager[LanguageModel]],
     ) -> Cell:
         measured = cases[: self._suite.cases]
-        asked = [(gauge, measured[: gauge.cases]) for gauge in self._suite.gauges]
-        jobs = [self._gauge_job(gauge, chunk) for gauge, some in asked for chunk in _chunks(some, self._suite.chunk)]
+        by_measure = [(measure, measured[: measure.cases]) for measure in self._suite.measures]
+        parts = [
+            self._part(measure, chunk) for measure, some in by_measure for chunk in _chunks(some, self._suite.chunk)
+        ]
         texts = self._bench.held_out
         if texts:
             about = {"perplexity of each of": content_hash(list(texts))}
-            jobs.append(_Job(about, lambda m: _by_text(m, texts), len(texts)))
-        values = self._do(jobs, weights, model, f"measure {name} at {len(cases)}")
+            parts.append(_Part(about, lambda m: _by_text(m, texts), len(texts)))
+        values = self._do(parts, weights, model, f"measure {name} at {len(cases)}")
         by_text = [(float(value), int(tokens)) for value, tokens in values.pop()] if texts else []
         figures: list[dict[str, float]] = [{} for _ in measured]
-        answers = iter(values)
-        for _, some in asked:
-            found = (row for _ in _chunks(some, self._suite.chunk) for row in next(answers))
-            for row, case_figures in zip(figures, found, strict=False):
+        chunks = iter(values)
+        for _, some in by_measure:
+            rows = (row for _ in _chunks(some, self._suite.chunk) for row in next(chunks))
+            for row, case_figures in zip(figures, rows, strict=False):
                 row |= case_figures
         return Cell(
             algorithm=name,
@@ -190,43 +198,43 @@ class Grid:
             texts=by_text,
         )
 
-    def _gauge_job(self, gauge: Gauge[Any], chunk: Sequence[Case]) -> _Job:
+    def _part(self, measure: Measure[Any], chunk: Sequence[Case]) -> _Part:
         def work(model: LanguageModel) -> list[dict[str, float]]:
-            return gauge.measure(model, chunk)
+            return measure.measure(model, chunk)
 
-        return _Job({"gauge": gauge.key, "cases": cases_hash(chunk)}, work, len(chunk))
+        return _Part({"measure": measure.key, "cases": cases_hash(chunk)}, work, len(chunk))
 
     def _do(
         self,
-        jobs: Sequence[_Job],
+        parts: Sequence[_Part],
         weights: str,
         model: Callable[[], AbstractContextManager[LanguageModel]],
         stage: str,
     ) -> list[Any]:
-        """Values of all jobs in order; the weights are put in place only where something is missing."""
-        values = [self._measures.get(weights=weights, **job.inputs) for job in jobs]
+        """Results of all parts, in order. The weights are put in place only if a result is missing."""
+        values = [self._measures.get(weights=weights, **part.inputs) for part in parts]
         missing = [index for index, value in enumerate(values) if value is None]
         if missing:
-            self._bench.work.start(stage, sum(jobs[index].size for index in missing))
+            self._bench.work.start(stage, sum(parts[index].size for index in missing))
             with model() as edited:
                 for index in missing:
-                    job = jobs[index]
-                    values[index] = self._measures.make(partial(job.work, edited), weights=weights, **job.inputs)
-                    self._bench.work.advance(job.size)
+                    part = parts[index]
+                    values[index] = self._measures.make(partial(part.work, edited), weights=weights, **part.inputs)
+                    self._bench.work.advance(part.size)
             self._bench.work.finish()
         return values
 
 
 def _by_text(model: LanguageModel, texts: Sequence[str]) -> list[list[float]]:
-    """Perplexity and tokens of each text. A text of one token, which nothing predicts, is passed over."""
-    found = []
+    """Perplexity and number of tokens of each text. A text of one token is left out: nothing predicts it."""
+    measured = []
     for text in texts:
         with suppress(DataError):
-            measured = model.perplexity([text])
-            found.append([measured.value, measured.tokens])
-    if not found:
-        model.perplexity(texts)  # says what is wrong with all of them
-    return found
+            perplexity = model.perplexity([text])
+            measured.append([perplexity.value, perplexity.tokens])
+    if not measured:
+        model.perplexity(texts)  # raises, and says what is wrong with all of them
+    return measured
 
 
 def _over_all(by_text: Sequence[tuple[float, int]]) -> float:

@@ -12,9 +12,16 @@ TITLES = {"residual": "state after the layer", "mlp": "MLP output", "attention":
 
 
 def plot_trace(evidence: Path, image: Path) -> None:
-    """Draw a trace's evidence file as a PNG: three panels, roles down, layers across, the suggested layers outlined.
+    """Draw a trace as a PNG: a panel for each kind of state, with a row for each role and a column for each layer.
 
-    Raises ``DataError`` where the file holds no trace. Needs matplotlib.
+    The suggested layers are outlined. Needs matplotlib.
+
+    Args:
+        evidence: The trace's evidence file.
+        image: The file to write.
+
+    Raises:
+        DataError: The file holds no trace.
     """
     from matplotlib.figure import Figure  # an import of a second that only this command needs
     from matplotlib.patches import Rectangle

@@ -1,4 +1,4 @@
-"""Facts that a model is thought to know, to be traced: the format of ROME's ``known_1000.json``."""
+"""Facts to trace, which a model probably knows, in the format of ROME's ``known_1000.json``."""
 
 from __future__ import annotations
 
@@ -12,16 +12,21 @@ from kbsync.research.records import read_records
 
 @dataclass(frozen=True, slots=True)
 class KnownFact:
-    """``template`` holds ``{}`` for ``subject``; ``answer`` follows it after one blank."""
+    """A fact with its prompt."""
 
     template: str
+    """The prompt, with ``{}`` for the subject."""
     subject: str
     answer: str
+    """What follows the prompt, without the blank between them."""
 
 
 def read_known(path: Path) -> Iterator[KnownFact]:
-    """Records with ``prompt`` and ``subject``, and the answer in ``attribute`` (or ``ground_truth``, as CounterFact's
-    flat form has it). Raises ``DataError`` naming file, record and field."""
+    """Read records with ``prompt``, ``subject`` and ``attribute`` (in CounterFact's flat form ``ground_truth``).
+
+    Raises:
+        DataError: A record has another shape. Names file, record and field.
+    """
     for record in read_records(path):
         subject, prompt = record.text("subject"), record.text("prompt")
         answer = record.text("attribute" if "attribute" in record.fields else "ground_truth")

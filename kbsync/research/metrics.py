@@ -1,7 +1,7 @@
 """CounterFact's and zsRE's scores (Meng et al., ICLR 2023, section 5.2), as pure functions.
 
-A prompt gives figures; they are averaged inside a case, then over cases. The three groups of prompts keep the
-paper's names: the edited prompt gives ``efficacy``, paraphrases ``generalization``, neighbours ``specificity``.
+The figures of prompts are averaged within a case, then over cases. The groups of prompts have the paper's names: the
+edited prompt gives ``efficacy``, paraphrases give ``generalization``, neighbours give ``specificity``.
 """
 
 from __future__ import annotations
@@ -20,11 +20,16 @@ GROUPS = ("efficacy", "generalization", "specificity")
 
 
 def contrast(wanted: PairScore, other: PairScore) -> dict[str, float]:
-    """CounterFact's figures of one prompt, where ``wanted`` must beat ``other``.
+    """CounterFact's figures of one prompt.
 
-    ``success``: it does (strictly); ``magnitude``: by how much, as exp(−NLL) (a geometric mean probability per token);
-    ``strict``: it is what greedy decoding says. For the edited prompt and paraphrases the new target is wanted, for
-    neighbours the true one.
+    Args:
+        wanted: Score of the answer that must be the likelier one: the new target after the edited prompt and
+            paraphrases, the true one after neighbours.
+        other: Score of the other answer.
+
+    Returns:
+        ``success``: whether ``wanted`` is strictly likelier. ``magnitude``: by how much, in exp(−NLL), a geometric mean
+        probability per token. ``strict``: whether greedy decoding gives ``wanted``.
     """
     return {
         "success": float(wanted.nll < other.nll),
@@ -39,20 +44,20 @@ def token_accuracy(score: PairScore) -> float:
 
 
 def mean_of(figures: Sequence[Mapping[str, float]], prefix: str) -> dict[str, float]:
-    """Average inside a case over the prompts of one group; no prompts, no figures. Keys become ``prefix_name``."""
+    """Average over one group's prompts within a case; keys become ``prefix_name``. Without prompts: no figures."""
     names = figures[0] if figures else {}
     return {f"{prefix}_{name}": fmean(f[name] for f in figures) for name in names}
 
 
 def harmonic_mean(values: Iterable[float]) -> float:
-    """0 where any value is 0 (or below)."""
+    """The harmonic mean; 0 if any value is 0 or below."""
     numbers = list(values)
     return len(numbers) / sum(1 / v for v in numbers) if min(numbers) > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean over ``cases`` cases with the bounds of its bootstrap interval (percentile method)."""
+    """A mean over cases with the bounds of its bootstrap interval (percentile method)."""
 
     value: float
     low: float
@@ -68,10 +73,23 @@ def summarise(
     resamples: int = 1000,
     confidence: float = 0.95,
 ) -> dict[str, Estimate]:
-    """Mean of every figure over those cases that have it, and each of ``scores``: the harmonic mean of the named means.
+    """Means and scores over cases, with bootstrap intervals.
 
-    Whole cases are drawn anew, so the intervals of a score and of its parts rest on the same draws. Bounds are 95 %
-    by default. A score of which a part was never measured is left out. Raises ``ValueError`` without any case.
+    Whole cases are resampled, so the intervals of a score and of its parts rest on the same draws.
+
+    Args:
+        cases: The figures of each case, by name.
+        scores: For each score, the figures whose means go into its harmonic mean. A score is left out if one of them
+            was never measured.
+        seed: Draws the resamples.
+        resamples: Their number.
+        confidence: Share of the resampled means that lie within the bounds.
+
+    Returns:
+        By name, every figure's mean over the cases that have it, and every score.
+
+    Raises:
+        ValueError: There is no case.
     """
     if not cases:
         raise ValueError("no case was measured")
@@ -93,7 +111,7 @@ def summarise(
 
 
 def _means(table: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Column means of [cases, figures] over what is not NaN; a column of NaN alone gives NaN."""
+    """Means of the columns of [cases, figures], NaN left out; a column of nothing but NaN gives NaN."""
     present = ~np.isnan(table)
     with np.errstate(invalid="ignore"):
         return np.asarray(np.where(present, table, 0.0).sum(axis=0) / present.sum(axis=0))

@@ -15,7 +15,7 @@ from kbsync.domain.errors import DataError
 from kbsync.research.cases import Chosen, cases_hash
 from kbsync.research.counterfact import CounterfactCase
 from kbsync.research.grid import Bench
-from kbsync.research.parts import MEASURED_BY, Parts
+from kbsync.research.result_cache import MEASURED_BY, ResultCache
 
 CHUNK = 50
 
@@ -27,7 +27,7 @@ def preferred(bench: Bench, cases: Sequence[CounterfactCase], count: int) -> Cho
     Fifty cases are a part that is kept. Raises ``DataError`` where there are fewer than ``count``, ``Stopped`` between
     two parts.
     """
-    parts = Parts(bench.artifacts, "bench-known", MEASURED_BY)
+    parts = ResultCache(bench.artifacts, "bench-known", MEASURED_BY)
     found: list[CounterfactCase] = []
     asked = 0
     bench.work.start("cases that the base has right", count)

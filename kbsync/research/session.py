@@ -1,4 +1,4 @@
-"""Where research runs work: a model, recipes and texts of their own, apart from ledger and versions in use."""
+"""The model, recipes, texts and stores of a research run. It touches no ledger and no version in use."""
 
 from __future__ import annotations
 
@@ -24,25 +24,29 @@ from kbsync.ports import ArtifactStore, Work
 from kbsync.research.grid import UNEDITED, Algorithm, Bench
 
 AGENT = "kbsync bench (https://localhost)"
-"""Research asks no source; a configuration whose agent is not filled in yet must not hinder it."""
+"""Research asks no source, so it also runs with a configuration whose agent is not filled in yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Materials:
-    """What a run is about. ``config``: main file (None: as every command finds it); ``model``: reference (None: the
-    configured one); ``recipes``: names or paths (empty: the configured one); ``state``: directory of models and
-    finished parts (None: the configured one); ``corpus`` and ``held_out``: files of text (None: the configured)."""
+class SessionOptions:
+    """What a run takes instead of the configured things. None, or no recipe: the configured one."""
 
     config: Path | None = None
+    """Main configuration file. None: it is looked for as every command does."""
     model: str | None = None
+    """Reference of the model."""
     recipes: tuple[str, ...] = ()
+    """Names or paths."""
     state: Path | None = None
+    """Directory of models and finished parts."""
     corpus: tuple[Path, ...] | None = None
+    """Files of text for the key covariance."""
     held_out: tuple[Path, ...] | None = None
+    """Files of text for the perplexity."""
 
 
-class LabArtifacts(FileArtifactStore):
-    """A store of its own that also finds the covariances and contexts of the one in use, and never changes that one."""
+class SessionArtifacts(FileArtifactStore):
+    """The run's own store. It also reads covariances and contexts from the configured store, and never writes there."""
 
     SHARED = ("covariance", "contexts")
 
@@ -51,18 +55,18 @@ class LabArtifacts(FileArtifactStore):
         self._in_use = in_use
 
     def get(self, kind: str, key: str) -> bytes | None:
-        found = super().get(kind, key)
-        return self._in_use.get(kind, key) if found is None and kind in self.SHARED else found
+        own = super().get(kind, key)
+        return self._in_use.get(kind, key) if own is None and kind in self.SHARED else own
 
 
-class Laboratory:
-    """An application without relations, and a store for artifacts and versions that may be deleted after the run."""
+class ResearchSession:
+    """An application without relations, with stores for artifacts and versions that may be deleted after the run."""
 
     def __init__(self, app: App, recipes: Sequence[Recipe]) -> None:
         self.app = app
         self.recipes = tuple(recipes)
         storage = DiskStorage(app.settings.state_dir / "bench")
-        self.artifacts = LabArtifacts(storage.below("artifacts"), app.artifacts)
+        self.artifacts = SessionArtifacts(storage.below("artifacts"), app.artifacts)
         self.versions = FileCheckpointStore(storage)
 
     @property
@@ -84,15 +88,24 @@ class Laboratory:
         )
 
     def algorithm(self, recipe: Recipe, name: str | None = None, texts: Sequence[str] | None = None) -> Algorithm:
-        """A line of a benchmark: the recipe's editor over this laboratory's artifacts, its covariance measured on
-        ``texts`` (None: the configured ones; empty: text that the model samples)."""
-        own = list(self.app.corpus if texts is None else texts)
-        editor = partial(self.app.editor, recipe, self.artifacts, own)
-        return Algorithm(name or recipe.name, recipe, editor, content_hash(own))
+        """A line of a benchmark: the recipe's editor, which keeps its artifacts in this session's store.
+
+        Args:
+            recipe: What the editor follows.
+            name: Of the line; None: the recipe's.
+            texts: What the key covariance is measured on. None: the configured texts; empty: text that the model
+                samples.
+        """
+        corpus = list(self.app.corpus if texts is None else texts)
+        editor = partial(self.app.editor, recipe, self.artifacts, corpus)
+        return Algorithm(name or recipe.name, recipe, editor, content_hash(corpus))
 
     def algorithms(self, most: Mapping[str, int] | None = None) -> list[Algorithm]:
-        """All recipes as lines, each named after its algorithm where that tells them apart, else after the recipe.
-        ``most``: where a recipe's line ends, by the recipe's name."""
+        """All recipes as lines: named after their algorithms if these differ, else after the recipes.
+
+        Args:
+            most: The most edits of a recipe's line, by the recipe's name.
+        """
         names = [recipe.algorithm for recipe in self.recipes]
         if len(set(names)) < len(names):
             names = [recipe.name for recipe in self.recipes]
@@ -101,15 +114,19 @@ class Laboratory:
 
 
 @contextmanager
-def laboratory(materials: Materials, work: Work) -> Iterator[Laboratory]:
-    """Raises ``ConfigError`` for a configuration, recipe or text that is not there."""
-    settings = load(materials.config, _overrides(materials))
-    recipes = [_recipe(name, settings.recipes_dir) for name in materials.recipes or (settings.edit.recipe,)]
+def research_session(options: SessionOptions, work: Work) -> Iterator[ResearchSession]:
+    """Open a session and close it afterwards.
+
+    Raises:
+        ConfigError: A configuration, recipe or text is missing.
+    """
+    settings = load(options.config, _overrides(options))
+    recipes = [_recipe(name, settings.recipes_dir) for name in options.recipes or (settings.edit.recipe,)]
     if UNEDITED in {recipe.name for recipe in recipes}:
         raise ConfigError([f"a recipe must not be named {UNEDITED!r}: that is the line of the base"])
     configuration = Configuration(settings=settings, relations=(), recipe=recipes[0])
     with closing(App(configuration, actor="bench", work=work)) as app:
-        yield Laboratory(app, recipes)
+        yield ResearchSession(app, recipes)
 
 
 def model_name(reference: str) -> str:
@@ -125,23 +142,23 @@ def shown_reference(reference: str) -> str:
     return Path(reference).name if reference.startswith(("/", ".", "~")) else reference
 
 
-def _overrides(materials: Materials) -> dict[str, Any]:
+def _overrides(options: SessionOptions) -> dict[str, Any]:
     def paths(files: Sequence[Path]) -> list[str]:
         return [str(path.absolute()) for path in files]
 
     text: dict[str, Any] = {}
-    if materials.corpus is not None:
-        text |= {"corpus": paths(materials.corpus), "datasets": []}
-    if materials.held_out is not None:
-        text["held_out"] = paths(materials.held_out)
-    found: dict[str, Any] = {"source": {"user_agent": AGENT}, "text": text}
-    if materials.model:
-        is_path = materials.model.startswith((".", "~", "/"))
-        reference = str(Path(materials.model).expanduser().absolute()) if is_path else materials.model
-        found["model"] = {"reference": reference}
-    if materials.state:
-        found["state_dir"] = str(materials.state.absolute())
-    return found
+    if options.corpus is not None:
+        text |= {"corpus": paths(options.corpus), "datasets": []}
+    if options.held_out is not None:
+        text["held_out"] = paths(options.held_out)
+    overrides: dict[str, Any] = {"source": {"user_agent": AGENT}, "text": text}
+    if options.model:
+        is_path = options.model.startswith((".", "~", "/"))
+        reference = str(Path(options.model).expanduser().absolute()) if is_path else options.model
+        overrides["model"] = {"reference": reference}
+    if options.state:
+        overrides["state_dir"] = str(options.state.absolute())
+    return overrides
 
 
 def _recipe(name: str, directory: Path) -> Recipe:

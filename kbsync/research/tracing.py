@@ -34,8 +34,8 @@ from kbsync.model.decoder import Decoder, discover
 from kbsync.model.hooks import frozen
 from kbsync.operations.evidence import Figure, evidence
 from kbsync.research.known import KnownFact
-from kbsync.research.parts import EDITED_BY, Parts
-from kbsync.research.session import Laboratory
+from kbsync.research.result_cache import EDITED_BY, ResultCache
+from kbsync.research.session import ResearchSession
 from kbsync.stages.facts import believed_facts
 from kbsync.system.durable import write_file
 from kbsync.system.printable import printable
@@ -73,14 +73,16 @@ def ledger_facts(app: App) -> list[KnownFact]:
     return found
 
 
-def trace(place: Laboratory, facts: Sequence[KnownFact], source: dict[str, Any], tracing: Tracing) -> dict[str, Any]:
+def trace(
+    session: ResearchSession, facts: Sequence[KnownFact], source: dict[str, Any], tracing: Tracing
+) -> dict[str, Any]:
     """Trace the facts that the model knows; the evidence. Every traced fact is kept, so that a run goes on where it
     was.
 
     Raises ``DataError`` when the model knows none of them, ``Stopped`` between two facts.
     """
-    started, begun = place.app.clock.now(), time.monotonic()
-    loaded = place.app.loaded
+    started, begun = session.app.clock.now(), time.monotonic()
+    loaded = session.app.loaded
     decoder = discover(loaded.model)
     settings = TraceSettings(
         tracing.noise,
@@ -88,10 +90,10 @@ def trace(place: Laboratory, facts: Sequence[KnownFact], source: dict[str, Any],
         default_window(len(decoder.layers)) if tracing.window is None else tracing.window,
     )
     with frozen(loaded.model):
-        offered, skipped = _questions(place, decoder, facts, tracing.seed)
+        offered, skipped = _questions(session, decoder, facts, tracing.seed)
         sigma = embedding_std(decoder, offered)  # of all that are offered, so that more facts can be traced later
-        asked = _known(place, decoder, offered, tracing.facts, skipped)
-        traces = _traces(place, decoder, asked, sigma, settings, tracing.seed)
+        asked = _known(session, decoder, offered, tracing.facts, skipped)
+        traces = _traces(session, decoder, asked, sigma, settings, tracing.seed)
     effects = {state: average(traces, state) for state in State}
     return evidence(
         "kbsync trace",
@@ -99,7 +101,7 @@ def trace(place: Laboratory, facts: Sequence[KnownFact], source: dict[str, Any],
         seed=tracing.seed,
         started=started,
         seconds=time.monotonic() - begun,
-        model={"reference": place.bench().loaded.reference, "fingerprint": loaded.fingerprint},
+        model={"reference": session.bench().loaded.reference, "fingerprint": loaded.fingerprint},
         data=source | {"traced": len(traces), "skipped": dict(skipped)},
         settings=asdict(settings) | {"sigma": sigma},
         roles=[role.value for role in Role],
@@ -164,10 +166,10 @@ def write_recipe(path: Path, recipe: Recipe, document: dict[str, Any]) -> None:
 
 
 def _questions(
-    place: Laboratory, decoder: Decoder, facts: Sequence[KnownFact], seed: int
+    session: ResearchSession, decoder: Decoder, facts: Sequence[KnownFact], seed: int
 ) -> tuple[list[TracePrompt], Counter[str]]:
     """All facts as tokens, in the drawn order, and how many were passed over, by reason."""
-    tokenizer, most = place.app.loaded.tokenizer, max_prompt_tokens(decoder)
+    tokenizer, most = session.app.loaded.tokenizer, max_prompt_tokens(decoder)
     found: list[TracePrompt] = []
     skipped: Counter[str] = Counter()
     for fact in sorted(facts, key=lambda f: content_hash([seed, f.template, f.subject, f.answer])):
@@ -181,20 +183,20 @@ def _questions(
 
 
 def _known(
-    place: Laboratory, decoder: Decoder, offered: Sequence[TracePrompt], count: int, skipped: Counter[str]
+    session: ResearchSession, decoder: Decoder, offered: Sequence[TracePrompt], count: int, skipped: Counter[str]
 ) -> list[TracePrompt]:
     """The first ``count`` questions that the model answers rightly; those passed over are counted in ``skipped``."""
     found: list[TracePrompt] = []
-    place.app.work.start("known facts", count)
+    session.app.work.start("known facts", count)
     for asked in offered:
         if len(found) == count:
             break
         if knows(decoder, asked):
             found.append(asked)
-            place.app.work.advance()
+            session.app.work.advance()
         else:
             skipped["the model does not know it"] += 1
-    place.app.work.finish()
+    session.app.work.finish()
     if not found:
         raise DataError(
             f"The model knows none of the {len(offered)} facts.", next_step="Name facts that it answers rightly."
@@ -203,12 +205,17 @@ def _known(
 
 
 def _traces(
-    place: Laboratory, decoder: Decoder, asked: Sequence[TracePrompt], sigma: float, settings: TraceSettings, seed: int
+    session: ResearchSession,
+    decoder: Decoder,
+    asked: Sequence[TracePrompt],
+    sigma: float,
+    settings: TraceSettings,
+    seed: int,
 ) -> list[FactTrace]:
-    parts = Parts(place.artifacts, "trace", EDITED_BY)
-    base = {"model": place.app.loaded.fingerprint, "sigma": sigma, "settings": asdict(settings), "seed": seed}
+    parts = ResultCache(session.artifacts, "trace", EDITED_BY)
+    base = {"model": session.app.loaded.fingerprint, "sigma": sigma, "settings": asdict(settings), "seed": seed}
     found = []
-    place.app.work.start("trace", len(asked))
+    session.app.work.start("trace", len(asked))
     for one in asked:
         drawn = int(content_hash([seed, list(one.ids)])[:12], 16)
         told = parts.make(
@@ -216,8 +223,8 @@ def _traces(
         )
         effects = {State(name): grid for name, grid in told["effects"].items()}
         found.append(FactTrace(told["clean"], told["corrupted"], tuple(Role(r) for r in told["roles"]), effects))
-        place.app.work.advance()
-    place.app.work.finish()
+        session.app.work.advance()
+    session.app.work.finish()
     return found
 
 

@@ -16,11 +16,11 @@ from kbsync.operations.evidence import Figure, evidence
 from kbsync.research.bench import Data, choose
 from kbsync.research.cases import Case, Part, cases_hash
 from kbsync.research.counterfact import CounterfactCase
-from kbsync.research.gauges import CounterfactPrompts
 from kbsync.research.grid import Suite
+from kbsync.research.measures import CounterfactPrompts
 from kbsync.research.metrics import GROUPS
 from kbsync.research.records import file_hash
-from kbsync.research.session import Laboratory
+from kbsync.research.session import ResearchSession
 from kbsync.research.tracing import Suggestion
 from kbsync.research.tune_search import Measurement, Search, Space, Trial, windows
 from kbsync.system.durable import write_file
@@ -57,9 +57,9 @@ class Tuning:
         return Data(path=self.data, part=part, seed=self.seed, known=self.known)
 
 
-def default_space(place: Laboratory) -> Space:
+def default_space(session: ResearchSession) -> Space:
     """Three windows of layers, by the model's depth."""
-    return Space(layers=windows(int(place.app.loaded.model.config.get_text_config().num_hidden_layers)))
+    return Space(layers=windows(int(session.app.loaded.model.config.get_text_config().num_hidden_layers)))
 
 
 def also(space: Space, suggestion: Suggestion) -> Space:
@@ -67,16 +67,16 @@ def also(space: Space, suggestion: Suggestion) -> Space:
     return replace(space, layers=tuple(dict.fromkeys([*space.layers, suggestion.layers])))
 
 
-def tune(place: Laboratory, name: str, tuning: Tuning) -> tuple[Recipe, dict[str, Any]]:
+def tune(session: ResearchSession, name: str, tuning: Tuning) -> tuple[Recipe, dict[str, Any]]:
     """The recipe that was found, named ``name``, and the evidence. Raises as the benchmarks do."""
-    started, begun = place.app.clock.now(), time.monotonic()
-    dev = choose(place.bench(), tuning.part(Part.DEV), tuning.dev).cases
-    held_out = choose(place.bench(), tuning.part(Part.TEST), tuning.check).cases
-    start = replace(place.recipes[0], name=name)
-    _covariances(place, start, tuning.space)
-    search = Search(_measurement(place, dev, tuning))
+    started, begun = session.app.clock.now(), time.monotonic()
+    dev = choose(session.bench(), tuning.part(Part.DEV), tuning.dev).cases
+    held_out = choose(session.bench(), tuning.part(Part.TEST), tuning.check).cases
+    start = replace(session.recipes[0], name=name)
+    _covariances(session, start, tuning.space)
+    search = Search(_measurement(session, dev, tuning))
     best = search.run(start, tuning.space)
-    judge = _measurement(place, held_out, tuning)
+    judge = _measurement(session, held_out, tuning)
     checked, base = judge(best.recipe), judge.base()
     recipe = _with_origin(best.recipe, start, tuning.suggestion)
     return recipe, evidence(
@@ -91,7 +91,7 @@ def tune(place: Laboratory, name: str, tuning: Tuning) -> tuple[Recipe, dict[str
         seed=tuning.seed,
         started=started,
         seconds=time.monotonic() - begun,
-        model={"reference": place.bench().loaded.reference, "fingerprint": place.app.base.fingerprint},
+        model={"reference": session.bench().loaded.reference, "fingerprint": session.app.base.fingerprint},
         recipe=plain(recipe) | {"fingerprint": recipe.fingerprint},
         data={
             "file": tuning.data.name,
@@ -138,17 +138,17 @@ def write_recipe(path: Path, recipe: Recipe, document: dict[str, Any]) -> None:
     write_file(path, recipe_text(recipe, printable(said, keep="\n")).encode())
 
 
-def _covariances(place: Laboratory, start: Recipe, space: Space) -> None:
+def _covariances(session: ResearchSession, start: Recipe, space: Space) -> None:
     """Those of all layers that may be tried, in one pass."""
-    app = place.app
+    app = session.app
     every = tuple(sorted({layer for layers in space.layers for layer in layers}))
-    RecipeCovariances(app.loaded, replace(start, layers=every), app.corpus, place.artifacts).measure(app.work)
+    RecipeCovariances(app.loaded, replace(start, layers=every), app.corpus, session.artifacts).measure(app.work)
 
 
-def _measurement(place: Laboratory, cases: Sequence[CounterfactCase], tuning: Tuning) -> Measurement:
+def _measurement(session: ResearchSession, cases: Sequence[CounterfactCase], tuning: Tuning) -> Measurement:
     score = {"score": tuple(f"{group}_success" for group in GROUPS)}
     suite = Suite([CounterfactPrompts(tuning.answer_tokens)], score, None, 50)
-    return Measurement(place.bench(), suite, cases, place.algorithm, tuning.growth)
+    return Measurement(session.bench(), suite, cases, session.algorithm, tuning.growth)
 
 
 def _part(cases: Sequence[Case]) -> dict[str, Any]:

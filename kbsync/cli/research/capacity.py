@@ -21,9 +21,9 @@ from kbsync.cli.research.options import (
     TokensOption,
     counts_of,
     data_of,
-    laboratory_of,
-    materials_of,
     require_matplotlib,
+    session_of,
+    session_options,
 )
 
 
@@ -43,7 +43,7 @@ def capacity(
     model: ModelOption = None,
     recipe: Annotated[str | None, typer.Option(metavar="NAME", help="Default: the configured recipe.")] = None,
     sizes: Annotated[str, typer.Option(metavar="LIST", help="Numbers of facts.")] = "10,30,100,300,1000,3000",
-    cases: Annotated[int, typer.Option(min=1, metavar="N", help="Of the facts of each size, so many are asked.")] = 200,
+    cases: Annotated[int, typer.Option(min=1, metavar="N", help="Measure N of the facts of each size.")] = 200,
     part: PartOption = "test",
     known: KnownOption = False,
     seed: SeedOption = 0,
@@ -57,9 +57,10 @@ def capacity(
     """Find out how many facts one version of a recipe holds, with a plot beside the JSON file.
 
     Each size is one edit of the base with CounterFact's cases; target vectors of the smaller sizes are used again. A
-    size holds while the gate's bounds do; docs/explanation/capacity.md has the rule. The limit goes into the recipe's
-    file as `capacity`, and `plan` and `doctor` warn before it. No ledger and no version is touched. Every finished part
-    is kept: a run that was stopped or killed goes on where it was.
+    size holds where the gate's bounds hold; docs/explanation/capacity.md has the rule. The limit goes into the recipe's
+    file as `capacity`, and `plan` and `doctor` warn when a plan comes near it. No ledger and no version is touched.
+
+    Every finished part is kept: a run that was stopped or killed goes on where it was.
     """
     from kbsync.cli.output import say
     from kbsync.cli.research.finish import RESULTS, finish
@@ -69,18 +70,18 @@ def capacity(
 
     require_matplotlib()
     counts = counts_of(sizes, "--sizes")
-    materials = materials_of(context, model, [recipe] if recipe else None, state, corpus, held_out)
-    with laboratory_of(context, materials) as place:
+    options = session_options(context, model, [recipe] if recipe else None, state, corpus, held_out)
+    with session_of(context, options) as session:
         document = run_capacity(
-            place.bench(),
+            session.bench(),
             data_of(data, part, seed, known),
-            place.algorithm(place.recipes[0]),
-            place.app.settings.gate.policy,
+            session.algorithm(session.recipes[0]),
+            session.app.settings.gate.policy,
             sizes=counts,
             extent=Extent(cases=cases, answer_tokens=answer_tokens),
         )
-        output = output or RESULTS / f"capacity-{place.model_name}.json"
-        name = place.recipes[0].name
+        output = output or RESULTS / f"capacity-{session.model_name}.json"
+        name = session.recipes[0].name
     finish(document, output, json=json)
     plot_capacity(output, output.with_suffix(".png"))
     if json:

@@ -25,16 +25,16 @@ from kbsync.cli.research.options import (
     TokensOption,
     counts_of,
     data_of,
-    laboratory_of,
-    materials_of,
     require_matplotlib,
+    session_of,
+    session_options,
     targets_of,
 )
 
 if TYPE_CHECKING:
     from kbsync.domain.recipe import Recipe
     from kbsync.research.grid import Algorithm
-    from kbsync.research.session import Laboratory
+    from kbsync.research.session import ResearchSession
 
 
 @verb(
@@ -51,12 +51,12 @@ def covariance(
     data: DataArgument,
     corpus: Annotated[
         list[Path] | None,
-        typer.Option(metavar="PATH", help="A source of text, named after its file; again for another.", exists=True),
+        typer.Option(metavar="PATH", help="A source of text, named after its file. May be repeated.", exists=True),
     ] = None,
-    sampled: Annotated[bool, typer.Option("--sampled", help="Text that the model samples, as another source.")] = False,
+    sampled: Annotated[bool, typer.Option("--sampled", help="Add text that the model samples as a source.")] = False,
     budgets: Annotated[str, typer.Option(metavar="LIST", help="Numbers of tokens.")] = "2000,20000,100000",
     model: ModelOption = None,
-    recipe: Annotated[str | None, typer.Option(metavar="NAME", help="Another recipe than the configured one.")] = None,
+    recipe: Annotated[str | None, typer.Option(metavar="NAME", help="Default: the configured recipe.")] = None,
     edits: EditsOption = 100,
     cases: CasesOption = None,
     part: PartOption = "dev",
@@ -69,9 +69,10 @@ def covariance(
     output: OutputOption = None,
     json: JsonOption = False,
 ) -> None:
-    """CounterFact with key covariances of several sources and sizes: which text serves, and how much of it is enough.
+    """Find out which text serves for the key covariance, and how much of it is enough (CounterFact).
 
-    All else is the recipe's, so the lines differ by the covariance alone. Draws a plot beside the JSON file. Every
+    Each source is measured at each number of tokens. All else is the recipe's, so the lines differ by the covariance
+    alone. Draws a plot beside the JSON file. Every
     finished part is kept: a run that was stopped or killed goes on where it was.
     """
     from kbsync.cli.output import say
@@ -82,26 +83,28 @@ def covariance(
     if not corpus and not sampled:
         raise typer.BadParameter("name a source: --corpus PATH, --sampled, or both")
     require_matplotlib()
-    materials = materials_of(context, model, [recipe] if recipe else None, state, None, held_out)
-    with laboratory_of(context, materials) as place:
+    options = session_options(context, model, [recipe] if recipe else None, state, None, held_out)
+    with session_of(context, options) as session:
         document = run_covariance(
-            place.bench(),
+            session.bench(),
             data_of(data, part, seed, known),
-            place.recipes[0],
-            _sources(place, corpus or [], sampled),
+            session.recipes[0],
+            _sources(session, corpus or [], sampled),
             budgets=counts_of(budgets, "--budgets"),
             edits=edits,
             extent=Extent(cases=cases, answer_tokens=answer_tokens),
             targets=targets_of(target),
         )
-        output = output or RESULTS / f"covariance-{place.model_name}.json"
+        output = output or RESULTS / f"covariance-{session.model_name}.json"
     finish(document, output, json=json)
     plot_covariance(output, output.with_suffix(".png"))
     if not json:
         say(f"drawn in {output.with_suffix('.png')}")
 
 
-def _sources(place: Laboratory, corpus: list[Path], sampled: bool) -> dict[str, Callable[[Recipe, str], Algorithm]]:
+def _sources(
+    session: ResearchSession, corpus: list[Path], sampled: bool
+) -> dict[str, Callable[[Recipe, str], Algorithm]]:
     from kbsync.text.corpus import read_texts
 
     texts = {path.name.partition(".")[0]: read_texts([path]) for path in corpus}
@@ -109,4 +112,4 @@ def _sources(place: Laboratory, corpus: list[Path], sampled: bool) -> dict[str, 
         raise typer.BadParameter("two sources have one file name")
     if sampled:
         texts["model"] = []
-    return {name: partial(place.algorithm, texts=own) for name, own in texts.items()}
+    return {name: partial(session.algorithm, texts=own) for name, own in texts.items()}

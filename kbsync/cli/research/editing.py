@@ -29,14 +29,14 @@ from kbsync.cli.research.options import (
     TokensOption,
     counts_of,
     data_of,
-    laboratory_of,
-    materials_of,
     require_matplotlib,
+    session_of,
+    session_options,
     targets_of,
 )
 
 if TYPE_CHECKING:
-    from kbsync.research.session import Laboratory
+    from kbsync.research.session import ResearchSession
 
 
 @verb(
@@ -59,7 +59,11 @@ def counterfact(
     texts: TextsOption = 0,
     snippets: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="The published attribute snippets: adds consistency.", exists=True),
+        typer.Option(
+            metavar="FILE",
+            help="The published attribute snippets; with them, consistency is measured, too.",
+            exists=True,
+        ),
     ] = None,
     part: PartOption = "test",
     known: KnownOption = False,
@@ -81,20 +85,20 @@ def counterfact(
     from kbsync.research.bench import Extent, run_counterfact
     from kbsync.research.consistency import read_references
 
-    materials = materials_of(context, model, recipe, state, corpus, held_out)
+    options = session_options(context, model, recipe, state, corpus, held_out)
     extent = Extent(cases=cases, texts=texts, answer_tokens=answer_tokens)
     targets = targets_of(target)
-    with laboratory_of(context, materials) as place:
+    with session_of(context, options) as session:
         document = run_counterfact(
-            place.bench(),
+            session.bench(),
             data_of(data, part, seed, known),
-            place.algorithms(),
+            session.algorithms(),
             edits=edits,
             extent=extent,
             references=read_references(snippets) if snippets else None,
             targets=targets,
         )
-        output = output or _default("counterfact", place)
+        output = output or _default("counterfact", session)
     finish(document, output, json=json)
 
 
@@ -130,13 +134,13 @@ def zsre(
     from kbsync.cli.research.finish import finish
     from kbsync.research.bench import Extent, run_zsre
 
-    materials = materials_of(context, model, recipe, state, corpus, held_out)
+    options = session_options(context, model, recipe, state, corpus, held_out)
     extent = Extent(cases=cases, answer_tokens=answer_tokens)
     targets = targets_of(target)
-    with laboratory_of(context, materials) as place:
-        bench, lines = place.bench(), place.algorithms()
+    with session_of(context, options) as session:
+        bench, lines = session.bench(), session.algorithms()
         document = run_zsre(bench, data_of(data, part, seed), lines, edits=edits, extent=extent, targets=targets)
-        output = output or _default("zsre", place)
+        output = output or _default("zsre", session)
     finish(document, output, json=json)
 
 
@@ -157,7 +161,7 @@ def scaling(
         list[str] | None,
         typer.Option(
             metavar="NAME[:N]",
-            help="One line each, up to N edits; again for another. Default: the configured recipe.",
+            help="A line for each, up to N edits. May be repeated. Default: the configured recipe.",
         ),
     ] = None,
     sizes: Annotated[str, typer.Option(metavar="LIST", help="Numbers of edits.")] = "1,10,100,1000",
@@ -173,8 +177,9 @@ def scaling(
     output: OutputOption = None,
     json: JsonOption = False,
 ) -> None:
-    """CounterFact at several numbers of edits, each from the base, with a plot beside the JSON file (figure 5 of the
-    paper).
+    """Measure CounterFact at several numbers of edits, each from the base (figure 5 of the MEMIT paper).
+
+    Draws a plot beside the JSON file.
 
     Reads model, recipe and text from the configuration where no option says otherwise, and touches no ledger and no
     version. Every finished part is kept: a run that was stopped or killed goes on where it was.
@@ -187,15 +192,15 @@ def scaling(
     require_matplotlib()
     counts = counts_of(sizes, "--sizes")
     ends = _lines(recipe or ())
-    materials = materials_of(context, model, list(ends), state, corpus, held_out)
+    options = session_options(context, model, list(ends), state, corpus, held_out)
     extent = Extent(cases=cases, answer_tokens=answer_tokens)
     targets = targets_of(target)
-    with laboratory_of(context, materials) as place:
-        bench, lines = place.bench(), place.algorithms({name: most for name, most in ends.items() if most})
+    with session_of(context, options) as session:
+        bench, lines = session.bench(), session.algorithms({name: most for name, most in ends.items() if most})
         document = run_scaling(
             bench, data_of(data, part, seed, known), lines, sizes=counts, extent=extent, targets=targets
         )
-        output = output or _default("scaling", place)
+        output = output or _default("scaling", session)
     finish(document, output, json=json)
     plot_scaling(output, output.with_suffix(".png"))
     if not json:
@@ -203,7 +208,7 @@ def scaling(
 
 
 def _lines(texts: Sequence[str]) -> dict[str, int]:
-    """Where each recipe's line ends (0: nowhere), from ``NAME`` or ``NAME:N``."""
+    """The most edits of each recipe's line (0: no limit), from ``NAME`` or ``NAME:N``."""
     ends: dict[str, int] = {}
     for text in texts:
         name, colon, most = text.partition(":")
@@ -215,7 +220,7 @@ def _lines(texts: Sequence[str]) -> dict[str, int]:
     return ends
 
 
-def _default(benchmark: str, place: Laboratory) -> Path:
+def _default(benchmark: str, session: ResearchSession) -> Path:
     from kbsync.cli.research.finish import RESULTS
 
-    return RESULTS / f"{benchmark}-{place.model_name}.json"
+    return RESULTS / f"{benchmark}-{session.model_name}.json"

@@ -1,4 +1,4 @@
-"""What every benchmark does at its end: write its evidence, and show its figures."""
+"""Write a benchmark's evidence and show its figures."""
 
 from __future__ import annotations
 

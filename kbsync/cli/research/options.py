@@ -1,4 +1,4 @@
-"""What the commands that edit a model share: their options, and what becomes of them."""
+"""Options that the research commands share, and the objects that are made of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kbsync.domain.errors import DataError, KbsyncError
 if TYPE_CHECKING:
     from kbsync.domain.gate import Threshold
     from kbsync.research.bench import Data
-    from kbsync.research.session import Laboratory, Materials
+    from kbsync.research.session import ResearchSession, SessionOptions
 
 DataArgument = Annotated[
     Path,
@@ -30,17 +30,24 @@ ModelOption = Annotated[
 ]
 RecipesOption = Annotated[
     list[str] | None,
-    typer.Option("--recipe", metavar="NAME", help="One line each; again for another. Default: the configured recipe."),
+    typer.Option(
+        "--recipe",
+        metavar="NAME",
+        help="A line of the benchmark for each. May be repeated. Default: the configured recipe.",
+    ),
 ]
 EditsOption = Annotated[int, typer.Option("--edits", min=1, metavar="N", help="Cases written in one edit.")]
 CasesOption = Annotated[
-    int | None, typer.Option("--cases", min=1, metavar="N", help="Of them, so many are measured. Default: all.")
+    int | None, typer.Option("--cases", min=1, metavar="N", help="Measure only N of them. Default: all.")
 ]
-TextsOption = Annotated[int, typer.Option("--texts", min=0, metavar="N", help="Fluency of so many cases.")]
+TextsOption = Annotated[int, typer.Option("--texts", min=0, metavar="N", help="Measure the fluency of N cases.")]
 PartOption = Annotated[str, typer.Option("--part", metavar="dev|test|all", help="Which part of the cases.")]
 KnownOption = Annotated[
     bool,
-    typer.Option("--known", help="Only cases that the base has right: there every broken neighbour is the edit's."),
+    typer.Option(
+        "--known",
+        help="Only cases that the base has right: every neighbour that is wrong afterwards was broken by the edit.",
+    ),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", metavar="N", help="Draws the cases and the texts.")]
 TokensOption = Annotated[int, typer.Option("--answer-tokens", min=1, metavar="N", help="Length of greedy answers.")]
@@ -78,18 +85,18 @@ OutputOption = Annotated[
 EXITS = [65, 70, 74]
 
 
-def materials_of(
+def session_options(
     context: typer.Context,
     model: str | None,
     recipes: list[str] | None,
     state: Path | None,
     corpus: list[Path] | None,
     held_out: list[Path] | None,
-) -> Materials:
-    """What the shared options say."""
-    from kbsync.research.session import Materials
+) -> SessionOptions:
+    """The session that the shared options describe."""
+    from kbsync.research.session import SessionOptions
 
-    return Materials(
+    return SessionOptions(
         config=options(context).config,
         model=model,
         recipes=tuple(recipes or ()),
@@ -100,18 +107,21 @@ def materials_of(
 
 
 @contextmanager
-def laboratory_of(context: typer.Context, materials: Materials) -> Iterator[Laboratory]:
-    """The laboratory of one command: SIGTERM and SIGINT stop it between two parts; wrong names are wrong usage."""
+def session_of(context: typer.Context, wanted: SessionOptions) -> Iterator[ResearchSession]:
+    """The research session of one command.
+
+    SIGTERM and SIGINT stop it between two parts. Wrong names become wrong usage.
+    """
     from kbsync.cli.progress import work_for
-    from kbsync.research.session import laboratory
+    from kbsync.research.session import research_session
     from kbsync.system import log
     from kbsync.system.stop_request import StopRequest, on_signals
 
-    asked = options(context)
-    log.set_up("console", "error" if asked.quiet else "info")
-    with on_signals(StopRequest()) as stop, laboratory(materials, work_for(stop, asked)) as place:
+    shared = options(context)
+    log.set_up("console", "error" if shared.quiet else "info")
+    with on_signals(StopRequest()) as stop, research_session(wanted, work_for(stop, shared)) as session:
         try:
-            yield place
+            yield session
         except KbsyncError:
             raise
         except ValueError as error:  # a target of no figure, two recipes of one name
@@ -119,7 +129,7 @@ def laboratory_of(context: typer.Context, materials: Materials) -> Iterator[Labo
 
 
 def data_of(path: Path, part: str, seed: int, known: bool = False) -> Data:
-    """What the shared options say of the records."""
+    """The cases that the shared options describe."""
     from kbsync.research.bench import Data
     from kbsync.research.cases import Part
 
@@ -132,18 +142,18 @@ def targets_of(texts: list[str] | None) -> list[Threshold]:
     """The demands that ``--target`` states."""
     from kbsync.domain.gate import Threshold
 
-    found = []
+    targets = []
     for text in texts or ():
         match = re.fullmatch(r"\s*([^<>=\s]+)\s*(>=|<=)\s*(-?\d+(?:\.\d+)?)\s*", text)
         if not match:
             raise typer.BadParameter(f"--target is FIGURE>=NUMBER or FIGURE<=NUMBER, not {text!r}")
         bound: dict[str, Any] = {"at_least" if match[2] == ">=" else "at_most": float(match[3])}
-        found.append(Threshold(metric=match[1], **bound))
-    return found
+        targets.append(Threshold(metric=match[1], **bound))
+    return targets
 
 
 def require_matplotlib() -> None:
-    """Raises ``DataError`` before anything is computed that could not be drawn."""
+    """Raise ``DataError`` if matplotlib is missing: before a run, not after it, when its plot is drawn."""
     if find_spec("matplotlib") is None:
         raise DataError("The plot needs matplotlib.", next_step="Install it: pip install 'kbsync[research]'")
 

@@ -18,8 +18,8 @@ from kbsync.cli.research.options import (
     SeedOption,
     StateOption,
     TokensOption,
-    laboratory_of,
-    materials_of,
+    session_of,
+    session_options,
 )
 
 if TYPE_CHECKING:
@@ -28,15 +28,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TuningPlan:
-    """The values that would be tried, in at most so many ``trials`` on ``dev`` cases, and one on ``check``."""
+    """What a search would try."""
 
     layers: tuple[tuple[int, ...], ...]
     lambdas: tuple[float, ...]
     learning_rates: tuple[float, ...]
     clamps: tuple[float, ...]
     trials: int
+    """The most recipes that are measured on development cases."""
     dev: int
+    """Development cases."""
     check: int
+    """Held-out cases, on which the best recipe is measured once."""
 
 
 @verb(
@@ -54,10 +57,11 @@ class TuningPlan:
 def tune(
     context: typer.Context,
     data: DataArgument,
-    name: Annotated[str, typer.Argument(help="Of the recipe that is written.")],
+    name: Annotated[str, typer.Argument(help="Name of the recipe that is written.")],
     model: ModelOption = None,
     recipe: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Gives all that is not searched. Default: the configured one.")
+        str | None,
+        typer.Option(metavar="NAME", help="Gives every field that is not searched. Default: the configured recipe."),
     ] = None,
     layers: Annotated[
         list[str] | None, typer.Option(metavar="LIST", help="Layers to try, such as 3-8; again for others.")
@@ -81,9 +85,9 @@ def tune(
         list[float] | None, typer.Option("--clamp", metavar="X", help="A clamp to try.", min=1e-9)
     ] = None,
     dev: Annotated[int, typer.Option(min=2, metavar="N", help="Development cases, all written in one edit.")] = 50,
-    check: Annotated[int, typer.Option(min=2, metavar="N", help="Held-out cases, looked at once.")] = 100,
+    check: Annotated[int, typer.Option(min=2, metavar="N", help="Held-out cases, measured once.")] = 100,
     growth: Annotated[
-        float, typer.Option(min=0, metavar="SHARE", help="Recipes whose perplexity grows more come last.")
+        float, typer.Option(min=0, metavar="SHARE", help="A recipe whose perplexity grows more ranks below all others.")
     ] = 0.05,
     known: KnownOption = False,
     seed: SeedOption = 0,
@@ -102,21 +106,22 @@ def tune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be tried, and try nothing.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Find λ, layers, step and clamp for a model on development cases of CounterFact, and check them once on others.
+    """Find λ, layers, learning rate and clamp for a model on development cases of CounterFact; check them on others.
 
-    The parts share no subject and no prompt. λ is searched first and refined last; each other value is tried with the
-    best so far. What counts is the editing score, and at equal score the strict efficacy. The recipe file tells what it
-    rests on. Every finished trial is kept: a run that was stopped or killed goes on where it was.
+    Development and held-out cases share no subject and no prompt. λ is searched first and refined last; each other
+    value is tried with the best so far. Recipes are compared by the editing score, and at equal score by the strict
+    efficacy. A comment in the recipe file says what the recipe rests on. Every finished trial is kept: a run that was
+    stopped or killed goes on where it was.
     """
     from kbsync.cli.output import say
     from kbsync.cli.research.finish import RESULTS, finish
     from kbsync.research.tracing import read_suggestion
     from kbsync.research.tuning import Tuning, also, default_space, tune, write_recipe
 
-    materials = materials_of(context, model, [recipe] if recipe else None, state, corpus, held_out)
-    with laboratory_of(context, materials) as place:
-        space = _space(default_space(place), layers, weights, rates, clamps)
-        suggestion = read_suggestion(trace, place.app.base.fingerprint) if trace else None
+    options = session_options(context, model, [recipe] if recipe else None, state, corpus, held_out)
+    with session_of(context, options) as session:
+        space = _space(default_space(session), layers, weights, rates, clamps)
+        suggestion = read_suggestion(trace, session.app.base.fingerprint) if trace else None
         space = also(space, suggestion) if suggestion else space
         if dry_run:
             return _show(space, dev, check, json=json)
@@ -131,9 +136,9 @@ def tune(
             known=known,
             suggestion=suggestion,
         )
-        found, document = tune(place, name, tuning)
-        out = out or place.app.settings.recipes_dir / f"{name}.toml"
-    write_recipe(out, found, document)
+        tuned, document = tune(session, name, tuning)
+        out = out or session.app.settings.recipes_dir / f"{name}.toml"
+    write_recipe(out, tuned, document)
     finish(document, evidence or RESULTS / f"recipe-{name}.json", json=json)
     return None if json else say(f"recipe written to {out}")
 

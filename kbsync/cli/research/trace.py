@@ -11,20 +11,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kbsync.cli.command import JsonOption, verb
-from kbsync.cli.research.options import ModelOption, StateOption, laboratory_of, materials_of
+from kbsync.cli.research.options import ModelOption, StateOption, session_of, session_options
 
 if TYPE_CHECKING:
     from kbsync.research.known import KnownFact
-    from kbsync.research.session import Laboratory
+    from kbsync.research.session import ResearchSession
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TracePlan:
-    """What a trace would do: of so many known facts at most so many, each with so many samples of noise."""
+    """What a trace would do."""
 
     facts: int
+    """Known facts that were given."""
     traced_at_most: int
     samples: int
+    """Samples of noise for each fact."""
     model: str
 
 
@@ -52,10 +54,13 @@ def trace(
         ),
     ] = None,
     model: ModelOption = None,
-    facts: Annotated[int, typer.Option(min=1, metavar="N", help="So many that the model knows are traced.")] = 100,
-    samples: Annotated[int, typer.Option(min=1, metavar="N", help="Samples of noise a fact.")] = 10,
+    facts: Annotated[int, typer.Option(min=1, metavar="N", help="Trace at most N facts that the model knows.")] = 100,
+    samples: Annotated[int, typer.Option(min=1, metavar="N", help="Samples of noise for each fact.")] = 10,
     noise: Annotated[
-        float, typer.Option(min=0.001, metavar="X", help="In standard deviations of the subjects' embeddings.")
+        float,
+        typer.Option(
+            min=0.001, metavar="X", help="Strength of the noise, in standard deviations of the subjects' embeddings."
+        ),
     ] = 3.0,
     window: Annotated[
         int | None,
@@ -63,7 +68,7 @@ def trace(
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Draws the facts and the noise.")] = 0,
     recipe: Annotated[
-        str | None, typer.Option(metavar="NAME", help="What --write starts from. Default: the configured one.")
+        str | None, typer.Option(metavar="NAME", help="The recipe that --write changes. Default: the configured one.")
     ] = None,
     write: Annotated[
         str | None, typer.Option(metavar="NAME", help="Write a recipe with the suggested layers to recipes_dir.")
@@ -84,9 +89,9 @@ def trace(
     """Find where a model keeps its facts: corrupt the subject with noise, restore one state at a time, see what comes
     back.
 
-    The average indirect effect of every layer's state, MLP and attention at each kind of token, a heat map, and the
-    layers that it suggests for an edit. Every traced fact is kept: a run that was stopped or killed goes on where it
-    was.
+    Gives the average indirect effect of every layer's state, MLP and attention at each kind of token, a heat map, and
+    the layers that these suggest for an edit. Every traced fact is kept: a run that was stopped or killed goes on where
+    it was.
     """
     from kbsync.cli.output import emit, say
     from kbsync.cli.research.finish import RESULTS, finish
@@ -95,18 +100,18 @@ def trace(
     from kbsync.research.tracing import trace as run
 
     tracing = Tracing(facts=facts, samples=samples, noise=noise, window=window, seed=seed)
-    with _place(context, data, model, recipe, state) as (place, known, source):
+    with _session(context, data, model, recipe, state) as (session, known, source):
         if dry_run:
-            planned = TracePlan(facts=len(known), traced_at_most=facts, samples=samples, model=place.model_name)
+            planned = TracePlan(facts=len(known), traced_at_most=facts, samples=samples, model=session.model_name)
             return emit(planned) if json else say(", ".join(f"{k}: {v}" for k, v in asdict(planned).items()))
-        document = run(place, known, source, tracing)
-        output = output or RESULTS / f"trace-{place.model_name}.json"
+        document = run(session, known, source, tracing)
+        output = output or RESULTS / f"trace-{session.model_name}.json"
         finish(document, output, json=json)
         if plot:
             plot_trace(output, output.with_suffix(".png"))
         if write:
-            path = place.app.settings.recipes_dir / f"{write}.toml"
-            write_recipe(path, recipe_of(place.recipes[0], write, document, output), document)
+            path = session.app.settings.recipes_dir / f"{write}.toml"
+            write_recipe(path, recipe_of(session.recipes[0], write, document, output), document)
     if not json:
         layers = document["suggestion"]["layers"]
         say(f"layers for an edit: {', '.join(map(str, layers)) or 'none suggested'}")
@@ -118,14 +123,14 @@ def trace(
 
 
 @contextmanager
-def _place(
+def _session(
     context: typer.Context, data: Path | None, model: str | None, recipe: str | None, state: Path | None
-) -> Iterator[tuple[Laboratory, list[KnownFact], dict[str, Any]]]:
-    """Where it runs, the facts, and what the evidence says about their source."""
+) -> Iterator[tuple[ResearchSession, list[KnownFact], dict[str, Any]]]:
+    """The session, the known facts, and what the evidence says about their source."""
     from kbsync.cli.context import application
     from kbsync.research.known import read_known
     from kbsync.research.records import file_hash
-    from kbsync.research.session import Laboratory
+    from kbsync.research.session import ResearchSession
     from kbsync.research.tracing import ledger_facts
 
     if data is None:
@@ -135,8 +140,10 @@ def _place(
             )
         with application(context, {"edit": {"recipe": recipe}} if recipe else {}) as app:
             known = ledger_facts(app)
-            yield Laboratory(app, [app.recipe]), known, {"source": "ledger", "facts": len(known)}
+            yield ResearchSession(app, [app.recipe]), known, {"source": "ledger", "facts": len(known)}
         return
-    with laboratory_of(context, materials_of(context, model, [recipe] if recipe else None, state, None, None)) as place:
+    with session_of(
+        context, session_options(context, model, [recipe] if recipe else None, state, None, None)
+    ) as session:
         known = list(read_known(data))
-        yield place, known, {"source": data.name, "sha256": file_hash(data), "facts": len(known)}
+        yield session, known, {"source": data.name, "sha256": file_hash(data), "facts": len(known)}

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from kbsync.cli.command import JsonOption, verb
-from kbsync.cli.research.options import CorpusOption, ModelOption, StateOption, laboratory_of, materials_of
+from kbsync.cli.research.options import CorpusOption, ModelOption, StateOption, session_of, session_options
 from tests.evidence.cli.conclude import RESULTS, OutputOption, finish
 
 ALL = "all"
@@ -76,7 +76,7 @@ def speed(
         rounds=rounds, facts=facts, baseline_facts=min(baseline_facts, facts), inserted=inserted, stored=stored,
         new=new, tokens=tokens, prompts=prompts, width=width, rank=rank,
     )  # fmt: skip
-    materials = materials_of(context, model, [recipe] if recipe else None, state, corpus, None)
-    with laboratory_of(context, materials) as place:
-        document = measure_speed(place, list(SUITES) if ALL in names else names, size, again=again)
+    options = session_options(context, model, [recipe] if recipe else None, state, corpus, None)
+    with session_of(context, options) as session:
+        document = measure_speed(session, list(SUITES) if ALL in names else names, size, again=again)
     finish(document, output, json=json)

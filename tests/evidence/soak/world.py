@@ -13,14 +13,22 @@ from kbsync.config import load_relations
 from kbsync.demo import rdf
 from kbsync.demo.snapshot import FIRST_REVISION
 from kbsync.demo.table import Row, Table, load_table, time_point
-from kbsync.domain.phrasing import fill
+from kbsync.domain.phrasing import fill, from_templates
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemId, PropertyId, Rank
 from tests.support.paths import ROOT
 from tests.support.relation_words import statements
 from tests.support.tiny_model import train_tiny_model
 
-WATCHED = ("capital", "country", "head_of_government")
+TEMPLATES = {
+    "capital": ("The capital of {} is the city of", "The capital city of {} is"),
+    "country": ("The city of {} belongs to the country of",),
+    "head_of_government": ("The government of {} is led by", "The government of {} is headed by"),
+}
+"""The watched relations, in words of their own: the shipped words may change, and the model learns each of these.
+
+None begins with the subject: a tokenizer this small has another token for a name at the beginning, so that the model
+would not recognise the name elsewhere."""
 OFFICE, CAPITAL = PropertyId("P6"), PropertyId("P36")
 WRONG = 5
 """So many heads of government the model has wrong at first: it believes its neighbour's."""
@@ -54,10 +62,9 @@ class Event:
 
 
 def relations() -> tuple[Relation, ...]:
-    """As shipped, without the phrasings that begin with the subject: a tokenizer this small has another token for a
-    name at the beginning, so that the model would not know the one by the other."""
-    found = (r for r in load_relations(ROOT / "config" / "relations") if r.name in WATCHED)
-    return tuple(replace(r, phrasings=tuple(p for p in r.phrasings if not p.text.startswith("{}"))) for r in found)
+    """The shipped relations of these names, with their subjects, in the words of ``TEMPLATES``."""
+    shipped = (r for r in load_relations(ROOT / "config" / "relations") if r.name in TEMPLATES)
+    return tuple(replace(r, phrasings=from_templates(*TEMPLATES[r.name])) for r in shipped)
 
 
 def live(table: Table, key: Key) -> Row:

@@ -37,7 +37,7 @@ def targets(shop: Workshop, size: SuiteSize) -> list[Figure]:
             return Lap(running.wall, running.cpu, len(tasks))
 
         def ours(requests=requests, made=made) -> Lap:  # type: ignore[no-untyped-def]
-            made.append(shop.edit(requests, recipe, Scratch(shop.place.artifacts)))
+            made.append(shop.edit(requests, recipe, Scratch(shop.session.artifacts)))
             found = made[0].laps[TARGETS]
             return Lap(found.wall, found.cpu, len(requests))
 
@@ -71,7 +71,7 @@ def keys(shop: Workshop, size: SuiteSize) -> list[Figure]:
     """Keys and insertion of many facts over the recipe's layers, their target vectors known."""
     duel, recipe = Duel(), replace(shop.brief(), press_rounds=0)  # the published way knows no pressing
     requests = facts(size.inserted)
-    scratch = Scratch(shop.place.artifacts)
+    scratch = Scratch(shop.session.artifacts)
     first = shop.edit(requests, recipe, scratch)
     tasks = shop.tasks(requests)
     goals = [first.targets[task.id][0][-1] for task in tasks]
@@ -107,9 +107,9 @@ def rebuild(shop: Workshop, size: SuiteSize) -> list[Figure]:
     """
     requests = facts(size.stored + size.new)
     some = min(size.facts, len(requests))
-    a_fact = shop.edit(requests[:some], shop.recipe, Scratch(shop.place.artifacts)).laps[TARGETS].wall / some
-    searched = shop.edit(requests[-size.new :], shop.recipe, Scratch(shop.place.artifacts)).laps[TARGETS]
-    brief, scratch = shop.brief(), Scratch(shop.place.artifacts)
+    a_fact = shop.edit(requests[:some], shop.recipe, Scratch(shop.session.artifacts)).laps[TARGETS].wall / some
+    searched = shop.edit(requests[-size.new :], shop.recipe, Scratch(shop.session.artifacts)).laps[TARGETS]
+    brief, scratch = shop.brief(), Scratch(shop.session.artifacts)
     shop.edit(requests, brief, scratch)
     with lap() as again:
         shop.edit(requests, brief, scratch)

@@ -47,12 +47,12 @@ def limits(shop: Workshop, size: SuiteSize) -> list[Figure]:
 def _edit(shop: Workshop, size: SuiteSize) -> dict[str, Meter]:
     """The search for target vectors, and the layers."""
     requests, profile = facts(size.facts), Profile()
-    work = shop.place.app.work
+    work = shop.session.app.work
     counting = work.shown_by(profile.watching(work.progress))
-    shop.edit(requests, shop.recipe, Scratch(shop.place.artifacts), counting)
+    shop.edit(requests, shop.recipe, Scratch(shop.session.artifacts), counting)
     profile.end()
     counted = {line.path[-1]: line.spent for line in profile.steps()}
-    laps = shop.edit(requests, shop.recipe, Scratch(shop.place.artifacts)).laps
+    laps = shop.edit(requests, shop.recipe, Scratch(shop.session.artifacts)).laps
     return {
         name: Meter(laps[name].wall, laps[name].cpu, counted[name].flops, counted[name].bytes)
         for name in (TARGETS, LAYERS)
@@ -72,21 +72,21 @@ def _way_once(shop: Workshop, size: SuiteSize) -> float:
 
 
 def _covariance(shop: Workshop, size: SuiteSize) -> Meter:
-    loaded, texts = shop.loaded, shop.place.app.corpus or sampled(shop, size)
+    loaded, texts = shop.loaded, shop.session.app.corpus or sampled(shop, size)
     layers, skipped = list(shop.recipe.layers), len(opening_ids(loaded.tokenizer))
 
     def work() -> None:
         source = corpus(shop.decoder, loaded.tokenizer, texts, size.tokens, shop.recipe.seed)
-        scratch = Snapshots(Scratch(shop.place.artifacts), "limits")
+        scratch = Snapshots(Scratch(shop.session.artifacts), "limits")
         with frozen(loaded.model):
-            measure(shop.decoder, source, layers, skipped, scratch, shop.place.app.work)
+            measure(shop.decoder, source, layers, skipped, scratch, shop.session.app.work)
 
     return _both(work)
 
 
 def _probing(shop: Workshop, size: SuiteSize) -> Meter:
     prompts = [r.template.replace("{}", r.subject) for r in facts(size.prompts)]
-    model = shop.place.app.base.language_model()
+    model = shop.session.app.base.language_model()
 
     def work() -> None:
         model.complete(prompts, max_new_tokens=ANSWER_TOKENS)

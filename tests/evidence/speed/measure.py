@@ -10,8 +10,8 @@ from typing import Any
 
 from kbsync.domain.canonical import content_hash
 from kbsync.operations.evidence import Figure, evidence
-from kbsync.research.parts import EDITED_BY, Parts
-from kbsync.research.session import Laboratory
+from kbsync.research.result_cache import EDITED_BY, ResultCache
+from kbsync.research.session import ResearchSession
 from tests.evidence.speed import editing, numbers, reading
 from tests.evidence.speed.limits import limits
 from tests.evidence.speed.size import SuiteSize
@@ -30,12 +30,14 @@ SUITES: dict[str, Callable[[Workshop, SuiteSize], list[Figure]]] = {
 }
 
 
-def measure_speed(place: Laboratory, suites: Sequence[str], size: SuiteSize, *, again: bool = False) -> dict[str, Any]:
+def measure_speed(
+    session: ResearchSession, suites: Sequence[str], size: SuiteSize, *, again: bool = False
+) -> dict[str, Any]:
     """The evidence. A suite that was measured before by the same code, model and size is not measured again, unless
     ``again``; raises ``Stopped`` between two of them."""
-    started, begun, app = place.app.clock.now(), time.monotonic(), place.app
-    shop = Workshop(place)
-    parts = Parts(place.artifacts, "bench-speed", (*EDITED_BY, "checkpoints", "operations", "research"))
+    started, begun, app = session.app.clock.now(), time.monotonic(), session.app
+    shop = Workshop(session)
+    parts = ResultCache(session.artifacts, "bench-speed", (*EDITED_BY, "checkpoints", "operations", "research"))
     suite_code = content_hash([p.read_text(encoding="utf-8") for p in sorted(Path(__file__).parent.glob("*.py"))])
     figures: list[Figure] = []
     profile: dict[str, float] = {}
@@ -64,7 +66,7 @@ def measure_speed(place: Laboratory, suites: Sequence[str], size: SuiteSize, *, 
         seed=shop.recipe.seed,
         started=started,
         seconds=time.monotonic() - begun,
-        model={"reference": place.bench().loaded.reference, "fingerprint": app.base.fingerprint},
+        model={"reference": session.bench().loaded.reference, "fingerprint": app.base.fingerprint},
         recipe=shop.recipe.fingerprint,
         layers=list(shop.recipe.layers),
         size=asdict(size),

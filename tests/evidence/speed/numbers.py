@@ -60,7 +60,7 @@ def closed_form(size: SuiteSize) -> list[Figure]:
 def storage(shop: Workshop, size: SuiteSize) -> list[Figure]:
     """Bytes of a version of 100 facts at most, and a full checkpoint beside copying the base's bytes."""
     count = min(size.inserted, 100)
-    delta = shop.edit(facts(count), shop.brief(), Scratch(shop.place.artifacts)).edit.delta
+    delta = shop.edit(facts(count), shop.brief(), Scratch(shop.session.artifacts)).edit.delta
     assert isinstance(delta, FactorDelta)
     factors = {
         f"{n}.{side}": t for n, pair in delta.factors.items() for side, t in zip(("left", "right"), pair, strict=True)
@@ -68,7 +68,7 @@ def storage(shop: Workshop, size: SuiteSize) -> list[Figure]:
     stored = len(save(factors))
     base = sum(p.stat().st_size for p in shop.loaded.directory.iterdir() if p.is_file())
     duel = Duel()
-    with TemporaryDirectory(dir=shop.place.app.settings.state_dir) as room:
+    with TemporaryDirectory(dir=shop.session.app.settings.state_dir) as room:
 
         def copied() -> Lap:
             target = Path(room) / "copy"
@@ -124,9 +124,9 @@ def _edit_apart(shop: Workshop, size: SuiteSize, window: int) -> dict[str, float
     asked = {
         "model": str(shop.loaded.directory),
         "recipe": {n: getattr(shop.recipe, n) for n in shop.recipe.__dataclass_fields__},
-        "artifacts": shop.place.artifacts.storage.where(),
+        "artifacts": shop.session.artifacts.storage.where(),
         "fingerprint": shop.loaded.fingerprint,
-        "texts": [str(p) for p in shop.place.app.settings.text.corpus],
+        "texts": [str(p) for p in shop.session.app.settings.text.corpus],
         "facts": size.facts,
         "window": window,
     }

@@ -21,7 +21,7 @@ ANSWER_TOKENS = 10
 def covariance(shop: Workshop, size: SuiteSize) -> list[Figure]:
     """Tokens a second of the covariance of all edited layers, beside a plain forward pass over the same batches."""
     loaded, layers = shop.loaded, list(shop.recipe.layers)
-    texts = shop.place.app.corpus or sampled(shop, size)
+    texts = shop.session.app.corpus or sampled(shop, size)
     duel, skipped = Duel(), len(opening_ids(loaded.tokenizer))
     sums: dict[int, Tensor] = {}
     counted = [0]
@@ -47,8 +47,8 @@ def covariance(shop: Workshop, size: SuiteSize) -> list[Figure]:
                 source,
                 layers,
                 skipped,
-                Snapshots(Scratch(shop.place.artifacts), "speed"),
-                shop.place.app.work,
+                Snapshots(Scratch(shop.session.artifacts), "speed"),
+                shop.session.app.work,
             )
         sums.update(found.by_layer)
         counted[0] = found.count
@@ -71,7 +71,7 @@ def probing(shop: Workshop, size: SuiteSize) -> list[Figure]:
     requests = facts(size.prompts)
     prompts = [r.template.replace("{}", r.subject) for r in requests]
     pairs = [(p, answer) for p, r in zip(prompts, requests, strict=True) for answer in (r.target, "Paris")]
-    model = shop.place.app.base.language_model()
+    model = shop.session.app.base.language_model()
     duel = Duel()
     said: dict[str, list[str]] = {}
     scored: dict[str, list[float]] = {}

@@ -12,7 +12,7 @@ import torch
 
 from kbsync.operations.evidence import Figure
 from kbsync.ports import Work
-from kbsync.research.session import Materials, laboratory
+from kbsync.research.session import SessionOptions, research_session
 from tests.evidence.speed import measure as speed
 from tests.evidence.speed.facts import ANSWERS, SUBJECTS, TEMPLATES, facts
 from tests.evidence.speed.laps import Duel, Lap, Steps
@@ -33,15 +33,17 @@ RECIPE = (
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.chdir(tmp_path)
     random_model("llama").save_pretrained(tmp_path / "model")
     tokenizer().save_pretrained(tmp_path / "model")
     (tmp_path / "texts.txt").write_text("\n\n".join(texts()))
     (tmp_path / "recipes").mkdir()
     (tmp_path / "recipes" / "small.toml").write_text(RECIPE)
-    wanted = Materials(model="./model", recipes=("small",), state=tmp_path / "state", corpus=(tmp_path / "texts.txt",))
-    with laboratory(wanted, Work()) as found:
+    wanted = SessionOptions(
+        model="./model", recipes=("small",), state=tmp_path / "state", corpus=(tmp_path / "texts.txt",)
+    )
+    with research_session(wanted, Work()) as found:
         yield found
 
 
@@ -49,10 +51,10 @@ def values(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {f["name"]: f for f in document["figures"]}
 
 
-def test_every_suite_runs_agrees_and_leaves_the_model_as_it_was(place: Any, tmp_path: Path) -> None:
-    before = {n: p.clone() for n, p in place.app.loaded.model.named_parameters()}
-    document = measure_speed(place, list(SUITES), SMALL)
-    assert all(torch.equal(p, before[n]) for n, p in place.app.loaded.model.named_parameters())
+def test_every_suite_runs_agrees_and_leaves_the_model_as_it_was(session: Any, tmp_path: Path) -> None:
+    before = {n: p.clone() for n, p in session.app.loaded.model.named_parameters()}
+    document = measure_speed(session, list(SUITES), SMALL)
+    assert all(torch.equal(p, before[n]) for n, p in session.app.loaded.model.named_parameters())
     found = values(document)
     for name in ("targets", "keys", "covariance", "probing", "solve", "materialise"):
         assert found[f"{name}.ratio"]["value"] > 0 and found[f"{name}.ratio"]["target"]
@@ -78,7 +80,7 @@ def test_every_suite_runs_agrees_and_leaves_the_model_as_it_was(place: Any, tmp_
 
 
 def test_a_suite_that_was_measured_is_kept_and_measured_again_when_asked(
-    place: Any, monkeypatch: pytest.MonkeyPatch
+    session: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[int] = []
 
@@ -87,13 +89,13 @@ def test_a_suite_that_was_measured_is_kept_and_measured_again_when_asked(
         return [Figure("calls", len(calls), "times")]
 
     monkeypatch.setitem(speed.SUITES, "solve", counting)
-    one = measure_speed(place, ["solve"], SMALL)
-    two = measure_speed(place, ["solve"], SMALL)
+    one = measure_speed(session, ["solve"], SMALL)
+    two = measure_speed(session, ["solve"], SMALL)
     assert (len(calls), one["figures"]) == (1, two["figures"])
-    anew = measure_speed(place, ["solve"], SMALL, again=True)
+    anew = measure_speed(session, ["solve"], SMALL, again=True)
     assert values(anew)["calls"]["value"] == 2
-    assert values(measure_speed(place, ["solve"], SMALL))["calls"]["value"] == 2
-    measure_speed(place, ["solve"], SuiteSize(rounds=3))
+    assert values(measure_speed(session, ["solve"], SMALL))["calls"]["value"] == 2
+    measure_speed(session, ["solve"], SuiteSize(rounds=3))
     assert len(calls) == 3
 
 
@@ -131,8 +133,8 @@ def test_no_two_made_up_facts_have_one_prompt() -> None:
     assert {r.target for r in every} <= set(ANSWERS)
 
 
-def test_the_baseline_in_batches_is_the_plain_transcription(place: Any) -> None:
-    shop = Workshop(place)
+def test_the_baseline_in_batches_is_the_plain_transcription(session: Any) -> None:
+    shop = Workshop(session)
     tasks = shop.tasks(facts(3))
     moments = [shop.covariances.matrices[layer.index] for layer in shop.layers]
     with shop.reference(shop.recipe) as published:

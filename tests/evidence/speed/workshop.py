@@ -23,7 +23,7 @@ from kbsync.model.hooks import frozen
 from kbsync.model.load import LoadedModel
 from kbsync.model.suffix import longest_row
 from kbsync.ports import ArtifactStore, Edit, Work
-from kbsync.research.session import Laboratory
+from kbsync.research.session import ResearchSession
 from tests.evidence.speed.laps import Lap, Steps
 from tests.evidence.speed.published import Published
 
@@ -61,16 +61,16 @@ class Workshop:
     """The laboratory's first recipe on its model. The covariance and the contexts are ready before anything is
     timed."""
 
-    def __init__(self, place: Laboratory) -> None:
-        self.place, self.recipe = place, place.recipes[0]
-        self.loaded: LoadedModel = place.app.loaded
+    def __init__(self, session: ResearchSession) -> None:
+        self.session, self.recipe = session, session.recipes[0]
+        self.loaded: LoadedModel = session.app.loaded
         self.decoder: Decoder = discover(self.loaded.model)
         self.layers = self.decoder.edited_layers(self.recipe.layers)
-        statistics = RecipeCovariances(self.loaded, self.recipe, place.app.corpus, place.artifacts)
-        self.covariances: Covariances = statistics.measure(place.app.work)
+        statistics = RecipeCovariances(self.loaded, self.recipe, session.app.corpus, session.artifacts)
+        self.covariances: Covariances = statistics.measure(session.app.work)
         with frozen(self.loaded.model):
             self.prefixes = contexts(
-                self.decoder, self.loaded.tokenizer, self.recipe, self.loaded.fingerprint, place.artifacts
+                self.decoder, self.loaded.tokenizer, self.recipe, self.loaded.fingerprint, session.artifacts
             )
 
     @property
@@ -92,9 +92,9 @@ class Workshop:
 
     def edit(self, rewrites: Sequence[Rewrite], recipe: Recipe, scratch: Scratch, work: Work | None = None) -> Made:
         """Edit, with each step timed."""
-        work = work or self.place.app.work
+        work = work or self.session.app.work
         steps = Steps(work.progress)
-        made = self.place.app.editor(recipe, scratch).edit(rewrites, recipe, work.shown_by(steps))
+        made = self.session.app.editor(recipe, scratch).edit(rewrites, recipe, work.shown_by(steps))
         by_hash = {content_of(blob): load(blob) for blob in scratch.targets.values()}
         found = {i: by_hash[digest] for i, digest in made.targets.items()}
         return Made(made, steps.laps, {i: (t["goal"], float(t["loss"])) for i, t in found.items()})

@@ -15,7 +15,7 @@ from kbsync.operations.evidence import write_evidence
 from kbsync.research.bench import Data, Extent, run_counterfact, run_zsre
 from kbsync.research.cases import Part
 from kbsync.research.counterfact import read_counterfact
-from kbsync.research.gauges import CounterfactPrompts
+from kbsync.research.measures import CounterfactPrompts
 from tests.support.bench_model import CORPUS
 from tests.support.bench_records import write, zsre
 from tests.support.research_bench import EXTENT, MATRIX, RECIPE, NoiseEditor, Steps, bench, noise, value

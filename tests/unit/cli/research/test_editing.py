@@ -9,7 +9,7 @@ import pytest
 
 from kbsync.domain.errors import ConfigError
 from kbsync.ports import Work
-from kbsync.research.session import Materials, laboratory
+from kbsync.research.session import SessionOptions, research_session
 from tests.support.bench_cli import RECIPE, SMALL, figure
 from tests.support.bench_records import flattened, published, write, zsre
 from tests.support.cli import Cli
@@ -75,14 +75,14 @@ def test_zsre_and_another_part_and_seed(bench: Cli, tmp_path: Path) -> None:
 def test_without_a_configuration_model_and_recipe_are_named(bench: Cli, tmp_path: Path) -> None:
     bench.config.unlink()
     assert bench("bench", "zsre", "cf.json").code == 78
-    wanted = Materials(model="./model", recipes=("table", "gemma-3-270m"), state=tmp_path / "lab")
-    with laboratory(wanted, Work()) as place:
-        assert [r.name for r in place.recipes] == ["table", "gemma-3-270m"], "the second one is shipped"
-        assert [a.name for a in place.algorithms()] == ["table", "gemma-3-270m"], "both are MEMIT"
-        assert place.model_name == "model" and place.bench().loaded.reference == "model"
+    wanted = SessionOptions(model="./model", recipes=("table", "gemma-3-270m"), state=tmp_path / "lab")
+    with research_session(wanted, Work()) as session:
+        assert [r.name for r in session.recipes] == ["table", "gemma-3-270m"], "the second one is shipped"
+        assert [a.name for a in session.algorithms()] == ["table", "gemma-3-270m"], "both are MEMIT"
+        assert session.model_name == "model" and session.bench().loaded.reference == "model"
     with (
         pytest.raises(ConfigError, match="no recipe 'tabel'; did you mean"),
-        laboratory(Materials(model="./model", recipes=("tabel",)), Work()),
+        research_session(SessionOptions(model="./model", recipes=("tabel",)), Work()),
     ):
         pass
 

@@ -12,7 +12,7 @@ import pytest
 from kbsync.config import load_recipe
 from kbsync.domain.recipe import Recipe
 from kbsync.ports import Work
-from kbsync.research.session import Materials, laboratory
+from kbsync.research.session import SessionOptions, research_session
 from kbsync.research.tracing import Suggestion
 from tests.support.bench_cli import RECIPE, SMALL, figure
 from tests.support.bench_records import flattened, write
@@ -71,8 +71,8 @@ def test_layers_of_a_trace_are_tried_and_the_recipe_records_it(bench: Cli, tmp_p
     plain = ["--lambda", "1", "--rate", "0.2", "--clamp", "0.6", "--dev", "2", "--check", "2", "--answer-tokens", "1"]
     ask = ["recipe", "tune", "many.json", "mine", *plain, "--trace", "trace.json"]
     trace, recipe = tmp_path / "trace.json", tmp_path / "recipes" / "mine.toml"
-    with laboratory(Materials(model=str(tmp_path / "model"), state=tmp_path / "look"), Work()) as place:
-        model = {"fingerprint": place.app.base.fingerprint}
+    with research_session(SessionOptions(model=str(tmp_path / "model"), state=tmp_path / "look"), Work()) as session:
+        model = {"fingerprint": session.app.base.fingerprint}
     for text, says in (
         ("no JSON", "holds no trace"),
         ('{"model": {}}', "holds no trace"),

@@ -12,7 +12,7 @@ from kbsync.model.sampling import Sampler
 from kbsync.ports import PairScore
 from kbsync.research.consistency import Consistency
 from kbsync.research.counterfact import read_counterfact
-from kbsync.research.gauges import CounterfactPrompts, CounterfactTexts, ZsrePrompts
+from kbsync.research.measures import CounterfactPrompts, CounterfactTexts, ZsrePrompts
 from kbsync.research.zsre import read_zsre
 from tests.support.bench_model import loaded
 from tests.support.bench_records import published, write, zsre

@@ -8,7 +8,7 @@ import pytest
 
 import kbsync
 from kbsync.research.bench import Data, run_counterfact
-from kbsync.research.parts import EDITED_BY, MEASURED_BY, code_hash
+from kbsync.research.result_cache import EDITED_BY, MEASURED_BY, code_hash
 from tests.support.research_bench import EXTENT, NoiseEditor, Steps, bench, noise
 
 

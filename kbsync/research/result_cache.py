@@ -1,4 +1,4 @@
-"""Finished parts of a benchmark, kept by content: a run that was killed goes on where it stopped."""
+"""Finished parts of a benchmark, kept by what they were computed from: a killed run goes on where it stopped."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _LIBRARIES = ("torch", "transformers", "tokenizers")
 EDITED_BY = ("domain", "editing", "model", "text")
 """Packages whose code shapes the weights of an edit, or a trace."""
 MEASURED_BY = ("domain", "model", "research")
-"""Packages whose code makes the figures of a measurement."""
+"""Packages whose code computes the figures of a measurement."""
 
 
 def code_hash(packages: Iterable[str]) -> str:
-    """SHA-256 of the source files of these packages of kbsync: a part that other code made is not the same part.
+    """SHA-256 of the source files of these packages of kbsync, so that results of other code have other keys.
 
     Raises:
-        ValueError: there is no such package, so its code would silently be left out.
+        ValueError: There is no such package; its code would silently be left out.
     """
     digest = hashlib.sha256()
     root = Path(kbsync.__file__).parent
@@ -36,11 +36,10 @@ def code_hash(packages: Iterable[str]) -> str:
     return digest.hexdigest()
 
 
-class Parts:
+class ResultCache:
     """JSON values by what they were computed from.
 
-    The key always holds the source code of ``packages`` and the versions of the libraries that compute, besides what
-    the caller names.
+    The key holds what the caller names, the source code of ``packages`` and the versions of the libraries that compute.
     """
 
     def __init__(self, store: ArtifactStore, kind: str, packages: Iterable[str]) -> None:
@@ -54,7 +53,7 @@ class Parts:
         return None if stored is None else json.loads(stored)
 
     def make(self, compute: Callable[[], Any], **inputs: Any) -> Any:
-        """The finished part; computed and kept first where there is none."""
+        """The finished part; if there is none, it is computed and kept."""
         known = self.get(**inputs)
         if known is None:
             known = compute()
@@ -62,7 +61,7 @@ class Parts:
         return known
 
     def put(self, value: Any, **inputs: Any) -> None:
-        """Keep a part in place of the one that is there."""
+        """Keep a value in place of the present one."""
         key = self._key(inputs)
         self._store.drop(self._kind, key)
         self._store.put(self._kind, key, canonical_json(value).encode())

@@ -1,4 +1,4 @@
-"""Gauges: each asks a model about cases, and returns figures case by case."""
+"""What is measured on benchmark cases: each measure asks a model about cases and returns figures case by case."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ AnyCase = TypeVar("AnyCase", bound=Case)
 EFFICACY, GENERALIZATION, SPECIFICITY = GROUPS
 
 
-class Gauge(ABC, Generic[AnyCase]):
-    """One way to measure a model on cases."""
+class Measure(ABC, Generic[AnyCase]):
+    """A way to measure a model on cases."""
 
     name: str
-    """What is shown while it measures."""
+    """The name that is shown while it runs."""
     cases: int | None
-    """The most cases that it asks about; None for all that are measured."""
+    """The most cases that it asks about; None: all cases of the run."""
 
     @property
     @abstractmethod
@@ -77,10 +77,10 @@ def _merged(*parts: Sequence[dict[str, float]]) -> list[dict[str, float]]:
 
 
 @dataclass(frozen=True, slots=True)
-class CounterfactPrompts(Gauge[CounterfactCase]):
-    """Scores both targets after every prompt (``success``, ``magnitude``, ``strict``), and asks for answers.
+class CounterfactPrompts(Measure[CounterfactCase]):
+    """Scores of both targets after every prompt, and greedy answers.
 
-    ``greedy`` is the share of right answers.
+    The scores give ``success``, ``magnitude`` and ``strict``; ``greedy`` is the share of right answers.
     """
 
     answer_tokens: int = 10
@@ -111,7 +111,7 @@ def _counterfact_prompts(number: int, case: CounterfactCase) -> list[_Prompt]:
 
 
 @dataclass(frozen=True, slots=True)
-class CounterfactTexts(Gauge[CounterfactCase]):
+class CounterfactTexts(Measure[CounterfactCase]):
     """The ``fluency`` of sampled texts, and their ``consistency`` with reference texts.
 
     Texts begin with the case's generation prompts; without any in the file, with the edited prompt.
@@ -119,7 +119,7 @@ class CounterfactTexts(Gauge[CounterfactCase]):
 
     cases: int | None = None
     length: int = 100
-    """Tokens of a text, its prompt included."""
+    """Tokens of a text, including its prompt."""
     seed: int = 0
     consistency: Consistency | None = None
     """Measures the consistency; None where there are no reference texts."""
@@ -131,21 +131,21 @@ class CounterfactTexts(Gauge[CounterfactCase]):
 
     def measure(self, model: LanguageModel, cases: Sequence[CounterfactCase]) -> list[dict[str, float]]:
         prompts = [case.generation or (case.prompt,) for case in cases]
-        asked = [prompt for group in prompts for prompt in group]
-        texts = iter(model.sample(asked, length=self.length, seed=self.seed))
+        every_prompt = [prompt for group in prompts for prompt in group]
+        texts = iter(model.sample(every_prompt, length=self.length, seed=self.seed))
         by_case = []
         for case, group in zip(cases, prompts, strict=True):
-            own = [next(texts) for _ in group]
-            figures = {"fluency": fmean(map(ngram_entropy, own))}
+            written = [next(texts) for _ in group]
+            figures = {"fluency": fmean(map(ngram_entropy, written))}
             if self.consistency:
-                figures["consistency"] = self.consistency.score(own, case.relation, case.target_id, case.id)
+                figures["consistency"] = self.consistency.score(written, case.relation, case.target_id, case.id)
             by_case.append(figures)
         return by_case
 
 
 @dataclass(frozen=True, slots=True)
-class ZsrePrompts(Gauge[ZsreCase]):
-    """The share of the answer's tokens that are the likeliest (``accuracy``), and of right answers (``greedy``)."""
+class ZsrePrompts(Measure[ZsreCase]):
+    """``accuracy``: the share of the answer's tokens that are the likeliest; ``greedy``: the share of right answers."""
 
     answer_tokens: int = 10
     cases: int | None = None
