@@ -63,6 +63,7 @@ CHECKS: tuple[_Check, ...] = (
     _Check("relations", source.relations, needs=("source",)),
     _Check("phrasings", phrasings.phrasings),
     _Check("model", model.model, needs=("state directory",)),
+    _Check("chat", model.chat, needs=("model",)),
     _Check("covariance", model.covariance, needs=("model",)),
     _Check("gate", gate.gate, needs=("database",)),
     _Check("capacity", model.capacity, needs=("database",)),

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from kbsync.bootstrap import App
+from kbsync.domain.phrasing import PLAIN
 from kbsync.domain.plan import capacity_warning
 from kbsync.operations.checks.doubt import Doubt
+
+CHAT_ANSWER = 24
+"""Tokens in which a chat model mostly comes to the name."""
 
 
 def model(app: App) -> str:
@@ -20,6 +24,20 @@ def model(app: App) -> str:
         f"recipe {app.recipe.name} edits {_listed(app.recipe.layers)}; "
         f"fingerprint {app.loaded.fingerprint[:12]}"
     )
+
+
+def chat(app: App) -> str:
+    """How the model is asked, and whether its answers have room for the words with which a chat model begins."""
+    if app.frames == PLAIN:
+        return "asked by plain completion"
+    tokens = app.settings.model.base_answer_tokens
+    if tokens < CHAT_ANSWER:
+        raise Doubt(
+            f"asked through its chat template, and answers end after {tokens} tokens: such a model mostly begins with "
+            "words of the question",
+            f"Set `base_answer_tokens = {CHAT_ANSWER}` in [model].",
+        )
+    return "asked through its chat template"
 
 
 def covariance(app: App) -> str:

@@ -5,7 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from kbsync.operations.checks.doubt import Doubt
+from kbsync.operations.checks.model import chat
 from tests.support.doctor import check, with_model
+from tests.support.site import Site, with_template
 
 
 def test_a_recipe_for_a_deeper_model_fails(cli: Any, tmp_path: Path) -> None:
@@ -32,3 +37,15 @@ def test_a_plan_near_the_recipe_s_capacity_is_a_warning(cli: Any, tmp_path: Path
         cli.good(step)
     capacity = check(cli("doctor", "--json"), "capacity")
     assert capacity["level"] == "warning" and "Watch fewer facts" in capacity["next_step"]
+
+
+def test_a_chat_model_needs_room_for_the_words_before_the_name(site: Site) -> None:
+    with site.app() as app:
+        assert chat(app) == "asked by plain completion"
+    site = with_template(site)
+    with site.app() as app, pytest.raises(Doubt, match="answers end after 10 tokens") as doubt:
+        chat(app)
+    assert doubt.value.next_step == "Set `base_answer_tokens = 24` in [model]."
+    site.config.write_text(site.config.read_text().replace("[edit]", "base_answer_tokens = 24\n[edit]"))
+    with site.app() as app:
+        assert chat(app) == "asked through its chat template"
