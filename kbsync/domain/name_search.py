@@ -133,7 +133,17 @@ def _variants(folds: tuple[str, ...], name: str) -> list[tuple[str, ...]]:
             made.append(rest)
         if len(rest) > 2 and rest[0] in TITLES:
             made.append(rest[1:])
+    if name[:1].islower():
+        made += [(*variant[:-1], agent) for variant in tuple(made) if variant for agent in _agents(variant[-1])]
     return [variant for variant in dict.fromkeys(made) if len(variant) > 1 or (variant and len(variant[0]) > 2)]
+
+
+def _agents(noun: str) -> list[str]:
+    """What somebody is called who does it: "boxing" and "boxer", "football" and "footballer", "piano" and "pianist"."""
+    stem = noun.removesuffix("ing").removesuffix("ics").removesuffix("o")
+    ends = {"ing": ("er", "ist"), "ics": ("", "icist", "ician"), "": ("er", "ist")}
+    kind = next(end for end in ("ing", "ics", "") if noun.endswith(end))
+    return [stem + end for end in ends[kind]] if len(stem) > 2 else []
 
 
 def _match(said: Sequence[Word], at: int, spelling: Spelling) -> int:
@@ -229,7 +239,7 @@ def cut_off(said: Sequence[Word], good: Sequence[str], old: Sequence[str]) -> Fo
     """The name that a cut-off answer ends in the middle of; None where there is none, or where it could be several."""
     hits: dict[bool, Found] = {}
     for spelling in [*_spellings(good, right=True), *_spellings(old, right=False)]:
-        if spelling.surname or spelling.raw:
+        if spelling.surname or spelling.raw or spelling.reduced:
             continue
         for at in range(max(0, len(said) - 2 * len(spelling.folds) - 2), len(said)):
             free = at == 0 or not said[at - 1].capital or said[at - 1].fold in TITLES

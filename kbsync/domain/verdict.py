@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -132,16 +132,6 @@ def normalise(text: str) -> str:
     folded = unicodedata.normalize("NFKD", text).casefold()
     folded = "".join(c for c in folded if not unicodedata.combining(c))
     return _LEADING.sub("", _NOISE.sub(" ", folded).strip())
-
-
-def match_names(continuation: str, names: Iterable[str]) -> str | None:
-    """The first of ``names`` with which ``continuation`` begins (whole words, normalised), else None."""
-    said = normalise(continuation) + " "
-    for name in names:
-        wanted = normalise(name)
-        if wanted and said.startswith(wanted + " "):
-            return name
-    return None
 
 
 def ambiguity(fact: Fact, *, single: bool) -> str | None:

@@ -10,7 +10,7 @@ import typer
 from kbsync.cli.command import JsonOption, verb
 from kbsync.cli.research.options import OutputOption
 
-ANSWERS = Path("tests/samples/answers/answers.jsonl")
+ANSWERS = Path("tests/samples/answers/answers.jsonl.gz")
 """In a checkout: the answers that were labelled by hand. The wheel does not hold them."""
 
 

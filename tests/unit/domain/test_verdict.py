@@ -13,7 +13,6 @@ from kbsync.domain.verdict import (
     VerdictKind,
     ambiguity,
     judge,
-    match_names,
     normalise,
     summary,
 )
@@ -39,19 +38,19 @@ PARIS = answer("Q90", "Paris", "City of Light", "París")
         (" Paris.", "Paris"),
         (" paris, which", "Paris"),
         (" the City of Light", "City of Light"),
-        (" PARÍS", "Paris"),
+        (" PARÍS", "París"),
         (" Parisian", None),
-        (" in Paris", None),
+        (" in Paris", "Paris"),
         ("", None),
         (" Lyon and Paris", None),
     ],
 )
-def test_an_answer_is_matched_at_its_beginning_by_whole_words(said: str, matched: str | None) -> None:
-    assert match_names(said, PARIS.names) == matched
+def test_an_answer_is_matched_by_whole_words_of_a_label_or_alias(said: str, matched: str | None) -> None:
+    assert judge(fact(PARIS), "The seat is", said).matched == matched
 
 
 def test_a_name_of_punctuation_alone_matches_nothing() -> None:
-    assert match_names(" anything", ["!!!"]) is None
+    assert judge(fact(answer("Q1", "!!!")), "The seat is", " anything").matched is None
 
 
 def test_normalise_folds_accents_case_punctuation_and_the_article() -> None:

@@ -11,10 +11,11 @@ import pytest
 from kbsync.domain.errors import DataError
 from kbsync.domain.judging import Said
 from kbsync.domain.verdict import VerdictKind
+from kbsync.research.records import read_records
 from kbsync.research.verdicts import Origin, Part, measure_verdicts, mistakes, read_labelled, scores
 from tests.support.paths import ROOT
 
-ANSWERS = ROOT / "tests" / "samples" / "answers" / "answers.jsonl"
+ANSWERS = ROOT / "tests" / "samples" / "answers" / "answers.jsonl.gz"
 ROW: dict[str, Any] = {
     "origin": "library",
     "part": "held_out",
@@ -93,7 +94,7 @@ def test_a_wrong_field_is_named_with_file_and_record(tmp_path: Path, change: dic
 
 def test_the_labelled_answers_are_many_and_of_all_kinds() -> None:
     answers = read_labelled(ANSWERS)
-    records = [json.loads(line) for line in ANSWERS.read_text().splitlines()]
+    records = [record.fields for record in read_records(ANSWERS)]
     relations = {path.stem for folder in ("library", "relations") for path in (ROOT / "config" / folder).glob("*.toml")}
     assert len(answers) >= 800
     assert relations <= {record["relation"] for record in records}
@@ -103,12 +104,12 @@ def test_the_labelled_answers_are_many_and_of_all_kinds() -> None:
     assert not parts[Part.RULES] & parts[Part.HELD_OUT], "a fact is either for the rules or held out"
 
 
-@pytest.mark.parametrize("part", Part)
-def test_the_judge_agrees_with_the_labels(part: Part) -> None:
+@pytest.mark.parametrize(("part", "bound"), [(Part.RULES, 0.985), (Part.HELD_OUT, 0.92)])
+def test_the_judge_agrees_with_the_labels(part: Part, bound: float) -> None:
     measured = scores(answer for answer in read_labelled(ANSWERS) if answer.part is part)
     for kind, score in measured.items():
-        assert score.precision >= 0.98, f"{kind}: {score}"
-        assert score.recall >= 0.98, f"{kind}: {score}"
+        assert score.precision >= bound, f"{kind}: {score}"
+        assert score.recall >= bound, f"{kind}: {score}"
 
 
 def test_at_most_one_verdict_of_the_demonstration_is_wrong() -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from kbsync.research.verdicts import read_labelled
 from tests.support.cli import Cli
 from tests.support.paths import ROOT
 
-ANSWERS = ROOT / "tests" / "samples" / "answers" / "answers.jsonl"
+ANSWERS = ROOT / "tests" / "samples" / "answers" / "answers.jsonl.gz"
 
 
 def test_it_writes_the_figures_with_their_targets(bench: Cli, tmp_path: Path) -> None:
@@ -18,13 +19,13 @@ def test_it_writes_the_figures_with_their_targets(bench: Cli, tmp_path: Path) ->
     assert targets["precision.current"] == ">= 0.99"
     assert targets["demo.wrong"] == "<= 1"
     assert "recall.unknown" in shown.out
-    assert document["data"]["records"] == len(ANSWERS.read_text().splitlines())
+    assert document["data"]["records"] == len(read_labelled(ANSWERS))
 
 
 def test_without_labelled_answers_it_says_where_they_are(bench: Cli, tmp_path: Path) -> None:
     refused = bench("bench", "verdicts")
     assert refused.code == 65
-    assert "tests/samples/answers/answers.jsonl" in refused.err
+    assert "tests/samples/answers/answers.jsonl.gz" in refused.err
     assert "name a file" in refused.err
     assert not (tmp_path / "docs").exists()
 
