@@ -15,6 +15,7 @@ from kbsync.editing.memit.reweighting import unlearned
 from kbsync.editing.memit.solve import Penalty
 from kbsync.editing.memit.spread import spread
 from kbsync.editing.memit.target_cache import TargetCache
+from kbsync.editing.memit.targets import WINDOW
 from kbsync.model.suffix import longest_row
 from kbsync.system.memory import release_memory
 
@@ -25,6 +26,9 @@ LAYERS = "layers"
 class MemitEditor(TorchEditor):
     """One mass edit: Δ = R Kᵀ (λC + K Kᵀ + w K₀ K₀ᵀ)⁻¹ (equation 14; K₀ are the preserved keys, ADR 0005)."""
 
+    search_window: int = WINDOW
+    """Facts whose target vectors are searched at once: more take more memory, fewer more time."""
+
     def _write(self, job: EditJob) -> AlgorithmResult:
         recipe, decoder = job.recipe, self._decoder
 
@@ -34,7 +38,7 @@ class MemitEditor(TorchEditor):
 
         # Lines 1 to 4: the target vector z of each fact.
         insertion = insertion_for(decoder, job.layers)
-        found = TargetCache(insertion, job).find(job.rewrites)
+        found = TargetCache(insertion, job, self.search_window).find(job.rewrites)
         rewrites = survivors(job.rewrites, found.failed)
         release_memory()  # what the search took
 

@@ -16,7 +16,7 @@ from kbsync.editing.common.vocabulary_head import VocabularyHead
 from kbsync.editing.editor import EditJob
 from kbsync.editing.memit.insertion import Insertion
 from kbsync.editing.memit.target_pool import ROWS_PER_STEP, Target
-from kbsync.editing.memit.targets import groups, search
+from kbsync.editing.memit.targets import WINDOW, groups, search
 
 FORMAT = 2
 """Of what is stored; part of each key."""
@@ -44,8 +44,9 @@ class FoundTargets:
 class TargetCache:
     """Target vectors by a hash of every input of their search. Other facts and λ are not in it: they don't shape z."""
 
-    def __init__(self, insertion: Insertion, job: EditJob) -> None:
-        self._insertion, self._job = insertion, job
+    def __init__(self, insertion: Insertion, job: EditJob, window: int = WINDOW) -> None:
+        """``window``: facts that are searched at once (``search``)."""
+        self._insertion, self._job, self._window = insertion, job, window
         self._head = VocabularyHead(insertion.decoder)
 
     def find(self, rewrites: Sequence[TokenisedRewrite], weights: str = "", *, announce: bool = True) -> FoundTargets:
@@ -65,7 +66,8 @@ class TargetCache:
         missing = [r for r in rewrites if r.id in lacking or not lacking.isdisjoint(beside.get(r.id, ()))]
         if announce:
             work.start(TARGETS, len(missing))
-        for rewrite, target in search(missing, self._job.recipe, self._insertion, self._head, work.checkpoint):
+        recipe = self._job.recipe
+        for rewrite, target in search(missing, recipe, self._insertion, self._head, work.checkpoint, self._window):
             if target is not None:
                 blob = save({_Z: _stored(target.z), _LOSS: torch.tensor(target.loss, dtype=torch.float64)})
                 artifacts.put(KIND, keys[rewrite.id], blob)

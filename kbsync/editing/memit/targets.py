@@ -29,24 +29,27 @@ def search(
     insertion: Insertion,
     head: VocabularyHead,
     checkpoint: Callable[[], None] = lambda: None,
+    window: int = WINDOW,
 ) -> Iterator[tuple[TokenisedRewrite, Target | None]]:
     """Search the target vector of each rewrite. The model must be frozen (``hooks.frozen``).
 
     Args:
         checkpoint: Called before each step, of which one may take seconds; what it raises ends the search.
+        window: Groups that are searched at once; more take more memory.
 
     Yields:
         Each rewrite with its target as soon as that is found; None for a fact whose loss is not finite, which stops no
         other fact.
     """
-    waiting = deque(_pools(groups(rewrites) if recipe.phrasings == "all" else [(r,) for r in rewrites]))
+    grouped = groups(rewrites) if recipe.phrasings == "all" else [(r,) for r in rewrites]
+    waiting = deque(_pools(grouped, POOL_WINDOWS * window))
     running: list[TargetPool] = []
     while waiting or running:
         checkpoint()
-        room = WINDOW - sum(len(pool.active) for pool in running)
+        room = window - sum(len(pool.active) for pool in running)
         for pool in running:
             room -= pool.admit(room)
-        while waiting and room >= max(1, WINDOW // 4):
+        while waiting and room >= max(1, window // 4):
             running.append(TargetPool(waiting.popleft(), recipe, insertion, head))
             room -= running[-1].admit(room)
         yield from _step(running, head, recipe)
@@ -67,10 +70,9 @@ def groups(rewrites: Sequence[TokenisedRewrite]) -> list[Group]:
     return [tuple(sorted(group, key=lambda r: r.id)) for group in distinct.values()]
 
 
-def _pools(grouped: Sequence[Group]) -> Iterator[list[Group]]:
+def _pools(grouped: Sequence[Group], size: int) -> Iterator[list[Group]]:
     """Groups with suffixes of like length together: padding costs as much as tokens."""
     ordered = sorted(grouped, key=lambda g: (max(r.suffix_length for r in g), g[0].id))
-    size = POOL_WINDOWS * WINDOW
     return (ordered[begin : begin + size] for begin in range(0, len(ordered), size))
 
 

@@ -12,7 +12,6 @@ from typing import Any
 from kbsync.checkpoints.artifacts import FileArtifactStore
 from kbsync.checkpoints.disk import DiskStorage
 from kbsync.domain.recipe import Recipe
-from kbsync.editing.memit import targets
 from kbsync.editing.memit.memit import MemitEditor
 from kbsync.editing.memit.target_cache import TARGETS
 from kbsync.model.load import load
@@ -30,13 +29,13 @@ def main() -> None:
     seconds of the search for target vectors."""
     asked: dict[str, Any] = json.load(sys.stdin)
     fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in asked["recipe"].items()}
-    targets.WINDOW = asked["window"]
     empty = resident()
     with TemporaryDirectory() as place:
         loaded = load(asked["model"], cache_dir=Path(place), dtype=fields["dtype"])
         store = Scratch(FileArtifactStore(DiskStorage(Path(asked["artifacts"]))))
         texts = read_texts(Path(p) for p in asked["texts"])
         editor = MemitEditor(loaded.model, loaded.tokenizer, asked["fingerprint"], store, texts)
+        editor.search_window = asked["window"]
         steps = Steps(UNWATCHED.progress)
         editor.edit(facts(asked["facts"]), Recipe(**fields), UNWATCHED.shown_by(steps))
     json.dump({"empty": empty, "peak": peak_rss_bytes(), "search": steps.laps[TARGETS].wall}, sys.stdout)

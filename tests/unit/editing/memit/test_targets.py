@@ -10,11 +10,13 @@ import torch
 from torch import Tensor
 
 from kbsync.domain.errors import Stopped
+from kbsync.domain.phrasing import FramedPhrasing
 from kbsync.domain.recipe import Recipe
+from kbsync.domain.rewrite import Rewrite
 from kbsync.editing.common.prompts import TokenisedRewrite, tokenise
 from kbsync.editing.common.vocabulary_head import VocabularyHead
 from kbsync.editing.memit.insertion import insertion_for
-from kbsync.editing.memit.targets import search
+from kbsync.editing.memit.targets import WINDOW, groups, search
 from kbsync.model.decoder import discover
 from kbsync.model.hooks import frozen
 from tests.support.editing_world import NAN_REWRITE, nan_token
@@ -26,11 +28,11 @@ def world(family: str, **changes: Any) -> tuple[Any, Recipe, list[TokenisedRewri
     return random_model(family, torch.float64), r, [tokenise(tokenizer(), q, r.contexts) for q in REWRITES]
 
 
-def searched(model: Any, r: Recipe, rewrites: list[TokenisedRewrite]) -> dict[str, Tensor | None]:
+def searched(model: Any, r: Recipe, rewrites: list[TokenisedRewrite], window: int = WINDOW) -> dict[str, Tensor | None]:
     decoder = discover(model)
     with frozen(model):
         insertion = insertion_for(decoder, decoder.edited_layers(r.layers))
-        found = search(rewrites, r, insertion, VocabularyHead(decoder))
+        found = search(rewrites, r, insertion, VocabularyHead(decoder), window=window)
         return {rewrite.id: None if target is None else target.z for rewrite, target in found}
 
 
@@ -43,9 +45,8 @@ def test_a_fact_finds_the_same_whatever_is_searched_beside_it(
     model, r, rewrites = world(family, loss_threshold=6.4, steps=12, learning_rate=0.5)
     assert len({rewrite.suffix_length for rewrite in rewrites}) > 1
     together = searched(model, r, rewrites)
-    monkeypatch.setattr("kbsync.editing.memit.targets.WINDOW", window)
     monkeypatch.setattr("kbsync.editing.memit.targets.POOL_WINDOWS", windows)
-    torch.testing.assert_close(searched(model, r, rewrites), together, rtol=0, atol=1e-9)
+    torch.testing.assert_close(searched(model, r, rewrites, window), together, rtol=0, atol=1e-9)
 
 
 def test_a_costly_token_keeps_the_search_going() -> None:
@@ -86,3 +87,27 @@ def test_a_checkpoint_comes_before_every_step_and_may_end_the_search() -> None:
         calls.extend([0] * 10)
         assert len(list(search(rewrites, r, insertion, VocabularyHead(decoder), checkpoint))) == 3
     assert len(calls) == 3 + 10 + 5
+
+
+def test_facts_that_share_a_key_are_searched_as_one() -> None:
+    """A fact may join two groups that had nothing in common before."""
+    birth, sport, joined, apart = (
+        tokenise(tokenizer(), rewrite, (), phrasings=True)
+        for rewrite in (
+            Rewrite("{} was born in", "France", "Oslo"),
+            Rewrite("In sport, {} plays", "France", "chess"),
+            Rewrite("{} sings", "France", "Rome", phrasings=(FramedPhrasing("In sport, {} likes"),)),
+            Rewrite("{} was born in", "Norway", "Oslo"),
+        )
+    )
+    assert {len(group) for group in groups([birth, sport, apart])} == {1}
+    assert sorted(len(group) for group in groups([birth, sport, joined, apart])) == [1, 3]
+    together = groups([birth, joined, sport])
+    assert together == groups([sport, joined, birth]) and len(together) == 1
+
+
+def test_facts_that_share_a_key_get_one_change() -> None:
+    model, r, _ = world("llama", contexts=(), phrasings="all", steps=3)
+    facts = [Rewrite("{} was born in", "France", "Oslo"), Rewrite("{} sings", "France", "Rome")]
+    one, other = searched(model, r, [tokenise(tokenizer(), f, (), phrasings=True) for f in facts]).values()
+    assert equal(one, other), "the same key, the same δ, so the same z"
