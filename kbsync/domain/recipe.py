@@ -107,6 +107,20 @@ class Recipe:
     length of Adam's first step ("steepest", ADR 0017)."""
     phrasings: str = later("first")
     """One of ``PHRASINGS``: a fact is written in its first phrasing only, as published, or in all that it has."""
+    refine_epochs: int = later(0)
+    """Passes of the joint refinement over the prompts that are not answered (ADR 0019). 0: none, as published."""
+    refine_rate: float = later(0.01)
+    """Length of a step of the refinement, in units of the root mean square of each layer's whitened left factor."""
+    refine_batch: int = later(32)
+    """Prompts in one step of the refinement."""
+    refine_threshold: float = later(0.5)
+    """A prompt is refined while one token of its target costs so much or more, in nats."""
+    refine_preserved: float = later(4.0)
+    """β: weight of the divergence at preserved prompts."""
+    refine_text: float = later(4.0)
+    """τ: weight of the divergence on ordinary text."""
+    rank: int = later(0)
+    """The refined change of each layer has at most this rank. 0: that of the closed form."""
 
     @property
     def fingerprint(self) -> str:

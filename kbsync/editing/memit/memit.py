@@ -11,9 +11,11 @@ from kbsync.editing.memit.columns import mean_columns, prefix_columns, reweighte
 from kbsync.editing.memit.insertion import insertion_for
 from kbsync.editing.memit.layerwise_forward import LayerwiseForward
 from kbsync.editing.memit.preserved import PreservedKeys, preserved_prompts
+from kbsync.editing.memit.refinement import Refinement
+from kbsync.editing.memit.refinement_texts import stretches, with_answers
 from kbsync.editing.memit.reweighting import unlearned
 from kbsync.editing.memit.solve import Penalty
-from kbsync.editing.memit.spread import spread
+from kbsync.editing.memit.spread import spread, with_ratio
 from kbsync.editing.memit.target_cache import TargetCache
 from kbsync.editing.memit.targets import WINDOW
 from kbsync.model.suffix import longest_row
@@ -77,9 +79,20 @@ class MemitEditor(TorchEditor):
                 break
             column_weights[sorted(set(owner[missed].tolist()))] *= recipe.press_factor
 
+        if recipe.refine_epochs:
+            # Beyond the paper: what the layers' targets did not get across is trained, all layers together (ADR 0019).
+            delta = Refinement(decoder, job.layers, covariances.matrices, recipe, job.work).run(
+                delta,
+                [prompt for rewrite in rewrites for prompt in rewrite.prompts],
+                with_answers(decoder, k0_prompts, recipe.seed),
+                stretches(decoder, self._tokenizer, self._texts, recipe.seed),
+            )
+
         return AlgorithmResult(
             delta=delta,
-            layers=tuple(edits.reports),
+            layers=tuple(
+                with_ratio(report, delta, layer) for report, layer in zip(edits.reports, job.layers, strict=True)
+            ),
             reweighted=reweighted(written, column_weights / first_weights),
             losses={i: target.loss for i, target in found.targets.items()},
             targets=found.hashes,

@@ -6,7 +6,7 @@ Source: MEMIT, section 4.2.2 and algorithm 1, lines 5 to 15.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -18,6 +18,8 @@ from kbsync.editing.memit.insertion import Insertion
 from kbsync.editing.memit.layerwise_forward import LayerwiseForward
 from kbsync.editing.memit.preserved import PreservedKeys
 from kbsync.editing.memit.solve import Penalty, solve
+from kbsync.model.decoder import DecoderLayer
+from kbsync.model.delta import FactorDelta
 from kbsync.ports import Work
 
 
@@ -76,3 +78,10 @@ def spread(
         )
         work.advance()
     return LayerEdits(reports, all_keys)
+
+
+def with_ratio(report: LayerReport, delta: FactorDelta, layer: DecoderLayer) -> LayerReport:
+    """The report with the size that the layer's change has in ``delta``."""
+    left, right = delta.factors[layer.down.name]
+    ratio = float((left.double() @ right.double()).norm() / layer.down.weight.detach().double().norm())
+    return replace(report, delta_ratio=ratio)

@@ -1,0 +1,97 @@
+"""What a model says after every token of a text: the losses of the refinement, with gradients.
+
+A text is a ``Prompt`` whose target is all that is looked at: the answer, or, for ordinary text, everything after its
+first token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kbsync.editing.common.prompts import Prompt
+from kbsync.editing.common.target_positions import TargetPositions, target_positions
+from kbsync.model.decoder import Decoder
+
+TOP = 64
+"""So many of the likeliest tokens of a distribution are kept; all others count as one."""
+ROWS = 16
+"""Texts in one pass that keeps distributions."""
+_LEAST = 1e-6
+"""Of the probability that the other tokens have together."""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetNll:
+    """−log p of each prompt's target, in nats."""
+
+    mean: Tensor
+    """(n,), over the target's tokens."""
+    largest: Tensor
+    """(n,), of one token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """A text, and what the base says after its tokens."""
+
+    prompt: Prompt
+    logprobs: Tensor
+    """(k, TOP), natural log-probabilities before each of the k target tokens."""
+    tokens: Tensor
+    """(k, TOP), their token ids."""
+
+
+def target_nll(decoder: Decoder, prompts: Sequence[Prompt]) -> TargetNll:
+    """−log p of the targets, with the weights and hooks that are in place."""
+    logprobs, positions = _logprobs(decoder, prompts)
+    nll = -logprobs.gather(1, positions.token[:, None])[:, 0]
+    zeros = torch.zeros(len(prompts), dtype=nll.dtype)
+    mean = zeros.index_add(0, positions.fact, nll * positions.weight.to(nll.dtype))
+    return TargetNll(mean, zeros.scatter_reduce(0, positions.fact, nll, "amax", include_self=False))
+
+
+@torch.no_grad()
+def expected(decoder: Decoder, prompts: Sequence[Prompt]) -> list[Expected]:
+    """What the model says now after the tokens of each text, in the order of the texts."""
+    kept: list[Expected] = []
+    for begin in range(0, len(prompts), ROWS):
+        some = prompts[begin : begin + ROWS]
+        logprobs, positions = _logprobs(decoder, some)
+        top = logprobs.topk(min(TOP, logprobs.shape[1]), dim=-1)
+        for n, prompt in enumerate(some):
+            own = positions.fact == n
+            kept.append(Expected(prompt, top.values[own].clone(), top.indices[own].clone()))
+    return kept
+
+
+def kl_to(decoder: Decoder, rows: Sequence[Expected]) -> Tensor:
+    """KL(expected ‖ now), a scalar in nats: the mean over all looked-at tokens of all texts.
+
+    Tokens that are not among the likeliest count as one, so it is a lower bound of the whole divergence.
+    """
+    logprobs, _ = _logprobs(decoder, [row.prompt for row in rows])
+    before, tokens = (torch.cat(parts) for parts in zip(*((r.logprobs, r.tokens) for r in rows), strict=True))
+    now, p = logprobs.gather(1, tokens), before.exp()
+    others, others_now = ((1 - q.sum(dim=-1)).clamp(min=_LEAST) for q in (p, now.exp()))
+    kl: Tensor = (p * (before - now)).sum(dim=-1) + others * (others.log() - others_now.log())
+    return kl.mean()
+
+
+def _logprobs(decoder: Decoder, prompts: Sequence[Prompt]) -> tuple[Tensor, TargetPositions]:
+    """Log-probabilities (k, vocabulary) before each target token of all prompts, and where they were read."""
+    positions = target_positions([(p,) for p in prompts], from_lookup=False)
+    tokens = torch.zeros(len(prompts), max(len(p.ids) for p in prompts), dtype=torch.long)
+    mask = torch.zeros_like(tokens)
+    for row, prompt in enumerate(prompts):
+        tokens[row, : len(prompt.ids)] = torch.tensor(prompt.ids)
+        mask[row, : len(prompt.ids)] = 1
+    device = decoder.model.device
+    states = decoder.model.base_model(
+        input_ids=tokens.to(device), attention_mask=mask.to(device), use_cache=False
+    ).last_hidden_state
+    logits = decoder.logits(states[positions.row, positions.column])
+    return logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(dim=-1), positions

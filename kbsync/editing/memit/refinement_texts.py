@@ -1,0 +1,44 @@
+"""What the refinement must leave as it is: the base's own answers at preserved prompts, and ordinary text."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from transformers import PreTrainedTokenizerFast
+
+from kbsync.editing.common.prompts import Prompt
+from kbsync.editing.covariance.corpus import corpus
+from kbsync.model.decoder import Decoder
+from kbsync.model.decoding import greedy
+
+MOST_PROMPTS = 240
+"""Preserved prompts that are drawn."""
+ANSWER_TOKENS = 4
+"""Tokens of the base's answer that are looked at."""
+BATCH = 32
+STRETCHES, STRETCH_TOKENS = 100, 64
+"""Stretches of ordinary text, and their length in tokens."""
+_LEAST_TOKENS = 16
+"""A shorter stretch says too little."""
+
+
+def with_answers(decoder: Decoder, prompts: Sequence[Prompt], seed: int) -> list[Prompt]:
+    """At most ``MOST_PROMPTS`` of the prompts, drawn, with the model's own greedy answer as target."""
+    chosen = random.Random(seed).sample(range(len(prompts)), min(MOST_PROMPTS, len(prompts)))
+    some = sorted((prompts[n] for n in chosen), key=lambda p: (len(p.ids), p.ids))
+    answered: list[Prompt] = []
+    for begin in range(0, len(some), BATCH):
+        batch = some[begin : begin + BATCH]
+        answers = greedy(decoder.model, [p.ids for p in batch], ANSWER_TOKENS, lambda _: False, set())
+        answered += [Prompt((*p.ids, *answer), p.lookup, len(p.ids)) for p, answer in zip(batch, answers, strict=True)]
+    return answered
+
+
+def stretches(decoder: Decoder, tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], seed: int) -> list[Prompt]:
+    """Stretches of the given texts, or of sampled text where there are none; every token but the first is a target."""
+    budget = STRETCHES * STRETCH_TOKENS
+    rows = [row for batch in corpus(decoder, tokenizer, texts, 4 * budget, seed).batches() for row in batch]
+    long = sorted(tuple(row[:STRETCH_TOKENS]) for row in rows if len(row) >= _LEAST_TOKENS)
+    chosen = random.Random(seed).sample(range(len(long)), min(STRETCHES, len(long)))
+    return [Prompt(long[n], 0, 1) for n in sorted(chosen)]
