@@ -89,7 +89,7 @@ def plain(model: Any, delta: FactorDelta, C: dict[int, Tensor], r: Recipe, order
     def logprobs(ids: tuple[int, ...], *, edited: bool) -> Tensor:
         changed = {n: base[n] + lefts[n] @ made[n].right.double() for n in lefts} if edited else {}
         out = functional_call(model, changed, kwargs={"input_ids": torch.tensor([ids]), "use_cache": False})
-        return out.logits[0].log_softmax(-1)
+        return torch.as_tensor(out.logits[0]).log_softmax(-1)
 
     def kl(texts_: list[Prompt]) -> Tensor:
         costs = []
