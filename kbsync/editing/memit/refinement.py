@@ -105,12 +105,13 @@ class Refinement:
         rows = [prompts[n] for n in order]
         draw = random.Random(recipe.seed)
         self._work.start(REFINEMENT, recipe.refine_epochs)
-        open_rows = len(rows)
-        for _ in range(recipe.refine_epochs):
+        unanswered: list[int] = []
+        for epoch in range(recipe.refine_epochs):
             with self._in_place(factors):
-                unanswered = self._unanswered(rows)
-                open_rows = len(unanswered)
-                if not unanswered:
+                # All prompts are looked at before the first pass, and before the last one, which mends what was lost.
+                all_rows = epoch in (0, recipe.refine_epochs - 1) or not unanswered
+                unanswered = self._unanswered(rows, range(len(rows)) if all_rows else sorted(unanswered))
+                if not unanswered and all_rows:
                     break
                 draw.shuffle(unanswered)
                 for begin in range(0, len(unanswered), recipe.refine_batch):
@@ -119,7 +120,7 @@ class Refinement:
                     beside = _some(draw, kept, PRESERVED_ROWS), _some(draw, ordinary, TEXT_ROWS)
                     optimiser.step(self._gradients(factors, batch, *beside))
             self._work.advance()
-        self._work.finish(f"{open_rows} of {len(rows)} prompts were not answered before the last pass")
+        self._work.finish(f"{len(unanswered)} of {len(rows)} prompts were not answered before the last pass")
         return FactorDelta({name: (f.left.detach().clone(), f.right) for name, f in factors.items()})
 
     def _factors(self, delta: FactorDelta) -> dict[str, Factors]:
@@ -130,13 +131,13 @@ class Refinement:
         }
 
     @torch.no_grad()
-    def _unanswered(self, rows: Sequence[Prompt]) -> list[int]:
-        """Indices of the prompts with a target token that costs the recipe's ``refine_threshold`` or more."""
+    def _unanswered(self, rows: Sequence[Prompt], among: Sequence[int]) -> list[int]:
+        """Those of the prompts with a target token that costs the recipe's ``refine_threshold`` or more."""
         found = []
-        for begin in range(0, len(rows), CHECK_ROWS):
-            some = rows[begin : begin + CHECK_ROWS]
-            largest = target_nll(self._decoder, some).largest
-            found += [begin + n for n in (largest >= self._recipe.refine_threshold).nonzero().flatten().tolist()]
+        for begin in range(0, len(among), CHECK_ROWS):
+            some = among[begin : begin + CHECK_ROWS]
+            largest = target_nll(self._decoder, [rows[n] for n in some]).largest
+            found += [some[n] for n in (largest >= self._recipe.refine_threshold).nonzero().flatten().tolist()]
         return found
 
     def _gradients(

@@ -14,11 +14,13 @@ from kbsync.model.decoding import greedy
 
 MOST_PROMPTS = 240
 """Preserved prompts that are drawn."""
-ANSWER_TOKENS = 4
+ANSWER_TOKENS = 2
 """Tokens of the base's answer that are looked at."""
 BATCH = 32
-STRETCHES, STRETCH_TOKENS = 100, 64
+STRETCHES, STRETCH_TOKENS = 200, 48
 """Stretches of ordinary text, and their length in tokens."""
+LOOKED_AT = 8
+"""Tokens at the end of each stretch that are looked at: the projection onto the vocabulary costs more than the rest."""
 _LEAST_TOKENS = 16
 """A shorter stretch says too little."""
 
@@ -36,9 +38,9 @@ def with_answers(decoder: Decoder, prompts: Sequence[Prompt], seed: int) -> list
 
 
 def stretches(decoder: Decoder, tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], seed: int) -> list[Prompt]:
-    """Stretches of the given texts, or of sampled text where there are none; every token but the first is a target."""
+    """Stretches of the given texts, or of sampled text where there are none; their last tokens are the targets."""
     budget = STRETCHES * STRETCH_TOKENS
     rows = [row for batch in corpus(decoder, tokenizer, texts, 4 * budget, seed).batches() for row in batch]
     long = sorted(tuple(row[:STRETCH_TOKENS]) for row in rows if len(row) >= _LEAST_TOKENS)
     chosen = random.Random(seed).sample(range(len(long)), min(STRETCHES, len(long)))
-    return [Prompt(long[n], 0, 1) for n in sorted(chosen)]
+    return [Prompt(long[n], 0, len(long[n]) - LOOKED_AT) for n in sorted(chosen)]
