@@ -72,7 +72,7 @@ class Frames:
 
     edit_statement: str = SUBJECT
     edit_question: str = "Q: {}\nA:"
-    edit_dialogue: str = "User: {}\nAssistant:"
+    edit_dialogue: str = "{} That would be"
     held_out_statement: str = SUBJECT
     held_out_question: str = "Question: {}\nAnswer:"
     held_out_dialogue: str = "{} It is"
