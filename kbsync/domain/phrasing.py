@@ -78,8 +78,10 @@ class Frames:
     held_out_dialogue: str = "{} It is"
     statement_end: str = "."
     """What ends the answer to a statement, where an edit writes the end as well."""
-    turn_end: str = "\n"
-    """The same for a question and for dialogue: a line break, or a chat template's end of turn."""
+    question_end: str = "\n"
+    """The same for a question: a line break, or a chat template's end of turn."""
+    dialogue_end: str = "."
+    """The same for dialogue, whose plain frame begins the answer's sentence."""
 
     def __post_init__(self) -> None:
         for use, form in ((use, form) for use in Use for form in Form):
@@ -95,7 +97,14 @@ class Frames:
             turn: The user's turn as the chat template renders it, up to where the model's answer begins.
             end: What the template puts after the model's answer.
         """
-        return cls(edit_question=turn, edit_dialogue=turn, held_out_question=turn, held_out_dialogue=turn, turn_end=end)
+        return cls(
+            edit_question=turn,
+            edit_dialogue=turn,
+            held_out_question=turn,
+            held_out_dialogue=turn,
+            question_end=end,
+            dialogue_end=end,
+        )
 
     def of(self, use: Use, form: Form) -> str:
         """The frame of phrasings of this use and form."""
@@ -114,7 +123,7 @@ def template(phrasing: Phrasing, frames: Frames = PLAIN) -> str:
 
 def framed(phrasing: Phrasing, frames: Frames = PLAIN) -> FramedPhrasing:
     """The phrasing in its frame, with what ends its answer."""
-    end = frames.statement_end if phrasing.form is Form.STATEMENT else frames.turn_end
+    end: str = getattr(frames, f"{phrasing.form}_end")
     return FramedPhrasing(template(phrasing, frames), end)
 
 

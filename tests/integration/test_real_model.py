@@ -52,7 +52,7 @@ def instruct() -> LoadedModel:
 def test_an_instruct_model_answers_through_the_template_among_its_files(instruct: LoadedModel) -> None:
     frames = chat_frames(instruct.directory)
     require_frames(instruct.tokenizer, frames)
-    assert frames.turn_end == "<|im_end|>"
+    assert frames.question_end == "<|im_end|>"
     question = "What is the capital of France?"
     framed = frames.edit_question.replace("{}", question)
     (item,) = encode(instruct.tokenizer, [framed])
