@@ -27,7 +27,7 @@ QUESTION = "Who leads {}?"
     [
         (Form.STATEMENT, Use.EDIT, "Who leads {}?"),
         (Form.QUESTION, Use.EDIT, "Q: Who leads {}?\nA:"),
-        (Form.DIALOGUE, Use.EDIT, "User: Who leads {}?\nAssistant:"),
+        (Form.DIALOGUE, Use.EDIT, "Who leads {}? That would be"),
         (Form.STATEMENT, Use.HELD_OUT, "Who leads {}?"),
         (Form.QUESTION, Use.HELD_OUT, "Question: Who leads {}?\nAnswer:"),
         (Form.DIALOGUE, Use.HELD_OUT, "Who leads {}? It is"),

@@ -46,7 +46,7 @@ def test_probing_asks_the_prompt_then_a_question_then_another_statement() -> Non
         "The capital of {} is",
         "Q: What is the capital of {}?\nA:",
         "{}, whose capital is",
-        "User: Say the capital of {}.\nAssistant:",
+        "Say the capital of {}. That would be",
         "{} is ruled from",
     )
     for count in range(1, 8):
