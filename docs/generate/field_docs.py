@@ -1,4 +1,4 @@
-"""The string literals that describe fields, members and constants where they are defined."""
+"""Read the string literals below fields, members and constants, which describe them."""
 
 from __future__ import annotations
 

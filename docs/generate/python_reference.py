@@ -1,4 +1,4 @@
-"""The reference page of the Python interface, on stdout: ``python -m docs.generate.python_reference``."""
+"""Print the reference page of the Python interface: ``python -m docs.generate.python_reference``."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ def main() -> None:
 
 
 def reference() -> str:
-    """The whole page. Raises ``ValueError`` where a public name is in no group, or in several."""
+    """The whole page. Raises ``ValueError`` if a public name is in no group, or in several."""
     listed = [name for names in GROUPS.values() for name in names]
     if sorted(listed) != sorted(ke.__all__):
-        raise ValueError(f"not each name once: {sorted(set(listed) ^ set(ke.__all__))}")
+        raise ValueError(f"each public name must be in one group; wrong: {sorted(set(listed) ^ set(ke.__all__))}")
     groups = (f"\n## {title}\n" + "".join(_entry(name) for name in names) for title, names in GROUPS.items())
     return HEAD + "".join(groups)
 

@@ -8,13 +8,12 @@ A table stands between two comments in a Markdown page::
 ``FILE.json`` lies in ``docs/results/``. Without more, the table has one row for each figure. Two additions make it
 shorter:
 
-- ``FILE.json: score perplexity_growth``: these columns only. A figure's name is ``<row>.<column>`` then, and each row
-of the
-  table is one line of a benchmark.
-- ``FILE.json = efficacy; elapsed``: these rows only, in this order. Both may be combined, columns first.
+- ``FILE.json: score perplexity_growth`` selects columns. Figures must then be named ``<row>.<column>``, and each row of
+  the table is one line of a benchmark.
+- ``FILE.json = efficacy; elapsed`` selects rows, in this order. Both may be combined, columns first.
 
-``python -m docs.generate.tables`` (``make docs``) writes all tables anew. With ``--check`` it only says whether they
-are up to date.
+``python -m docs.generate.tables`` (``make docs``) writes all tables anew. With ``--check`` it writes nothing and only
+says whether they are up to date.
 """
 
 from __future__ import annotations
@@ -39,11 +38,12 @@ def render(document: dict[str, Any], columns: Sequence[str] = (), rows: Sequence
 
     Args:
         document: The parsed evidence file.
-        columns: Only figures whose name ends in a dot and one of these. None: all figures, one a row.
-        rows: Only these rows, in this order. None: all.
+        columns: The columns; only figures whose name ends in a dot and one of these are shown. Empty: all figures,
+            one in each row.
+        rows: The rows that are shown, in this order. Empty: all.
 
     Returns:
-        A line that says where the figures come from, and the table.
+        A line about the origin of the figures, and the table.
 
     Raises:
         ValueError: The file has no figure or row of a given name.
@@ -67,7 +67,7 @@ def _by_figure(figures: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
 
 
 def _by_column(figures: Sequence[dict[str, Any]], columns: Sequence[str]) -> dict[str, list[str]]:
-    """The cells of each line that has at least one of the columns; a cell that was not measured is empty."""
+    """The cells of each line that has at least one of the columns; a figure that was not measured is an empty cell."""
     cells: dict[str, dict[str, str]] = {}
     for figure in figures:
         line, _, column = figure["name"].rpartition(".")
@@ -95,7 +95,7 @@ def _value(figure: dict[str, Any]) -> str:
 
 
 def rewrite(text: str, results: Path) -> str:
-    """Return ``text`` with every table as the evidence files in ``results`` have it now."""
+    """Return ``text`` with every table made anew from the evidence files in ``results``."""
 
     def block(match: re.Match[str]) -> str:
         document = json.loads((results / match["file"]).read_text(encoding="utf-8"))

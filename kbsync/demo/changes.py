@@ -1,4 +1,4 @@
-"""The world changes: real events of ``changes.tsv``, a retraction and a vandalism, as SPARQL updates."""
+"""Changes of the demonstration's world as SPARQL updates: real events of ``changes.tsv``, a retraction, a vandalism."""
 
 from __future__ import annotations
 
@@ -14,34 +14,38 @@ from kbsync.domain.statement import ItemId, Rank
 from kbsync.wikidata.local import OxigraphServer
 
 AGE = {Kind.CHANGE: timedelta(days=4), Kind.RETRACTION: timedelta(days=4), Kind.VANDALISM: timedelta(minutes=2)}
-"""How long ago each kind happened: past the 72 hours of trust, but for the vandalism, which has not even settled."""
+"""How long ago each kind happened: more than the 72 hours after which a change is trusted, except for the vandalism,
+which has not even settled."""
 NEXT_REVISION = FIRST_REVISION + 100_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One thing that happened. ``new`` is the new value's item id, empty where the statement was removed."""
+    """One change of the world."""
 
     kind: str
     subject: str
     property: str
     old: str
+    """Item id of the old value."""
     new: str
+    """Item id of the new value; empty if the statement was removed."""
     text: str
+    """The change in words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """N-Triples lines that one change takes away and brings."""
+    """The N-Triples lines that one change removes and adds."""
 
     removed: tuple[str, ...]
     added: tuple[str, ...]
 
 
 def apply_changes(server: OxigraphServer, now: datetime) -> list[Event]:
-    """Let everything of ``changes.tsv`` happen on the server, and its time move on to ``now`` (aware).
+    """Apply everything in ``changes.tsv`` to the server, and set the server's time to ``now`` (aware).
 
-    Each change is one update: its item's statements, revision and date move together.
+    Each change is one update: the item's statements, revision and date change together.
     """
     table = load_table()
     for number, change in enumerate(table.changes):
@@ -74,7 +78,7 @@ def lines_of(change: ChangeRow, rows: Sequence[Row]) -> Lines:
                 (rdf.value_line(old, new), rdf.truthy_line(old, new)),
             )
         case Kind.CHANGE:
-            # A preferred successor takes the rank over; beside a normal one the ended statement keeps its own.
+            # If the new statement is preferred, the ended one becomes normal; else the ended one keeps its rank.
             rank = Rank.NORMAL if change.rank is Rank.PREFERRED else old.rank
             successor = Row(
                 subject=change.subject,
@@ -89,7 +93,7 @@ def lines_of(change: ChangeRow, rows: Sequence[Row]) -> Lines:
 
 
 def _difference(before: Sequence[Row], after: Sequence[Row]) -> Lines:
-    """Value and reference nodes may serve other statements too, so they are never taken away."""
+    """The lines that differ. Value and reference nodes are never removed: other statements may use them, too."""
     old, new = list(dict.fromkeys(rdf.group_lines(before))), list(dict.fromkeys(rdf.group_lines(after)))
     removed = [line for line in old if line not in new and line.startswith(f"<{rdf.ENTITY}")]
     return Lines(tuple(removed), tuple(line for line in new if line not in old))

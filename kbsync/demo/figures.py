@@ -15,7 +15,7 @@ from kbsync.operations.evidence import Figure, at_least, at_most, peak_rss_bytes
 from kbsync.stages.cycle import CycleResult
 
 SHOWN = ("efficacy", "generalization", "specificity", "retention", "multihop", "perplexity")
-"""Of the gate's figures; ``kbsync evaluate N --json`` and ``kbsync report N`` have all."""
+"""The gate's figures that are shown; ``kbsync evaluate N --json`` and ``kbsync report N`` have all."""
 
 
 def figures(app: App, first: CycleResult, second: CycleResult, events: Sequence[Event], seconds: float) -> list[Figure]:
@@ -76,23 +76,23 @@ def _key(event: Event) -> FactKey:
 
 
 def _gate(version: str, evaluation: Evaluation | None, *, targets: bool) -> list[Figure]:
-    found = []
+    figures = []
     for metric in (m for m in (evaluation.metrics if evaluation else ()) if m.name in SHOWN):
         name = f"{version}: {metric.name}"
-        found.append(Figure(f"{name} of the base", metric.base, _unit(metric.name)))
+        figures.append(Figure(f"{name} of the base", metric.base, _unit(metric.name)))
         if metric.name == "perplexity":
             change = abs(metric.value / metric.base - 1)
-            found.append(Figure(name, metric.value, "perplexity"))
-            found.append(
+            figures.append(Figure(name, metric.value, "perplexity"))
+            figures.append(
                 at_most(f"{name} change", change, "share", 0.05)
                 if targets
                 else Figure(f"{name} change", change, "share")
             )
         elif targets and metric.name in ("efficacy", "specificity"):
-            found.append(at_least(name, metric.value, "share", 0.9))
+            figures.append(at_least(name, metric.value, "share", 0.9))
         else:
-            found.append(Figure(name, metric.value, "share"))
-    return found
+            figures.append(Figure(name, metric.value, "share"))
+    return figures
 
 
 def _unit(metric: str) -> str:

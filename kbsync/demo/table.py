@@ -1,8 +1,8 @@
-"""The demo's facts: three tables of real Wikidata items, statements and changes, read and checked.
+"""The demonstration's facts: tables of real Wikidata items, statements and changes, read and checked.
 
-The tables are tab-separated with a header line. Times are ISO dates whose length says the precision: ``2020`` (year),
-``2020-05`` (month), ``2020-05-11`` (day). The facts are Wikidata's (CC0); the tables are no dump of one day: an item
-may be shown as it stood earlier than another, so that ``changes.tsv`` can bring it up to date.
+The tables are tab-separated with a header line. Times are ISO dates whose length gives the precision: ``2020`` (year),
+``2020-05`` (month), ``2020-05-11`` (day). The facts are Wikidata's (CC0). The tables are not a dump of one day: some
+items are in an earlier state, so that ``changes.tsv`` can bring them up to date.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from kbsync.domain.statement import ItemId, PropertyId, Rank, TimePoint, item_id
 T = TypeVar("T")
 _DATE = re.compile(r"(\d{4})(?:-(\d{2}))?(?:-(\d{2}))?\Z")
 _YEAR_PRECISION = 9
-"""Wikidata's code of a year; a month is one more, a day two more."""
+"""Wikidata's code for the precision of a year; a month is one more, a day two more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One statement: ``references`` is how many references it carries."""
+    """One statement."""
 
     subject: ItemId
     property: PropertyId
@@ -41,34 +41,35 @@ class Row:
     start: TimePoint | None
     end: TimePoint | None
     references: int
+    """Number of its references."""
 
 
 class Kind(StrEnum):
-    """``change``: the old statement ends and another begins. ``retraction``: the statement is removed.
-
-    ``vandalism``: the statement's value is replaced by a wrong one.
-    """
+    """What happens to a statement."""
 
     CHANGE = "change"
+    """It ends, and another begins."""
     RETRACTION = "retraction"
+    """It is removed."""
     VANDALISM = "vandalism"
+    """Its value is replaced by a wrong one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeRow:
-    """What happens to the live statement with the value ``old``: it ends at ``end``, and ``new`` begins at ``start``.
-
-    ``rank`` is the new statement's: editors either move the preferred rank to it, or leave the old one preferred.
-    """
+    """A change of the live statement with the value ``old``."""
 
     kind: Kind
     subject: ItemId
     property: PropertyId
     old: ItemId
     end: TimePoint | None
+    """When the old statement ends."""
     new: ItemId | None
     start: TimePoint | None
+    """When the new statement begins."""
     rank: Rank
+    """The new statement's rank: editors either move the preferred rank to it, or leave the old statement preferred."""
     references: int
 
 
@@ -92,7 +93,7 @@ class Table:
 
 
 def load_table() -> Table:
-    """Read the tables that are shipped. Raises ``DataError`` (``BadIdentifier`` for an id) with file and line."""
+    """Read the shipped tables. Raises ``DataError`` (for an id ``BadIdentifier``), which names file and line."""
     items = {item.id: item for item in _rows("items.tsv", _item)}
     properties = dict(_rows("properties.tsv", lambda cells: (property_id(cells["property"]), cells["label"])))
     table = Table(items, properties, tuple(_rows("statements.tsv", _statement)), tuple(_rows("changes.tsv", _change)))
@@ -105,16 +106,19 @@ def load_table() -> Table:
 
 
 def time_point(text: str) -> TimePoint | None:
-    """``2020-05`` → May 2020 with month precision; an empty text is no time. Raises ``DataError``.
+    """Read a date: ``2020-05`` is May 2020 with month precision, an empty text is None.
 
-    Missing parts become 01, as Wikidata's RDF has them.
+    Missing parts become 01, as in Wikidata's RDF.
+
+    Raises:
+        DataError: The text is no such date.
     """
     if not text:
         return None
-    found = _DATE.match(text)
-    if not found:
+    match = _DATE.match(text)
+    if not match:
         raise DataError(f"{text!r} is not a date such as 2020, 2020-05 or 2020-05-11.")
-    year, *rest = found.groups()
+    year, *rest = match.groups()
     month, day = (part or "01" for part in rest)
     precision = _YEAR_PRECISION + sum(part is not None for part in rest)
     return TimePoint(f"{year}-{month}-{day}T00:00:00Z", precision)

@@ -31,10 +31,11 @@ class CounterfactCase(Case):
 
 
 def read_counterfact(path: Path) -> Iterator[CounterfactCase]:
-    """Stream the cases of a file in either format.
+    """Read one case at a time, in either format.
 
-    Raises ``DataError`` with file and record number: a field is missing or empty, the subject is not in its
-    prompt, both targets are the same, or a case id occurs twice.
+    Raises:
+        DataError: A field is missing or empty, the subject is not in its prompt, both targets are the same, or a case
+            id occurs twice. Names file and record.
     """
     seen: set[str] = set()
     for record in read_records(path):

@@ -1,5 +1,4 @@
-"""Editing scores against the number of edits: the headline figure of the MEMIT paper (figure 5), and a recipe's
-capacity."""
+"""Plots of editing scores against the number of edits (figure 5 of the MEMIT paper), and of a recipe's capacity."""
 
 from __future__ import annotations
 
@@ -18,9 +17,16 @@ PANELS = {
 
 
 def plot_scaling(evidence: Path, image: Path) -> None:
-    """Draw a scaling run's evidence file as a PNG: four panels, one line an algorithm, bars the 95 % intervals.
+    """Draw a scaling run as a PNG: four panels, a line for each algorithm, bars for the 95 % intervals.
 
-    Raises ``DataError`` where the file holds no scaling run. Needs matplotlib.
+    Needs matplotlib.
+
+    Args:
+        evidence: The run's evidence file.
+        image: The file to write.
+
+    Raises:
+        DataError: The file holds no scaling run.
     """
     from matplotlib.figure import Figure  # an import of a second that only this command needs
 
@@ -43,21 +49,27 @@ def plot_scaling(evidence: Path, image: Path) -> None:
 
 
 def plot_capacity(evidence: Path, image: Path) -> None:
-    """Draw a capacity run's evidence file as a PNG: score, specificity and growth of the perplexity against the number
-    of facts, bars the 95 % intervals, dashes what is demanded, a dotted line the limit.
+    """Draw a capacity run as a PNG: score, specificity and growth of the perplexity against the number of facts.
 
-    Raises ``DataError`` where the file holds no capacity run. Needs matplotlib.
+    Bars are the 95 % intervals, dashed lines the demands, a dotted line the limit. Needs matplotlib.
+
+    Args:
+        evidence: The run's evidence file.
+        image: The file to write.
+
+    Raises:
+        DataError: The file holds no capacity run.
     """
     from matplotlib.figure import Figure  # an import of a second that only this command needs
 
     document = _document(evidence)
-    told = document.get("capacity")
-    if not told or not told.get("sizes"):
+    capacity = document.get("capacity")
+    if not capacity or not capacity.get("sizes"):
         raise DataError(f"{evidence} holds no capacity run.", next_step="`kbsync bench capacity` writes one.")
-    cells = [c for c in document["results"] if c["algorithm"] == told["algorithm"]]
-    base = [c for c in document["results"] if c["algorithm"] != told["algorithm"]]
+    cells = [c for c in document["results"] if c["algorithm"] == capacity["algorithm"]]
+    base = [c for c in document["results"] if c["algorithm"] != capacity["algorithm"]]
     edits = [cell["edits"] for cell in cells]
-    bounds = {demand["metric"]: demand for demand in told["demands"]}
+    bounds = {demand["metric"]: demand for demand in capacity["demands"]}
     figure = Figure(figsize=(12, 3.6), layout="constrained")
     score, specificity, growth = figure.subplots(1, 3)
     _points(score, edits, [c["estimates"]["score"] for c in cells], "edited")
@@ -68,15 +80,15 @@ def plot_capacity(evidence: Path, image: Path) -> None:
     if drop := bounds.get("specificity_success", {}).get("max_drop"):
         specificity.plot(edits, [v - 100 * drop for v in of_base], "--", color="0.4", linewidth=1, label="demanded")
     specificity.set(title="Specificity", ylim=(0, 102))
-    _points(growth, edits, [size["perplexity_growth"] for size in told["sizes"]], "edited")
+    _points(growth, edits, [size["perplexity_growth"] for size in capacity["sizes"]], "edited")
     if most := bounds.get("perplexity", {}).get("max_growth"):
         growth.axhline(100 * most, linestyle="--", color="0.4", linewidth=1, label="demanded")
     growth.set(title="Growth of the perplexity", yscale="symlog")
     for axes in (score, specificity, growth):
         axes.set(xlabel="facts in one version", xscale="log")
         axes.grid(alpha=0.3)
-        if told["limit"]:
-            axes.axvline(told["limit"], linestyle=":", color="C3", label=f"limit {told['limit']}")
+        if capacity["limit"]:
+            axes.axvline(capacity["limit"], linestyle=":", color="C3", label=f"limit {capacity['limit']}")
         axes.legend(fontsize=8)
     (recipe,) = document["recipes"].values()
     figure.suptitle(f"{document['model']['reference']}, recipe {recipe['name']}, CounterFact", fontsize=10)

@@ -1,8 +1,8 @@
-"""The cases that a base has right: what it gets wrong already can't show what an edit breaks.
+"""The cases that a base has right: only these show what an edit breaks.
 
-CounterFact's neighbours are asked whether the true answer is likelier than the new one. A small model says no to many
-of them before anything is edited, and no editor can raise a specificity that the base doesn't have. Among the cases
-that the base has right, every neighbour that falls was broken by the edit.
+A neighbour of CounterFact counts as right if the true answer is likelier than the new one. A small model has many of
+them wrong before any edit, and an editor can't raise the specificity above the base's. Among the cases that the base
+has right, every neighbour that is wrong afterwards was broken by the edit.
 """
 
 from __future__ import annotations
@@ -21,14 +21,16 @@ CHUNK = 50
 
 
 def preferred(bench: Bench, cases: Sequence[CounterfactCase], count: int) -> Chosen[CounterfactCase]:
-    """The first ``count`` cases whose true answer the base prefers to the new one, after the edited prompt and after
-    every neighbour.
+    """The first ``count`` cases whose true answer is likelier to the base than the new one.
 
-    Fifty cases are a part that is kept. Raises ``DataError`` where there are fewer than ``count``, ``Stopped`` between
-    two parts.
+    That must hold after the edited prompt and after every neighbour. The results of every ``CHUNK`` cases are kept.
+
+    Raises:
+        DataError: There are fewer than ``count``.
+        Stopped: A stop was asked for; raised between two parts.
     """
     parts = ResultCache(bench.artifacts, "bench-known", MEASURED_BY)
-    found: list[CounterfactCase] = []
+    chosen: list[CounterfactCase] = []
     asked = 0
     bench.work.start("cases that the base has right", count)
     for begin in range(0, len(cases), CHUNK):
@@ -37,13 +39,13 @@ def preferred(bench: Bench, cases: Sequence[CounterfactCase], count: int) -> Cho
         for case, holds in zip(chunk, right, strict=True):
             asked += 1
             if holds:
-                found.append(case)
+                chosen.append(case)
                 bench.work.advance()
-            if len(found) == count:
+            if len(chosen) == count:
                 bench.work.finish(f"{count} of {asked}")
-                return Chosen(found, asked)
+                return Chosen(chosen, asked)
     raise DataError(
-        f"{count} cases were asked for, and the base has {len(found)} of {asked} right.",
+        f"{count} cases were asked for, and the base has {len(chosen)} of {asked} right.",
         next_step="Ask for fewer edits, or leave out --known.",
     )
 

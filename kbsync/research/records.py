@@ -17,7 +17,7 @@ _BETWEEN = " \t\r\n,"
 
 
 class Record(NamedTuple):
-    """A JSON object and where it stands: the file and its number, from 1."""
+    """A JSON object, its file, and its number there, from 1."""
 
     path: Path
     number: int
@@ -28,14 +28,14 @@ class Record(NamedTuple):
         return f"{self.path}, record {self.number}"
 
     def text(self, name: str, *, of: Mapping[str, Any] | None = None) -> str:
-        """A field that must be non-empty text, stripped; raises ``DataError`` naming file, record and field."""
+        """A field that must be text and not empty, stripped. Raises ``DataError`` with file, record and field."""
         value = (self.fields if of is None else of).get(name)
         if not isinstance(value, str) or not value.strip():
             raise DataError(f"{self.place}: {name!r} must be text that is not empty, not {value!r}.")
         return value.strip()
 
     def texts(self, name: str) -> tuple[str, ...]:
-        """A field that is a list of texts, stripped; empty where the record has none."""
+        """A field that is a list of texts, stripped; empty if the record has no such field."""
         values = self.fields.get(name, [])
         if not isinstance(values, list) or not all(isinstance(v, str) and v.strip() for v in values):
             raise DataError(f"{self.place}: {name!r} must be a list of texts that are not empty.")
@@ -43,9 +43,10 @@ class Record(NamedTuple):
 
 
 def read_records(path: Path) -> Iterator[Record]:
-    """Parse object by object, so that memory does not grow with the file.
+    """Read one object at a time, so that memory does not grow with the file.
 
-    Raises ``DataError`` for a file that can't be opened, is cut off, or holds something that is not an object.
+    Raises:
+        DataError: The file can't be opened, is cut off, or holds something that is not an object.
     """
     number = 0
     try:
@@ -70,7 +71,7 @@ def _open(path: Path) -> IO[str]:
 
 
 def _objects(stream: IO[str]) -> Iterator[Any]:
-    """Values of a JSON array, or values one after the other; a truncated value raises ``JSONDecodeError``."""
+    """The values of a JSON array, or of a sequence of JSON values. A truncated value raises ``JSONDecodeError``."""
     decoder = json.JSONDecoder()
     buffer = stream.read(_CHUNK).lstrip()
     in_array = buffer.startswith("[")
@@ -100,7 +101,7 @@ def _objects(stream: IO[str]) -> Iterator[Any]:
 
 
 def file_hash(path: Path) -> str:
-    """SHA-256 of the records' bytes (of what gzip holds: the same data packed twice has one hash)."""
+    """SHA-256 of the records' bytes; of the unpacked bytes for gzip, so that data packed twice has one hash."""
     digest = hashlib.sha256()
     with path.open("rb") as raw:
         packed = raw.read(2) == b"\x1f\x8b"

@@ -1,4 +1,4 @@
-"""``kbsync trace``: facts, the tracing of each, averages, and the recipe that names where its layers came from."""
+"""``kbsync trace``: chooses facts, traces each, averages the effects, and writes a recipe with the suggested layers."""
 
 from __future__ import annotations
 
@@ -41,17 +41,21 @@ from kbsync.system.durable import write_file
 from kbsync.system.printable import printable
 
 RULE = "the run of layers around the peak of the MLPs' effect at the subject's last token with at least half of it"
+"""How layers are suggested, in the words of the evidence and of the recipe."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tracing:
-    """``facts``: how many known facts are traced at most, the first that the model knows in an order that ``seed``
-    draws; ``window``: None: a fifth of the layers."""
+    """How much is traced, and how."""
 
     facts: int = 100
+    """The most facts that are traced: the first that the model knows, in an order that ``seed`` draws."""
     samples: int = 10
+    """Samples of noise for each fact."""
     noise: float = 3.0
+    """Strength of the noise, in standard deviations of the subjects' embeddings."""
     window: int | None = None
+    """MLPs or attentions that are restored together; None: a fifth of the layers."""
     seed: int = 0
 
 
@@ -76,10 +80,20 @@ def ledger_facts(app: App) -> list[KnownFact]:
 def trace(
     session: ResearchSession, facts: Sequence[KnownFact], source: dict[str, Any], tracing: Tracing
 ) -> dict[str, Any]:
-    """Trace the facts that the model knows; the evidence. Every traced fact is kept, so that a run goes on where it
-    was.
+    """Trace the facts that the model knows. Every traced fact is kept, so that a killed run goes on where it was.
 
-    Raises ``DataError`` when the model knows none of them, ``Stopped`` between two facts.
+    Args:
+        session: The model and the store of finished parts.
+        facts: What may be traced.
+        source: What the evidence says about where the facts come from.
+        tracing: How much is traced, and how.
+
+    Returns:
+        The evidence document.
+
+    Raises:
+        DataError: The model knows none of the facts.
+        Stopped: A stop was asked for; raised between two facts.
     """
     started, begun = session.app.clock.now(), time.monotonic()
     loaded = session.app.loaded
@@ -90,10 +104,10 @@ def trace(
         default_window(len(decoder.layers)) if tracing.window is None else tracing.window,
     )
     with frozen(loaded.model):
-        offered, skipped = _questions(session, decoder, facts, tracing.seed)
-        sigma = embedding_std(decoder, offered)  # of all that are offered, so that more facts can be traced later
-        asked = _known(session, decoder, offered, tracing.facts, skipped)
-        traces = _traces(session, decoder, asked, sigma, settings, tracing.seed)
+        prompts, skipped = _prompts(session, decoder, facts, tracing.seed)
+        sigma = embedding_std(decoder, prompts)  # of all prompts, so that it stays the same when more are traced later
+        known = _known(session, decoder, prompts, tracing.facts, skipped)
+        traces = _traces(session, decoder, known, sigma, settings, tracing.seed)
     effects = {state: average(traces, state) for state in State}
     return evidence(
         "kbsync trace",
@@ -115,7 +129,7 @@ def trace(
 
 
 def recipe_of(recipe: Recipe, name: str, document: dict[str, Any], written: Path) -> Recipe:
-    """``recipe`` with the suggested layers and the trace's hash. Raises ``DataError`` where none was suggested."""
+    """``recipe`` with the suggested layers and the trace's hash. Raises ``DataError`` if no layer is suggested."""
     layers = tuple(document["suggestion"]["layers"])
     if not layers:
         raise DataError(
@@ -129,19 +143,20 @@ def recipe_of(recipe: Recipe, name: str, document: dict[str, Any], written: Path
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """What a trace's evidence file suggests: layers, ascending; ``trace`` is the file's SHA-256, as a recipe records
-    it."""
+    """What a trace's evidence file suggests."""
 
     layers: tuple[int, ...]
+    """Ascending."""
     trace: str
+    """SHA-256 of the file, as a recipe records it."""
 
     def of(self, recipe: Recipe) -> Recipe:
-        """``recipe``, with the trace where it edits the suggested layers."""
+        """``recipe``; it records the trace if it edits the suggested layers."""
         return replace(recipe, trace=self.trace) if recipe.layers == self.layers else recipe
 
 
 def read_suggestion(path: Path, fingerprint: str) -> Suggestion:
-    """From the evidence of ``kbsync trace``. Raises ``DataError`` for another file, another model, or no layers."""
+    """Read the evidence of ``kbsync trace``. Raises ``DataError`` for another file, another model, or no layers."""
     try:
         data = path.read_bytes()
         document = json.loads(data)
@@ -156,80 +171,82 @@ def read_suggestion(path: Path, fingerprint: str) -> Suggestion:
 
 
 def write_recipe(path: Path, recipe: Recipe, document: dict[str, Any]) -> None:
-    """The recipe under a comment that says where its layers came from."""
-    said = (
+    """Write the recipe below a comment about where its layers come from."""
+    comment = (
         f"Layers suggested by `kbsync trace` of {document['model']['reference']} on {document['data']['traced']} facts "
         f"(seed {document['seed']}): {RULE}. A start for `kbsync recipe tune`."
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_file(path, recipe_text(recipe, printable(said)).encode())
+    write_file(path, recipe_text(recipe, printable(comment)).encode())
 
 
-def _questions(
+def _prompts(
     session: ResearchSession, decoder: Decoder, facts: Sequence[KnownFact], seed: int
 ) -> tuple[list[TracePrompt], Counter[str]]:
-    """All facts as tokens, in the drawn order, and how many were passed over, by reason."""
+    """All facts as tokens, in the drawn order, and how many were left out, by reason."""
     tokenizer, most = session.app.loaded.tokenizer, max_prompt_tokens(decoder)
-    found: list[TracePrompt] = []
+    prompts: list[TracePrompt] = []
     skipped: Counter[str] = Counter()
     for fact in sorted(facts, key=lambda f: content_hash([seed, f.template, f.subject, f.answer])):
         try:
-            found.append(trace_prompt(tokenizer, fact.template, fact.subject, fact.answer, most))
+            prompts.append(trace_prompt(tokenizer, fact.template, fact.subject, fact.answer, most))
         except Unlocatable:
             skipped["the subject or the answer can't be located"] += 1
-    if not found:
+    if not prompts:
         raise DataError("No fact can be traced.", next_step="Check subjects and answers of the facts.")
-    return found, skipped
+    return prompts, skipped
 
 
 def _known(
     session: ResearchSession, decoder: Decoder, offered: Sequence[TracePrompt], count: int, skipped: Counter[str]
 ) -> list[TracePrompt]:
-    """The first ``count`` questions that the model answers rightly; those passed over are counted in ``skipped``."""
-    found: list[TracePrompt] = []
+    """The first ``count`` prompts that the model answers rightly; the others before them are counted in ``skipped``."""
+    known: list[TracePrompt] = []
     session.app.work.start("known facts", count)
-    for asked in offered:
-        if len(found) == count:
+    for prompt in offered:
+        if len(known) == count:
             break
-        if knows(decoder, asked):
-            found.append(asked)
+        if knows(decoder, prompt):
+            known.append(prompt)
             session.app.work.advance()
         else:
             skipped["the model does not know it"] += 1
     session.app.work.finish()
-    if not found:
+    if not known:
         raise DataError(
             f"The model knows none of the {len(offered)} facts.", next_step="Name facts that it answers rightly."
         )
-    return found
+    return known
 
 
 def _traces(
     session: ResearchSession,
     decoder: Decoder,
-    asked: Sequence[TracePrompt],
+    prompts: Sequence[TracePrompt],
     sigma: float,
     settings: TraceSettings,
     seed: int,
 ) -> list[FactTrace]:
     parts = ResultCache(session.artifacts, "trace", EDITED_BY)
     base = {"model": session.app.loaded.fingerprint, "sigma": sigma, "settings": asdict(settings), "seed": seed}
-    found = []
-    session.app.work.start("trace", len(asked))
-    for one in asked:
-        drawn = int(content_hash([seed, list(one.ids)])[:12], 16)
-        told = parts.make(
-            partial(_told, decoder, one, sigma, settings, drawn), **base, question=list(asdict(one).values())
+    traces = []
+    session.app.work.start("trace", len(prompts))
+    for prompt in prompts:
+        noise_seed = int(content_hash([seed, list(prompt.ids)])[:12], 16)
+        kept = parts.make(
+            partial(_traced, decoder, prompt, sigma, settings, noise_seed),
+            **base,
+            question=list(asdict(prompt).values()),
         )
-        effects = {State(name): grid for name, grid in told["effects"].items()}
-        found.append(FactTrace(told["clean"], told["corrupted"], tuple(Role(r) for r in told["roles"]), effects))
+        effects = {State(name): grid for name, grid in kept["effects"].items()}
+        traces.append(FactTrace(kept["clean"], kept["corrupted"], tuple(Role(r) for r in kept["roles"]), effects))
         session.app.work.advance()
     session.app.work.finish()
-    return found
+    return traces
 
 
-def _told(decoder: Decoder, asked: TracePrompt, sigma: float, settings: TraceSettings, seed: int) -> dict[str, Any]:
-    return asdict(trace_fact(decoder, asked, sigma, settings, seed))
+def _traced(decoder: Decoder, prompt: TracePrompt, sigma: float, settings: TraceSettings, seed: int) -> dict[str, Any]:
+    return asdict(trace_fact(decoder, prompt, sigma, settings, seed))
 
 
 def _profile(layers: Sequence[dict[Role, Effect]]) -> list[float]:
@@ -237,7 +254,7 @@ def _profile(layers: Sequence[dict[Role, Effect]]) -> list[float]:
 
 
 def _figures(traces: Sequence[FactTrace], effects: dict[State, list[dict[Role, Effect]]]) -> list[Figure]:
-    """Where each state matters most, early (at the subject's last token) and late (at the prompt's last)."""
+    """The largest effect of each state and its layer, at the subject's last token and at the prompt's last token."""
     figures = [
         Figure("facts", len(traces), "facts"),
         Figure("total effect", total_effect(traces).value, "probability"),

@@ -1,8 +1,8 @@
-"""Hyperparameters of a new model: coordinate by coordinate on development cases, checked once on others.
+"""The search for a new model's hyperparameters: one at a time, on development cases; checked once on others.
 
-λ, the layers, the step and the clamp don't travel between models. A whole grid would search target vectors for every
-corner of it; λ alone needs no new target vectors, so it is searched first and refined last, and each of the others is
-tried with the best λ so far.
+λ, the layers, the learning rate and the clamp can't be taken over from another model. A full grid would search target
+vectors for every combination. λ alone needs no new target vectors, so it is searched first and refined last. Each of
+the others is tried with the best λ so far.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ REFINEMENT = 10**0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Space:
-    """The values that are tried; the first of ``layers``, ``learning_rates`` and ``clamps`` is where the search
-    begins."""
+    """The values that are tried. The search begins with the first of ``layers``, ``learning_rates`` and ``clamps``."""
 
     layers: tuple[tuple[int, ...], ...]
     lambdas: tuple[float, ...] = LAMBDAS
@@ -31,17 +30,19 @@ class Space:
 
     @property
     def trials(self) -> int:
-        """At most so many measurements."""
+        """The most recipes that are measured."""
         return len(self.lambdas) + len(self.layers) + len(self.learning_rates) + len(self.clamps) - 3 + 2
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One recipe, measured: ``figures`` by name. ``sound``: perplexity grew by no more than is allowed."""
+    """A recipe that was measured."""
 
     recipe: Recipe
     figures: dict[str, float]
+    """By name."""
     sound: bool
+    """Whether the perplexity grew by no more than is allowed."""
 
     @property
     def rank(self) -> tuple[bool, float, float]:
@@ -51,13 +52,14 @@ class Trial:
 
 @dataclass(slots=True)
 class Search:
-    """``trials`` in their order; a recipe is measured once."""
+    """A search and what it has measured so far. Every recipe is measured once."""
 
     measure: Callable[[Recipe], Trial]
     trials: list[Trial] = field(default_factory=list)
+    """In their order."""
 
     def run(self, start: Recipe, space: Space) -> Trial:
-        """The best trial; of equals the first."""
+        """Search from ``start``; returns the best trial, the first of several that are equal."""
         first = replace(start, layers=space.layers[0], learning_rate=space.learning_rates[0], clamp=space.clamps[0])
         best = self._best(replace(first, covariance_weight=value) for value in space.lambdas)
         for name in ("layers", "learning_rate", "clamp"):
@@ -68,15 +70,15 @@ class Search:
         return self._best(replace(best.recipe, covariance_weight=value) for value in finer)
 
     def _best(self, recipes: Iterator[Recipe]) -> Trial:
-        found = [self._trial(recipe) for recipe in recipes]
-        return max(found, key=lambda trial: trial.rank)
+        trials = [self._trial(recipe) for recipe in recipes]
+        return max(trials, key=lambda trial: trial.rank)
 
     def _trial(self, recipe: Recipe) -> Trial:
-        known = next((t for t in self.trials if t.recipe.fingerprint == recipe.fingerprint), None)
-        if known is None:
-            known = self.measure(recipe)
-            self.trials.append(known)
-        return known
+        trial = next((t for t in self.trials if t.recipe.fingerprint == recipe.fingerprint), None)
+        if trial is None:
+            trial = self.measure(recipe)
+            self.trials.append(trial)
+        return trial
 
 
 def windows(count: int, width: int = 5) -> tuple[tuple[int, ...], ...]:
@@ -90,7 +92,7 @@ def windows(count: int, width: int = 5) -> tuple[tuple[int, ...], ...]:
 
 
 class Measurement:
-    """Measures recipes on cases through a grid, whose parts are kept: a killed search goes on where it stopped."""
+    """Measures recipes on cases by a grid that keeps its parts, so that a killed search goes on where it stopped."""
 
     def __init__(
         self,
@@ -119,9 +121,9 @@ class Measurement:
 
 
 def figures(cell: Cell, base: Cell) -> dict[str, float]:
-    """A cell's figures by name, with ``perplexity_growth`` over the base and the bounds of the score."""
-    found = {name: estimate.value for name, estimate in sorted(cell.estimates.items())}
-    found |= {"score_low": cell.estimates["score"].low, "score_high": cell.estimates["score"].high}
+    """A cell's figures by name, with the growth of the perplexity and the bounds of the score."""
+    values = {name: estimate.value for name, estimate in sorted(cell.estimates.items())}
+    values |= {"score_low": cell.estimates["score"].low, "score_high": cell.estimates["score"].high}
     if cell.perplexity is not None and base.perplexity is not None:
-        found["perplexity_growth"] = cell.perplexity / base.perplexity - 1
-    return found
+        values["perplexity_growth"] = cell.perplexity / base.perplexity - 1
+    return values

@@ -38,22 +38,27 @@ SHOWN = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tuning:
-    """What is searched and how much is measured. ``dev`` cases find the recipe, ``check`` others judge it once; both
-    counts are numbers of facts edited at once. ``growth``: perplexity may grow by this share. ``suggestion``: a
-    trace's, which the recipe names where its layers won."""
+    """What is searched, and how much is measured."""
 
     data: Path
     space: Space
     dev: int = 50
+    """Development cases, on which recipes are compared; all are written in one edit."""
     check: int = 100
+    """Held-out cases, on which the best recipe is measured once; all are written in one edit."""
     growth: float = 0.05
+    """The perplexity may grow by this share."""
     answer_tokens: int = 5
+    """The most tokens of a greedy answer."""
     seed: int = 0
+    """Draws the order of the cases."""
     known: bool = False
+    """Only cases that the base has right."""
     suggestion: Suggestion | None = None
+    """What a trace suggests. The recipe records the trace if these layers are the best."""
 
     def part(self, part: Part) -> Data:
-        """That part of the cases; ``known``: those that the base has right."""
+        """That part of the cases."""
         return Data(path=self.data, part=part, seed=self.seed, known=self.known)
 
 
@@ -63,12 +68,24 @@ def default_space(session: ResearchSession) -> Space:
 
 
 def also(space: Space, suggestion: Suggestion) -> Space:
-    """``space`` with the suggested layers, which are tried last."""
+    """``space`` with the suggested layers, which are tried after the others."""
     return replace(space, layers=tuple(dict.fromkeys([*space.layers, suggestion.layers])))
 
 
 def tune(session: ResearchSession, name: str, tuning: Tuning) -> tuple[Recipe, dict[str, Any]]:
-    """The recipe that was found, named ``name``, and the evidence. Raises as the benchmarks do."""
+    """Search a recipe.
+
+    Args:
+        session: The model, and the recipe that gives all that is not searched.
+        name: Of the new recipe.
+        tuning: What is searched, and how much is measured.
+
+    Returns:
+        The best recipe, and the evidence document.
+
+    Raises:
+        DataError, EditError, Stopped: As :func:`kbsync.research.bench.run_counterfact`.
+    """
     started, begun = session.app.clock.now(), time.monotonic()
     dev = choose(session.bench(), tuning.part(Part.DEV), tuning.dev).cases
     held_out = choose(session.bench(), tuning.part(Part.TEST), tuning.check).cases
@@ -102,21 +119,21 @@ def tune(session: ResearchSession, name: str, tuning: Tuning) -> tuple[Recipe, d
         },
         space=asdict(tuning.space),
         trace=asdict(tuning.suggestion) if tuning.suggestion else None,
-        trials=[_told(trial) for trial in search.trials],
+        trials=[_plain(trial) for trial in search.trials],
     )
 
 
-def _with_origin(found: Recipe, start: Recipe, suggestion: Suggestion | None) -> Recipe:
-    """``found`` with what is known of it: ``start``'s trace if the layers are the same, its capacity if all is."""
-    recipe = found if found.layers == start.layers else replace(found, trace="")
+def _with_origin(best: Recipe, start: Recipe, suggestion: Suggestion | None) -> Recipe:
+    """``best`` with what still holds of ``start``: its trace if the layers are the same, its capacity if all is."""
+    recipe = best if best.layers == start.layers else replace(best, trace="")
     recipe = recipe if recipe.fingerprint == start.fingerprint else replace(recipe, capacity=0)
     return suggestion.of(recipe) if suggestion else recipe
 
 
 def write_recipe(path: Path, recipe: Recipe, document: dict[str, Any]) -> None:
-    """The recipe as TOML under a comment that says what it rests on."""
+    """Write the recipe as TOML, below a comment about the search that found it."""
     figure = {f["name"]: f["value"] for f in document["figures"]}
-    said = "\n".join(
+    comment = "\n".join(
         [
             f"Found by `kbsync recipe tune` for {document['model']['reference']} on {document['data']['dev']['cases']} "
             f"development cases of {document['data']['file']} (seed {document['seed']}, "
@@ -135,11 +152,11 @@ def write_recipe(path: Path, recipe: Recipe, document: dict[str, Any]) -> None:
         ]
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_file(path, recipe_text(recipe, printable(said, keep="\n")).encode())
+    write_file(path, recipe_text(recipe, printable(comment, keep="\n")).encode())
 
 
 def _covariances(session: ResearchSession, start: Recipe, space: Space) -> None:
-    """Those of all layers that may be tried, in one pass."""
+    """Measure the covariances of all layers that may be tried, in one pass."""
     app = session.app
     every = tuple(sorted({layer for layers in space.layers for layer in layers}))
     RecipeCovariances(app.loaded, replace(start, layers=every), app.corpus, session.artifacts).measure(app.work)
@@ -160,12 +177,12 @@ def _figures(part: str, figures: dict[str, float]) -> list[Figure]:
 
 
 def _label(recipe: Recipe) -> str:
-    """A trial's name among the figures: what was tried."""
+    """A trial's name among the figures: the values that were tried."""
     layers = ",".join(map(str, recipe.layers))
     return f"layers {layers}, λ {recipe.covariance_weight:g}, step {recipe.learning_rate:g}, clamp {recipe.clamp:g}"
 
 
-def _told(trial: Trial) -> dict[str, Any]:
+def _plain(trial: Trial) -> dict[str, Any]:
     recipe = trial.recipe
     tried = {n: plain(getattr(recipe, n)) for n in ("layers", "covariance_weight", "learning_rate", "clamp")}
     return tried | {"sound": trial.sound, "figures": trial.figures}

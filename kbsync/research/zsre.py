@@ -1,7 +1,7 @@
 """zsRE question answering in MEND's format (Mitchell et al., ICLR 2022; Levy et al., CoNLL 2017).
 
-As in the MEMIT paper (section 5.2.1) a case writes the right answer, ``answers[0]``, and the neighbour is an unrelated
-Natural Questions question whose answer must stay as likely as it was.
+As in the MEMIT paper (section 5.2.1), a case writes the right answer, ``answers[0]``. The neighbour is an unrelated
+question of Natural Questions, whose answer must stay as likely as it was.
 """
 
 from __future__ import annotations
@@ -19,16 +19,19 @@ NAME = "zsre"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZsreCase(Case):
-    """``answers`` are all that count as right in free generation; ``neighbour_answer`` belongs to ``neighbours[0]``."""
+    """A right answer to write."""
 
     answers: tuple[str, ...]
+    """All that count as right in free generation."""
     neighbour_answer: str
+    """The answer to ``neighbours[0]``."""
 
 
 def read_zsre(path: Path) -> Iterator[ZsreCase]:
-    """Stream the cases; a case's id is its place in the file, from 0, as the format has none.
+    """Read one case at a time. The format has no ids, so a case's id is its position in the file, from 0.
 
-    Raises ``DataError`` with file and record number: a field is missing or empty, or the subject is not in its prompt.
+    Raises:
+        DataError: A field is missing or empty, or the subject is not in its prompt. Names file and record.
     """
     for record in read_records(path):
         subject, answers = record.text("subject"), record.texts("answers")
