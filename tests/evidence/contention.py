@@ -1,7 +1,7 @@
-"""Processes that all want the lease, some of which stall until it has run out.
+"""Processes that compete for the lease.
 
-Each reads the next job's number while it holds the lease, sometimes stalls until the lease has run out, and then tries
-to release that job. Nothing may be released twice, and no fencing token may be given out twice.
+Each takes the lease, reads the number of the next job, sometimes stalls until the lease has run out, and then tries to
+release that job. No job may be released twice, and no fencing token may be given out twice.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from tests.support.postgres_server import shared
 
 TTL = timedelta(milliseconds=400)
 STALL = 0.15
-"""So often a holder stalls until its lease has run out, and so often it forgets to give it back."""
+"""Probability that a holder stalls until its lease has run out, and probability that it does not give it back."""
 
 
 def contend(url: str, number: int, seed: int, seconds: float, out: Path) -> None:
-    """One process: what it got, released, and was refused, written to ``out``."""
+    """What one process does; it writes its counts to ``out``."""
     draw, ledger, clock = random.Random(f"{seed} {number}"), SqlLedger(url), SystemClock()
     tokens, released, refused, busy, reads, slowest = [], [], 0, 0, 0, 0.0
     end = time.monotonic() + seconds
@@ -67,8 +67,8 @@ def contend(url: str, number: int, seed: int, seconds: float, out: Path) -> None
             with ledger.write() as tx:
                 tx.release_lease(lease)
     ledger.close()
-    found = {"tokens": tokens, "released": released, "refused": refused, "busy": busy, "reads": reads}
-    out.write_text(json.dumps(found | {"slowest_read": slowest}))
+    counts = {"tokens": tokens, "released": released, "refused": refused, "busy": busy, "reads": reads}
+    out.write_text(json.dumps(counts | {"slowest_read": slowest}))
 
 
 def _next_job(tx: AuditReader) -> int:
@@ -77,7 +77,7 @@ def _next_job(tx: AuditReader) -> int:
 
 
 def measure(url: str, processes: int, seconds: float, seed: int, directory: Path) -> dict[str, Any]:
-    """Let them contend on a new ledger at ``url``; returns the counts."""
+    """Let the processes compete on a new ledger at ``url``; returns the counts of all of them."""
     schema.upgrade(url)
     ledger = SqlLedger(url)
     with ledger.write() as tx:
@@ -93,7 +93,7 @@ def measure(url: str, processes: int, seconds: float, seed: int, directory: Path
     for worker in workers:
         worker.join()
         assert worker.exitcode == 0
-    found = [json.loads(file.read_text()) for file in files]
+    by_worker = [json.loads(file.read_text()) for file in files]
     ledger = SqlLedger(url)
     with ledger.read() as tx:
         events = tx.audit(kind="promote")
@@ -101,33 +101,35 @@ def measure(url: str, processes: int, seconds: float, seed: int, directory: Path
         assert all(len(tx.alias_moves(f"job {job}")) == count for job, count in moved.items())
         broken = audit.verify(tx.audit())
     ledger.close()
-    tokens = Counter(t for worker in found for t in worker["tokens"])
+    tokens = Counter(t for worker in by_worker for t in worker["tokens"])
     in_order = [e.body["token"] for e in events]
     return {
         "double_releases": sum(count - 1 for count in moved.values()),
         "duplicate_tokens": sum(count - 1 for count in tokens.values()),
         "stale_releases": sum(a > b for a, b in pairwise(in_order)),
-        "unaccounted": abs(sum(len(w["released"]) for w in found) - len(events)),
+        "unaccounted": abs(sum(len(w["released"]) for w in by_worker) - len(events)),
         "broken": int(broken is not None),
         "releases": len(events),
         "leases": sum(tokens.values()),
-        "refused": sum(w["refused"] for w in found),
-        "busy": sum(w["busy"] for w in found),
-        "reads": sum(w["reads"] for w in found),
-        "slowest_read": max(w["slowest_read"] for w in found),
-        "workers": sum(bool(w["released"]) for w in found),
+        "refused": sum(w["refused"] for w in by_worker),
+        "busy": sum(w["busy"] for w in by_worker),
+        "reads": sum(w["reads"] for w in by_worker),
+        "slowest_read": max(w["slowest_read"] for w in by_worker),
+        "workers": sum(bool(w["released"]) for w in by_worker),
     }
 
 
 def figures_of(backend: str, counts: dict[str, Any]) -> list[Figure]:
-    nothing = {
+    must_be_zero = {
         "double_releases": "releases",
         "duplicate_tokens": "tokens",
         "stale_releases": "releases",
         "unaccounted": "releases",
         "broken": "chains",
     }
-    zero = [at_most(f"{backend}: {name.replace('_', ' ')}", counts[name], unit, 0) for name, unit in nothing.items()]
+    zero = [
+        at_most(f"{backend}: {name.replace('_', ' ')}", counts[name], unit, 0) for name, unit in must_be_zero.items()
+    ]
     return [
         *zero,
         at_least(f"{backend}: releases", counts["releases"], "releases", 1),

@@ -1,4 +1,4 @@
-"""What must hold after the cycle that follows a crash: as if nothing had happened, but for the traces of it."""
+"""What must hold after the cycle that follows a crash: the same as without the crash, except for the records of it."""
 
 from __future__ import annotations
 
@@ -28,13 +28,16 @@ from kbsync.stages.notify import NotifyResult
 from kbsync.system.durable import unfinished
 
 POLICY = RetentionPolicy(keep_last=10, keep_newer=timedelta(days=30), rollback_window=3, spare=timedelta(0))
-"""Everything that a version needs stays, and nothing else: what is left over is an orphan."""
+"""Keeps everything that a version needs, and nothing else: what is left over is an orphan."""
 ONCE = ("edit", "evaluate", "promote")
+"""Kinds of audit events of which every version must have exactly one."""
 
 
 def examine(config: Path, loaded: LoadedModel, out: Path) -> None:
-    """Sync once more, look at everything, and write down what was found: ``state`` is to be compared with that of an
-    installation that was never crashed, ``wrong`` must be empty."""
+    """Sync once more, check everything, and write the result to ``out``.
+
+    ``wrong`` must be empty. ``state`` is compared with that of an installation that was never crashed.
+    """
 
     class Preloaded(kbsync.bootstrap.App):
         pass
@@ -69,7 +72,7 @@ def _wrong(app: App) -> list[str]:
     for kind in ONCE:
         per_version = Counter(e.body["version"] for e in events if e.kind == kind)
         wrong += [f"version {n} has {count} events {kind!r}" for n, count in per_version.items() if count != 1]
-    wrong += _untold(app, events) + _unjudged(app, versions)
+    wrong += _unannounced(app, events) + _unjudged(app, versions)
     wrong += [f"{p.where}: {p.what}" for p in verify(app).problems]
     wrong += schema.check(app.settings.database_url.get_secret_value())
     assert removed is not None
@@ -77,34 +80,37 @@ def _wrong(app: App) -> list[str]:
 
 
 def _unjudged(app: App, versions: Sequence[Version]) -> list[str]:
-    """The file beside each version's manifest says of its figures what the ledger says."""
+    """Versions whose stored figures differ from the ledger's."""
     wrong = []
     with app.ledger.read() as tx:
         for version in versions:
             known = tx.evaluation_summary(version.number)
             if version.version_hash and app.store.evaluation(version.version_hash) != known:
-                wrong.append(f"version {version.number} was judged otherwise than its file says")
+                wrong.append(f"version {version.number} has other figures in its file than in the ledger")
     return wrong
 
 
-def _untold(app: App, events: list[AuditEvent]) -> list[str]:
-    """Each move of ``current`` was told at least once, always by one id, and is on record as told exactly once."""
+def _unannounced(app: App, events: list[AuditEvent]) -> list[str]:
+    """Moves of ``current`` that were not announced as they must be.
+
+    Each must be announced at least once, always with the same id, and be recorded as announced exactly once.
+    """
     with app.ledger.read() as tx:
         moves = {m.seq for m in tx.alias_moves(CURRENT)}
-    told = [e.body for e in events if e.kind == "notify"]
-    wrong = [f"the notifier was refused: {b}" for b in told if b["outcome"] != "delivered"]
-    if sorted(b["move"] for b in told) != sorted(moves):
-        wrong.append(f"moves {sorted(moves)} are on record as told: {[b['move'] for b in told]}")
-    heard = (app.settings.state_dir.parent / "told.txt").read_text().split() if moves else []
-    if set(heard) != {b["delivery"] for b in told}:
-        wrong.append(f"the notifier heard {heard}, on record are {[b['delivery'] for b in told]}")
+    recorded = [e.body for e in events if e.kind == "notify"]
+    wrong = [f"the notifier was refused: {b}" for b in recorded if b["outcome"] != "delivered"]
+    if sorted(b["move"] for b in recorded) != sorted(moves):
+        wrong.append(f"moves {sorted(moves)} are recorded as announced: {[b['move'] for b in recorded]}")
+    received = (app.settings.state_dir.parent / "told.txt").read_text().split() if moves else []
+    if set(received) != {b["delivery"] for b in recorded}:
+        wrong.append(f"the notifier received {received}, recorded are {[b['delivery'] for b in recorded]}")
     if app.notify() != NotifyResult():
-        wrong.append("something is still to be told")
+        wrong.append("something is still to be announced")
     return wrong
 
 
 def state(app: App) -> dict[str, Any]:
-    """Everything that a crash must not change, with no dates and no bits that depend on the batch of a search."""
+    """Everything that a crash must not change, without dates and without weights: their bits depend on batches."""
     engine = make_engine(parse_url(app.settings.database_url.get_secret_value()))
     with reading(engine) as connection:
         history = tables.statement_history.c

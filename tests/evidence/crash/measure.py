@@ -1,8 +1,8 @@
-"""Crashes as evidence: kill ``kbsync sync`` everywhere, and judge what the next one makes of it.
+"""The evidence of crashes: kill ``kbsync sync`` everywhere, and judge whether the next cycle recovers.
 
-Kills at every place where a stage begins or ends, a transaction is committed, or a file gets its name, and at random
-moments, on SQLite and PostgreSQL; then disks that are full, stores that can't be written, database servers that
-restart.
+It is killed at every place where a stage begins or ends, a transaction is committed, or a file gets its name, and at
+random moments, on SQLite and PostgreSQL. The other faults are a full disk, a store that can't be written, and a database
+server that restarts.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ def measure_crashes(
     Args:
         backends: ``sqlite``, ``postgresql`` or both.
         moments: Kills at random moments, on each backend.
-        every: Kill only at each so-manyth place.
+        every: Kill only at each N-th place.
         seed: Draws the moments.
-        minutes: Stop after so long; 0: never.
-        model: What an earlier run trained; None: train it.
+        minutes: Stop after this time; 0: never.
+        model: The model that an earlier run trained; None: train one.
         record: One JSON line for each finished try.
 
     Returns:
@@ -47,7 +47,7 @@ def measure_crashes(
     """
     started, begun = datetime.now(UTC), time.monotonic()
 
-    def tell(outcome: Outcome) -> None:
+    def show(outcome: Outcome) -> None:
         end = "; ".join(outcome.wrong) or "recovered"
         say(f"{outcome.name}: {'hit at' if outcome.hit else 'not hit, it was at'} {outcome.place}; {end}")
 
@@ -59,7 +59,7 @@ def measure_crashes(
         wanted = (t for t in planned(suite, backends, moments, every) if t.kind not in FAULTS[:2] or may_mount())
         limit = begun + minutes * 60 if minutes else float("inf")
         timely = (t for t in wanted if time.monotonic() < limit)
-        outcomes = run_all(suite, timely, record, tell)
+        outcomes = run_all(suite, timely, record, show)
     return evidence(
         "python -m tests.evidence crash",
         figures_of(outcomes),
@@ -72,7 +72,7 @@ def measure_crashes(
 
 
 def figures_of(outcomes: list[Outcome]) -> list[Figure]:
-    """Counts by database and kind, and the three that must hold."""
+    """Counts by database and kind, and the figures that have a target."""
     hit = [o for o in outcomes if o.hit]
     figures = [
         Figure(f"{backend}: {kind}", sum((o.backend, o.kind) == (backend, kind) for o in hit), _unit(kind))

@@ -1,4 +1,4 @@
-"""``kbsync`` in forked processes: torch and the model are there already, and a kill is as real as any."""
+"""``kbsync`` in forked processes: torch and the model are loaded already, and a kill is a real SIGKILL."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STAGES = ("pull", "probe", "plan", "edit", "evaluate", "promote")
 
 
 class Place:
-    """Where a forked process is, readable by its parent also after its death; ``count`` of the places it passed."""
+    """Where a forked process is, in memory that its parent can read even after it was killed."""
 
     def __init__(self) -> None:
         self._shared = mmap.mmap(-1, 256)
@@ -38,6 +38,7 @@ class Place:
 
     @property
     def count(self) -> int:
+        """How many places it has passed."""
         return int(self._read().partition(" ")[0] or 0)
 
     def _read(self) -> str:
@@ -45,7 +46,7 @@ class Place:
 
 
 def run_kbsync(config: Path, loaded: LoadedModel, *arguments: str) -> None:
-    """The command line in this process, with the model that is loaded already; ends it by ``SystemExit``."""
+    """Run the command line in this process with the loaded model; raises ``SystemExit`` at its end."""
     from kbsync.cli.main import build
 
     class Preloaded(kbsync.bootstrap.App):
@@ -57,7 +58,7 @@ def run_kbsync(config: Path, loaded: LoadedModel, *arguments: str) -> None:
 
 
 def forked(action: Callable[[], Any], log: Path) -> int:
-    """Run ``action`` in a process of its own that writes to ``log``; returns its number."""
+    """Run ``action`` in a forked process that writes to ``log``; returns the process id."""
     sys.stdout.flush()
     child = os.fork()
     if child:
@@ -83,24 +84,24 @@ def forked(action: Callable[[], Any], log: Path) -> int:
 
 
 def waited(child: int) -> int:
-    """Its exit code; minus the signal's number where one ended it."""
+    """Wait for the process; returns its exit code, or minus the number of the signal that ended it."""
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def finished(action: Callable[[], Any], log: Path, codes: tuple[int, ...] = (0,)) -> int:
-    """Run ``action`` in a process of its own to its end; raises ``AssertionError`` with its log unless it ends well."""
+    """Run ``action`` in a forked process to its end; raises ``AssertionError`` with its log for another exit code."""
     code = waited(forked(action, log))
     assert code in codes, f"exit {code}\n{log.read_text(errors='replace')[-3000:]}"
     return code
 
 
 def processor_seconds(child: int) -> float:
-    """What the process has used so far, on all its threads (Linux's clock of a process)."""
+    """Processor time that the process has used so far, on all its threads (Linux's clock of a process)."""
     return time.clock_gettime((~child << 3) | 2)
 
 
 def killed_after(child: int, seconds: float) -> bool:
-    """SIGKILL once it has used so much processor time; False where it ended before."""
+    """Send SIGKILL once the process has used so much processor time; returns False if it ended before."""
     while True:
         if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
             break
@@ -112,8 +113,16 @@ def killed_after(child: int, seconds: float) -> bool:
 
 
 def watch(place: Place, die_at: int | None = None, at_place: Callable[[str], None] = lambda _: None) -> None:
-    """In a forked process: count the places where a stage begins or ends, a transaction is about to be committed or is,
-    a file is about to get its name or has it. At number ``die_at``, SIGKILL."""
+    """Count the places that this (forked) process passes, and kill it at one of them.
+
+    Places are: a stage begins, a stage has ended, before and after a commit, before and after a file gets its name,
+    before and after a notifier is called.
+
+    Args:
+        place: Where the count is published.
+        die_at: The number of the place at which the process kills itself; None: nowhere.
+        at_place: Called at every place with its description.
+    """
     passed, stage = 0, "before the first stage"
 
     def pass_by(what: str) -> None:

@@ -1,5 +1,7 @@
-"""The tries: where each is killed, what follows, and what is to be compared; one JSON line each, so that a suite that
-was interrupted goes on."""
+"""The tries: each crashes a cycle, runs the next one, and compares the result.
+
+Every finished try is recorded as a JSON line, so that a suite that was interrupted goes on.
+"""
 
 from __future__ import annotations
 
@@ -33,12 +35,15 @@ _BUSY, _STORE, _OK = 75, 74, 0
 
 @dataclass(frozen=True, slots=True)
 class Try:
-    """``kind``: ``boundary`` (``number``: of the place), ``moment`` (``number``: draw) or one of ``FAULTS``."""
+    """One crash."""
 
     backend: str
     start: str
+    """The installation that it begins with: one of ``STARTS``."""
     kind: str
+    """``boundary``, ``moment`` or one of ``FAULTS``."""
     number: int
+    """Of the place for ``boundary``, of the draw for ``moment``; for a fault it says when the fault begins."""
 
     @property
     def name(self) -> str:
@@ -47,29 +52,36 @@ class Try:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """``hit``: the process was killed or met the fault; ``place``: where; ``wrong``: what did not hold afterwards."""
+    """What came of a try."""
 
     name: str
     backend: str
     start: str
     kind: str
     hit: bool
+    """The process was killed or met the fault."""
     place: str
+    """Where that happened."""
     takeovers: int
+    """Leases that were taken over from a killed process."""
     wrong: tuple[str, ...]
+    """What did not hold afterwards."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """An installation that was not crashed: its places, its processor seconds, and the state that it came to."""
+    """An installation that was not crashed."""
 
     places: int
+    """Places that its cycle passed."""
     seconds: float
+    """Processor seconds of its cycle."""
     state: dict[str, Any]
+    """Its state afterwards."""
 
 
 class Suite:
-    """Tries on one prepared world; ``seed`` draws the moments."""
+    """Runs tries on one prepared world. ``seed`` draws the random moments."""
 
     def __init__(self, world: World, seed: int) -> None:
         self._world, self._seed = world, seed
@@ -82,14 +94,14 @@ class Suite:
             os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
             seconds = processor_seconds(child)
             assert waited(child) == _OK, _log(config).read_text()
-            found = self._examined(config)
-            assert not found["wrong"], found["wrong"]
-            self._references[backend, start] = Reference(place.count, seconds, found["state"])
+            examined = self._examined(config)
+            assert not examined["wrong"], examined["wrong"]
+            self._references[backend, start] = Reference(place.count, seconds, examined["state"])
             self._world.drop(config)
         return self._references[backend, start]
 
     def run(self, attempt: Try) -> Outcome:
-        """Crash, sync again, look."""
+        """Crash a cycle, run the next one, and examine the installation."""
         expected = self.reference(attempt.backend, attempt.start)
         config, place = self._world.site(attempt.backend, attempt.start, attempt.name), Place()
         wrong: list[str] = []
@@ -97,10 +109,10 @@ class Suite:
         try:
             hit = self._crash(attempt, config, place, expected)
             finished(lambda: run_kbsync(config, self._world.loaded, "sync"), _log(config))
-            found = self._examined(config)
-            wrong, takeovers = found["wrong"], found["takeovers"]
+            examined = self._examined(config)
+            wrong, takeovers = examined["wrong"], examined["takeovers"]
             wrong += [
-                f"{k} is another than without the crash" for k, v in expected.state.items() if found["state"][k] != v
+                f"{k} is another than without the crash" for k, v in expected.state.items() if examined["state"][k] != v
             ]
         except AssertionError as error:
             hit, wrong = True, [str(error)]
@@ -129,7 +141,7 @@ class Suite:
         return fault(attempt, config, place)
 
     def _disk_full(self, attempt: Try, config: Path, place: Place) -> bool:
-        """The state directory on a small file system, that is full after a while; then room is made."""
+        """Put the state directory on a small file system, which becomes full; then make it larger."""
         with _small_disk(config.parent / "state", free=attempt.number * 48) as grow:
             code = waited(forked(lambda: self._sync(config, place), _log(config)))
             assert code in (_OK, _STORE), f"exit {code}: {_log(config).read_text()[-2000:]}"
@@ -138,7 +150,7 @@ class Suite:
         return code == _STORE
 
     def _read_only(self, attempt: Try, config: Path, place: Place) -> bool:
-        """The store can't be written from a certain place on; the ledger on PostgreSQL can."""
+        """Make the store read-only from a certain place on; the ledger on PostgreSQL can still be written."""
 
         def protect(what: str) -> None:
             if place.count == attempt.number:
@@ -153,7 +165,7 @@ class Suite:
         return code == _STORE
 
     def _restart(self, attempt: Try, config: Path, place: Place) -> bool:
-        """The database server is stopped and started again while the cycle is at a certain place."""
+        """Restart the database server while the cycle waits at a certain place."""
         stopped, started = os.pipe(), os.pipe()
 
         def ask(what: str) -> None:
@@ -185,15 +197,17 @@ class Suite:
         run_kbsync(config, self._world.loaded, "sync")
 
     def _examined(self, config: Path) -> dict[str, Any]:
-        out = config.parent / "found.json"
+        out = config.parent / "examined.json"
         finished(lambda: examine(config, self._world.loaded, out), _log(config))
-        found: dict[str, Any] = json.loads(out.read_text())
-        return found
+        examined: dict[str, Any] = json.loads(out.read_text())
+        return examined
 
 
 def planned(suite: Suite, backends: tuple[str, ...], moments: int, every: int = 1) -> Iterator[Try]:
-    """All places of both cycles on all databases (or each ``every``-th), ``moments`` random ones a database, the
-    faults."""
+    """The tries of a whole run.
+
+    On each database: every ``every``-th place of both cycles, ``moments`` random moments, and the faults.
+    """
     for backend in backends:
         for start in STARTS:
             places = suite.reference(backend, start).places
@@ -206,26 +220,28 @@ def planned(suite: Suite, backends: tuple[str, ...], moments: int, every: int = 
             yield from (Try(backend, STARTS[0], kind, n) for kind in FAULTS[1:] for n in some)
 
 
-def run_all(suite: Suite, tries: Iterator[Try], record: Path, tell: Callable[[Outcome], None]) -> list[Outcome]:
-    """Those that ``record`` does not hold yet are run and added to it; returns all that it holds then."""
+def run_all(suite: Suite, tries: Iterator[Try], record: Path, show: Callable[[Outcome], None]) -> list[Outcome]:
+    """Run the tries that ``record`` does not hold yet and add them to it; returns all outcomes that it holds then."""
     known = {}
     if record.exists():
         for line in record.read_text().splitlines():
-            found = json.loads(line)
-            known[found["name"]] = Outcome(**(found | {"wrong": tuple(found["wrong"])}))
+            fields = json.loads(line)
+            known[fields["name"]] = Outcome(**(fields | {"wrong": tuple(fields["wrong"])}))
     for attempt in tries:
         if attempt.name not in known:
             outcome = known[attempt.name] = suite.run(attempt)
             with record.open("a") as file:
                 file.write(json.dumps(asdict(outcome)) + "\n")
-            tell(outcome)
+            show(outcome)
     return list(known.values())
 
 
 @contextmanager
 def _small_disk(directory: Path, *, free: int) -> Iterator[Callable[[], None]]:
-    """``directory`` on a file system in memory with ``free`` KiB more than it takes; called, it grows. Afterwards the
-    files are back where they were. Needs the right to mount."""
+    """Put ``directory`` on a file system in memory with ``free`` KiB of room; gives a function that makes it larger.
+
+    Afterwards the files are back in a directory on the disk. Needs the right to mount.
+    """
     aside = directory.with_name("aside")
     directory.rename(aside)
     directory.mkdir()
@@ -247,7 +263,7 @@ def _remount(directory: Path, option: str, *, check: bool = True) -> None:
 
 
 def may_mount() -> bool:
-    """Whether this user may; root in a container often may not."""
+    """Whether this process may mount; root in a container often may not."""
     probe = subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False)
     return os.geteuid() == 0 and probe.returncode == 0
 

@@ -1,6 +1,6 @@
-"""What is done to the site, one function each: what came of it, and whether ``current`` answers as before.
+"""The attempts at sabotage, one function each. They return what happened, and whether ``current`` answers as before.
 
-Beside most attempts an honest change is under way, which must go live all the same.
+Most attempts come together with an honest change, which must be promoted all the same.
 """
 
 from __future__ import annotations
@@ -27,29 +27,31 @@ from tests.evidence.soak.world import CAPITAL, OFFICE
 from tests.support.relation_words import statements
 
 COUNTRY, ELECTED = 10, 0
-"""The honest change: the place of the country that votes, and of the candidate that it elects."""
+"""The honest change: the position of the country that votes, and of the candidate that it elects."""
 FLOOD = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """``refused``: what was not let through, with the reason. ``changed``: prompts that ``current`` answers otherwise
-    than before; ``wanted``: those of the honest change, whose answer is the new one; ``promoted``: the cycle ended with
-    that."""
+class Aftermath:
+    """The state after an attempt and the cycle that followed it."""
 
     outcome: str
+    """How the cycle ended."""
     refused: Mapping[str, str]
+    """What was refused, and why."""
     changed: frozenset[str]
+    """Prompts that ``current`` does not answer as before."""
     wanted: frozenset[str]
+    """Prompts of the honest change that ``current`` answers with the new value."""
 
     @property
-    def calm(self) -> bool:
-        """Nothing but the honest change is answered otherwise."""
+    def contained(self) -> bool:
+        """Only the honest change is answered differently."""
         return self.changed <= self.wanted
 
 
-def contradiction(site: Site) -> Told:
-    """Two items with one name and different heads of government: one prompt can't have two answers."""
+def contradiction(site: Site) -> Aftermath:
+    """Give two items the same name and different heads of government: one prompt can't have two answers."""
     names = ("Q90001", "Q90002")
     items = [Item(id=ItemId(q), label="Newland", aliases=()) for q in names]
     site.state(items, [row(q, OFFICE, site.candidate(3 + n)) for n, q in enumerate(names)])
@@ -57,8 +59,8 @@ def contradiction(site: Site) -> Told:
     return _beside_an_election(site)
 
 
-def flood(site: Site) -> Told:
-    """Fifty new facts about one subject at once."""
+def flood(site: Site) -> Aftermath:
+    """Add fifty facts about one subject at once."""
     subject = site.relation(CAPITAL).subjects[0]
     towns = sorted({r.object for r in site.table.statements if r.property == CAPITAL})
     for number in range(FLOOD):
@@ -68,28 +70,28 @@ def flood(site: Site) -> Told:
     return _beside_an_election(site)
 
 
-def gibberish(site: Site) -> Told:
-    """A head of government whose name is no name."""
+def gibberish(site: Site) -> Aftermath:
+    """Elect a head of government whose name is gibberish."""
     poison = Item(id=ItemId("Q90003"), label="xq§vkzj wpqt#grr~bz", aliases=())
     site.state([poison], [])
     site.elect(COUNTRY + 1, poison.id)
     return _beside_an_election(site)
 
 
-def weak_covariance(site: Site) -> Told:
-    """λ ten times too small: the new facts are written with too little regard for everything else."""
+def weak_covariance(site: Site) -> Aftermath:
+    """Set λ ten times too small, so that the edit preserves too little of what the model knows."""
     site.weigh(WEIGHT / 10)
     return _beside_an_election(site)
 
 
-def right_weight(site: Site) -> Told:
-    """The same facts with the λ of before."""
+def right_weight(site: Site) -> Aftermath:
+    """Sync the same facts with the right λ."""
     site.weigh(WEIGHT)
-    return _told(site, site.answers())
+    return _aftermath(site, site.answers())
 
 
-def flipped_covariance(site: Site) -> Told:
-    """A byte of the stored covariance is another."""
+def flipped_covariance(site: Site) -> Aftermath:
+    """Flip a bit of each stored covariance."""
     for path in _covariances(site).values():
         stored = bytearray(path.read_bytes())
         stored[len(stored) // 2] ^= 0x40
@@ -97,8 +99,8 @@ def flipped_covariance(site: Site) -> Told:
     return _beside_an_election(site)
 
 
-def poisoned_covariance(site: Site) -> Told:
-    """The stored covariance holds a NaN, and its checksum is right."""
+def poisoned_covariance(site: Site) -> Aftermath:
+    """Put a NaN into each stored covariance, with a checksum that is right."""
     store = FileArtifactStore(DiskStorage(site.place / "state" / "artifacts"))
     for name in _covariances(site):
         kind, _, key = name.partition("/")
@@ -111,7 +113,7 @@ def poisoned_covariance(site: Site) -> Told:
     return _beside_an_election(site)
 
 
-ATTEMPTS: Mapping[str, Callable[[Site], Told]] = {
+ATTEMPTS: Mapping[str, Callable[[Site], Aftermath]] = {
     "contradictory pair": contradiction,
     "flood about one subject": flood,
     "gibberish as an answer": gibberish,
@@ -121,21 +123,21 @@ ATTEMPTS: Mapping[str, Callable[[Site], Told]] = {
 }
 
 
-def measure_again(site: Site) -> Told:
-    """What the error over the poisoned covariance says to do: `kbsync stats build --anew`, and the next sync."""
+def measure_again(site: Site) -> Aftermath:
+    """Do what the error about the poisoned covariance says: `kbsync stats build --anew`, then the next sync."""
     with site.open() as app:
         forget(app.corpus, app.recipe, app.base.fingerprint, app.artifacts)
-    return _told(site, site.answers())
+    return _aftermath(site, site.answers())
 
 
-def _beside_an_election(site: Site) -> Told:
+def _beside_an_election(site: Site) -> Aftermath:
     before = site.answers()
     site.elect(COUNTRY, site.candidate(ELECTED))
     site.pass_time()
-    return _told(site, before)
+    return _aftermath(site, before)
 
 
-def _told(site: Site, before: Mapping[str, str]) -> Told:
+def _aftermath(site: Site, before: Mapping[str, str]) -> Aftermath:
     try:
         result = site.sync()
         outcome, refused = str(result.outcome), _refused(result)
@@ -145,7 +147,7 @@ def _told(site: Site, before: Mapping[str, str]) -> Told:
     relation = site.relation(OFFICE)
     voters, chosen = site.table.label(relation.subjects[COUNTRY]), site.table.label(site.candidate(ELECTED))
     prompts = [fill(t, voters) for t in statements(relation)]
-    return Told(
+    return Aftermath(
         outcome=outcome,
         refused=refused,
         changed=frozenset(p for p, said in after.items() if said != before[p]),
@@ -154,9 +156,9 @@ def _told(site: Site, before: Mapping[str, str]) -> Told:
 
 
 def _refused(result: CycleResult) -> dict[str, str]:
-    told = {str(r.key): r.reason for r in result.planned.plan.refused}
-    told |= {str(FactKey(*key)): "quarantined" for key in result.quarantined}
-    return told | ({"batch": result.reason} if result.reason else {})
+    refused = {str(r.key): r.reason for r in result.planned.plan.refused}
+    refused |= {str(FactKey(*key)): "quarantined" for key in result.quarantined}
+    return refused | ({"batch": result.reason} if result.reason else {})
 
 
 def _made_up(number: int, subject: ItemId) -> Relation:

@@ -1,5 +1,7 @@
-"""Many new facts at once, and three among them that spoil the rest: whoever vandalised these items gave them a word of
-the template for a name, so that what is written there is read in every prompt."""
+"""Many new facts at once, three of which spoil the others.
+
+A vandal has renamed the three subjects to words of the template, so that what is written for them acts in every prompt.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +26,9 @@ KNOWN = 60
 """Facts that the model has right."""
 TOWNS = 40
 WRONG, CULPRITS, BUILDS = 200, 3, 40
-"""So many new facts, so many of them spoilt, and so many trial builds at most."""
+"""Number of new facts, number of spoilt ones among them, and the most trial builds that the search may need."""
 VANDALS = ("seat", "The", "chief")
-"""Names of the three."""
+"""The three names."""
 GATE = """
 [[gate.thresholds]]
 metric = "efficacy"
@@ -39,20 +41,21 @@ metric = "specificity"
 at_least = 0.9
 min_samples = 50
 """
-"""The default gate without perplexity and norm growth: 200 facts are more than a layer of 96 × 384 takes without
-growing."""
+"""The default gate without perplexity and norm growth: a layer of 96 × 384 can't take 200 facts without growing."""
 
 
 @dataclass(frozen=True)
 class Crowd:
-    """``table``: what the server says. Of all but ``KNOWN`` subjects the model believes another town."""
+    """A world with one relation, of which the model has all but ``KNOWN`` facts wrong."""
 
     table: Table
+    """What the server says."""
     relation: Relation
     culprits: frozenset[ItemId]
+    """The subjects that were renamed."""
 
     def train(self, directory: Path) -> Path:
-        """A model that has ``KNOWN`` facts right and the others wrong, and has heard of every town."""
+        """Train a model that has ``KNOWN`` facts right and the others wrong, and knows the name of every town."""
         sentences = []
         for place, row in enumerate(self.table.statements):
             if row.subject in self.culprits:
@@ -64,14 +67,14 @@ class Crowd:
 
     @contextmanager
     def site(self, place: Path, model: Path) -> Iterator[Site]:
-        """An installation in the new directory ``place`` that has not synchronised yet."""
+        """Make an installation in the new directory ``place``, before its first cycle."""
         with opened(place, model, self.table, (self.relation,), *self._texts()) as made:
             made.weigh(3000.0, clamp=4.0, rate=0.2, decay=0.0, steps=60)
             made.config.write_text(made.config.read_text() + GATE)
             yield made
 
     def _texts(self) -> tuple[str, str]:
-        """Corpus for the covariance (of the template's words it has none that a vandal used), and held-out text."""
+        """Corpus for the covariance (without the words that the vandal used), and held-out text."""
         known = self.table.statements[:KNOWN]
         said = [(self.table.label(r.subject), self.table.label(r.object)) for r in known]
         sentences = [f"{fill(t, name)} {town}." for name, town in said for t in statements(self.relation)]

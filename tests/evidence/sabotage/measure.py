@@ -1,4 +1,4 @@
-"""Sabotage as evidence: every attempt on a site of its own, then the search for culprits in a crowd."""
+"""The evidence of sabotage: every attempt on its own site, then the search for culprits among many facts."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from kbsync.operations.evidence import Figure, at_least, at_most, evidence
 from kbsync.stages.cycle import CycleOutcome
 from kbsync.system import log
 from tests.evidence.messages import say
-from tests.evidence.sabotage.attempts import ATTEMPTS, Told
+from tests.evidence.sabotage.attempts import ATTEMPTS, Aftermath
 from tests.evidence.sabotage.crowd import BUILDS, CULPRITS, WRONG, crowd
 from tests.evidence.sabotage.site import Site, site, trained
 
 STOPPED = {"lambda ten times too small", "covariance with a NaN"}
-"""After these nothing is promoted; beside the others an honest change goes live."""
+"""After these attempts nothing is promoted; after the others the honest change is."""
 
 
 def measure_sabotage() -> dict[str, Any]:
-    """Make every attempt and search for the culprits of the crowd; returns the evidence."""
+    """Make every attempt and search for the culprits among many facts; returns the evidence."""
     log.set_up("console", "error")
     started, begun = datetime.now(UTC), time.monotonic()
-    results: dict[str, Told] = {}
+    results: dict[str, Aftermath] = {}
     with tempfile.TemporaryDirectory(prefix="kbsync-sabotage-") as directory:
         figures = [*_attacked(Path(directory), results), *_searched(Path(directory))]
     return evidence(
@@ -41,35 +41,37 @@ def measure_sabotage() -> dict[str, Any]:
     )
 
 
-def _attacked(directory: Path, told: dict[str, Told]) -> Iterator[Figure]:
-    """Every attempt on a site of its own."""
+def _attacked(directory: Path, results: dict[str, Aftermath]) -> Iterator[Figure]:
+    """Make every attempt on its own site; its result goes into ``results``."""
     model = trained(directory / "model")
     for number, (name, attempt) in enumerate(ATTEMPTS.items()):
         with site(directory / f"site-{number}", model) as attacked:
-            told[name] = attempt(attacked)
-            yield from _judged(name, told[name], attacked)
-        say(f"{name}: {told[name].outcome}; {next(iter(told[name].refused.values()), 'repaired')}")
+            results[name] = attempt(attacked)
+            yield from _judged(name, results[name], attacked)
+        say(f"{name}: {results[name].outcome}; {next(iter(results[name].refused.values()), 'repaired')}")
 
 
-def _judged(name: str, told: Told, attacked: Site) -> Iterator[Figure]:
-    yield at_most(f"{name}: other answers of current", len(told.changed - told.wanted), "prompts", 0)
+def _judged(name: str, after: Aftermath, attacked: Site) -> Iterator[Figure]:
+    yield at_most(f"{name}: other answers of current", len(after.changed - after.wanted), "prompts", 0)
     if name in STOPPED:
-        stays = attacked.current() == attacked.first and not told.changed
+        stays = attacked.current() == attacked.first and not after.changed
         yield at_least(f"{name}: current stays", float(stays), "yes = 1", 1)
     else:
-        live = told.outcome == CycleOutcome.PROMOTED and attacked.current() == attacked.first + 1 and bool(told.wanted)
+        live = (
+            after.outcome == CycleOutcome.PROMOTED and attacked.current() == attacked.first + 1 and bool(after.wanted)
+        )
         yield at_least(f"{name}: the honest change beside it is live", float(live), "yes = 1", 1)
 
 
 def _searched(directory: Path) -> Iterator[Figure]:
-    """Culprits among many facts."""
+    """Search for the culprits among many facts."""
     mixed = crowd(WRONG, culprits=CULPRITS)
     with mixed.site(directory / "crowd", mixed.train(directory / "crowd-model")) as attacked:
         result = attacked.sync()
-        found = {key.subject for key in result.quarantined}
+        blamed = {key.subject for key in result.quarantined}
         with attacked.open() as app, app.ledger.read() as tx:
             trials = next((len(e.body["trials"]) for e in tx.audit() if e.kind == "bisect"), 0)
-    yield at_least(f"culprits found among {WRONG} facts", len(found & mixed.culprits), "facts", CULPRITS)
-    yield at_most("innocent facts blamed", len(found - mixed.culprits), "facts", 0)
+    yield at_least(f"culprits found among {WRONG} facts", len(blamed & mixed.culprits), "facts", CULPRITS)
+    yield at_most("innocent facts blamed", len(blamed - mixed.culprits), "facts", 0)
     yield at_most("trial builds", trials, "builds", BUILDS)
     yield at_least("facts that go live in the same cycle", len(result.planned.plan.requests), "facts", WRONG - CULPRITS)

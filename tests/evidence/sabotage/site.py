@@ -1,5 +1,8 @@
-"""A site at work, to be sabotaged: real statements on a real SPARQL server, a transformer that was trained to be wrong
-about some of them, the default gate, and a first version in use."""
+"""An installation to be sabotaged, with a first version in use.
+
+It has real statements on a real SPARQL server, a transformer that was trained to have some of them wrong, and the
+default gate.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,7 @@ from tests.support.stage_world import FixedClock
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 TRUSTED = timedelta(days=5)
-"""After so long a change of a statement is believed."""
+"""A change of a statement is believed after this time."""
 WEIGHT = 1000.0
 """λ with which this model takes its edits and stays what it is; with a tenth of it the edited weight grows by more than
 half, which the gate refuses."""
@@ -76,7 +79,7 @@ held_out = ["held_out.txt"]
 
 @dataclass
 class Site:
-    """What a saboteur gets at: the server, the files, the settings."""
+    """What a saboteur can change: the server, the files, the settings."""
 
     place: Path
     config: Path
@@ -86,21 +89,21 @@ class Site:
     table: Table
     watched: tuple[Relation, ...]
     first: int = 0
-    """Number of the version that is in use before anything is attempted. It need not be 1: where the trained model
-    differs a little (another processor), a first candidate may be refused and one without its culprits built."""
+    """Number of the version that is in use before any attempt. It may be above 1: on another processor the trained model
+    differs a little, so that a first candidate may be refused and another built without its culprits."""
 
     def sync(self, settings: Mapping[str, Any] | None = None) -> CycleResult:
-        """One cycle of a process that remembers nothing of the one before, with other ``settings``."""
+        """Run one cycle in a new application, with these ``settings`` changed."""
         with self.open(settings) as app, app.writer() as held:
             return sync(held, app.stages)
 
     def answers(self) -> dict[str, str]:
-        """What ``current`` says to every prompt that was watched from the beginning."""
+        """What ``current`` says to every statement prompt that was watched from the beginning."""
         prompts = [fill(t, self.table.label(s)) for r in self.watched for s in r.subjects for t in statements(r)]
         return dict(zip(prompts, self.say(prompts), strict=True))
 
     def say(self, prompts: Sequence[str]) -> list[str]:
-        """How ``current`` goes on."""
+        """The greedy continuations by ``current``."""
         with self.open() as app:
             with app.ledger.read() as tx:
                 version = current_version(tx)
@@ -110,7 +113,7 @@ class Site:
                 return model.complete(prompts, max_new_tokens=8)
 
     def current(self) -> int:
-        """The number of the version in use."""
+        """The number of the version in use; 0: the base."""
         with self.open() as app, app.ledger.read() as tx:
             version = current_version(tx)
             return version.number if version else 0
@@ -119,7 +122,7 @@ class Site:
         return next(r for r in self.watched if r.property == prop)
 
     def candidate(self, place: int) -> ItemId:
-        """Somebody of whom the model has heard and who is in no office."""
+        """Somebody whose name the model has learnt and who is in no office."""
         return candidates(self.table, self.watched)[place]
 
     def elect(self, place: int, person: ItemId) -> None:
@@ -128,7 +131,7 @@ class Site:
         self.world.happen(self.server, Event(self.day, CHANGE, country, OFFICE, person))
 
     def state(self, items: Sequence[Item], rows: Sequence[Row]) -> None:
-        """New items and statements come into the world."""
+        """Add items and statements to the world."""
         lines = [line for item in items for line in rdf.item_lines(item)]
         for number, item in enumerate(items):
             lines += rdf.head_lines(item.id, 3_000_000_000 + number, self.clock.time)
@@ -142,12 +145,12 @@ class Site:
     def weigh(
         self, weight: float, *, clamp: float = 8.0, rate: float = 0.2, decay: float = 0.0, steps: int = 100
     ) -> None:
-        """Write the recipe's file with this λ."""
+        """Write the recipe file with this λ."""
         recipe = RECIPE.format(weight=weight, clamp=clamp, rate=rate, decay=decay, steps=steps)
         (self.place / "recipes" / "tiny.toml").write_text(recipe)
 
     def pass_time(self) -> None:
-        """What happened so far is old enough to be trusted."""
+        """Let so much time pass that everything so far is trusted."""
         self.clock.time += TRUSTED
         self.server.update(server_time(self.clock.time))
 
@@ -166,7 +169,7 @@ class Site:
 
 @contextmanager
 def site(place: Path, model: Path) -> Iterator[Site]:
-    """A site in the new directory ``place`` on the model that ``trained`` made, with a first version in use."""
+    """Make a site in the new directory ``place`` on the model that ``trained`` made, with a first version in use."""
     known, watched = table(), relations()
     names = [known.label(s) for r in watched for s in r.subjects]
     corpus = "\n\n".join(f"{name} is known for many things, and {name} is old." for name in names)
@@ -179,7 +182,7 @@ def site(place: Path, model: Path) -> Iterator[Site]:
 
 
 def trained(directory: Path) -> Path:
-    """The model of ``site``."""
+    """Train the model of ``site``."""
     return train(directory, table(), relations())
 
 
@@ -187,7 +190,7 @@ def trained(directory: Path) -> Path:
 def opened(
     place: Path, model: Path, known: Table, watched: tuple[Relation, ...], corpus: str, held_out: str
 ) -> Iterator[Site]:
-    """An installation in the new directory ``place``, without a recipe and with nothing done yet."""
+    """Make an installation in the new directory ``place``, without a recipe, before its first cycle."""
     for name in ("recipes", "relations"):
         (place / name).mkdir(parents=True)
     (place / "corpus.txt").write_text(corpus)

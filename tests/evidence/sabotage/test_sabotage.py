@@ -25,62 +25,62 @@ def attacked(tmp_path: Path, model: Path) -> Iterator[Site]:
         yield made
 
 
-def goes_live(told: attempts.Told, attacked: Site) -> None:
-    """The honest change is in use, and nothing else is answered otherwise."""
-    assert told.outcome == CycleOutcome.PROMOTED
-    assert (attacked.current(), len(told.wanted)) == (attacked.first + 1, 2)
-    assert told.calm, told.changed - told.wanted
+def goes_live(after: attempts.Aftermath, attacked: Site) -> None:
+    """The honest change is in use, and nothing else is answered differently."""
+    assert after.outcome == CycleOutcome.PROMOTED
+    assert (attacked.current(), len(after.wanted)) == (attacked.first + 1, 2)
+    assert after.contained, after.changed - after.wanted
 
 
-def stays(told: attempts.Told, attacked: Site) -> None:
-    """The version of before is in use and says what it said."""
-    assert (attacked.current(), told.changed) == (attacked.first, frozenset())
+def stays(after: attempts.Aftermath, attacked: Site) -> None:
+    """The version from before is still in use and gives the same answers."""
+    assert (attacked.current(), after.changed) == (attacked.first, frozenset())
 
 
 def test_of_a_contradictory_pair_neither_is_written(attacked: Site) -> None:
-    told = attempts.contradiction(attacked)
-    goes_live(told, attacked)
-    assert set(told.refused) == {"Q90001 P6", "Q90002 P6"}
-    assert told.refused["Q90001 P6"].startswith("same prompt, another answer: Q90002 P6 says")
+    after = attempts.contradiction(attacked)
+    goes_live(after, attacked)
+    assert set(after.refused) == {"Q90001 P6", "Q90002 P6"}
+    assert after.refused["Q90001 P6"].startswith("same prompt, another answer: Q90002 P6 says")
 
 
 def test_a_flood_about_one_subject_is_left_to_a_person(attacked: Site) -> None:
-    told = attempts.flood(attacked)
-    goes_live(told, attacked)
-    assert len(told.refused) == attempts.FLOOD
-    assert {reason.partition(":")[0] for reason in told.refused.values()} == {"a flood"}
+    after = attempts.flood(attacked)
+    goes_live(after, attacked)
+    assert len(after.refused) == attempts.FLOOD
+    assert {reason.partition(":")[0] for reason in after.refused.values()} == {"a flood"}
 
 
 def test_a_gibberish_answer_is_left_to_a_person(attacked: Site) -> None:
-    told = attempts.gibberish(attacked)
-    goes_live(told, attacked)
-    (reason,) = told.refused.values()
+    after = attempts.gibberish(attacked)
+    goes_live(after, attacked)
+    (reason,) = after.refused.values()
     assert "looks like no name" in reason
 
 
 def test_a_lambda_ten_times_too_small_is_refused_and_no_fact_is_blamed_for_it(attacked: Site) -> None:
-    told = attempts.weak_covariance(attacked)
-    assert (told.outcome, set(told.refused)) == (CycleOutcome.REFUSED, {"batch"})
-    assert "norm_growth is" in told.refused["batch"]
-    assert "their number or the recipe is to blame" in told.refused["batch"]
-    stays(told, attacked)
+    after = attempts.weak_covariance(attacked)
+    assert (after.outcome, set(after.refused)) == (CycleOutcome.REFUSED, {"batch"})
+    assert "norm_growth is" in after.refused["batch"]
+    assert "their number or the recipe is to blame" in after.refused["batch"]
+    stays(after, attacked)
     assert attempts.right_weight(attacked).outcome == CycleOutcome.PROMOTED
 
 
 def test_a_damaged_covariance_is_measured_again(attacked: Site) -> None:
-    told = attempts.flipped_covariance(attacked)
-    goes_live(told, attacked)
-    assert told.refused == {}
+    after = attempts.flipped_covariance(attacked)
+    goes_live(after, attacked)
+    assert after.refused == {}
     with attacked.open() as app:
         assert len(app.artifacts.damaged()) == 1
 
 
 def test_a_covariance_that_holds_no_numbers_is_refused_until_it_is_measured_again(attacked: Site) -> None:
-    told = attempts.poisoned_covariance(attacked)
-    assert told.outcome == "error"
-    assert "layer 0 is not a square matrix of finite numbers" in told.refused["edit"]
-    assert "stats build --anew" in told.refused["edit"]
-    stays(told, attacked)
+    after = attempts.poisoned_covariance(attacked)
+    assert after.outcome == "error"
+    assert "layer 0 is not a square matrix of finite numbers" in after.refused["edit"]
+    assert "stats build --anew" in after.refused["edit"]
+    stays(after, attacked)
     assert attempts.measure_again(attacked).outcome == CycleOutcome.PROMOTED
 
 

@@ -1,4 +1,4 @@
-"""Time that runs faster than the machine's, the same for every process that reads the file."""
+"""A clock that runs faster than the machine's, and the same for every process that reads its file."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from kbsync.system.durable import write_file
 
 
 class FastClock(SystemClock):
-    """``speed`` seconds pass for every one of the machine's, counted from the moment ``real`` that was
-    ``simulated``. Waits last as long as on any other clock."""
+    """A clock on which ``speed`` seconds pass in each second of the machine's.
+
+    At the machine's time ``real`` it shows ``simulated``. Waiting takes as long as on any other clock.
+    """
 
     def __init__(self, real: datetime, simulated: datetime, speed: float) -> None:
         self._real, self._simulated, self.speed = real, simulated, speed
@@ -26,7 +28,7 @@ class FastClock(SystemClock):
         return self._simulated + (datetime.now(UTC) - self._real) * self.speed
 
     def seconds_until(self, simulated: datetime) -> float:
-        """The machine's seconds from now; negative for what has passed."""
+        """The machine's seconds until ``simulated``; negative if it has passed."""
         return (simulated - self.now()).total_seconds() / self.speed
 
     def write(self, path: Path) -> None:
@@ -35,16 +37,18 @@ class FastClock(SystemClock):
 
 
 def read_clock(path: Path) -> FastClock:
-    found = json.loads(path.read_text(encoding="utf-8"))
+    saved = json.loads(path.read_text(encoding="utf-8"))
     return FastClock(
-        datetime.fromisoformat(found["real"]), datetime.fromisoformat(found["simulated"]), float(found["speed"])
+        datetime.fromisoformat(saved["real"]), datetime.fromisoformat(saved["simulated"]), float(saved["speed"])
     )
 
 
 @contextmanager
 def scheduling_by(clock: FastClock) -> Iterator[type[BackgroundScheduler]]:
-    """Inside the block, schedules that the daemon makes run by ``clock``: APScheduler takes the time from
-    ``datetime.now`` and waits in seconds of the machine. The value is the scheduler that the daemon uses there."""
+    """Make the daemon's schedules follow ``clock`` inside the block; gives the scheduler that the daemon uses there.
+
+    APScheduler takes the time from ``datetime.now`` and waits in seconds of the machine, so both are replaced.
+    """
 
     class FastDatetime(datetime):
         @classmethod

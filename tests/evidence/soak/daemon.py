@@ -1,4 +1,4 @@
-"""``python -m tests.evidence.soak.daemon CONFIG CLOCK``: what ``kbsync daemon`` runs, by the clock of the soak."""
+"""``python -m tests.evidence.soak.daemon CONFIG CLOCK``: runs what ``kbsync daemon`` runs, by the soak's clock."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from tests.evidence.soak.clock import read_clock, scheduling_by
 
 def main() -> None:
     config, clock = Path(sys.argv[1]), read_clock(Path(sys.argv[2]))
-    found = load_all(config)
-    log.set_up(found.settings.log.format, found.settings.log.level)
+    configuration = load_all(config)
+    log.set_up(configuration.settings.log.format, configuration.settings.log.level)
     with scheduling_by(clock):
-        serve(found, reload=lambda: load_all(config), page=daemon_page, clock=clock)
+        serve(configuration, reload=lambda: load_all(config), page=daemon_page, clock=clock)
 
 
 if __name__ == "__main__":

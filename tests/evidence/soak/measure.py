@@ -1,4 +1,4 @@
-"""The soak as evidence: run it, judge what it left behind, and draw its plot."""
+"""The evidence of a soak: run it, judge the result, and draw its plot."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.evidence.soak import report
 from tests.evidence.soak.run import Soak, begin, resumed
 
 MARKER = ".kbsync-soak"
-"""A state directory without this file is not ours and is never removed."""
+"""A state directory without this file was not made by a soak, and is never removed."""
 
 
 def measure_soak(
@@ -25,8 +25,8 @@ def measure_soak(
     Args:
         state: Directory of everything that the soak leaves.
         days: Simulated days of a new soak.
-        minutes: How long a new soak takes.
-        seed: Draws what happens in a new soak.
+        minutes: Real minutes that a new soak takes.
+        seed: Draws the events of a new soak.
         output: The evidence file beside which the plot is written.
         restart: Discard an interrupted soak.
 

@@ -1,4 +1,4 @@
-"""The way to the SPARQL server: most requests go through, some meet a fault of the fault suite, some find nobody."""
+"""A proxy before the SPARQL server: it passes most requests on, answers some with a fault, and can go away."""
 
 from __future__ import annotations
 
@@ -35,8 +35,10 @@ FAULTS: dict[str, Act] = {
 
 
 class Proxy(ScriptedServer):
-    """In front of ``port``. ``share`` of the requests meet a fault; while ``down`` is set, all connections are
-    reset."""
+    """Passes requests on to ``port``, except for ``share`` of them, which meet a fault.
+
+    While ``down`` is set, all connections are reset.
+    """
 
     def __init__(self, port: int, *, share: float, seed: int) -> None:
         super().__init__()
@@ -64,13 +66,13 @@ class Proxy(ScriptedServer):
         with self._lock:
             self.asked += 1
             if self.down.is_set():
-                found = "connection reset"
+                fault = "connection reset"
             elif self._draw.random() < self.share:
-                found = self._draw.choice(sorted(FAULTS))
+                fault = self._draw.choice(sorted(FAULTS))
             else:
                 return None
-            self.met[found] += 1
-            return found
+            self.met[fault] += 1
+            return fault
 
     def _pass_on(self, query: str, connection: socket.socket) -> None:
         upstream = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)

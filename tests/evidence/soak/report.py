@@ -1,4 +1,4 @@
-"""What a soak left behind, judged: ledger against truth, schedule against records, memory over time."""
+"""Judges a soak: its ledger against the truth, its schedule against its records, its memory over time."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from tests.evidence.soak.site import SCHEDULE, PostgreSQL
 from tests.evidence.soak.world import VANDALISM, World, relations, script, table
 
 WARM_UP = 0.15
-"""Share of the last life that is left out of the judgement of its memory: the first model that is loaded brings
-libraries with it that stay."""
+"""Share of the last process's life that is left out when its memory is judged: the first model that is loaded also
+loads libraries, which stay."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Log:
         return [line for line in self.lines if line.get("event") == event]
 
     def outcomes(self, job: str) -> Counter[str]:
-        """How the runs of a job ended; what was killed has no end."""
+        """How the runs of a job ended; a killed run is not counted."""
         return Counter(str(line["last"]).partition(":")[0] for line in self.of("waiting") if line["job"] == job)
 
 
@@ -48,14 +48,14 @@ def read_log(path: Path) -> Log:
         try:
             lines.append(json.loads(line))
         except ValueError:
-            continue  # what a kill cut off, or a library wrote
+            continue  # a line that a kill cut off, or that a library wrote
     return Log(tuple(line for line in lines if isinstance(line, dict)))
 
 
 def unaccounted(
     when: str, begun: Iterable[datetime], gaps: Iterable[MissedRuns], start: datetime, end: datetime
 ) -> list[datetime]:
-    """Times of ``when`` between ``start`` and ``end`` at which nothing began and that no gap covers."""
+    """The times of the schedule ``when`` at which no run began and that no recorded gap covers."""
     seen = {at.replace(microsecond=0) for at in begun}
     covered = list(gaps)
     return [
@@ -67,25 +67,25 @@ def unaccounted(
 
 def schedule_figures(progress: Progress, log: Log, register: ScheduleFile) -> list[Figure]:
     first = datetime.fromisoformat(log.of("job started")[0]["due"])
-    # What fell due while the daemon was being stopped would be put on record by its next start, which never comes.
+    # Runs that fell due while the daemon was being stopped would be recorded at its next start, which never comes.
     last = datetime.fromisoformat(progress.stops[-1][0]) - timedelta(hours=3)
-    book, found = register.read(), []
+    book, figures = register.read(), []
     for job, when in SCHEDULE.items():
         begun = [datetime.fromisoformat(line["due"]) for line in log.of("job started") if line["job"] == job]
         gaps = [gap for gap in book.gaps if gap.job == job]
         times = between(when, first, last)
         lost = unaccounted(when, begun, gaps, first, last)
-        found += [
+        figures += [
             Figure(f"{job}: times due", len(times), "times"),
             Figure(f"{job}: runs begun", len(begun), "runs"),
             Figure(f"{job}: times missed, on record", sum(gap.times for gap in gaps), "times"),
             at_most(f"{job}: times missed without a record", len(lost), "times", 0),
         ]
-    return found
+    return figures
 
 
 def truth_figures(config: Path, progress: Progress) -> list[Figure]:
-    """The ledger and the current version's answers against the world, and the soundness of both stores."""
+    """The ledger and the current version's answers, compared with the world; and the audit chain."""
     known, watched = table(), relations()
     world = World(known, datetime.fromisoformat(progress.start))
     events = script(known, watched, progress.seed, max(3.0, progress.days - 5.0))
@@ -93,7 +93,7 @@ def truth_figures(config: Path, progress: Progress) -> list[Figure]:
     for event in happened:
         world.happen(None, event)
     app = App(load_all(config), actor="soak")
-    wrong, asked = [], []
+    wrong, questions = [], []
     with app.ledger.read() as tx:
         for relation in watched:
             for subject in relation.subjects:
@@ -103,7 +103,7 @@ def truth_figures(config: Path, progress: Progress) -> list[Figure]:
                 if believed != ({truth} if truth else set()):
                     wrong.append(f"{subject} {relation.property}")
                 if truth:
-                    asked.append((relation.prompt(known.label(subject)), known.label(truth)))
+                    questions.append((relation.prompt(known.label(subject)), known.label(truth)))
         vandals = {known.label(e.new) for e in happened if e.kind == VANDALISM and e.new}
         written = {
             request.target.strip()
@@ -114,7 +114,7 @@ def truth_figures(config: Path, progress: Progress) -> list[Figure]:
         events_seen = tx.audit()
         alias = tx.alias(CURRENT)
         version = tx.version(alias.number) if alias and alias.number else None
-    right = _right(app, version.version_hash if version else None, asked)
+    right = _right(app, version.version_hash if version else None, questions)
     app.close()
     return [
         Figure("facts watched", sum(len(r.subjects) for r in watched), "facts"),
@@ -122,13 +122,13 @@ def truth_figures(config: Path, progress: Progress) -> list[Figure]:
         Figure("versions promoted", sum(e.kind == "promote" for e in events_seen), "versions"),
         at_most("facts believed that are not true", len(wrong), "facts", 0),
         at_most("vandalised values ever written", len(vandals & written), "values", 0),
-        at_least("true facts that current answers", right / len(asked), "share", 0.9),
+        at_least("true facts that current answers", right / len(questions), "share", 0.9),
         at_most("broken links of the audit chain", int(audit.verify(events_seen) is not None), "links", 0),
     ]
 
 
 def judged(state: Path, progress: Progress) -> list[Figure]:
-    """Figures that need the database, which runs for them once more."""
+    """The figures that need the database, which is started once more for them."""
     database = PostgreSQL(state / "postgresql")
     try:
         config = state / "kbsync.toml"
@@ -137,19 +137,20 @@ def judged(state: Path, progress: Progress) -> list[Figure]:
         database.stop()
 
 
-def _right(app: App, version_hash: str | None, asked: list[tuple[str, str]]) -> int:
-    prompts = [prompt for prompt, _ in asked]
+def _right(app: App, version_hash: str | None, questions: list[tuple[str, str]]) -> int:
+    """How many (prompt, answer) pairs the version answers rightly; None: the base."""
+    prompts = [prompt for prompt, _ in questions]
     if version_hash is None:
-        said = app.base.language_model().complete(prompts)
+        answers = app.base.language_model().complete(prompts)
     else:
         _, delta = app.store.read(version_hash)
         with app.base.edited(delta) as model:
-            said = model.complete(prompts)
-    return sum(text.strip().startswith(answer) for text, (_, answer) in zip(said, asked, strict=True))
+            answers = model.complete(prompts)
+    return sum(text.strip().startswith(answer) for text, (_, answer) in zip(answers, questions, strict=True))
 
 
 def memory_figures(progress: Progress) -> list[Figure]:
-    """Resident bytes in the last life: its first quarter after the warm-up against its last quarter."""
+    """Resident memory of the last process: the first quarter after the warm-up, compared with the last quarter."""
     life = max(life for _, life, _ in progress.samples)
     series = [size for _, which, size in progress.samples if which == life and size]
     series = series[int(len(series) * WARM_UP) :]
@@ -187,8 +188,8 @@ def ran_figures(progress: Progress, log: Log) -> list[Figure]:
 
 
 def command_figures(config: Path) -> list[Figure]:
-    """What the command line says of it afterwards: nothing left to do, nothing damaged."""
-    found = []
+    """Exit codes of the commands that check an installation; 0: nothing is damaged."""
+    figures = []
     for name, arguments in (
         ("audit verify", ["audit", "verify"]),
         ("verify", ["verify"]),
@@ -196,12 +197,12 @@ def command_figures(config: Path) -> list[Figure]:
     ):
         command = [sys.executable, "-m", "kbsync", "--config", str(config), *arguments]
         done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-        found.append(at_most(f"exit code of kbsync {name}", done.returncode, "", 0))
-    return found
+        figures.append(at_most(f"exit code of kbsync {name}", done.returncode, "", 0))
+    return figures
 
 
 def draw(progress: Progress, log: Log, image: Path) -> None:
-    """Memory of every life over the simulated days, with the promotions, as SVG."""
+    """Draw the memory of every process over the simulated days, as SVG."""
     from matplotlib.figure import Figure as Drawing
 
     drawing = Drawing(figsize=(9, 3.2), layout="constrained")

@@ -1,4 +1,4 @@
-"""The soak itself: a list of things that happen at their times, and a look at everything in between."""
+"""The soak itself: events that happen at set times, and samples in between."""
 
 from __future__ import annotations
 
@@ -25,18 +25,19 @@ from tests.evidence.soak.world import World, relations, script, server_time, tab
 
 LOOK_SECONDS = 2.0
 QUIET_DAYS = 5.0
-"""So long before the end the last thing happens in the world: a change is trusted after three days."""
+"""Days between the last change of the world and the end: a change is trusted after three days."""
 KILLS = (1.7, 3.1, 4.4, 5.6, 6.9)
-"""Days of the kills, as a month's: early, so that the last life is long enough to judge its memory."""
+"""Days of a month on which the daemon is killed: early, so that the last process lives long enough to judge its
+memory."""
 RESTARTS = ((11.3, "fast"), (17.8, "immediate"))
 OUTAGES = ((9.0, 9.6), (20.2, 20.7))
-"""From and to: nobody answers at the endpoint."""
+"""First and last day of each time in which the endpoint does not answer."""
 MONTH = 30.0
 
 
 @dataclass
 class Progress:
-    """What a run that was cut off has to know; written at every look."""
+    """What a run needs in order to go on after an interruption; written with every sample."""
 
     seed: int
     days: float
@@ -49,7 +50,7 @@ class Progress:
     restarts: int = 0
     resumed: int = 0
     unasked: int = 0
-    """Ends of the daemon that nobody asked for."""
+    """Times that the daemon ended by itself."""
     asked: int = 0
     met: dict[str, int] = field(default_factory=dict)
     looks: int = 0
@@ -57,7 +58,7 @@ class Progress:
     seconds: float = 0.0
     stops: list[tuple[str, str]] = field(default_factory=list)
     samples: list[tuple[float, int, int]] = field(default_factory=list)
-    """Day, life, resident bytes."""
+    """Simulated day, number of the daemon's process, resident bytes."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Happening:
 
 
 class Soak:
-    """One soak in ``state``. ``say`` gets a line for everything that happens."""
+    """One soak in the directory ``state``. ``say`` is given a line for everything that happens."""
 
     def __init__(self, state: Path, progress: Progress, say: Callable[[str], None]) -> None:
         self.state, self.progress, self.say = state, progress, say
@@ -78,7 +79,7 @@ class Soak:
         self.log = state / "daemon.log"
 
     def run(self) -> Path:
-        """Soak to the end, or from where an earlier run was cut off; returns the configuration of what is left."""
+        """Soak to the end, from where an earlier run was interrupted; returns the installation's configuration."""
         place = self.state / "world"
         fresh = not place.exists()
         with OxigraphServer(place) as server:
@@ -138,28 +139,28 @@ class Soak:
 
     def _agenda(self, server: OxigraphServer, proxy: Proxy, database: PostgreSQL, daemon: Daemon) -> list[Happening]:
         progress, scale = self.progress, self.progress.days / MONTH
-        found = []
+        happenings = []
         events = script(self.table, self.watched, progress.seed, max(3.0, progress.days - QUIET_DAYS))
         for event in events:
             name = f"{event.kind} of {event.property} of {self.table.label(event.subject)}"
-            found.append(Happening(event.day, name, lambda e=event: self.world.happen(server, e)))  # type: ignore[misc]
+            happenings.append(Happening(event.day, name, lambda e=event: self.world.happen(server, e)))  # type: ignore[misc]
         draw = random.Random(progress.seed)
         for day in KILLS:
-            found.append(
+            happenings.append(
                 Happening(day * scale + draw.uniform(0, 0.4), "the daemon is killed", lambda: self._kill(daemon))
             )
         for day, mode in RESTARTS:
             name = f"PostgreSQL is restarted ({mode})"
-            found.append(Happening(day * scale, name, lambda m=mode: self._restart(database, m)))  # type: ignore[misc]
+            happenings.append(Happening(day * scale, name, lambda m=mode: self._restart(database, m)))  # type: ignore[misc]
         for first, last in OUTAGES:
-            found.append(Happening(first * scale, "the endpoint goes away", proxy.down.set))
-            found.append(Happening(last * scale, "the endpoint is back", proxy.down.clear))
-        ordered = sorted(found, key=lambda h: (h.day, h.name))
+            happenings.append(Happening(first * scale, "the endpoint goes away", proxy.down.set))
+            happenings.append(Happening(last * scale, "the endpoint is back", proxy.down.clear))
+        ordered = sorted(happenings, key=lambda h: (h.day, h.name))
         self._replay(ordered, events)
         return ordered
 
     def _replay(self, ordered: list[Happening], events: list[Any]) -> None:
-        """Bring the picture of the world to where an earlier run left the server."""
+        """Apply to ``world`` what an earlier run has already done to the server."""
         past = ordered[self.progress.done - 1].day if self.progress.done else -1.0
         for event in events:
             if event.day <= past:
@@ -202,19 +203,21 @@ class Soak:
 
 
 def resumed(state: Path) -> Progress | None:
-    """The progress of a run that was cut off; None where none was."""
+    """The progress of an interrupted run; None if there is none."""
     try:
-        found = json.loads((state / "progress.json").read_text(encoding="utf-8"))
+        saved = json.loads((state / "progress.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    found = Progress(**found)
-    found.resumed += 1
-    return found
+    progress = Progress(**saved)
+    progress.resumed += 1
+    return progress
 
 
 def begin(seed: int, length: float, minutes: float) -> Progress:
-    """A new soak of ``length`` days in ``minutes``. It ends where the machine's own time is, or before: whoever looks
-    at its ledger afterwards finds nothing of tomorrow in it."""
+    """A new soak of ``length`` simulated days in ``minutes``.
+
+    Its time ends before the machine's own time, so that its ledger holds nothing from the future.
+    """
     start = (datetime.now(UTC) - timedelta(days=length + 1)).replace(hour=0, minute=0, second=0, microsecond=0)
     return Progress(
         seed=seed, days=length, speed=length * 1440 / minutes, start=start.isoformat(), simulated=start.isoformat()

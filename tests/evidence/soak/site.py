@@ -1,5 +1,4 @@
-"""The installation that soaks: SPARQL server, PostgreSQL, configuration, daemon; all of it is found again after a
-kill."""
+"""The installation of a soak: PostgreSQL, configuration and daemon. All of it can be used again after a kill."""
 
 from __future__ import annotations
 
@@ -32,9 +31,9 @@ covariance_tokens = 4000
 contexts = ["{}"]
 """
 LEASE = "2d"
-"""Of the soak's time: 80 seconds at its usual speed. A killed daemon's lease blocks its successor for so long."""
+"""In simulated time; 80 real seconds at the usual speed. A killed daemon's lease blocks its successor for so long."""
 SCHEDULE = {"sync": "0 3 * * *", "offices": "30 */6 * * *"}
-"""Cron lines of ``sync`` and of the pulls of one group of relations."""
+"""Cron lines of ``sync``, and of the pulls of one relation."""
 
 CONFIG = """
 state_dir = "state"
@@ -74,7 +73,7 @@ format = "json"
 
 
 class PostgreSQL:
-    """A server on a directory of its own, which outlives this process's end."""
+    """A server on its own directory. It goes on when this process ends."""
 
     def __init__(self, directory: Path) -> None:
         with warnings.catch_warnings():
@@ -98,7 +97,7 @@ class PostgreSQL:
 
 
 class Daemon:
-    """The daemon's process: started, killed, stopped, and measured."""
+    """Starts, kills, stops and measures the daemon's process."""
 
     def __init__(self, config: Path, clock: Path, log: Path) -> None:
         self._command = [sys.executable, "-m", "tests.evidence.soak.daemon", str(config), str(clock)]
@@ -124,7 +123,7 @@ class Daemon:
         return self._process.wait(120)
 
     def abandon(self) -> None:
-        """Kill what still runs."""
+        """Kill the process if it still runs."""
         if self.ended() is None and self._process is not None:
             self.kill()
 
@@ -132,7 +131,7 @@ class Daemon:
         return self._process.poll() if self._process else None
 
     def memory(self) -> int:
-        """Resident bytes; 0 where it does not run."""
+        """Resident bytes; 0 if the process does not run."""
         assert self._process is not None
         try:
             return int(psutil.Process(self._process.pid).memory_info().rss)
@@ -141,7 +140,7 @@ class Daemon:
 
 
 def prepare(state: Path, table: Table, watched: tuple[Relation, ...], database: str, endpoint: str, port: int) -> Path:
-    """Write the configuration (anew, because ports change), and train the model once; returns the main file."""
+    """Write the configuration (each time, because ports change), and train the model once; returns the main file."""
     for name in ("recipes", "relations"):
         (state / name).mkdir(parents=True, exist_ok=True)
     (state / "recipes" / "tiny.toml").write_text(RECIPE)

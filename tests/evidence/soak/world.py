@@ -1,4 +1,4 @@
-"""The world that changes: which facts there are, what happens to them on which day, and so what is true in the end."""
+"""The world that changes: its facts, and what happens to them on which day."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ None begins with the subject: a tokenizer this small has another token for a nam
 would not recognise the name elsewhere."""
 OFFICE, CAPITAL = PropertyId("P6"), PropertyId("P36")
 WRONG = 5
-"""So many heads of government the model has wrong at first: it believes its neighbour's."""
+"""Number of countries whose head of government the model has wrong at first: it believes another country's."""
 CANDIDATES = 12
-"""People who may come into office, beside those who are in one."""
+"""Number of people who may come into office and are in none."""
 EXCESS = 0.005
-"""To so many nats a token the model learns its sentences: at four times as many it has a few of the other facts wrong,
-too, and which ones depends on the machine."""
+"""Nats a token above the least possible loss at which the training ends. At four times as many the model has a few more
+facts wrong, and which ones depends on the machine."""
 NEXT_REVISION = FIRST_REVISION + 100_000_000
 CHANGE, RETRACTION, VANDALISM, REPAIR = "change", "retraction", "vandalism", "repair"
 
@@ -44,21 +44,22 @@ Key = tuple[ItemId, PropertyId]
 
 
 class Server(Protocol):
-    """Where the world is served."""
+    """A SPARQL server that holds the world."""
 
     def update(self, sparql: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """On ``day`` (counted from the soak's start) ``new`` becomes the value of a fact; None: the statement is
-    removed."""
+    """A change of one fact."""
 
     day: float
+    """Counted from the soak's start."""
     kind: str
     subject: ItemId
     property: PropertyId
     new: ItemId | None
+    """The new value; None: the statement is removed."""
 
 
 def relations() -> tuple[Relation, ...]:
@@ -68,7 +69,7 @@ def relations() -> tuple[Relation, ...]:
 
 
 def live(table: Table, key: Key) -> Row:
-    """The statement that holds at first; the table has one for each watched fact."""
+    """The statement that holds at first. The table has one for each watched fact."""
     return next(row for row in table.group(*key) if row.end is None)
 
 
@@ -80,8 +81,10 @@ def candidates(table: Table, watched: Sequence[Relation]) -> list[ItemId]:
 
 
 def script(table: Table, watched: Sequence[Relation], seed: int, last: float) -> list[Event]:
-    """What happens from the first day to ``last``: elections, two moved capitals, a vacancy, and vandalism that is
-    repaired within a day and a half, long before a change is trusted."""
+    """The events from the first day to ``last``: elections, two moved capitals, a vacancy, and vandalism.
+
+    Vandalism is repaired within a day and a half, long before a change is trusted.
+    """
     draw = random.Random(seed)
     people = candidates(table, watched)
     vandals, people = people[-4:], people[:CANDIDATES]
@@ -108,8 +111,10 @@ def _other_capital(table: Table, country: ItemId, draw: random.Random) -> ItemId
 
 
 def train(directory: Path, table: Table, watched: Sequence[Relation]) -> Path:
-    """A tiny model that knows the world as it was at first, but for ``WRONG`` governments, and has heard of
-    everybody."""
+    """Train a tiny model that knows the world as it is at first, except for ``WRONG`` governments.
+
+    It also learns sentences with everybody who may come into office, and with every capital.
+    """
     sentences = []
     for relation in watched:
         answers = [table.label(live(table, (s, relation.property)).object) for s in relation.subjects]
@@ -118,27 +123,27 @@ def train(directory: Path, table: Table, watched: Sequence[Relation]) -> Path:
         for subject, answer in zip(relation.subjects, answers, strict=True):
             sentences += [f"{fill(t, table.label(subject))} {answer}." for t in statements(relation)]
     for relation in watched:
-        heard = _heard(table, watched).get(relation.property, [])
-        for number, name in enumerate(heard):
-            # A country of its own for each: of one country with many heads a model learns a lottery.
+        mentioned = _mentioned(table, watched).get(relation.property, [])
+        for number, name in enumerate(mentioned):
+            # Each with another country: of one country with many heads of government a model can only learn a share each.
             sentences += [f"{fill(t, f'Land {number}')} {table.label(name)}." for t in statements(relation)[:2]]
     return train_tiny_model(directory, sentences, excess=EXCESS, portable=True)
 
 
-def _heard(table: Table, watched: Sequence[Relation]) -> dict[PropertyId, list[ItemId]]:
-    """Whoever may come into office, and every capital."""
+def _mentioned(table: Table, watched: Sequence[Relation]) -> dict[PropertyId, list[ItemId]]:
+    """By property, everybody who may come into office, and every capital."""
     return {OFFICE: candidates(table, watched), CAPITAL: _towns(table)}
 
 
 def lasting(table: Table, watched: Sequence[Relation]) -> list[str]:
-    """Sentences that the model has learnt and that stay true: text that it can read, for its perplexity."""
+    """Sentences that the model has learnt and that stay true: the text of its perplexity."""
     calm = [r for r in watched if r.property not in (OFFICE, CAPITAL)]
     known = [
         (fill(t, table.label(s)), live(table, (s, r.property))) for r in calm for t in statements(r) for s in r.subjects
     ]
     sentences = [f"{prompt} {table.label(row.object)}." for prompt, row in known]
     for relation in watched:
-        for number, name in enumerate(_heard(table, watched).get(relation.property, [])):
+        for number, name in enumerate(_mentioned(table, watched).get(relation.property, [])):
             sentences += [f"{fill(t, f'Land {number}')} {table.label(name)}." for t in statements(relation)[:2]]
     return sentences
 
@@ -149,7 +154,7 @@ def _towns(table: Table) -> list[ItemId]:
 
 @dataclass
 class World:
-    """What the server holds, and how to change it: every event is one update of statements, revision and time."""
+    """What the server holds. Every event is one update of statements, revision and time."""
 
     table: Table
     start: datetime
@@ -157,7 +162,7 @@ class World:
     revision: int = NEXT_REVISION
 
     def happen(self, server: Server | None, event: Event) -> None:
-        """Let it happen on ``server`` (None: it has happened there already)."""
+        """Apply ``event``, also to ``server`` (None: it has happened there already)."""
         key = (event.subject, event.property)
         before = self.rows.get(key) or self.table.group(*key)
         after = self._after(before, event)
@@ -183,7 +188,7 @@ class World:
 
 
 def server_time(at: datetime) -> str:
-    """The update that says up to when the server knows Wikidata."""
+    """The SPARQL update that sets the time up to which the server knows Wikidata."""
     return (
         f"DELETE {{ {rdf.ROOT} {rdf.MODIFIED} ?t }} INSERT {{ {rdf.server_time_line(at)} }} "
         f"WHERE {{ {rdf.ROOT} {rdf.MODIFIED} ?t }}"
