@@ -1,8 +1,8 @@
 """The evidence of crashes: kill ``kbsync sync`` everywhere, and judge whether the next cycle recovers.
 
 It is killed at every place where a stage begins or ends, a transaction is committed, or a file gets its name, and at
-random moments, on SQLite and PostgreSQL. The other faults are a full disk, a store that can't be written, and a database
-server that restarts.
+random moments, on SQLite and PostgreSQL. Other faults are a full disk, a store that can't be written, and a restart of
+the database server.
 """
 
 from __future__ import annotations

@@ -89,8 +89,8 @@ class Site:
     table: Table
     watched: tuple[Relation, ...]
     first: int = 0
-    """Number of the version that is in use before any attempt. It may be above 1: on another processor the trained model
-    differs a little, so that a first candidate may be refused and another built without its culprits."""
+    """Number of the version that is in use before any attempt. It may be above 1: on another processor the trained
+    model differs a little, so that a first candidate may be refused and another built without its culprits."""
 
     def sync(self, settings: Mapping[str, Any] | None = None) -> CycleResult:
         """Run one cycle in a new application, with these ``settings`` changed."""

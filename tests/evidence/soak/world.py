@@ -125,7 +125,7 @@ def train(directory: Path, table: Table, watched: Sequence[Relation]) -> Path:
     for relation in watched:
         mentioned = _mentioned(table, watched).get(relation.property, [])
         for number, name in enumerate(mentioned):
-            # Each with another country: of one country with many heads of government a model can only learn a share each.
+            # Each with another country: of several heads of one government a model can only learn a share each.
             sentences += [f"{fill(t, f'Land {number}')} {table.label(name)}." for t in statements(relation)[:2]]
     return train_tiny_model(directory, sentences, excess=EXCESS, portable=True)
 
