@@ -29,7 +29,7 @@ class VerifyView:
 )
 def log(
     context: typer.Context,
-    limit: Annotated[int, typer.Option(help="The newest events, so many.", min=1)] = 20,
+    limit: Annotated[int, typer.Option(help="How many events.", min=1)] = 20,
     json: JsonOption = False,
 ) -> None:
     """Print the newest events of the audit trail, the oldest of them first."""

@@ -19,10 +19,11 @@ from kbsync.cli.command import DryRunOption, JsonOption, verb
 def daemon(context: typer.Context, dry_run: DryRunOption = False, json: JsonOption = False) -> None:
     """Run `sync` at start and on the configured schedule, in the foreground, until SIGTERM or SIGINT.
 
-    One cycle at a time. When another process is writing, the cycle is skipped; an error is logged, and the next tick
-    tries again. A stop lets the running stage end where that is safe, for at most `schedule.stop_within`: what is
-    finished is kept. SIGHUP reads the configuration again; a wrong one is refused and the old one stays. Under systemd
-    the service reports when it is ready, what it is doing, and that it is alive (Type=notify, WatchdogSec).
+    One cycle at a time. When another process is writing, the cycle is skipped; an error is logged, and the next
+    scheduled run tries again. A stop lets the running stage end where that is safe, for at most
+    `schedule.stop_within`: what is finished is kept. SIGHUP reads the configuration again; a wrong one is refused and
+    the old one stays. Under systemd the service reports when it is ready, what it is doing, and that it is alive
+    (Type=notify, WatchdogSec).
 
     `--dry-run` shows the schedule and starts nothing; with `--json` alone the same document is printed before the
     start.

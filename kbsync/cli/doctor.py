@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     changes="",
 )
 def doctor(context: typer.Context, json: JsonOption = False) -> None:
-    """Check that everything is in place, and say what to do where it is not.
+    """Check that everything is in place, and say what to do about what is not.
 
     Configuration, state directory, disk space, database and schema, clock, lease, source (reachable, lag, shape of its
     answers, whether it accepts the User-Agent), relations, phrasings (enough for each use), model (loads, can be
-    edited), covariance, gate (whether enough can be asked for it to judge by), status page. Ends with the exit code of
+    edited), covariance, gate (whether there is enough for it to measure), status page. Ends with the exit code of
     the first failed check.
     """
     from kbsync.cli.context import application

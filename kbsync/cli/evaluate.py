@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 def evaluate(
     context: typer.Context,
     number: Annotated[int | None, typer.Argument(metavar="[N]", help="Version. Default: the newest built one.")] = None,
-    again: Annotated[bool, typer.Option("--again", help="Measure an evaluated version anew.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Measure a version again that was measured before.")] = False,
     dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
     """Measure a version against its base and the version before, and let the gate decide; ends with code 3 when the
     gate refuses it.
 
-    Efficacy: edited facts answered rightly. Generalization: the same on paraphrases. Specificity: other facts that the
-    base knows and that stay right. Retention: facts that the version before held. Each with its 95 % interval, and
-    compared prompt by prompt; docs/reference/gate.md lists all figures. A version that was measured before is judged
-    anew where the policy changed since. `current` does not move.
+    Efficacy: edited facts answered rightly. Generalization: the same on paraphrases. Specificity: other facts that
+    the base knows and that stay right. Retention: facts that the version before held. Each with its 95 % interval,
+    and compared prompt by prompt; docs/reference/gate.md lists all figures. If the policy has changed since a version
+    was measured, the version is judged again, not measured again. `current` does not move.
     """
     from kbsync.cli.context import application
     from kbsync.cli.output import emit

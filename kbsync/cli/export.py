@@ -39,7 +39,7 @@ def export(
     dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Write a version as a directory that needs no kbsync any more.
+    """Write a version as a directory that can be used without kbsync.
 
     `hf` is what `AutoModelForCausalLM.from_pretrained` loads. `lora` is an adapter that PEFT loads, and servers that
     hot-load adapters: exact by default, or truncated to a rank with the loss measured. The directory appears whole or

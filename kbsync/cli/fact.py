@@ -18,7 +18,9 @@ ItemArgument = Annotated[str, typer.Argument(metavar="ITEM", help="Wikidata item
 RelationArgument = Annotated[
     str, typer.Argument(metavar="RELATION", help="A watched relation's name, or its property.")
 ]
-ReasonOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; goes into the audit trail.")]
+ReasonOption = Annotated[
+    str, typer.Option("--reason", metavar="TEXT", help="The reason; it goes into the audit trail.")
+]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be decided, and decide nothing.")]
 
 
@@ -46,26 +48,26 @@ FACTS = (
         "Q145 head_of_government --reason 'seen on the evening news'",
         """Believe what the source says about a fact now, without waiting for its trust time or its references.
 
-        The next plan takes it up. A later change has to earn its trust as ever.""",
+        The next plan takes it up. A later change must be trusted by the usual rules.""",
     ),
     _decision(
         "pin",
         "Q145 head_of_state",
-        """Hold on to what is believed of a fact, whatever the source says from now on.
+        """Keep what is believed of a fact, whatever the source says from now on.
 
         Changes are still observed and shown; none is believed until `kbsync fact clear`.""",
     ),
     _decision(
         "exclude",
         "Q145 P35 --reason 'disputed'",
-        """Never edit a fact: the next plan leaves it out, and takes it back where the current version holds it.
+        """Never edit a fact: the next plan leaves it out, and retracts it if the current version holds it.
 
         It is still pulled, probed and shown, until `kbsync fact clear`.""",
     ),
     _decision(
         "clear",
         "Q145 head_of_state",
-        """Withdraw a pin or an exclusion. The relation's own rules hold again from the next pull and plan on.""",
+        """Withdraw a pin or an exclusion. The relation's own rules apply again from the next pull and plan.""",
     ),
 )
 

@@ -50,8 +50,8 @@ def init(
 ) -> None:
     """Write the commented configuration, and create the state directory and the ledger.
 
-    Files that exist are never changed. Where the written configuration still lacks something that only you know, the
-    command names it and ends with code 78; complete the file and run it again.
+    Files that exist are never changed. If the written configuration lacks something that only you know, the command
+    names it and ends with code 78; complete the file and run it again.
     """
     from kbsync.cli.output import emit
 

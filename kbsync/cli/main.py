@@ -104,7 +104,7 @@ GROUPS = {
     "fact": "What a person decides about single facts.",
     "db": "The ledger's schema and its soundness.",
     "recipe": "Recipes: everything that shapes the weights beside the base and the facts.",
-    "stats": "The key covariance: what an edit must not touch.",
+    "stats": "The key covariance, which says what an edit must preserve.",
 }
 
 SUMMARY = """Keep what a language model says about the world in step with Wikidata.
@@ -118,7 +118,7 @@ Example:
   kbsync sync
   kbsync status
 
-Results go to stdout, logs and progress to stderr. Every command may be run again: what is done already is said so.
+Results go to stdout, logs and progress to stderr. Every command may be run again; it says what was done already.
 
 \b
 Exit codes:
@@ -154,7 +154,8 @@ def root(
         ),
     ] = None,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="No progress and no logs but errors; sync says only what happened.")
+        bool,
+        typer.Option("--quiet", "-q", help="Show no progress, and log errors only; sync prints only what happened."),
     ] = False,
     profile: Annotated[
         bool,

@@ -15,9 +15,9 @@ from kbsync.cli.command import DryRunOption, JsonOption, verb
     changes="the ledger, and whoever is told",
 )
 def notify(context: typer.Context, dry_run: DryRunOption = False, json: JsonOption = False) -> None:
-    """Tell the command and the webhook under [release] which moves of current they have not taken yet.
+    """Send the command and the webhook under [release] the moves of current that they have not received yet.
 
-    Every command that writes does so at its end; this one is for what was left because nobody answered. Ends with code
+    Every command that writes does so at its end; this one sends what could not be delivered then. Ends with code
     75 when something is still waiting.
     """
     from kbsync.cli.context import application

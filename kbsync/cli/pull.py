@@ -19,10 +19,10 @@ from kbsync.cli.command import DryRunOption, JsonOption, verb
 def pull(
     context: typer.Context,
     relation: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Look at this relation's subjects only; may be repeated.")
+        list[str] | None, typer.Option(metavar="NAME", help="Pull this relation's subjects only. May be repeated.")
     ] = None,
     accept_deletions: Annotated[
-        bool, typer.Option("--accept-deletions", help="Believe the source even where it says that a lot is gone.")
+        bool, typer.Option("--accept-deletions", help="Believe the source even if it says that much is gone.")
     ] = False,
     dry_run: DryRunOption = False,
     json: JsonOption = False,
@@ -31,8 +31,8 @@ def pull(
 
     Only items with a new revision are fetched. Each page is stored whole or not at all, so a pull that failed half-way
     is simply run again. Changes are believed only after the relation's trust time; until then they wait.
-    A pull does not wait for an edit that runs, nor an edit for it.
-    Where more than a fifth of what is known is gone at once, the pull stops and asks.
+    A pull and an edit do not wait for each other.
+    If more than a fifth of what is known is gone at once, the pull stops; see --accept-deletions.
     """
     from kbsync.cli.context import application
     from kbsync.cli.output import count, emit, say

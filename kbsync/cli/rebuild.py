@@ -34,9 +34,8 @@ def rebuild(
 ) -> None:
     """Compute a version again from its manifest, and show that the same version comes out.
 
-    Nothing is written without `--repair`, nor with `--dry-run`. When the hash is another one, what differs is named (a
-    library's version, the covariance's text, a fact's target vector, a parameter's factors), and the command ends with
-    code 5.
+    Nothing is written without `--repair`, nor with `--dry-run`. If the hash differs, the command names what differs
+    (a library's version, the covariance's text, a fact's target vector, a parameter's factors), and ends with code 5.
     """
     from kbsync.cli.context import application
     from kbsync.cli.output import emit, say

@@ -20,7 +20,7 @@ def release(
     context: typer.Context,
     item: Annotated[str, typer.Argument(metavar="ITEM", help="The subject, such as Q142.")],
     property: Annotated[str, typer.Argument(metavar="PROPERTY", help="The property, such as P6.")],
-    reason: Annotated[str, typer.Option(metavar="REASON", help="Why; the audit trail keeps it.")],
+    reason: Annotated[str, typer.Option(metavar="REASON", help="The reason; it goes into the audit trail.")],
     dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:

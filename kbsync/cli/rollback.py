@@ -25,7 +25,7 @@ def rollback(
     dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Move current back to the version before it, or to the one that is named.
+    """Move current back to the version before it, or to a named one.
 
     The version left behind is not promoted again by itself: `kbsync promote N` does that. Run twice without `--to`,
     this goes back twice; `--to N` may be repeated.

@@ -39,7 +39,7 @@ def build(
         ),
     ] = None,
     sampled: Annotated[bool, typer.Option("--sampled", help="Text that the model samples, instead of [text].")] = False,
-    recipe: Annotated[str | None, typer.Option(metavar="NAME", help="Another recipe than the configured one.")] = None,
+    recipe: Annotated[str | None, typer.Option(metavar="NAME", help="Default: the configured recipe.")] = None,
     tokens: Annotated[int | None, typer.Option(help="Token budget, instead of the recipe's.", min=1)] = None,
     layers: Annotated[
         str | None, typer.Option(metavar="LIST", help="Layers, such as 3-8 or 3,5,7, instead of the recipe's.")
@@ -48,11 +48,11 @@ def build(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is missing, and measure nothing.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Measure the key covariance that an edit weighs its changes with, ahead of the first edit.
+    """Measure the key covariance before the first edit needs it.
 
-    One pass over the text serves all layers. A run that was killed goes on from its last snapshot, a minute of work
-    before at most. What is kept is found again by model, text, budget and seed: an edit uses it when its recipe and
-    [text] ask for the same, and measures its own otherwise.
+    One pass over the text serves all layers. A killed run goes on from its last snapshot and loses a minute at most.
+    The covariance is stored by model, text, budget and seed. An edit uses it if its recipe and [text] say the same,
+    and else measures its own.
     """
     from kbsync.cli.context import application
     from kbsync.cli.output import emit

@@ -25,9 +25,7 @@ DataArgument = Annotated[
         metavar="FILE", help="The benchmark's records: JSON array or lines, plain or gzip.", exists=True, dir_okay=False
     ),
 ]
-ModelOption = Annotated[
-    str | None, typer.Option("--model", metavar="REFERENCE", help="Another model than the configured one.")
-]
+ModelOption = Annotated[str | None, typer.Option("--model", metavar="REFERENCE", help="Default: the configured model.")]
 RecipesOption = Annotated[
     list[str] | None,
     typer.Option(

@@ -64,7 +64,7 @@ def tune(
         typer.Option(metavar="NAME", help="Gives every field that is not searched. Default: the configured recipe."),
     ] = None,
     layers: Annotated[
-        list[str] | None, typer.Option(metavar="LIST", help="Layers to try, such as 3-8; again for others.")
+        list[str] | None, typer.Option(metavar="LIST", help="Layers to try, such as 3-8. May be repeated.")
     ] = None,
     trace: Annotated[
         Path | None,
@@ -76,13 +76,14 @@ def tune(
         ),
     ] = None,
     weights: Annotated[
-        list[float] | None, typer.Option("--lambda", metavar="X", help="A λ to try; again for others.", min=1e-9)
+        list[float] | None, typer.Option("--lambda", metavar="X", help="A λ to try. May be repeated.", min=1e-9)
     ] = None,
     rates: Annotated[
-        list[float] | None, typer.Option("--rate", metavar="X", help="A learning rate to try.", min=1e-9)
+        list[float] | None,
+        typer.Option("--rate", metavar="X", help="A learning rate to try. May be repeated.", min=1e-9),
     ] = None,
     clamps: Annotated[
-        list[float] | None, typer.Option("--clamp", metavar="X", help="A clamp to try.", min=1e-9)
+        list[float] | None, typer.Option("--clamp", metavar="X", help="A clamp to try. May be repeated.", min=1e-9)
     ] = None,
     dev: Annotated[int, typer.Option(min=2, metavar="N", help="Development cases, all written in one edit.")] = 50,
     check: Annotated[int, typer.Option(min=2, metavar="N", help="Held-out cases, measured once.")] = 100,
