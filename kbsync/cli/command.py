@@ -55,9 +55,9 @@ class Options:
 
 
 def options(context: Any) -> Options:
-    """What the root command was given."""
-    found: Options | None = context.find_object(Options)
-    return found or Options()
+    """The root command's options."""
+    given: Options | None = context.find_object(Options)
+    return given or Options()
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,35 +18,37 @@ if TYPE_CHECKING:
 
 
 def configuration(context: typer.Context, overrides: Mapping[str, Any] | None = None) -> Configuration:
-    """Load the configuration, ``overrides`` over it, and set the logs up as it says; raises ``ConfigError``."""
+    """Load the configuration, with ``overrides`` in place of its values, and set up logs. Raises ``ConfigError``."""
     from kbsync.config import load_all
     from kbsync.system import log
 
-    asked = options(context)
-    found = load_all(asked.config, overrides)
-    log.set_up(found.settings.log.format, "error" if asked.quiet else found.settings.log.level)
-    for warning in found.warnings:
+    given = options(context)
+    loaded = load_all(given.config, overrides)
+    log.set_up(loaded.settings.log.format, "error" if given.quiet else loaded.settings.log.level)
+    for warning in loaded.warnings:
         log.logger().warning(warning)
-    return found
+    return loaded
 
 
 @contextmanager
 def application(
     context: typer.Context, overrides: Mapping[str, Any] | None = None, *, dry_run: bool = False
 ) -> Iterator[App]:
-    """The application for one command: SIGTERM and SIGINT stop it where stopping is safe; closed at the end.
+    """The application for one command, closed at the end. SIGTERM and SIGINT stop it where stopping is safe.
 
-    ``overrides`` is nested like the configuration file. A ``dry_run`` works on a private copy of the ledger, which is
-    thrown away at the end.
+    Args:
+        context: The command's.
+        overrides: Values in place of the configured ones, nested like the configuration file.
+        dry_run: Work on a private copy of the ledger, which is thrown away at the end.
     """
-    found = configuration(context, overrides)
+    current = configuration(context, overrides)
 
     from kbsync.bootstrap import App
     from kbsync.cli.progress import work_for
     from kbsync.system.stop_request import StopRequest, on_signals
 
     with on_signals(StopRequest()) as stop:
-        app = App(found, actor=actor(), work=work_for(stop, options(context)), rehearsing=dry_run)
+        app = App(current, actor=actor(), work=work_for(stop, options(context)), rehearsing=dry_run)
         try:
             yield app
         finally:

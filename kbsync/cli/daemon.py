@@ -31,7 +31,7 @@ def daemon(context: typer.Context, dry_run: DryRunOption = False, json: JsonOpti
     from kbsync.cli.command import options
     from kbsync.cli.context import configuration
 
-    found = configuration(context)
+    current = configuration(context)
 
     from kbsync.cli.output import emit, table
     from kbsync.config import load_all
@@ -39,11 +39,11 @@ def daemon(context: typer.Context, dry_run: DryRunOption = False, json: JsonOpti
     from kbsync.daemon.schedule import schedule_view
     from kbsync.web.daemon_page import daemon_page
 
-    view = schedule_view(found, datetime.now(UTC))
+    view = schedule_view(current, datetime.now(UTC))
     if json:
         emit(view)
     elif dry_run:
         table(("job", "stage", "when", "next (UTC)"), [(j.name, j.stage, j.when, j.upcoming[0]) for j in view.jobs])
     if dry_run:
         return
-    serve(found, reload=lambda: load_all(options(context).config), page=daemon_page)
+    serve(current, reload=lambda: load_all(options(context).config), page=daemon_page)

@@ -66,21 +66,21 @@ def _foresee(context: typer.Context, number: int | None, *, json: bool) -> None:
     from kbsync.domain.errors import NotFound
 
     with application(context) as app, app.ledger.read() as tx:
-        asked = newest_built(tx) if number is None else number
-        version = tx.version(asked)
+        number = newest_built(tx) if number is None else number
+        version = tx.version(number)
         planned = tx.plan(version.plan_hash) if version else None
         if planned is None:
-            raise NotFound(f"There is no version {asked}.", next_step="`kbsync versions` lists what there is.")
-        found = app.stages.forecast_evaluation(tx, planned, asked)
+            raise NotFound(f"There is no version {number}.", next_step="`kbsync versions` lists what there is.")
+        forecast = app.stages.forecast_evaluation(tx, planned, number)
     if json:
-        return emit(found)
-    table(("figure", "#prompts"), found.samples.items())
-    for short in found.short:
+        return emit(forecast)
+    table(("figure", "#prompts"), forecast.samples.items())
+    for short in forecast.short:
         say(
             f"{short.metric} would rest on {short.samples} samples, {short.demanded} are demanded: the gate "
             f"would refuse"
         )
-    return say(f"version {asked} would be asked this, beside running text; nothing was asked and nothing changed")
+    return say(f"version {number} would be asked this, beside running text; nothing was asked and nothing changed")
 
 
 def newest_built(tx: LedgerReader) -> int:

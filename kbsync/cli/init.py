@@ -55,8 +55,7 @@ def init(
     """
     from kbsync.cli.output import emit
 
-    asked = options(context)
-    file = asked.config or Path(os.environ.get("KBSYNC_CONFIG") or "kbsync.toml")
+    file = options(context).config or Path(os.environ.get("KBSYNC_CONFIG") or "kbsync.toml")
     written = tuple(str(path) for path in write_files(file, user_agent, model, endpoint, dry_run=dry_run))
     if dry_run and not file.exists():
         view = InitView(written=written, state_dir=None, state_dir_made=None, database=None, database_made=None)

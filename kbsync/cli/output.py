@@ -40,13 +40,13 @@ def say(line: str, style: str = "") -> None:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> None:
     """A table, or nothing when there are no rows. Columns that begin with ``#`` hold numbers."""
-    made = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", show_edge=False)
+    grid = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", show_edge=False)
     for column in columns:
-        made.add_column(column.removeprefix("#"), justify="right" if column.startswith("#") else "left")
+        grid.add_column(column.removeprefix("#"), justify="right" if column.startswith("#") else "left")
     for row in rows:
-        made.add_row(*(Text(printable(text(cell))) for cell in row))
-    if made.row_count:
-        console().print(made)
+        grid.add_row(*(Text(printable(text(cell))) for cell in row))
+    if grid.row_count:
+        console().print(grid)
 
 
 def text(value: object) -> str:

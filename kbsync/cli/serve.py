@@ -37,7 +37,7 @@ def serve(
     from kbsync.cli.context import configuration
     from kbsync.cli.output import emit, say
 
-    found = configuration(context)
+    current = configuration(context)
 
     from kbsync.bootstrap import App
     from kbsync.daemon.metrics import ProcessMetrics
@@ -45,11 +45,11 @@ def serve(
     from kbsync.web.backend import Backend
     from kbsync.web.server import serving
 
-    web = found.settings.web if port is None else found.settings.web.model_copy(update={"port": port})
-    app = App(found, actor="web")
+    web = current.settings.web if port is None else current.settings.web.model_copy(update={"port": port})
+    app = App(current, actor="web")
     try:
         backend = Backend(
-            configuration=lambda: found,
+            configuration=lambda: current,
             ledger=app.ledger,
             store=lambda: app.store,
             clock=app.clock,

@@ -73,8 +73,8 @@ def _overrides(
     corpus: list[Path] | None, dataset: list[str] | None, sampled: bool, recipe: str | None
 ) -> dict[str, Any]:
     text: dict[str, Any] = {"corpus": [str(p.absolute()) for p in corpus or ()], "datasets": list(dataset or ())}
-    found: dict[str, Any] = {"text": text} if corpus or dataset or sampled else {}
-    return found | ({"edit": {"recipe": recipe}} if recipe else {})
+    overrides: dict[str, Any] = {"text": text} if corpus or dataset or sampled else {}
+    return overrides | ({"edit": {"recipe": recipe}} if recipe else {})
 
 
 def show(view: StatsView) -> None:

@@ -31,11 +31,11 @@ class Job:
     when: str
     """An interval, or a cron line in UTC."""
     jitter: timedelta
-    """Each start is delayed at random by up to so much."""
+    """The longest random delay of a start."""
     deadline: timedelta
-    """A run that takes longer is abandoned."""
+    """The longest time that a run may take; then it is abandoned."""
     relations: tuple[str, ...] = ()
-    """Names of the relations that it is narrowed to; empty: all."""
+    """Names of the only relations that it works on; empty: all."""
 
     @property
     def lane(self) -> str:

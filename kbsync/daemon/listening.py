@@ -1,4 +1,4 @@
-"""A thread that pulls changes as soon as an event stream tells of them, where ``source.events`` names one."""
+"""A thread that pulls changes as soon as an event stream reports them, if ``source.events`` names a stream."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ListenerThread:
         metrics: ProcessMetrics,
         clock: Clock | None,
     ) -> None:
-        """Starts nothing yet.
+        """Start nothing yet.
 
         Args:
             configuration: Gives the newest configuration; where it changes, the listener begins anew.

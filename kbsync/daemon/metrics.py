@@ -57,11 +57,11 @@ class ProcessMetrics:
         self._reloads = Counter("kbsync_config_reloads", "Reloads of the configuration.", ["result"], registry=at)
 
     def step_ended(self, name: str, seconds: float) -> None:
-        """A step of a stage took so long."""
+        """Record how long a step of a stage took."""
         self._stage.labels(name).observe(seconds)
 
     def cycle_ended(self, outcome: str, seconds: float, *, ok: bool) -> None:
-        """A cycle ended.
+        """Record that a cycle ended.
 
         Args:
             ok: It did what it should, which includes refusing a version.
@@ -73,38 +73,38 @@ class ProcessMetrics:
             self._good.set_to_current_time()
 
     def job_ended(self, name: str, outcome: str, *, ok: bool) -> None:
-        """A run of a job ended; ``ok`` as of a cycle."""
+        """Record that a run of a job ended; ``ok`` as for a cycle."""
         self._jobs.labels(name, outcome).inc()
         if ok:
             self._job_good.labels(name).set_to_current_time()
 
     def runs_missed(self, name: str, times: int) -> None:
-        """A job was due so many times and did not run."""
+        """Record how many times a job was due and did not run."""
         self._missed.labels(name).inc(times)
 
     def changes_heard(self, items: int, delay: float) -> None:
-        """Items were pulled because the event stream named them, ``delay`` seconds after the oldest event."""
+        """Record that items were pulled because of the event stream, ``delay`` seconds after the oldest event."""
         self._heard.inc(items)
         self._delay.observe(delay)
 
     def failed(self, error: BaseException) -> None:
-        """A job failed; the kind of its error is its class, such as ``SourceDown``."""
+        """Record that a job failed; the kind of the error is its class, such as ``SourceDown``."""
         transient = error.transient if isinstance(error, KbsyncError) else False
         self._errors.labels(type(error).__name__, str(transient).lower()).inc()
 
     def version_built(self, changes: Iterable[str], *, passed: bool) -> None:
-        """A version was built and measured; ``changes`` has one word for each changed fact, such as ``add``."""
+        """Record that a version was built and measured; ``changes`` has a word for each fact, such as ``add``."""
         for change in changes:
             self._edits.labels(change).inc()
         self._gates.labels("passed" if passed else "refused").inc()
 
     def configuration_reloaded(self, *, accepted: bool) -> None:
-        """A new configuration was accepted or refused."""
+        """Record that a new configuration was accepted or refused."""
         self._reloads.labels("accepted" if accepted else "refused").inc()
 
 
 class LedgerCollector(Collector):
-    """Reads the ledger at each scrape. Where it can't be read, ``kbsync_ledger_up 0`` is all that is said."""
+    """Reads the ledger at each scrape. If it can't be read, the only metric is ``kbsync_ledger_up 0``."""
 
     def __init__(self, snapshot: Callable[[], Snapshot]) -> None:
         self._snapshot = snapshot

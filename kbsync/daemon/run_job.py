@@ -56,7 +56,7 @@ def run_job(
     work = Work(WatchedProgress(activity, metrics), [partial(check_stop, stop), deadline.check])
     result = _guarded(job, lambda: _run(job, configuration, work, metrics, cache), deadline, metrics)
     if job.lane == WORK:
-        # Gigabytes that lie idle for hours cost more than the seconds that loading the model takes, so it is freed at
+        # Gigabytes that are idle for hours cost more than the seconds that loading the model takes, so it is freed at
         # once, or after schedule.keep_model.
         free_models()
     seconds = time.monotonic() - started

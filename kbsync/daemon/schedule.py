@@ -29,7 +29,7 @@ class JobView:
     when: str
     """An interval, or a cron line in UTC."""
     relations: tuple[str, ...]
-    """The relations that it is narrowed to; empty: all."""
+    """Names of the only relations that it works on; empty: all."""
     jitter: float
     """Seconds by which its start may be delayed."""
     deadline: float

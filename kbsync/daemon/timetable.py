@@ -25,8 +25,9 @@ from kbsync.system.log import logger
 class Timetable:
     """Starts each job when it is due.
 
-    The jobs of one lane share a thread. A job never runs twice at once, and runs that pile up are made up by one. Every
-    time at which a job was due is accounted for: either it ran, or a ``MissedRuns`` in ``file`` says why not.
+    The jobs of one lane share a thread. A job never runs twice at the same time, and one run makes up for several
+    missed ones. Every time at which a job was due is accounted for: either it ran, or a ``MissedRuns`` in ``file`` says
+    why not.
     """
 
     def __init__(

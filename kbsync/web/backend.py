@@ -54,10 +54,10 @@ class Backend:
 
     @property
     def relations(self) -> Sequence[Relation]:
-        """Those that are watched now, with the words in which the base was asked last."""
-        found = self.configuration()
-        frames = remembered_frames(found.settings.model, found.settings.state_dir / "models")
-        return [relation.framed(frames) for relation in found.relations]
+        """The relations that are watched now, in the frames in which the base was asked last."""
+        now = self.configuration()
+        frames = remembered_frames(now.settings.model, now.settings.state_dir / "models")
+        return [relation.framed(frames) for relation in now.relations]
 
     def snapshot(self) -> Snapshot:
         """Where everything stands, at most two seconds old."""

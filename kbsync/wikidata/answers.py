@@ -1,4 +1,4 @@
-"""What an endpoint's answer means: rows, or which kind of error. Pure functions of status, headers and body.
+"""Decides what an endpoint's answer means: rows, or a kind of error. Pure functions of status, headers and body.
 
 A status of 200 is no success yet, because it is sent before the query has run to its end: Blazegraph and Oxigraph write
 their timeout into the middle of the JSON, and gateways answer with pages of their own. So the content decides.
@@ -37,7 +37,7 @@ class Transient(Exception):
 
     Args:
         next_step: What the operator can do about it.
-        retry_after: Seconds that the endpoint asks us to wait; None where it says nothing.
+        retry_after: Seconds that the endpoint asks us to wait; None: it does not say.
         final: The class of the error that this becomes once all attempts have failed.
     """
 

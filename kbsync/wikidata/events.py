@@ -1,4 +1,4 @@
-"""Wikimedia's EventStreams: items that change are reported as server-sent events, so that nobody has to ask for each.
+"""Wikimedia's EventStreams report items that change as server-sent events, so that they need not be polled.
 
 The stream is only a hint. What it reports is fetched from the endpoint like everything else; where it can't be relied
 on (a gap, silence, a connection that keeps failing, an answer that is no stream), it says so, and the caller polls. The
@@ -29,11 +29,11 @@ from kbsync.system import http
 from kbsync.wikidata.answers import Response, retry_after
 
 KEPT = timedelta(days=7)
-"""How far the public stream reaches back at least. Asked for an earlier time, it begins later without saying so."""
+"""How far the public stream reaches back at least. If asked for an earlier time, it begins later without saying so."""
 PAUSE = timedelta(minutes=5)
-"""How long a stream that refused is left alone, where it does not say how long itself."""
+"""How long nothing is sent to a stream that refused and did not say how long to wait."""
 BEAT = 1.0
-"""Longest time in seconds until the caller gets control, also where nothing happens."""
+"""Longest time in seconds until the caller gets control, even if nothing happens."""
 _REMEMBERED = 20_000
 """Number of event ids that are recognised when they come again: some minutes of all wikis."""
 _LONGEST = 4 * 2**20

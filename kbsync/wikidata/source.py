@@ -18,7 +18,7 @@ from kbsync.wikidata.client import SparqlClient
 from kbsync.wikidata.queries import ENTITY, LIVE, WIKIDATA, Shape, Vocabulary
 
 GROW_AFTER = 8
-"""After so many good pages in a row a halved page doubles again: one large item must not slow down all others."""
+"""A halved page doubles again after this number of good pages: one large item must not slow down all others."""
 
 T = TypeVar("T")
 

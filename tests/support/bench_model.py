@@ -1,5 +1,4 @@
-"""Tiny random models of two families with a tokenizer of a few sentences: what the benchmark's instruments are tried
-on."""
+"""Tiny random models of two families, with a tokenizer of a few sentences, for the tests of the benchmarks."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ def tokenizer(with_bos: bool = True) -> PreTrainedTokenizerFast:
 
 
 def random_model(family: str, dtype: torch.dtype = torch.float32, *, tied: bool | None = None) -> Any:
-    """A new transformers model each time, as it is after loading; norms' gains differ from one, as in trained models.
+    """A new transformers model, in the state after loading. Gains of norms differ from one, as after training.
 
     Args:
         tied: Whether the head is the embedding; None: as the family has it.

@@ -1,5 +1,5 @@
-"""A Llama that can be trained to nearly the same weights on every machine: in float64 throughout, where rounding is too
-small to grow into another model.
+"""A Llama that is trained to nearly the same weights on every machine: in float64, where differences of rounding stay
+small.
 
 transformers rounds norms, angles and the loss to float32 whatever the model's type, and torch's random numbers differ
 by processor. Here all of these are replaced.
@@ -34,7 +34,7 @@ def make_portable(model: LlamaForCausalLM, seed: int) -> None:
 
 
 def by_length(model: LlamaForCausalLM, rows: Sequence[Sequence[int]]) -> Callable[[], Tensor]:
-    """What computes the mean loss of the next token, in the model's type.
+    """A function that computes the mean loss of the next token, in the model's type.
 
     Sentences of one length form a batch, so that nothing is computed for padding.
     """

@@ -1,4 +1,4 @@
-"""Work that remembers what it was told, and stops where a test wants."""
+"""Work that records its calls, and stops where a test wants."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A SPARQL endpoint that misbehaves as told: each request is answered by the next act of a script.
+"""A SPARQL endpoint that misbehaves on purpose: each request is answered by the next act of a script.
 
 It speaks through a bare socket, because a web framework would not let it lie about lengths, drip or reset.
 """

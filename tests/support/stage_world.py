@@ -121,7 +121,7 @@ DEMANDING = (
 
 @dataclass
 class World:
-    """Everything a cycle needs, in the open for tests to turn."""
+    """Everything a cycle needs, which tests may change."""
 
     source: FakeSource
     ledger: SqlLedger

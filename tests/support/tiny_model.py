@@ -1,4 +1,4 @@
-"""A transformer that is tiny and yet knows things: trained in seconds on the sentences that a test gives it."""
+"""A tiny transformer that knows the sentences that a test gives it: it is trained on them in seconds."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ BOS, EOS = "<s>", "</s>"
 CONTEXT = 128
 MAX_STEPS = 400
 EXCESS = 0.02
-"""Nats a token above the least loss at which training ends. Of many sentences a few may still be wrong then; whoever
-needs all of them right asks for less."""
+"""Nats a token above the least possible loss at which training ends. Of many sentences a few may still be wrong then; a
+test that needs all of them right asks for less."""
 SILENT = 2
-"""In so many first layers attention writes nothing: what a subject means can leave its position only above them, as
-causal tracing finds in large models. A model this small would otherwise read the subject straight from its embedding,
-and its MLPs would hold no facts to edit."""
+"""Number of first layers in which attention writes nothing. What a subject means can leave its position only above
+them, as causal tracing finds in large models. A model this small would otherwise read the subject straight from its
+embedding, and its MLPs would hold no facts to edit."""
 
 
 def train_tiny_model(

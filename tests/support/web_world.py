@@ -24,7 +24,7 @@ from tests.support.world_app import MAIN, write_configuration
 
 TOKEN = "a token for these tests only"
 PATHS = ("/", "/live", "/versions", "/versions/1", "/facts", "/facts/Q183/P6", "/quarantine", "/metrics", "/readyz")
-"""All that demands the token where the page is not served on loopback."""
+"""The paths that demand the token if the page is not served on loopback."""
 HOSTILE = '<script>document.title="owned"</script><img src=x onerror=alert(1)> "\' \u202egnp.exe'
 
 

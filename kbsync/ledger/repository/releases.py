@@ -1,4 +1,4 @@
-"""Aliases, and who was told of their moves."""
+"""Aliases, and the delivery of their moves to notifiers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class SqlReleaseReader(Repository, ReleaseReader):
         return [_alias(row) for row in rows]
 
     def delivery(self, notifier: str) -> Delivered | None:
-        """How far the notifier was told; None for one that the ledger does not know."""
+        """The last move that the notifier received; None for a notifier that the ledger does not know."""
         row = self._connection.execute(
             select(tables.deliveries).where(tables.deliveries.c.hook == notifier)
         ).one_or_none()

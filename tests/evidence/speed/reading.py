@@ -149,7 +149,7 @@ def _plain_moments(shop: Workshop, batches: list[list[list[int]]], skipped: int)
 
 
 def sampled(shop: Workshop, size: SuiteSize) -> list[str]:
-    """Text for a laboratory without any: the model's own."""
+    """Text for a session without any: the model samples it."""
     source = SampledCorpus(shop.decoder, shop.loaded.tokenizer, size.tokens, shop.recipe.seed)
     with frozen(shop.loaded.model):
         rows = [row for batch in source.batches() for row in batch]

@@ -58,7 +58,7 @@ class Made:
 
 
 class Workshop:
-    """The laboratory's first recipe on its model. The covariance and the contexts are ready before anything is
+    """The session's first recipe on its model. The covariance and the contexts are ready before anything is
     timed."""
 
     def __init__(self, session: ResearchSession) -> None:
