@@ -28,6 +28,7 @@ def figures(app: App, first: CycleResult, second: CycleResult, events: Sequence[
         Figure("facts believed at first", known, "facts"),
         Figure("facts that the base knows", verdicts[VerdictKind.CURRENT], "facts"),
         Figure("share that the base knows", verdicts[VerdictKind.CURRENT] / known, "share"),
+        Figure("facts that the base knows in some phrasings only", verdicts[VerdictKind.SHAKY], "facts"),
         Figure("facts that the base has outdated", verdicts[VerdictKind.STALE], "facts"),
         at_least("facts edited over both versions", _edited(app), "facts", 60),
         Figure("facts guarded, which specificity leaves out", len(second.planned.plan.guards), "facts"),

@@ -17,7 +17,6 @@ from kbsync.config.recipe_file import recipe_text
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.errors import DataError
 from kbsync.domain.recipe import Recipe
-from kbsync.domain.verdict import VerdictKind
 from kbsync.editing.common.prompts import Unlocatable
 from kbsync.editing.tracing.causal_trace import (
     TracePrompt,
@@ -60,14 +59,14 @@ class Tracing:
 
 
 def ledger_facts(app: App) -> list[KnownFact]:
-    """Watched facts that the base has right, by the ledger's verdicts, with their relation's prompt."""
+    """Watched facts that the base has right, after their relation's prompt, by the ledger's verdicts."""
     fingerprint = app.loaded.fingerprint
     with app.ledger.read() as tx:
         believed, found = believed_facts(tx, app.framed, fingerprint), []
         for key, (relation, fact) in believed.watched.items():
             verdict = believed.verdicts.get(key)
             label = fact.answers[0].label
-            if verdict and verdict.kind is VerdictKind.CURRENT and fact.subject_label and label:
+            if verdict and verdict.evidence.right_after_prompt and fact.subject_label and label:
                 found.append(KnownFact(relation.prompt_template, fact.subject_label, verdict.evidence.matched or label))
     if not found:
         raise DataError(

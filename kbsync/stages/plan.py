@@ -110,10 +110,16 @@ def _make_plan(run: Run, facts: BelievedFacts, recipe: Recipe, policy: PlanPolic
 def _not_wanted(facts: BelievedFacts, policy: PlanPolicy) -> dict[FactKey, str]:
     """Why believed facts are not edited: their verdict, with its reason or the base's answer."""
     return {
-        key: f"verdict {verdict.kind}: {verdict.evidence.reason or verdict.evidence.greedy.strip()}"
+        key: f"verdict {verdict.kind}: {verdict.evidence.reason or _typical_answer(verdict)}"
         for key, verdict in facts.verdicts.items()
         if verdict.kind not in policy.kinds
     }
+
+
+def _typical_answer(verdict: Verdict) -> str:
+    """The first answer of the verdict's own kind; where there is none, that after the prompt."""
+    answers = (reply.greedy for reply in verdict.evidence.replies if reply.kind is verdict.kind)
+    return next(answers, verdict.evidence.greedy).strip()
 
 
 def _known_facts(facts: BelievedFacts, policy: PlanPolicy, recipe: Recipe) -> list[Guard]:

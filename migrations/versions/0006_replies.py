@@ -15,7 +15,7 @@ from alembic import op
 revision = "0006"
 down_revision = "0005"
 
-BATCH = 500
+BATCH = 200
 KEY = ("subject", "property", "value_hash", "model_fingerprint", "template_hash")
 VERDICTS = sa.table("verdicts", *(sa.column(c) for c in (*KEY, "kind", "evidence")))
 OF_REPLY = ("prompt", "greedy", "matched")
