@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -12,6 +12,7 @@ from kbsync.domain import judging
 from kbsync.domain.fact import Fact, FactKey
 from kbsync.domain.judging import Said
 from kbsync.domain.relation import Relation
+from kbsync.domain.rewrite import control_token_in
 
 
 class VerdictKind(StrEnum):
@@ -134,11 +135,13 @@ def normalise(text: str) -> str:
     return _LEADING.sub("", _NOISE.sub(" ", folded).strip())
 
 
-def ambiguity(fact: Fact, *, single: bool) -> str | None:
+def ambiguity(fact: Fact, *, single: bool, control_tokens: Iterable[str] = ()) -> str | None:
     """Why the fact has no single right answer to ask for; None where it has.
 
     Args:
+        fact: With the names of its subject and of its answers.
         single: Whether several values that hold at once contradict each other.
+        control_tokens: The model's; a label that holds one can't be asked.
     """
     if not fact.subject_label:
         return f"{fact.key.subject} has no label"
@@ -147,6 +150,9 @@ def ambiguity(fact: Fact, *, single: bool) -> str | None:
         return f"no label for {', '.join(unnamed)}"
     if single and len(fact.answers) > 1:
         return f"{len(fact.answers)} values hold at once where one can"
+    for label in (fact.subject_label, *(a.label or "" for a in fact.answers)):
+        if token := control_token_in(label, control_tokens):
+            return f"the label {label!r} holds {token!r}, which the model reads as a control token"
     return None
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from kbsync.domain.fact import Fact
 from kbsync.domain.phrasing import fill
 from kbsync.domain.relation import Cardinality, Relation
+from kbsync.domain.rewrite import control_token_in
 from kbsync.domain.verdict import Evidence, Verdict, VerdictKey, VerdictKind, ambiguity, judge, summary
 from kbsync.ports import BaseModel, LanguageModel
 from kbsync.stages.facts import BelievedFacts, WatchedFact
@@ -69,7 +70,8 @@ def _judge(model: LanguageModel, fingerprint: str, facts: Sequence[WatchedFact],
     """Ask about all facts in all their phrasings at once, and judge the replies."""
     verdicts, asked = [], []
     for relation, fact in facts:
-        reason = ambiguity(fact, single=relation.cardinality is not Cardinality.SET)
+        single = relation.cardinality is not Cardinality.SET
+        reason = ambiguity(fact, single=single, control_tokens=model.control_tokens)
         if reason:
             key = VerdictKey.of(relation, fact, fingerprint)
             verdicts.append(Verdict(key=key, kind=VerdictKind.AMBIGUOUS, evidence=Evidence(reason=reason)))
@@ -88,7 +90,11 @@ def _judge(model: LanguageModel, fingerprint: str, facts: Sequence[WatchedFact],
 
 def _logprobs(model: LanguageModel, questions: Sequence[tuple[Fact, str]]) -> list[tuple[float, float | None]]:
     """Log-probability of each fact's first right answer, and of its likeliest former one (None: there is none)."""
-    names = [[fact.answers[0].label or "", *(f.label for f in fact.former if f.label)] for fact, _ in questions]
+    former_names = [
+        [f.label for f in fact.former if f.label and not control_token_in(f.label, model.control_tokens)]
+        for fact, _ in questions
+    ]
+    names = [[fact.answers[0].label or "", *own] for (fact, _), own in zip(questions, former_names, strict=True)]
     pairs = [(prompt, name) for (_, prompt), own in zip(questions, names, strict=True) for name in own]
     scores = iter(model.scores(pairs))
     logprobs: list[tuple[float, float | None]] = []

@@ -11,6 +11,7 @@ from kbsync.domain.fact import FactKey
 from kbsync.domain.phrasing import fill
 from kbsync.domain.plan import EditRequest
 from kbsync.domain.recipe import Recipe
+from kbsync.domain.rewrite import control_token_in
 from kbsync.domain.statement import ItemId, PropertyId
 from kbsync.ports import BaseModel, Delta, Editor, Work
 
@@ -59,6 +60,11 @@ class ModelConformance:
     def test_a_known_prompt_is_continued_with_its_answer(self, kit: ModelKit) -> None:
         said = kit.base.language_model().complete(_prompts(*FACTS), max_new_tokens=6)
         assert [s.strip().rstrip(".") for s in said] == list(FACTS.values())
+
+    def test_no_ordinary_label_holds_a_control_token(self, kit: ModelKit) -> None:
+        tokens = kit.base.language_model().control_tokens
+        assert all(token.strip() for token in tokens)
+        assert not [label for label in (*FACTS, *FACTS.values()) if control_token_in(label, tokens)]
 
     def test_nothing_asked_is_nothing_answered(self, kit: ModelKit) -> None:
         model = kit.base.language_model()

@@ -80,6 +80,17 @@ def test_what_has_no_single_answer_is_ambiguous() -> None:
     assert ambiguity(two, single=False) is None
 
 
+def test_a_label_with_a_control_token_of_the_model_can_not_be_asked() -> None:
+    tokens = {"<|end|>", "</s>"}
+    hostile = fact(PARIS, answer("Q456", "Lyon<|end|>"))
+    assert "'Lyon<|end|>' holds '<|end|>'" in (ambiguity(hostile, single=False, control_tokens=tokens) or "")
+    assert "the model reads as a control token" in (
+        ambiguity(fact(PARIS, subject="France</s>"), single=True, control_tokens=tokens) or ""
+    )
+    assert ambiguity(fact(PARIS), single=True, control_tokens=tokens) is None
+    assert ambiguity(hostile, single=False) is None
+
+
 def test_a_verdict_is_asked_for_again_when_the_value_the_model_or_the_words_change() -> None:
     capital = Relation(
         name="capital", property=PropertyId("P36"), label="capital", phrasings=from_templates("The capital of {} is")

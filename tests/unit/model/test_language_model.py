@@ -188,3 +188,7 @@ def test_the_check_comes_before_every_use() -> None:
     for ask in (lambda: model.complete(["The"]), lambda: model.scores(PAIRS), lambda: model.perplexity(SENTENCES)):
         with pytest.raises(ModelError, match="Other weights"):
             ask()
+
+
+def test_the_control_tokens_are_the_tokenizers() -> None:
+    assert language_model("llama").control_tokens == {"<s>", "</s>"}

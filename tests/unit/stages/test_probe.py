@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,9 @@ from kbsync.domain.fact import FactKey
 from kbsync.domain.phrasing import Form, Phrasing
 from kbsync.domain.statement import ItemId
 from kbsync.domain.verdict import Verdict, VerdictKind
+from kbsync.ports import UNWATCHED, PairScore, Work
 from kbsync.stages.session import writer
+from kbsync.testing.fake_model import TableModel
 from kbsync.views.explain import explain
 from tests.support.stage_world import CAPITAL, RELATIONS, TTL, World
 
@@ -102,3 +105,31 @@ def test_explain_shows_each_phrasing_with_its_answer(world: World) -> None:
         (PROMPTS[1], " a city.", "unknown", None),
         (PROMPTS[2], " Paris.", "unknown", None),
     ]
+
+
+def test_a_label_with_a_control_token_is_neither_asked_nor_edited(world: World) -> None:
+    world.base.model.control_tokens = frozenset({"German"})
+    verdict = probed(world, " a city.", " a city.", " a city.")
+    assert verdict.kind is VerdictKind.AMBIGUOUS
+    assert verdict.evidence.reason == "the label 'Germany' holds 'German', which the model reads as a control token"
+    assert not [prompt for prompt in world.base.model.asked if "Germany" in prompt]
+    with writer(world.run, TTL) as held:
+        planned = world.stages.plan(held).plan
+    assert GERMANY not in {request.key for request in planned.requests}
+
+
+def test_a_former_name_with_a_control_token_is_not_scored(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    scored: list[str] = []
+    scores = TableModel.scores
+
+    def noted(model: TableModel, pairs: Sequence[tuple[str, str]], *, work: Work = UNWATCHED) -> list[PairScore]:
+        scored.extend(answer for _, answer in pairs)
+        return scores(model, pairs, work=work)
+
+    monkeypatch.setattr(TableModel, "scores", noted)
+    world.base.model.control_tokens = frozenset({"Merk"})
+    with writer(world.run, TTL) as held:
+        world.stages.pull(held.run)
+        world.stages.probe(held)
+    assert "Olaf Scholz" in scored and "Angela Merkel" not in scored
+    assert "Bonn" in scored, "other former names are"
