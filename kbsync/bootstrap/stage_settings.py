@@ -5,7 +5,7 @@ from __future__ import annotations
 from kbsync.config.settings import Settings
 from kbsync.domain.bisect import SearchLimits
 from kbsync.stages.binding import StageSettings
-from kbsync.stages.evaluate.questions import EvaluationSize
+from kbsync.stages.evaluate.question import EvaluationSize
 from kbsync.stages.plan import PlanPolicy
 from kbsync.stages.release.canary import CanaryPolicy
 
@@ -20,6 +20,8 @@ def stage_settings(settings: Settings) -> StageSettings:
         gate=gate.policy,
         evaluation=EvaluationSize(
             paraphrases=gate.paraphrases,
+            known=gate.known,
+            robustness=gate.robustness,
             neighbours=gate.neighbours,
             enough=max(specificity, default=0),
             hops=gate.hops,

@@ -83,8 +83,12 @@ class GateSettings(Section):
 
     neighbours: Annotated[int, Field(ge=1)] = 200
     """Largest number of facts that the base knows and that are asked again, for specificity."""
-    paraphrases: Annotated[int, Field(ge=0)] = 200
-    """Largest number of prompts that the edit never saw, for generalization."""
+    paraphrases: Annotated[int, Field(ge=0)] = 110
+    """Largest number of prompts of each form that no edit has seen, for generalization."""
+    known: Annotated[int, Field(ge=0)] = 60
+    """Largest number of such prompts of each form about facts that the base knows."""
+    robustness: Annotated[int, Field(ge=0)] = 50
+    """Largest number of prompts of each harder kind: distraction, near names, aliases, reverse, denial, stop."""
     hops: Annotated[int, Field(ge=0)] = 50
     """Largest number of facts about new objects that are asked for through the edited fact, for ``multihop``."""
     texts: Annotated[int, Field(ge=0)] = 16

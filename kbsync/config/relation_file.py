@@ -161,6 +161,9 @@ class RelationFile(Section):
     """After how long the pattern is asked again."""
     answer: ValueKind | None = None
     """Kind of value that counts, None: any. Values of another kind are mistakes in the source, and are passed over."""
+    reverse: Template | None = None
+    """The beginning of an English statement with ``{}`` for the answer, which the subject continues. It is only ever
+    measured."""
     translations: dict[Language, Templates] = Field({})
     """Templates in other languages, beside ``templates``; those of ``source.language`` replace them."""
 
@@ -199,6 +202,7 @@ class RelationFile(Section):
             subject_pattern=self.subject_pattern,
             refresh=self.refresh,
             answer=self.answer,
+            reverse=(self.reverse or "") if language == "en" else "",
             language=language,
         )
 

@@ -77,6 +77,8 @@ class Fact:
     former: tuple[Answer, ...]
     """One for each value that held once."""
     state: FactState
+    subject_aliases: tuple[str, ...] = ()
+    """Other names of the subject."""
 
     @property
     def value_hash(self) -> str:

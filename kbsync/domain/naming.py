@@ -134,6 +134,7 @@ class Names:
             answers=tuple(map(self.value, state.values)),
             former=tuple(map(self.value, state.former)),
             state=state,
+            subject_aliases=subject.aliases if subject else (),
         )
 
     def value(self, value: Value) -> Answer:

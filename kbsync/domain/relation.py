@@ -59,6 +59,9 @@ class Relation:
     """How long the members that the pattern found are taken as known before it is asked again."""
     answer: ValueKind | None = None
     """The kind of value that counts (None: any). Values of other kinds are mistakes in the source and are left out."""
+    reverse: str = ""
+    """The beginning of a statement with ``{}`` for the answer, which the subject continues; only measured, never
+    written. Empty: the relation is not asked backwards."""
     language: str = "en"
     """The code of the language that items have their labels in, and that dates and numbers are written in."""
 

@@ -150,8 +150,11 @@ class PromptOutcome:
     """One prompt, asked of the base, the version and, where that was possible, the version before."""
 
     group: str
-    """``edited``, ``paraphrase``, ``neighbour`` (another subject, the same relation), ``subject`` (an edited subject,
-    another relation), ``other`` (another subject, another relation) or ``hop`` (the second of two hops)."""
+    """``edited`` (the edited prompt), ``edited_statement``, ``edited_question`` or ``edited_dialogue`` (held-out
+    phrasings of that form), ``known_statement`` and so on (the same of facts that the base knows), ``neighbour``
+    (another subject, the same relation), ``subject`` (an edited subject, another relation), ``other`` (another subject,
+    another relation), ``hop`` (the second of two hops), ``distraction``, ``near_name``, ``alias``, ``reverse``,
+    ``denial``, ``stop`` or ``stop_known``."""
     subject: str
     property: str
     prompt: str
@@ -171,6 +174,10 @@ class PromptOutcome:
     """What the version before says; None where it could not be asked."""
     previous_right: bool | None = None
     previous_score: Score | None = None
+    ending: str = later("")
+    """How the version goes on after a right answer, where that was looked at (``domain.ending.Ending``)."""
+    base_ending: str = later("")
+    """The same of the base."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,7 @@ from kbsync.stages.edit import EditResult, edit, forecast_edit
 from kbsync.stages.evaluate.evaluate import EvaluateResult, evaluate, rejudge
 from kbsync.stages.evaluate.forecast import EvaluationForecast, forecast_evaluation
 from kbsync.stages.evaluate.measurement import Measurement
-from kbsync.stages.evaluate.questions import EvaluationSize
+from kbsync.stages.evaluate.question import EvaluationSize
 from kbsync.stages.facts import BelievedFacts, believed_facts, unjudged_facts
 from kbsync.stages.plan import PlanPolicy, PlanResult, plan
 from kbsync.stages.probe import ProbeResult, probe

@@ -17,7 +17,7 @@ from kbsync.domain.plan import PlanEntry
 from kbsync.domain.relation import Relation
 from kbsync.domain.version import Evaluation, PromptOutcome, Version
 from kbsync.ports import LedgerReader
-from kbsync.stages.evaluate.questions import UNTOUCHED
+from kbsync.stages.evaluate.question import UNTOUCHED
 from kbsync.views.charts import Bar, Line, bars, lines, scatter
 from kbsync.views.wording import WIKIDATA, revision_url
 

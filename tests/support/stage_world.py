@@ -18,7 +18,7 @@ from kbsync.ledger.ledger import SqlLedger
 from kbsync.ports import Clock, Work
 from kbsync.stages.binding import Stages, StageSettings
 from kbsync.stages.cycle import CycleResult, sync
-from kbsync.stages.evaluate.questions import EvaluationSize
+from kbsync.stages.evaluate.question import EvaluationSize
 from kbsync.stages.facts import BelievedFacts, believed_facts
 from kbsync.stages.plan import PlanPolicy
 from kbsync.stages.release.canary import CanaryPolicy

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from kbsync.domain.gate import Metric, Threshold, short_of_samples
 from kbsync.domain.plan import EditPlan
 from kbsync.stages.evaluate.metrics import SHARES
-from kbsync.stages.evaluate.questions import EvaluationSize, questions
+from kbsync.stages.evaluate.question import EvaluationSize
+from kbsync.stages.evaluate.questions import questions
 from kbsync.stages.facts import BelievedFacts
 
 

@@ -7,16 +7,27 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from kbsync.domain.canonical import content_hash
+from kbsync.domain.ending import ending
 from kbsync.domain.errors import EditError, ModelError, NotFound, StoreError
 from kbsync.domain.fact import FactKey
 from kbsync.domain.gate import GateDecision, Metric, Reason, Threshold, decide
-from kbsync.domain.judging import asserts
+from kbsync.domain.judging import asserts, judge
 from kbsync.domain.plan import EditRequest, Guard
 from kbsync.domain.version import Evaluation, PromptOutcome, Version
 from kbsync.ports import ArtifactStore, BaseModel, CheckpointStore, Delta, LanguageModel, Work
 from kbsync.stages.evaluate.language import language_metrics, sample_language
 from kbsync.stages.evaluate.metrics import needed_groups, shares
-from kbsync.stages.evaluate.questions import EDITED, UNTOUCHED, EvaluationSize, Question, first_holders, questions
+from kbsync.stages.evaluate.question import (
+    DENIAL,
+    EDITED,
+    NEAR_NAME,
+    NOT_EDITED,
+    STOP,
+    STOP_KNOWN,
+    EvaluationSize,
+    Question,
+)
+from kbsync.stages.evaluate.questions import first_holders, questions
 from kbsync.stages.evaluate.replies import Identity, Replies, Reply, answered
 from kbsync.stages.facts import BelievedFacts
 from kbsync.stages.session import Run
@@ -122,7 +133,7 @@ class Measurement:
         asked = [
             question
             for question in questions(self.facts, batch.requests, batch.guards, self.size, {})
-            if question.group in groups and (question.key in held or question.group in UNTOUCHED)
+            if question.group in groups and (question.key in held or question.group in NOT_EDITED)
         ]
         return self._measure(delta, asked, requests, 0, before, only=only)
 
@@ -213,12 +224,31 @@ def _outcome(question: Question, base: Reply, edited: Reply, before: Reply | Non
         expected=question.names[0],
         base_answer=base.answer,
         answer=edited.answer,
-        base_right=asserts(base.answer, question.names, prompt=question.prompt),
-        right=asserts(edited.answer, question.names, prompt=question.prompt),
+        base_right=_is_right(question, base),
+        right=_is_right(question, edited),
         since=question.since if question.group == EDITED else 0,
         score=edited.score,
         base_score=base.score,
         previous_answer=before.answer if before else None,
-        previous_right=asserts(before.answer, question.names, prompt=question.prompt) if before else None,
+        previous_right=_is_right(question, before) if before else None,
         previous_score=before.score if before else None,
+        ending=_ending(question, edited),
+        base_ending=_ending(question, base),
     )
+
+
+def _is_right(question: Question, reply: Reply) -> bool:
+    """Whether the reply is right: the answer that it must give, or, for a near name, the one that it must not give."""
+    if question.group == DENIAL:
+        return reply.score is not None and reply.score.success
+    if question.group == NEAR_NAME:
+        return not asserts(reply.answer, question.wrong, prompt=question.prompt)
+    return asserts(reply.answer, question.names, prompt=question.prompt)
+
+
+def _ending(question: Question, reply: Reply) -> str:
+    """How a right answer ends, where the question looks at that; else empty."""
+    if question.group not in (STOP, STOP_KNOWN) or not _is_right(question, reply):
+        return ""
+    named = judge(reply.answer, question.names, prompt=question.prompt).matched
+    return (ending(reply.answer, named, question.wrong) or "") if named else ""

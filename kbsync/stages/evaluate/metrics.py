@@ -6,21 +6,56 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from statistics import fmean
 
+from kbsync.domain.ending import Ending
 from kbsync.domain.gate import Metric
 from kbsync.domain.interval import PairedDifference, bootstrap, paired, wilson
 from kbsync.domain.version import PromptOutcome
-from kbsync.stages.evaluate.questions import EDITED, HOP, NEIGHBOUR, OTHER, PARAPHRASE, SUBJECT, UNTOUCHED
+from kbsync.stages.evaluate.question import (
+    ALIAS,
+    DENIAL,
+    DISTRACTION,
+    EDITED,
+    EDITED_FORMS,
+    HOP,
+    KNOWN_FORMS,
+    NEAR_NAME,
+    NEIGHBOUR,
+    OTHER,
+    REVERSE,
+    STOP,
+    STOP_KNOWN,
+    SUBJECT,
+    UNTOUCHED,
+)
 
 SHARES = {
     "efficacy": (EDITED,),
-    "generalization": (PARAPHRASE,),
+    "generalization": tuple(EDITED_FORMS.values()),
+    **{f"generalization_{form}": (group,) for form, group in EDITED_FORMS.items()},
     "specificity": UNTOUCHED,
     "specificity_relation": (NEIGHBOUR,),
     "specificity_subject": (SUBJECT,),
     "specificity_other": (OTHER,),
+    **{f"known_{form}": (group,) for form, group in KNOWN_FORMS.items()},
     "multihop": (HOP,),
+    "distraction": (DISTRACTION,),
+    "near_name": (NEAR_NAME,),
+    "alias": (ALIAS,),
+    "reverse": (REVERSE,),
+    "denial": (DENIAL,),
 }
-"""The groups of prompts that each share is taken of."""
+"""The groups of prompts that each share of right answers is taken of."""
+KEPT = {
+    "known_kept": tuple(KNOWN_FORMS.values()),
+    **{f"known_kept_{form}": (group,) for form, group in KNOWN_FORMS.items()},
+}
+"""The groups of which it is asked what share of the base's right answers is still right."""
+STOPS = {
+    "stop": Ending.END,
+    "stop_repetition": Ending.REPETITION,
+    "stop_contradiction": Ending.CONTRADICTION,
+}
+"""Shares of right answers that go on in this way."""
 RETENTION = "retention"
 SCORED = ("efficacy", "generalization")
 """Shares that are also measured teacher-forced."""
@@ -32,6 +67,7 @@ Value = Callable[[PromptOutcome], float | None]
 def shares(outcomes: Sequence[PromptOutcome], version: int) -> list[Metric]:
     """Compute every metric that is a share of prompts; one without any prompt is left out.
 
+    ``known_kept`` and its forms are over the prompts that the base answers rightly, so that the base has 1.
     ``retention`` is over the edited facts that the version before held, ``retention_oldest`` over those of them that
     have been held longest.
 
@@ -46,6 +82,10 @@ def shares(outcomes: Sequence[PromptOutcome], version: int) -> list[Metric]:
         if name in SCORED:
             metrics.append(_share(f"{name}_probability", chosen, _success, _base_success, _previous_success))
             metrics.append(_share(f"{name}_strict", chosen, _strict, _base_strict, _previous_strict))
+    for name, groups in KEPT.items():
+        kept = [o for o in outcomes if o.group in groups and o.base_right]
+        metrics.append(_share(name, kept, _right, _base_right, _previous_right))
+    metrics += [_stop(name, kind, outcomes) for name, kind in STOPS.items()]
     retained = [o for o in outcomes if o.group == EDITED and 0 < o.since < version]
     oldest = min((o.since for o in retained), default=0)
     metrics.append(_share(RETENTION, retained, _right, _base_right, _previous_right))
@@ -56,10 +96,10 @@ def shares(outcomes: Sequence[PromptOutcome], version: int) -> list[Metric]:
 
 def needed_groups(names: Collection[str]) -> set[str]:
     """The groups of questions that the metrics of these names rest on."""
-    roots = {name.partition("_")[0] for name in names}
-    groups = {group for name in names for group in SHARES.get(name, ())}
-    groups |= {group for root in roots if root in SCORED for group in SHARES[root]}
-    return groups | ({EDITED} if RETENTION in roots else set())
+    bare = {name.removesuffix("_probability").removesuffix("_strict") for name in names}
+    groups = {group for name in bare for group in SHARES.get(name, KEPT.get(name, ()))}
+    groups |= {STOP, STOP_KNOWN} if bare & STOPS.keys() else set()
+    return groups | ({EDITED} if bare & {RETENTION, f"{RETENTION}_oldest"} else set())
 
 
 def mean_metric(
@@ -108,6 +148,17 @@ def _share(name: str, outcomes: Iterable[PromptOutcome], value: Value, base: Val
         against_base=_difference(asked, value, base),
         against_previous=_difference(both, value, previous) if both else None,
     )
+
+
+def _stop(name: str, kind: Ending, outcomes: Sequence[PromptOutcome]) -> Metric | None:
+    """The share of right answers to edited facts that go on in this way, beside that of the base's right answers to
+    facts that it knows; None where one of them has none."""
+    edited = [float(o.ending == kind) for o in outcomes if o.group == STOP and o.ending]
+    known = [float(o.base_ending == kind) for o in outcomes if o.group == STOP_KNOWN and o.base_ending]
+    if not edited or not known:
+        return None
+    low, high = wilson(round(sum(edited)), len(edited))
+    return Metric(name=name, value=fmean(edited), base=fmean(known), samples=len(edited), low=low, high=high)
 
 
 def _interval(asked: Sequence[PromptOutcome], value: Value) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from kbsync.domain.canonical import canonical_json, content_hash, plain
 from kbsync.domain.fact import FactKey
 from kbsync.domain.version import PromptOutcome, Score
 from kbsync.ports import ArtifactStore, LanguageModel, Perplexity, Work
-from kbsync.stages.evaluate.questions import Question
+from kbsync.stages.evaluate.question import Question
 
 FORMAT = 1
 """Part of every key: replies of another format are not found."""
@@ -158,19 +158,26 @@ class Replies:
 
     def _ask(self, questions: Sequence[Question], *, is_base: bool) -> list[Any]:
         """[answer, score or None] for each question, as it is stored."""
-        known = [q.base_answer if is_base else None for q in questions]
-        prompts = [q.prompt for q, answer in zip(questions, known, strict=True) if answer is None]
-        self._work.start(f"evaluate {self._name}", len(prompts))
-        fresh = iter(
-            self._model.complete(prompts, max_new_tokens=self._answer_tokens, work=self._work) if prompts else []
-        )
-        answers = [next(fresh) if answer is None else answer for answer in known]
+        answers = [q.base_answer if is_base else None for q in questions]
+        self._work.start(f"evaluate {self._name}", answers.count(None))
+        for further in sorted({q.further_tokens for q in questions}):
+            missing = [n for n, q in enumerate(questions) if answers[n] is None and q.further_tokens == further]
+            prompts, length = [questions[n].prompt for n in missing], self._answer_tokens + further
+            fresh = self._model.complete(prompts, max_new_tokens=length, work=self._work) if prompts else []
+            for n, answer in zip(missing, fresh, strict=True):
+                answers[n] = answer
         self._work.finish()
         return [[answer, score] for answer, score in zip(answers, self._scores(questions), strict=True)]
 
     def _scores(self, questions: Sequence[Question]) -> list[list[Any] | None]:
         """[probability, strict, success] for each question with a target."""
-        pairs = [(q.prompt, name) for q in questions if q.target for name in (q.target, q.rival)]
+        pairs = [
+            (prompt, name)
+            for q in questions
+            if q.target
+            for prompt in (q.prompt, *([q.control] if q.control else []))
+            for name in (q.target, q.rival)
+        ]
         scores = iter(self._model.scores(pairs) if pairs else [])
         rows: list[list[Any] | None] = []
         for question in questions:
@@ -178,7 +185,9 @@ class Replies:
                 rows.append(None)
                 continue
             target, rival = next(scores), next(scores)
-            rows.append([math.exp(-target.nll), target.strict, target.nll < rival.nll])
+            margin = rival.nll - target.nll
+            other = -next(scores).nll + next(scores).nll if question.control else 0.0
+            rows.append([math.exp(-target.nll), target.strict, margin > other])
         return rows
 
     def _once(self, what: str, inputs: Any, measure: Callable[[], Any]) -> Any:
@@ -205,7 +214,12 @@ class Replies:
 
 
 def _asked(group: Iterable[Question]) -> Any:
-    return plain([[q.prompt, q.target, q.rival] for q in group])
+    return plain(
+        [
+            [q.prompt, q.target, q.rival] + ([q.control, q.further_tokens] if q.control or q.further_tokens else [])
+            for q in group
+        ]
+    )
 
 
 def _reply(row: Any) -> Reply:

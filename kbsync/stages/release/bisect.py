@@ -17,7 +17,7 @@ from kbsync.domain.recipe import Recipe
 from kbsync.domain.version import Evaluation, Version
 from kbsync.ports import CheckpointStore, Editor
 from kbsync.stages.evaluate.measurement import Measurement, Predecessor, read_predecessor
-from kbsync.stages.evaluate.questions import EDITED
+from kbsync.stages.evaluate.question import EDITED
 from kbsync.stages.session import Run
 
 MAX_TRIALS_IN_EVENT = 200

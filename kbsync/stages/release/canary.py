@@ -14,7 +14,7 @@ from kbsync.domain.errors import EditError, ModelError, NotFound, StoreError
 from kbsync.domain.judging import asserts
 from kbsync.domain.version import CURRENT, Evaluation, PromptOutcome, Version
 from kbsync.ports import BaseModel, CheckpointStore
-from kbsync.stages.evaluate.questions import EDITED, UNTOUCHED
+from kbsync.stages.evaluate.question import EDITED, UNTOUCHED
 from kbsync.stages.release.promote import current_number, rollback
 from kbsync.stages.session import Writer
 

@@ -232,7 +232,7 @@ def _evaluation(version: int, requests: Sequence[EditRequest]) -> Evaluation:
             base_right=False,
             right=True,
         )
-        for group in ("edited", "paraphrase", "neighbour")
+        for group in ("edited", "edited_statement", "neighbour")
         for request in requests
     )
     metric = Metric(name="efficacy", value=1.0, base=0.0, samples=len(requests))

@@ -70,7 +70,7 @@ def test_a_share_counts_prompts_and_compares_only_those_that_the_predecessor_was
 def test_prompts_of_one_fact_make_the_interval_wider() -> None:
     def width(facts: Sequence[int]) -> float:
         rights = [i % 4 < 2 for i in range(len(facts))]
-        (metric, *_) = shares([outcome("paraphrase", f, r) for f, r in zip(facts, rights, strict=True)], 1)
+        (metric, *_) = shares([outcome("edited_statement", f, r) for f, r in zip(facts, rights, strict=True)], 1)
         assert metric.low is not None and metric.high is not None
         return metric.high - metric.low
 

@@ -11,7 +11,7 @@ from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemId, PropertyId
 from kbsync.domain.version import Evaluation
 from kbsync.stages.cycle import CycleResult
-from kbsync.stages.evaluate.questions import OTHER, EvaluationSize
+from kbsync.stages.evaluate.question import OTHER, EvaluationSize
 from tests.support.stage_world import HEAD, RELATIONS, World, figures, statement
 
 BIRTHPLACE = Relation(
