@@ -63,11 +63,15 @@ def _default_thresholds() -> tuple[ThresholdSettings, ...]:
     new = ThresholdSettings
     return (
         new(metric="efficacy", at_least=0.9),
-        new(metric="generalization", at_least=0.5),
+        new(metric="generalization", at_least=0.1),
+        new(metric="known_kept", at_least=0.7, min_samples=20, optional=True),
         new(metric="specificity", at_least=0.9, min_samples=50),
         new(metric="perplexity", max_growth=0.05, min_samples=1000),
         new(metric="retention", at_least=0.9, max_drop_previous=0.05, min_samples=10, significant=True, optional=True),
         new(metric="norm_growth", at_most=0.5),
+        new(metric="generalization_statement", at_least=0.1, min_samples=20, action="warn", optional=True),
+        new(metric="generalization_question", at_least=0.1, min_samples=20, action="warn", optional=True),
+        new(metric="generalization_dialogue", at_least=0.1, min_samples=20, action="warn", optional=True),
         new(metric="efficacy_strict", at_least=0.7, action="warn", optional=True),
         new(metric="specificity", max_drop_previous=0.03, min_samples=50, action="warn", optional=True),
         new(metric="retention_oldest", at_least=0.9, min_samples=10, action="warn", optional=True),

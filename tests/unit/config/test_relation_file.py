@@ -212,3 +212,13 @@ def test_an_old_file_loads_with_a_warning_that_says_what_to_write_instead(write:
     (french,), problems, _ = read(write, text, "fr")
     assert (problems, french.prompt_template) == ([], "Le chef d'État de {} est")
     assert french.templates(Use.HELD_OUT) == ("À la tête de {} se trouve",)
+
+
+def test_words_for_the_question_backwards_are_english_and_hold_the_answer_once(write: Writer) -> None:
+    file = RELATION.replace("label = ", 'reverse = "{} is the head of state of"\nlabel = ', 1)
+    directory = write(relations={"head-of-state": file}).parent / "relations"
+    assert load_relations(directory)[0].reverse == "{} is the head of state of"
+    assert read_relations(directory, [], "de")[0].reverse == ""
+    write(relations={"head-of-state": file.replace("{} is the head", "He is the head")})
+    (problem,) = relation_problems(directory)
+    assert "reverse" in problem

@@ -41,8 +41,10 @@ def test_the_base_is_measured_once_and_the_version_before_only_asked_what_is_new
     model.perplexity = lambda *a, **k: measured.append("perplexity") or Perplexity(20.0, 4)  # type: ignore[method-assign, assignment, func-returns-value]
     world.sync_with_new_government()
     assert measured == []
-    # Only the changed fact, whose answer is another one now: its prompt by the probe, its paraphrase by the evaluation.
-    assert model.asked[asked:] == ["The head of government of France is", "France is governed by"]
+    # Only the changed fact, whose answer is another one now: its prompt by the probe, the others by the evaluation.
+    assert {prompt for prompt in model.asked[asked:] if "France" not in prompt} == set()
+    assert model.asked[asked] == "The head of government of France is"
+    assert "France is governed by" in model.asked[asked:]
 
 
 def test_a_version_whose_predecessor_lost_its_weights_is_compared_with_the_base_alone(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,6 +23,10 @@ def test_every_figure_of_a_first_version_has_its_samples_and_its_interval(world:
         "generalization",
         "generalization_probability",
         "generalization_strict",
+        "generalization_statement",
+        "known_statement",
+        "distraction",
+        "denial",
         "specificity",
         "specificity_subject",
         "specificity_other",
@@ -83,10 +88,42 @@ def test_prompts_of_one_fact_make_the_interval_wider() -> None:
         (["efficacy_strict"], {"edited"}),
         (["specificity_subject", "retention_oldest"], {"subject", "edited"}),
         (["perplexity"], set()),
+        (["generalization_question"], {"edited_question"}),
+        (["known_kept_dialogue", "stop_repetition"], {"known_dialogue", "stop", "stop_known"}),
+        (["near_name", "denial"], {"near_name", "denial"}),
     ],
 )
 def test_only_the_questions_that_a_figure_rests_on_are_needed(names: list[str], groups: set[str]) -> None:
     assert needed_groups(names) == groups
+
+
+def test_what_is_kept_is_a_share_of_what_the_base_has_right() -> None:
+    outcomes = [
+        replace(outcome("known_question", 1, True), base_right=True),
+        replace(outcome("known_question", 2, False), base_right=True),
+        replace(outcome("known_statement", 3, True), base_right=True),
+        outcome("known_question", 4, True),
+    ]
+    metrics = {metric.name: metric for metric in shares(outcomes, 1)}
+    assert (metrics["known_question"].value, metrics["known_question"].base) == (pytest.approx(2 / 3),) * 2
+    kept = metrics["known_kept_question"]
+    assert (kept.value, kept.base, kept.samples) == (0.5, 1.0, 2)
+    assert metrics["known_kept"].samples == 3
+    assert "known_kept_dialogue" not in metrics, "the base has nothing right there"
+
+
+def test_endings_of_right_answers_stand_beside_those_of_the_base_on_what_it_knows() -> None:
+    outcomes = [
+        outcome("stop", 1, True, ending="end"),
+        outcome("stop", 2, True, ending="repetition"),
+        outcome("stop", 3, False),
+        outcome("stop_known", 4, True, ending="goes on", base_ending="end"),
+        outcome("stop_known", 5, True, ending="end", base_ending="goes on"),
+    ]
+    metrics = {metric.name: metric for metric in shares(outcomes, 1)}
+    assert (metrics["stop"].value, metrics["stop"].base, metrics["stop"].samples) == (0.5, 0.5, 2)
+    assert (metrics["stop_repetition"].value, metrics["stop_contradiction"].value) == (0.5, 0.0)
+    assert "stop" not in {metric.name for metric in shares(outcomes[:2], 1)}, "nothing to compare it with"
 
 
 def test_a_mean_without_prompts_is_no_metric() -> None:
