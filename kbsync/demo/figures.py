@@ -14,7 +14,18 @@ from kbsync.domain.version import Evaluation
 from kbsync.operations.evidence import Figure, at_least, at_most, peak_rss_bytes
 from kbsync.stages.cycle import CycleResult
 
-SHOWN = ("efficacy", "generalization", "specificity", "retention", "multihop", "perplexity")
+SHOWN = (
+    "efficacy",
+    "generalization",
+    "generalization_statement",
+    "generalization_question",
+    "generalization_dialogue",
+    "known_kept",
+    "specificity",
+    "retention",
+    "multihop",
+    "perplexity",
+)
 """The gate's figures that are shown; ``kbsync evaluate N --json`` and ``kbsync report N`` have all."""
 
 

