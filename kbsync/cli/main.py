@@ -38,6 +38,7 @@ from kbsync.cli.report import report
 from kbsync.cli.research.capacity import capacity
 from kbsync.cli.research.covariance import covariance
 from kbsync.cli.research.editing import counterfact, scaling, zsre
+from kbsync.cli.research.phrasings import phrasings
 from kbsync.cli.research.recipe import tune
 from kbsync.cli.research.trace import trace
 from kbsync.cli.research.verdicts import verdicts
@@ -95,6 +96,7 @@ VERBS: tuple[Verb, ...] = (
     scaling,
     covariance,
     capacity,
+    phrasings,
     verdicts,
 )
 

@@ -154,7 +154,7 @@ def _document(
     cells = list(Grid(bench, suite).cells(chosen.cases, algorithms, sizes))
     return evidence(
         command,
-        _with_targets([figure for cell in cells for figure in _figures(cell, cells)], targets),
+        with_targets([figure for cell in cells for figure in _figures(cell, cells)], targets),
         seed=data.seed,
         started=started,
         seconds=time.monotonic() - begun,
@@ -191,7 +191,7 @@ def _unit(figure: str) -> str:
     return units.get(figure, "probability" if figure.endswith("_magnitude") else "share")
 
 
-def _with_targets(figures: Sequence[Figure], targets: Sequence[Threshold]) -> list[Figure]:
+def with_targets(figures: Sequence[Figure], targets: Sequence[Threshold]) -> list[Figure]:
     """The figures, those that have a target judged. A target that names no figure raises ``ValueError``."""
     by_name = {target.metric: target for target in targets}
     if unknown := set(by_name) - {figure.name for figure in figures}:
