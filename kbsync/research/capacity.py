@@ -22,6 +22,9 @@ from kbsync.research.grid import UNEDITED, Algorithm, Bench
 SIZES = (10, 30, 100, 300, 1000, 3000)
 FIGURES = {"efficacy": "efficacy_success", "generalization": "generalization_success"}
 """CounterFact's figure for each of the gate's. Specificity and perplexity are compared with the base instead."""
+PARAPHRASED = 0.5
+"""The demand on ``generalization_success``. The gate's own bound is on greedy answers in held-out phrasings, which an
+edit of CounterFact's single prompts is not made for."""
 EXTENT = Extent(cases=200, answer_tokens=5)
 PERPLEXITY = "perplexity"
 SPECIFICITY = "specificity_success"
@@ -88,16 +91,17 @@ BOUNDS = ("metric", "at_least", "max_drop", "max_growth")
 def demands(policy: Iterable[Threshold]) -> list[Threshold]:
     """The gate's refusing bounds as demands on CounterFact's figures.
 
-    Bounds on efficacy, generalization and the growth of the perplexity are taken as they are. The gate demands a
-    specificity of at least x among facts that the base has right. CounterFact's specificity of the base is below one,
-    so here it may fall by 1 − x. Other bounds are left out.
+    Bounds on efficacy and the growth of the perplexity are taken as they are; a bound on generalization becomes
+    ``PARAPHRASED``. The gate demands a specificity of at least x among facts that the base has right. CounterFact's
+    specificity of the base is below one, so here it may fall by 1 − x. Other bounds are left out.
     """
     bounds = []
     for bound in policy:
         if bound.action is not Action.REFUSE:
             continue
         if bound.metric in FIGURES and bound.at_least is not None:
-            bounds.append(Threshold(metric=FIGURES[bound.metric], at_least=bound.at_least))
+            least = PARAPHRASED if bound.metric == "generalization" else bound.at_least
+            bounds.append(Threshold(metric=FIGURES[bound.metric], at_least=least))
         elif bound.metric == "specificity" and bound.at_least is not None:
             bounds.append(Threshold(metric=SPECIFICITY, max_drop=1 - bound.at_least))
         elif bound.metric == PERPLEXITY and bound.max_growth is not None:
