@@ -168,7 +168,7 @@ def run_phrasings(
         once = whole
         if whole.variant.recipe.phrasings != FIRST:
             once = site.write(site.variant(replace(session.recipes[0], phrasings=FIRST), FIRST), measured=False)
-        figures = [*_figures(whole, site.is_chat), _ratio(whole, once)]
+        figures = [*figures_of(whole, site.is_chat), search_ratio(whole, once)]
         demands = {t.metric: t for t in (*TARGETS, *targets)}
         named = {figure.name for figure in figures}
         demands = {name: t for name, t in demands.items() if name in named or t in targets}
@@ -179,7 +179,7 @@ def run_phrasings(
             started=started,
             seconds=time.monotonic() - begun,
             **site.told(whole),
-            missed=_missed(whole.measured.outcomes, extent.reported),
+            missed=missed_answers(whole.measured.outcomes, extent.reported),
         )
 
 
@@ -197,7 +197,7 @@ def run_ablation(
             replace(figure, name=f"{line.variant.name}.{figure.name.replace('.', '_')}")
             for line in lines
             for figure in [
-                *_figures(line, site.is_chat),
+                *figures_of(line, site.is_chat),
                 Figure("search_seconds", line.search_seconds, "s"),
             ]
         ]
@@ -341,7 +341,7 @@ def _sample(facts: BelievedFacts, most: int | None) -> BelievedFacts:
     )
 
 
-def _figures(line: Written, is_chat: bool) -> list[Figure]:
+def figures_of(line: Written, is_chat: bool) -> list[Figure]:
     """The figures of one measured edit: shares, how many prompts each rests on, and the base's own."""
     metrics = {metric.name: metric for metric in line.measured.metrics}
     shares = {name: metrics[metric] for name, metric in FIGURES.items() if metric in metrics}
@@ -373,12 +373,12 @@ def _growth(metrics: dict[str, Metric]) -> Iterator[Figure]:
         yield Figure("perplexity_growth", perplexity.value / perplexity.base - 1, "share")
 
 
-def _ratio(whole: Written, once: Written) -> Figure:
+def search_ratio(whole: Written, once: Written) -> Figure:
     """Seconds of the search over all phrasings, in units of the search over the first alone."""
     return Figure("search_ratio", whole.search_seconds / max(once.search_seconds, 1e-9), "times")
 
 
-def _missed(outcomes: Sequence[PromptOutcome], most: int) -> dict[str, list[dict[str, str]]]:
+def missed_answers(outcomes: Sequence[PromptOutcome], most: int) -> dict[str, list[dict[str, str]]]:
     """Wrong answers of each group, for people who want to know what is behind a figure."""
     missed: dict[str, list[dict[str, str]]] = {}
     for outcome in outcomes:

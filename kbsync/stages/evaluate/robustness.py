@@ -153,7 +153,8 @@ def likeness(name: str, other: str) -> float:
     left, right = normalise(name).split(), normalise(other).split()
     if not left or not right or left == right:
         return 0.0
-    share = SequenceMatcher(None, *sorted([" ".join(left), " ".join(right)]), autojunk=False).ratio()
+    first, second = sorted([" ".join(left), " ".join(right)])  # the ratio depends on the order
+    share = SequenceMatcher(None, first, second, autojunk=False).ratio()
     one_word = len(left) == len(right) > 1 and sum(a != b for a, b in zip(left, right, strict=True)) == 1
     return share if one_word or left[-1] == right[-1] or share >= ALIKE else 0.0
 
