@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kbsync.bootstrap import adapters
 from kbsync.bootstrap.adapters import SystemClock
@@ -269,10 +268,6 @@ class App:
         from kbsync.text import shipped
 
         return shipped.neutral()[: self.settings.gate.neutral]
-
-    def recipe_with(self, **changes: Any) -> Recipe:
-        """The configured recipe with some of its fields changed."""
-        return replace(self.recipe, **changes)
 
     def statistics(self, recipe: Recipe, texts: Sequence[str]) -> RecipeCovariances:
         """The key covariances that ``recipe`` asks for, over ``texts``; raises ``ModelError`` for layers that the model

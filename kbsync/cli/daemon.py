@@ -35,7 +35,7 @@ def daemon(context: typer.Context, dry_run: DryRunOption = False, json: JsonOpti
 
     from kbsync.cli.output import emit, table
     from kbsync.config import load_all
-    from kbsync.daemon.daemon import serve
+    from kbsync.daemon.daemon import Daemon
     from kbsync.daemon.schedule import schedule_view
     from kbsync.web.daemon_page import daemon_page
 
@@ -46,4 +46,4 @@ def daemon(context: typer.Context, dry_run: DryRunOption = False, json: JsonOpti
         table(("job", "stage", "when", "next (UTC)"), [(j.name, j.stage, j.when, j.upcoming[0]) for j in view.jobs])
     if dry_run:
         return
-    serve(current, reload=lambda: load_all(options(context).config), page=daemon_page)
+    Daemon(current, lambda: load_all(options(context).config), page=daemon_page).run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -64,7 +65,7 @@ def build(
     overrides = _overrides(corpus, dataset, sampled, recipe)
     with application(context, overrides) as app:
         changes: dict[str, Any] = {"covariance_tokens": tokens, "layers": layers and parse_layers(layers)}
-        wanted = app.recipe_with(**{name: value for name, value in changes.items() if value})
+        wanted = replace(app.recipe, **{name: value for name, value in changes.items() if value})
         view = stats.build(app, wanted, as_configured=not overrides, anew=anew, dry_run=dry_run)
     return emit(view) if json else show(view)
 

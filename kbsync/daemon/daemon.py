@@ -39,40 +39,25 @@ Page = Callable[["Daemon"], AbstractContextManager[str]]
 """Serves a daemon's status page inside a block, whose value is the address."""
 
 
-def serve(
-    configuration: Configuration,
-    reload: Callable[[], Configuration] | None = None,
-    *,
-    page: Page | None = None,
-    clock: Clock | None = None,
-) -> None:
-    """Run until SIGTERM or SIGINT, then abandon the running stage where that is safe.
-
-    Args:
-        configuration: What to do and when.
-        reload: Gives another configuration at SIGHUP; where it raises ``ConfigError``, the old one stays.
-        page: Serves the status page while the daemon runs, if the configuration enables it.
-        clock: The machine's where it is not given.
-
-    Raises:
-        SchemaError: The ledger's schema is not this program's, which no later run can heal.
-        StoreError: The ledger can't be opened.
-    """
-    Daemon(configuration, reload, page=page, clock=clock).run()
-
-
 class Daemon:
     """One process's life. Two threads do the jobs, one for each lane; the main thread watches and answers signals."""
 
     def __init__(
         self,
         configuration: Configuration,
-        reload: Callable[[], Configuration] | None,
+        reload: Callable[[], Configuration] | None = None,
         *,
         page: Page | None = None,
         clock: Clock | None = None,
     ) -> None:
-        """The arguments are those of ``serve``; nothing runs yet."""
+        """Nothing runs yet.
+
+        Args:
+            configuration: What to do and when.
+            reload: Gives another configuration at SIGHUP; where it raises ``ConfigError``, the old one stays.
+            page: Serves the status page while the daemon runs, if the configuration enables it.
+            clock: The machine's where it is not given.
+        """
         self.configuration = configuration
         self.stop = StopRequest()
         self.metrics = ProcessMetrics()
@@ -87,7 +72,12 @@ class Daemon:
         self.timetable = Timetable(self._run_job, file, self.metrics, self.app.clock)
 
     def run(self) -> None:
-        """Live until a stop is requested."""
+        """Run until SIGTERM or SIGINT, then abandon the running stage where that is safe.
+
+        Raises:
+            SchemaError: The ledger's schema is not this program's, which no later run can heal.
+            StoreError: The ledger can't be opened.
+        """
         with ExitStack() as stack:
             stack.callback(self.app.close)
             stack.enter_context(on_signals(self.stop, self._on_hangup))

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from kbsync.config import load_all
-from kbsync.daemon.daemon import serve
+from kbsync.daemon.daemon import Daemon
 from kbsync.system import log
 from kbsync.web.daemon_page import daemon_page
 from tests.evidence.soak.clock import read_clock, scheduling_by
@@ -17,7 +17,7 @@ def main() -> None:
     configuration = load_all(config)
     log.set_up(configuration.settings.log.format, configuration.settings.log.level)
     with scheduling_by(clock):
-        serve(configuration, reload=lambda: load_all(config), page=daemon_page, clock=clock)
+        Daemon(configuration, lambda: load_all(config), page=daemon_page, clock=clock).run()
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ def test_the_first_cycle_starts_at_once_and_ticks_try_again(service: Service) ->
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=stop_when_promoted).start()
-    daemon.serve(service.configuration, page=daemon_page)
+    daemon.Daemon(service.configuration, page=daemon_page).run()
     assert service.current == 1
     assert len(service.logged("cycle failed")) == 1
     (failed, *_) = service.logged("waiting")
@@ -38,4 +38,4 @@ def test_the_first_cycle_starts_at_once_and_ticks_try_again(service: Service) ->
 def test_a_ledger_that_no_tick_can_heal_ends_the_daemon_at_once(service: Service, tmp_path: Path) -> None:
     (tmp_path / "state" / "ledger.sqlite3").unlink()
     with pytest.raises(SchemaError):
-        daemon.serve(service.configuration, page=daemon_page)
+        daemon.Daemon(service.configuration, page=daemon_page).run()

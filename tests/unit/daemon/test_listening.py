@@ -122,7 +122,7 @@ def test_the_daemon_pulls_what_it_hears_of_hours_before_its_schedule(place: Plac
 
     thread = threading.Thread(target=play)
     thread.start()
-    daemon.serve(place.configuration)
+    daemon.Daemon(place.configuration).run()
     thread.join()
     assert not failed
     (heard,) = place.logged("heard of changes")

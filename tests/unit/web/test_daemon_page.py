@@ -34,7 +34,7 @@ def test_the_page_is_served_while_the_daemon_runs(service: Service) -> None:
 
     thread = threading.Thread(target=look)
     thread.start()
-    daemon.serve(found, page=daemon_page)
+    daemon.Daemon(found, page=daemon_page).run()
     thread.join()
     page, metrics, ready = seen
     assert "last: " in page and "next: " in page and "version 1" in page
