@@ -5,26 +5,19 @@ Each function imports what only its own adapter needs.
 
 from __future__ import annotations
 
-import json
 import time
 from contextlib import ExitStack
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kbsync.config.publishing import PublishingSettings
-from kbsync.config.settings import ModelSettings, SourceSettings, StoreSettings
+from kbsync.config.settings import SourceSettings, StoreSettings
 from kbsync.config.values import LOCAL_STORE
-from kbsync.domain.phrasing import PLAIN, Frames
-from kbsync.ports import Clock, Notifier, StatementSource, Work
-from kbsync.system.durable import make_directory, write_file
+from kbsync.ports import Clock, Notifier, StatementSource
 
 if TYPE_CHECKING:
     from kbsync.checkpoints.storage import Storage
-
-FRAMES_FILE = "frames.json"
-"""In the directory of converted models: how the base was asked last."""
 
 
 class SystemClock(Clock):
@@ -73,42 +66,6 @@ def statement_source(settings: SourceSettings, closing: ExitStack) -> StatementS
     from kbsync.wikidata.streamed import StreamedSource
 
     return StreamedSource(polled, EventStream(settings.events, settings.user_agent, wiki=settings.events_wiki))
-
-
-def base_frames(settings: ModelSettings, cache_dir: Path, work: Work) -> Frames:
-    """How the base model is asked, by the chat template among its files; raises ``ModelError`` as ``chat_frames`` does.
-
-    It is remembered for ``remembered_frames``.
-    """
-    from kbsync.model.chat import chat_frames
-    from kbsync.model.digests import digests_in
-    from kbsync.model.reference import model_directory
-
-    if settings.chat == "never":
-        return PLAIN
-    directory = model_directory(settings.reference, cache_dir, digests_in(cache_dir), work)
-    frames = chat_frames(directory, settings.chat, settings.system)
-    if remembered_frames(settings, cache_dir) != frames:
-        entry = {"of": _asked_like_this(settings), "frames": asdict(frames)}
-        make_directory(cache_dir)
-        write_file(cache_dir / FRAMES_FILE, json.dumps(entry, indent=1).encode())
-    return frames
-
-
-def remembered_frames(settings: ModelSettings, cache_dir: Path) -> Frames:
-    """How the base was asked last: what reports need, which neither look for the model nor fetch it.
-
-    Nothing is remembered before the base is asked for the first time, and then there is no verdict to report either.
-    """
-    try:
-        entry = json.loads((cache_dir / FRAMES_FILE).read_bytes())
-        return Frames(**entry["frames"]) if entry["of"] == _asked_like_this(settings) else PLAIN
-    except (OSError, ValueError, TypeError, KeyError):
-        return PLAIN
-
-
-def _asked_like_this(settings: ModelSettings) -> list[str]:
-    return [settings.reference, settings.chat, settings.system]
 
 
 def release_notifiers(settings: PublishingSettings, state_dir: Path, clock: Clock) -> tuple[Notifier, ...]:

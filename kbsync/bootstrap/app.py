@@ -8,7 +8,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kbsync.bootstrap import adapters
+from kbsync.bootstrap import adapters, base_model
 from kbsync.bootstrap.adapters import SystemClock
 from kbsync.bootstrap.stage_settings import stage_settings
 from kbsync.config import Configuration
@@ -152,7 +152,7 @@ class App:
     @cached_property
     def relations(self) -> tuple[Relation, ...]:
         """The watched relations, with the words in which the base was asked last; no model is looked for."""
-        frames = adapters.remembered_frames(self.settings.model, self._models)
+        frames = base_model.remembered_frames(self.settings.model, self._models)
         return tuple(relation.framed(frames) for relation in self.configuration.relations)
 
     @cached_property
@@ -167,7 +167,7 @@ class App:
         Raises:
             ModelError: There is no such model, or its chat template can't be used.
         """
-        return adapters.base_frames(self.settings.model, self._models, self.work)
+        return base_model.base_frames(self.settings.model, self._models, self.work)
 
     @property
     def _models(self) -> Path:
@@ -193,26 +193,13 @@ class App:
 
     @cached_property
     def source(self) -> StatementSource:
-        """The configured endpoint (for a local store, a server that is started for it), with its event stream, if
-        any."""
+        """The configured endpoint, or a server that is started for a local store; with its event stream, if any."""
         return adapters.statement_source(self.settings.source, self._closing)
 
     @cached_property
     def loaded(self) -> LoadedModel:
         """The base model, loaded (and converted once, where it comes as GGUF)."""
-        from kbsync.model.chat import require_frames
-        from kbsync.model.load import load
-
-        model = self.settings.model
-        loaded = load(
-            model.reference,
-            cache_dir=self._models,
-            device=model.device,
-            dtype=model.dtype,
-            work=self.work,
-        )
-        require_frames(loaded.tokenizer, self.frames, model.chat, model.system)
-        return loaded
+        return base_model.load_base(self.settings.model, self._models, self.frames, self.work)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -277,10 +264,7 @@ class App:
         return RecipeCovariances(self.loaded, recipe, texts, self.artifacts)
 
     def editor(
-        self,
-        recipe: Recipe | None = None,
-        artifacts: ArtifactStore | None = None,
-        texts: Sequence[str] | None = None,
+        self, recipe: Recipe | None = None, artifacts: ArtifactStore | None = None, texts: Sequence[str] | None = None
     ) -> Editor:
         """Build an editor, which loads the base's weights when it first edits.
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from kbsync.domain.errors import NotFound
-from kbsync.domain.fact import FactKey, FactRecord, FactState, trust
+from kbsync.domain.fact import FactKey, FactState, trust
 from kbsync.domain.naming import Names, mentioned_items
-from kbsync.domain.plan import PlanEntry
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemId
-from kbsync.domain.verdict import VerdictKey, VerdictKind
-from kbsync.domain.version import PromptOutcome, Version
 from kbsync.ports import Belief, LedgerReader, StatementChange
 from kbsync.stages.pull.watch import MAX_HOPS, Redirects
-from kbsync.stages.release.promote import current_number
+from kbsync.views.model_answers import HeldView, VerdictView, held_views, verdict_view
 from kbsync.views.status import left_out, probed_model
 from kbsync.views.wording import statement_text, value_text
 
@@ -64,65 +61,6 @@ class BeliefView:
     revision: int
     how: str
     """`trusted` by the relation's rules, or by whose decision."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReplyView:
-    """What the base answered when it was asked in one phrasing."""
-
-    prompt: str
-    answer: str
-    """Its greedy answer."""
-    kind: str
-    """`current`, `stale` or `unknown`: what this answer alone says."""
-    matched: str | None
-    """The name that was found in the answer."""
-    reason: str
-    """Why the answer was judged so."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VerdictView:
-    """What the base was asked and what it answered."""
-
-    kind: str
-    """`current`, `shaky`, `stale`, `unknown` or `ambiguous`: what all answers say together."""
-    prompt: str
-    """What is edited."""
-    answer: str
-    """Its greedy answer to the prompt."""
-    matched: str | None
-    """The name that was found in this answer."""
-    replies: tuple[ReplyView, ...]
-    """The answers in all phrasings that it was asked in, the prompt's first."""
-    logprob_answer: float | None
-    """Natural log-probability of the right answer, summed over its tokens."""
-    logprob_former: float | None
-    """The same of a former answer."""
-    reason: str
-    """Why it was not asked; empty where it was."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeldView:
-    """The fact in one version."""
-
-    version: int
-    state: str
-    current: bool
-    change: str
-    """What the version changed of the fact against its predecessor."""
-    reason: str
-    """Why."""
-    target: str | None
-    """The answer that was written; null where the version does not hold the fact any more."""
-    before: str | None
-    """The base's answer."""
-    after: str | None
-    """The version's answer; null while it was not evaluated."""
-    right: bool | None
-    left_out: str | None
-    """Why the edit could not be made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,10 +130,10 @@ def explain(tx: LedgerReader, item: ItemId, relation: Relation, now: datetime) -
         trust=level.value,
         trust_reason=reason,
         model=model,
-        verdict=_verdict(tx, record, relation, names, model),
+        verdict=verdict_view(tx, record, relation, names, model),
         quarantine=quarantined.reason if quarantined else None,
         decision=str(decision) if decision else None,
-        versions=_held(tx, key, left_out(tx)),
+        versions=held_views(tx, key, left_out(tx)),
     )
 
 
@@ -207,59 +145,6 @@ def _redirect_target(tx: LedgerReader, item: ItemId) -> ItemId:
         redirects.note(heads)
         unresolved = [head.redirect_to for head in heads.values() if head.redirect_to]
     return redirects.resolve(item)
-
-
-def _verdict(
-    tx: LedgerReader, record: FactRecord, relation: Relation, names: Names, model: str | None
-) -> VerdictView | None:
-    if record.believed is None or not record.believed.values or model is None:
-        return None
-    verdict = tx.verdict(VerdictKey.of(relation, names.fact(record.key, record.believed), model))
-    if verdict is None:
-        return None
-    evidence = verdict.evidence
-    return VerdictView(
-        kind=VerdictKind(verdict.kind).value,
-        prompt=evidence.prompt,
-        answer=evidence.greedy,
-        matched=evidence.matched,
-        replies=tuple(
-            ReplyView(prompt=r.prompt, answer=r.greedy, kind=r.kind.value, matched=r.matched, reason=r.reason)
-            for r in evidence.replies
-        ),
-        logprob_answer=evidence.logprob_answer,
-        logprob_former=evidence.logprob_former,
-        reason=evidence.reason,
-    )
-
-
-def _held(tx: LedgerReader, key: FactKey, dropped: Mapping[int, Mapping[str, str]]) -> tuple[HeldView, ...]:
-    current, entries, outcomes = current_number(tx), tx.plan_entries(key), tx.outcomes(key, "edited")
-    views = []
-    for version in tx.versions():
-        entry, outcome = entries.get(version.plan_hash), outcomes.get(version.number)
-        if entry is not None:
-            missing = dropped.get(version.number, {}).get(str(key))
-            views.append(_in_version(version, entry, outcome, missing, current=version.number == current))
-    return tuple(views)
-
-
-def _in_version(
-    version: Version, entry: PlanEntry, outcome: PromptOutcome | None, missing: str | None, *, current: bool
-) -> HeldView:
-    request = entry.request
-    return HeldView(
-        version=version.number,
-        state=version.state.value,
-        current=current,
-        change=entry.change.value,
-        reason=entry.reason,
-        target=request.target if request else None,
-        before=outcome.base_answer if outcome else request.base_answer if request else None,
-        after=outcome.answer if outcome else None,
-        right=outcome.right if outcome else None,
-        left_out=missing,
-    )
 
 
 def _state(state: FactState, names: Names) -> StateView:

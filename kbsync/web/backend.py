@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from kbsync.bootstrap.adapters import remembered_frames
+from kbsync.bootstrap.base_model import remembered_frames
 from kbsync.config import Configuration
 from kbsync.daemon.activity import Activity
 from kbsync.daemon.metrics import LedgerCollector, ProcessMetrics

@@ -42,12 +42,6 @@ def test_a_stale_fact_is_told_from_the_statement_to_the_version(world: World) ->
     assert (view.trust, view.redirect_to, view.quarantine, view.decision) == ("trusted", None, None, None)
 
 
-def test_a_fact_that_the_base_knows_is_held_by_no_version(world: World) -> None:
-    world.sync()
-    view = explained(world, ITALY)
-    assert view.verdict is not None and view.verdict.kind == "current" and view.versions == ()
-
-
 def test_beliefs_follow_each_other_and_say_who_decided(world: World) -> None:
     world.sync()
     world.set_statements("Q38", statement("Q38", "P36", "Q586"), age=timedelta(0))
