@@ -24,6 +24,7 @@ from kbsync.domain.answer_words import (
 
 _LONGEST_NAME = 200
 _CONTINENTAL = {"america": "american", "asia": "asian", "africa": "african", "europe": "european"}
+_PLURALS = ("s", "es", "r", "er", "n", "en")
 _BETWEEN = frozenset(".,-'’–/:()")
 
 
@@ -40,6 +41,8 @@ class Spelling:
     """Whether words of the name are left out."""
     common: bool = False
     """Whether the name is a common noun, which begins with a small letter."""
+    noun: bool = False
+    """Whether its last word is a common noun, which may be said in the plural."""
     surname: bool = False
     """Whether this is the last word of a longer name, which counts for a person only."""
 
@@ -101,7 +104,8 @@ def _spellings(names: Sequence[str], *, right: bool) -> Iterator[Spelling]:
             yield Spelling(name, right, folds, raw=written[0].text)
             continue
         for variant in _variants(folds, name):
-            yield Spelling(name, right, variant, reduced=variant != folds, common=not written[0].capital)
+            common, noun = not written[0].capital, not written[-1].capital
+            yield Spelling(name, right, variant, reduced=variant != folds, common=common, noun=noun)
         capitals = [w for w in written if w.capital and w.text.isalpha()]
         if len(capitals) >= 3:
             letters = "".join(w.text[0] for w in capitals)
@@ -174,6 +178,9 @@ def _initial(said: Sequence[Word], place: int, wanted: str) -> bool:
 
 def _same(word: Word, wanted: str, count: int, spelling: Spelling) -> bool:
     if alike(word.fold, wanted):
+        return True
+    last = spelling.noun and count == len(spelling.folds) - 1 and len(wanted) > 3
+    if last and word.fold.startswith(wanted) and word.fold[len(wanted) :] in _PLURALS:
         return True
     several = len(spelling.folds) > 1
     return several and len(wanted) == 1 and count > 0 and word.capital and word.fold.startswith(wanted)
