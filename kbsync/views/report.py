@@ -13,30 +13,17 @@ from markupsafe import Markup
 from kbsync.domain.audit import AuditEvent
 from kbsync.domain.errors import NotFound
 from kbsync.domain.gate import Metric
-from kbsync.domain.phrasing import Form
 from kbsync.domain.plan import PlanEntry
 from kbsync.domain.relation import Relation
 from kbsync.domain.version import Evaluation, PromptOutcome, Version
 from kbsync.ports import LedgerReader
 from kbsync.stages.evaluate.question import UNTOUCHED
 from kbsync.views.charts import Bar, Line, bars, lines, scatter
+from kbsync.views.forms import by_form
 from kbsync.views.wording import WIKIDATA, revision_url
 
 HEADLINES = ("efficacy", "generalization", "specificity", "retention", "multihop", "perplexity")
 """Metrics that are shown large at the top."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReportedForm:
-    """How facts are answered in held-out phrasings of one form; None: not measured."""
-
-    form: str
-    edited: Metric | None
-    """Edited facts."""
-    known: Metric | None
-    """Facts that the base knows."""
-    kept: Metric | None
-    """What is still right of the base's right answers to these."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +78,7 @@ def report(tx: LedgerReader, relations: Sequence[Relation], number: int, now: da
         evaluation=evaluation,
         capacity_warning=_crowding(tx.audit(kind="plan"), version),
         headlines=[metrics[name] for name in HEADLINES if name in metrics],
-        forms=_forms(metrics),
+        forms=by_form(evaluation.metrics),
         charts=_charts(tx, version, evaluation, names),
         facts=[_row(entry, evaluation, names) for entry in plan.entries],
         lost=_lost(evaluation, names),
@@ -100,21 +87,6 @@ def report(tx: LedgerReader, relations: Sequence[Relation], number: int, now: da
         searches=_searches(tx.audit(kind="bisect"), number),
         now=now,
     )
-
-
-def _forms(metrics: Mapping[str, Metric]) -> list[ReportedForm]:
-    """The forms that were measured, the edited prompt first."""
-    prompt = ReportedForm(form="edited prompt", edited=metrics.get("efficacy"), known=None, kept=None)
-    held_out = [
-        ReportedForm(
-            form=form,
-            edited=metrics.get(f"generalization_{form}"),
-            known=metrics.get(f"known_{form}"),
-            kept=metrics.get(f"known_kept_{form}"),
-        )
-        for form in Form
-    ]
-    return [row for row in (prompt, *held_out) if row.edited or row.known]
 
 
 def _charts(

@@ -14,6 +14,7 @@ from kbsync.domain.relation import Relation
 from kbsync.domain.statement import item_id
 from kbsync.views.explain import explain
 from kbsync.views.fact_list import FILTERS, fact_list
+from kbsync.views.forms import by_form
 from kbsync.views.html import environment
 from kbsync.views.report import report
 from kbsync.web.backend import Backend
@@ -79,7 +80,10 @@ class Pages:
         with self.backend.ledger.read() as tx:
             plan, evaluation = tx.plan(view.plan), tx.evaluation(number)
         outcomes = sorted(evaluation.outcomes, key=lambda o: (o.right, o.group)) if evaluation else []
-        return self.page(request, "version.html", version=view, plan=plan, evaluation=evaluation, outcomes=outcomes)
+        forms = by_form(evaluation.metrics) if evaluation else []
+        return self.page(
+            request, "version.html", version=view, plan=plan, evaluation=evaluation, outcomes=outcomes, forms=forms
+        )
 
     def report(self, request: Request) -> Response:
         """Send what `kbsync report` writes: one page that needs nothing else, to be kept or sent."""

@@ -68,6 +68,8 @@ def test_the_page_shows_the_figures_of_evaluate_and_fetches_nothing(
         assert rows[metric["name"]][3] == f"{metric['value']:.4g}"
         assert rows[metric["name"]][5] == str(metric["samples"])
     assert [badge.text for badge in chromium.find_elements("css selector", "h1 .badge")] == ["passed", "promoted"]
+    forms = [row.text for row in chromium.find_elements("css selector", "#forms tbody tr")]
+    assert [form.split(" 0")[0].split(" 1")[0] for form in forms] == ["edited prompt", "statement"]
     assert "up to which the recipe was measured to hold" in chromium.find_element("id", "capacity_warning").text
     assert [line for line in chromium.get_log("browser") if line["level"] in ("WARNING", "SEVERE")] == []
     asked = [m["message"] for m in chromium.get_log("performance") if "Network.requestWillBeSent" in m["message"]]

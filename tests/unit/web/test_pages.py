@@ -20,6 +20,7 @@ def test_the_pages_tell_what_the_ledger_holds(backend: Backend) -> None:
     overview = browser.get("/").text
     assert "version 1" in overview and "3 h behind" in overview and "head-of-government" in overview
     version = browser.get("/versions/1").text
+    assert "However it is asked" in version and "edited prompt" in version
     assert "Olaf Scholz" in version and "efficacy" in version and "passed" in version
     fact = browser.get("/facts/Q183/P6").text
     assert "Angela Merkel" in fact and "Olaf Scholz" in fact and "stale" in fact
