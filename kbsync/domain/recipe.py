@@ -108,7 +108,7 @@ class Recipe:
     phrasings: str = later("first")
     """One of ``PHRASINGS``: a fact is written in its first phrasing only, as published, or in all that it has."""
     refine_epochs: int = later(0)
-    """Passes of the joint refinement over the prompts that are not answered (ADR 0019). 0: none, as published."""
+    """Passes of the joint refinement over the prompts that are not answered (ADR 0020). 0: none, as published."""
     refine_rate: float = later(0.01)
     """Length of a step of the refinement, in units of the root mean square of each layer's whitened left factor."""
     refine_batch: int = later(32)

@@ -80,7 +80,7 @@ class MemitEditor(TorchEditor):
             column_weights[sorted(set(owner[missed].tolist()))] *= recipe.press_factor
 
         if recipe.refine_epochs:
-            # Beyond the paper: what the layers' targets did not get across is trained, all layers together (ADR 0019).
+            # Beyond the paper: what the layers' targets did not get across is trained, all layers together (ADR 0020).
             delta = Refinement(decoder, job.layers, covariances.matrices, recipe, job.work).run(
                 delta,
                 [prompt for rewrite in rewrites for prompt in rewrite.prompts],

@@ -7,7 +7,7 @@ nor what a change does at other tokens. So Δ = L R is taken as a beginning: R s
 
 over the prompts that are not answered yet. R is whitened by the key covariance, R C Rᵀ = I, so that a step of a given
 length disturbs ordinary text equally in all directions: ‖L‖² = tr(Δ C Δᵀ), the penalty of MEMIT's equation 14. This is
-not part of published MEMIT (ADR 0019).
+not part of published MEMIT (ADR 0020).
 """
 
 from __future__ import annotations
