@@ -17,7 +17,7 @@ from kbsync.domain.plan import EditPlan
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.relation import Relation
 from kbsync.domain.version import Version
-from kbsync.ports import ArtifactStore, BaseModel, CheckpointStore, Editor, LedgerReader, StatementSource
+from kbsync.ports import ArtifactStore, BaseModel, CheckpointStore, Editor, NamedFactReader, StatementSource
 from kbsync.stages.edit import EditResult, edit, forecast_edit
 from kbsync.stages.evaluate.evaluate import EvaluateResult, evaluate, rejudge
 from kbsync.stages.evaluate.forecast import EvaluationForecast, forecast_evaluation
@@ -152,7 +152,7 @@ class Stages:
     def rejudge(self, writer: Writer, version: Version) -> EvaluateResult:
         return rejudge(writer.run, version, self.site.store, self.settings.gate)
 
-    def forecast_evaluation(self, tx: LedgerReader, planned: EditPlan, number: int = 0) -> EvaluationForecast:
+    def forecast_evaluation(self, tx: NamedFactReader, planned: EditPlan, number: int = 0) -> EvaluationForecast:
         """What version ``number`` (0: the next one), built from this plan, will be asked."""
         facts = believed_facts(tx, self.site.framed, planned.base_fingerprint)
         return forecast_evaluation(planned, number, facts, self.settings.evaluation, self.settings.gate)

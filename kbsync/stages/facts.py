@@ -12,7 +12,7 @@ from kbsync.domain.naming import Names, mentioned_items
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemId
 from kbsync.domain.verdict import Verdict, VerdictKey
-from kbsync.ports import LedgerReader
+from kbsync.ports import FactReader, NamedFactReader
 
 
 class WatchedFact(NamedTuple):
@@ -42,25 +42,25 @@ class BelievedFacts:
         """Facts without a verdict on what is believed now."""
         return [watched for key, watched in self.watched.items() if key not in self.verdicts]
 
-    def judged(self, tx: LedgerReader) -> BelievedFacts:
+    def judged(self, tx: FactReader) -> BelievedFacts:
         """The same facts and names with the verdicts that the ledger has by now: probing adds some."""
         return replace(self, verdicts=_verdicts(tx, self.base_fingerprint, self.watched))
 
 
-def believed_facts(tx: LedgerReader, relations: Sequence[Relation], base_fingerprint: str) -> BelievedFacts:
+def believed_facts(tx: NamedFactReader, relations: Sequence[Relation], base_fingerprint: str) -> BelievedFacts:
     """All facts of ``relations``, with the verdicts on the model ``base_fingerprint``."""
     watched = _named(tx, {relation: tx.facts(relation.property) for relation in relations})
     verdicts = _verdicts(tx, base_fingerprint, watched)
     return BelievedFacts(base_fingerprint=base_fingerprint, watched=watched, verdicts=verdicts)
 
 
-def unjudged_facts(tx: LedgerReader, relations: Sequence[Relation], base_fingerprint: str) -> BelievedFacts:
+def unjudged_facts(tx: NamedFactReader, relations: Sequence[Relation], base_fingerprint: str) -> BelievedFacts:
     """Only the facts that have no verdict yet: all that probing needs, and the names of no other are joined."""
     records = {r: tx.unjudged(r.property, base_fingerprint, r.template_hash) for r in relations}
     return BelievedFacts(base_fingerprint=base_fingerprint, watched=_named(tx, records), verdicts={})
 
 
-def _named(tx: LedgerReader, records: Mapping[Relation, Sequence[FactRecord]]) -> dict[FactKey, WatchedFact]:
+def _named(tx: NamedFactReader, records: Mapping[Relation, Sequence[FactRecord]]) -> dict[FactKey, WatchedFact]:
     """What the records believe, where they have an answer; the labels of all are read at once."""
     believed = [(relation, r) for relation, group in records.items() for r in group if r.believed and r.believed.values]
     labels = tx.labels(sorted({item for _, record in believed for item in _items(record)}))
@@ -71,7 +71,7 @@ def _named(tx: LedgerReader, records: Mapping[Relation, Sequence[FactRecord]]) -
     }
 
 
-def _verdicts(tx: LedgerReader, fingerprint: str, watched: Mapping[FactKey, WatchedFact]) -> dict[FactKey, Verdict]:
+def _verdicts(tx: FactReader, fingerprint: str, watched: Mapping[FactKey, WatchedFact]) -> dict[FactKey, Verdict]:
     known = tx.verdicts(fingerprint)
     keys = {key: VerdictKey.of(relation, fact, fingerprint) for key, (relation, fact) in watched.items()}
     return {key: known[wanted] for key, wanted in keys.items() if wanted in known}

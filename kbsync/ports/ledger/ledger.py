@@ -13,7 +13,11 @@ from kbsync.ports.ledger.statements import StatementReader, StatementWriter
 from kbsync.ports.ledger.versions import VersionReader, VersionWriter
 
 
-class LedgerReader(StatementReader, FactReader, VersionReader, ReleaseReader, AuditReader, LeaseReader):
+class NamedFactReader(FactReader, StatementReader):
+    """Reads facts together with the labels of the items in them."""
+
+
+class LedgerReader(NamedFactReader, VersionReader, ReleaseReader, AuditReader, LeaseReader):
     """Reads everything inside one consistent snapshot; whoever needs one subject only names its reader instead."""
 
 
