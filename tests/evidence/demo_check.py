@@ -1,7 +1,7 @@
 """The tables of the demonstration, compared with reference data.
 
-An item is confirmed when a reference gives its id one of our names, contradicted when references know the id under
-other names only, and else not found. A statement is confirmed when a reference has the same triple.
+An item is confirmed if a reference knows its id by one of our names, and contradicted if references know the id only by
+other names; else it is not found. A statement is confirmed if a reference has the same triple.
 """
 
 from __future__ import annotations
@@ -22,16 +22,19 @@ from kbsync.domain.verdict import normalise
 
 Triple = tuple[str, str, str]
 LEADER_PROPERTIES = ("P6", "P35")
-"""The timeline of world leaders names country and holder, and the office as an item, so it may stand for either."""
+"""The timeline of world leaders gives the office as an item, so its triples may be of either property."""
 
 
 @dataclass(slots=True)
 class Reference:
-    """Names by item id (normalised), and triples of ids, of the items that were asked for."""
+    """What the reference data say about some items."""
 
     wanted: frozenset[str]
+    """Ids of the items."""
     names: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """Normalised names by item id."""
     triples: set[Triple] = field(default_factory=set)
+    """Triples of ids, among the items."""
 
     def name(self, item: str, name: str) -> None:
         if item in self.wanted and name:
@@ -80,7 +83,7 @@ def read_reference(data: Path, wanted: frozenset[str]) -> Reference:
 
 
 def compare(table: Table, reference: Reference) -> Report:
-    """What the reference says about every item and statement, those that the changes bring included."""
+    """Compare every item and statement with the reference, including those of the changes."""
     confirmed: list[str] = []
     not_found: list[str] = []
     contradicted: list[str] = []

@@ -1,9 +1,9 @@
 """A version of many real facts.
 
 Real triples of the reference data (drawn by hash, so always the same) are served by a SPARQL server on loopback and go
-through the whole pipeline into one version of so many facts. Its report is written, every figure is measured a second
-time, and both are compared. The search for culprits is off: the run shows what a large version and its report look
-like, whatever the gate says.
+through the whole pipeline into one version. Its report is written, every figure is measured a second time, and both are
+compared. The search for culprits is off: the run shows what a large version and its report look like, whatever the gate
+decides.
 """
 
 from __future__ import annotations
@@ -39,14 +39,22 @@ RELATIONS = (
     "official_language", "place_of_birth", "sport", "founder",
 )  # fmt: skip
 SUBJECTS = 60
-"""Of each relation."""
+"""Number of subjects of each relation."""
 SHORTEST, LONGEST = 2, 40
-"""Characters of a label."""
+"""Least and most characters of a label."""
 
 
 def read_table(data: Path, properties: Mapping[str, str], subjects: int) -> Table:
-    """``subjects`` statements of each property (id → label) as a table: subjects with one known value, in an order
-    drawn by hash. Raises ``NotFound`` where the file is missing."""
+    """Read statements of each property as a table: of subjects with one known value, in an order drawn by hash.
+
+    Args:
+        data: Directory of the reference data.
+        properties: Labels of the properties, by id.
+        subjects: The most statements of each property.
+
+    Raises:
+        NotFound: The file is missing.
+    """
     values: dict[tuple[str, str], set[str]] = defaultdict(set)
     names: dict[str, str] = {}
     for subject, prop, value, subject_name, value_name, source in _triples(data / "facts" / "facts_merged.tsv.gz"):
@@ -56,7 +64,7 @@ def read_table(data: Path, properties: Mapping[str, str], subjects: int) -> Tabl
             names.setdefault(value, value_name)
     chosen: list[Row] = []
     for prop in sorted(properties):
-        usable = [s for (p, s), found in values.items() if p == prop and _usable(names, s, found)]
+        usable = [s for (p, s), known in values.items() if p == prop and _usable(names, s, known)]
         for subject in sorted(usable, key=lambda s: content_hash([prop, s]))[:subjects]:
             (value,) = values[prop, subject]
             chosen.append(_row(subject, prop, value))
@@ -117,29 +125,29 @@ def measure_large(data: Path, facts: int, state: Path, work: Work) -> dict[str, 
 def _figures(
     wanted: int, result: CycleResult, shown: Mapping[str, str], recorded: dict[str, Any], again: dict[str, Any]
 ) -> list[Figure]:
-    """What was edited, what the gate saw, and how many figures came out the same."""
+    """Figures of the version and of the gate, and how many figures differ in the second measurement."""
     metrics, second = ({m["name"]: m for m in view["metrics"]} for view in (recorded, again))
-    found = [
+    figures = [
         at_least("facts in the version", len(result.planned.plan.requests), "facts", wanted),
         Figure("facts believed", sum(result.probed.verdicts.values()), "facts"),
         Figure("facts guarded", len(result.planned.plan.guards), "facts"),
         Figure("passed the gate", float(recorded["passed"]), "yes = 1"),
     ]
     for name, metric in metrics.items():
-        found.append(Figure(f"{name} of the base", metric["base"], _unit(name)))
-        found.append(Figure(name, metric["value"], _unit(name)))
+        figures.append(Figure(f"{name} of the base", metric["base"], _unit(name)))
+        figures.append(Figure(name, metric["value"], _unit(name)))
     on_page = sum(shown.get(name) == f"{metric['value']:.4g}" for name, metric in metrics.items())
     same = sum(metric == second.get(name) for name, metric in metrics.items())
-    found.append(
+    figures.append(
         at_most("figures of evaluate --json that the report does not show", len(metrics) - on_page, "figures", 0)
     )
-    found.append(at_most("figures that came out otherwise when measured again", len(metrics) - same, "figures", 0))
-    found.append(Figure("peak memory", peak_rss_bytes() / 2**30, "GiB"))
-    return found
+    figures.append(at_most("figures that came out otherwise when measured again", len(metrics) - same, "figures", 0))
+    figures.append(Figure("peak memory", peak_rss_bytes() / 2**30, "GiB"))
+    return figures
 
 
 def read_page(html: str) -> dict[str, str]:
-    """The report's table of figures: name → what it shows for this version."""
+    """The report's table of figures: by name, the text that it shows for this version."""
     table = html.partition('<table id="figures"')[2].partition("</table>")[0]
     rows = [re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL) for row in table.split("<tr>")]
     return {cells[0]: cells[3] for cells in rows if len(cells) > 3}
@@ -151,8 +159,8 @@ def _unit(metric: str) -> str:
 
 
 def watched(relations: Path) -> dict[str, str]:
-    """Property → label of the relations of this run; the files of all others are removed."""
-    found = {}
+    """The labels of this run's relations by property. The files of all other relations are removed."""
+    labels = {}
     for path in sorted(relations.glob("*.toml")):
         if path.stem not in RELATIONS:
             path.unlink()
@@ -160,12 +168,12 @@ def watched(relations: Path) -> dict[str, str]:
         text = path.read_text(encoding="utf-8")
         prop, label = (re.search(rf'^{key} = "(.*)"', text, re.MULTILINE) for key in ("property", "label"))
         if prop and label:
-            found[prop[1]] = label[1]
-    return found
+            labels[prop[1]] = label[1]
+    return labels
 
 
 def watch(relations: Path, table: Table) -> None:
-    """Have each relation watch the table's subjects instead of its own; one that the table says nothing of goes."""
+    """Let each relation watch the table's subjects instead of its own. A relation without any is removed."""
     for path in relations.glob("*.toml"):
         text = path.read_text(encoding="utf-8")
         prop = re.search(r'^property = "(.*)"', text, re.MULTILINE)
@@ -202,7 +210,7 @@ def _triples(path: Path) -> Iterator[list[str]]:
 
 
 def _command(config: Path, *arguments: str) -> str:
-    """The output of a command; a version that the gate refuses ends with 3, which is an answer, too."""
+    """The output of a command. Exit code 3 is no failure: the gate refused the version."""
     command = [sys.executable, "-m", "kbsync", "--config", str(config), *arguments]
     done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
     if done.returncode not in (0, 3):

@@ -1,4 +1,4 @@
-"""Lines for whoever watches a program of the evidence run."""
+"""Messages to a person who watches a program of the evidence."""
 
 from __future__ import annotations
 

@@ -1,17 +1,24 @@
-"""How many requests a pull sends: computed from what it asks, page by page, and held against real ones by a test."""
+"""The number of requests of a pull, computed page by page; a test compares it with real pulls."""
 
 from __future__ import annotations
 
 from math import ceil
 
 ONCE = 2
-"""The server's time, and the endpoint's shape."""
+"""Requests for the server's time and for the endpoint's shape."""
 BATCH = 200
 """Items of one page (``source.batch``)."""
 
 
 def pull_requests(*, watched: int, changed: int, new_objects: int, batch: int = BATCH) -> int:
-    """Requests of a pull of ``watched`` items of which ``changed`` have a new revision, with ``new_objects`` that the
-    ledger can't name yet. Second attempts, halved pages and redirects come on top; so do, once in a week, the names of
-    all objects, and at their own pace the subject patterns."""
+    """The requests of one pull.
+
+    Not counted: second attempts, halved pages, redirects, the names of all objects once a week, and subject patterns.
+
+    Args:
+        watched: Watched items.
+        changed: Those with a new revision.
+        new_objects: Items in their statements that the ledger can't name yet.
+        batch: Items of one page.
+    """
     return ONCE + ceil(watched / batch) + ceil(changed / batch) + ceil(new_objects / batch)

@@ -1,8 +1,8 @@
-"""``python -m tests.evidence ledger``: what a ledger of a size costs: to fill, to look for what is due, to show, and on
-disk.
+"""``python -m tests.evidence ledger``: the costs of a ledger of a given size: filling it, finding what is due, showing it,
+and its bytes on disk.
 
-The world is made up (``ledger_world``). An interrupted filling goes on where it was when the same ledger is named
-again.
+The world is made up (``ledger_world``). If the same ledger is named again, an interrupted filling goes
+on.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from kbsync.views import status as views
 from kbsync.views.explain import explain
 from tests.evidence.load.ledger_world import BASE, NOW, LedgerSize, change, events, fill, judge, relations, versions
 
-ASKED = 5
-"""So often each question is asked; the median is told."""
+REPEATS = 5
+"""How often each question is timed; the median counts."""
 MOST_SECONDS = 1.0
 
 
@@ -64,15 +64,15 @@ def _measured(url: str, size: LedgerSize, work: Work) -> list[Figure]:
         events(ledger, size)
         _settle(url)
         item = ItemId(f"Q{size.items // 2}")
-        asked: dict[str, Callable[[LedgerReader], object]] = {
+        questions: dict[str, Callable[[LedgerReader], object]] = {
             "status": lambda tx: views.status(tx, watched, NOW),
             "explain": lambda tx: explain(tx, item, watched[0], NOW),
             "versions": views.versions,
             "find what is due": lambda tx: unjudged_facts(tx, watched, BASE),
         }
-        took = {name: _ask(ledger, question, work, name) for name, question in asked.items()}
+        took = {name: _ask(ledger, question, work, name) for name, question in questions.items()}
         with ledger.read() as tx:
-            found = len(unjudged_facts(tx, watched, BASE).unjudged)
+            due = len(unjudged_facts(tx, watched, BASE).unjudged)
     finally:
         ledger.close()
     stored, history = _stored(url)
@@ -84,7 +84,7 @@ def _measured(url: str, size: LedgerSize, work: Work) -> list[Figure]:
     return [
         *figures,
         Figure(f"{backend}: rows of history", history, "rows"),
-        Figure(f"{backend}: facts due", found, "facts"),
+        Figure(f"{backend}: facts due", due, "facts"),
         Figure(f"{backend}: find what is due", took["find what is due"], "s"),
         at_most(f"{backend}: status", took["status"], "s", MOST_SECONDS),
         at_most(f"{backend}: explain", took["explain"], "s", MOST_SECONDS),
@@ -94,10 +94,10 @@ def _measured(url: str, size: LedgerSize, work: Work) -> list[Figure]:
 
 
 def _ask(ledger: SqlLedger, question: Callable[[LedgerReader], object], work: Work, name: str) -> float:
-    """Median of the seconds, each in a read of its own."""
-    work.start(name, ASKED)
+    """The median seconds of a question, each time in a new read transaction."""
+    work.start(name, REPEATS)
     took = []
-    for _ in range(ASKED):
+    for _ in range(REPEATS):
         begun = time.monotonic()
         with ledger.read() as tx:
             question(tx)
@@ -108,7 +108,7 @@ def _ask(ledger: SqlLedger, question: Callable[[LedgerReader], object], work: Wo
 
 
 def _settle(url: str) -> None:
-    """As a ledger that lives for long has it: statistics for the planner are there."""
+    """Collect statistics for the query planner, which a ledger in long use has."""
     engine = make_engine(parse_url(url))
     with engine.connect() as connection:
         connection.execute(text("ANALYZE"))

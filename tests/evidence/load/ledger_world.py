@@ -36,22 +36,28 @@ from kbsync.stages.facts import unjudged_facts
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 BASE = "b" * 64
 PAGE = 200
-"""Items a transaction, as pull writes them."""
+"""Items in one transaction, as pull writes them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerSize:
-    """``items`` × ``properties`` × ``statements``; a share of the items ``changed`` once more; ``unjudged`` facts are
-    due; ``versions`` of so many ``facts`` each, all evaluated, and audit ``events``."""
+    """How much the ledger holds."""
 
     items: int = 40_000
     properties: int = 5
+    """Watched properties of each item."""
     statements: int = 5
+    """Statements of each property."""
     changed: float = 0.05
+    """Share of the items that have a second revision."""
     unjudged: int = 1000
+    """Facts without a verdict, which are due."""
     versions: int = 100
+    """All of them evaluated."""
     facts: int = 500
+    """Facts in each version."""
     events: int = 20_000
+    """Audit events."""
 
     @property
     def total(self) -> int:
@@ -72,13 +78,13 @@ def relations(size: LedgerSize) -> tuple[Relation, ...]:
 
 
 def _statements(item: int, size: LedgerSize, revision: int) -> tuple[Statement, ...]:
-    """Through time, the last one holding; with another revision the last one is another item."""
-    made = []
+    """An item's statements through time, of which the last one holds; another revision has another last value."""
+    statements = []
     for prop in range(1, size.properties + 1):
         for number in range(size.statements):
             last = number == size.statements - 1
             year, value = 1990 + 4 * number, 10**6 + (item * 7 + number * 13 + prop) % 50_000 + (revision - 1) * last
-            made.append(
+            statements.append(
                 Statement(
                     id=f"Q{item}${prop:04d}-{number:04d}-4000-8000-{item:012d}",
                     subject=ItemId(f"Q{item}"),
@@ -91,7 +97,7 @@ def _statements(item: int, size: LedgerSize, revision: int) -> tuple[Statement, 
                     references=2,
                 )
             )
-    return tuple(made)
+    return tuple(statements)
 
 
 def _record(item: int, size: LedgerSize, revision: int) -> ItemRecord:
@@ -109,7 +115,7 @@ def _pages(first: int, last: int) -> Iterator[range]:
 
 
 def fill(ledger: SqlLedger, size: LedgerSize, work: Work) -> tuple[int, float]:
-    """Statements that were new, and the seconds in which they and their facts were written."""
+    """Write new statements and their facts; returns the number of statements, and the seconds."""
     with ledger.read() as tx:
         mark = tx.watermark("bench")
     filled = int((mark - NOW).total_seconds()) if mark else 0
@@ -128,7 +134,7 @@ def fill(ledger: SqlLedger, size: LedgerSize, work: Work) -> tuple[int, float]:
 
 
 def change(ledger: SqlLedger, size: LedgerSize, work: Work) -> tuple[int, float]:
-    """Statements of items that have a new revision: looked at, and the changed ones written."""
+    """Write items with a new revision; returns the statements that were compared, and the seconds."""
     count = int(size.items * size.changed)
     work.start("change", count)
     seconds, seen = 0.0, 0
@@ -158,7 +164,7 @@ def _write(tx: LedgerTransaction, records: Sequence[ItemRecord], size: LedgerSiz
 
 
 def judge(ledger: SqlLedger, size: LedgerSize, relations: Sequence[Relation], work: Work) -> None:
-    """Verdicts on all facts but the last ``unjudged`` ones."""
+    """Record verdicts on all facts but the last ``unjudged`` ones."""
     with ledger.read() as tx:
         waiting = unjudged_facts(tx, relations, BASE).unjudged
     chosen = waiting[: max(0, len(waiting) - size.unjudged)]
@@ -183,11 +189,11 @@ def _verdict(relation: Relation, fact: Fact) -> Verdict:
 
 
 def versions(ledger: SqlLedger, size: LedgerSize, relations: Sequence[Relation]) -> None:
-    """Versions that grew by a few facts each, all promoted; the item in the middle is in all of them."""
+    """Record versions, all promoted, each with a few new facts. The item in the middle is in all of them."""
     relation, middle = relations[0], size.items // 2
     with ledger.read() as tx:
-        there = len(tx.versions())
-    for number in range(there + 1, size.versions + 1):
+        known = len(tx.versions())
+    for number in range(known + 1, size.versions + 1):
         items = range(max(1, middle - size.facts - number), middle + 1)
         requests = [_request(relation, item, number) for item in items][-size.facts :]
         plan = make_plan(
@@ -219,7 +225,7 @@ def _request(relation: Relation, item: int, number: int) -> EditRequest:
 
 
 def _evaluation(version: int, requests: Sequence[EditRequest]) -> Evaluation:
-    """Each fact asked for as it was written and in other words, and as many neighbours."""
+    """An evaluation that asks for each fact as it was written and in other words, and for as many neighbours."""
     outcomes = tuple(
         PromptOutcome(
             group=group,
@@ -241,11 +247,11 @@ def _evaluation(version: int, requests: Sequence[EditRequest]) -> Evaluation:
 
 
 def events(ledger: SqlLedger, size: LedgerSize) -> None:
-    """An audit trail as it is after years of hourly cycles."""
+    """Record an audit trail as long as that of years of hourly cycles."""
     with ledger.read() as tx:
         newest = tx.newest_event()
-    there = newest.seq if newest else 0
-    for start in range(there, size.events, 1000):
+    known = newest.seq if newest else 0
+    for start in range(known, size.events, 1000):
         with ledger.write() as tx:
             for number in range(start, min(start + 1000, size.events)):
                 kind = "probe" if number % 2 else "pull"

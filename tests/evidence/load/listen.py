@@ -1,9 +1,9 @@
-"""The listener's part of ``python -m tests.evidence pull``: seconds from an event to the row that another process can
-read.
+"""The listener's part of ``python -m tests.evidence pull``: seconds from an event until another process can read the
+row.
 
-A real SPARQL server, a real event stream with the pace of the public one, and a listener in a process of its own, as in
-the daemon. Each edit is made at the endpoint and told of on the stream; the ledger is looked at from outside until it
-has the item's new revision.
+A real SPARQL server, a real event stream with the pace of the public one, and a listener in its own process, as in
+the daemon. Each edit is made at the endpoint and reported on the stream; another process reads the ledger until it has
+the item's new revision.
 """
 
 from __future__ import annotations
@@ -29,32 +29,34 @@ from tests.evidence.load.pull_world import WorldSize
 from tests.support.local_stream import LocalStream, edit
 
 NOISE = 40
-"""Events a second about what nobody watches: about as many as the public stream tells of all wikis."""
+"""Events a second about items that nobody watches: about as many as the public stream reports of all wikis."""
 LAGS = 3.0, 12.0
-"""Seconds by which the endpoint is behind the stream in the second part: drawn anew for each edit, so that none fits
-the listener's waits."""
+"""Least and most seconds by which the endpoint is behind the stream in the second part. They are drawn for each edit,
+so that they don't coincide with the listener's waits."""
 LINE_SECONDS = 20.0
-"""The public service ends a line after 900; here it happens several times while the benchmark lasts."""
+"""A connection ends after this time, so several times in a run; the public service ends one after 900."""
 MOST_SECONDS = 10.0
-"""Whoever hears within this time does not wait for a schedule of minutes."""
+"""The demand: a change arrives long before a schedule of minutes would find it."""
 PATIENCE = 180.0
 _LOOK_SECONDS = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
-    """Seconds of each edit: ``prompt`` from the event to the row where the endpoint had the edit at once, ``late`` from
-    when the endpoint had it, one of ``LAGS`` after the event. ``requests`` of the listener to the endpoint, and
-    ``lines`` that it opened to the stream."""
+class ListenerTimes:
+    """Seconds until the edits were in the ledger."""
 
     prompt: tuple[float, ...]
+    """From the event, for edits that the endpoint had at once."""
     late: tuple[float, ...]
+    """From when the endpoint had the edit, which was some seconds (``LAGS``) after the event."""
     requests: int
+    """Requests of the listener to the endpoint."""
     lines: int
+    """Connections that it opened to the stream."""
 
 
-def measure(server: OxigraphServer, url: str, size: WorldSize, work: Work, *, edits: int, seed: int) -> Heard:
-    """``edits`` of one kind, and a third as many of the other. Raises ``SourceDown`` when one does not arrive."""
+def measure(server: OxigraphServer, url: str, size: WorldSize, work: Work, *, edits: int, seed: int) -> ListenerTimes:
+    """Time ``edits`` prompt edits, and a third as many late ones. Raises ``RuntimeError`` if one does not arrive."""
     draw = random.Random(f"{seed}/heard")
     server.update(pull_world.move_on(datetime.now(UTC)))
     with LocalStream(_before(), line_seconds=LINE_SECONDS) as stream, _listener(server, stream, url, size) as asked:
@@ -71,28 +73,28 @@ def measure(server: OxigraphServer, url: str, size: WorldSize, work: Work, *, ed
                 late.append(world.edit(lag=draw.uniform(*LAGS)))
                 work.advance()
         work.finish()
-        return Heard(prompt=tuple(prompt), late=tuple(late), requests=asked(), lines=len(stream.requests))
+        return ListenerTimes(prompt=tuple(prompt), late=tuple(late), requests=asked(), lines=len(stream.requests))
 
 
-def figures(heard: Heard) -> list[Figure]:
-    """What ``measure`` found, for the evidence file."""
-    found = [
+def figures(heard: ListenerTimes) -> list[Figure]:
+    """The figures of ``measure`` for the evidence file."""
+    figures = [
         Figure("heard of: edits", len(heard.prompt), "items"),
         Figure("heard of: event to row, median", statistics.median(heard.prompt), "s"),
         at_most("heard of: event to row, longest", max(heard.prompt), "s", MOST_SECONDS),
     ]
     if heard.late:
-        found += [
+        figures += [
             Figure("endpoint seconds behind: edits", len(heard.late), "items"),
             Figure("endpoint seconds behind: its having the edit to row, median", statistics.median(heard.late), "s"),
             at_most("endpoint seconds behind: its having the edit to row, longest", max(heard.late), "s", MOST_SECONDS),
         ]
     each = heard.requests / (len(heard.prompt) + len(heard.late))
-    return [*found, Figure("heard of: requests for each edit", each, "requests")]
+    return [*figures, Figure("heard of: requests for each edit", each, "requests")]
 
 
 class _World:
-    """Edits at the endpoint, told of on the stream, and looked for in the ledger from outside."""
+    """Makes edits at the endpoint, reports them on the stream, and looks for them in the ledger."""
 
     def __init__(
         self, server: OxigraphServer, stream: LocalStream, url: str, size: WorldSize, draw: random.Random
@@ -108,7 +110,7 @@ class _World:
         self._ledger.close()
 
     def edit(self, *, lag: float) -> float:
-        """Edit the next item; seconds until its row is there: from the event, or from the end of ``lag``."""
+        """Edit the next item; returns the seconds until its row is there, from the event or from the end of ``lag``."""
         item, at = self._left.pop(), datetime.now(UTC)
         self._revision += 1
         value = ItemId(f"Q{pull_world.FIRST_OBJECT + self._draw.randrange(100)}")
@@ -133,13 +135,13 @@ class _World:
 
 
 def _before() -> list[dict[str, Any]]:
-    """What the stream told since before the last whole pull."""
+    """The events of the stream since before the last whole pull."""
     now = datetime.now(UTC)
     return [_other(now - timedelta(minutes=n), -n) for n in range(15, -1, -1)]
 
 
 def _other(at: datetime, number: int) -> dict[str, Any]:
-    """Every third event is about an item that nobody watches, the others are of other wikis."""
+    """An event that concerns nobody: every third is about an unwatched item, the others are of other wikis."""
     wiki = "wikidatawiki" if number % 3 == 0 else "enwiki"
     return edit(at, f"Q{900_000_000 + abs(number)}", number=number, revision=1, wiki=wiki)
 
@@ -165,7 +167,7 @@ def _noise(stream: LocalStream) -> Iterator[None]:
 
 @contextmanager
 def _listener(server: OxigraphServer, stream: LocalStream, url: str, size: WorldSize) -> Iterator[Any]:
-    """A listener in a process of its own; gives the function that tells how often it asked the endpoint."""
+    """Run a listener in its own process; gives a function that returns its number of requests to the endpoint."""
     context = get_context("spawn")
     stop, ready, requests = context.Event(), context.Event(), context.Value("q", 0)
     arguments = (server.endpoint, stream.url, url, size, stop, ready, requests)
@@ -184,7 +186,7 @@ def _listener(server: OxigraphServer, stream: LocalStream, url: str, size: World
 
 
 def _listen(endpoint: str, stream: str, url: str, size: WorldSize, stop: Event, ready: Event, requests: Any) -> None:
-    """In the process that this function is called in: a whole pull, and then the listener until ``stop``."""
+    """Pull everything, then listen until ``stop``; runs in the listener's process."""
     from kbsync.bootstrap.adapters import SystemClock
     from kbsync.domain.errors import Stopped
     from kbsync.ledger.ledger import SqlLedger

@@ -26,22 +26,25 @@ from tests.evidence.load.pull_world import WorldSize
 from tests.evidence.request_budget import pull_requests
 
 MOST_REQUESTS = 60
-"""For a poll of 10,000 items of which few changed; a smaller or larger watch set is measured against its share."""
+"""The demand for a pull of 10,000 items of which few changed; for other numbers of items it is scaled."""
 MOST_GROWTH = 0.05
-"""By how much the peak may differ behind a larger graph: what two equal pulls differ in anyway."""
+"""How much larger the peak may be with a larger graph at the endpoint: two equal pulls differ by as much."""
 BUDGETS = (1_000, 10_000, 100_000)
-"""Watch sets of which the documentation tells the expected requests."""
+"""Numbers of watched items for which the documentation gives the expected requests."""
 CYCLES = 4
 """Pulls a day by the default schedule."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PullCost:
-    """One pull: ``requests`` that were sent, ``seconds`` of the stage, ``peak_bytes`` of the whole process."""
+    """What one pull cost."""
 
     requests: int
+    """Requests that were sent."""
     seconds: float
+    """Of the stage."""
     peak_bytes: int
+    """Of the whole process."""
     watched: int
     fetched: int
     statements: int
@@ -49,10 +52,20 @@ class PullCost:
 
 
 def measure_pulls(size: WorldSize, work: Work, *, edits: int = 30, seed: int = 0) -> dict[str, Any]:
-    """Pull a new world, an unchanged one, a changed one, and a changed one behind a larger graph; then let a listener
-    hear of ``edits`` single edits, one after the other.
+    """Pull a new world, an unchanged one, a changed one, and a changed one behind a larger graph; then listen.
 
-    Returns the evidence document. Raises ``SourceError`` when the local server can't be had, ``Stopped`` between pulls.
+    Args:
+        size: How much the world holds.
+        work: Shows the progress, and hears whether to stop.
+        edits: Single edits of which the listener hears, one after the other.
+        seed: Draws the world and the edits.
+
+    Returns:
+        The evidence document.
+
+    Raises:
+        SourceError: The local server can't be started.
+        Stopped: A stop was asked for; raised between two pulls.
     """
     started, begun = datetime.now(UTC), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="kbsync-bench-") as directory, OxigraphServer() as server:
@@ -111,7 +124,7 @@ def _figures(size: WorldSize, costs: dict[str, PullCost], triples: int, more: in
 
 
 def _budgets(size: WorldSize, costs: Mapping[str, PullCost]) -> list[Figure]:
-    """What pulls of other watch sets are expected to ask: computed, and held against those that were measured."""
+    """The computed requests of pulls of other sizes, and how far the computation is from the measured pulls."""
     changed = round(size.items * size.changed)
     counts = {
         "first pull": (size.items, min(size.objects, size.statements)),
@@ -168,7 +181,7 @@ def _ledger(directory: Path) -> str:
 
 
 def _pull(endpoint: str, url: str, size: WorldSize) -> PullCost:
-    """One pull, in the process that this function is called in."""
+    """Make one pull in this process."""
     from kbsync.bootstrap.adapters import SystemClock
     from kbsync.ledger.ledger import SqlLedger
     from kbsync.stages.pull.pull import pull
@@ -195,7 +208,7 @@ def _pull(endpoint: str, url: str, size: WorldSize) -> PullCost:
 
 
 def _peak_bytes() -> int:
-    """This process's own peak. ``getrusage`` would hand the parent's on to a child on Linux."""
+    """This process's own peak memory. On Linux, ``getrusage`` of a child begins with its parent's peak."""
     try:
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):

@@ -44,17 +44,18 @@ _RANKS = ("NormalRank", "NormalRank", "NormalRank", "PreferredRank", "Deprecated
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorldSize:
-    """``items`` are watched; each has ``properties`` statements whose values are among ``objects`` items.
-
-    A share ``changed`` of the items changes between two pulls. ``unwatched`` more items of the same kind are put
-    behind the endpoint before the last pull.
-    """
+    """How much the world holds."""
 
     items: int = 10_000
+    """Watched items."""
     properties: int = 10
+    """Statements of each item, each of another property."""
     objects: int = 2_000
+    """Items that are their values."""
     changed: float = 0.01
+    """Share of the items that change between two pulls."""
     unwatched: int = 20_000
+    """Further items of the same kind, which the endpoint gets before the last pull."""
 
     @property
     def statements(self) -> int:
@@ -70,7 +71,7 @@ class WorldSize:
 
 
 def relations(size: WorldSize) -> list[Relation]:
-    """One relation a property, all of them about every watched item."""
+    """A relation for each property; each of them watches every item."""
     subjects = tuple(size.watched)
     return [
         Relation(

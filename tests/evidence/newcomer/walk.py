@@ -1,4 +1,4 @@
-"""The walk of a new user: from the wheel in an empty virtual environment, by the commands of the page alone."""
+"""What a new user does: install the wheel in an empty virtual environment, and run the commands of the page."""
 
 from __future__ import annotations
 
@@ -41,11 +41,12 @@ SITE_COMMANDS = {
     "stats build": "stats build --dry-run",
     "trace": "trace --dry-run",
 }
-"""What the contract's test can't try without a real model: here with ``--json``, against the documented fields."""
+"""Commands that the contract's test can't run without a real model. Here they are run with ``--json``, and their fields
+compared with the documented ones."""
 
 
 def measure_newcomer() -> dict[str, Any]:
-    """Build the wheel, walk the page in a temporary directory, and look at what came of it; returns the evidence."""
+    """Build the wheel, run the page's commands in a temporary directory, and judge the result; returns the evidence."""
     started, begun = datetime.now(UTC), time.monotonic()
     table = load_table()
     watched = _watched()
@@ -53,7 +54,7 @@ def measure_newcomer() -> dict[str, Any]:
         place = Path(directory)
         build_wheel(place / "wheels")
         shutil.copy(ROOT / "constraints.txt", place)
-        _materials(place, table, watched)
+        _write_inputs(place, table, watched)
         server.load(snapshot_turtle(datetime.now(UTC)))
         figures = walk(place, server.endpoint)
     seconds = time.monotonic() - begun
@@ -61,7 +62,7 @@ def measure_newcomer() -> dict[str, Any]:
 
 
 def walk(place: Path, endpoint: str) -> list[Figure]:
-    """Run the page's commands, then look at what they made."""
+    """Run the page's commands, then judge the installation that they made."""
     environment = _environment(place) | {"MODEL": "./model", "ENDPOINT": endpoint}
     figures = []
     for step in steps():
@@ -86,7 +87,7 @@ def walk(place: Path, endpoint: str) -> list[Figure]:
 
 
 def run(step: Step, place: Path, environment: Mapping[str, str]) -> float:
-    """One block in a shell that ends at the first failure; returns its seconds."""
+    """Run a block in a shell that ends at the first failure; returns the seconds."""
     say(f"--- {step.heading}")
     began = time.monotonic()
     command = ["bash", "-euo", "pipefail", "-c", step.commands]
@@ -105,12 +106,12 @@ def document(place: Path, environment: Mapping[str, str], *arguments: str) -> An
 
 
 def _watched() -> tuple[Relation, ...]:
-    found = (r for r in load_relations(ROOT / "config" / "relations") if r.name in WATCHED)
-    return tuple(replace(r, phrasings=from_templates(*OWN)) if r.property == OFFICE else r for r in found)
+    shipped = (r for r in load_relations(ROOT / "config" / "relations") if r.name in WATCHED)
+    return tuple(replace(r, phrasings=from_templates(*OWN)) if r.property == OFFICE else r for r in shipped)
 
 
-def _materials(place: Path, table: Table, watched: tuple[Relation, ...]) -> None:
-    """What a user brings along: a model of their own, and two texts that it can read."""
+def _write_inputs(place: Path, table: Table, watched: tuple[Relation, ...]) -> None:
+    """Write what a user has: a model, and two texts that it can read."""
     train(place / "model", table, watched)
     names = [table.label(s) for r in watched for s in r.subjects]
     corpus = "\n\n".join(f"{name} is known for many things, and {name} is old." for name in names)
@@ -119,7 +120,7 @@ def _materials(place: Path, table: Table, watched: tuple[Relation, ...]) -> None
 
 
 def _environment(place: Path) -> dict[str, str]:
-    """Nothing of this process's Python, of its configuration or its home."""
+    """Environment variables without this process's Python, kbsync's settings and the home directory."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("KBSYNC_", "PYTHON", "VIRTUAL_ENV"))}
     own = str(Path(sys.executable).parent)
     paths = [p for p in kept.get("PATH", "").split(os.pathsep) if p != own]
@@ -138,7 +139,7 @@ def _from_wheel(place: Path, environment: Mapping[str, str]) -> bool:
 
 
 def _contract(place: Path, environment: Mapping[str, str]) -> int:
-    """How many of the commands print what the reference says."""
+    """The number of commands whose JSON has the fields that the reference lists."""
     verbs = {verb.name: verb for verb in VERBS}
     assert set(SITE_COMMANDS) <= NEEDS_A_REAL_SITE
     for name, line in SITE_COMMANDS.items():

@@ -21,7 +21,7 @@ GROWTH = (10, 100, 1000)
 
 
 def targets(shop: Workshop, size: SuiteSize) -> list[Figure]:
-    """Target vectors z: seconds a fact, at the same final loss."""
+    """Time the search for target vectors z: seconds for each fact, at the same final loss."""
     duel, recipe = Duel(), shop.recipe
     ours_losses, their_losses, differences = [], [], []
     listed = facts(size.rounds * size.facts)
@@ -63,13 +63,13 @@ def targets(shop: Workshop, size: SuiteSize) -> list[Figure]:
 
 
 def _spread(tasks: list[TokenisedRewrite], count: int) -> list[TokenisedRewrite]:
-    """So many of all, at even distances: neighbours share a template, and with it the length of what a step runs."""
+    """``count`` of the tasks, at even distances, since tasks beside each other share a template and so a length."""
     return tasks[:: max(1, len(tasks) // count)][:count]
 
 
 def keys(shop: Workshop, size: SuiteSize) -> list[Figure]:
-    """Keys and insertion of many facts over the recipe's layers, their target vectors known."""
-    duel, recipe = Duel(), replace(shop.brief(), press_rounds=0)  # the published way knows no pressing
+    """Time keys and insertion of many facts over the recipe's layers, with known target vectors."""
+    duel, recipe = Duel(), replace(shop.brief(), press_rounds=0)  # the published way has no press rounds
     requests = facts(size.inserted)
     scratch = Scratch(shop.session.artifacts)
     first = shop.edit(requests, recipe, scratch)

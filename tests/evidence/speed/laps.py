@@ -1,4 +1,4 @@
-"""Two ways to do the same, timed side by side."""
+"""Times two ways of doing the same work, one after the other."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from kbsync.ports import Progress
 
 @dataclass(frozen=True, slots=True)
 class Lap:
-    """Seconds on the wall and of this process's processors, for ``items`` things done."""
+    """How long a piece of work took."""
 
     wall: float
+    """Wall-clock seconds."""
     cpu: float
+    """Processor seconds of this process, on all its threads."""
     items: float = 1.0
+    """How many things were done."""
 
     def per_item(self) -> Lap:
         return Lap(self.wall / self.items, self.cpu / self.items)
@@ -26,20 +29,22 @@ class Lap:
 
 @dataclass(slots=True)
 class Duel:
-    """Laps of the baseline and of the fast code; the order changes with every round, since machines are noisy."""
+    """Laps of the baseline and of the fast code. The order changes in every round, because machines are noisy."""
 
     baseline: list[Lap] = field(default_factory=list)
     ours: list[Lap] = field(default_factory=list)
 
     def round(self, baseline: Callable[[], Lap], ours: Callable[[], Lap]) -> None:
-        """Both once; each times its own work, so that what it must make ready does not count."""
+        """Run both once. Each times its own work, so that its preparation does not count."""
         sides = [(baseline, self.baseline), (ours, self.ours)]
         for work, laps in sides if len(self.ours) % 2 == 0 else reversed(sides):
             laps.append(work())
 
     def figures(self, name: str, unit: str, target: float) -> list[Figure]:
-        """How many times the baseline's time, by the wall (which is judged) and by the processors, each the median of
-        the rounds; and the seconds per thing of both."""
+        """The ratio of the baseline's time to ours, in wall-clock time (which is judged) and in processor time.
+
+        Each is the median of the rounds. The seconds for each thing are figures, too.
+        """
         pairs = [(b.per_item(), o.per_item()) for b, o in zip(self.baseline, self.ours, strict=True)]
         return [
             at_least(f"{name}.ratio", median(b.wall / o.wall for b, o in pairs), "times", target),
@@ -57,14 +62,14 @@ class Running:
 
 @contextmanager
 def lap() -> Iterator[Running]:
-    """Times the block; all threads of the process count as processors."""
+    """Time the block, in wall-clock time and in processor time of all threads."""
     running, wall, cpu = Running(), time.perf_counter(), time.process_time()
     yield running
     running.wall, running.cpu = time.perf_counter() - wall, time.process_time() - cpu
 
 
 class Steps(Progress):
-    """Seconds of each step of a piece of work by the step's name, of all its rounds; passes everything on."""
+    """Sums up the seconds of each step by its name, and passes every call on."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress

@@ -1,4 +1,4 @@
-"""How far from what the machine can do: operations and bytes of each piece of work beside its seconds."""
+"""How close each piece of work comes to what the machine can do: its operations and bytes beside its seconds."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.evidence.speed.workshop import Scratch, Workshop
 
 
 def limits(shop: Workshop, size: SuiteSize) -> list[Figure]:
-    """Each piece of work twice: once timed, once counted, for counting costs time."""
+    """Run each piece of work twice: once timed, once counted, because counting takes time."""
     machine = machine_speed()
     found = [
         Figure("limits.machine_gflops", machine.flops / 1e9, "GFLOP/s, float32 products"),
@@ -60,8 +60,7 @@ def _edit(shop: Workshop, size: SuiteSize) -> dict[str, Meter]:
 
 
 def _way_once(shop: Workshop, size: SuiteSize) -> float:
-    """Operations of the same facts' prompts once through the layers up to the last edited one. Any rebuild has to do
-    that."""
+    """Operations that every rebuild needs: the facts' prompts once through the layers up to the last edited one."""
     prompts = [task.prompts for task in shop.tasks(facts(size.facts))]
     with frozen(shop.loaded.model), FlopCounter() as counted:
         forward = LayerwiseForward(shop.decoder, shop.layers, prompts)

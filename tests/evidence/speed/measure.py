@@ -1,4 +1,4 @@
-"""``python -m tests.evidence speed``: the suites by name, each kept when it is done."""
+"""``python -m tests.evidence speed``: runs suites by name, and keeps the figures of each."""
 
 from __future__ import annotations
 
@@ -33,8 +33,11 @@ SUITES: dict[str, Callable[[Workshop, SuiteSize], list[Figure]]] = {
 def measure_speed(
     session: ResearchSession, suites: Sequence[str], size: SuiteSize, *, again: bool = False
 ) -> dict[str, Any]:
-    """The evidence. A suite that was measured before by the same code, model and size is not measured again, unless
-    ``again``; raises ``Stopped`` between two of them."""
+    """Run the suites; returns the evidence.
+
+    A suite that was measured before with the same code, model and size is not measured again, unless ``again``. Raises
+    ``Stopped`` between two suites.
+    """
     started, begun, app = session.app.clock.now(), time.monotonic(), session.app
     shop = Workshop(session)
     parts = ResultCache(session.artifacts, "bench-speed", (*EDITED_BY, "checkpoints", "operations", "research"))

@@ -1,4 +1,4 @@
-"""Suites beside the model's passes: the solve, bytes on the disk, a full checkpoint, memory."""
+"""Suites without passes of the model: the solve, bytes on the disk, a full checkpoint, memory."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.support.paths import ROOT
 
 
 def closed_form(size: SuiteSize) -> list[Figure]:
-    """Δ for N facts at width d with a factor that is there, beside LU in float64; made-up numbers."""
+    """Time Δ for N facts at width d with a stored factor, beside LU in float64, on made-up numbers."""
     draw = torch.Generator().manual_seed(0)
     d, n = size.width, size.rank
     x = torch.randn(d, d + 64, dtype=torch.float64, generator=draw)
@@ -58,7 +58,7 @@ def closed_form(size: SuiteSize) -> list[Figure]:
 
 
 def storage(shop: Workshop, size: SuiteSize) -> list[Figure]:
-    """Bytes of a version of 100 facts at most, and a full checkpoint beside copying the base's bytes."""
+    """Measure the bytes of a version of up to 100 facts, and time a full checkpoint beside copying the base's bytes."""
     count = min(size.inserted, 100)
     delta = shop.edit(facts(count), shop.brief(), Scratch(shop.session.artifacts)).edit.delta
     assert isinstance(delta, FactorDelta)
@@ -97,8 +97,10 @@ def storage(shop: Workshop, size: SuiteSize) -> list[Figure]:
 
 
 def memory(shop: Workshop, size: SuiteSize) -> list[Figure]:
-    """Peak memory of an edit in a process of its own, above what the process takes without a model; also with fewer
-    facts searched at once, and what that costs in time."""
+    """Measure the peak memory of an edit in its own process, above that of the process without a model.
+
+    Also with fewer facts searched at once, and how much longer that takes.
+    """
     weights = sum(p.numel() * p.element_size() for p in shop.loaded.model.parameters())
     moments = sum(m.numel() * 8 for m in shop.covariances.matrices.values())
     bound = 1.5 * weights + moments
@@ -134,8 +136,8 @@ def _edit_apart(shop: Workshop, size: SuiteSize, window: int) -> dict[str, float
     done = subprocess.run(command, input=json.dumps(asked), capture_output=True, text=True, cwd=ROOT)
     if done.returncode:
         raise RuntimeError(f"the edit in a process of its own failed: {done.stderr[-400:]}")
-    told: dict[str, float] = json.loads(done.stdout.splitlines()[-1])  # what is logged goes before it
-    return told
+    measured: dict[str, float] = json.loads(done.stdout.splitlines()[-1])  # the lines before it are logs
+    return measured
 
 
 def resident() -> int:

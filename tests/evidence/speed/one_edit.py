@@ -1,5 +1,4 @@
-"""One edit in a process of its own, whose peak memory and time are told: ``python -m tests.evidence.speed.one_edit <
-asked.json``."""
+"""Make one edit and print its peak memory and time: ``python -m tests.evidence.speed.one_edit < order.json``."""
 
 from __future__ import annotations
 
@@ -25,19 +24,22 @@ from tests.evidence.speed.workshop import Scratch
 
 
 def main() -> None:
-    """Reads what is asked from stdin and prints resident bytes before the model was loaded, and at the peak, and the
-    seconds of the search for target vectors."""
-    asked: dict[str, Any] = json.load(sys.stdin)
-    fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in asked["recipe"].items()}
+    """Read the order from stdin, and print the result.
+
+    The result has the resident bytes before the model was loaded and at the peak, and the seconds of the search for
+    target vectors.
+    """
+    order: dict[str, Any] = json.load(sys.stdin)
+    fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in order["recipe"].items()}
     empty = resident()
     with TemporaryDirectory() as place:
-        loaded = load(asked["model"], cache_dir=Path(place), dtype=fields["dtype"])
-        store = Scratch(FileArtifactStore(DiskStorage(Path(asked["artifacts"]))))
-        texts = read_texts(Path(p) for p in asked["texts"])
-        editor = MemitEditor(loaded.model, loaded.tokenizer, asked["fingerprint"], store, texts)
-        editor.search_window = asked["window"]
+        loaded = load(order["model"], cache_dir=Path(place), dtype=fields["dtype"])
+        store = Scratch(FileArtifactStore(DiskStorage(Path(order["artifacts"]))))
+        texts = read_texts(Path(p) for p in order["texts"])
+        editor = MemitEditor(loaded.model, loaded.tokenizer, order["fingerprint"], store, texts)
+        editor.search_window = order["window"]
         steps = Steps(UNWATCHED.progress)
-        editor.edit(facts(asked["facts"]), Recipe(**fields), UNWATCHED.shown_by(steps))
+        editor.edit(facts(order["facts"]), Recipe(**fields), UNWATCHED.shown_by(steps))
     json.dump({"empty": empty, "peak": peak_rss_bytes(), "search": steps.laps[TARGETS].wall}, sys.stdout)
 
 

@@ -1,4 +1,4 @@
-"""What an edit costs as it grows: ``python -m tests.evidence.speed.plot IMAGE.svg SPEED.json...``"""
+"""Plots the cost of an edit by its number of facts: ``python -m tests.evidence.speed.plot IMAGE.svg SPEED.json...``"""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ TITLES = {"target_seconds": "target vectors", "insertion_seconds": "keys and ins
 
 
 def plot_growth(documents: Sequence[dict[str, Any]], image: Path) -> None:
-    """Draw seconds against facts from evidence of ``python -m tests.evidence speed``, a colour a model. Needs
-    matplotlib."""
+    """Draw seconds against facts from evidence of ``python -m tests.evidence speed``, a colour for each model.
+
+    Needs matplotlib.
+    """
     from matplotlib.figure import Figure  # an import of a second that only this command needs
 
     figure = Figure(figsize=(6, 4), layout="constrained")

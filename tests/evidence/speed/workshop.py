@@ -1,4 +1,4 @@
-"""What the suites share: the model's parts, an editor whose target vectors are found anew, and the transcription."""
+"""What the suites share: the model, an editor that searches every target vector anew, and the transcription."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.evidence.speed.published import Published
 
 
 class Scratch(ArtifactStore):
-    """Target vectors in memory alone, so that each edit searches its own; all else from and into ``store``."""
+    """Keeps target vectors in memory only, so that each edit searches its own; everything else is in ``store``."""
 
     def __init__(self, store: ArtifactStore) -> None:
         self._store = store
@@ -50,7 +50,7 @@ class Scratch(ArtifactStore):
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """An edit with the laps of its steps and the target vectors that it found, (sites, d) and loss, by rewrite id."""
+    """An edit, the laps of its steps, and by rewrite id its target vectors, (sites, d), with their loss."""
 
     edit: Edit
     laps: dict[str, Lap]
