@@ -1,5 +1,5 @@
-"""``python -m tests.evidence ledger``: the costs of a ledger of a given size: filling it, finding what is due, showing it,
-and its bytes on disk.
+"""``python -m tests.evidence ledger``: the costs of a ledger of a given size: filling it, finding what is due, showing
+it, and its bytes on disk.
 
 The world is made up (``ledger_world``). If the same ledger is named again, an interrupted filling goes
 on.
