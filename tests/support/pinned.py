@@ -32,13 +32,12 @@ from kbsync.checkpoints.evaluation_file import encode as evaluation_bytes
 from kbsync.checkpoints.factors import encode as factor_bytes
 from kbsync.checkpoints.factors import hashes as factor_hashes
 from kbsync.checkpoints.manifest import encode as manifest_bytes
-from kbsync.config.gate import GateSettings
-from kbsync.config.loading import load
 from kbsync.config.recipe_file import load_recipe
 from kbsync.domain.announcement import Announcement
 from kbsync.domain.audit import GENESIS, chain
 from kbsync.domain.canonical import canonical_json, content_hash
 from kbsync.domain.fact import Answer, Fact, FactState, value_hash
+from kbsync.domain.gate import policy_hash
 from kbsync.domain.history import link_hash
 from kbsync.domain.phrasing import from_templates
 from kbsync.domain.plan import choose_guards
@@ -57,6 +56,7 @@ from tests.support.pinned_inputs import (
     AT,
     CAPITAL,
     GUARDS,
+    POLICY,
     RECIPE,
     REQUESTS,
     TEXTS,
@@ -71,7 +71,6 @@ from tests.support.pinned_inputs import (
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "config"
 
-CONTACT = {"source": {"user_agent": "kbsync tests (mailto:tests@kbsync.invalid)"}}
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
@@ -89,10 +88,7 @@ def exact(directory: Path) -> dict[str, Any]:
     """Hashes in which no rounding is involved; ``directory`` is empty, for files."""
     return {
         "recipes": {p.stem: load_recipe(p.stem, CONFIG / "recipes").fingerprint for p in _files("recipes")},
-        "gate": {
-            "shipped": content_hash(list(load(CONFIG / "kbsync.toml", CONTACT).gate.policy)),
-            "default": content_hash(list(GateSettings().policy)),
-        },
+        "gate": policy_hash(POLICY),
         "requests": [r.id for r in REQUESTS],
         "guards": [g.id for g in GUARDS],
         "guarded": [g.subject for g in choose_guards(GUARDS, 3)],
