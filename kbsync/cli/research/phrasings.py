@@ -68,7 +68,8 @@ def phrasings(
     The demonstration's ledger is copied and not changed. docs/reference/gate.md says what each figure asks.
     """
     from kbsync.cli.research.finish import RESULTS, finish
-    from kbsync.research.phrasings import PhrasingsExtent, run_ablation, run_phrasings
+    from kbsync.research.phrasings import run_ablation, run_phrasings
+    from kbsync.research.written_facts import PhrasingsExtent
     from kbsync.stages.evaluate.question import EvaluationSize
 
     if ablation and target:

@@ -1,4 +1,4 @@
-"""What the benchmark of phrasings is made of: a store without target vectors, a stopwatch, figures by form."""
+"""The figures of the benchmark of phrasings."""
 
 from __future__ import annotations
 
@@ -6,18 +6,9 @@ from kbsync.domain.gate import Metric
 from kbsync.domain.phrasing import Form
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.version import EditReport, PromptOutcome
-from kbsync.ports import Work
-from kbsync.research.phrasings import (
-    FreshTargets,
-    Stopwatch,
-    Variant,
-    Written,
-    figures_of,
-    missed_answers,
-    search_ratio,
-)
+from kbsync.research.phrasings import figures_of, missed_answers, search_ratio
+from kbsync.research.written_facts import Variant, Written
 from kbsync.stages.evaluate.measurement import Measured
-from kbsync.testing.memory_artifacts import MemoryArtifactStore
 
 
 def outcome(group: str, right: bool) -> PromptOutcome:
@@ -37,31 +28,6 @@ def written(*metrics: Metric, seconds: float = 4.0, outcomes: tuple[PromptOutcom
 
 def metric(name: str, value: float, base: float = 0.1) -> Metric:
     return Metric(name=name, value=value, base=base, samples=7)
-
-
-def test_target_vectors_are_searched_anew_and_everything_else_is_found_again() -> None:
-    store = MemoryArtifactStore()
-    store.put("targets", "a", b"known")
-    fresh = FreshTargets(store)
-    fresh.put("targets", "b", b"searched")
-    fresh.put("contexts", "c", b"kept")
-    assert (fresh.get("targets", "a"), fresh.get("targets", "b"), fresh.get("contexts", "c")) == (None, None, b"kept")
-    assert store.get("targets", "b") is None
-    fresh.drop("contexts", "c")
-    assert store.get("contexts", "c") is None
-
-
-def test_the_stopwatch_adds_up_each_step_also_inside_others() -> None:
-    watch = Stopwatch(Work().progress)
-    work = Work(watch)
-    work.start("edit", None)
-    for _ in range(2):
-        work.start("targets", 3)
-        work.advance(3)
-        work.finish()
-    work.finish("done")
-    assert watch.seconds.keys() == {"edit", "targets"}
-    assert watch.seconds["edit"] >= watch.seconds["targets"] > 0
 
 
 def test_figures_are_named_by_form_with_their_prompts_and_the_base_s_own_share() -> None:
