@@ -40,6 +40,17 @@ def test_a_model_reference_that_is_a_path_counts_from_the_files_directory(write:
     assert {r: load(path, {"model": {"reference": r}}).model.reference for r in expected} == expected
 
 
+def test_a_chat_is_had_where_there_is_a_template_and_a_system_prompt_is_one_text(write: Writer) -> None:
+    path = write()
+    assert (load(path).model.chat, load(path).model.system) == ("auto", "")
+    chosen = load(path, {"model": {"chat": "always", "system": " Answer with a name.\n"}}).model
+    assert (chosen.chat, chosen.system) == ("always", "Answer with a name.")
+    (problem,) = problems(path, {"model": {"chat": "sometimes"}})
+    assert "model.chat" in problem and "'auto', 'always' or 'never'" in problem
+    (problem,) = problems(path, {"model": {"system": "You answer {}."}})
+    assert "model.system: must not hold {}, which stands for the question" in problem
+
+
 def test_a_page_that_others_can_reach_needs_a_token(write: Writer, tmp_path: Path) -> None:
     path = write()
     (problem,) = problems(path, {"web": {"host": "0.0.0.0"}})
