@@ -97,10 +97,10 @@ def names_of(fact: Fact) -> tuple[str, ...]:
 
 
 def right_names(request: EditRequest, fact: Fact | None) -> tuple[str, ...]:
-    """The names of the fact's answers; where another value is believed by now, the target as it was written."""
-    if fact is not None and fact.value_hash == request.value_hash:
-        return names_of(fact)
-    return (request.target,)
+    """The names of the fact's answers; the target as it was written where another value is believed by now, or where
+    the value has lost its label."""
+    names = names_of(fact) if fact is not None and fact.value_hash == request.value_hash else ()
+    return names or (request.target,)
 
 
 def rival_of(request: EditRequest, fact: Fact | None) -> str:

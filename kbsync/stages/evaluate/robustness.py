@@ -92,7 +92,7 @@ def _about(facts: BelievedFacts, relation: Relation, fact: Fact, request: EditRe
     if backwards is not None:
         yield backwards
     alias = other_name(fact)
-    names, prompt = names_of(fact), relation.of(Use.EDIT)[0]
+    names, prompt = right_names(request, fact), relation.of(Use.EDIT)[0]
     if alias:
         yield Question(group=ALIAS, key=request.key, prompt=ask(relation, prompt, alias), names=names)
     if relation.language == ENGLISH:

@@ -114,6 +114,19 @@ def test_a_fact_that_is_believed_otherwise_by_now_is_not_asked() -> None:
     assert asked(NORTH, SOUTH, request=written) == {}
 
 
+def test_an_answer_that_has_lost_its_label_is_right_as_it_was_written() -> None:
+    nameless = replace(NORTH, answers=(replace(answer("P"), label=None),))
+    written = EditRequest(
+        template="The capital of {} is",
+        subject="North Korea",
+        target="Pyongyang",
+        key=NORTH.key,
+        value_hash=NORTH.value_hash,
+        revision=1,
+    )
+    assert asked(nameless, request=written)[ALIAS].names == ("Pyongyang",)
+
+
 @pytest.mark.parametrize(
     ("name", "other", "similar"),
     [
