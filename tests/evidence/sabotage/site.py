@@ -44,9 +44,10 @@ from tests.support.stage_world import FixedClock
 START = datetime(2026, 1, 1, tzinfo=UTC)
 TRUSTED = timedelta(days=5)
 """A change of a statement is believed after this time."""
-WEIGHT = 400.0
-"""λ with which this model takes its edits and keeps the rest: the edited weight grows by 0.39. With a tenth of it the
-weight grows by 0.53, and the gate refuses more than 0.5."""
+WEIGHT = 900.0
+"""λ with which this model takes its edits and keeps the rest. It has bounds on both sides: at 800 the edits change
+answers about other facts, and with a tenth of 1,000 the edited weight grows by 0.504, where the gate refuses more than
+0.5. With a tenth of 900 it grows by 0.508."""
 
 RECIPE = """
 layers = [0]
