@@ -62,10 +62,11 @@ def contradiction(site: Site) -> Aftermath:
 def flood(site: Site) -> Aftermath:
     """Add fifty facts about one subject at once."""
     subject = site.relation(CAPITAL).subjects[0]
-    towns = sorted({r.object for r in site.table.statements if r.property == CAPITAL})
+    # The model has learnt the n-th town as the capital of "Land n", so it would answer some of these rightly.
+    towns = sorted({r.object for r in site.table.statements if r.property == CAPITAL and r.subject != subject})
     for number in range(FLOOD):
         made = _made_up(number, subject)
-        site.state([], [row(subject, made.property, towns[number % len(towns)])])
+        site.state([], [row(subject, made.property, towns[(number + FLOOD // 2) % len(towns)])])
         site.watch(made)
     return _beside_an_election(site)
 
