@@ -27,6 +27,8 @@ TITLES = word_set("""
     reverend rev sheikh ayatollah imam ceo chairman chairwoman chairperson chair director coach manager
     secretary judge justice comrade vice deputy acting late duke count baron st mt
 """)
+ROYAL = word_set("king queen prince princess emperor empress tsar czar duke count baron")
+"""Titles of people who are named after what they reign: "Prince Albert of Monaco"."""
 NATIONALITIES = word_set("""
     american british english scottish welsh irish french german italian spanish portuguese dutch belgian swiss
     austrian polish czech slovak hungarian romanian bulgarian greek turkish russian ukrainian soviet swedish
@@ -132,7 +134,9 @@ def taken_back_before(said: Sequence[Word], start: int, setting: Setting) -> str
     negation = next((w.text for w in before if w.fold in _NEGATIONS), "")
     if negation and not any(a.fold == "not" and b.fold in ("only", "just") for a, b in pairs):
         return f"after {negation!r}"
-    if apart := next((w.text for w in own if w.fold in _APART and w.fold not in setting.words), ""):
+    # "with the symbol Ca" names the symbol that is asked for
+    known = setting.words | {"with"} if own and own[-1].fold in setting.words - _FUNCTION else setting.words
+    if apart := next((w.text for w in own if w.fold in _APART - known), ""):
         return f"after {apart!r}"
     kinds = zip(before, before[1:], before[2:], strict=False)
     own_kind = any(a.fold in ("a", "an") and b.fold in setting.words and c.fold in _OF_ITS_KIND for a, b, c in kinds)
@@ -195,7 +199,8 @@ def _other_name(own: Sequence[Word], setting: Setting) -> str:
         rest = own[place + 1 :]
         if word.text[0].isdigit():
             continue
-        listed = setting.place and own[-1].text == "," and sum(w.text == "," for w in own) == 1
+        commas = sum(w.text == "," for w in own)
+        listed = setting.place and own[-1].text == "," and (commas == 1 or own[0].fold in setting.words)
         role = listed or any(w.fold and not w.capital and w.fold not in _FUNCTION and len(w.fold) > 2 for w in rest)
         titled = own[-1].text == "," and any(w.fold in TITLES for w in own[:place])
         if not (role or titled):

@@ -18,6 +18,7 @@ from kbsync.domain.answer_words import (
     PARTICLES,
     PLAIN,
     QUARTERS,
+    ROYAL,
     TITLES,
     Setting,
 )
@@ -74,7 +75,7 @@ def search(said: Sequence[Word], good: Sequence[str], old: Sequence[str], settin
         hit = Found(best.name, best.right, at - 1, end)
         if _echoes(said, hit, setting, reduced=best.reduced):
             at = end
-        elif tail := _alone(said, hit, spellings, common=best.common):
+        elif tail := _alone(said, hit, spellings, best):
             found.append(replace(hit, end=tail))
             at = tail
     return found
@@ -194,9 +195,9 @@ def _means_a_person(said: Sequence[Word], at: int, setting: Setting) -> bool:
     return before in TITLES or before in ("by", "named")
 
 
-def _alone(said: Sequence[Word], found: Found, spellings: Sequence[Spelling], *, common: bool) -> int:
+def _alone(said: Sequence[Word], found: Found, spellings: Sequence[Spelling], best: Spelling) -> int:
     """Where the name ends with the generic words behind it; 0 where it is a piece of another, longer name."""
-    if not _begins_alone(said, found, spellings, common=common):
+    if not _begins_alone(said, found, spellings, common=best.common):
         return 0
     end = found.end
     while end < len(said) and said[end].fold in GENERIC | {"jr", "sr"} and said[end].spaced:
@@ -207,6 +208,9 @@ def _alone(said: Sequence[Word], found: Found, spellings: Sequence[Spelling], *,
         return 0
     if end + 1 < len(said) and said[end].fold in PARTICLES:
         return 0
+    titled = said[found.start].fold in ROYAL or (best.surname and found.start and said[found.start - 1].fold in ROYAL)
+    if titled and end + 1 < len(said) and said[end].fold == "of" and said[end + 1].capital:
+        return 0  # "Prince Albert of Monaco" is not Prince Albert
     if end < len(said) and said[end].fold and said[end].spaced and said[end].capital:
         whole = any(w.fold in PARTICLES for w in said[found.start : found.end])
         return end if whole or said[end - 1].fold in LEGAL else 0

@@ -21,6 +21,8 @@ from kbsync.domain.answer_words import Setting, taken_back_after, taken_back_bef
         ("formerly Bonn , now", ""),
         ("Ontario ,", "The city of Toronto is in the country of"),
         ("the north of", ""),
+        ("It is an element with the chemical symbol", "What is the chemical symbol of it?"),
+        ("Houston , Texas ,", "In what country is Houston?"),
     ],
 )
 def test_a_description_leaves_the_name_asserted(before: str, prompt: str) -> None:

@@ -51,6 +51,7 @@ def test_a_name_is_found_in_another_usual_spelling(text: str, name: str) -> None
         ("the Bundesliga der Auswahl", "Bundesliga"),
         ("Czech Republic", "Czech Social Democratic Party"),
         ("East Timor", "Timor"),
+        ("Prince Albert of Monaco", "Prince Albert"),
     ],
 )
 def test_a_piece_of_a_name_or_of_another_one_is_not_found(text: str, name: str) -> None:
