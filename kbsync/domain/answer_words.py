@@ -22,22 +22,23 @@ DROPPED = LEGAL | word_set("""
 """Those that may be left out also where only one word stays."""
 PARTICLES = word_set("de von van der des da di del dos du al bin ibn")
 TITLES = word_set("""
-    president chancellor prime minister premier king queen prince princess emperor empress tsar czar sir dame
-    lord lady dr mr mrs ms prof professor general colonel captain admiral marshal senator governor mayor pope
-    reverend rev sheikh ayatollah imam ceo chairman chairwoman chairperson chair director coach manager
-    secretary judge justice comrade vice deputy acting late duke count baron st mt
+    president chancellor prime minister premier king queen prince princess emperor empress tsar czar sir
+    dame lord lady dr mr mrs ms prof professor general colonel captain admiral marshal senator governor
+    mayor pope reverend rev sheikh ayatollah imam ceo chairman chairwoman chairperson chair director coach
+    manager datuk seri tun shri hajji mullah secretary judge justice comrade vice deputy acting late duke
+    count baron st mt
 """)
 ROYAL = word_set("king queen prince princess emperor empress tsar czar duke count baron")
 """Titles of people who are named after what they reign: "Prince Albert of Monaco"."""
 NATIONALITIES = word_set("""
-    american british english scottish welsh irish french german italian spanish portuguese dutch belgian swiss
-    austrian polish czech slovak hungarian romanian bulgarian greek turkish russian ukrainian soviet swedish
-    norwegian danish finnish icelandic estonian latvian lithuanian serbian croatian bosnian slovenian albanian
-    macedonian japanese chinese korean indian pakistani bangladeshi indonesian malaysian thai vietnamese
-    filipino australian canadian mexican brazilian argentine argentinian chilean colombian peruvian venezuelan
-    cuban egyptian israeli iranian iraqi syrian lebanese saudi nigerian kenyan ethiopian african european asian
-    jewish arab roman bavarian prussian californian florentine uk us u.s armenian georgian kazakh hong-kong
-    taiwanese jamaican
+    american british english scottish welsh irish french german italian spanish portuguese dutch belgian
+    swiss austrian polish czech slovak hungarian romanian bulgarian greek turkish russian ukrainian soviet
+    swedish norwegian danish finnish icelandic estonian latvian lithuanian serbian croatian bosnian
+    slovenian albanian macedonian japanese chinese korean indian pakistani bangladeshi indonesian malaysian
+    thai vietnamese filipino australian canadian mexican brazilian argentine argentinian chilean colombian
+    peruvian venezuelan cuban egyptian israeli iranian iraqi syrian lebanese saudi nigerian kenyan ethiopian
+    african european asian jewish arab roman bavarian prussian californian florentine uk us u.s armenian
+    georgian kazakh hong-kong taiwanese jamaican
 """)
 COMPASS = word_set("""
     southeast southeastern southwest southwestern northeast northeastern northwest northwestern
@@ -46,7 +47,7 @@ QUARTERS = COMPASS | word_set("""
     north south east west central northern southern eastern western continental mainland sub-saharan middle
 """)
 CONTINENTS = word_set("asia europe")
-DIVIDED = word_set("ireland cyprus macedonia sahara samoa korea america timor sudan guinea")
+DIVIDED = word_set("australia virginia ireland cyprus macedonia sahara samoa korea america timor sudan guinea")
 """Names that another place has with a point of the compass before it."""
 
 _NEGATIONS = word_set("""
@@ -58,23 +59,24 @@ _LEADS = word_set("""
 """Words after which an answer begins anew."""
 _APART = word_set("""
     near nearby outside around beside behind beyond between against than about after before over during like
-    into to for with under because while if whether when where which that whose who son daughter wife husband
-    brother sister father mother friend successor predecessor resignation suburb outskirts formerly previously
-    originally once versus vs ex
+    into to for with under because while if whether when where which that whose who son daughter wife
+    husband brother sister father mother friend successor predecessor resignation suburb outskirts formerly
+    previously originally once versus vs ex
 """)
 _ASIDE = word_set("""
     with after before than between about like unlike under over near since against during
 """)
 """Prepositions after which a new "is" or "by" does not lead back to what is asked."""
 _CALLED = word_set("""
-    city town state country nation continent village municipality republic kingdom province region island county
-    borough district sport game language religion field name instrument company firm currency art party title
+    city town state country nation continent village municipality republic kingdom province region island
+    county borough district sport game language religion field name instrument company firm currency art
+    party title
 """)
 """Nouns that "of" joins with their own name: "the city of Paris" is Paris."""
 _KINDS = _CALLED | word_set("""
-    part leadership government hand hands pen brush area world genre form use heart centre center middle banks
-    coast capital command management direction ownership auspices subsidiary division member network channel
-    label house
+    part mixture mix combination leadership government hand hands pen brush area world genre form use heart
+    centre center middle banks coast capital command management direction ownership auspices subsidiary
+    division member network channel label house
 """)
 """What "of" may stand after: "the city of", "the government of"."""
 _FUNCTION = word_set("""
@@ -85,10 +87,9 @@ PLAIN = (
     | _LEADS
     | _KINDS
     | word_set("""
-    professional national international multinational global famous modern called into not no never near than
-    like for with about
-    either both word symbol industry sector current new old official main local common plays play playing speak
-    speaks use uses between but
+    best greatest top leading professional national international multinational global famous modern called
+    into not no never near than like for with about either both word symbol industry sector current new old
+    official main local common plays play playing speak speaks use uses between but
 """)
 )
 """Small words that may stand in front of a common noun without making another thing of it."""
@@ -192,7 +193,8 @@ def _aside(head: Sequence[Word], place: int, setting: Setting) -> bool:
 def _other_name(own: Sequence[Word], setting: Setting) -> str:
     """The other name that comes first; empty where what is capital is a title, an origin or describes the name."""
     for place, word in enumerate(own):
-        if not word.capital or not word.fold or word.fold in setting.words | TITLES | NATIONALITIES | QUARTERS:
+        origin = word.fold in NATIONALITIES and [w.text for w in own[place + 1 : place + 2]] not in ([","], ["and"])
+        if not word.capital or not word.fold or origin or word.fold in setting.words | TITLES | QUARTERS:
             continue
         if place == 0 and word.fold in _FUNCTION:
             continue
@@ -201,6 +203,7 @@ def _other_name(own: Sequence[Word], setting: Setting) -> str:
             continue
         commas = sum(w.text == "," for w in own)
         listed = setting.place and own[-1].text == "," and (commas == 1 or own[0].fold in setting.words)
+        listed = listed and own[0].fold not in NATIONALITIES
         role = listed or any(w.fold and not w.capital and w.fold not in _FUNCTION and len(w.fold) > 2 for w in rest)
         titled = own[-1].text == "," and any(w.fold in TITLES for w in own[:place])
         if not (role or titled):

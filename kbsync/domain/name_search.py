@@ -113,7 +113,7 @@ def _spellings(names: Sequence[str], *, right: bool) -> Iterator[Spelling]:
             yield Spelling(name, right, (fold(letters),), raw=letters)
         last = written[-1]
         if len(folds) > 1 and last in capitals and len(last.fold) >= 4 and last.fold not in GENERIC:
-            yield Spelling(name, right, (last.fold,), surname=True)
+            yield Spelling(name, right, (last.fold,), reduced=True, surname=True)
 
 
 def _variants(folds: tuple[str, ...], name: str) -> list[tuple[str, ...]]:
@@ -208,7 +208,7 @@ def _alone(said: Sequence[Word], found: Found, spellings: Sequence[Spelling], be
         return 0
     if end + 1 < len(said) and said[end].fold in PARTICLES:
         return 0
-    titled = said[found.start].fold in ROYAL or (best.surname and found.start and said[found.start - 1].fold in ROYAL)
+    titled = said[found.start].fold in ROYAL or (best.reduced and found.start and said[found.start - 1].fold in ROYAL)
     if titled and end + 1 < len(said) and said[end].fold == "of" and said[end + 1].capital:
         return 0  # "Prince Albert of Monaco" is not Prince Albert
     if end < len(said) and said[end].fold and said[end].spaced and said[end].capital:

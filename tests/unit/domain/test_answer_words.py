@@ -39,6 +39,7 @@ def test_a_description_leaves_the_name_asserted(before: str, prompt: str) -> Non
         ("calling on", "", "'calling'"),
         ("Lyon ,", "The largest town is", "another name"),
         ("Lyon and", "", "another name"),
+        ("English ,", "", "another name"),
         ("the mayor of", "", "'mayor'"),
         ("a country in", "Which country is it?", "describes"),
         ("He was born in", "Where did he die?", "'born'"),

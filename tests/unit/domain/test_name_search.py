@@ -67,6 +67,7 @@ def test_a_surname_stands_for_a_person_only_where_one_is_asked_for() -> None:
 def test_what_the_prompt_asks_about_is_no_answer() -> None:
     assert found("Canadian Rockies", "Rockies", prompt="The Canadian Rockies are part of the") == []
     assert found("Airbus A380", "Airbus", prompt="Airbus A380 is made by") == []
+    assert found("Honda was founded in 1956", "Soichiro Honda", prompt="Who founded Honda?") == []
 
 
 def test_a_cut_off_name() -> None:
