@@ -64,7 +64,7 @@ def _default_thresholds() -> tuple[ThresholdSettings, ...]:
     return (
         new(metric="efficacy", at_least=0.9),
         new(metric="generalization", at_least=0.1),
-        new(metric="known_kept", at_least=0.7, min_samples=20, optional=True),
+        new(metric="known_kept", at_least=0.5, min_samples=20, optional=True),
         new(metric="specificity", at_least=0.9, min_samples=50),
         new(metric="perplexity", max_growth=0.05, min_samples=1000),
         new(metric="retention", at_least=0.9, max_drop_previous=0.05, min_samples=10, significant=True, optional=True),

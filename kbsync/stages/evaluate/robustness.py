@@ -28,7 +28,6 @@ from kbsync.stages.evaluate.question import (
     ask,
     names_of,
     right_names,
-    rival_of,
     sample,
     spread_sample,
 )
@@ -190,10 +189,11 @@ def denial(relation: Relation, fact: Fact, request: EditRequest) -> Question | N
     """Whether the old answer is true, beside the same question about the new one.
 
     Small models say yes to nearly everything, or no. So it counts by how much "No" is likelier than "Yes", and this
-    must be more for the old answer than for the new one. None where there is no old answer.
+    must be more for the old answer than for the new one. None where nothing held before.
     """
-    old = rival_of(request, fact)
-    if not old or asserts(old, names_of(fact)):
+    former = (answer.label for answer in fact.former if answer.label)
+    old = next((label for label in former if not asserts(label, names_of(fact))), None)
+    if old is None:
         return None
 
     def is_it_true(answer: str) -> str:

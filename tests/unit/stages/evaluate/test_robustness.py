@@ -96,6 +96,7 @@ def test_nothing_is_asked_that_would_have_two_answers_or_none() -> None:
     assert NEAR_NAME not in asked(NORTH, NORWAY), "no name is similar"
     assert NEAR_NAME not in asked(SOUTH, fact("Q1", "S")), "the near name has the same answer"
     assert ALIAS not in asked(SOUTH), "it has no other name"
+    assert DENIAL not in asked(SOUTH), "nothing held before"
 
 
 def test_the_english_sentences_are_not_put_to_a_relation_in_another_language() -> None:
