@@ -58,6 +58,7 @@ def test_filters_are_verdicts_and_three_conditions(world: World) -> None:
     counts = {only: found(world, only=only).total for only in FILTERS}
     assert counts == {
         "current": 3,
+        "shaky": 0,
         "stale": 1,
         "unknown": 1,
         "ambiguous": 0,
