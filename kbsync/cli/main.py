@@ -35,6 +35,7 @@ from kbsync.cli.pull import pull
 from kbsync.cli.rebuild import rebuild
 from kbsync.cli.release import release
 from kbsync.cli.report import report
+from kbsync.cli.research.alternatives import alternatives
 from kbsync.cli.research.capacity import capacity
 from kbsync.cli.research.covariance import covariance
 from kbsync.cli.research.editing import counterfact, scaling, zsre
@@ -98,6 +99,7 @@ VERBS: tuple[Verb, ...] = (
     capacity,
     phrasings,
     verdicts,
+    alternatives,
 )
 
 GROUPS = {

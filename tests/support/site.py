@@ -86,7 +86,7 @@ def fact(number: int, target: str, revision: int = 100) -> EditRequest:
     )
 
 
-def _seen(tx: LedgerTransaction, facts: Sequence[EditRequest], now: datetime) -> None:
+def seen(tx: LedgerTransaction, facts: Sequence[EditRequest], now: datetime) -> None:
     """What pull would have recorded of these facts."""
     for request in facts:
         item, value = request.key.subject, Value(ValueKind.STRING, request.target)
@@ -153,7 +153,7 @@ class Site:
             )
             now = datetime.now(UTC)
             with app.ledger.write() as tx:
-                _seen(tx, facts, now)
+                seen(tx, facts, now)
                 plan_hash = tx.record_plan(planned, now).plan_hash
                 tx.append_audit("plan", "test", {"plan": plan_hash}, now)
             number = edit(writer.run, plan_hash, app.recipe, app.editor(), app.store).version.number
