@@ -36,7 +36,8 @@ def oslo_site(new_site: MakeSite, tmp_path: Path) -> Site:
     directory = tmp_path / "site"
     site = new_site(directory)
     config, model = site.config.read_text(), oslo_model(directory / "oslo")
-    lines = [f'reference = "{model}"' if line.startswith("reference") else line for line in config.splitlines()]
+    one_token = f'reference = "{model}"\nbase_answer_tokens = 1'
+    lines = [one_token if line.startswith("reference") else line for line in config.splitlines()]
     site.config.write_text("\n".join([*lines, 'held_out = ["corpus.txt"]', ""]))
     relation = directory / "relations" / "capital.toml"
     relation.write_text(relation.read_text().replace(RELATION, PHRASED))

@@ -30,11 +30,14 @@ def test_a_ledger_without_a_version_has_no_facts_to_edit(new_site: MakeSite, tmp
 def test_weights_are_made_once_for_the_same_facts_and_settings(
     oslo_site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = LoraSettings(rank=2, epochs=1)
+    settings = LoraSettings(rank=4, epochs=40, learning_rate=0.02)
     with oslo_site.app() as app:
         session, material = ResearchSession(app, [app.recipe]), read_material(app)
         changes = Changes(session, material, settings)
         first = {weights: changes.delta(weights) for weights in (Weights.EDIT, Weights.LORA)}
+        with app.base.edited(first[Weights.LORA]) as model:
+            prompts = [f"The capital of Land {number} is" for number in (1, 2, 7)]
+            assert model.complete(prompts, max_new_tokens=1) == [" Rome", " Rome", " Oslo"], "the guard is rehearsed"
         other = Changes(session, material, LoraSettings(rank=2, epochs=2))
         assert other.inputs(Weights.LORA) != changes.inputs(Weights.LORA)
         assert other.inputs(Weights.EDIT) == changes.inputs(Weights.EDIT)
