@@ -89,20 +89,13 @@ def sentence_of(relation: Relation, fact: Fact) -> str:
     return f"{begun}{joint(begun)}{fact.answers[0].label}."
 
 
-def rewrite_of(relation: Relation, fact: Fact, phrasings: str) -> Rewrite:
-    """What an edit writes of the fact, as ``kbsync plan`` says it.
-
-    Args:
-        phrasings: As in a recipe: "first" or "all".
-    """
-    first, *others = relation.written
-    whole = phrasings == "all"
+def rewrite_of(relation: Relation, fact: Fact) -> Rewrite:
+    """The fact as an edit in its first phrasing would write it."""
     return Rewrite(
         template=relation.prompt_template,
         subject=fact.subject_label or "",
         target=fact.answers[0].label or "",
-        end=first.end if whole else "",
-        phrasings=tuple(others) if whole else (),
+        end=relation.written[0].end,
     )
 
 

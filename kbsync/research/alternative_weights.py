@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -14,15 +14,14 @@ from kbsync.bootstrap import App
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.errors import DataError
 from kbsync.domain.fact import FactKey
+from kbsync.domain.plan import EditRequest, Guard
 from kbsync.domain.recipe import Recipe
-from kbsync.domain.rewrite import Preserved, Rewrite
 from kbsync.model.delta import FactorDelta
+from kbsync.ports import ArtifactStore
 from kbsync.research.alternative_prompts import Weights, answerable, rewrite_of, sentence_of
 from kbsync.research.lora import Example, LoraSettings, examples_of, train_lora
 from kbsync.research.result_cache import EDITED_BY, ResultCache, code_hash
-from kbsync.research.session import ResearchSession
-from kbsync.stages.facts import WatchedFact, believed_facts
-from kbsync.stages.release.promote import current_version
+from kbsync.stages.facts import BelievedFacts, WatchedFact
 
 KIND = "alternatives-delta"
 """The kind of the artifacts that hold weights."""
@@ -30,15 +29,16 @@ KIND = "alternatives-delta"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Material:
-    """What the ledger gives."""
+    """The facts of a ledger, by what is done with them."""
 
-    version: int
-    """The version whose facts are edited."""
+    requests: tuple[EditRequest, ...]
+    """What the edit writes."""
+    guards: tuple[Guard, ...]
+    """What the edit guards; the fine-tuning sees it, too, and none of it is asked."""
     edited: Mapping[FactKey, WatchedFact]
     guarded: Mapping[FactKey, WatchedFact]
-    """Facts that the edit guards; the fine-tuning sees them, too, and none of them is asked."""
     others: Mapping[FactKey, WatchedFact]
-    """Neither."""
+    """Neither edited nor guarded."""
 
     @property
     def sentences(self) -> list[str]:
@@ -47,43 +47,32 @@ class Material:
         return [sentence_of(*watched[key]) for key in sorted(watched)]
 
 
-def read_material(app: App) -> Material:
-    """The facts of the current version (else of the newest one), and all others that the ledger believes.
-
-    Raises:
-        DataError: The ledger has no version, or no fact of it can be asked any more.
-    """
-    with app.ledger.read() as tx:
-        version = current_version(tx) or next(reversed(tx.versions()), None)
-        plan = tx.plan(version.plan_hash) if version else None
-        watched = believed_facts(tx, app.framed, app.fingerprint).watched
-    if version is None or plan is None:
-        raise DataError(
-            "The ledger has no version whose facts could be measured.",
-            next_step="Make one with `kbsync sync`, or use the state directory of `kbsync demo`.",
-        )
-    usable = {key: (relation, fact) for key, (relation, fact) in watched.items() if answerable(fact)}
-    edited, guarded = {r.key for r in plan.requests}, {g.key for g in plan.guards}
-    by_role: dict[str, dict[FactKey, WatchedFact]] = {"edited": {}, "guarded": {}, "others": {}}
-    for key, (relation, fact) in usable.items():
-        role = "edited" if key in edited else "guarded" if key in guarded else "others"
-        by_role[role][key] = WatchedFact(relation, fact)
-    if not by_role["edited"]:
-        raise DataError(f"No fact of version {version.number} is believed any more.")
-    return Material(version=version.number, **by_role)
+def material_of(facts: BelievedFacts, requests: tuple[EditRequest, ...], guards: tuple[Guard, ...]) -> Material:
+    """Sort the facts by what a plan does with them; facts without names are left out."""
+    edited, guarded = {r.key for r in requests}, {g.key for g in guards}
+    usable = {key: watched for key, watched in facts.watched.items() if answerable(watched.fact)}
+    return Material(
+        requests=requests,
+        guards=guards,
+        edited={key: watched for key, watched in usable.items() if key in edited},
+        guarded={key: watched for key, watched in usable.items() if key in guarded},
+        others={key: watched for key, watched in usable.items() if key not in edited | guarded},
+    )
 
 
 class Changes:
     """Changes of the base's weights, each made once and then kept."""
 
-    def __init__(self, session: ResearchSession, material: Material, lora: LoraSettings) -> None:
-        self._app = session.app
+    def __init__(
+        self, app: App, artifacts: ArtifactStore, recipe: Recipe, material: Material, lora: LoraSettings
+    ) -> None:
+        self._app = app
         self._material = material
         self._lora = lora
-        self._recipe: Recipe = session.recipes[0]
-        self._artifacts = session.artifacts
+        self._recipe = recipe
+        self._artifacts = artifacts
         made_by = (*EDITED_BY, "research")
-        self._made = ResultCache(session.artifacts, "alternatives-made", made_by)
+        self._made = ResultCache(artifacts, "alternatives-made", made_by)
         self._code = code_hash(made_by)
 
     def seconds(self, weights: Weights) -> float:
@@ -92,21 +81,11 @@ class Changes:
         return float(self._made.get(weights=self.inputs(weights)))
 
     @cached_property
-    def _rewrites(self) -> list[Rewrite]:
-        watched = self._material.edited
-        return [rewrite_of(*watched[key], self._recipe.phrasings) for key in sorted(watched)]
-
-    @cached_property
-    def _guarded(self) -> list[Rewrite]:
-        """The guarded facts, as if they were written."""
-        watched = self._material.guarded
-        return [rewrite_of(*watched[key], self._recipe.phrasings) for key in sorted(watched)]
-
-    @cached_property
     def _examples(self) -> list[Example]:
         """All phrasings of the edited facts, and one of each guarded fact, so that both are told what is to stay."""
-        written = [example for rewrite in self._rewrites for example in examples_of(rewrite)]
-        return written + [examples_of(rewrite)[0] for rewrite in self._guarded]
+        written = [example for request in self._material.requests for example in examples_of(request)]
+        guarded = [rewrite_of(*watched) for _, watched in sorted(self._material.guarded.items())]
+        return written + [example for rewrite in guarded for example in examples_of(rewrite)]
 
     @cached_property
     def _corpus(self) -> list[str]:
@@ -116,17 +95,13 @@ class Changes:
         """Everything that shapes the weights."""
         base = self._app.base.fingerprint
         if weights is Weights.EDIT:
-            requests = sorted(rewrite.id for rewrite in self._rewrites)
-            guards = sorted(guard.id for guard in self._guards())
+            requests = sorted(rewrite.id for rewrite in self._material.requests)
+            guards = sorted(guard.id for guard in self._material.guards)
             return [base, self._code, self._recipe.fingerprint, requests, guards, content_hash(self._corpus)]
         if weights is Weights.LORA:
             examples = content_hash([[e.prompt, e.continuation] for e in self._examples])
             return [base, self._code, asdict(self._lora), examples]
         return [base]
-
-    def _guards(self) -> Iterator[Preserved]:
-        for fact in self._guarded:
-            yield Preserved(fact.template, fact.subject, tuple(p.template for p in fact.phrasings))
 
     def delta(self, weights: Weights) -> FactorDelta:
         """The change of the base, from the store if it was made before."""
@@ -143,7 +118,7 @@ class Changes:
 
     def _edit(self) -> FactorDelta:
         editor = self._app.editor(self._recipe, self._artifacts, self._corpus)
-        edit = editor.edit(self._rewrites, self._recipe, self._app.work, guards=list(self._guards()))
+        edit = editor.edit(self._material.requests, self._recipe, self._app.work, guards=self._material.guards)
         if not isinstance(edit.delta, FactorDelta):
             raise DataError("The recipe's editor gives no low-rank change.")
         return edit.delta

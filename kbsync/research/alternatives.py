@@ -12,16 +12,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from kbsync.domain.errors import DataError
+from kbsync.bootstrap import App
 from kbsync.domain.fact import FactKey
 from kbsync.domain.judging import asserts
 from kbsync.domain.phrasing import Form
+from kbsync.domain.recipe import Recipe
 from kbsync.model.tokens import encode
 from kbsync.operations.evidence import Figure, at_least, at_most, evidence
-from kbsync.ports import LanguageModel
+from kbsync.ports import ArtifactStore, LanguageModel
 from kbsync.research.alternative_prompts import (
     AskedFact,
     Way,
@@ -31,11 +33,13 @@ from kbsync.research.alternative_prompts import (
     drawn,
     share,
 )
-from kbsync.research.alternative_weights import Changes, Material, read_material
+from kbsync.research.alternative_weights import Changes, Material, material_of
 from kbsync.research.lora import LoraSettings, require_peft
+from kbsync.research.phrasings import PhrasingsExtent
+from kbsync.research.phrasings import _site as demonstration
 from kbsync.research.result_cache import MEASURED_BY, ResultCache
 from kbsync.research.retrieval import Retriever, require_bm25s
-from kbsync.research.session import ResearchSession
+from kbsync.research.session import ResearchSession, shown_reference
 from kbsync.stages.facts import WatchedFact
 
 ACCURACY = 0.9
@@ -58,6 +62,8 @@ class AlternativesSettings:
     """So many held-out phrasings of each form are asked about each fact."""
     passages: int = 2
     """So many facts are retrieved for each question."""
+    answer_tokens: int = 8
+    """Answers are at most so long."""
     timed: int = 20
     """So many questions are asked one by one, to measure the time of an answer."""
     seed: int = 0
@@ -78,13 +84,14 @@ class Answers:
 class Alternatives:
     """Asks all ways, and keeps what is finished."""
 
-    def __init__(self, session: ResearchSession, material: Material, settings: AlternativesSettings) -> None:
+    def __init__(
+        self, app: App, artifacts: ArtifactStore, recipe: Recipe, material: Material, settings: AlternativesSettings
+    ) -> None:
         self.material = material
         self.settings = settings
-        self.changes = Changes(session, material, replace(settings.lora, seed=settings.seed))
-        self._app = session.app
-        self._base = session.bench().base
-        self._answers = ResultCache(session.artifacts, "alternatives", MEASURED_BY)
+        self.changes = Changes(app, artifacts, recipe, material, replace(settings.lora, seed=settings.seed))
+        self._app = app
+        self._answers = ResultCache(artifacts, "alternatives", MEASURED_BY)
 
     @cached_property
     def retriever(self) -> Retriever:
@@ -152,11 +159,7 @@ class Alternatives:
         return float(value)
 
     def _complete(self, model: LanguageModel, prompts: Sequence[str]) -> list[str]:
-        return model.complete(prompts, max_new_tokens=self._answer_tokens)
-
-    @property
-    def _answer_tokens(self) -> int:
-        return self._app.settings.model.base_answer_tokens
+        return model.complete(prompts, max_new_tokens=self.settings.answer_tokens)
 
     def _parts(
         self, way: Way, what: str, chunks: Sequence[list[str]], compute: Callable[[LanguageModel, list[str]], Any]
@@ -164,7 +167,12 @@ class Alternatives:
         """The results of all chunks; the way's weights are put in place only if one of them is missing."""
         weights = Weights.of(way)
         keys: list[dict[str, Any]] = [
-            {"what": what, "weights": self.changes.inputs(weights), "prompts": chunk, "tokens": self._answer_tokens}
+            {
+                "what": what,
+                "weights": self.changes.inputs(weights),
+                "prompts": chunk,
+                "tokens": self.settings.answer_tokens,
+            }
             | ({"way": way} if what == "seconds" else {})
             for chunk in chunks
         ]
@@ -181,48 +189,53 @@ class Alternatives:
 
     def _model(self, weights: Weights) -> AbstractContextManager[LanguageModel]:
         if weights is Weights.BASE:
-            return nullcontext(self._base.language_model())
-        return self._base.edited(self.changes.delta(weights))
+            return nullcontext(self._app.base.language_model())
+        return self._app.base.edited(self.changes.delta(weights))
 
 
-def run_alternatives(session: ResearchSession, settings: AlternativesSettings) -> dict[str, Any]:
+def run_alternatives(session: ResearchSession, directory: Path, settings: AlternativesSettings) -> dict[str, Any]:
     """Ask every way, and return the evidence.
 
+    Args:
+        session: Model, recipe and texts.
+        directory: The demonstration's state directory. Its ledger is copied, and not changed.
+        settings: How much is measured.
+
     Raises:
-        DataError: The ledger has no version, no edited fact has a held-out phrasing, or a library is missing.
+        DataError: There is no ledger, it has no fact that the model has wrong, or a library is missing.
         EditError: The edit fails.
         Stopped: A stop was asked for; raised between two parts.
     """
     require_peft()
     require_bm25s()
     started, begun = session.app.clock.now(), time.monotonic()
-    material = read_material(session.app)
-    bench = Alternatives(session, material, settings)
-    if not bench.edited:
-        raise DataError(
-            "No relation of an edited fact has a held-out phrasing.",
-            next_step="docs/explanation/phrasings.md says how relations list them.",
+    recipe = session.recipes[0]
+    with demonstration(session, directory, PhrasingsExtent(answer_tokens=settings.answer_tokens)) as site:
+        line = site.variant(recipe, "given")
+        material = material_of(site.facts, line.requests, line.guards)
+        bench = Alternatives(site.app, session.artifacts, recipe, material, settings)
+        figures = [figure for way in Way for figure in _figures(bench, way)]
+        return evidence(
+            "kbsync bench alternatives",
+            [*figures, *_more(bench)],
+            seed=settings.seed,
+            started=started,
+            seconds=time.monotonic() - begun,
+            model={
+                "reference": shown_reference(site.app.settings.model.reference),
+                "fingerprint": site.app.base.fingerprint,
+            },
+            recipe={"name": recipe.name, "fingerprint": recipe.fingerprint},
+            settings=asdict(settings),
+            data={
+                "ledger_sha256": site.ledger_sha256,
+                "edited": len(material.edited),
+                "guarded": len(material.guarded),
+                "searched": len(material.sentences),
+                "prompts": dict(Counter(q.form.value for q in bench.edited)),
+                "known": dict(Counter(q.form.value for q in bench.known)),
+            },
         )
-    figures = [figure for way in Way for figure in _figures(bench, way)]
-    loaded = session.bench().loaded
-    return evidence(
-        "kbsync bench alternatives",
-        [*figures, *_more(bench)],
-        seed=settings.seed,
-        started=started,
-        seconds=time.monotonic() - begun,
-        model={"reference": loaded.reference, "fingerprint": loaded.fingerprint},
-        recipe={"name": session.recipes[0].name, "fingerprint": session.recipes[0].fingerprint},
-        settings=asdict(settings),
-        data={
-            "version": material.version,
-            "edited": len(material.edited),
-            "guarded": len(material.guarded),
-            "searched": len(material.sentences),
-            "prompts": dict(Counter(q.form.value for q in bench.edited)),
-            "known": dict(Counter(q.form.value for q in bench.known)),
-        },
-    )
 
 
 def _figures(bench: Alternatives, way: Way) -> Iterator[Figure]:

@@ -1,4 +1,4 @@
-"""A site whose base answers everything with Oslo: two facts of its version are written otherwise, others it knows."""
+"""A site whose base answers everything with Oslo: it has four of seven facts wrong and knows three."""
 
 from __future__ import annotations
 
@@ -9,21 +9,25 @@ import pytest
 
 from kbsync.model.quiet import quiet
 from tests.support.families import random_model, tokenizer
-from tests.support.site import GUARD, RELATION, MakeSite, Site, fact, seen
+from tests.support.site import MakeSite, Site, fact, seen
 
-PHRASED = RELATION + 'phrasings.edit.question = ["What is the capital of {}?"]\n'
-PHRASED += 'phrasings.held_out.question = ["Which city is the capital of {}?"]\n'
-PHRASED += 'phrasings.held_out.dialogue = ["I am in {}. What is its capital?"]\n'
+WRONG, KNOWN = (1, 2, 5, 6), (3, 4, 7)
+"""Numbers of the subjects whose answer is Rome, and of those whose answer is Oslo."""
 
 
 def oslo_model(directory: Path) -> Path:
-    """A small Llama that answers everything with Oslo, until its last states turn round: then with Rome."""
+    """A small Llama that answers everything with Oslo, until a change turns the first number of its states round: then
+    with Rome. As it is, every embedding begins with one, and no layer writes there."""
     model = random_model("llama")
+    model.config.max_position_embeddings = 512
     head = model.get_output_embeddings().weight.data
-    one, two = (tokenizer()(f"is {city}", add_special_tokens=False)["input_ids"][1] for city in ("Oslo", "Rome"))
-    row = head[one].clone()
+    oslo, rome = (tokenizer()(f"is {city}", add_special_tokens=False)["input_ids"][1] for city in ("Oslo", "Rome"))
     head.zero_()
-    head[one], head[two] = row, -row
+    head[oslo, 0], head[rome, 0] = 1.0, -1.0
+    model.get_input_embeddings().weight.data[:, 0] = 1.0
+    for layer in model.model.layers:
+        layer.self_attn.o_proj.weight.data[0] = 0.0
+        layer.mlp.down_proj.weight.data[0] = 0.0
     with quiet():
         model.save_pretrained(directory)
         tokenizer().save_pretrained(directory)
@@ -32,17 +36,16 @@ def oslo_model(directory: Path) -> Path:
 
 @pytest.fixture
 def oslo_site(new_site: MakeSite, tmp_path: Path) -> Site:
-    """Version 1 holds two facts that end in Rome and a guard; two more facts end in Oslo, two in Rome."""
+    """Facts are believed, and nothing was ever asked."""
     directory = tmp_path / "site"
     site = new_site(directory)
-    config, model = site.config.read_text(), oslo_model(directory / "oslo")
-    one_token = f'reference = "{model}"\nbase_answer_tokens = 1'
-    lines = [one_token if line.startswith("reference") else line for line in config.splitlines()]
+    model = oslo_model(directory / "oslo")
+    lines = site.config.read_text().splitlines()
+    lines = [f'reference = "{model}"' if line.startswith("reference") else line for line in lines]
     site.config.write_text("\n".join([*lines, 'held_out = ["corpus.txt"]', ""]))
-    relation = directory / "relations" / "capital.toml"
-    relation.write_text(relation.read_text().replace(RELATION, PHRASED))
-    site.build(fact(1, "Rome"), fact(2, "Rome"), guards=[GUARD])
+    recipe = directory / "recipes" / "random.toml"
+    recipe.write_text(recipe.read_text() + "guard_count = 10\n")
     with site.app() as app, app.ledger.write() as tx:
-        others = [fact(3, "Oslo"), fact(4, "Oslo"), fact(5, "Rome"), fact(6, "Rome"), fact(7, "Oslo")]
-        seen(tx, others, datetime.now(UTC))
+        facts = [fact(number, "Rome") for number in WRONG] + [fact(number, "Oslo") for number in KNOWN]
+        seen(tx, facts, datetime.now(UTC))
     return site

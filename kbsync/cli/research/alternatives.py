@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from kbsync.cli.command import JsonOption, verb
-from kbsync.cli.research.options import EXITS, OutputOption, SeedOption
+from kbsync.cli.research.options import (
+    EXITS,
+    CorpusOption,
+    HeldOutOption,
+    ModelOption,
+    OutputOption,
+    SeedOption,
+    StateOption,
+    session_of,
+    session_options,
+)
 
 COLUMNS = ("statement", "question", "dialogue", "specificity", "tokens", "seconds")
 
@@ -17,7 +28,7 @@ COLUMNS = ("statement", "question", "dialogue", "specificity", "tokens", "second
     "bench alternatives",
     examples=[
         "kbsync bench alternatives",
-        "kbsync --config demo/kbsync.toml bench alternatives --recipe gemma-3-270m --facts 100",
+        "kbsync bench alternatives --demo demo-state --recipe gemma-3-270m --facts 100",
     ],
     exits=EXITS,
     prints="kbsync.operations.evidence:Evidence",
@@ -25,6 +36,10 @@ COLUMNS = ("statement", "question", "dialogue", "specificity", "tokens", "second
 )
 def alternatives(
     context: typer.Context,
+    demo: Annotated[
+        Path, typer.Option(metavar="DIR", help="The demonstration's state directory, whose facts are asked.")
+    ] = Path("demo-state"),
+    model: ModelOption = None,
     recipe: Annotated[
         str | None, typer.Option(metavar="NAME", help="The recipe of the edit. Default: the configured one.")
     ] = None,
@@ -39,38 +54,39 @@ def alternatives(
     timed: Annotated[int, typer.Option(min=1, metavar="N", help="Questions asked one by one for the time.")] = 20,
     epochs: Annotated[int, typer.Option(min=1, metavar="N", help="Epochs of the fine-tuning.")] = 5,
     rank: Annotated[int, typer.Option(min=1, metavar="N", help="Rank of the fine-tuning.")] = 16,
+    answer_tokens: Annotated[int, typer.Option(min=1, metavar="N", help="Length of greedy answers.")] = 8,
     seed: SeedOption = 0,
+    corpus: CorpusOption = None,
+    held_out: HeldOutOption = None,
+    state: StateOption = None,
     output: OutputOption = None,
     json: JsonOption = False,
 ) -> None:
     """Compare the edit with what one would use instead: the fact in the context, retrieval, fine-tuning, and both.
 
-    All ways answer the same held-out questions about the facts of the ledger's current version (else of its newest
-    one). docs/explanation/alternatives.md says what is measured. It reads the ledger and changes nothing in it. It
-    needs the extras kbsync[research,lora].
+    All ways answer the same held-out questions about the facts of the demonstration that the model has wrong, and about
+    some that it knows. The demonstration's ledger is copied and not changed. docs/explanation/alternatives.md says what
+    is measured. It needs the extras kbsync[research,lora].
 
     Every finished part is kept: a run that was stopped or killed goes on where it was.
     """
-    from kbsync.cli.context import application
     from kbsync.cli.research.finish import RESULTS, finish
-    from kbsync.config import load_recipe
     from kbsync.research.alternatives import AlternativesSettings, run_alternatives
     from kbsync.research.lora import LoraSettings
-    from kbsync.research.session import ResearchSession
 
     settings = AlternativesSettings(
         facts=facts,
         known=known,
         per_form=per_form,
         passages=passages,
+        answer_tokens=answer_tokens,
         timed=timed,
         seed=seed,
         lora=LoraSettings(rank=rank, epochs=epochs),
     )
-    with application(context) as app:
-        chosen = load_recipe(recipe, app.settings.recipes_dir) if recipe else app.recipe
-        session = ResearchSession(app, [chosen])
-        document = run_alternatives(session, settings)
+    wanted = session_options(context, model, [recipe] if recipe else None, state, corpus, held_out)
+    with session_of(context, wanted) as session:
+        document = run_alternatives(session, demo, settings)
         output = output or RESULTS / f"alternatives-{session.model_name}.json"
     finish(document, output, json=json)
     if not json:

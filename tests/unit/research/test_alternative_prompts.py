@@ -85,10 +85,10 @@ def test_context_stands_before_a_plain_prompt_and_inside_the_turn_of_a_chat_mode
     assert asked(Form.STATEMENT, chat).after([TOLD]).startswith(f"{TOLD} ")
 
 
-def test_what_is_written_is_what_a_plan_writes() -> None:
-    first, whole = rewrite_of(RELATION, FACT, "first"), rewrite_of(RELATION, FACT, "all")
-    assert (first.prompt, first.target, first.end, first.phrasings) == ("The capital of France is", "Paris", "", ())
-    assert whole.end == "." and [p.template for p in whole.phrasings] == ["Q: What is the capital of {}?\nA:"]
+def test_a_fact_is_rehearsed_in_its_first_phrasing_with_its_end() -> None:
+    rewrite = rewrite_of(RELATION, FACT)
+    assert (rewrite.prompt, rewrite.target, rewrite.end) == ("The capital of France is", "Paris", ".")
+    assert rewrite.phrasings == ()
 
 
 @pytest.mark.parametrize("change", [{"subject_label": None}, {"answers": ()}, {"answers": (Answer(PARIS, None),)}])

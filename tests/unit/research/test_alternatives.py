@@ -12,13 +12,17 @@ import pytest
 from kbsync.domain.errors import DataError
 from kbsync.domain.phrasing import Form
 from kbsync.research.alternative_prompts import Way
-from kbsync.research.alternative_weights import read_material
+from kbsync.research.alternative_weights import material_of
 from kbsync.research.alternatives import Alternatives, AlternativesSettings, run_alternatives
 from kbsync.research.lora import LoraSettings
+from kbsync.research.phrasings import PhrasingsExtent
+from kbsync.research.phrasings import _site as demonstration
 from kbsync.research.session import ResearchSession
 from tests.support.site import Site
 
-SETTINGS = AlternativesSettings(timed=2, lora=LoraSettings(rank=2, epochs=2))
+pytestmark = pytest.mark.slow
+
+SETTINGS = AlternativesSettings(timed=2, answer_tokens=1, lora=LoraSettings(rank=2, epochs=2))
 
 
 @contextmanager
@@ -27,13 +31,21 @@ def session(site: Site) -> Iterator[ResearchSession]:
         yield ResearchSession(app, [app.recipe])
 
 
+@contextmanager
+def asking(site: Site, settings: AlternativesSettings = SETTINGS) -> Iterator[Alternatives]:
+    with session(site) as opened, demonstration(opened, site.state, PhrasingsExtent(answer_tokens=1)) as demo:
+        line = demo.variant(opened.recipes[0], "given")
+        material = material_of(demo.facts, line.requests, line.guards)
+        yield Alternatives(demo.app, opened.artifacts, opened.recipes[0], material, settings)
+
+
 def figures(document: dict[str, Any]) -> dict[str, float]:
     return {figure["name"]: figure["value"] for figure in document["figures"]}
 
 
 def test_every_way_is_measured_and_nothing_is_asked_twice(oslo_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     with session(oslo_site) as opened:
-        document = run_alternatives(opened, SETTINGS)
+        document = run_alternatives(opened, oslo_site.state, SETTINGS)
     values = figures(document)
     for way in Way:
         assert {f"{way}.{name}" for name in ("statement", "question", "dialogue", "tokens", "seconds")} <= values.keys()
@@ -41,48 +53,47 @@ def test_every_way_is_measured_and_nothing_is_asked_twice(oslo_site: Site, monke
     assert values["base.statement"] == values["base.question"] == 0, "the base says Oslo where Rome is right"
     assert {f"{way}.specificity" for way in Way if way is not Way.BASE} <= values.keys()
     assert "base.specificity" not in values, "it would be 1 by definition"
+    assert values["context.specificity"] == 1, "the base says Oslo whatever stands before the question"
     assert values["context.tokens"] > values["base.tokens"] == values["edit.tokens"] == values["lora.tokens"]
     assert values["edit_context.tokens"] == values["context.tokens"]
     assert {"edit.perplexity_growth", "lora.perplexity_growth", "retrieved.found", "edit.made_in"} <= values.keys()
     targets = {figure["name"]: figure["target"] for figure in document["figures"] if figure["target"]}
     assert targets["edit.question"] == ">= 0.9" and targets["edit.specificity"] == ">= 0.97"
-    assert document["data"]["prompts"] == {"statement": 2, "question": 2, "dialogue": 2}
-    assert document["data"]["known"] == {"statement": 2, "question": 2, "dialogue": 2}, "two of four end in Oslo"
-    assert (document["data"]["edited"], document["data"]["guarded"], document["data"]["searched"]) == (2, 1, 7)
+    assert document["data"]["prompts"] == {"statement": 4, "question": 4, "dialogue": 4}
+    assert document["data"]["known"] == {"statement": 2, "question": 2, "dialogue": 2}
+    assert (document["data"]["edited"], document["data"]["guarded"], document["data"]["searched"]) == (4, 1, 7)
 
     monkeypatch.setattr("kbsync.research.alternative_weights.train_lora", None)
     monkeypatch.setattr("kbsync.model.language_model.greedy", None)
     with session(oslo_site) as opened:
-        again = figures(run_alternatives(opened, SETTINGS))
-    assert again == values
+        assert figures(run_alternatives(opened, oslo_site.state, SETTINGS)) == values
 
 
 def test_the_right_fact_and_the_retrieved_ones_stand_before_the_question(oslo_site: Site) -> None:
-    with session(oslo_site) as opened:
-        bench = Alternatives(opened, read_material(opened.app), replace(SETTINGS, passages=1))
-        asked = next(q for q in bench.edited if q.form is Form.QUESTION)
-        number = asked.text.removesuffix("?").split()[-1]
-        right = f"The capital of Land {number} is Rome.\n"
-        assert bench.prompt(Way.CONTEXT, asked) == bench.prompt(Way.EDIT_CONTEXT, asked) == right + asked.prompt
-        assert bench.prompt(Way.LORA, asked) == bench.prompt(Way.BASE, asked) == asked.prompt
-        found = bench.prompt(Way.RETRIEVED, asked)
-        assert found.endswith(asked.prompt) and found.startswith("The capital of Land ")
+    with asking(oslo_site, replace(SETTINGS, passages=1)) as bench:
+        question = next(q for q in bench.edited if q.form is Form.QUESTION)
+        right = f"{question.sentence}\n"
+        assert (
+            bench.prompt(Way.CONTEXT, question) == bench.prompt(Way.EDIT_CONTEXT, question) == right + question.prompt
+        )
+        assert bench.prompt(Way.LORA, question) == bench.prompt(Way.BASE, question) == question.prompt
+        retrieved = bench.prompt(Way.RETRIEVED, question)
+        assert retrieved.endswith(question.prompt)
+        assert retrieved.removesuffix(question.prompt).strip() in bench.material.sentences
 
 
 def test_known_facts_are_neither_edited_nor_guarded(oslo_site: Site) -> None:
-    with session(oslo_site) as opened:
-        material = read_material(opened.app)
-        bench = Alternatives(opened, material, SETTINGS)
+    with asking(oslo_site) as bench:
         assert {str(q.key.subject) for q in bench.known} == {"Q3", "Q4"}
-        assert {str(q.key.subject) for q in bench.edited} == {"Q1", "Q2"}
-        assert set(material.guarded) == {key for key in material.guarded if key.subject == "Q7"} != set()
+        assert {str(q.key.subject) for q in bench.edited} == {"Q1", "Q2", "Q5", "Q6"}
+        assert {str(key.subject) for key in bench.material.guarded} == {"Q7"}
 
 
-def test_a_ledger_without_a_version_and_a_missing_library_are_errors(
-    oslo_site: Site, new_site: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+def test_a_missing_ledger_and_a_missing_library_are_errors(
+    oslo_site: Site, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with session(new_site(tmp_path / "empty")) as opened, pytest.raises(DataError, match="no version"):
-        run_alternatives(opened, SETTINGS)
+    with session(oslo_site) as opened, pytest.raises(DataError, match="holds no ledger"):
+        run_alternatives(opened, tmp_path, SETTINGS)
     monkeypatch.setattr("kbsync.research.lora.find_spec", lambda name: None)
     with session(oslo_site) as opened, pytest.raises(DataError, match="PEFT"):
-        run_alternatives(opened, SETTINGS)
+        run_alternatives(opened, oslo_site.state, SETTINGS)
