@@ -135,7 +135,7 @@ def _train(model: PreTrainedModel, rows: Sequence[_Row], settings: LoraSettings,
             for group in optimiser.param_groups:
                 group["lr"] = settings.learning_rate * (1 - step / len(batches))
             optimiser.zero_grad()
-            _loss(forward, batch).backward()  # type: ignore[no-untyped-call]
+            torch.autograd.backward(_loss(forward, batch))
             torch.nn.utils.clip_grad_norm_(weights, 1.0)
             optimiser.step()
             work.advance()
@@ -170,6 +170,7 @@ def _delta(model: PreTrainedModel) -> FactorDelta:
 def _factors(model: PreTrainedModel) -> Iterable[tuple[str, tuple[Tensor, Tensor]]]:
     """For each trained module, its name in the base, scaled B (out, r), and A (r, in)."""
     for name, module in model.named_modules():
-        if hasattr(module, "lora_A") and hasattr(module, "scaling"):
-            scaled = module.lora_B["default"].weight.detach().float() * module.scaling["default"]
-            yield name, (scaled.cpu().contiguous(), module.lora_A["default"].weight.detach().float().cpu().contiguous())
+        layer: Any = module
+        if hasattr(layer, "lora_A") and hasattr(layer, "scaling"):
+            inner, outer = (side["default"].weight.detach().float().cpu() for side in (layer.lora_A, layer.lora_B))
+            yield name, ((outer * layer.scaling["default"]).contiguous(), inner.contiguous())
