@@ -78,7 +78,7 @@ class Changes:
     def seconds(self, weights: Weights) -> float:
         """Seconds that an edit or an adapter took."""
         self.delta(weights)
-        return float(self._made.get(weights=self.inputs(weights)))
+        return float(self._made.get(weights=self.inputs(weights)) or 0.0)
 
     @cached_property
     def _examples(self) -> list[Example]:

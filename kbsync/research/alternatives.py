@@ -35,11 +35,10 @@ from kbsync.research.alternative_prompts import (
 )
 from kbsync.research.alternative_weights import Changes, Material, material_of
 from kbsync.research.lora import LoraSettings, require_peft
-from kbsync.research.phrasings import PhrasingsExtent
-from kbsync.research.phrasings import _site as demonstration
 from kbsync.research.result_cache import MEASURED_BY, ResultCache
 from kbsync.research.retrieval import Retriever, require_bm25s
 from kbsync.research.session import ResearchSession, shown_reference
+from kbsync.research.written_facts import PhrasingsExtent, open_site
 from kbsync.stages.facts import WatchedFact
 
 ACCURACY = 0.9
@@ -210,7 +209,7 @@ def run_alternatives(session: ResearchSession, directory: Path, settings: Altern
     require_bm25s()
     started, begun = session.app.clock.now(), time.monotonic()
     recipe = session.recipes[0]
-    with demonstration(session, directory, PhrasingsExtent(answer_tokens=settings.answer_tokens)) as site:
+    with open_site(session, directory, PhrasingsExtent(answer_tokens=settings.answer_tokens)) as site:
         line = site.variant(recipe, "given")
         material = material_of(site.facts, line.requests, line.guards)
         bench = Alternatives(site.app, session.artifacts, recipe, material, settings)

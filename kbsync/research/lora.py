@@ -32,7 +32,7 @@ class LoraSettings:
     """How an adapter is trained: AdamW on all linear matrices but the head, with a rate that falls linearly to zero."""
 
     rank: int = 16
-    scale: float = 1.0
+    scale: int = 1
     """α / r: what the product of the factors is multiplied with."""
     epochs: int = 5
     learning_rate: float = 1e-3

@@ -9,9 +9,8 @@ from kbsync.model.delta import FactorDelta
 from kbsync.research.alternative_prompts import Weights
 from kbsync.research.alternative_weights import Changes, material_of, packed, unpacked
 from kbsync.research.lora import LoraSettings
-from kbsync.research.phrasings import PhrasingsExtent
-from kbsync.research.phrasings import _site as demonstration
 from kbsync.research.session import ResearchSession
+from kbsync.research.written_facts import PhrasingsExtent, open_site
 from tests.support.site import Site
 
 pytestmark = pytest.mark.slow
@@ -21,7 +20,7 @@ def test_facts_are_sorted_and_weights_are_made_once(oslo_site: Site, monkeypatch
     settings = LoraSettings(rank=4, epochs=60, learning_rate=0.02)
     with oslo_site.app() as app:
         session = ResearchSession(app, [app.recipe])
-        with demonstration(session, oslo_site.state, PhrasingsExtent(answer_tokens=1)) as site:
+        with open_site(session, oslo_site.state, PhrasingsExtent(answer_tokens=1)) as site:
             line = site.variant(app.recipe, "given")
             material = material_of(site.facts, line.requests, line.guards)
             groups = (material.edited, material.guarded, material.others)

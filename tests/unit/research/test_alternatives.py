@@ -15,9 +15,8 @@ from kbsync.research.alternative_prompts import Way
 from kbsync.research.alternative_weights import material_of
 from kbsync.research.alternatives import Alternatives, AlternativesSettings, run_alternatives
 from kbsync.research.lora import LoraSettings
-from kbsync.research.phrasings import PhrasingsExtent
-from kbsync.research.phrasings import _site as demonstration
 from kbsync.research.session import ResearchSession
+from kbsync.research.written_facts import PhrasingsExtent, open_site
 from tests.support.site import Site
 
 pytestmark = pytest.mark.slow
@@ -33,7 +32,7 @@ def session(site: Site) -> Iterator[ResearchSession]:
 
 @contextmanager
 def asking(site: Site, settings: AlternativesSettings = SETTINGS) -> Iterator[Alternatives]:
-    with session(site) as opened, demonstration(opened, site.state, PhrasingsExtent(answer_tokens=1)) as demo:
+    with session(site) as opened, open_site(opened, site.state, PhrasingsExtent(answer_tokens=1)) as demo:
         line = demo.variant(opened.recipes[0], "given")
         material = material_of(demo.facts, line.requests, line.guards)
         yield Alternatives(demo.app, opened.artifacts, opened.recipes[0], material, settings)
