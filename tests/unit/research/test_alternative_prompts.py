@@ -28,7 +28,7 @@ PARIS, LUTETIA = Value(ValueKind.ITEM, "Q90"), Value(ValueKind.ITEM, "Q91")
 FACT = Fact(
     key=KEY,
     subject_label="France",
-    answers=(Answer(PARIS, "Paris", ("City of Light",)), Answer(LUTETIA, "Lutetia")),
+    answers=(Answer(value=PARIS, label="Paris", aliases=("City of Light",)), Answer(value=LUTETIA, label="Lutetia")),
     former=(),
     state=FactState(
         values=(PARIS, LUTETIA),
@@ -91,7 +91,9 @@ def test_a_fact_is_rehearsed_in_its_first_phrasing_with_its_end() -> None:
     assert rewrite.phrasings == ()
 
 
-@pytest.mark.parametrize("change", [{"subject_label": None}, {"answers": ()}, {"answers": (Answer(PARIS, None),)}])
+@pytest.mark.parametrize(
+    "change", [{"subject_label": None}, {"answers": ()}, {"answers": (Answer(value=PARIS, label=None),)}]
+)
 def test_facts_without_names_are_not_asked(change: dict[str, object]) -> None:
     assert answerable(FACT)
     assert not answerable(replace(FACT, **change))
