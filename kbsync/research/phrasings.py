@@ -72,7 +72,8 @@ def run_phrasings(
         whole = site.write(site.variant(session.recipes[0], "given"))
         once = whole
         if whole.variant.recipe.phrasings != FIRST:
-            once = site.write(site.variant(replace(session.recipes[0], phrasings=FIRST), FIRST), measured=False)
+            searched = replace(session.recipes[0], phrasings=FIRST, refine_epochs=0)  # of which only the search counts
+            once = site.write(site.variant(searched, FIRST), measured=False)
         figures = [*figures_of(whole, site.is_chat), search_ratio(whole, once)]
         demands = {t.metric: t for t in (*TARGETS, *targets)}
         named = {figure.name for figure in figures}
