@@ -79,7 +79,7 @@ def nothing(root: Path) -> None:
             no_place_for_the_subject,
             "status",
             78,
-            ["relations/capital.toml:6: phrasings.edit.statement[0]", "{} exactly once"],
+            ["relations/capital.toml:7: phrasings.edit.statement[0]", "{} exactly once"],
         ),
         (no_label, "status", 78, ["relations/capital.toml: label: is missing"]),
         (no_such_model, "probe", 65, ["no-such-model"]),
@@ -116,7 +116,7 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
     assert result.exit_code == 78
     for words in (
         "user_agent",
-        "capital.toml: property",
+        "capital.toml:1: property",
         "did you mean 'cardinality'",
         "table.toml: layers",
         "4 mistakes",
