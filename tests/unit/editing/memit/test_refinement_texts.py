@@ -1,0 +1,48 @@
+"""What the refinement keeps: the base's own answers, and the ends of stretches of text."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from kbsync.editing.common.prompts import Prompt, locate
+from kbsync.editing.memit import refinement_texts
+from kbsync.editing.memit.refinement_texts import ANSWER_TOKENS, LOOKED_AT, STRETCH_TOKENS, stretches, with_answers
+from kbsync.model.decoder import discover
+from tests.support.families import random_model, texts, tokenizer
+
+
+def prompts() -> list[Prompt]:
+    return [locate(tokenizer(), "The capital of {} is", subject, None) for subject in ("France", "Peru", "Norway")]
+
+
+def test_a_preserved_prompt_gets_the_models_own_greedy_answer() -> None:
+    model = random_model("llama")
+    rows = with_answers(discover(model), prompts(), seed=0)
+    assert sorted(row.ids[: row.target] for row in rows) == sorted(p.ids for p in prompts())
+    for row in rows:
+        assert len(row.ids) == row.target + ANSWER_TOKENS
+        for end in range(row.target, len(row.ids)):
+            with torch.no_grad():
+                logits = model(torch.tensor([row.ids[:end]])).logits[0, -1]
+            assert int(logits.argmax()) == row.ids[end]
+
+
+def test_prompts_beyond_the_most_are_drawn_by_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refinement_texts, "MOST_PROMPTS", 2)
+    decoder = discover(random_model("llama"))
+    drawn = [with_answers(decoder, prompts(), seed) for seed in (0, 0, 1, 2, 3)]
+    assert all(len(rows) == 2 for rows in drawn)
+    assert drawn[0] == drawn[1] and any(rows != drawn[0] for rows in drawn[2:])
+
+
+def test_stretches_of_text_are_looked_at_near_their_ends() -> None:
+    decoder = discover(random_model("llama"))
+    rows = stretches(decoder, tokenizer(), texts(20), seed=0)
+    assert rows == stretches(decoder, tokenizer(), texts(20), seed=0)
+    assert rows and all(len(row.ids) <= STRETCH_TOKENS and row.target == len(row.ids) - LOOKED_AT for row in rows)
+
+
+def test_without_text_the_model_samples_it() -> None:
+    decoder = discover(random_model("llama"))
+    assert stretches(decoder, tokenizer(), (), seed=0)
