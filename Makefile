@@ -22,7 +22,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-demo: $(VENV)/.installed ## one whole synchronisation on real parts: six minutes, 4 GiB of memory
+demo: $(VENV)/.installed ## one whole synchronisation on real parts: some fifteen minutes, 6 GiB of memory
 	$(BIN)/kbsync demo --state $(STATE) $(if $(TEXT),--text $(TEXT))
 
 check: $(VENV)/.installed ## lint, formatting, types, import contracts
