@@ -63,6 +63,9 @@ PROMISED = [
     "bench scaling",
     "bench covariance",
     "bench capacity",
+    "bench phrasings",
+    "bench verdicts",
+    "bench alternatives",
 ]
 
 
