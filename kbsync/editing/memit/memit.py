@@ -49,9 +49,9 @@ class MemitEditor(TorchEditor):
         def penalty_of(position: int) -> Penalty:
             return Penalty(factorise(covariances.matrices[job.layers[position].index]), recipe.covariance_weight)
 
-        written = (prefix_columns if recipe.phrasings == "all" else mean_columns)(rewrites, found.targets)
-        forward = LayerwiseForward(decoder, job.layers, [c.prompts for c in written])
         all_phrasings = recipe.phrasings == "all"
+        written = (prefix_columns if all_phrasings else mean_columns)(rewrites, found.targets)
+        forward = LayerwiseForward(decoder, job.layers, [c.prompts for c in written])
         k0_prompts = preserved_prompts(
             self._tokenizer, job.preserved, rewrites, longest_row(decoder), phrasings=all_phrasings
         )
