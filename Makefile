@@ -11,7 +11,7 @@ TEXT ?= $(wildcard ../shared/data/text)
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test-fast test docs soak sabotage crash contention newcomer clean
+.PHONY: help demo check test-fast test docs soak sabotage crash contention hardening newcomer clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,10 @@ crash: $(VENV)/.installed ## kill a cycle everywhere and judge the next one: hou
 # Eight processes that compete for the lease, some of which stall until it has run out.
 contention: $(VENV)/.installed ## processes that compete for the lease: two minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.evidence contention
+
+# A vandal, a hostile endpoint, a database's owner, a flood of requests: what gets through. `--only PART` runs one part.
+hardening: $(VENV)/.installed ## attack trust, answers, the ledger, secrets and the page
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.evidence.hardening
 
 # A new user's walk: the commands of docs/tutorial/own-model.md from the wheel in an empty environment, to a promoted version.
 newcomer: $(VENV)/.installed ## the commands of the tutorial, from the wheel, in an empty environment

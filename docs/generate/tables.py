@@ -87,6 +87,8 @@ def _row(cells: Iterable[str]) -> str:
 
 
 def _value(figure: dict[str, Any]) -> str:
+    if figure["value"] is None:
+        return "not measured"
     if figure["unit"] == "share":
         return f"{figure['value']:.1%}"
     value = figure["value"]

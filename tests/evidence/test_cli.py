@@ -4,6 +4,7 @@ hold."""
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,6 +53,6 @@ def test_an_unknown_database_or_suite_is_wrong_usage() -> None:
 
 def test_the_makefile_has_a_target_for_each_trial() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for name in ("soak", "sabotage", "crash", "contention", "newcomer"):
+    for name in ("soak", "sabotage", "crash", "contention", "hardening", "newcomer"):
         assert f"\n{name}: $(VENV)/.installed ## " in makefile
-        assert f"{PROGRAM.removeprefix('python ')} {name}" in makefile
+        assert re.search(rf"{PROGRAM.removeprefix('python ')}[ .]{name}\b", makefile)

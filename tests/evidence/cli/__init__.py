@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kbsync.cli.command import Verb
+from tests.evidence.cli.hardening import hardening
 from tests.evidence.cli.house import house
 from tests.evidence.cli.load import ledger, pull
 from tests.evidence.cli.reference_data import demo_check, large
@@ -19,4 +20,17 @@ demands hold. `make docs` generates the documentation's tables from these files.
 Example:
   {PROGRAM} contention --seconds 5 --output /tmp/contention.json
 """
-VERBS: tuple[Verb, ...] = (pull, ledger, speed, large, demo_check, soak, sabotage, crash, contention, newcomer, house)
+VERBS: tuple[Verb, ...] = (
+    pull,
+    ledger,
+    speed,
+    large,
+    demo_check,
+    soak,
+    sabotage,
+    crash,
+    contention,
+    hardening,
+    newcomer,
+    house,
+)
