@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kbsync.config.publishing import PublishingSettings
-from kbsync.config.settings import SourceSettings, StoreSettings
+from kbsync.config.settings import Settings, SourceSettings, StoreSettings
 from kbsync.config.values import LOCAL_STORE
 from kbsync.ports import Clock, Notifier, StatementSource
 
 if TYPE_CHECKING:
+    from kbsync.checkpoints.exporters.form import ExportForm
     from kbsync.checkpoints.storage import Storage
 
 
@@ -82,6 +83,20 @@ def release_notifiers(settings: PublishingSettings, state_dir: Path, clock: Cloc
             WebhookNotifier(settings.webhook, settings.signing, settings.timeout, lambda: clock.now().timestamp())
         )
     return tuple(notifiers)
+
+
+def published_form(settings: Settings) -> ExportForm:
+    """In what form the current version is published."""
+    from kbsync.checkpoints.exporters.form import ExportForm
+
+    release = settings.release
+    return ExportForm(
+        format=release.publish,
+        rank=release.rank,
+        type=release.type,
+        gguf=release.gguf,
+        base_name=settings.model.name,
+    )
 
 
 def artifact_storage(settings: StoreSettings, state_dir: Path) -> Storage:

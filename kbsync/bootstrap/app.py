@@ -139,8 +139,8 @@ class App:
         """The link to the current version's files."""
         from kbsync.checkpoints.current_link import CurrentLink
 
-        release = self.settings.release
-        return CurrentLink(self.settings.state_dir, release.publish, release.rank, self.store, lambda: self.loaded)
+        form = adapters.published_form(self.settings)
+        return CurrentLink(self.settings.state_dir, form, self.store, lambda: self.loaded)
 
     @contextmanager
     def puller(self) -> Iterator[Run]:

@@ -15,8 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from kbsync.checkpoints.disk import DiskStorage
 from kbsync.checkpoints.exporters.directory import RECORD, exported, file_sha256, record
+from kbsync.checkpoints.exporters.form import ADAPTERS, WHOLE, ExportForm, write_export
 from kbsync.checkpoints.os_errors import explained
 from kbsync.checkpoints.storage import Entry
 from kbsync.checkpoints.store import FileCheckpointStore
@@ -39,13 +42,11 @@ class CurrentLink:
 
     root: Path
     """The state directory."""
-    format: str
-    """``factors``, ``lora`` or ``hf``."""
-    rank: int | None
-    """The highest rank of a matrix in a LoRA adapter; None: full."""
+    form: ExportForm
+    """What it leads to; the format ``factors``: the version's own files."""
     store: FileCheckpointStore
     loaded: Callable[[], LoadedModel]
-    """Loads the base; called for ``lora`` and ``hf`` only."""
+    """Loads the base; not called for ``factors``."""
 
     @property
     def link(self) -> Path:
@@ -60,7 +61,7 @@ class CurrentLink:
     def name(self, version: Version | None, base: str) -> str:
         """Name of the directory for ``version``, or for the unedited base with the fingerprint ``base``."""
         what = f"{version.number}-{(version.version_hash or '')[:12]}" if version else f"base-{base[:12]}"
-        return f"{what}-{self.format}" + (f"-{self.rank}" if self.rank else "")
+        return f"{what}-{self.form.suffix}"
 
     def follow(self, version: Version | None, base: str) -> bool:
         """Make the link lead to a version; for the holder of the writer's lease.
@@ -129,24 +130,19 @@ class CurrentLink:
     def _write(self, directory: Path, version: Version | None, base: str) -> None:
         from kbsync.model.delta import FactorDelta
 
-        about: dict[str, Any] = {"version": 0, "version_hash": None, "base_fingerprint": base, "format": self.format}
+        about: dict[str, Any] = {"version": 0, "version_hash": None, "base_fingerprint": base}
         delta = FactorDelta({})
         if version is not None:
             about |= {"version": version.number, "version_hash": version.version_hash}
             delta = self.store.read(version.version_hash or "")[1]
-        if self.format == "hf":
-            from kbsync.checkpoints.exporters.hf import export_hf
-
-            export_hf(self._base(base), delta, directory, about)
-        elif self.format == "lora" and version is not None:
-            from kbsync.checkpoints.exporters.lora import export_lora
-
-            export_lora(self._base(base), delta, directory, self.rank, about)
+        if self.form.format in WHOLE or (self.form.format in ADAPTERS and version is not None):
+            for warning in write_export(self._base(base), delta, directory, self.form, about).warnings:
+                structlog.get_logger(__name__).warning("publish", version=about["version"], warning=warning)
         else:
             with exported(directory) as unfinished:
                 for entry in self.store.files(version.version_hash or "") if version else ():
                     (unfinished / entry.last).write_bytes(entry.read())
-                record(unfinished, about)
+                record(unfinished, about | {"format": self.form.format})
 
     def _base(self, fingerprint: str) -> LoadedModel:
         loaded = self.loaded()

@@ -18,10 +18,15 @@ _WHSEC = "whsec_"
 class PublishingSettings(Section):
     """The path ``<state_dir>/current``, and the notifiers: a command, a webhook, or both."""
 
-    publish: Literal["factors", "lora", "hf"] = "factors"
-    """What the path leads to: the low-rank factors with their manifest, a PEFT adapter, or a whole model."""
+    publish: Literal["factors", "lora", "hf", "gguf-lora", "gguf"] = "factors"
+    """What the path leads to: the low-rank factors with their manifest, a PEFT adapter, a whole model, an adapter as
+    GGUF, or the base's GGUF file with the edited tensors replaced."""
     rank: Annotated[int, Field(ge=1)] | None = None
-    """Largest rank of the PEFT adapter; None: whatever rank the version's factors have."""
+    """Largest rank of an adapter; None: whatever rank the version's factors have."""
+    type: Literal["f16", "bf16", "q8_0", "f32"] = "f16"
+    """In GGUF files the type of the edited tensors, or of the adapter's."""
+    gguf: ExistingPath | None = None
+    """The base's GGUF file, where ``model.reference`` does not name one."""
     command: tuple[Text, ...] = ()
     """A program and its arguments, which is run whenever ``current`` moves."""
     webhook: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""
@@ -39,8 +44,8 @@ class PublishingSettings(Section):
 
     @model_validator(mode="after")
     def _signed(self) -> PublishingSettings:
-        if self.rank is not None and self.publish != "lora":
-            raise ValueError('rank goes with publish = "lora"')
+        if self.rank is not None and self.publish not in ("lora", "gguf-lora"):
+            raise ValueError('rank goes with publish = "lora" or "gguf-lora"')
         signing = self.signing
         if self.webhook and len(signing) < 16:
             raise ValueError("a webhook is signed: set secret_file (one line of at least 16 characters) or secret")

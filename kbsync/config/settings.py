@@ -103,6 +103,8 @@ class ModelSettings(Section):
 
     reference: Annotated[Text, AfterValidator(_reference)]
     """What ``kbsync.model.load`` takes. The path of a directory must begin with ``.``, ``~`` or ``/``."""
+    name: Annotated[str, Field(pattern=r"^\S*$")] = ""
+    """The base's name as servers know it, for adapters; empty: its name on the hub, or its directory."""
     dtype: Dtype = "float32"
     """Floating-point type of the weights in memory."""
     device: Text = "auto"

@@ -50,16 +50,27 @@ def from_package(package: str, cache_dir: Path, digests: Digests, work: Work = U
     module = _assembling_module(package)
     target = cache_dir / f"{Path(module.MODEL_NAME).stem}-{str(module.EXPECTED_SHA256)[:16]}"
 
-    def assemble(scratch: Path) -> Path:
-        try:
-            return Path(module.assemble(scratch / module.MODEL_NAME))
-        except (OSError, ValueError, ImportError) as error:
-            raise ModelError(
-                f"The package {package} can't put its model together: {first_line(error)}",
-                next_step=f"Install it again: pip install --force-reinstall {package}",
-            ) from error
+    return _converted(target, lambda scratch: _assembled(package, module, scratch), work)
 
-    return _converted(target, assemble, work)
+
+def obtain(package: str, scratch: Path) -> Path:
+    """The GGUF file of an installed package: the one that it ships, or one that is put together in ``scratch``.
+
+    Raises:
+        ModelError: As ``from_package`` does.
+    """
+    shipped = _shipped_files(package)
+    return shipped[0] if len(shipped) == 1 else _assembled(package, _assembling_module(package), scratch)
+
+
+def _assembled(package: str, module: ModuleType, scratch: Path) -> Path:
+    try:
+        return Path(module.assemble(scratch / module.MODEL_NAME))
+    except (OSError, ValueError, ImportError) as error:
+        raise ModelError(
+            f"The package {package} can't put its model together: {first_line(error)}",
+            next_step=f"Install it again: pip install --force-reinstall {package}",
+        ) from error
 
 
 def _converted(target: Path, obtain: Callable[[Path], Path], work: Work) -> Path:

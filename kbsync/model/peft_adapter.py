@@ -27,6 +27,7 @@ class AdapterMatrix:
 
     parameter: str
     rank: int
+    """Without the zeros that pad it to the highest rank of all matrices."""
     full_rank: int
     """The rank at which nothing is lost."""
     relative_loss: float
@@ -41,6 +42,8 @@ class PeftAdapter:
     """``lora_A`` (r, in) and ``lora_B`` (out, r) of each matrix, float32, by PEFT's names."""
     config: dict[str, Any]
     matrices: tuple[AdapterMatrix, ...]
+    rank: int
+    """Of every matrix as it is written: those of a lower rank are padded with zeros."""
 
     def write(self, directory: Path) -> None:
         """Write ``adapter_model.safetensors`` and ``adapter_config.json`` into an existing directory."""
@@ -60,18 +63,33 @@ def peft_adapter(model: nn.Module, delta: FactorDelta, base: str, rank: int | No
     Raises:
         EditError: The change was made for another model.
     """
+    cut, matrices = cut_to(delta, rank)
+    common = max((m.rank for m in matrices), default=0)
     tensors: dict[str, Tensor] = {}
+    for name, (outer, inner) in cut.factors.items():
+        module, missing = name.removesuffix(".weight"), common - inner.shape[0]
+        tensors[f"base_model.model.{module}.lora_A.weight"] = nn.functional.pad(inner, (0, 0, 0, missing)).contiguous()
+        tensors[f"base_model.model.{module}.lora_B.weight"] = nn.functional.pad(outer, (0, missing)).contiguous()
+    return PeftAdapter(tensors, _config(model, matrices, base, common), matrices, common)
+
+
+def cut_to(delta: FactorDelta, rank: int | None) -> tuple[FactorDelta, tuple[AdapterMatrix, ...]]:
+    """A change whose matrices have at most this rank, and what each of them lost.
+
+    Args:
+        delta: The change.
+        rank: The highest rank of a matrix; None: full, so that nothing is lost.
+    """
+    factors: dict[str, tuple[Tensor, Tensor]] = {}
     matrices = []
     for name in delta.parameters:
         left, right = delta.factors[name]
         full = min(left.shape[1], left.shape[0], right.shape[1])
         outer, inner = truncated(left, right, min(rank or full, full))
         loss = relative_loss(left, right, outer, inner)
-        module = name.removesuffix(".weight")
-        tensors[f"base_model.model.{module}.lora_A.weight"] = inner.contiguous()
-        tensors[f"base_model.model.{module}.lora_B.weight"] = outer.contiguous()
+        factors[name] = outer, inner
         matrices.append(AdapterMatrix(parameter=name, rank=inner.shape[0], full_rank=full, relative_loss=loss))
-    return PeftAdapter(tensors, _config(model, matrices, base), tuple(matrices))
+    return FactorDelta(factors), tuple(matrices)
 
 
 def truncated(left: Tensor, right: Tensor, rank: int) -> tuple[Tensor, Tensor]:
@@ -97,22 +115,17 @@ def relative_loss(left: Tensor, right: Tensor, outer: Tensor, inner: Tensor) -> 
     return float((change - outer.double() @ inner.double()).norm() / size) if size else 0.0
 
 
-def _config(model: nn.Module, matrices: Sequence[AdapterMatrix], base: str) -> dict[str, Any]:
-    """What PEFT reads. Ranks that differ from the commonest go into the patterns, which not every server reads."""
-    modules = {m.parameter.removesuffix(".weight"): m.rank for m in matrices}
+def _config(model: nn.Module, matrices: Sequence[AdapterMatrix], base: str, rank: int) -> dict[str, Any]:
+    """What PEFT reads. All matrices have one rank and α = r: not every engine reads ranks by matrix."""
+    modules = [m.parameter.removesuffix(".weight") for m in matrices]
     transposed = {isinstance(_module(model, name), Conv1D) for name in modules}
-    ranks = list(modules.values())
-    common = max(set(ranks), key=lambda r: (ranks.count(r), r))
-    others = {name: rank for name, rank in modules.items() if rank != common}
     return {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
         "base_model_name_or_path": base,
-        "target_modules": list(modules),
-        "r": common,
-        "lora_alpha": common,
-        "rank_pattern": others,
-        "alpha_pattern": others,
+        "target_modules": modules,
+        "r": rank,
+        "lora_alpha": rank,
         "fan_in_fan_out": transposed == {True},
         "lora_dropout": 0.0,
         "bias": "none",

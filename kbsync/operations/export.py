@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -12,9 +12,8 @@ from kbsync.domain.errors import ModelError
 from kbsync.views.status import built_version
 
 if TYPE_CHECKING:
+    from kbsync.checkpoints.exporters.form import ExportForm
     from kbsync.model.peft_adapter import AdapterMatrix
-
-HF, LORA = "hf", "lora"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,31 +35,35 @@ class ExportView:
     version: int
     hash: str
     format: str
-    """`hf` (a whole model) or `lora` (an adapter)."""
+    """`hf` (a whole model), `lora` (an adapter), `gguf` (the base's GGUF file with the edited tensors replaced) or
+    `gguf-lora` (an adapter as GGUF)."""
     directory: str
     matrices: tuple[MatrixView, ...]
     """Those of an adapter."""
+    rank: int | None
+    """The rank of an adapter, which its server must allow."""
+    server_rank: int | None
+    """What vLLM must be started with: --max-lora-rank. null: it takes no adapter of that rank, or this is none."""
+    warnings: tuple[str, ...]
+    """What is wrong with serving it."""
 
 
-def export(
-    app: App, number: int, format: str, directory: Path, rank: int | None = None, *, dry_run: bool = False
-) -> ExportView:
+def export(app: App, number: int, form: ExportForm, directory: Path, *, dry_run: bool = False) -> ExportView:
     """Write a version to a directory.
 
     Args:
-        format: ``HF`` or ``LORA``.
+        form: What is written; where it names no GGUF file or no name of the base, those of the settings are taken.
         directory: Must not exist yet, or be empty.
-        rank: The highest rank of an adapter's matrix; None: as needed to lose nothing.
         dry_run: Check all this, make an adapter in a temporary place only, and write nothing.
 
     Raises:
         NotFound: The version is not stored.
-        ModelError: Another base is configured than the one that it was built on.
+        ModelError: Another base is configured than the one that it was built on, or its GGUF file is missing.
+        EditError: The base's GGUF file is another model's.
         StoreError: The version can't be read, or the directory can't be written.
     """
     from kbsync.checkpoints.exporters.directory import require_free
-    from kbsync.checkpoints.exporters.hf import export_hf
-    from kbsync.checkpoints.exporters.lora import export_lora
+    from kbsync.checkpoints.exporters.form import ADAPTERS, Exported, server_rank, write_export
 
     with app.ledger.read() as tx:
         version_hash = built_version(tx, number).version_hash or ""
@@ -70,21 +73,25 @@ def export(
             f"Version {number} was built on another base ({manifest.base_fingerprint[:12]}) than the configured one.",
             next_step="Set model.reference and model.dtype to the base that it was built on.",
         )
+    settings = app.settings
+    form = replace(form, gguf=form.gguf or settings.release.gguf, base_name=form.base_name or settings.model.name)
     about = {"version": number, "version_hash": version_hash, "base_fingerprint": manifest.base_fingerprint}
-    matrices: tuple[AdapterMatrix, ...] = ()
     require_free(directory)
-    if format == LORA:
+    written = Exported()
+    if not dry_run:
+        written = write_export(app.loaded, delta, directory, form, about)
+    elif form.format in ADAPTERS:
         with TemporaryDirectory() as scratch:
-            target = Path(scratch) / "adapter" if dry_run else directory
-            matrices = export_lora(app.loaded, delta, target, rank, about)
-    elif not dry_run:
-        export_hf(app.loaded, delta, directory, about)
+            written = write_export(app.loaded, delta, Path(scratch) / "adapter", form, about)
     return ExportView(
         version=number,
         hash=version_hash,
-        format=format,
+        format=form.format,
         directory=str(directory.expanduser().absolute()),
-        matrices=tuple(_matrix(m) for m in matrices),
+        matrices=tuple(_matrix(m) for m in written.matrices),
+        rank=written.rank,
+        server_rank=server_rank(written.rank) if written.rank else None,
+        warnings=written.warnings,
     )
 
 

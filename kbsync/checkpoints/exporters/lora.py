@@ -10,7 +10,7 @@ from typing import Any
 from kbsync.checkpoints.exporters.directory import exported, record
 from kbsync.model.delta import FactorDelta
 from kbsync.model.load import LoadedModel
-from kbsync.model.peft_adapter import AdapterMatrix, peft_adapter
+from kbsync.model.peft_adapter import PeftAdapter, peft_adapter
 from kbsync.model.reference import PACKAGE
 
 
@@ -20,23 +20,26 @@ def export_lora(
     directory: Path,
     rank: int | None = None,
     about: Mapping[str, Any] | None = None,
-) -> tuple[AdapterMatrix, ...]:
+    base_name: str = "",
+) -> PeftAdapter:
     """Write ``adapter_model.safetensors`` and ``adapter_config.json``; the directory appears whole or not at all.
 
     Args:
         directory: Its name may be taken by an empty directory only.
         rank: The highest rank of a matrix; None: full, so that the adapter is exact.
         about: Recorded in ``kbsync.json``, beside what each matrix lost.
+        base_name: What the adapter calls its base; empty: its name on the hub, or its directory.
 
     Raises:
         StoreError: The directory can't be written, or is not empty.
         EditError: The change does not fit the base.
     """
-    adapter = peft_adapter(loaded.model, delta, _base(loaded), rank)
+    adapter = peft_adapter(loaded.model, delta, base_name or _base(loaded), rank)
     with exported(directory) as unfinished:
         adapter.write(unfinished)
-        record(unfinished, {"format": "lora", "matrices": [asdict(m) for m in adapter.matrices]} | dict(about or {}))
-    return adapter.matrices
+        told = {"format": "lora", "rank": adapter.rank, "matrices": [asdict(m) for m in adapter.matrices]}
+        record(unfinished, told | dict(about or {}))
+    return adapter
 
 
 def _base(loaded: LoadedModel) -> str:

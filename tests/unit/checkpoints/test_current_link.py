@@ -13,6 +13,9 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from kbsync.model.delta import applied
+from tests.support.gguf_file import write_gguf
+from tests.support.llama_server import first_logprobs, llama_server
+from tests.support.random_models import random_model
 from tests.support.site import MakeSite, Site, fact
 
 FIRST, SECOND = fact(1, "Paris"), fact(2, "Oslo")
@@ -96,6 +99,35 @@ def test_servers_get_the_form_that_they_want(new_site: MakeSite, tmp_path: Path,
     names = {p.name for p in (site.state / "current").iterdir()}
     assert ("config.json" in names) == (form == "hf")
     assert "adapter_config.json" not in names
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("form", "file"), [("gguf", "model.gguf"), ("gguf-lora", "adapter.gguf")])
+def test_servers_get_gguf_files_of_a_base_that_came_as_one(
+    new_site: MakeSite, tmp_path: Path, form: str, file: str
+) -> None:
+    base = write_gguf(*random_model("llama"), tmp_path / "base.gguf")
+    site = new_site(tmp_path / "site", more=f'[release]\npublish = "{form}"\ntype = "q8_0"\n')
+    settings = site.config.read_text().splitlines()
+    site.config.write_text("\n".join(f'reference = "{base}"' if "reference" in s else s for s in settings))
+    site.release(FIRST)
+    directory = (site.state / "current").resolve()
+    assert directory.name.endswith(f"-{form}-q8_0")
+    assert {p.name for p in directory.iterdir()} >= {file, "kbsync.json"}
+    models = {"gguf": (directory / file, []), "gguf-lora": (base, [directory / file])}[form]
+    with llama_server(models[0], models[1]) as url:
+        served = first_logprobs(url, "The river rises")
+    with site.app() as app:
+        _, delta = app.store.read(site.version_hash(1))
+        ids = app.loaded.tokenizer("The river rises", return_tensors="pt").input_ids
+        with torch.no_grad(), applied(app.loaded.model, delta):
+            wanted = app.loaded.model(ids).logits[0, -1].log_softmax(-1)
+    assert max(abs(float(wanted[token]) - found) for token, found in served.items()) < 0.2
+    site.good("verify")
+    site.good("rollback", "--to", "0")
+    names = {p.name for p in (site.state / "current").iterdir()}
+    assert names == {"kbsync.json", *(["model.gguf"] if form == "gguf" else [])}
+    assert form == "gguf-lora" or (site.state / "current" / file).read_bytes() == base.read_bytes()
 
 
 @pytest.mark.slow

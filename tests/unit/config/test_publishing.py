@@ -19,7 +19,10 @@ from tests.support.config_samples import MAIN, Writer, problems
         ('secret = "whsec_no base64 at all"', "no base64"),
         ('secret = "sixteen characters"\nsecret_file = "kbsync.toml"', "secret and secret_file are both set; keep one"),
         ("rank = 8", 'rank goes with publish = "lora"'),
-        ('publish = "gguf"', "release.publish"),
+        ('publish = "onnx"', "release.publish"),
+        ('publish = "gguf"\nrank = 8', "rank goes with"),
+        ('publish = "gguf"\ntype = "q4_k"', "release.type"),
+        ('publish = "gguf"\ngguf = "missing.gguf"', "release.gguf"),
     ],
 )
 def test_releases_are_told_of_only_with_a_signature(write: Writer, lines: str, says: str) -> None:

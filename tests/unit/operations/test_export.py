@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from kbsync.checkpoints.exporters.form import HF, LORA, ExportForm
 from kbsync.domain.errors import ModelError, NotFound, StoreError
-from kbsync.operations.export import HF, LORA, export
+from kbsync.operations.export import export
 from tests.support.site import Site
 
 
 def test_a_whole_model_is_written(built: Site, tmp_path: Path) -> None:
     with built.app() as app:
-        view = export(app, 1, HF, tmp_path / "model")
+        view = export(app, 1, ExportForm(format=HF), tmp_path / "model")
     assert (view.version, view.hash, view.format, view.matrices) == (1, built.version_hash(1), "hf", ())
     assert view.directory == str(tmp_path / "model")
     about = json.loads((tmp_path / "model" / "kbsync.json").read_text())
@@ -24,10 +25,10 @@ def test_a_whole_model_is_written(built: Site, tmp_path: Path) -> None:
 
 def test_a_dry_run_tells_of_the_adapter_and_writes_nothing(built: Site, tmp_path: Path) -> None:
     with built.app() as app:
-        view = export(app, 1, LORA, tmp_path / "adapter", rank=1, dry_run=True)
-        assert export(app, 1, HF, tmp_path / "model", dry_run=True).matrices == ()
+        view = export(app, 1, ExportForm(format=LORA, rank=1), tmp_path / "adapter", dry_run=True)
+        assert export(app, 1, ExportForm(format=HF), tmp_path / "model", dry_run=True).matrices == ()
         assert list(tmp_path.glob("adapter*")) == list(tmp_path.glob("model*")) == []
-        assert export(app, 1, LORA, tmp_path / "adapter", rank=1) == view
+        assert export(app, 1, ExportForm(format=LORA, rank=1), tmp_path / "adapter") == view
     assert len(view.matrices) == 2
     for matrix in view.matrices:
         assert (matrix.rank, matrix.full_rank) == (1, 2)
@@ -40,11 +41,11 @@ def test_what_can_not_be_exported(built: Site, tmp_path: Path) -> None:
     (tmp_path / "full" / "file").touch()
     with built.app() as app:
         with pytest.raises(NotFound, match="Version 7 is not built"):
-            export(app, 7, HF, tmp_path / "model")
+            export(app, 7, ExportForm(format=HF), tmp_path / "model")
         for dry_run in (True, False):
             with pytest.raises(StoreError, match="full"):
-                export(app, 1, HF, tmp_path / "full", dry_run=dry_run)
+                export(app, 1, ExportForm(format=HF), tmp_path / "full", dry_run=dry_run)
     built.config.write_text(built.config.read_text().replace("[edit]", 'dtype = "bfloat16"\n[edit]'))
     with built.app() as app, pytest.raises(ModelError, match="another base"):
-        export(app, 1, HF, tmp_path / "model")
+        export(app, 1, ExportForm(format=HF), tmp_path / "model")
     assert not (tmp_path / "model").exists()

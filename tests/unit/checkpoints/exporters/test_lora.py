@@ -22,7 +22,7 @@ def test_ranks_that_differ_and_ranks_beyond_the_matrix(tmp_path: Path) -> None:
     draw = torch.Generator().manual_seed(3)
     wide = torch.randn(16, 40, generator=draw) / 16, torch.randn(40, 64, generator=draw) / 16
     delta = FactorDelta(dict(make_delta(name, shape).factors) | {other: wide})
-    matrices = export_lora(loaded, delta, tmp_path / "out")
+    matrices = export_lora(loaded, delta, tmp_path / "out").matrices
     assert {m.parameter: (m.rank, m.full_rank) for m in matrices} == {name: (3, 3), other: (16, 16)}
     assert all(m.relative_loss < 1e-6 for m in matrices)
     with applied(loaded.model, delta):
