@@ -51,7 +51,6 @@ def serve(
         backend = Backend(
             configuration=lambda: current,
             ledger=app.ledger,
-            store=lambda: app.store,
             clock=app.clock,
             metrics=ProcessMetrics(),
         )

@@ -54,6 +54,15 @@ class ProcessMetrics:
             buckets=DELAY_BUCKETS,
             registry=at,
         )
+        self._denied = Counter(
+            "kbsync_web_denied",
+            "Requests to the status page that were refused: a wrong token, a token that was not looked at because too "
+            "many before it were wrong, or too many requests at once.",
+            ["reason"],
+            registry=at,
+        )
+        for reason in ("wrong", "braked", "busy"):
+            self._denied.labels(reason)
         self._reloads = Counter("kbsync_config_reloads", "Reloads of the configuration.", ["result"], registry=at)
 
     def step_ended(self, name: str, seconds: float) -> None:
@@ -97,6 +106,10 @@ class ProcessMetrics:
         for change in changes:
             self._edits.labels(change).inc()
         self._gates.labels("passed" if passed else "refused").inc()
+
+    def request_denied(self, reason: str) -> None:
+        """Record that the status page refused a request: ``wrong``, ``braked`` or ``busy``."""
+        self._denied.labels(reason).inc()
 
     def configuration_reloaded(self, *, accepted: bool) -> None:
         """Record that a new configuration was accepted or refused."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from urllib.parse import parse_qs
 
@@ -10,13 +9,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
-from kbsync.web.pages import Pages
-from kbsync.web.security import COOKIE, SESSION_SECONDS, bearer_of, session_of
+from kbsync.web.pages import Pages, small_number
+from kbsync.web.security import COOKIE, SESSION_SECONDS, Shown, bearer_of, refused, session_of
 
 LONGEST_FORM = 10_000
 """Bytes; no form here is longer."""
-WRONG_TOKEN_SECONDS = 1.0
-"""How long the answer to a wrong token takes, which slows guessing down."""
+MOST_FIELDS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,20 +29,23 @@ class Actions:
         if request.method == "GET":
             return self.pages.page(request, "login.html", wrong=False, target=target)
         form, keys = await _form(request), self.pages.keys
-        if not keys.right(form.get("token", "")):
-            await asyncio.sleep(WRONG_TOKEN_SECONDS)
+        shown = keys.show(form.get("token", ""), request)
+        if shown is Shown.BRAKED:
+            return refused(shown)
+        if shown is Shown.WRONG:
             return self.pages.page(request, "login.html", code=403, wrong=True, target=target)
         response = RedirectResponse(_local(form.get("next", "/")), 303)
-        secure = request.url.scheme == "https"
+        secure = "https" in (request.url.scheme, request.headers.get("x-forwarded-proto", ""))
         response.set_cookie(
             COOKIE, keys.session(), max_age=SESSION_SECONDS, httponly=True, samesite="strict", secure=secure
         )
         return response
 
     async def logout(self, request: Request) -> Response:
-        """Take the session's cookie back."""
+        """End the session, and take its cookie back."""
         if refusal := self._refusal(request, await _form(request)):
             return refusal
+        self.pages.keys.end(session_of(request))
         response = RedirectResponse("/", 303)
         response.delete_cookie(COOKIE, httponly=True, samesite="strict")
         return response
@@ -54,10 +55,10 @@ class Actions:
         form = await _form(request)
         if refusal := self._refusal(request, form):
             return refusal
-        to = form.get("to", "")
-        if not (to.isascii() and to.isdigit() and len(to) < 9):
+        to = small_number(form.get("to", ""))
+        if to is None:
             return PlainTextResponse("Name the version to go to: to=N.\n", 400)
-        await run_in_threadpool(self.pages.backend.rollback, int(to))
+        await run_in_threadpool(self.pages.backend.rollback, to)
         return RedirectResponse("/versions", 303)
 
     async def sync(self, request: Request) -> Response:
@@ -72,23 +73,28 @@ class Actions:
     def _refusal(self, request: Request, form: dict[str, str]) -> Response | None:
         """Why the request may not act; None where it has the token itself, or a session and the form's own secret."""
         keys, session = self.pages.keys, session_of(request)
-        if keys.right(bearer_of(request)):
-            return None
+        if offered := bearer_of(request):
+            shown = keys.show(offered, request)
+            return None if shown is Shown.RIGHT else refused(shown)
         if not keys.holds(session):
-            return PlainTextResponse("A token is needed.\n", 401, {"WWW-Authenticate": "Bearer"})
+            return refused(Shown.WRONG)
         if not keys.unforged(session, form.get("csrf", "")):
             return PlainTextResponse("This form was not made here; load the page again.\n", 403)
         return None
 
 
 async def _form(request: Request) -> dict[str, str]:
-    """The last value of each field. A body that is longer than any form here gives no field, and so is refused."""
+    """The last value of each field. A body that is longer than any form here, or has more fields, gives no field, and
+    so is refused."""
     body = b""
     async for chunk in request.stream():
         body += chunk
         if len(body) > LONGEST_FORM:
             return {}
-    fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=20)
+    try:
+        fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MOST_FIELDS)
+    except ValueError:
+        return {}
     return {name: values[-1] for name, values in fields.items()}
 
 

@@ -7,15 +7,15 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from kbsync.bootstrap import App
 from kbsync.bootstrap.base_model import remembered_frames
 from kbsync.config import Configuration
 from kbsync.daemon.activity import Activity
 from kbsync.daemon.metrics import LedgerCollector, ProcessMetrics
 from kbsync.daemon.schedule_state import ScheduleFile
 from kbsync.domain.relation import Relation
-from kbsync.ports import CheckpointStore, Clock, Ledger, Work
-from kbsync.stages.release.promote import MoveResult, rollback
-from kbsync.stages.session import Run, writer
+from kbsync.ports import Clock, Ledger
+from kbsync.stages.release.promote import MoveResult
 from kbsync.views.status import Snapshot, snapshot
 
 ACTOR = "web"
@@ -31,8 +31,6 @@ class Backend:
     configuration: Callable[[], Configuration]
     """Gives the newest one."""
     ledger: Ledger
-    store: Callable[[], CheckpointStore]
-    """Opens the stored versions."""
     clock: Clock
     metrics: ProcessMetrics
     activity: Activity | None = None
@@ -45,6 +43,8 @@ class Backend:
     """Starts the daemon's next cycle; None where there is no daemon in this process."""
     trouble: Callable[[], str] = lambda: ""
     """Why the process is not ready; empty: it is."""
+    application: Callable[..., App] = App
+    """What acts for the page; another one in tests."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _newest: tuple[float, Snapshot] | None = None
     """When the newest snapshot was made, in seconds of the monotonic clock, and the snapshot."""
@@ -68,15 +68,18 @@ class Backend:
             return self._newest[1]
 
     def rollback(self, to: int) -> MoveResult:
-        """Do what ``kbsync rollback --to`` does.
+        """Do what ``kbsync rollback --to`` does, by the newest configuration: the path follows, the trail is anchored,
+        and the notifiers are told.
 
         Raises:
             Busy: A cycle is running.
             NotFound: There is no such version.
         """
-        run = Run(ledger=self.ledger, clock=self.clock, work=Work(), actor=ACTOR)
-        with writer(run, self.configuration().settings.lease.ttl) as held:
-            result = rollback(held, self.store(), to)
-        with self._lock:
-            self._newest = None
-        return result
+        app = self.application(self.configuration(), actor=ACTOR, clock=self.clock)
+        try:
+            with app.writer() as held:
+                return app.stages.rollback(held, to)
+        finally:
+            app.close()
+            with self._lock:
+                self._newest = None

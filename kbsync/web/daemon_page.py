@@ -22,7 +22,6 @@ def daemon_page(daemon: Daemon) -> Iterator[str]:
     backend = Backend(
         configuration=lambda: daemon.configuration,
         ledger=daemon.app.ledger,
-        store=lambda: daemon.app.store,
         clock=daemon.app.clock,
         metrics=daemon.metrics,
         activity=daemon.activities[WORK],

@@ -18,7 +18,8 @@ from kbsync.views.forms import by_form
 from kbsync.views.html import environment
 from kbsync.views.report import report
 from kbsync.web.backend import Backend
-from kbsync.web.security import REPORT_POLICY, Keys, session_of
+from kbsync.web.guard import REPORT_POLICY
+from kbsync.web.security import Keys, session_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,8 @@ class Pages:
         common = {"path": request.url.path, "csrf": csrf, "may_log_in": self.keys.given}
         return HTMLResponse(_render(template, **common, **values), code)
 
-    def health(self, _request: Request) -> Response:
-        """Say that the process answers."""
+    async def health(self, _request: Request) -> Response:
+        """Say that the process answers; it needs none of the threads in which pages are made."""
         return PlainTextResponse("ok\n")
 
     def ready(self, _request: Request) -> Response:
@@ -73,7 +74,7 @@ class Pages:
 
     def version(self, request: Request) -> Response:
         """Show a version's metrics, the gate's reasons, its facts, and every prompt that it was asked."""
-        number = request.path_params["number"]
+        number = _version_number(request)
         view = next((v for v in self.backend.snapshot().versions.versions if v.number == number), None)
         if view is None:
             raise NotFound(f"There is no version {number}.")
@@ -87,7 +88,7 @@ class Pages:
 
     def report(self, request: Request) -> Response:
         """Send what `kbsync report` writes: one page that needs nothing else, to be kept or sent."""
-        number = request.path_params["number"]
+        number = _version_number(request)
         with self.backend.ledger.read() as tx:
             text = report(tx, self.backend.relations, number, self.backend.clock.now())
         return HTMLResponse(text, headers={"Content-Security-Policy": REPORT_POLICY})
@@ -97,7 +98,6 @@ class Pages:
         search = {key: request.query_params.get(key, "")[:200] for key in ("q", "only", "relation")}
         if search["only"] not in ("", *FILTERS):
             raise NotFound(f"There is no filter {search['only']!r}.", next_step=f"Choose one of {', '.join(FILTERS)}.")
-        number = request.query_params.get("page", "1")
         relations = self.backend.relations
         with self.backend.ledger.read() as tx:
             view = fact_list(
@@ -106,7 +106,7 @@ class Pages:
                 query=search["q"],
                 only=search["only"],
                 relation=search["relation"],
-                page=int(number) if number.isascii() and number.isdigit() and len(number) < 9 else 1,
+                page=small_number(request.query_params.get("page", "")) or 1,
             )
         names = [r.name for r in relations]
         return self.page(request, "facts.html", view=view, search=search, filters=FILTERS, relations=names)
@@ -148,6 +148,18 @@ class Pages:
         if relation is None:
             raise NotFound(f"No relation {name} is watched.")
         return relation
+
+
+def small_number(text: str) -> int | None:
+    """A number of at most eight digits; None for anything else."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else None
+
+
+def _version_number(request: Request) -> int:
+    text = request.path_params["number"]
+    if (number := small_number(text)) is None:
+        raise NotFound(f"There is no version {text[:20]}.")
+    return number
 
 
 def _render(template: str, **values: Any) -> str:

@@ -1,7 +1,7 @@
-"""Who may see and who may act: token, session, protection against forged requests, headers.
+"""Who may see and who may act: token, session, protection against forged requests.
 
-Starlette's own middleware would be no smaller: sessions must end with the process, forms carry a secret of their
-session, and ``TrustedHostMiddleware`` answers 400, which says that the request was malformed.
+Starlette's own middleware would be no smaller: sessions must end with the process, and forms carry a secret of their
+session.
 """
 
 from __future__ import annotations
@@ -9,81 +9,111 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+import threading
 from collections.abc import Callable
-from urllib.parse import quote
+from enum import Enum
 
-from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.responses import PlainTextResponse
+
+from kbsync.system.log import logger
+from kbsync.web.brake import Brake, network_of
 
 COOKIE = "kbsync_session"
 SESSION_SECONDS = 12 * 3600
-OPEN = ("/healthz", "/login", "/static/")
-"""Paths that tell nothing and need no token."""
+MOST_SESSIONS = 1000
+"""So many may last at once; the oldest makes room."""
+QUIET_SECONDS = 60.0
+"""Of tokens that were not looked at, the log tells once in so long: anybody could fill it."""
 
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-store",
-}
-REPORT_POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
-)
-"""Content-Security-Policy of a report: it holds its own style, so that it can be sent by mail, and no script or
-form."""
+
+class Shown(Enum):
+    """What became of a token that somebody has shown."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    BRAKED = "braked"
+    """It was not looked at."""
 
 
 class Keys:
-    """The token, and what proves that somebody has shown it. Sessions end with the process, or after twelve hours."""
+    """The token, and the sessions of those who have shown it. A session ends when it is logged out, with the process,
+    or after twelve hours."""
 
-    def __init__(self, token: str | None, now: Callable[[], float]) -> None:
+    def __init__(self, token: str | None, now: Callable[[], float], denied: Callable[[str], None]) -> None:
         """Make the secret of this process.
 
         Args:
             token: What a person must show to act; None: nobody may act.
             now: Gives seconds that only grow.
+            denied: Counts a token that was not accepted; gets ``wrong`` or ``braked``.
         """
-        self._token, self._now = token, now
+        self._token, self._now, self._denied = token, now, denied
         self._secret = secrets.token_bytes(32)
+        self._brake = Brake(now)
+        self._lock = threading.Lock()
+        self._sessions: dict[bytes, float] = {}
+        """When each session ends, by the digest of its cookie."""
+        self._told = -QUIET_SECONDS
 
     @property
     def given(self) -> bool:
         """Whether there is a token at all."""
         return self._token is not None
 
-    def right(self, offered: str) -> bool:
-        """Whether this is the token, compared in constant time; the digests also hide the token's length."""
-        if self._token is None:
-            return False
-        return hmac.compare_digest(_digest(offered), _digest(self._token))
+    def show(self, offered: str, request: HTTPConnection) -> Shown:
+        """Compare what ``request`` offers with the token, in constant time; the digests also hide the token's length.
+
+        Each address may be wrong a few times, then once a second. What was denied is logged and counted.
+        """
+        network = network_of(request.client.host if request.client else None)
+        if self._brake.wait(network) > 0:
+            self._deny(Shown.BRAKED, network, request)
+            return Shown.BRAKED
+        if self._token is not None and hmac.compare_digest(_digest(offered), _digest(self._token)):
+            return Shown.RIGHT
+        self._brake.wrong(network)
+        self._deny(Shown.WRONG, network, request)
+        return Shown.WRONG
 
     def session(self) -> str:
-        """The cookie of a new session: its end, a nonce, and a signature of both."""
-        body = f"{int(self._now()) + SESSION_SECONDS}.{secrets.token_hex(8)}"
-        return f"{body}.{self._sign('session', body)}"
+        """The cookie of a new session."""
+        cookie = secrets.token_urlsafe(32)
+        with self._lock:
+            now = self._now()
+            self._sessions = {key: end for key, end in self._sessions.items() if end > now}
+            if len(self._sessions) >= MOST_SESSIONS:
+                del self._sessions[next(iter(self._sessions))]
+            self._sessions[_digest(cookie)] = now + SESSION_SECONDS
+        return cookie
 
     def holds(self, session: str) -> bool:
         """Whether this process made the session and it has not ended."""
-        body, _, signature = session.rpartition(".")
-        if not hmac.compare_digest(self._sign("session", body).encode(), signature.encode()):
-            return False
-        return int(body.partition(".")[0]) > self._now()
+        with self._lock:
+            return self._sessions.get(_digest(session), 0.0) > self._now()
+
+    def end(self, session: str) -> None:
+        """Log out: whoever has a copy of the cookie is logged out, too."""
+        with self._lock:
+            self._sessions.pop(_digest(session), None)
 
     def csrf(self, session: str) -> str:
         """What a form of this session carries, and no other site can know."""
-        return self._sign("csrf", session)
+        return hmac.new(self._secret, f"csrf:{session}".encode(), hashlib.sha256).hexdigest()
 
     def unforged(self, session: str, offered: str) -> bool:
         """Whether a form was made for this session."""
-        return hmac.compare_digest(self.csrf(session).encode(), offered.encode())
+        return hmac.compare_digest(self.csrf(session).encode(), offered.encode("utf-8", "surrogatepass"))
 
-    def _sign(self, purpose: str, text: str) -> str:
-        return hmac.new(self._secret, f"{purpose}:{text}".encode(), hashlib.sha256).hexdigest()
+    def _deny(self, shown: Shown, network: str, request: HTTPConnection) -> None:
+        self._denied(shown.value)
+        if shown is Shown.BRAKED:
+            now = self._now()
+            if now - self._told < QUIET_SECONDS:
+                return
+            self._told = now
+        path = request.scope["path"][:100]
+        logger().warning("token denied", reason=shown.value, network=network, path=path)
 
 
 def _digest(text: str) -> bytes:
@@ -101,44 +131,8 @@ def bearer_of(request: HTTPConnection) -> str:
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
-class Guard:
-    """Stands around the whole application: refuses requests, and adds ``HEADERS`` to every answer."""
-
-    def __init__(self, app: ASGIApp, keys: Keys, *, private: bool, hosts: frozenset[str]) -> None:
-        """Wrap ``app``.
-
-        Args:
-            private: Everything but ``OPEN`` demands the token, as everywhere but on loopback.
-            hosts: On loopback, the only host names that a request may address: a page of another site whose own name
-                points to 127.0.0.1 (DNS rebinding) gets nothing.
-        """
-        self._app, self._keys, self._private, self._hosts = app, keys, private, hosts
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one ASGI request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
-        async def with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers.setdefault(name, value)
-            await send(message)
-
-        refusal = self._refusal(HTTPConnection(scope))
-        await (refusal or self._app)(scope, receive, with_headers)
-
-    def _refusal(self, request: HTTPConnection) -> Response | None:
-        address, path = request.headers.get("host", ""), request.scope["path"]
-        host = address.rsplit(":", 1)[0] if ":" in address else address
-        if not self._private and host.strip("[]").lower() not in self._hosts:
-            return PlainTextResponse("This host name is not served here.\n", 421)
-        if not self._private or path.startswith(OPEN):
-            return None
-        if self._keys.right(bearer_of(request)) or self._keys.holds(session_of(request)):
-            return None
-        if "text/html" in request.headers.get("accept", "") and request.scope["method"] == "GET":
-            return RedirectResponse(f"/login?next={quote(path)}", 303)
-        return PlainTextResponse("A token is needed.\n", 401, {"WWW-Authenticate": "Bearer"})
+def refused(shown: Shown) -> PlainTextResponse:
+    """The answer to whoever has shown no token, a wrong one, or too many wrong ones."""
+    if shown is Shown.BRAKED:
+        return PlainTextResponse("Too many wrong tokens; try again in a second.\n", 429, {"Retry-After": "1"})
+    return PlainTextResponse("A token is needed.\n", 401, {"WWW-Authenticate": "Bearer"})

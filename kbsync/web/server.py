@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from kbsync.config import WebSettings
 from kbsync.domain.errors import ConfigError, StoreError
 from kbsync.system.log import logger
 from kbsync.web.backend import Backend
 
-MOST_AT_ONCE = 64
-"""Connections; further ones are refused."""
-ENDS_WITHIN_SECONDS = 5
-"""How long running requests may go on when the server ends."""
+if TYPE_CHECKING:
+    import uvicorn
+
+ACCEPTED_AT_ONCE = 64
+"""Connections that are accepted in one round, before those that are too many are closed: each takes a file
+descriptor."""
+QUEUED = 1024
+"""Connections that the system keeps until they are accepted; of those beyond, clients try again a second later."""
+STARTS_WITHIN_SECONDS, ENDS_WITHIN_SECONDS = 10, 5
+"""How long the server may take to start; how long running requests may go on when it ends."""
 
 
 @contextmanager
@@ -30,23 +38,32 @@ def serving(backend: Backend, web: WebSettings) -> Iterator[str]:
         import uvicorn
 
         from kbsync.web.app import make_app
+        from kbsync.web.patience import PatientProtocol
     except ModuleNotFoundError as error:
         what = f"web: the status page needs the package {error.name}"
         raise ConfigError([what], next_step="Install it: pip install 'kbsync[web]'.") from error
     with _listen(web) as listener:
-        # No access log and no log of headers: neither tokens nor cookies reach a file.
+        # No access log and no log of headers: neither tokens nor cookies reach a file. What is not HTTP, or wants
+        # another protocol, is refused without a line in the log, which anybody could fill. Who asks is who connects:
+        # a header that says otherwise would be a way round the brake.
         config = uvicorn.Config(
             make_app(backend, web),
+            http=PatientProtocol,
+            ws="none",
             log_config=None,
+            log_level="error",
             access_log=False,
+            proxy_headers=False,
             lifespan="off",
             server_header=False,
-            limit_concurrency=MOST_AT_ONCE,
+            backlog=ACCEPTED_AT_ONCE,
             timeout_graceful_shutdown=ENDS_WITHIN_SECONDS,
         )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="web", daemon=True)
         thread.start()
+        _wait_until_started(server, thread)
+        listener.listen(QUEUED)
         host = f"[{web.host}]" if ":" in web.host else web.host
         address = f"http://{host}:{listener.getsockname()[1]}/"
         logger().info("status page", address=address)
@@ -57,10 +74,16 @@ def serving(backend: Backend, web: WebSettings) -> Iterator[str]:
             thread.join(2 * ENDS_WITHIN_SECONDS)
 
 
+def _wait_until_started(server: uvicorn.Server, thread: threading.Thread) -> None:
+    end = time.monotonic() + STARTS_WITHIN_SECONDS
+    while not server.started and thread.is_alive() and time.monotonic() < end:
+        time.sleep(0.005)
+
+
 def _listen(web: WebSettings) -> socket.socket:
     family = socket.AF_INET6 if ":" in web.host else socket.AF_INET
     try:
-        return socket.create_server((web.host, web.port), family=family, backlog=MOST_AT_ONCE)
+        return socket.create_server((web.host, web.port), family=family, backlog=QUEUED)
     except OSError as error:
         raise StoreError(
             f"The status page can't listen on {web.host} port {web.port}: {error.strerror or error}.",

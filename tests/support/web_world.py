@@ -20,7 +20,7 @@ from kbsync.web.app import make_app
 from kbsync.web.backend import Backend
 from tests.support.sqlite_ledger import empty_ledger
 from tests.support.stage_world import LABELS, World, make_world
-from tests.support.world_app import MAIN, write_configuration
+from tests.support.world_app import MAIN, app_of, write_configuration
 
 TOKEN = "a token for these tests only"
 PATHS = ("/", "/live", "/versions", "/versions/1", "/facts", "/facts/Q183/P6", "/quarantine", "/metrics", "/readyz")
@@ -42,7 +42,7 @@ def make_backend(directory: Path, *, hostile: bool = False, main: str = MAIN) ->
     backend = Backend(
         configuration=lambda: found,
         ledger=world.ledger,
-        store=lambda: world.store,
+        application=app_of(world),
         clock=world.clock,
         metrics=ProcessMetrics(),
         activity=Activity(world.clock),

@@ -13,8 +13,7 @@ from tests.support.stage_world import TTL, World
 from tests.support.web_world import TOKEN, client, log_in
 
 
-def test_a_wrong_token_opens_nothing(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kbsync.web.actions.WRONG_TOKEN_SECONDS", 0.0)
+def test_a_wrong_token_opens_nothing(backend: Backend) -> None:
     browser = client(backend, token=TOKEN)
     for wrong in ("", "nonsense", TOKEN + " ", TOKEN[:-1]):
         answer = browser.post("/login", data={"token": wrong})
@@ -62,6 +61,29 @@ def test_rollback_and_sync_now(backend: Backend) -> None:
     assert browser.post("/sync", data={"csrf": csrf}).status_code == 303 and asked == ["sync"]
     assert browser.post("/logout", data={"csrf": csrf}).status_code == 303
     assert COOKIE not in browser.cookies
+
+
+@pytest.mark.hardening
+def test_whoever_copied_the_cookie_is_logged_out_too(backend: Backend) -> None:
+    browser = client(backend, token=TOKEN)
+    csrf = log_in(browser)
+    copied = browser.cookies[COOKIE]
+    assert browser.post("/logout", data={"csrf": csrf}).status_code == 303
+    browser.cookies.set(COOKIE, copied)
+    assert browser.post("/rollback", data={"csrf": csrf, "to": "0"}).status_code == 401
+    assert 'name="csrf"' not in browser.get("/versions").text
+
+
+@pytest.mark.hardening
+@pytest.mark.parametrize("path", ["/login", "/rollback", "/sync", "/logout"])
+def test_a_form_with_too_many_fields_is_refused_like_an_empty_one(backend: Backend, path: str) -> None:
+    body = "&".join(f"field{n}=1" for n in range(21))
+    assert client(backend, token=TOKEN).post(path, content=body).status_code in (401, 403)
+
+
+def test_the_cookie_is_for_tls_alone_where_the_proxy_says_so(backend: Backend) -> None:
+    answer = client(backend, token=TOKEN).post("/login", data={"token": TOKEN}, headers={"x-forwarded-proto": "https"})
+    assert "secure" in answer.headers["set-cookie"].lower()
 
 
 def test_an_action_while_a_cycle_runs_is_refused(backend_and_world: tuple[Backend, World]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from kbsync.bootstrap import App
 from kbsync.domain.errors import Busy, NotFound
 from kbsync.ports import LedgerReader, Work
 from kbsync.stages.session import Run, writer
@@ -54,6 +55,30 @@ def test_a_rollback_is_seen_at_once(backend: Backend) -> None:
     assert backend.snapshot().versions.current == 0
     with backend.ledger.read() as tx:
         assert tx.audit()[-1].actor == "web"
+
+
+@pytest.mark.hardening
+def test_a_rollback_is_that_of_the_command_line(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    real: Any = backend.application
+
+    class Telling(real):  # type: ignore[misc]
+        @contextmanager
+        def writer(self) -> Iterator[Any]:
+            """What the command line acts in; the application's own moves the path and tells the notifiers at its
+            end."""
+            with super().writer() as held:
+                yield held
+            told.append(self.actor)
+
+        def close(self) -> None:
+            told.append("closed")
+            super().close()
+
+    monkeypatch.setattr(backend, "application", Telling)
+    assert backend.rollback(0).after == 0
+    assert told == ["web", "closed"]
+    assert Backend.__dataclass_fields__["application"].default is App
 
 
 def test_a_rollback_is_refused_while_somebody_writes(backend_and_world: tuple[Backend, World]) -> None:
