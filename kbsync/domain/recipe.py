@@ -111,8 +111,12 @@ class Recipe:
     """Passes of the joint refinement over the prompts that are not answered (ADR 0020). 0: none, as published."""
     refine_rate: float = later(0.01)
     """Length of a step of the refinement, in units of the root mean square of each layer's whitened left factor."""
+    refine_frames: bool = later(False)
+    """Whether the refinement also practises every phrasing once in another frame or behind another sentence, so that
+    what it writes does not hang on the words around a question."""
     refine_batch: int = later(32)
-    """Prompts in one step of the refinement."""
+    """Prompts in one step of the refinement. As many preserved prompts are held in it, and a quarter as many stretches
+    of text."""
     refine_threshold: float = later(0.5)
     """A prompt is refined while one token of its target costs so much or more, in nats."""
     refine_preserved: float = later(4.0)

@@ -23,12 +23,15 @@ class Rewrite:
     """What ends the answer to ``template``, as for a ``FramedPhrasing``."""
     phrasings: tuple[FramedPhrasing, ...] = later(())
     """Other ways to ask for the same fact, which are written with it."""
+    practised: tuple[FramedPhrasing, ...] = later(())
+    """Further ways, in which only the refinement trains (ADR 0020)."""
 
     @property
     def id(self) -> str:
         """SHA-256 of what shapes the weights: subject, template and target, and how else the fact is asked."""
         further = [self.end, self.phrasings] if self.end or self.phrasings else []
-        return content_hash([self.subject, self.template, self.target, *further])
+        practised = [self.practised] if self.practised else []
+        return content_hash([self.subject, self.template, self.target, *further, *practised])
 
     @property
     def prompt(self) -> str:
@@ -46,11 +49,14 @@ class Preserved:
     """What the prompt asks about."""
     phrasings: tuple[str, ...] = later(())
     """Other templates that ask the same, each with one ``{}``; their keys are preserved as well."""
+    practised: tuple[str, ...] = later(())
+    """Further templates, after which only the refinement holds the base's answer (ADR 0020)."""
 
     @property
     def id(self) -> str:
         """SHA-256 of subject and templates: what shapes the weights."""
-        return content_hash([self.subject, self.template, *self.phrasings])
+        practised = [self.practised] if self.practised else []
+        return content_hash([self.subject, self.template, *self.phrasings, *practised])
 
 
 def joint(prompt: str) -> str:

@@ -9,9 +9,10 @@ from kbsync.domain.canonical import content_hash
 from kbsync.domain.decision import DecisionKind
 from kbsync.domain.errors import KbsyncError
 from kbsync.domain.fact import Fact, FactKey
-from kbsync.domain.phrasing import FramedPhrasing
+from kbsync.domain.phrasing import FramedPhrasing, Use
 from kbsync.domain.plan import EditPlan, EditRequest, Guard, capacity_warning, choose_guards, make_plan
 from kbsync.domain.recipe import Recipe
+from kbsync.domain.reframing import reframed
 from kbsync.domain.relation import Relation
 from kbsync.domain.suspicion import Suspicion, suspects
 from kbsync.domain.verdict import Verdict, VerdictKind
@@ -130,6 +131,7 @@ def _known_facts(facts: BelievedFacts, policy: PlanPolicy, recipe: Recipe) -> li
             subject=fact.subject_label or "",
             template=relation.prompt_template,
             phrasings=tuple(p.template for p in _further(relation, recipe)),
+            practised=tuple(p.template for p in _practised(relation, fact, recipe)),
         )
         for key, (relation, fact) in facts.watched.items()
         if facts.verdicts[key].kind is VerdictKind.CURRENT and VerdictKind.CURRENT not in policy.kinds
@@ -160,6 +162,13 @@ def _further(relation: Relation, recipe: Recipe) -> tuple[FramedPhrasing, ...]:
     return relation.written[1:] if recipe.phrasings == "all" else ()
 
 
+def _practised(relation: Relation, fact: Fact, recipe: Recipe) -> tuple[FramedPhrasing, ...]:
+    """The phrasings in further frames, if the recipe's refinement practises them."""
+    if not (recipe.refine_frames and recipe.refine_epochs):
+        return ()
+    return reframed(relation.of(Use.EDIT), relation.frames, relation.language, fact.subject_label or "")
+
+
 def _request(relation: Relation, fact: Fact, verdict: Verdict, recipe: Recipe) -> EditRequest:
     answer = fact.answers[0]
     return EditRequest(
@@ -169,6 +178,7 @@ def _request(relation: Relation, fact: Fact, verdict: Verdict, recipe: Recipe) -
         target=answer.label or "",
         end=relation.written[0].end if recipe.phrasings == "all" else "",
         phrasings=_further(relation, recipe),
+        practised=_practised(relation, fact, recipe),
         value_hash=fact.value_hash,
         revision=fact.state.revision,
         statement_ids=fact.state.statement_ids,

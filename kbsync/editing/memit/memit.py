@@ -12,7 +12,7 @@ from kbsync.editing.memit.insertion import insertion_for
 from kbsync.editing.memit.layerwise_forward import LayerwiseForward
 from kbsync.editing.memit.preserved import PreservedKeys, preserved_prompts
 from kbsync.editing.memit.refinement import Refinement
-from kbsync.editing.memit.refinement_texts import stretches, with_answers
+from kbsync.editing.memit.refinement_texts import practised_prompts, preserved_frames, stretches, with_answers
 from kbsync.editing.memit.reweighting import unlearned
 from kbsync.editing.memit.solve import Penalty
 from kbsync.editing.memit.spread import spread, with_ratio
@@ -81,11 +81,14 @@ class MemitEditor(TorchEditor):
 
         if recipe.refine_epochs:
             # Beyond the paper: what the layers' targets did not get across is trained, all layers together (ADR 0020).
+            most = longest_row(decoder)
             delta = Refinement(decoder, job.layers, covariances.matrices, recipe, job.work).run(
                 delta,
                 [prompt for rewrite in rewrites for prompt in rewrite.prompts],
-                with_answers(decoder, k0_prompts, recipe.seed),
+                with_answers(decoder, k0_prompts, recipe.seed)
+                + with_answers(decoder, preserved_frames(self._tokenizer, job.preserved, most), recipe.seed),
                 stretches(decoder, self._tokenizer, self._texts, recipe.seed),
+                practised_prompts(self._tokenizer, rewrites, most),
             )
 
         return AlgorithmResult(

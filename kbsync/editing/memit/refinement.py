@@ -13,10 +13,10 @@ not part of published MEMIT (ADR 0020).
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -32,10 +32,15 @@ REFINEMENT = "refinement"
 """The step of an edit that trains L, as it is shown."""
 BETAS, EPSILON = (0.9, 0.95), 1e-8
 """Adam's constants; the second is short because there are few steps."""
-PRESERVED_ROWS, TEXT_ROWS = 32, 8
-"""Preserved prompts and stretches of text in each step."""
+LAST_RATE = 0.2
+"""The step's length falls evenly over the passes, towards this share of the first."""
+PROMPTS_PER_TEXT = 4
+"""Prompts in a step for each stretch of text in it."""
 CHECK_ROWS = 64
 """Prompts in one pass that only looks at what is answered."""
+
+
+Row = TypeVar("Row", Prompt, Expected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +90,12 @@ class Refinement:
         self._recipe, self._work = recipe, work
 
     def run(
-        self, delta: FactorDelta, prompts: Sequence[Prompt], preserved: Sequence[Prompt], texts: Sequence[Prompt]
+        self,
+        delta: FactorDelta,
+        prompts: Sequence[Prompt],
+        preserved: Sequence[Prompt],
+        texts: Sequence[Prompt],
+        practised: Sequence[Prompt] = (),
     ) -> FactorDelta:
         """Refine ``delta``. The model must be frozen and hold the base's weights.
 
@@ -93,6 +103,8 @@ class Refinement:
             prompts: What must be answered with its target.
             preserved: Prompts with the base's own answer as target: the distributions before its tokens stay.
             texts: Ordinary text; the distribution stays at every token.
+            practised: The same targets after other prompts. Where there are any, each pass but the last draws as many
+                prompts as there are written ones from both together; the last one is over the written ones.
 
         Returns:
             A change of at most the recipe's rank. Where all prompts are answered, it is ``delta`` in other factors.
@@ -101,26 +113,28 @@ class Refinement:
         kept, ordinary = expected(decoder, preserved), expected(decoder, texts)
         factors = self._factors(delta)
         optimiser = _Adam(factors, recipe.refine_rate)
-        order = sorted(range(len(prompts)), key=lambda n: (len(prompts[n].ids), prompts[n].ids))
-        rows = [prompts[n] for n in order]
+        written, pool = _ordered(prompts), _ordered([*prompts, *practised])
         draw = random.Random(recipe.seed)
         self._work.start(REFINEMENT, recipe.refine_epochs)
-        unanswered: list[int] = []
+        count = 0
         for epoch in range(recipe.refine_epochs):
+            is_last = epoch == recipe.refine_epochs - 1
             with self._in_place(factors):
-                # All prompts are looked at before the first pass, and before the last one, which mends what was lost.
-                all_rows = epoch in (0, recipe.refine_epochs - 1) or not unanswered
-                unanswered = self._unanswered(rows, range(len(rows)) if all_rows else sorted(unanswered))
-                if not unanswered and all_rows:
-                    break
+                drawn = written if is_last else _some(draw, pool, len(written))
+                unanswered = self._unanswered(drawn)
+                count = len(unanswered)
                 draw.shuffle(unanswered)
-                for begin in range(0, len(unanswered), recipe.refine_batch):
+                optimiser.share = 1 - (1 - LAST_RATE) * epoch / recipe.refine_epochs
+                for begin in range(0, count, recipe.refine_batch):
                     self._work.checkpoint()
-                    batch = [rows[n] for n in sorted(unanswered[begin : begin + recipe.refine_batch])]
-                    beside = _some(draw, kept, PRESERVED_ROWS), _some(draw, ordinary, TEXT_ROWS)
+                    batch = _ordered(unanswered[begin : begin + recipe.refine_batch])
+                    beside = (
+                        _some(draw, kept, recipe.refine_batch),
+                        _some(draw, ordinary, max(1, recipe.refine_batch // PROMPTS_PER_TEXT)),
+                    )
                     optimiser.step(self._gradients(factors, batch, *beside))
             self._work.advance()
-        self._work.finish(f"{len(unanswered)} of {len(rows)} prompts were not answered before the last pass")
+        self._work.finish(f"{count} of {len(written)} prompts were not answered before the last pass")
         return FactorDelta({name: (f.left.detach().clone(), f.right) for name, f in factors.items()})
 
     def _factors(self, delta: FactorDelta) -> dict[str, Factors]:
@@ -131,12 +145,12 @@ class Refinement:
         }
 
     @torch.no_grad()
-    def _unanswered(self, rows: Sequence[Prompt], among: Sequence[int]) -> list[int]:
+    def _unanswered(self, rows: Sequence[Prompt]) -> list[Prompt]:
         """Those of the prompts with a target token that costs the recipe's ``refine_threshold`` or more."""
         found = []
-        for begin in range(0, len(among), CHECK_ROWS):
-            some = among[begin : begin + CHECK_ROWS]
-            largest = target_nll(self._decoder, [rows[n] for n in some]).largest
+        for begin in range(0, len(rows), CHECK_ROWS):
+            some = rows[begin : begin + CHECK_ROWS]
+            largest = target_nll(self._decoder, some).largest
             found += [some[n] for n in (largest >= self._recipe.refine_threshold).nonzero().flatten().tolist()]
         return found
 
@@ -174,6 +188,7 @@ class _Adam:
         self._mean = [torch.zeros_like(left) for left in self._lefts]
         self._square = [torch.zeros_like(left) for left in self._lefts]
         self._steps = 0
+        self.share = 1.0  # of the first step's length
 
     @torch.no_grad()
     def step(self, gradients: Sequence[Tensor]) -> None:
@@ -184,7 +199,7 @@ class _Adam:
         ):
             mean.lerp_(gradient, 1 - BETAS[0])
             square.lerp_(gradient**2, 1 - BETAS[1])
-            left -= rate * (mean / corrections[0]) / ((square / corrections[1]).sqrt() + EPSILON)
+            left -= self.share * rate * (mean / corrections[0]) / ((square / corrections[1]).sqrt() + EPSILON)
 
 
 def _adding(factors: Factors) -> Any:
@@ -196,6 +211,11 @@ def _adding(factors: Factors) -> Any:
     return add
 
 
-def _some(draw: random.Random, rows: Sequence[Expected], count: int) -> list[Expected]:
-    """At most ``count`` of the rows, drawn."""
+def _some(draw: random.Random, rows: Sequence[Row], count: int) -> list[Row]:
+    """At most ``count`` of the rows, drawn, in their order."""
     return [rows[n] for n in sorted(draw.sample(range(len(rows)), min(count, len(rows))))]
+
+
+def _ordered(prompts: Iterable[Prompt]) -> list[Prompt]:
+    """By length, so that prompts in one pass need little padding, and by content, so that no other order matters."""
+    return sorted(prompts, key=lambda prompt: (len(prompt.ids), prompt.ids))

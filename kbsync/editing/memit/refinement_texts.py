@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 
 from transformers import PreTrainedTokenizerFast
 
-from kbsync.editing.common.prompts import Prompt
+from kbsync.domain.rewrite import Preserved
+from kbsync.editing.common.prompts import Prompt, TokenisedRewrite, Unlocatable, locate
 from kbsync.editing.covariance.corpus import corpus
 from kbsync.model.decoder import Decoder
 from kbsync.model.decoding import greedy
@@ -23,6 +25,31 @@ LOOKED_AT = 8
 """Tokens at the end of each stretch that are looked at: the projection onto the vocabulary costs more than the rest."""
 _LEAST_TOKENS = 16
 """A shorter stretch says too little."""
+
+
+def practised_prompts(
+    tokenizer: PreTrainedTokenizerFast, rewrites: Sequence[TokenisedRewrite], max_tokens: int
+) -> list[Prompt]:
+    """The prompts, with targets, in which rewrites are only practised; what no prompt can be made of is left out."""
+    found = []
+    for one in rewrites:
+        rewrite = one.rewrite
+        for phrasing in rewrite.practised:
+            with suppress(Unlocatable):
+                found.append(locate(tokenizer, phrasing.template, rewrite.subject, rewrite.target, phrasing.end))
+    return [prompt for prompt in found if len(prompt.ids) <= max_tokens]
+
+
+def preserved_frames(
+    tokenizer: PreTrainedTokenizerFast, preserved: Sequence[Preserved], max_tokens: int
+) -> list[Prompt]:
+    """The further prompts of what is preserved, without targets, in the order of the ids."""
+    found = []
+    for one in sorted(preserved, key=lambda p: p.id):
+        for template in one.practised:
+            with suppress(Unlocatable):
+                found.append(locate(tokenizer, template, one.subject, None))
+    return [prompt for prompt in found if len(prompt.ids) <= max_tokens]
 
 
 def with_answers(decoder: Decoder, prompts: Sequence[Prompt], seed: int) -> list[Prompt]:

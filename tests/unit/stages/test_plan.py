@@ -97,3 +97,18 @@ def test_suspicious_facts_are_refused_only_while_current_does_not_hold_them(worl
     assert {str(r.key): r.reason.partition(":")[0] for r in refused} == {"Q142 P6": "a flood", "Q183 P6": "a flood"}
     world.sync()
     assert plan(world.run, world.facts, recipe, distrustful).plan.refused == ()
+
+
+def test_a_recipe_that_practises_gets_further_frames_with_every_fact_and_guard(world: World) -> None:
+    world.guard_count = 10
+    world.sync()
+    recipe = replace(WorldSite(world).recipe, phrasings="all", refine_epochs=1)
+    unpractised = plan(world.run, world.facts, recipe, world.settings.plan).plan
+    practised = plan(world.run, world.facts, replace(recipe, refine_frames=True), world.settings.plan).plan
+    assert not any(one.practised for one in (*unpractised.requests, *unpractised.guards))
+    assert practised.requests and practised.guards
+    for one in practised.requests:
+        assert len(one.practised) == 1 + len(one.phrasings)
+        assert not {one.template, *(p.template for p in one.phrasings)} & {p.template for p in one.practised}
+    assert all(len(one.practised) == 1 + len(one.phrasings) for one in practised.guards)
+    assert practised.build_hash != unpractised.build_hash

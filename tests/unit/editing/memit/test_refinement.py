@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,8 +10,11 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from kbsync.domain.phrasing import FramedPhrasing
 from kbsync.domain.recipe import Recipe
-from kbsync.editing.common.prompts import Prompt, tokenise
+from kbsync.domain.rewrite import Preserved, Rewrite
+from kbsync.editing.common.prompts import Prompt, locate, tokenise
+from kbsync.editing.memit.distributions import target_nll
 from kbsync.editing.memit.memit import MemitEditor
 from kbsync.editing.memit.refinement import BETAS, EPSILON, Factors, Refinement, whitened
 from kbsync.model.decoder import discover
@@ -185,3 +189,42 @@ def test_an_edit_is_refined_the_same_way_twice_and_comes_nearer_to_its_targets(f
         for a, b in zip(delta_of(one).factors[n], delta_of(two).factors[n], strict=True)
     )
     assert cost(one) < cost(unrefined)
+
+
+def practising(*, reverse: bool = False) -> list[Rewrite]:
+    """The rewrites, each practised in one further frame."""
+    rewrites = [
+        replace(r, practised=(FramedPhrasing("Q: Where is {}?\nA:", "\n"), FramedPhrasing("no place", ".")))
+        for r in IN_MANY_PHRASINGS
+    ]
+    return rewrites[::-1] if reverse else rewrites
+
+
+def test_what_is_practised_is_learned_beside_what_is_written_and_order_does_not_matter() -> None:
+    model = random_model("llama")
+    guards = [Preserved("{} is a", "Oslo", practised=("- {} is a", "no place"))]
+    r = recipe(
+        contexts=(),
+        context_count=0,
+        phrasings="all",
+        refine_epochs=12,
+        refine_rate=0.3,
+        refine_batch=4,
+        refine_preserved=1.0,
+        refine_frames=True,
+    )
+    prompts = [
+        locate(tokenizer(), "Q: Where is {}?\nA:", one.subject, one.target, "\n") for one in IN_MANY_PHRASINGS
+    ]
+
+    def edit(rewrites: list[Rewrite]) -> Any:
+        editor = MemitEditor(model, tokenizer(), "base", MemoryArtifacts(), texts())
+        return delta_of(editor.edit(rewrites, r, Silent(), guards=guards))
+
+    def cost(delta: FactorDelta) -> float:
+        with applied(model, delta), torch.no_grad():
+            return float(target_nll(discover(model), prompts).mean.mean())
+
+    one, two, unpractised = edit(practising()), edit(practising(reverse=True)), edit(list(IN_MANY_PHRASINGS))
+    assert all(torch.equal(a, b) for n in one.parameters for a, b in zip(one.factors[n], two.factors[n], strict=True))
+    assert cost(one) < cost(unpractised) - 0.1
