@@ -213,9 +213,7 @@ def test_what_is_practised_is_learned_beside_what_is_written_and_order_does_not_
         refine_preserved=1.0,
         refine_frames=True,
     )
-    prompts = [
-        locate(tokenizer(), "Q: Where is {}?\nA:", one.subject, one.target, "\n") for one in IN_MANY_PHRASINGS
-    ]
+    prompts = [locate(tokenizer(), "Q: Where is {}?\nA:", one.subject, one.target, "\n") for one in IN_MANY_PHRASINGS]
 
     def edit(rewrites: list[Rewrite]) -> Any:
         editor = MemitEditor(model, tokenizer(), "base", MemoryArtifacts(), texts())
