@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, ParamSpec
 
 import typer
 
-from kbsync.domain.errors import KbsyncError, StoreError
+from kbsync.domain.errors import DataError, KbsyncError, StoreError
+from kbsync.domain.wellformed import flaw
 
 if TYPE_CHECKING:
     from kbsync.operations.profile import Profile
@@ -104,6 +105,7 @@ def verb(
         @functools.wraps(function)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
             try:
+                _require_text(*args, *kwargs.values())
                 function(*args, **kwargs)
             except KeyboardInterrupt:
                 typer.echo("Interrupted. Every finished step is kept; the same command goes on from there.", err=True)
@@ -116,6 +118,13 @@ def verb(
         return Verb(name, guarded, tuple(examples), tuple(sorted({*_ALWAYS, *exits})), prints, changes, foretells)
 
     return make
+
+
+def _require_text(*arguments: object) -> None:
+    """Raises ``DataError`` for an argument that holds bytes which are no text in the terminal's encoding."""
+    for argument in arguments:
+        if isinstance(argument, str) and (what := flaw(argument)):
+            raise DataError(f"The argument {argument!r} holds {what}.", next_step="Write it in UTF-8.")
 
 
 def _show(profile: Profile | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -50,6 +51,7 @@ from kbsync.cli.status import status
 from kbsync.cli.sync import sync
 from kbsync.cli.verify import verify as verify_versions
 from kbsync.cli.versions import versions
+from kbsync.system.streams import make_lossless
 
 if TYPE_CHECKING:
     from kbsync.operations.profile import Profile
@@ -197,4 +199,5 @@ def _show_version(asked: bool) -> None:
 
 def run() -> None:
     """The entry point of the ``kbsync`` script."""
+    make_lossless(sys.stdout, sys.stderr)
     build()(prog_name="kbsync")

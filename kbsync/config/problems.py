@@ -19,6 +19,11 @@ SECRET_KEYS = frozenset({"database_url"})
 Model = TypeVar("Model", bound=BaseModel)
 
 
+def read_text(path: Path) -> str:
+    """A file that a person wrote, in UTF-8, without the byte order mark that some editors put first."""
+    return path.read_text(encoding="utf-8-sig")
+
+
 def read_toml(path: Path, problems: list[str]) -> dict[str, Any] | None:
     """Parse a TOML file.
 
@@ -29,7 +34,7 @@ def read_toml(path: Path, problems: list[str]) -> dict[str, Any] | None:
         The file's tables and keys; None when it can't be read.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_text(path))
     except tomllib.TOMLDecodeError as error:
         problems.append(f"{path}: is not TOML: {error}")
     except UnicodeDecodeError as error:
@@ -55,7 +60,7 @@ def read_model(path: Path, model: type[Model], problems: list[str], *, with_line
     try:
         return model.model_validate(tables)
     except ValidationError as error:
-        lines = TomlLines(path.read_text(encoding="utf-8")) if with_lines else None
+        lines = TomlLines(read_text(path)) if with_lines else None
         problems += [mistake(path, location, text, lines) for location, text in describe(error, model)]
     return None
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
-from kbsync.config.problems import mistake, read_model
+from kbsync.config.problems import mistake, read_model, read_text
 from kbsync.config.section import Section
 from kbsync.config.toml_lines import Location, TomlLines
 from kbsync.config.values import (
@@ -254,7 +254,7 @@ def _read_file(path: Path, problems: list[str]) -> RelationFile | None:
     table = read_model(path, RelationFile, problems, with_lines=True)
     overlaps = list(table.phrasings.overlaps()) if table is not None and table.phrasings is not None else []
     if overlaps:
-        lines = TomlLines(path.read_text(encoding="utf-8"))
+        lines = TomlLines(read_text(path))
         problems += [mistake(path, ("phrasings", *place), text, lines) for place, text in overlaps]
         return None
     return table

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, SecretStr, StringConstraints, ValidationInfo
 
 from kbsync.domain.statement import item_id, property_id
+from kbsync.domain.wellformed import flaw, name_flaw
 
 BASE = "base"
 """Key of the validation context whose value is the directory from which relative paths count."""
@@ -49,6 +50,8 @@ def base_directory(info: ValidationInfo) -> Path:
 
 
 def _resolve(path: Path, info: ValidationInfo) -> Path:
+    if what := flaw(str(path)):
+        raise ValueError(f"{str(path)!r} holds {what}; a path must be text in UTF-8")
     return base_directory(info) / path.expanduser()
 
 
@@ -89,7 +92,14 @@ def hide_password(url: str) -> str:
     return re.sub(r"([?&]password=)[^&]*", r"\1***", shown)
 
 
+def _visible(text: str) -> str:
+    if what := name_flaw(text):
+        raise ValueError(f"{text!r} holds {what}")
+    return text
+
+
 def _question(text: str) -> str:
+    _visible(text)
     if text.count("{}") != 1:
         raise ValueError(f"{text!r} must hold {{}} exactly once, where the subject goes")
     if text != text.rstrip():
@@ -143,7 +153,7 @@ def read_secret(key: str, value: SecretStr | None, file: Path | None) -> str:
     if file is None:
         return value.get_secret_value() if value else ""
     try:
-        return file.read_text(encoding="utf-8").strip()
+        return file.read_text(encoding="utf-8-sig").strip()
     except OSError as error:
         raise ValueError(f"{file} can't be read: {error.strerror}") from None
 
@@ -157,7 +167,7 @@ AnyPath = Annotated[Path, AfterValidator(_resolve)]
 ExistingPath = Annotated[Path, AfterValidator(_resolve), AfterValidator(_existing)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database)]
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), AfterValidator(_visible)]
 Item = Annotated[str, AfterValidator(item_id)]
 Property = Annotated[str, AfterValidator(property_id)]
 Template = Annotated[str, AfterValidator(_template)]

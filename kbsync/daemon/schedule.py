@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from apscheduler.triggers.base import BaseTrigger
+from apscheduler.triggers.combining import OrTrigger
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
@@ -69,21 +70,26 @@ def schedule_view(configuration: Configuration, now: datetime) -> ScheduleView:
 
 
 def trigger(when: str, jitter: timedelta = timedelta(0)) -> BaseTrigger:
-    """An APScheduler trigger in UTC for an interval or a cron line, delayed at random by up to ``jitter``."""
+    """An APScheduler trigger in UTC for an interval or a cron line, delayed at random by up to ``jitter``.
+
+    A cron line that names both days of the month and days of the week means all of them: ``0 4 1,15 * 1`` is due on the
+    1st, the 15th and every Monday. Where either field begins with ``*``, a day must fit both, as cron itself has it
+    (crontab(5)). APScheduler alone wants both to fit in every case.
+    """
     seconds = int(jitter.total_seconds()) or None
     interval = interval_of(when)
     if interval is not None:
         return IntervalTrigger(seconds=int(interval.total_seconds()), jitter=seconds, timezone=UTC)
     minute, hour, day, month, weekday = when.split()
-    return CronTrigger(
-        minute=minute,
-        hour=hour,
-        day=day,
-        month=month,
-        day_of_week=weekdays(weekday),
-        jitter=seconds,
-        timezone=UTC,
-    )
+
+    def on(**days: str) -> CronTrigger:
+        return CronTrigger(minute=minute, hour=hour, month=month, timezone=UTC, **days)
+
+    if day.startswith("*") or weekday.startswith("*"):
+        exact = on(day=day, day_of_week=weekdays(weekday))
+        exact.jitter = seconds
+        return exact
+    return OrTrigger([on(day=day), on(day_of_week=weekdays(weekday))], jitter=seconds)
 
 
 def between(when: str, after: datetime, before: datetime, jitter: timedelta = timedelta(0)) -> list[datetime]:

@@ -67,7 +67,7 @@ def read_records(path: Path) -> Iterator[Record]:
 def _open(path: Path) -> IO[str]:
     with path.open("rb") as head:
         packed = head.read(2) == b"\x1f\x8b"
-    return gzip.open(path, "rt", encoding="utf-8") if packed else path.open(encoding="utf-8")
+    return gzip.open(path, "rt", encoding="utf-8-sig") if packed else path.open(encoding="utf-8-sig")
 
 
 def _objects(stream: IO[str]) -> Iterator[Any]:

@@ -39,6 +39,10 @@ _REMEMBERED = 20_000
 _LONGEST = 4 * 2**20
 """Largest event in bytes: a thousand times the usual size."""
 _MEDIA_TYPE = "text/event-stream"
+WIKIDATA = "wikidatawiki"
+"""Wikidata's name in the stream."""
+_OTHERS = frozenset({122, 146, 640, 710, 828, 1198, 2300, 2302, 2600})
+"""Namespaces of properties, lexemes, entity schemas, subtitles, modules, translations, gadgets and topics."""
 
 Frame = httpx2.ServerSentEvent
 """One dispatched event: its ``id`` is what ``Last-Event-ID`` resumes from, its ``data`` is JSON."""
@@ -64,13 +68,28 @@ def frames(pieces: Iterable[bytes]) -> Iterator[Frame]:
 
 
 def changed_item(event: dict[str, Any], wiki: str) -> ItemId | None:
-    """The item that was edited, created, deleted or restored; None where the event is about something else."""
-    if event.get("wiki") != wiki or event.get("namespace") != 0 or event.get("type") not in ("edit", "new", "log"):
+    """The item that was edited, created, deleted or restored; None where the event is about something else.
+
+    On Wikidata items are the pages of the main namespace. Other Wikibases mostly keep them in a namespace of their own
+    (120, sometimes 860), whose name in the wiki's language stands before the id: ``Item:Q5``.
+    """
+    if event.get("wiki") != wiki or event.get("type") not in ("edit", "new", "log"):
+        return None
+    namespace, title = event.get("namespace"), str(event.get("title"))
+    prefix, _, name = title.rpartition(":")
+    if namespace == 0:
+        name = title
+    elif wiki == WIKIDATA or not prefix or not _may_hold_items(namespace):
         return None
     try:
-        return item_id(str(event.get("title")))
+        return item_id(name)
     except BadIdentifier:
         return None
+
+
+def _may_hold_items(namespace: object) -> bool:
+    """Whether a namespace may be that of items: MediaWiki's own are below 100, and those of talk pages are odd."""
+    return isinstance(namespace, int) and namespace >= 100 and namespace % 2 == 0 and namespace not in _OTHERS
 
 
 def revision(event: dict[str, Any]) -> int:
@@ -105,7 +124,7 @@ class EventStream:
         url: str,
         user_agent: str,
         *,
-        wiki: str = "wikidatawiki",
+        wiki: str = WIKIDATA,
         idle: float = 15.0,
         attempts: int = 5,
         max_gap: timedelta = timedelta(minutes=2),

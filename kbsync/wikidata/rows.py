@@ -6,9 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+import structlog
+
 from kbsync.domain.errors import DataError
 from kbsync.domain.statement import ItemHead, ItemId, ItemRecord, Labels, Statement
-from kbsync.wikidata.answers import Row
+from kbsync.domain.wellformed import name_flaw
+from kbsync.wikidata.answers import Row, Term
 from kbsync.wikidata.queries import LIVE, ONTOLOGY
 from kbsync.wikidata.statement_rows import statement_of
 from kbsync.wikidata.terms import integer, item_of, local_name, moment
@@ -68,15 +71,16 @@ def labels(rows: Iterable[Row], items: Sequence[ItemId], language: str) -> list[
             has none in this one.
 
     Returns:
-        An entry for each of ``items``, in that order, with its aliases sorted.
+        An entry for each of ``items``, in that order, with its aliases sorted. Names that hold half a character, NUL or
+        another control character are left out.
     """
     names: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     aliases: dict[str, set[str]] = defaultdict(set)
     for row in rows:
         item = local_name(row["item"])
-        if "label" in row:
+        if "label" in row and _is_name(item, row["label"]):
             names[item][row["label"].language].append(row["label"].text)
-        if "alias" in row:
+        if "alias" in row and _is_name(item, row["alias"]):
             aliases[item].add(row["alias"].text)
     result = []
     for item in items:
@@ -84,6 +88,14 @@ def labels(rows: Iterable[Row], items: Sequence[ItemId], language: str) -> list[
         label = min(candidates, default=None)
         result.append(Labels(item=item, label=label, aliases=tuple(sorted(aliases[item] - {label}))))
     return result
+
+
+def _is_name(item: str, term: Term) -> bool:
+    """Whether a label or alias can be a name. One that can't is left out with a warning, so that no other one waits."""
+    if not (what := name_flaw(term.text)):
+        return True
+    structlog.get_logger(__name__).warning("name left out", item=item, name=ascii(term.text)[:80], holds=what)
+    return False
 
 
 def records(rows: Sequence[Row], items: Sequence[ItemId], language: str) -> tuple[list[ItemRecord], dict[ItemId, str]]:

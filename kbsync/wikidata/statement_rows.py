@@ -34,6 +34,7 @@ from kbsync.domain.statement import (
     ValueKind,
     property_id,
 )
+from kbsync.domain.wellformed import flaw
 from kbsync.wikidata.answers import Row, Term
 from kbsync.wikidata.queries import NO_UNIT, ONTOLOGY, STATEMENT, XSD
 from kbsync.wikidata.terms import canonical_number, integer, is_unknown, iso_time, item_of, local_name
@@ -91,6 +92,9 @@ def _problem(terms: set[Term], ranks: set[str], *, has_none: bool) -> str:
         return f"{len(terms)} values"
     if len(ranks) > 1:
         return f"{len(ranks)} ranks"
+    for term in terms:
+        if what := flaw(term.text):
+            return f"a value that holds {what}"
     return "" if terms or has_none else "neither a value nor the mark of none"
 
 

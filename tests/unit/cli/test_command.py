@@ -47,3 +47,9 @@ def test_errors_become_exit_codes_without_a_traceback(cli: Cli, error: Exception
     assert result.out == "" and "Traceback" not in result.err
     assert str(getattr(error, "what", error.args[-1])) in result.err
     assert cli("pull").code == 0, "the lease was released"
+
+
+def test_an_argument_that_is_no_text_is_refused_as_such(cli: Cli) -> None:
+    result = cli("fact", "approve", "Q142", "P6", "--reason", "caf\udce9")
+    assert result.code == 65
+    assert "holds half a character (U+DCE9)" in result.err and "UTF-8" in result.err

@@ -90,3 +90,10 @@ def test_a_file_is_read_as_a_model_or_every_mistake_is_noted(tmp_path: Path) -> 
     file.write_text("sizes = 2\n")
     assert read_model(file, Part, noted) is None
     assert noted == [f"{file}: size: is missing", f"{file}: sizes: is not a key here; did you mean 'size'?"]
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:
+    file = tmp_path / "written-on-windows.toml"
+    file.write_bytes(b'\xef\xbb\xbfkey = "Zo\xc3\xab"\r\n')
+    problems: list[str] = []
+    assert (read_toml(file, problems), problems) == ({"key": "Zoë"}, [])

@@ -101,3 +101,8 @@ def test_doubles_are_named() -> None:
     assert unique(("a", "b")) == ("a", "b")
     with pytest.raises(ValueError, match="listed more than once: a, b"):
         unique(("b", "a", "b", "a", "c"))
+
+
+def test_paths_must_be_text(write: Writer) -> None:
+    (problem,) = problems(write('state_dir = "caf\\u0000e"\n' + MAIN))
+    assert "holds NUL (U+0000); a path must be text in UTF-8" in problem

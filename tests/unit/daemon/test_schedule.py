@@ -69,3 +69,29 @@ def test_the_view_shows_each_job_with_its_next_times(service: Service) -> None:
     assert sync.jitter == 0 and sync.deadline == 12 * 3600
     assert len(sync.upcoming) == 3
     assert {later - earlier for earlier, later in pairwise(sync.upcoming)} == {timedelta(seconds=1)}
+
+
+@pytest.mark.parametrize(
+    ("line", "days"),
+    [
+        ("0 4 5,15 * 1", ["5 Mon", "12 Mon", "15 Thu", "19 Mon", "26 Mon"]),
+        ("0 4 13 * fri", ["9 Fri", "13 Tue", "16 Fri", "23 Fri", "30 Fri"]),
+        ("0 4 31 2 1", ["2 Mon", "9 Mon", "16 Mon", "23 Mon", "1 Mon"]),  # a day that never comes; and the month stands
+        ("0 4 */10 * 0", ["11 Sun", "1 Sun", "1 Sun", "31 Sun", "21 Sun"]),  # a field with * does not name days
+        ("0 4 5 * *", ["5 Mon", "5 Thu", "5 Thu", "5 Sun", "5 Tue"]),
+        ("0 4 * * 1", ["5 Mon", "12 Mon", "19 Mon", "26 Mon", "2 Mon"]),
+    ],
+)
+def test_a_line_that_names_both_kinds_of_days_means_all_of_them(line: str, days: list[str]) -> None:
+    times = between(line, SATURDAY, SATURDAY + timedelta(days=500))
+    assert [f"{at.day} {at:%a}" for at in times[:5]] == days
+    assert {(at.hour, at.minute) for at in times} == {(4, 0)}
+
+
+def test_a_day_that_fits_both_is_due_once_and_jitter_stays_within_its_bound() -> None:
+    line = "0 4 13 * fri"
+    november = between(line, datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
+    assert [at.day for at in november] == [6, 13, 20, 27]
+    delayed = trigger(line, timedelta(minutes=5)).get_next_fire_time(None, SATURDAY)
+    assert delayed is not None
+    assert timedelta(0) <= delayed - datetime(2026, 1, 9, 4, tzinfo=UTC) <= timedelta(minutes=5)

@@ -255,3 +255,25 @@ def test_real_edits_name_the_revision_that_they_led_to() -> None:
     assert len(edits) > 100
     assert [revision(e) for e in edits] == [e["revision"]["new"] for e in edits]
     assert all(revision(e) > 0 for e in edits)
+
+
+@pytest.mark.parametrize(
+    ("namespace", "title", "item"),
+    [
+        (120, "Item:Q5", "Q5"),
+        (860, "Gegenstand:Q5", "Q5"),  # in the wiki's language
+        (0, "Q5", "Q5"),
+        (121, "Item talk:Q5", None),
+        (120, "Item:P5", None),
+        (122, "Property:Q5", None),
+        (2, "User:Q5", None),
+        (828, "Module:Q5", None),
+        (0, "Item:Q5", None),
+        ("120", "Item:Q5", None),
+    ],
+)
+def test_in_another_wikibase_items_have_a_namespace_of_their_own(namespace: Any, title: str, item: str | None) -> None:
+    told = event(BEGIN, title) | {"wiki": "my_wiki", "namespace": namespace}
+    assert changed_item(told, "my_wiki") == item
+    on_wikidata = told | {"wiki": "wikidatawiki"}
+    assert changed_item(on_wikidata, "wikidatawiki") == (item if namespace == 0 else None)

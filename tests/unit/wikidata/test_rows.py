@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from itertools import permutations
 
 import pytest
+import structlog
 
 from kbsync.domain.errors import DataError
 from kbsync.domain.statement import (
@@ -97,3 +98,28 @@ def test_server_time_prefers_the_live_node_and_the_oldest_date() -> None:
     assert rows.server_time(both) == datetime(2026, 1, 2, tzinfo=UTC)
     assert rows.server_time(both[:1]) == datetime(2020, 1, 1, tzinfo=UTC)
     assert rows.server_time([]) is None
+
+
+@pytest.mark.parametrize("broken", ["Rome \ud83d", "Ro\0me", "Ro\nme", " "])
+def test_one_broken_name_leaves_all_others(broken: str) -> None:
+    answer: list[Row] = [
+        {"item": item("Q1"), "label": Term("literal", broken, "", "en")},
+        {"item": item("Q1"), "alias": Term("literal", "uno", "", "en")},
+        {"item": item("Q1"), "alias": Term("literal", broken, "", "en")},
+        {"item": item("Q2"), "label": Term("literal", "two", "", "en")},
+    ]
+    with structlog.testing.capture_logs() as logs:
+        assert rows.labels(answer, [Q1, Q2], "en") == [
+            Labels(item=Q1, label=None, aliases=("uno",)),
+            Labels(item=Q2, label="two"),
+        ]
+    assert [log["item"] for log in logs] == ["Q1", "Q1"]
+    assert all(log["name"].isascii() for log in logs)
+
+
+def test_a_value_that_nothing_can_hold_is_unknown_and_the_others_stand() -> None:
+    broken = statement(value=Term("literal", "half \ud83d"))
+    whole = statement(node=f"{WD}statement/Q1-CCCC", value=item("Q85"))
+    found, torn = rows.records([head(), broken, whole], [Q1], "en")
+    assert {s.value for s in found[0].statements} == {None, Value(ValueKind.ITEM, "Q85")}
+    assert "half a character (U+D83D)" in torn[Q1]
