@@ -13,8 +13,8 @@ def test_default_gate_is_the_domains_policy(write: Writer) -> None:
     refusing = [t for t in policy if t.action is Action.REFUSE]
     assert {t.metric: (t.at_least, t.max_growth) for t in refusing} == {
         "efficacy": (0.9, None),
-        "generalization": (0.1, None),
-        "known_kept": (0.5, None),
+        "generalization": (0.6, None),
+        "known_kept": (0.7, None),
         "specificity": (0.9, None),
         "perplexity": (None, 0.05),
         "retention": (0.9, None),
