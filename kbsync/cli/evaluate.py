@@ -39,7 +39,7 @@ def evaluate(
     was measured, the version is judged again, not measured again. `current` does not move.
     """
     from kbsync.cli.context import application
-    from kbsync.cli.output import emit
+    from kbsync.cli.output import emit, say
     from kbsync.domain.errors import GateRefused
     from kbsync.views.results import evaluate_view
 
@@ -50,11 +50,14 @@ def evaluate(
             with app.ledger.read() as tx:
                 number = newest_built(tx)
         result = app.stages.evaluate(writer, number, again=again)
-    view = evaluate_view(result)
+        with app.ledger.read() as tx:
+            view = evaluate_view(tx, result)
     if json:
         emit(view)
     else:
         show(view)
+        if view.why_refused:
+            say(f"refused: {view.why_refused}")
     if not view.passed:
         raise typer.Exit(GateRefused.exit_code)
     return None

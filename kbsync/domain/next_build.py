@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from kbsync.domain.gate import Threshold, short_of_samples
-from kbsync.domain.plan import EditPlan
+from kbsync.domain.gate import GateDecision, Threshold, short_of_samples
+from kbsync.domain.plan import EditPlan, EditRequest
 from kbsync.domain.version import Evaluation, Version, VersionState
 
 MAX_DOUBLINGS = 6
@@ -118,6 +118,27 @@ def may_blame_facts(plan: EditPlan, evaluation: Evaluation, policy: Sequence[Thr
     """Whether a search for the facts that got the version refused makes sense.
 
     Not for a single fact, which has no half to try; nor where the gate refused since too little was asked, for of facts
-    that are left out nothing more can be asked.
+    that are left out nothing more can be asked; nor where all that was refused comes from the recipe.
     """
-    return len(plan.requests) > 1 and not short_of_samples(evaluation.metrics, policy)
+    if len(plan.requests) < 2 or short_of_samples(evaluation.metrics, policy):
+        return False
+    refused = {reason.metric for reason in evaluation.decision.refusals}
+    return refused != {PARAPHRASED} or not advice(plan.requests, evaluation.decision)
+
+
+PARAPHRASED = "generalization"
+"""The metric of edited facts in phrasings that no edit has seen."""
+
+
+def advice(requests: Sequence[EditRequest], decision: GateDecision) -> str:
+    """What to change in the recipe after a refusal; empty where the recipe is not known to be the cause.
+
+    Facts that are written in a single phrasing are answered in few others, whichever facts they are.
+    """
+    refused = any(reason.metric == PARAPHRASED for reason in decision.refusals)
+    if not refused or not requests or any(request.phrasings for request in requests):
+        return ""
+    return (
+        f'each fact was written in one phrasing only, which {PARAPHRASED} suffers from: set phrasings = "all" in the '
+        f"recipe and give the relations several edit phrasings, or lower the bound on {PARAPHRASED} in gate.toml"
+    )

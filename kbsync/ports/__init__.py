@@ -4,7 +4,7 @@ from kbsync.ports.clock import Clock
 from kbsync.ports.ledger.audit import AuditReader, AuditWriter
 from kbsync.ports.ledger.facts import FactReader, FactWriter
 from kbsync.ports.ledger.leases import LeaseReader, LeaseWriter
-from kbsync.ports.ledger.ledger import Ledger, LedgerReader, LedgerTransaction, NamedFactReader
+from kbsync.ports.ledger.ledger import Ledger, LedgerReader, LedgerTransaction, NamedFactReader, ReleasedVersionReader
 from kbsync.ports.ledger.records import (
     AliasState,
     Belief,
@@ -65,6 +65,7 @@ __all__ = [
     "RecordedPlan",
     "ReleaseReader",
     "ReleaseWriter",
+    "ReleasedVersionReader",
     "StatementChange",
     "StatementReader",
     "StatementSource",

@@ -16,7 +16,7 @@ from kbsync.stages.plan import PlanResult
 from kbsync.stages.probe import ProbeResult
 from kbsync.stages.pull.pull import PullResult
 from kbsync.stages.release.bisect import BisectResult, RefusedBuild
-from kbsync.stages.release.refusals import refusals_in_a_row
+from kbsync.stages.release.refusals import refusals_in_a_row, why_refused
 from kbsync.stages.session import Run, Writer
 
 
@@ -122,7 +122,8 @@ def _try(writer: Writer, stages: Stages, measurement: Measurement, done: CycleRe
     evaluated = stages.evaluate(writer, number, measurement)
     evaluation = evaluated.evaluation
     if not evaluation.decision.passed:
-        reason = "; ".join(r.text for r in evaluation.decision.refusals)
+        with writer.run.ledger.read() as tx:
+            reason = why_refused(tx, evaluated.version, evaluation)
         refused = CycleOutcome.REFUSED
         return replace(done, outcome=refused, version=evaluated.version, evaluation=evaluation, reason=reason)
     stages.promote(writer, number)

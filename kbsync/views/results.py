@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from kbsync.domain.gate import Metric
 from kbsync.domain.plan import PlanEntry
 from kbsync.domain.version import Evaluation
+from kbsync.ports import VersionReader
 from kbsync.stages.cycle import CycleResult
 from kbsync.stages.edit import EditResult
 from kbsync.stages.evaluate.evaluate import EvaluateResult
 from kbsync.stages.plan import PlanResult
 from kbsync.stages.probe import ProbeResult
 from kbsync.stages.pull.pull import PullResult
+from kbsync.stages.release.refusals import why_refused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +108,8 @@ class EvaluationView:
     """The stored metrics were judged again, because the gate's policy has changed."""
     metrics: tuple[Metric, ...]
     reasons: tuple[ReasonView, ...]
+    why_refused: str
+    """What the gate refused, and what to change in the recipe where that is known; empty where the version passed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +172,12 @@ def edit_view(result: EditResult) -> EditView:
 
 
 def evaluation_view(
-    evaluation: Evaluation, state: str, *, already: bool = False, judged_anew: bool = False
+    evaluation: Evaluation,
+    state: str,
+    *,
+    already: bool = False,
+    judged_anew: bool = False,
+    refusal: str = "",
 ) -> EvaluationView:
     """The metrics and the decision of a version that is now in ``state``."""
     decision = evaluation.decision
@@ -180,13 +189,18 @@ def evaluation_view(
         judged_anew=judged_anew,
         metrics=evaluation.metrics,
         reasons=tuple(ReasonView(holds=r.holds, warning=r.warning, text=r.text) for r in decision.reasons),
+        why_refused=refusal,
     )
 
 
-def evaluate_view(result: EvaluateResult) -> EvaluationView:
+def evaluate_view(tx: VersionReader, result: EvaluateResult) -> EvaluationView:
     """What ``kbsync evaluate`` prints."""
     return evaluation_view(
-        result.evaluation, result.version.state.value, already=result.already, judged_anew=result.judged_anew
+        result.evaluation,
+        result.version.state.value,
+        already=result.already,
+        judged_anew=result.judged_anew,
+        refusal=why_refused(tx, result.version, result.evaluation),
     )
 
 
@@ -200,5 +214,12 @@ def cycle_view(result: CycleResult) -> CycleView:
         probed=result.probed,
         plan=plan_view(result.planned),
         version=version.number if version else None,
-        evaluation=evaluation_view(evaluation, version.state.value) if evaluation and version else None,
+        evaluation=evaluation_view(evaluation, version.state.value, refusal=_reason(result, evaluation))
+        if evaluation and version
+        else None,
     )
+
+
+def _reason(result: CycleResult, evaluation: Evaluation) -> str:
+    """Of a refused cycle; "" for a version that passed."""
+    return "" if evaluation.decision.passed else result.reason

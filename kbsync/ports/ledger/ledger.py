@@ -17,7 +17,11 @@ class NamedFactReader(FactReader, StatementReader):
     """Reads facts together with the labels of the items in them."""
 
 
-class LedgerReader(NamedFactReader, VersionReader, ReleaseReader, AuditReader, LeaseReader):
+class ReleasedVersionReader(VersionReader, ReleaseReader):
+    """Reads versions together with the aliases that point to them."""
+
+
+class LedgerReader(NamedFactReader, ReleasedVersionReader, AuditReader, LeaseReader):
     """Reads everything inside one consistent snapshot; whoever needs one subject only names its reader instead."""
 
 

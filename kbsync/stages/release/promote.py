@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from kbsync.domain.errors import GateRefused, NotFound
 from kbsync.domain.version import CURRENT, Version, VersionState
-from kbsync.ports import CheckpointStore, LedgerReader, ReleaseReader, VersionReader
+from kbsync.ports import CheckpointStore, ReleasedVersionReader, ReleaseReader, VersionReader
+from kbsync.stages.release.refusals import why_refused
 from kbsync.stages.session import Writer
 
 
@@ -30,7 +31,7 @@ def current_number(tx: ReleaseReader) -> int:
     return alias.number if alias else 0
 
 
-def current_version(tx: LedgerReader) -> Version | None:
+def current_version(tx: ReleasedVersionReader) -> Version | None:
     """The version that is current; None while the unedited base is in use."""
     number = current_number(tx)
     return tx.version(number) if number else None
@@ -56,9 +57,7 @@ def promote(writer: Writer, store: CheckpointStore, number: int, *, override: st
             return MoveResult(before=before, after=number, already=True)
         passed = evaluation is not None and evaluation.decision.passed
         if not passed and not override:
-            reasons = "it was not evaluated"
-            if evaluation is not None:
-                reasons = "; ".join(r.text for r in evaluation.decision.refusals)
+            reasons = why_refused(tx, version, evaluation) if evaluation else "it was not evaluated"
             raise GateRefused(
                 f"Version {number} did not pass the gate: {reasons}.",
                 kept=f"Current stays at {before}.",
@@ -117,7 +116,7 @@ def _predecessor(tx: VersionReader, current: int) -> int:
     return version.predecessor
 
 
-def _stored(tx: LedgerReader, store: CheckpointStore, number: int) -> Version:
+def _stored(tx: ReleasedVersionReader, store: CheckpointStore, number: int) -> Version:
     """The version, if its weights are stored."""
     version = tx.version(number)
     if version is None or version.version_hash is None:

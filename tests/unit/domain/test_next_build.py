@@ -18,9 +18,11 @@ from kbsync.domain.next_build import (
     Nothing,
     Refusals,
     Rejudge,
+    advice,
     decide,
     may_blame_facts,
 )
+from kbsync.domain.phrasing import FramedPhrasing
 from kbsync.domain.plan import EditPlan, EditRequest, make_plan
 from kbsync.domain.statement import ItemId, PropertyId
 from kbsync.domain.version import Evaluation, Version, VersionState
@@ -153,3 +155,30 @@ def test_facts_are_to_blame_only_where_there_are_several_and_enough_was_asked() 
     assert not may_blame_facts(plan(2), evaluation(samples=3), POLICY)
     optional = (replace(POLICY[0], optional=True),)
     assert may_blame_facts(plan(2), evaluation(samples=3), optional)
+
+
+@pytest.mark.parametrize(
+    ("refused", "phrasings", "advised"),
+    [
+        (("generalization",), (), True),
+        (("generalization", "efficacy"), (), True),
+        (("efficacy",), (), False),
+        (("generalization",), (FramedPhrasing(template="Q: Capital of {}?\nA:"),), False),
+    ],
+)
+def test_facts_in_one_phrasing_are_the_recipe_s_fault(
+    refused: tuple[str, ...], phrasings: tuple[FramedPhrasing, ...], advised: bool
+) -> None:
+    requests = [replace(request(n), phrasings=phrasings) for n in (1, 2)]
+    reasons = tuple(Reason(metric=name, holds=False, text=name) for name in refused)
+    decision = GateDecision(passed=False, reasons=reasons)
+    assert ('phrasings = "all"' in advice(requests, decision)) is advised
+    built = make_plan(requests, {}, base_fingerprint="base", recipe_fingerprint="recipe", predecessor=0)
+    judged = replace(evaluation(), decision=decision)
+    assert may_blame_facts(built, judged, POLICY) is (not advised or len(refused) > 1)
+
+
+def test_there_is_no_advice_without_facts_or_after_a_pass() -> None:
+    passed = GateDecision(passed=True, reasons=(Reason(metric="generalization", holds=True, text=""),))
+    failed = GateDecision(passed=False, reasons=(Reason(metric="generalization", holds=False, text=""),))
+    assert advice([request(1)], passed) == advice([], failed) == ""

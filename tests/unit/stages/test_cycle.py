@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 from kbsync.domain.audit import verify
-from kbsync.domain.errors import Busy
+from kbsync.domain.errors import Busy, GateRefused
+from kbsync.domain.gate import Threshold
 from kbsync.domain.plan import Change
 from kbsync.domain.verdict import VerdictKind
 from kbsync.domain.version import VersionState
@@ -70,6 +71,18 @@ def test_a_bad_edit_is_refused_and_current_does_not_move(world: World) -> None:
     again = world.sync()
     assert again.outcome is CycleOutcome.HELD
     assert world.editor.calls == built
+
+
+def test_what_one_phrasing_can_not_reach_is_the_recipe_s_and_no_fact_is_blamed(world: World) -> None:
+    """The editor of this world writes the prompt alone."""
+    world.gate = (Threshold(metric="generalization", at_least=0.6),)
+    result = world.sync()
+    assert result.outcome is CycleOutcome.REFUSED
+    assert 'set phrasings = "all" in the recipe' in result.reason
+    with world.ledger.read() as tx:
+        assert tx.newest_event("bisect") is None and tx.quarantine() == {}
+    with writer(world.run, TTL) as held, pytest.raises(GateRefused, match='set phrasings = "all" in the recipe'):
+        world.stages.promote(held, 1)
 
 
 def test_a_second_writer_is_told_that_it_is_busy(world: World) -> None:

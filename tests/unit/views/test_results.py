@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from kbsync.domain.canonical import plain
 from kbsync.domain.fact import FactKey
+from kbsync.domain.gate import Threshold
 from kbsync.domain.statement import ItemId, PropertyId
 from kbsync.stages.cycle import CycleResult
 from kbsync.stages.edit import EditResult
-from kbsync.views.results import cycle_view, edit_view, evaluation_view, plan_view
+from kbsync.stages.evaluate.evaluate import EvaluateResult
+from kbsync.views.results import cycle_view, edit_view, evaluate_view, evaluation_view, plan_view
 from tests.support.stage_world import World, statement
 
 
@@ -59,6 +61,21 @@ def test_an_evaluation_says_whether_it_was_measured_before(world: World) -> None
     view = evaluation_view(evaluation, "candidate", already=True, judged_anew=True)
     assert (view.version, view.state, view.already, view.judged_anew) == (1, "candidate", True, True)
     assert view.metrics == evaluation.metrics
+
+
+def test_a_refused_evaluation_says_why_and_one_that_passed_says_nothing(world: World) -> None:
+    world.gate = (Threshold(metric="generalization", at_least=0.6),)
+    result = world.sync()
+    assert result.version is not None and result.evaluation is not None
+    refused = EvaluateResult(version=result.version, evaluation=result.evaluation, already=True)
+    with world.ledger.read() as tx:
+        why = evaluate_view(tx, refused).why_refused
+    assert why.startswith("generalization is 0 ") and 'phrasings = "all"' in why
+    view = cycle_view(result).evaluation
+    assert view is not None and view.why_refused == why
+    world.gate = (Threshold(metric="efficacy", at_least=0.6),)
+    view = cycle_view(world.sync()).evaluation
+    assert view is not None and (view.passed, view.why_refused) == (True, "")
 
 
 def test_an_edit_names_what_was_left_out(world: World) -> None:
