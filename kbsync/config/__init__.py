@@ -15,7 +15,7 @@ from kbsync.config.settings import (
     TextSettings,
     WebSettings,
 )
-from kbsync.config.shipped import default_config_text, shipped_config
+from kbsync.config.shipped import default_config_text, shipped_config, shipped_relations
 
 __all__ = [
     "Configuration",
@@ -38,4 +38,5 @@ __all__ = [
     "load_recipe",
     "load_relations",
     "shipped_config",
+    "shipped_relations",
 ]

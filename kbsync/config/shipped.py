@@ -6,7 +6,9 @@ from importlib.resources import files
 from pathlib import Path
 
 import kbsync
+from kbsync.config.relation_file import load_relations
 from kbsync.domain.errors import StoreError
+from kbsync.domain.relation import Relation
 
 
 def shipped_config() -> dict[str, str]:
@@ -27,6 +29,11 @@ def shipped_config() -> dict[str, str]:
 def default_config_text() -> str:
     """The main file: every default, commented out, with what it means. Raises ``StoreError`` as ``shipped_config``."""
     return (_root() / "kbsync.toml").read_text(encoding="utf-8")
+
+
+def shipped_relations(folder: str) -> tuple[Relation, ...]:
+    """The relations of ``relations`` (the watch list) or ``library``. Raises ``StoreError`` as ``shipped_config``."""
+    return load_relations(_root() / folder)
 
 
 def _root() -> Path:

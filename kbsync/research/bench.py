@@ -152,6 +152,7 @@ def _document(
     if unknown := [t.metric for t in targets if t.metric.rpartition(".")[0] not in lines]:
         raise ValueError(f"no line of this run has {', '.join(unknown)}")
     cells = list(Grid(bench, suite).cells(chosen.cases, algorithms, sizes))
+    told = {a.name: dict(a.wording.told(chosen.cases)) for a in algorithms}
     return evidence(
         command,
         with_targets([figure for cell in cells for figure in _figures(cell, cells)], targets),
@@ -167,6 +168,7 @@ def _document(
             "known": data.known,
             "asked": chosen.asked,
             "cases_sha256": cases_hash(chosen.cases),
+            **({"written": written} if (written := {name: what for name, what in told.items() if what}) else {}),
         },
         results=plain(cells),
     )

@@ -20,6 +20,7 @@ from kbsync.research.cases import Case, cases_hash
 from kbsync.research.measures import Measure
 from kbsync.research.metrics import Estimate, summarise
 from kbsync.research.result_cache import EDITED_BY, MEASURED_BY, ResultCache
+from kbsync.research.wording import PUBLISHED, Wording
 
 UNEDITED = "none"
 """Name of the line of the unedited base, which is always measured."""
@@ -37,6 +38,8 @@ class Algorithm:
     """Hash of everything else that the editor is given, such as its covariance texts."""
     most: int | None = None
     """The most edits that are measured; None: no limit."""
+    wording: Wording = PUBLISHED
+    """In which words the cases are written."""
 
     def takes(self, size: int) -> bool:
         """Whether this number of edits is measured."""
@@ -131,7 +134,7 @@ class Grid:
 
     def _edited(self, algorithm: Algorithm, cases: Sequence[Case]) -> tuple[Mapping[str, Any], Delta]:
         """The edit's description and its weights, from the store if this very edit was made before."""
-        bench, rewrites = self._bench, [case.rewrite for case in cases]
+        bench, rewrites = self._bench, [algorithm.wording.rewrite(case) for case in cases]
         inputs = {
             "base": bench.base.fingerprint,
             "recipe": algorithm.recipe.fingerprint,

@@ -22,6 +22,7 @@ from kbsync.domain.errors import ConfigError
 from kbsync.domain.recipe import Recipe
 from kbsync.ports import ArtifactStore, Work
 from kbsync.research.grid import UNEDITED, Algorithm, Bench
+from kbsync.research.wording import in_shipped_phrasings
 
 AGENT = "kbsync bench (https://localhost)"
 """Research asks no source, so it also runs with a configuration whose agent is not filled in yet."""
@@ -68,6 +69,23 @@ class ResearchSession:
         storage = DiskStorage(app.settings.state_dir / "bench")
         self.artifacts = SessionArtifacts(storage.below("artifacts"), app.artifacts)
         self.versions = FileCheckpointStore(storage)
+
+    def in_all_phrasings(self, name: str, data: Path, properties: Path | None) -> Algorithm:
+        """A line, ``phrasings``, that writes CounterFact's cases in the shipped phrasings of their relations.
+
+        Args:
+            name: Of a recipe that writes all phrasings, configured or shipped.
+            data: CounterFact's file.
+            properties: Records with the cases' properties, where those of ``data`` have none.
+
+        Raises:
+            ConfigError: There is no such recipe, or it writes one phrasing only.
+            DataError: A file can't be read, or no case has a property.
+        """
+        recipe = _recipe(name, self.app.settings.recipes_dir)
+        if recipe.phrasings != "all":
+            raise ConfigError([f'recipe {name!r} writes one phrasing of each fact; set phrasings = "all" in it'])
+        return replace(self.algorithm(recipe, "phrasings"), wording=in_shipped_phrasings(data, properties))
 
     @property
     def model_name(self) -> str:

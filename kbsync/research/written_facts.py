@@ -12,13 +12,12 @@ from typing import Any
 from pydantic import SecretStr
 
 from kbsync.bootstrap import App
-from kbsync.config import Configuration, load_relations, shipped_config
+from kbsync.config import Configuration, shipped_relations
 from kbsync.domain.canonical import content_hash, plain
 from kbsync.domain.errors import DataError, EditError
 from kbsync.domain.phrasing import PLAIN, Form, Use
 from kbsync.domain.plan import EditRequest, Guard
 from kbsync.domain.recipe import Recipe
-from kbsync.domain.relation import Relation
 from kbsync.domain.version import EditReport
 from kbsync.ledger import schema
 from kbsync.ledger.backup import copy_sqlite
@@ -194,7 +193,7 @@ def open_site(session: ResearchSession, directory: Path, extent: PhrasingsExtent
             "model": settings.model.model_copy(update={"base_answer_tokens": extent.answer_tokens}),
         }
     )
-    relations = _shipped_relations(place)
+    relations = shipped_relations("relations")
     configuration = Configuration(settings=settings, relations=relations, recipe=session.recipes[0])
     with closing(App(configuration, actor="bench", work=session.app.work)) as app:
         with writer(app.run, settings.lease.ttl) as held:
@@ -203,17 +202,6 @@ def open_site(session: ResearchSession, directory: Path, extent: PhrasingsExtent
             with app.ledger.read() as tx:
                 facts = facts.judged(tx)
         yield Site(app=app, session=session, facts=facts, extent=extent, ledger_sha256=digest)
-
-
-def _shipped_relations(place: Path) -> tuple[Relation, ...]:
-    """The relations that are shipped, whatever the state directory's were."""
-    directory = place / "relations"
-    directory.mkdir(exist_ok=True)
-    for name, text in shipped_config().items():
-        folder, _, file = name.rpartition("/")
-        if folder == "relations":
-            (directory / file).write_text(text, encoding="utf-8")
-    return load_relations(directory)
 
 
 def _sample(facts: BelievedFacts, most: int | None) -> BelievedFacts:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     examples=[
         "kbsync bench counterfact counterfact.json --edits 100",
         "kbsync bench counterfact cf.json.gz --recipe memit --recipe rome --texts 20",
+        "kbsync bench counterfact cf.json --edits 100 --known --phrasings gemma-3-270m",
     ],
     exits=EXITS,
     prints="kbsync.operations.evidence:Evidence",
@@ -67,6 +68,24 @@ def counterfact(
     ] = None,
     part: PartOption = "test",
     known: KnownOption = False,
+    phrasings: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="A recipe for a further line, `phrasings`: each case is written in its published prompt and in the "
+            "edit phrasings that are shipped for its relation. The published paraphrases are measured, and none is "
+            "written.",
+        ),
+    ] = None,
+    relation_ids: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Records with case_id and relation_id, where those of the benchmark name no relation.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
     seed: SeedOption = 0,
     answer_tokens: TokensOption = 10,
     corpus: CorpusOption = None,
@@ -89,10 +108,13 @@ def counterfact(
     extent = Extent(cases=cases, texts=texts, answer_tokens=answer_tokens)
     targets = targets_of(target)
     with session_of(context, options) as session:
+        lines = session.algorithms()
+        if phrasings:
+            lines.append(session.in_all_phrasings(phrasings, data, relation_ids))
         document = run_counterfact(
             session.bench(),
             data_of(data, part, seed, known),
-            session.algorithms(),
+            lines,
             edits=edits,
             extent=extent,
             references=read_references(snippets) if snippets else None,

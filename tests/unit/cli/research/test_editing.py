@@ -35,6 +35,23 @@ def test_counterfact_writes_what_it_measured_and_goes_on_where_it_was(bench: Cli
     assert not (tmp_path / "state" / "ledger.sqlite3").exists()
 
 
+def test_a_further_line_writes_each_case_in_its_relation_s_phrasings(bench: Cli, tmp_path: Path) -> None:
+    (tmp_path / "recipes" / "whole.toml").write_text(RECIPE + 'phrasings = "all"\n')
+    write(tmp_path / "ids.jsonl", [{"case_id": n, "relation_id": "P17"} for n in range(7)])
+    arguments = ["bench", "counterfact", "cf.json", "--edits", "8", "--cases", "2", *SMALL, "--phrasings", "whole"]
+    target = ["--target", "phrasings@8.generalization_greedy>=0.8"]
+    document = bench.good(*arguments, "--relation-ids", "ids.jsonl", *target, "--json").json
+    assert {cell["algorithm"] for cell in document["results"]} == {"none", "memit", "phrasings"}
+    assert figure(document, "phrasings@8.generalization_greedy")["target"] == ">= 0.8"
+    written = document["data"]["written"]
+    assert list(written) == ["phrasings"]
+    assert (written["phrasings"]["cases_in_more_phrasings"], written["phrasings"]["phrasings"]) == (7, 49)
+    without = bench(*arguments)
+    assert without.code == 65 and "--relation-ids FILE" in without.err
+    once = bench(*arguments[:-1], "table", "--relation-ids", "ids.jsonl")
+    assert once.code == 78 and 'set phrasings = "all"' in once.err
+
+
 def test_the_covariance_in_use_is_used_and_not_changed(bench: Cli, tmp_path: Path) -> None:
     bench.good("stats", "build")
     kept = {p: p.read_bytes() for p in (tmp_path / "state" / "artifacts").rglob("*") if p.is_file()}
