@@ -75,7 +75,9 @@ def make_engine(url: URL, *, patience: timedelta = PATIENCE, foreign_keys: bool 
         engine = create_engine(url, hide_parameters=True, connect_args={"timeout": seconds, "isolation_level": None})
         _prepare_sqlite(engine, foreign_keys)
         return engine
-    connect_args: dict[str, Any] = {"application_name": "kbsync", "connect_timeout": 10}
+    # A pooler may give each transaction another server connection, on which a statement that was prepared by name is
+    # unknown, or is another one: so none is prepared.
+    connect_args: dict[str, Any] = {"application_name": "kbsync", "connect_timeout": 10, "prepare_threshold": None}
     connect_args = {k: v for k, v in connect_args.items() if k not in url.query}
     try:
         engine = create_engine(url, hide_parameters=True, pool_pre_ping=True, connect_args=connect_args)

@@ -5,17 +5,28 @@ Nothing here loads torch or transformers, unless a GGUF file must be converted.
 
 from __future__ import annotations
 
+from glob import escape
 from pathlib import Path
 
 from kbsync.domain.errors import ModelError
 from kbsync.model import gguf
 from kbsync.model.digests import Digests
-from kbsync.model.model_files import TEMPLATE_FILE, TOKENIZER_FILES
+from kbsync.model.model_files import ADAPTER, OTHER_TEMPLATES, SINGLE_WEIGHTS, WEIGHTS_INDEX, shards_in
 from kbsync.ports import UNWATCHED, Work
 from kbsync.system.messages import first_line
 
 PACKAGE = "package:"
 """How a reference begins that names an installed Python package."""
+_SMALL = [
+    SINGLE_WEIGHTS,
+    *("*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken", "README.md", "LICEN[CS]E*", "NOTICE*", "USE_POLICY*"),
+]
+"""What is fetched of a model: weights that are one file, and everything that is not a weight."""
+_NOT = [
+    *(f"{OTHER_TEMPLATES[:i]}[!{OTHER_TEMPLATES[i]}]*/*" for i in range(3)),  # in these patterns, * goes across folders
+    *("*/*/*", f"{OTHER_TEMPLATES}/*.json", "*.bin.index.json", "consolidated*", ADAPTER),
+]
+"""What is not fetched of it: folders of other forms of the model, and adapters."""
 
 
 def model_directory(reference: str, cache_dir: Path, digests: Digests, work: Work = UNWATCHED) -> Path:
@@ -52,24 +63,26 @@ def model_directory(reference: str, cache_dir: Path, digests: Digests, work: Wor
 
 
 def _from_hub(reference: str) -> Path:
-    """The snapshot of ``<owner>/<name>[@revision]``, fetched if it is not in the hub's cache; no pickles are."""
+    """The snapshot of ``<owner>/<name>[@revision]``, fetched if it is not in the hub's cache.
+
+    Of the weights only those that are read are fetched: many repositories hold them several times, as pickle, in the
+    original publisher's form, for other programs.
+    """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     from kbsync.model.quiet_hub import quiet_hub
 
     name, _, revision = reference.partition("@")
-    patterns = [
-        "*.safetensors",
-        "config.json",
-        "generation_config.json",
-        "*.safetensors.index.json",
-        TEMPLATE_FILE,
-        *TOKENIZER_FILES,
-    ]
     try:
         with quiet_hub():
-            return Path(snapshot_download(name, revision=revision or None, allow_patterns=patterns))
+            found = Path(
+                snapshot_download(name, revision=revision or None, allow_patterns=_SMALL, ignore_patterns=_NOT)
+            )
+            if not (found / SINGLE_WEIGHTS).is_file() and (found / WEIGHTS_INDEX).is_file():
+                shards = [escape(shard) for shard in shards_in(found / WEIGHTS_INDEX)]
+                found = Path(snapshot_download(name, revision=found.name, allow_patterns=shards))
+            return found
     except LocalEntryNotFoundError as error:
         raise ModelError(
             f"{reference} is neither a directory here nor in the hub's cache, and the hub can't be reached.",

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 
 UNFINISHED = ".unfinished-"
@@ -19,18 +20,24 @@ UNFINISHED = ".unfinished-"
 def new_directory(target: Path) -> Iterator[Path]:
     """Yield a temporary directory beside ``target``, which is renamed to ``target`` if the block raises nothing.
 
+    Every file gets the rights that the umask gives, whoever wrote it: safetensors makes files that only their owner may
+    read, and a server that runs as another user has to read them.
+
     If the block raises, the temporary directory is removed. Hold ``locked`` around it, because what an earlier, killed
     process left is removed first.
     """
     prefix = f"{UNFINISHED}{target.name}-"
-    for left_behind in target.parent.glob(f"{prefix}*"):
+    for left_behind in target.parent.glob(f"{escape(prefix)}*"):
         shutil.rmtree(left_behind)
     # mkdtemp would make it readable for this user only, but a server may have to read what it becomes.
     unfinished = target.parent / f"{prefix}{secrets.token_hex(4)}"
     unfinished.mkdir()
+    rights = unfinished.stat().st_mode & 0o666
     try:
         yield unfinished
         for path in unfinished.rglob("*"):
+            if path.is_file():
+                path.chmod(rights)
             sync(path)
         sync(unfinished)
         unfinished.rename(target)
@@ -40,17 +47,19 @@ def new_directory(target: Path) -> Iterator[Path]:
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write a file under a temporary name, fsync it, and rename it to ``path``."""
-    descriptor, name = tempfile.mkstemp(prefix=f"{UNFINISHED}{path.name}-", dir=path.parent)
+    """Write a file under a temporary name, fsync it, and rename it to ``path``; its rights are those that the umask
+    gives."""
+    name = path.parent / f"{UNFINISHED}{path.name}-{secrets.token_hex(8)}"
+    descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        Path(name).rename(path)
+        name.rename(path)
         sync(path.parent)
     finally:
-        Path(name).unlink(missing_ok=True)
+        name.unlink(missing_ok=True)
 
 
 def remove_directory(path: Path) -> None:

@@ -6,19 +6,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from transformers import GenerationConfig
+
 from kbsync.checkpoints.exporters.directory import exported, record
-from kbsync.checkpoints.safetensors_patch import write_patched
+from kbsync.checkpoints.safetensors_patch import copy_others, write_patched
 from kbsync.model.delta import FactorDelta, applied
 from kbsync.model.load import LoadedModel
 from kbsync.model.quiet import quiet
 
 
 def export_hf(loaded: LoadedModel, delta: FactorDelta, directory: Path, about: Mapping[str, Any] | None = None) -> Path:
-    """Write weights (safetensors), configuration and tokenizer of the edited base.
+    """Write weights (safetensors) of the edited base, and all other files as the base has them.
 
-    ``AutoModelForCausalLM.from_pretrained`` loads the directory, and the model answers as the version does: its weights
-    are those that ``applied`` puts in place, in the base's dtype. Where the base's own files hold its weights as they
-    were loaded, these files are copied and the edited tensors overwritten. The directory appears whole or not at all.
+    ``AutoModelForCausalLM.from_pretrained`` loads the directory, and the model answers as the version does: loaded in
+    the dtype that ``kbsync.json`` names, its weights are those that ``applied`` puts in place. Only the edited tensors
+    differ from the base's files; configuration, tokenizer, templates, processors and licence are copied byte for byte.
+    The directory appears whole or not at all.
 
     Args:
         directory: Its name may be taken by an empty directory only.
@@ -33,11 +36,32 @@ def export_hf(loaded: LoadedModel, delta: FactorDelta, directory: Path, about: M
     """
     with exported(directory) as unfinished:
         before = {n: p for n, p in loaded.model.named_parameters() if n in delta.parameters}
-        with applied(loaded.model, delta), quiet():
+        with applied(loaded.model, delta):
             after = {n: loaded.model.get_parameter(n) for n in before}
             digests = write_patched(loaded.directory, unfinished, before, after)
-            if digests is None:  # loaded in another dtype, or under other names than the files have
-                loaded.model.save_pretrained(unfinished)
-                loaded.tokenizer.save_pretrained(unfinished)
-        record(unfinished, {"format": "hf"} | dict(about or {}), digests or {})
+            if digests is None:
+                _write_anew(loaded, unfinished)
+        dtype = str(loaded.model.dtype).removeprefix("torch.")
+        record(
+            unfinished, {"format": "hf", "dtype": dtype, "base": loaded.reference} | dict(about or {}), digests or {}
+        )
     return directory.expanduser().absolute()
+
+
+def _write_anew(loaded: LoadedModel, target: Path) -> None:
+    """Write weights that are not those of the base's files, as transformers writes a model."""
+    own = loaded.model.generation_config
+    if loaded.directory.is_dir():
+        # transformers reads generation settings that it refuses to write; the base's file is copied anyway.
+        loaded.model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
+    try:
+        with quiet():
+            loaded.model.save_pretrained(target)
+            if not loaded.directory.is_dir():
+                loaded.tokenizer.save_pretrained(target)
+                return
+    finally:
+        loaded.model.generation_config = own
+    for name in ("config.json", "generation_config.json"):
+        (target / name).unlink(missing_ok=True)
+    copy_others(loaded.directory, target)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from kbsync.checkpoints.exporters.hf import export_hf
@@ -50,14 +51,10 @@ def test_the_bases_files_are_copied_and_patched(
     }
 
 
-@pytest.mark.parametrize("other", ["dtype", "weights"])
-def test_files_that_are_not_the_loaded_weights_are_not_copied(tmp_path: Path, other: str) -> None:
+def test_files_that_are_not_the_loaded_weights_are_not_copied(tmp_path: Path) -> None:
     loaded, name, shape = on_disk(tmp_path / "base", "llama", torch.float32)
-    if other == "dtype":
-        loaded.model.to(torch.bfloat16)  # type: ignore[arg-type]
-    else:
-        with torch.no_grad():
-            loaded.model.get_parameter(name).add_(1.0)
+    with torch.no_grad():
+        loaded.model.get_parameter(name).add_(1.0)
     delta = make_delta(name, shape)
     with applied(loaded.model, delta):
         wanted = loaded.model.get_parameter(name).clone()
@@ -89,10 +86,43 @@ def test_the_digests_are_of_what_was_written(tmp_path: Path) -> None:
         assert (tmp_path / "copy" / file).read_bytes() == (tmp_path / "base" / file).read_bytes()
 
 
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+def test_an_edit_in_float32_leaves_the_other_tensors_of_a_bfloat16_base_as_they_are(tmp_path: Path, kind: str) -> None:
+    loaded, name, shape = on_disk(tmp_path / "base", kind, torch.bfloat16)
+    loaded.model.float()
+    with applied(loaded.model, make_delta(name, shape)):
+        wanted = {n: t.clone() for n, t in loaded.model.state_dict().items()}
+    target = export_hf(loaded, make_delta(name, shape), tmp_path / "out")
+    before, after = (load_file(d / "model.safetensors") for d in (tmp_path / "base", target))
+    assert before.keys() == after.keys()
+    assert {n for n in after if after[n].dtype == torch.float32} == {name}
+    assert all(torch.equal(after[n], before[n]) for n in after if n != name)
+    assert (target / "config.json").read_bytes() == (tmp_path / "base" / "config.json").read_bytes()
+    assert json.loads((target / "kbsync.json").read_text())["dtype"] == "float32"
+    plain = AutoModelForCausalLM.from_pretrained(target, dtype=torch.float32).state_dict()
+    assert plain.keys() == wanted.keys()
+    assert all(torch.equal(plain[n], wanted[n]) for n in wanted)
+
+
+def test_tensors_are_found_whatever_the_files_call_them(tmp_path: Path) -> None:
+    loaded, name, shape = on_disk(tmp_path / "base", "gpt2", torch.float32)
+    weights = load_file(tmp_path / "base" / "model.safetensors")
+    renamed = {n.removeprefix("transformer."): t for n, t in weights.items()}
+    save_file(renamed, tmp_path / "base" / "model.safetensors", metadata={"format": "pt"})
+    with applied(loaded.model, make_delta(name, shape)):
+        wanted = loaded.model.get_parameter(name).clone()
+    target = export_hf(loaded, make_delta(name, shape), tmp_path / "out")
+    after = load_file(target / "model.safetensors")
+    assert after.keys() == renamed.keys()
+    assert [n for n in after if not torch.equal(after[n], renamed[n])] == [name.removeprefix("transformer.")]
+    assert torch.equal(after[name.removeprefix("transformer.")], wanted)
+
+
 def test_nothing_is_written_where_a_parameter_is_missing(tmp_path: Path) -> None:
     loaded, name, _ = on_disk(tmp_path / "base", "llama", torch.float32)
     tensor = loaded.model.get_parameter(name)
     (tmp_path / "copy").mkdir()
-    assert write_patched(tmp_path / "base", tmp_path / "copy", {"other": tensor}, {"other": tensor}) is None
+    other = {name: tensor + 1}
+    assert write_patched(tmp_path / "base", tmp_path / "copy", other, other) is None
     assert write_patched(tmp_path / "nowhere", tmp_path / "copy", {name: tensor}, {name: tensor}) is None
     assert list((tmp_path / "copy").iterdir()) == []

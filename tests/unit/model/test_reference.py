@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import huggingface_hub
 import pytest
+from huggingface_hub.utils import filter_repo_objects
 
 from kbsync.domain.errors import ModelError
 from kbsync.model.digests import digests_in
 from kbsync.model.load import load
-from kbsync.model.reference import model_directory
+from kbsync.model.reference import _NOT, _SMALL, model_directory
 from tests.support.random_models import saved
 
 Finder = Callable[[Path | str], Path]
@@ -74,3 +76,48 @@ def test_a_model_of_the_hub_comes_from_its_cache(
             find(reference)
     with pytest.raises(ModelError, match="The hub did not give"):
         find("some one/ti ny")
+
+
+REPOSITORY = [
+    *("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt"),
+    *("merges.txt", "tokenizer.model", "chat_template.jinja", "additional_chat_templates/tools.jinja"),
+    *("preprocessor_config.json", "processor_config.json", "model.safetensors.index.json", "model.safetensors"),
+    *("LICENSE", "NOTICE", "README.md"),
+]
+OTHER_FORMS = [
+    *("model-00001-of-00002.safetensors", "consolidated.safetensors", "consolidated.safetensors.index.json"),
+    *("original/params.json", "original/model.safetensors", "onnx/model.onnx", "onnx/config.json"),
+    *(
+        "pytorch_model.bin",
+        "pytorch_model.bin.index.json",
+        "model.gguf",
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    ),
+    *("adapter/config.json", "figure.png", "modeling_x.py"),
+]
+
+
+def test_of_a_repository_only_what_is_needed_is_fetched() -> None:
+    fetched = filter_repo_objects([*REPOSITORY, *OTHER_FORMS], allow_patterns=_SMALL, ignore_patterns=_NOT)
+    assert list(fetched) == REPOSITORY
+
+
+def test_the_shards_that_the_index_names_are_fetched_and_no_others(
+    tmp_path: Path, find: Finder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit, asked = "0123456789abcdef0123456789abcdef01234567", []
+    (tmp_path / commit).mkdir()
+    index = {"weight_map": {"a": "model-2.safetensors", "b": "model-1.safetensors"}}
+    (tmp_path / commit / "model.safetensors.index.json").write_text(json.dumps(index))
+
+    def download(name: str, **rest: object) -> str:
+        asked.append((name, rest["revision"], rest["allow_patterns"]))
+        return str(tmp_path / commit)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    assert find("someone/tiny@v1") == tmp_path / commit
+    assert asked == [
+        ("someone/tiny", "v1", _SMALL),
+        ("someone/tiny", commit, ["model-1.safetensors", "model-2.safetensors"]),
+    ]

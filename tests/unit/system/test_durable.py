@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
@@ -38,6 +39,19 @@ def test_a_file_is_replaced_in_one_step(tmp_path: Path) -> None:
     write_file(file, b"new")
     assert file.read_bytes() == b"new"
     assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o027, 0o077])
+def test_files_have_the_rights_that_the_umask_gives(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        write_file(tmp_path / "a.json", b"")
+        with new_directory(tmp_path / "odd [name]*?") as unfinished:
+            (unfinished / "private").touch(0o600)
+    finally:
+        os.umask(before)
+    for file in (tmp_path / "a.json", tmp_path / "odd [name]*?" / "private"):
+        assert file.stat().st_mode & 0o777 == 0o666 & ~umask
 
 
 def test_a_lock_is_held_by_one_at_a_time(tmp_path: Path) -> None:

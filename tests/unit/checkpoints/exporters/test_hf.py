@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import json
+import os
 from pathlib import Path
 
 import pytest
@@ -10,9 +12,10 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from kbsync.checkpoints.exporters.hf import export_hf
+from kbsync.checkpoints.exporters.lora import export_lora
 from kbsync.domain.errors import EditError, StoreError
 from kbsync.model.delta import applied
-from tests.support.export_samples import IDS, loaded_model, make_delta
+from tests.support.export_samples import IDS, loaded_model, make_delta, on_disk
 from tests.support.file_faults import failing, limited_file_size
 
 
@@ -37,6 +40,61 @@ def test_plain_transformers_answers_as_the_version(tmp_path: Path, kind: str, dt
     assert all(torch.equal(p, before[n]) for n, p in loaded.model.named_parameters())
     assert torch.equal(loaded.model(IDS).logits, base)
     assert not [p for p in exported.rglob("*") if p.suffix in {".bin", ".pt", ".pkl"}]
+
+
+BESIDE = {
+    # transformers reads this one, and refuses to write it
+    "generation_config.json": '{"do_sample": false, "temperature": 0.9}',
+    "chat_template.jinja": "{{ messages }}",
+    "additional_chat_templates/tools.jinja": "{{ tools }}",
+    "preprocessor_config.json": '{"image_processor_type": "X"}',
+    "LICENSE": "as it is",
+}
+
+
+@pytest.mark.parametrize("written", ["copied", "anew"])
+def test_what_is_no_weight_is_the_bases_byte_for_byte(tmp_path: Path, written: str) -> None:
+    loaded, name, shape = on_disk(tmp_path / "base", "llama", torch.float32)
+    config = json.loads((tmp_path / "base" / "config.json").read_text())
+    config.pop("rope_parameters")
+    config |= {"rope_theta": 500000.0, "torch_dtype": "float32", "transformers_version": "4.51.0"}
+    (tmp_path / "base" / "config.json").write_text(json.dumps(config, indent=1))
+    for file, text in BESIDE.items():
+        (tmp_path / "base" / file).parent.mkdir(exist_ok=True)
+        (tmp_path / "base" / file).write_text(text)
+    for weights in ("consolidated.safetensors", "pytorch_model.bin", "pytorch_model.bin.index.json", ".hidden"):
+        (tmp_path / "base" / weights).write_text("{}")
+    loaded.model.generation_config.temperature = 0.9
+    if written == "anew":
+        with torch.no_grad():
+            loaded.model.get_parameter(name).add_(1.0)
+    target = export_hf(loaded, make_delta(name, shape), tmp_path / "out")
+    there = {str(p.relative_to(target)) for p in target.rglob("*") if p.is_file()}
+    assert there == {
+        *BESIDE,
+        "config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "model.safetensors",
+        "kbsync.json",
+    }
+    for file in there - {"model.safetensors", "kbsync.json"}:
+        assert (target / file).read_bytes() == (tmp_path / "base" / file).read_bytes(), file
+    assert loaded.model.generation_config.temperature == 0.9
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_files_have_the_rights_that_the_umask_gives(tmp_path: Path, umask: int) -> None:
+    loaded, name, shape = on_disk(tmp_path / "base", "llama", torch.float32)
+    (tmp_path / "base" / "model.safetensors").chmod(0o600)
+    before = os.umask(umask)
+    try:
+        targets = [export_hf(loaded, make_delta(name, shape), tmp_path / "hf")]
+        export_lora(loaded, make_delta(name, shape), tmp_path / "lora")
+    finally:
+        os.umask(before)
+    for path in [p for d in (*targets, tmp_path / "lora") for p in d.rglob("*")]:
+        assert path.stat().st_mode & 0o777 == 0o666 & ~umask, path
 
 
 def test_an_empty_directory_may_be_the_target_and_a_full_one_not(tmp_path: Path) -> None:
