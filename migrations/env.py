@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 
 from kbsync.ledger import triggers
 from kbsync.ledger.engine import make_engine, parse_url, writing
+from kbsync.ledger.schema import VERSION_TABLE
 from kbsync.ledger.tables import metadata
 
 
@@ -15,6 +16,9 @@ def migrate(connection: Connection) -> None:
     context.configure(
         connection=connection,
         target_metadata=metadata,
+        version_table=VERSION_TABLE,
+        # Another program may have tables of its own beside the ledger's.
+        include_name=lambda name, kind, _parents: kind != "table" or name in metadata.tables,
         render_as_batch=True,
         compare_type=True,
         transactional_ddl=True,

@@ -20,11 +20,18 @@ FRAMES_FILE = "frames.json"
 
 
 def load_base(settings: ModelSettings, cache_dir: Path, frames: Frames, work: Work) -> LoadedModel:
-    """Load the weights; raises ``ModelError`` where the tokenizer asks in another way than ``frames``."""
+    """Load the weights.
+
+    Raises:
+        ModelError: They can't be loaded or can't be edited (so nobody probes for an hour before that is said), or the
+            tokenizer asks in another way than ``frames``.
+    """
     from kbsync.model.chat import require_frames
+    from kbsync.model.editable import editable
     from kbsync.model.load import load
 
     loaded = load(settings.reference, cache_dir=cache_dir, device=settings.device, dtype=settings.dtype, work=work)
+    editable(loaded.model)
     require_frames(loaded.tokenizer, frames, settings.chat, settings.system)
     return loaded
 

@@ -25,6 +25,7 @@ from kbsync.config.values import (
     Text,
     base_directory,
     hide_password,
+    path_in_url,
     read_secret,
 )
 from kbsync.config.values import unique as no_doubles
@@ -257,7 +258,7 @@ class WebSettings(Section):
 
 
 def _ledger_file(data: dict[str, Any]) -> SecretStr:
-    return SecretStr(f"sqlite:///{data['state_dir'] / 'ledger.sqlite3'}")
+    return SecretStr(f"sqlite:///{path_in_url(data['state_dir'] / 'ledger.sqlite3')}")
 
 
 class Settings(Section):

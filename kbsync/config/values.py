@@ -83,7 +83,12 @@ def _database(url: SecretStr, info: ValidationInfo) -> SecretStr:
     head, slashes, file = text.partition(":///")
     if kind != "sqlite" or not slashes or not file or file.startswith(("/", ":memory:", "file:")):
         return url
-    return SecretStr(f"{head}:///{base_directory(info) / file}")
+    return SecretStr(f"{head}:///{path_in_url(base_directory(info))}/{file}")
+
+
+def path_in_url(path: Path) -> str:
+    """A path as a URL holds it: there, %, ? and # mean something else."""
+    return str(path).replace("%", "%25").replace("?", "%3F").replace("#", "%23")
 
 
 def hide_password(url: str) -> str:

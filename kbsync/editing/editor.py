@@ -21,8 +21,9 @@ from kbsync.domain.version import EditReport, LayerReport
 from kbsync.editing.common.contexts import contexts
 from kbsync.editing.common.prompts import TokenisedRewrite, tokenise_all
 from kbsync.editing.covariance.covariance import Covariances, covariances
-from kbsync.model.decoder import Decoder, DecoderLayer, discover
+from kbsync.model.decoder import Decoder, DecoderLayer
 from kbsync.model.delta import FactorDelta
+from kbsync.model.editable import editable
 from kbsync.model.hooks import frozen
 from kbsync.model.suffix import longest_row
 from kbsync.ports import ArtifactStore, Edit, Editor, Work
@@ -87,7 +88,7 @@ class TorchEditor(Editor):
         Raises:
             ModelError: The model's structure can't be edited.
         """
-        self._decoder = discover(model)
+        self._decoder = editable(model)
         self._tokenizer = tokenizer
         self._base = base
         self._artifacts = artifacts

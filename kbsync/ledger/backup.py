@@ -14,13 +14,15 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
-from sqlalchemy import URL, create_engine, inspect, text
+from sqlalchemy import URL, inspect, text
+from sqlalchemy.schema import DropSchema
 
 from kbsync.domain.errors import NotFound, StoreError
 from kbsync.ledger import schema
-from kbsync.ledger.engine import opened, parse_url, place, reading, sqlite_url, translated
+from kbsync.ledger.engine import connect_sqlite, opened, parse_url, place, reading, schema_of, sqlite_url, writing
 
 _KEPT = "The ledger was only read; no backup was left behind."
+QUOTE = '"'
 _PAGES = 1000
 """Pages that are copied before another process may write again."""
 
@@ -39,7 +41,9 @@ def backup(url: str, file: Path) -> int:
         if parsed.get_backend_name() == "sqlite":
             copy_sqlite(Path(str(parsed.database)), unfinished)
         else:
-            _postgresql("pg_dump", parsed, ["--format=custom", f"--file={unfinished}"])
+            own = schema_of(parsed)
+            part = [f'--schema="{own.replace(QUOTE, QUOTE * 2)}"'] if own else []
+            _postgresql("pg_dump", parsed, ["--format=custom", f"--file={unfinished}", *part])
         with unfinished.open("rb") as written:
             os.fsync(written.fileno())
         unfinished.rename(target)
@@ -77,6 +81,10 @@ def restore(url: str, file: Path) -> None:
     require_restorable(url, file)
     parsed, source = parse_url(url), file.expanduser().absolute()
     if parsed.get_backend_name() == "postgresql":
+        own = schema_of(parsed)
+        if own:  # the backup makes the schema, which may be there and is empty
+            with opened(parsed) as engine, writing(engine) as connection:
+                connection.execute(DropSchema(own, if_exists=True))
         _postgresql("pg_restore", parsed, ["--exit-on-error", "--single-transaction", "--no-owner", str(source)])
         return
     target = Path(str(parsed.database))
@@ -115,12 +123,8 @@ def _require_empty(parsed: URL) -> None:
     if parsed.get_backend_name() == "sqlite":
         taken = Path(str(parsed.database)).exists()
     else:
-        engine = create_engine(parsed, hide_parameters=True)
-        try:
-            with translated(parsed), engine.connect() as connection:
-                taken = bool(inspect(connection).get_table_names())
-        finally:
-            engine.dispose()
+        with opened(parsed) as engine, reading(engine) as connection:
+            taken = bool(inspect(connection).get_table_names())
     if taken:
         raise StoreError(
             f"There is a ledger at {where} already.",
@@ -130,7 +134,7 @@ def _require_empty(parsed: URL) -> None:
 
 def copy_sqlite(source: Path, target: Path) -> None:
     """Copy by SQLite's online backup, which is consistent whoever writes meanwhile, and check the copy's integrity."""
-    with closing(sqlite3.connect(source)) as live, closing(sqlite3.connect(target)) as copy:
+    with closing(connect_sqlite(source)) as live, closing(sqlite3.connect(target)) as copy:
         live.backup(copy, pages=_PAGES)
         copy.execute("PRAGMA journal_mode = DELETE")
         verdict = copy.execute("PRAGMA integrity_check").fetchone()[0]
@@ -167,12 +171,14 @@ def _postgresql(program: str, url: URL | None, arguments: list[str]) -> None:
 def _address(url: URL) -> list[str]:
     """Host, port, user and database as options; the directory of a socket stands in the URL's query."""
     hosts = url.query.get("host", ())
+    # A plain name with a = in it would be taken for a whole connection string.
+    database = (url.database or "").replace("\\", "\\\\").replace("'", "\\'")
     host = url.host or (hosts if isinstance(hosts, str) else next(iter(hosts), ""))
     options = {
         "--host": host,
         "--port": str(url.port or ""),
         "--username": url.username or "",
-        "--dbname": url.database,
+        "--dbname": f"dbname='{database}'",
     }
     return [f"{option}={value}" for option, value in options.items() if value] + ["--no-password"]
 

@@ -6,12 +6,15 @@ holds. Readers see one snapshot and wait for nobody (WAL on SQLite, repeatable r
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, StatementError
@@ -23,6 +26,8 @@ PATIENCE = timedelta(seconds=30)
 
 _WRITE_LOCK = int.from_bytes(b"kbsync")
 _WRITER = "kbsync_writer"
+SCHEMA = "schema"
+"""What kbsync itself understands of a URL's parameters: the PostgreSQL schema that holds the ledger."""
 
 
 def sqlite_url(path: Path) -> str:
@@ -55,7 +60,21 @@ def place(url: URL) -> str:
     if url.get_backend_name() == "sqlite":
         return str(url.database)
     bare = URL.create("postgresql", username=url.username, host=url.host, port=url.port, database=url.database)
-    return bare.render_as_string()
+    own = schema_of(url)
+    return bare.render_as_string() + (f"?{SCHEMA}={own}" if own else "")
+
+
+def schema_of(url: URL) -> str | None:
+    """The PostgreSQL schema that a URL names; None: the user's own default, mostly ``public``."""
+    named = url.query.get(SCHEMA)
+    return named if isinstance(named, str) else None
+
+
+def write_lock(schema: str | None) -> int:
+    """The key of the lock that a writer's transaction holds: two ledgers in one database don't wait for each other."""
+    if schema is None:
+        return _WRITE_LOCK
+    return int.from_bytes(sha256(f"kbsync {schema}".encode()).digest()[:7])
 
 
 def make_engine(url: URL, *, patience: timedelta = PATIENCE, foreign_keys: bool = True) -> Engine:
@@ -79,19 +98,39 @@ def make_engine(url: URL, *, patience: timedelta = PATIENCE, foreign_keys: bool 
     # unknown, or is another one: so none is prepared.
     connect_args: dict[str, Any] = {"application_name": "kbsync", "connect_timeout": 10, "prepare_threshold": None}
     connect_args = {k: v for k, v in connect_args.items() if k not in url.query}
+    schema, driver_url = schema_of(url), url.difference_update_query([SCHEMA])
     try:
-        engine = create_engine(url, hide_parameters=True, pool_pre_ping=True, connect_args=connect_args)
+        engine = create_engine(driver_url, hide_parameters=True, pool_pre_ping=True, connect_args=connect_args)
     except ModuleNotFoundError as error:
         what = f"a ledger in PostgreSQL needs the package {error.name}"
         raise ConfigError([what], next_step="Install it: pip install 'kbsync[postgres]'.") from error
+    engine.url = url  # for messages
+    if schema:
+        _stay_in(engine, schema)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         if connection.get_execution_options().get(_WRITER):
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = {int(seconds * 1000)}")
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITE_LOCK})
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": write_lock(schema)})
 
     return engine
+
+
+def _stay_in(engine: Engine, schema: str) -> None:
+    """Let every transaction find its tables in ``schema``.
+
+    It is said in each one, and not once for a connection: behind a pooler the next transaction may run on another one.
+    """
+    path = engine.dialect.identifier_preparer.quote_identifier(schema)
+
+    @event.listens_for(engine, "engine_connect")
+    def connected(connection: Connection) -> None:
+        connection.dialect.default_schema_name = schema
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(f"SET LOCAL search_path TO {path}")
 
 
 @contextmanager
@@ -104,19 +143,52 @@ def opened(url: URL, *, foreign_keys: bool = True) -> Iterator[Engine]:
         engine.dispose()
 
 
+def connect_sqlite(file: Path, **options: Any) -> sqlite3.Connection:
+    """Open a SQLite file for writing, or for reading alone where this user may not write it.
+
+    A ledger in WAL mode is read by way of its ``-wal`` and ``-shm`` files, which SQLite makes where they are missing.
+    Who can't make them reads the file as it stands: without them there is nothing newer.
+    """
+    connection: sqlite3.Connection
+    if not file.exists() or (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)):
+        connection = sqlite3.connect(file, **options)
+        return connection
+    beside = file.with_name(file.name + "-wal")
+    how = "mode=ro" if beside.exists() and beside.stat().st_size else "mode=ro&immutable=1"
+    connection = sqlite3.connect(f"file:{quote(str(file))}?{how}", uri=True, **options)
+    return connection
+
+
 def _prepare_sqlite(engine: Engine, foreign_keys: bool) -> None:
+    file = Path(str(engine.url.database))
+
+    @event.listens_for(engine, "do_connect")
+    def open_file(_dialect: object, _record: object, _args: list[Any], options: dict[str, Any]) -> sqlite3.Connection:
+        return connect_sqlite(file, **options)
+
     @event.listens_for(engine, "connect")
     def connect(connection: sqlite3.Connection, _record: object) -> None:
-        connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA foreign_keys = {'ON' if foreign_keys else 'OFF'}")
         # INSERT OR REPLACE removes rows; without this the triggers that refuse a DELETE would not see it.
         connection.execute("PRAGMA recursive_triggers = ON")
+        with _writable_or_not():
+            connection.execute("PRAGMA journal_mode = WAL")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         writer = connection.get_execution_options().get(_WRITER)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writer else "BEGIN")
+
+
+@contextmanager
+def _writable_or_not() -> Iterator[None]:
+    """Let pass that a file can't be written: whoever only reads it needs nothing more."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_READONLY:
+            raise
 
 
 @contextmanager
@@ -174,6 +246,7 @@ def _translate(error: DBAPIError, url: URL) -> KbsyncError:
             return LedgerDown(
                 f"The ledger {where} can't be reached: {message}.", kept=_KEPT, next_step=next_step or _POSTGRES_HELP
             )
+        next_step = next_step or _STATE_HELP.get(state, "")
     if busy:
         return Busy(f"Another process is writing to the ledger {where}.", next_step="Try again in a moment.")
     next_step = next_step or "`kbsync db check` examines the ledger."
@@ -190,6 +263,10 @@ _SQLITE_HELP = {
     sqlite3.SQLITE_FULL: "Make room on the disk.",
     sqlite3.SQLITE_CORRUPT: "The file is damaged: stop kbsync and restore it from a backup.",
     sqlite3.SQLITE_NOTADB: "This is no SQLite file: check the configured path.",
+}
+_STATE_HELP = {
+    "25006": "The database can only be read here (a replica?): name the primary server in database_url.",
+    "42501": "Give the database's user the right to it, or name another user in database_url.",
 }
 _POSTGRES_HELP = "Check that the server runs, that the URL names it rightly, and that its password is right."
 

@@ -6,14 +6,15 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, Engine, and_, exists, func, inspect, select, text
+from sqlalchemy import URL, Connection, Engine, and_, exists, func, inspect, select, text
+from sqlalchemy.schema import CreateSchema
 
 from kbsync.domain import audit, history
 from kbsync.domain.audit import AuditEvent
 from kbsync.domain.canonical import canonical_json
 from kbsync.domain.errors import Damaged, SchemaError, StoreError
 from kbsync.ledger import tables, triggers
-from kbsync.ledger.engine import opened, parse_url, place, reading, writing
+from kbsync.ledger.engine import opened, parse_url, place, reading, schema_of, writing
 from kbsync.ledger.repository.audit import SqlAuditReader
 from kbsync.ledger.repository.statements import SqlStatementReader, statement_of
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 REVISION = "0006"
 """The schema revision that this program works with: the newest of ``migrations/versions``, numbered in order."""
+VERSION_TABLE = "kbsync_version"
+"""Holds the revision. Other programs that use Alembic have theirs in ``alembic_version``, where ours was at first."""
+_FIRST_TABLE = "alembic_version"
 
 
 def migrations_directory() -> Path:
@@ -44,9 +48,16 @@ def upgrade(url: str) -> None:
     if parsed.get_backend_name() == "sqlite":
         _make_directory(Path(str(parsed.database)).parent)
     with opened(parsed, foreign_keys=False) as engine, writing(engine) as connection:
+        own = schema_of(parsed)
+        if own:
+            connection.execute(CreateSchema(own, if_not_exists=True))
         stored = revision(connection)
         if stored is not None and stored > REVISION:
             raise _newer(place(parsed), stored)
+        if stored is None:
+            _require_room(connection, parsed)
+        elif not inspect(connection).has_table(VERSION_TABLE):
+            connection.exec_driver_sql(f"ALTER TABLE {_FIRST_TABLE} RENAME TO {VERSION_TABLE}")
         command.upgrade(alembic_config(connection), "head")
         broken = _broken_references(connection)
         if broken:
@@ -76,10 +87,24 @@ def _make_directory(directory: Path) -> None:
 
 def revision(connection: Connection) -> str | None:
     """The schema revision that the database says it has; None where there is no ledger."""
-    if not inspect(connection).has_table("alembic_version"):
+    present = set(inspect(connection).get_table_names())
+    ours = {table.name for table in tables.APPEND_ONLY} <= present
+    holder = VERSION_TABLE if VERSION_TABLE in present else _FIRST_TABLE if ours else ""
+    if holder not in present:
         return None
-    stored: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    stored: str | None = connection.scalar(text(f"SELECT version_num FROM {holder}"))
     return stored
+
+
+def _require_room(connection: Connection, url: URL) -> None:
+    """Raise ``SchemaError`` where another program has tables of the same names."""
+    taken = sorted(set(inspect(connection).get_table_names()) & set(tables.metadata.tables))
+    if taken:
+        raise SchemaError(
+            f"{place(url)} holds tables of another program that have the names of a ledger's: {', '.join(taken)}.",
+            kept="Nothing was changed.",
+            next_step="Name an empty database, or (PostgreSQL) a schema: add ?schema=kbsync to database_url.",
+        )
 
 
 def revision_at(url: str) -> str | None:
@@ -173,7 +198,11 @@ def _damage(connection: Connection) -> list[str]:
     if connection.dialect.name == "sqlite":
         lines = connection.scalars(text("PRAGMA integrity_check")).all()
         return [f"the file is damaged: {line}" for line in lines if line != "ok"]
-    unproven = text("SELECT conrelid::regclass || ' ' || conname FROM pg_constraint WHERE NOT convalidated")
+    unproven = text(
+        "SELECT conrelid::regclass || ' ' || conname FROM pg_constraint "
+        "WHERE NOT convalidated AND connamespace = "
+        "(SELECT oid FROM pg_namespace WHERE nspname = current_schema())"
+    )
     return [f"the constraint {name} was never validated" for name in connection.scalars(unproven)]
 
 

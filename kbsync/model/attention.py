@@ -22,7 +22,8 @@ GROUPED = "kbsync_grouped"
 def group_queries(model: PreTrainedModel) -> None:
     """Make ``model`` use ``grouped``, if it uses torch's attention and has fewer key heads than query heads."""
     config = model.config.get_text_config()
-    shared = (getattr(config, "num_key_value_heads", None) or config.num_attention_heads) < config.num_attention_heads
+    heads, key_heads = (getattr(config, f"num_{kind}_heads", None) for kind in ("attention", "key_value"))
+    shared = isinstance(heads, int) and isinstance(key_heads, int) and 0 < key_heads < heads
     if shared and model.config._attn_implementation == "sdpa":
         AttentionInterface.register(GROUPED, grouped)
         AttentionMaskInterface.register(GROUPED, sdpa_mask)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from kbsync.domain.errors import ModelError
+from kbsync.model.decoder_checks import require_attention, require_plain_sum
 
 PROBE_LENGTH = 3
 """Tokens of the pass that is watched; more than one, so that logits and states have a length to compare."""
@@ -113,13 +115,24 @@ def first_tensor(output: Tensor | tuple[Tensor, ...]) -> Tensor:
 
 
 def discover(model: PreTrainedModel) -> Decoder:
-    """Find the decoder's parts, and check on one forward pass that they give the model's logits.
+    """Find the decoder's parts, and check on small forward passes that they do what an edit takes for granted.
 
     Raises:
-        ModelError: the weights are quantised, the model is a mixture of experts, or its MLP is otherwise not one chain
-        of
-            linear maps that ends in one down projection.
+        ModelError: the weights are quantised, the model is a mixture of experts, its MLP is not one chain of linear
+            maps that ends in one down projection, a layer is no attention (recurrent models and hybrids), or what an
+            MLP puts out reaches the residual stream or the logits otherwise than unchanged.
     """
+    try:
+        return _discover(model)
+    except ModelError:
+        raise
+    except Exception as error:  # a model is a program: what is not a decoder fails with whatever its code raises
+        raise _unknown(
+            model, f"it fails on a text of {PROBE_LENGTH} tokens ({type(error).__name__}: {error})"
+        ) from error
+
+
+def _discover(model: PreTrainedModel) -> Decoder:
     _refuse_quantised(model)
     blocks_name, blocks = _blocks(model)
     calls, logits = _watch(model)
@@ -146,6 +159,10 @@ def discover(model: PreTrainedModel) -> Decoder:
         again = decoder.logits(decoder.final_norm(last))
     if not torch.allclose(again, logits, rtol=1e-3, atol=1e-3 * float(logits.abs().max())):
         raise _unknown(model, "its logits are not head(final norm(last layer))")
+    require_attention(decoder, _probe(model))
+    for layer in layers:
+        block = calls[id(layer.module)]
+        require_plain_sum(layer, block.args, block.kwargs, block.output)
     return decoder
 
 
@@ -156,8 +173,14 @@ class _Call:
     module: nn.Module
     order: int
     """The number of calls that returned before this one."""
-    inputs: tuple[Tensor, ...]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
     output: Tensor
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """The tensors among the arguments."""
+        return tuple(t for t in (*self.args, *self.kwargs.values()) if isinstance(t, Tensor))
 
     def reads(self, tensor: Tensor) -> bool:
         """Whether ``tensor`` was among the inputs."""
@@ -171,24 +194,27 @@ def _watch(model: PreTrainedModel) -> tuple[dict[int, _Call], Tensor]:
     """
     calls: dict[int, _Call] = {}
 
-    def note(module: nn.Module, args: tuple[object, ...], kwargs: dict[str, object], output: object) -> None:
+    def note(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: object) -> None:
         tensor = output[0] if isinstance(output, tuple) and output else output
         if isinstance(tensor, Tensor):
-            inputs = tuple(t for t in (*args, *kwargs.values()) if isinstance(t, Tensor))
-            calls[id(module)] = _Call(module, len(calls), inputs, tensor)
+            calls[id(module)] = _Call(module, len(calls), args, kwargs, tensor)
 
     handles = [m.register_forward_hook(note, with_kwargs=True) for m in model.modules()]
     training = model.training
     try:
         nn.Module.eval(model)
-        ids = torch.arange(PROBE_LENGTH, device=model.device)[None] % model.config.get_text_config().vocab_size
         with torch.no_grad():
-            logits: Tensor = model(input_ids=ids, use_cache=False).logits
+            logits: Tensor = model(input_ids=_probe(model), use_cache=False).logits
     finally:
         model.train(training)
         for handle in handles:
             handle.remove()
     return calls, logits
+
+
+def _probe(model: PreTrainedModel) -> Tensor:
+    ids: Tensor = torch.arange(PROBE_LENGTH, device=model.device)[None] % model.config.get_text_config().vocab_size
+    return ids
 
 
 def _blocks(model: PreTrainedModel) -> tuple[str, nn.ModuleList]:

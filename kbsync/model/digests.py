@@ -29,12 +29,17 @@ class Digests:
         entry = known.get(str(path))
         if isinstance(entry, list) and entry[:2] == [stat.st_size, stat.st_mtime_ns]:
             return str(entry[2])
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = self.fresh(path)
         known[str(path)] = [stat.st_size, stat.st_mtime_ns, digest]
         self._file.parent.mkdir(parents=True, exist_ok=True)
         write_file(self._file, json.dumps(known, indent=1, sort_keys=True).encode())
         return digest
+
+    @staticmethod
+    def fresh(path: Path) -> str:
+        """The digest of a file as it is now, which is not remembered."""
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def _read(self) -> dict[str, Any]:
         try:

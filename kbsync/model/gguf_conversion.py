@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +14,9 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 from kbsync.domain.errors import ModelError
+from kbsync.model.bounded_build import bounded_build
 from kbsync.model.checks import require_complete
+from kbsync.model.config_checks import MOST_PARTS
 from kbsync.model.quiet import quiet
 from kbsync.system.messages import first_line
 
@@ -31,7 +33,7 @@ def convert(file: Path, directory: Path) -> None:
         ModelError: the file is damaged, incomplete, or of an architecture that transformers does not read from GGUF.
     """
     try:
-        with quiet(), _read_once():
+        with quiet(), _read_once() as read, bounded_build(str(file), *_size(read(str(file)), file)):
             loaded: Any = AutoModelForCausalLM.from_pretrained(
                 file.parent,
                 gguf_file=file.name,
@@ -42,6 +44,8 @@ def convert(file: Path, directory: Path) -> None:
             )
             model = loaded[0]
             tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name, trust_remote_code=False)
+    except ModelError:
+        raise
     except Exception as error:  # its reader meets damage with whatever its parsing raises, struct.error for one
         raise ModelError(
             f"{file} can't be read as GGUF: {first_line(error)}",
@@ -55,9 +59,23 @@ def convert(file: Path, directory: Path) -> None:
         tokenizer.save_pretrained(directory)
 
 
+def _size(reader: Any, file: Path) -> tuple[int, int]:
+    """How many tensors a GGUF file holds, and how many numbers these have; raises ``ModelError`` where it counts more
+    blocks, heads or experts than that."""
+    tensors = len(reader.tensors)
+    for name, field in reader.fields.items():
+        if name.endswith("_count") and name.partition(".")[0] not in ("GGUF", "split", "general"):
+            value = field.contents()
+            if isinstance(value, int) and value > max(MOST_PARTS, tensors):
+                raise ModelError(
+                    f"{file} says {name} = {value}, and it has {tensors} tensors.", next_step="Fetch the model again."
+                )
+    return tensors, sum(int(tensor.n_elements) for tensor in reader.tensors)
+
+
 @contextmanager
-def _read_once() -> Iterator[None]:
-    """Inside the block, parse a GGUF file once.
+def _read_once() -> Iterator[Callable[[str], Any]]:
+    """Inside the block, parse a GGUF file once; what is yielded parses it.
 
     transformers parses it for the configuration, the weights and the tokenizer each, and a large vocabulary takes a
     quarter of a minute every time.
@@ -74,8 +92,9 @@ def _read_once() -> Iterator[None]:
             self.data = self.data.view(numpy.ndarray)
             return super()._get(*args, **kwargs)
 
-    package.GGUFReader = lru_cache(maxsize=1)(Reader)  # type: ignore[attr-defined]
+    once = lru_cache(maxsize=1)(Reader)
+    package.GGUFReader = once  # type: ignore[attr-defined]
     try:
-        yield
+        yield once
     finally:
         package.GGUFReader = plain  # type: ignore[attr-defined]

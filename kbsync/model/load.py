@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from kbsync.domain.errors import ModelError
 from kbsync.model.attention import group_queries
+from kbsync.model.bounded_build import bounded_build
 from kbsync.model.checks import require_complete
+from kbsync.model.config_checks import require_loadable
 from kbsync.model.digests import digests_in
 from kbsync.model.fingerprint import fingerprint
-from kbsync.model.model_files import read_json, weight_files
 from kbsync.model.quiet import quiet
 from kbsync.model.reference import model_directory
 from kbsync.model.tokens import require_offsets
@@ -65,44 +65,27 @@ def load(
     torch_dtype, torch_device = _dtype(dtype), _device(device)
     digests = digests_in(cache_dir)
     directory = model_directory(reference, cache_dir, digests, work)
-    weight_files(directory)
-    _check_config(directory)
     model = _model(directory, torch_dtype)
     tokenizer = _tokenizer(directory)
-    nn.Module.to(model, torch_device)
+    _place(model, torch_device)
     nn.Module.eval(model).requires_grad_(False)
     group_queries(model)
     return LoadedModel(model, tokenizer, fingerprint(directory, dtype, digests), reference, directory)
 
 
-def _check_config(directory: Path) -> None:
-    """Refuse a model that is, by its configuration, not a causal language model in full precision."""
-    config = read_json(directory / "config.json")
-    architectures = [str(name) for name in config.get("architectures") or ()]
-    causal = set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())
-    if config.get("is_encoder_decoder") or (architectures and causal.isdisjoint(architectures)):
-        raise ModelError(
-            f"{directory} is not a causal language model but {', '.join(architectures) or 'an encoder-decoder'}.",
-            next_step="Name a decoder-only model, such as a Llama, Gemma or GPT-2.",
-        )
-    if config.get("quantization_config"):
-        method = dict(config["quantization_config"]).get("quant_method", "an unnamed method")
-        raise ModelError(
-            f"The weights of {directory} are quantised ({method}), and an edit needs them in full precision.",
-            next_step="Name the model that they were quantised from.",
-        )
-
-
 def _model(directory: Path, dtype: torch.dtype) -> PreTrainedModel:
     """Read the weights; a parameter that is missing is an error."""
+    tensors = require_loadable(directory, frozenset(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()))
     try:
-        with quiet():
+        with quiet(), bounded_build(str(directory), len(tensors), sum(t.numbers for t in tensors)):
             loaded: Any = AutoModelForCausalLM.from_pretrained(
                 directory, dtype=dtype, use_safetensors=True, trust_remote_code=False, output_loading_info=True
             )
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
+    except ModelError:
+        raise
+    except Exception as error:  # transformers meets a stranger's configuration with whatever its code raises
         raise ModelError(
-            f"{directory} can't be loaded: {first_line(error)}",
+            f"{directory} can't be loaded: {first_line(error) or type(error).__name__}",
             next_step="Check that the files are whole and that transformers knows the architecture.",
         ) from error
     require_complete(loaded[1], str(directory))
@@ -123,6 +106,17 @@ def _tokenizer(directory: Path) -> PreTrainedTokenizerFast:
     require_offsets(tokenizer, str(directory))
     fast: PreTrainedTokenizerFast = tokenizer
     return fast
+
+
+def _place(model: PreTrainedModel, device: torch.device) -> None:
+    """Move the weights to the device."""
+    try:
+        nn.Module.to(model, device)
+    except RuntimeError as error:
+        raise ModelError(
+            f"The model does not go to {device}: {first_line(error)}",
+            next_step="Use a device with more memory, or cpu.",
+        ) from error
 
 
 def _dtype(name: str) -> torch.dtype:

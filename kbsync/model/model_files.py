@@ -53,8 +53,14 @@ def weight_files(directory: Path) -> list[Path]:
     """The safetensors files that hold the model, sorted by name.
 
     Raises:
-        ModelError: there are none, or the index names one that is missing.
+        ModelError: there are none, the index names one that is missing, or an adapter lies beside them.
     """
+    if (directory / ADAPTER).exists():
+        raise ModelError(
+            f"{directory} holds an adapter ({ADAPTER}) beside the weights; whether it is applied depends on what is "
+            "installed.",
+            next_step="Merge the adapter into the weights, or move it to a directory of its own.",
+        )
     if (directory / SINGLE_WEIGHTS).is_file():
         return [directory / SINGLE_WEIGHTS]
     if (directory / WEIGHTS_INDEX).is_file():

@@ -65,6 +65,10 @@ def keys_and_values(cache: DynamicCache) -> list[tuple[Tensor, Tensor]]:
     return pairs
 
 
+_UNBOUNDED = 2048
+"""Tokens of a row for a model that says no bound."""
+
+
 @dataclass(frozen=True, slots=True)
 class Suffixes:
     """A batch of rows from their lookup position on, which is column 0."""
@@ -128,8 +132,9 @@ def longest_row(decoder: Decoder) -> int:
     """The most tokens of a row that ``prepare_suffixes`` can split: all positions of the model, or half of its sliding
     window."""
     config = decoder.model.config.get_text_config()
-    window = getattr(config, "sliding_window", None)
-    return int(min(config.max_position_embeddings, window // 2 if window else config.max_position_embeddings))
+    window, positions = getattr(config, "sliding_window", None), getattr(config, "max_position_embeddings", None)
+    bounds = [bound for bound in (positions, window // 2 if window else None) if bound]
+    return int(min(bounds, default=_UNBOUNDED))
 
 
 @torch.no_grad()

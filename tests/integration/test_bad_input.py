@@ -50,7 +50,7 @@ def no_causal_model(root: Path) -> None:
 
 def newer_ledger(root: Path) -> None:
     with sqlite3.connect(root / "state" / "ledger.sqlite3") as raw:
-        raw.execute("UPDATE alembic_version SET version_num = '9999'")
+        raw.execute("UPDATE kbsync_version SET version_num = '9999'")
 
 
 def no_ledger(root: Path) -> None:

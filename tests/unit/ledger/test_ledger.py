@@ -27,12 +27,12 @@ def test_transactions_are_those_of_the_port(ledger: SqlLedger) -> None:
 def test_it_is_opened_only_where_the_schema_fits(ledger_url: str, tmp_path: Path) -> None:
     with pytest.raises(SchemaError, match="There is no ledger"):
         SqlLedger(sqlite_url(tmp_path / "none.db"))
-    raw.run(ledger_url, "UPDATE alembic_version SET version_num = '0001'")
+    raw.run(ledger_url, "UPDATE kbsync_version SET version_num = '0001'")
     try:
         with pytest.raises(SchemaError, match="has schema 0001"):
             SqlLedger(ledger_url)
     finally:  # tests share the database on PostgreSQL
-        raw.run(ledger_url, f"UPDATE alembic_version SET version_num = '{schema.REVISION}'")
+        raw.run(ledger_url, f"UPDATE kbsync_version SET version_num = '{schema.REVISION}'")
     with pytest.raises(ConfigError):
         SqlLedger("sqlite://")
     with pytest.raises(StoreError):

@@ -92,7 +92,7 @@ class TestMigrations:
     def test_go_down_and_up_again(self, migrated: Engine) -> None:
         with writing(migrated) as connection:
             command.downgrade(schema.alembic_config(connection), "base")
-            assert set(inspect(connection).get_table_names()) == {"alembic_version"}
+            assert set(inspect(connection).get_table_names()) == {schema.VERSION_TABLE}
         with pytest.raises(SchemaError, match="There is no ledger"):
             SqlLedger(url_of(migrated))
         schema.upgrade(url_of(migrated))
@@ -142,7 +142,7 @@ class TestMigrations:
 def _described(engine: Engine) -> dict[str, object]:
     inspector = inspect(engine)
     described: dict[str, object] = {}
-    for table in set(inspector.get_table_names()) - {"alembic_version"}:
+    for table in set(inspector.get_table_names()) - {schema.VERSION_TABLE}:
         columns = [{k: str(v) for k, v in column.items()} for column in inspector.get_columns(table)]
         described[table] = (
             sorted(columns, key=lambda c: c["name"]),
@@ -169,13 +169,13 @@ class TestOpening:
         assert "There is no ledger" in schema.check(empty_url)[0]
 
     def test_an_older_schema_says_upgrade_the_ledger(self, migrated: Engine) -> None:
-        raw.run(url_of(migrated), "UPDATE alembic_version SET version_num = '0000'")
+        raw.run(url_of(migrated), "UPDATE kbsync_version SET version_num = '0000'")
         with pytest.raises(SchemaError, match="Run `kbsync db upgrade`"):
             SqlLedger(url_of(migrated))
         assert "has schema 0000" in schema.check(url_of(migrated))[0]
 
     def test_a_newer_schema_says_upgrade_kbsync(self, migrated: Engine) -> None:
-        raw.run(url_of(migrated), "UPDATE alembic_version SET version_num = '9999'")
+        raw.run(url_of(migrated), "UPDATE kbsync_version SET version_num = '9999'")
         for attempt in (SqlLedger, schema.upgrade):
             with pytest.raises(SchemaError, match=r"a newer kbsync made.*Upgrade kbsync"):
                 attempt(url_of(migrated))
@@ -297,7 +297,7 @@ def test_a_filled_ledger_of_an_earlier_schema(empty_url: str, earlier: str) -> N
     engine = make_engine(parse_url(empty_url), foreign_keys=False)
     with writing(engine) as connection:
         command.downgrade(schema.alembic_config(connection), earlier)
-        assert connection.scalar(text("SELECT version_num FROM alembic_version")) == earlier
+        assert connection.scalar(text("SELECT version_num FROM kbsync_version")) == earlier
     engine.dispose()
     schema.upgrade(empty_url)
     assert rows(empty_url) == before
