@@ -11,15 +11,17 @@ TEXT ?= $(wildcard ../shared/data/text)
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test-fast test docs soak sabotage crash contention hardening newcomer clean
+.PHONY: help demo check test-fast test docs soak sabotage crash contention hardening newcomer lock sbom clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+# torch comes from whatever index has the wanted variant (CPU, CUDA); everything else must have the hash that is written down.
+$(VENV)/.installed: pyproject.toml constraints.txt requirements.lock requirements-dev.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt torch==2.13.0
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --quiet --no-deps --require-hashes --requirement requirements.lock --requirement requirements-dev.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
 demo: $(VENV)/.installed ## one whole synchronisation on real parts: some fifteen minutes, 6 GiB of memory
@@ -69,5 +71,14 @@ docs: $(VENV)/.installed ## generate what is generated in the documentation: fig
 	$(BIN)/python -m docs.generate.cli_reference > docs/reference/cli.md
 	$(BIN)/python -m docs.generate.python_reference > docs/reference/python.md
 
+# After a change of constraints.txt. uv asks the package index for the hashes of every file of a version, and lives apart.
+lock: $(VENV)/.installed ## the lock files anew, with the hashes of what constraints.txt pins
+	test -x .lock/bin/uv || ($(PYTHON) -m venv .lock && .lock/bin/pip install --quiet uv==0.13.9)
+	.lock/bin/uv pip compile --quiet --no-deps --generate-hashes --no-header --no-annotate --python-version 3.11 \
+		--default-index https://pypi.org/simple constraints.txt | $(BIN)/python -m docs.generate.supply_chain lock
+
+sbom: $(VENV)/.installed ## a bill of materials of what is installed (CycloneDX), in kbsync.cdx.json
+	$(BIN)/python -m docs.generate.supply_chain sbom > kbsync.cdx.json
+
 clean: ## remove the virtual environment, the state of the demonstration and build products
-	rm -rf $(VENV) $(STATE) build dist *.egg-info
+	rm -rf $(VENV) .lock kbsync.cdx.json $(STATE) build dist *.egg-info
