@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,7 +11,17 @@ import pytest
 from sqlalchemy import Engine, text
 
 from kbsync.domain.errors import Busy, ConfigError, LedgerDown, StoreError
-from kbsync.ledger.engine import make_engine, parse_url, place, reading, sqlite_url, writing
+from kbsync.ledger import schema
+from kbsync.ledger.engine import (
+    make_engine,
+    parse_url,
+    place,
+    reading,
+    schema_of,
+    sqlite_url,
+    write_lock,
+    writing,
+)
 
 
 @pytest.fixture
@@ -111,3 +122,55 @@ def test_urls_are_parsed_and_shown_without_secrets() -> None:
     for url in ("sqlite://", "mysql://host/kb", "nonsense"):
         with pytest.raises(ConfigError):
             parse_url(url)
+
+
+@pytest.mark.parametrize("name", ["a?b=c.db", "100%41.db", "one#two.db", "ü é.db", "a;b&c.db", 'it\'s "odd".db'])
+def test_signs_that_mean_something_in_a_url_may_stand_in_a_path(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "dir ?#%" / name
+    schema.upgrade(sqlite_url(file))
+    assert file.is_file()
+    assert place(parse_url(sqlite_url(file))) == str(file)
+    assert schema.check(sqlite_url(file)) == []
+
+
+def read_only(file: Path) -> Callable[[Path, int], bool]:
+    """``os.access`` of somebody who may read ``file`` and its directory, and not write; root may do everything."""
+    return lambda path, how: not (how == os.W_OK and path in (file, file.parent))
+
+
+@pytest.mark.parametrize("held", [False, True], ids=["nobody has it open", "a writer has it open"])
+def test_a_file_that_may_not_be_written_is_read(tmp_path: Path, held: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "odd ?#%" / "ledger.db"
+    schema.upgrade(sqlite_url(file))
+    writer = make_engine(parse_url(sqlite_url(file)))
+    with writing(writer) as connection:
+        connection.exec_driver_sql(insert("first"))
+    if not held:
+        writer.dispose()
+    before = {path.name for path in file.parent.iterdir()}
+    assert len(before) == (3 if held else 1)
+    monkeypatch.setattr(os, "access", read_only(file))
+    reader = make_engine(parse_url(sqlite_url(file)))
+    assert watermarks(reader) == ["first"]
+    with pytest.raises(StoreError, match=r"readonly.*this user may write"), writing(reader) as connection:
+        connection.exec_driver_sql(insert("second"))
+    reader.dispose()
+    assert {path.name for path in file.parent.iterdir()} == before
+    monkeypatch.undo()
+    writer.dispose()
+
+
+def test_a_database_that_can_only_be_read_is_told(engine: Engine) -> None:
+    if engine.dialect.name == "sqlite":
+        pytest.skip("of PostgreSQL's replicas")
+    with pytest.raises(StoreError, match="name the primary server"), writing(engine) as connection:
+        connection.exec_driver_sql("SET TRANSACTION READ ONLY")
+        connection.exec_driver_sql(insert("first"))
+
+
+def test_the_schema_of_a_url_is_told_and_has_a_lock_of_its_own() -> None:
+    url = parse_url("postgresql://alice@host/kb?schema=kbsync&sslmode=require")
+    assert schema_of(url) == "kbsync"
+    assert place(url) == "postgresql://alice@host/kb?schema=kbsync"
+    assert len({write_lock(None), write_lock("kbsync"), write_lock("other")}) == 3
+    assert 0 < write_lock("kbsync") < 2**63

@@ -6,6 +6,7 @@ import json
 import os
 import traceback
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,51 @@ class TestMigrations:
         assert script.get_current_head() == schema.REVISION
         numbers = sorted(revision.revision for revision in script.walk_revisions())
         assert numbers == [f"{n:04d}" for n in range(1, len(numbers) + 1)]
+
+    def test_take_over_the_version_table_of_earlier_ledgers(self, migrated: Engine) -> None:
+        url = url_of(migrated)
+        raw.run(url, f"ALTER TABLE {schema.VERSION_TABLE} RENAME TO alembic_version")
+        assert schema.revision_at(url) == schema.REVISION
+        SqlLedger(url).close()
+        schema.upgrade(url)
+        with reading(migrated) as connection:
+            assert schema.VERSION_TABLE in inspect(connection).get_table_names()
+            assert not inspect(connection).has_table("alembic_version")
+        assert schema.check(url) == []
+
+    def test_leave_the_tables_of_another_program_alone(self, empty_url: str) -> None:
+        engine = make_engine(parse_url(empty_url))
+        if engine.dialect.name == "sqlite":
+            Path(str(engine.url.database)).parent.mkdir()
+        with writing(engine) as connection:
+            connection.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32))")
+            connection.exec_driver_sql("INSERT INTO alembic_version VALUES ('9999')")
+            connection.exec_driver_sql("CREATE TABLE items (x INTEGER)")
+        with pytest.raises(SchemaError, match=r"tables of another program .*: items\. .*\?schema=kbsync"):
+            schema.upgrade(empty_url)
+        raw.run(empty_url, "DROP TABLE items")
+        assert schema.revision_at(empty_url) is None
+        schema.upgrade(empty_url)
+        assert schema.check(empty_url) == []
+        with reading(engine) as connection:
+            command.check(schema.alembic_config(connection))
+            assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "9999"
+        engine.dispose()
+
+    def test_make_a_ledger_in_a_schema_of_its_own(self, postgres: Postgres) -> None:
+        plain = postgres.database()
+        urls = [plain, *(f"{plain}&schema={name}" for name in ("kbsync", "a%20%22b%22"))]
+        for number, url in enumerate(urls):
+            schema.upgrade(url)
+            with SqlLedger(url).write() as tx:
+                for _ in range(number):
+                    tx.append_audit("pull", "test", {}, NOW)
+        for number, url in enumerate(urls):
+            assert schema.check(url) == []
+            with SqlLedger(url).read() as tx:
+                assert len(tx.audit()) == number
+        with SqlLedger(urls[1]).write(), SqlLedger(urls[2], patience=timedelta(milliseconds=50)).write() as tx:
+            tx.append_audit("pull", "two writers at once, each of its own ledger", {}, NOW)
 
     def test_go_down_and_up_again(self, migrated: Engine) -> None:
         with writing(migrated) as connection:

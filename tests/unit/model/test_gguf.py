@@ -127,3 +127,52 @@ def test_packages_give_the_model_of_their_file(file: Path, tmp_path: Path, monke
         load("package:kbsynctest-broken", cache_dir=tmp_path / "broken")
     with pytest.raises(ModelError, match="does not say how to get its GGUF file"):
         load("package:kbsynctest-other", cache_dir=tmp_path / "other")
+
+
+RUNS = b"from pathlib import Path\nPath(__file__).with_name('ran').touch()\n"
+SAYS = b'MODEL_NAME = "x.gguf"\nEXPECTED_SHA256 = "0"\n'
+UNFIT: dict[str, dict[str, bytes]] = {
+    "nothing said": {"kbsynctest_unfit/__init__.py": RUNS},
+    "no assemble": {"kbsynctest_unfit/__init__.py": RUNS + SAYS},
+    "not Python": {"kbsynctest_unfit/__init__.py": RUNS + b"def ("},
+    "no source": {"kbsynctest_unfit/part": b""},
+}
+
+
+@needs_gguf
+@pytest.mark.parametrize("kind", UNFIT)
+def test_a_package_that_carries_no_model_is_not_imported(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path / "site", "kbsynctest-unfit", ".", UNFIT[kind])
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    with pytest.raises(ModelError, match=r"does not say how to get|has no module"):
+        load("package:kbsynctest-unfit", cache_dir=tmp_path / "cache")
+    assert not list(tmp_path.rglob("ran"))
+    assert "kbsynctest_unfit" not in sys.modules
+
+
+@needs_gguf
+def test_the_module_of_another_package_is_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = RUNS + SAYS + b"def assemble(path):\n    return path\n"
+    install(tmp_path / "site", "kbsynctest-squatted", ".", {"elsewhere.py": b""})
+    (tmp_path / "site" / "kbsynctest_squatted").mkdir()
+    (tmp_path / "site" / "kbsynctest_squatted" / "__init__.py").write_bytes(good)
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    with pytest.raises(ModelError, match="has no module"):
+        load("package:kbsynctest-squatted", cache_dir=tmp_path / "cache")
+    assert not list(tmp_path.rglob("ran"))
+
+
+@needs_gguf
+def test_what_a_package_puts_together_must_have_the_hash_that_it_says(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = ASSEMBLING.format(digest="0" * 64, broken=False).encode()
+    install(
+        tmp_path / "site", "kbsynctest-wrong", "kbsynctest_wrong", {"__init__.py": source, "part": file.read_bytes()}
+    )
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    with pytest.raises(ModelError, match="does not have the SHA-256 that the package says"):
+        load("package:kbsynctest-wrong", cache_dir=tmp_path / "cache")
+    assert directories(tmp_path / "cache") == []

@@ -69,3 +69,12 @@ def test_a_file_without_one_parameter_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=f"lacks 1 of the model's parameters, the first is {name}"):
         load(str(file), cache_dir=tmp_path / "cache")
     assert directories(tmp_path / "cache") == []
+
+
+@needs_gguf
+def test_a_file_that_counts_more_blocks_than_it_has_tensors_is_refused(file: Path, tmp_path: Path) -> None:
+    key, whole = b"llama.block_count\x04\0\0\0", file.read_bytes()
+    at = whole.index(key) + len(key)
+    (tmp_path / "huge.gguf").write_bytes(whole[:at] + (10**7).to_bytes(4, "little") + whole[at + 4 :])
+    with pytest.raises(ModelError, match=r"says llama\.block_count = 10000000, and it has \d+ tensors"):
+        convert(tmp_path / "huge.gguf", tmp_path / "converted")

@@ -89,6 +89,15 @@ def drop_parameter(directory: Path) -> None:
     save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
 
 
+def eight_bits(directory: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(directory / "model.safetensors")
+    name = "model.layers.0.mlp.down_proj.weight"
+    tensors[name] = tensors[name].to(torch.float8_e4m3fn)
+    save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
+
+
 def only_pickle(directory: Path) -> None:
     (directory / "model.safetensors").rename(directory / "pytorch_model.bin")
 
@@ -108,6 +117,15 @@ DAMAGES: list[tuple[Callable[[Path], object], str]] = [
     (lambda d: (d / "config.json").write_text("[]"), r"config\.json holds no JSON object"),
     (lambda d: edit_json(d / "config.json", model_type="unheard-of"), "can't be loaded.*unheard-of"),
     (lambda d: edit_json(d / "config.json", quantization_config={"quant_method": "gptq"}), r"quantised \(gptq\)"),
+    (lambda d: edit_json(d / "config.json", num_hidden_layers=10**7), "num_hidden_layers = 1e"),
+    (lambda d: edit_json(d / "config.json", num_hidden_layers="4"), "can't be loaded"),
+    (lambda d: edit_json(d / "config.json", hidden_size=-3), "can't be loaded"),
+    (lambda d: edit_json(d / "config.json", hidden_act=5), "can't be loaded"),
+    (lambda d: edit_json(d / "config.json", vocab_size=10**8), "describes a larger model"),
+    (lambda d: edit_json(d / "config.json", num_hidden_layers=9_000), "describes a larger model"),
+    (lambda d: (d / "config.json").write_text('{"a":' * 100_000), "nested too deeply"),
+    (lambda d: (d / "adapter_config.json").write_text("{}"), "holds an adapter"),
+    (eight_bits, r"quantised \(model\.layers\.0\.mlp\.down_proj\.weight is stored as F8_E4M3\)"),
     (lambda d: (d / "tokenizer.json").write_text('{"version": 3}'), "tokenizer of .* can't be read"),
     (slow_tokenizer, r"slow tokenizer \(ByT5Tokenizer\)"),
 ]
