@@ -16,10 +16,20 @@ _EVENTS = 1000
 
 
 def database(app: App) -> str:
-    """Opening the ledger checks its schema."""
+    """Opening the ledger checks its schema; and whoever built its versions has their files."""
     with app.ledger.read() as tx:
-        newest = len(tx.versions())
-    return f"{app.settings.database} has the right schema; newest version: {newest or 'none'}"
+        versions = tx.versions()
+    here = {*app.store.hashes(), *app.store.removed()} if versions else set()
+    foreign = [version.number for version in versions if version.version_hash and version.version_hash not in here]
+    if foreign:
+        raise Doubt(
+            f"{app.settings.database} has {len(foreign)} of {len(versions)} versions that were never stored at "
+            f"{app.store.versions.where()} (the newest is {max(foreign)}): another site works with this ledger, or "
+            "this one lost its files",
+            "Give each site a database of its own, or in PostgreSQL a schema (?schema=NAME in database_url): sites "
+            "that share a ledger overwrite each other's current version. `kbsync verify` names what is lost.",
+        )
+    return f"{app.settings.database} has the right schema; newest version: {len(versions) or 'none'}"
 
 
 def clock(app: App) -> str:
