@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -56,9 +57,10 @@ def binary() -> str:
 def pooled_url(request: pytest.FixtureRequest, postgres: Postgres, tmp_path: Path) -> Iterator[str]:  # noqa: F811
     """The URL of an empty database by way of a pooler, with and without a schema of the ledger's own."""
     program, direct, listen = binary(), make_url(postgres.database()), free_port()
-    user = "user = nobody" if Path("/proc/self").owner() == "root" else ""
     settings = tmp_path / "pgbouncer.ini"
-    host, port = direct.query["host"], direct.port or 5432
+    host, port = str(direct.query["host"]), direct.port or 5432
+    # It doesn't run as root; the server's own user gets to its socket.
+    user = f"user = {Path(host).owner()}" if os.geteuid() == 0 else ""
     settings.write_text(SETTINGS.format(host=host, port=port, listen=listen, user=user))
     tmp_path.chmod(0o755)
     process = subprocess.Popen([program, str(settings)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
