@@ -48,9 +48,11 @@ def entries(text: str) -> dict[str, str]:
 
 
 def locks(hashed: str) -> dict[str, str]:
-    """The content of the lock files, by their names."""
+    """The content of the lock files, by their names; ``SystemExit`` where a package that is needed is not pinned."""
     everything = {name: entry for name, entry in entries(hashed).items() if name not in UNLOCKED}
     needed = closure("kbsync", EXTRAS)
+    if missing := sorted((needed | closure("hatchling")) - everything.keys() - UNLOCKED - {"kbsync"}):
+        raise SystemExit(f"constraints.txt does not pin {', '.join(missing)}: nothing was written")
     parts = (needed, everything.keys() - needed, closure("hatchling"))
     return {
         file: _HEAD.format(what=what, file=file)
