@@ -113,6 +113,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_bytes())
         _require_flat(value)
+        json.dumps(value, ensure_ascii=False).encode()  # half surrogates are in no UTF-8
     except OSError as error:
         raise ModelError(
             f"{path} can't be read: {error.strerror}.", next_step="Name a directory with a whole model."

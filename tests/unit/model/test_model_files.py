@@ -44,6 +44,7 @@ def test_an_object_of_json_is_read_or_its_file_is_named(tmp_path: Path) -> None:
     deep = ('{"a":' * 80 + "1" + "}" * 80, '{"a":' * 100_000, "[" * 70 + "]" * 70)
     for text, says in (
         ("{", "is not JSON"),
+        ('{"a": "\\ud800"}', "is not JSON"),
         ("[]", "holds no JSON object"),
         *((d, "is nested too deep") for d in deep),
     ):
