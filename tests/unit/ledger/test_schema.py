@@ -115,7 +115,7 @@ class TestMigrations:
         assert schema.revision_at(empty_url) is None
         schema.upgrade(empty_url)
         assert schema.check(empty_url) == []
-        with reading(engine) as connection:
+        with writing(engine) as connection:
             command.check(schema.alembic_config(connection))
             assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "9999"
         engine.dispose()
