@@ -159,10 +159,11 @@ def _discover(model: PreTrainedModel) -> Decoder:
         again = decoder.logits(decoder.final_norm(last))
     if not torch.allclose(again, logits, rtol=1e-3, atol=1e-3 * float(logits.abs().max())):
         raise _unknown(model, "its logits are not head(final norm(last layer))")
-    require_attention(decoder, _probe(model))
+    require_attention(model, len(layers), _probe(model))
     for layer in layers:
         block = calls[id(layer.module)]
-        require_plain_sum(layer, block.args, block.kwargs, block.output)
+        last_of_mlp = layer.post_mlp_norm or layer.down.module
+        require_plain_sum(f"Layer {layer.index}", layer.module, last_of_mlp, block.args, block.kwargs, block.output)
     return decoder
 
 

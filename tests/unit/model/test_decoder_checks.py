@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 
@@ -13,7 +11,8 @@ from tests.support.families import FAMILIES, D, random_model
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_layer_of_attention_keeps_keys_and_values(family: str) -> None:
-    require_attention(discover(random_model(family)), torch.tensor([[1, 2, 3, 4]]))
+    model = random_model(family)
+    require_attention(model, len(discover(model).layers), torch.tensor([[1, 2, 3, 4]]))
 
 
 @pytest.mark.parametrize("factor", [1.0, 0.5, 1.02])
@@ -25,11 +24,10 @@ def test_a_block_that_scales_its_mlp_is_seen(factor: float) -> None:
         def forward(self, hidden: torch.Tensor) -> torch.Tensor:
             return hidden + factor * layer.mlp(hidden)
 
-    block = Block()
-    tried = replace(layer, module=block)
+    block, last = Block(), layer.down.module
     if factor == 1.0:
-        require_plain_sum(tried, (stream,), {}, block(stream))
+        require_plain_sum("Layer 0", block, last, (stream,), {}, block(stream))
         return
     with pytest.raises(ModelError, match=f"multiplied by {factor}"):
-        require_plain_sum(tried, (stream,), {}, block(stream))
-    assert not layer.down.module._forward_hooks
+        require_plain_sum("Layer 0", block, last, (stream,), {}, block(stream))
+    assert not last._forward_hooks
