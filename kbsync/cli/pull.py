@@ -24,6 +24,9 @@ def pull(
     accept_deletions: Annotated[
         bool, typer.Option("--accept-deletions", help="Believe the source even if it says that much is gone.")
     ] = False,
+    accept_time: Annotated[
+        bool, typer.Option("--accept-time", help="Believe the source even if it says that it knows less than before.")
+    ] = False,
     dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -33,13 +36,14 @@ def pull(
     is simply run again. Changes are believed only after the relation's trust time; until then they wait.
     A pull and an edit do not wait for each other.
     If more than a fifth of what is known is gone at once, the pull stops; see --accept-deletions.
+    A source whose time lies before that of the last pull is refused; see --accept-time.
     """
     from kbsync.cli.context import application
     from kbsync.cli.output import count, emit, say
 
     with application(context, dry_run=dry_run) as app, app.puller() as run:
         group = app.group(relation) if relation else None
-        result = app.stages.pull(run, group=group, accept_deletions=accept_deletions)
+        result = app.stages.pull(run, group=group, accept_deletions=accept_deletions, accept_time=accept_time)
     if json:
         return emit(result)
     if result.nothing_new:
@@ -55,6 +59,8 @@ def pull(
         say(
             f"not answered: the subject pattern of {', '.join(result.unasked)}; known members stand, the next pull asks"
         )
+    if result.impossible:
+        say(f"left as they were, changed at a time that has not come yet: {', '.join(result.impossible)}")
     if result.waiting:
         say(f"{count(result.waiting, 'fact')} wait to be trusted")
     return None

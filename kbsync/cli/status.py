@@ -37,6 +37,8 @@ def show(view: StatusView) -> None:
     from kbsync.cli.output import say, table, text
 
     say(f"source    {view.source}, pulled up to {text(view.watermark)}" if view.watermark else "source    never pulled")
+    if view.time_problem:
+        say(f"          {view.time_problem}")
     say(f"current   {_version(view.current) if view.current else 'the base, unedited'}")
     if view.newest and not view.newest.current:
         say(f"newest    {_version(view.newest)}")

@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-from kbsync.domain.canonical import content_hash
+from kbsync.domain.canonical import content_hash, later
 from kbsync.domain.relation import Cardinality, TrustPolicy
+from kbsync.domain.standing import Clocks, Origin, Standing
 from kbsync.domain.statement import ItemId, PropertyId, Rank, Snak, Statement, Value, ValueKind
 
 
@@ -37,7 +38,20 @@ class FactState:
     revision: int
     """The item's revision that brought the values."""
     since: datetime
-    """Since when the values are known to be unchanged."""
+    """Since when the values are known to be unchanged, by this machine's clock."""
+    since_there: datetime | None = later(None)
+    """The same by the source's time; None where an earlier kbsync recorded the state."""
+    origin: Origin = later(())
+    """The revisions that the values were last seen in; empty where an earlier kbsync recorded the state."""
+
+    @property
+    def standing(self) -> Standing:
+        """Since when the values stand, and where they were read."""
+        return Standing(here=self.since, there=self.since_there or self.since, origin=self.origin)
+
+    def standing_as(self, standing: Standing) -> FactState:
+        """The same state with another standing."""
+        return replace(self, since=standing.here, since_there=standing.there, origin=standing.origin)
 
     @property
     def value_hash(self) -> str:
@@ -84,6 +98,12 @@ class Fact:
     def value_hash(self) -> str:
         """Identifies the values that hold."""
         return self.state.value_hash
+
+    @property
+    def names_hash(self) -> str:
+        """Identifies the names that the model is asked by, and those that its answer is judged by."""
+        answers = [sorted((a.value, a.names) for a in group) for group in (self.answers, self.former)]
+        return content_hash([self.subject_label, *answers])
 
 
 def holding(statements: list[Statement], cardinality: Cardinality, now: datetime) -> list[Statement]:
@@ -147,6 +167,20 @@ def observe(
     )
 
 
+def began(statements: list[Statement], cardinality: Cardinality, now: datetime, after: datetime) -> datetime | None:
+    """When what holds at ``now`` began to hold, if a start or an end came after ``after``; None where none did.
+
+    That a start or an end arrives is a change, though nobody edits the item then.
+    """
+    points = {point for s in statements for point in (s.start, s.end) if point is not None and point.reached(now)}
+    moments = sorted({at for point in points if (at := point.earliest()) is not None and at > after}, reverse=True)
+    held = {s.value for s in holding(statements, cardinality, now)}
+    for moment in moments:
+        if {s.value for s in holding(statements, cardinality, moment - timedelta(seconds=1))} != held:
+            return moment
+    return None
+
+
 def _of_kind(statement: Statement, kind: ValueKind | None) -> Statement | None:
     """The statement, if its value is of ``kind`` or it has none; else None.
 
@@ -171,9 +205,9 @@ class Trust(StrEnum):
     """It is believed."""
 
 
-def trust(state: FactState, policy: TrustPolicy, now: datetime) -> tuple[Trust, str]:
+def trust(state: FactState, policy: TrustPolicy, now: Clocks) -> tuple[Trust, str]:
     """Judge an observed state by its age and its references, and say why."""
-    age = now - state.since
+    age = max(state.standing.age(now), timedelta(0))
     if age < policy.settle:
         return Trust.OBSERVED, f"changed {_span(age)} ago, settles after {_span(policy.settle)}"
     if age < policy.trust:
@@ -205,6 +239,8 @@ class FactRecord:
     """The last state that was trusted; None where none was yet."""
     believed_at: datetime | None = None
     """When it became trusted."""
+    names_hash: str | None = None
+    """``Fact.names_hash`` of what is believed, as the last pull or the last verdict found it; None: it is not known."""
 
     @property
     def pending(self) -> bool:
@@ -212,7 +248,7 @@ class FactRecord:
         return self.believed is None or self.believed.value_hash != self.observed.value_hash
 
 
-def settle(record: FactRecord, policy: TrustPolicy, now: datetime) -> FactRecord:
+def settle(record: FactRecord, policy: TrustPolicy, now: Clocks) -> FactRecord:
     """Believe what is observed if it is trusted; else the old belief stands.
 
     A change that was reverted before it was trusted leaves no trace in ``believed``.
@@ -222,4 +258,4 @@ def settle(record: FactRecord, policy: TrustPolicy, now: datetime) -> FactRecord
     level, _ = trust(record.observed, policy, now)
     if level is not Trust.TRUSTED:
         return record
-    return FactRecord(key=record.key, observed=record.observed, believed=record.observed, believed_at=now)
+    return replace(record, believed=record.observed, believed_at=now.here)

@@ -159,6 +159,11 @@ def mentioned_items(value: Value) -> set[ItemId]:
     return {ItemId(value.detail)} if value.kind is ValueKind.QUANTITY and value.detail else set()
 
 
+def items_of(key: FactKey, state: FactState) -> set[ItemId]:
+    """The items whose labels the names of a fact are made of."""
+    return {key.subject} | {item for value in (*state.values, *state.former) for item in mentioned_items(value)}
+
+
 def _quantity(value: Value, labels: Mapping[ItemId, Labels], words: Wording) -> tuple[str, ...]:
     """``8848.86 metre``; also without the unit, and with thousands set apart."""
     number = value.text.lstrip("+")

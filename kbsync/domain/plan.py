@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from kbsync.domain.canonical import content_hash
+from kbsync.domain.conflicts import RightFact, conflicts
 from kbsync.domain.fact import FactKey
 from kbsync.domain.rewrite import Preserved, Rewrite
-from kbsync.domain.verdict import normalise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +109,14 @@ class EditPlan:
         return build_hash(self.base_fingerprint, self.recipe_fingerprint, written, self.guards)
 
 
+class FactNames(NamedTuple):
+    """The names of a fact, as they are believed."""
+
+    subject: tuple[str, ...]
+    answers: tuple[str, ...]
+    """Of all right answers."""
+
+
 def build_hash(base: str, recipe: str, requests: Iterable[str], guards: Iterable[Guard]) -> str:
     """Identify what is built from a base and a recipe (their fingerprints), the ids of requests, and guards."""
     return content_hash([base, recipe, sorted(requests), sorted(g.id for g in guards)])
@@ -127,10 +135,13 @@ def make_plan(
     guards: Sequence[Guard] = (),
     limit: int | None = None,
     suspect: Mapping[FactKey, str] | None = None,
+    names: Mapping[FactKey, FactNames] | None = None,
+    right: Iterable[RightFact] = (),
 ) -> EditPlan:
     """Compare what has to be written with what ``current`` holds.
 
-    The same arguments give the same plan. Two requests with the same prompt and different targets are both refused.
+    The same arguments give the same plan. Of two requests with the same prompt and different targets the one that
+    ``current`` does not hold yet is refused, or both. A fact whose new words are refused stays in its old ones.
 
     Args:
         wanted: The facts that have to be written.
@@ -145,10 +156,15 @@ def make_plan(
         limit: At most so many facts in one version (None: any number). Those that ``current`` holds come first, and
             those beyond the limit are refused.
         suspect: Why a person should look at facts first.
+        names: By fact, the names that are right today; where a fact is left out, what is held of it counts as right.
+        right: Facts that the base has right.
     """
     quarantined, gone = quarantined or {}, gone or {}
-    requests = {r.key: r for r in wanted}
-    refused = _conflicts(requests.values())
+    requests = {r.key: _kept(r, active.get(r.key), (names or {}).get(r.key)) for r in wanted}
+    held = {k: active[k] for k, r in requests.items() if k in active and active[k].value_hash == r.value_hash}
+    waits = conflicts(requests, held, right)
+    requests |= {key: held[key] for key in waits if key in held}
+    refused = {key: reason for key, reason in waits.items() if key not in held}
     refused |= {key: f"quarantined: {reason}" for key, reason in quarantined.items() if key in requests}
     refused |= {key: reason for key, reason in (suspect or {}).items() if key in requests}
     refused |= {key: reason for key, reason in (excluded or {}).items() if key in requests}
@@ -159,10 +175,9 @@ def make_plan(
         previous = active.get(key)
         if request is None and previous is None:
             continue
-        if request and previous and _same_fact(request, previous):
-            request = previous
         change, reason = _compare(request, previous, refused.get(key) or gone.get(key) or "no longer wanted")
         entries.append(PlanEntry(key=key, change=change, request=request, previous=previous, reason=reason))
+    refused |= {key: reason for key, reason in waits.items() if key not in refused}
     return EditPlan(
         base_fingerprint=base_fingerprint,
         recipe_fingerprint=recipe_fingerprint,
@@ -202,27 +217,21 @@ def _beyond(keys: Sequence[FactKey], limit: int | None) -> dict[FactKey, str]:
     return dict.fromkeys(keys[limit:], f"over the limit of {limit} facts in one version")
 
 
-def _same_fact(request: EditRequest, previous: EditRequest) -> bool:
-    """Whether nothing has to be edited anew: a changed label, or another one of several right answers, is no reason."""
+def _kept(request: EditRequest, previous: EditRequest | None, names: FactNames | None) -> EditRequest:
+    """What is held, if nothing has to be edited anew; else the request.
+
+    Another name that is right as well, or another one of several right answers, is no reason to edit anew.
+    """
 
     def written(one: EditRequest) -> tuple[object, ...]:
         return one.value_hash, one.template, one.end, one.phrasings
 
-    return written(request) == written(previous)
-
-
-def _conflicts(requests: Iterable[EditRequest]) -> dict[FactKey, str]:
-    by_prompt: dict[tuple[str, str], list[EditRequest]] = defaultdict(list)
-    for request in requests:
-        by_prompt[normalise(request.subject), request.template].append(request)
-    refused: dict[FactKey, str] = {}
-    for group in by_prompt.values():
-        if len({normalise(r.target) for r in group}) < 2:
-            continue
-        for request in group:
-            others = ", ".join(f"{r.key} says {r.target!r}" for r in group if r.key != request.key)
-            refused[request.key] = f"same prompt, another answer: {others}"
-    return refused
+    if previous is None or written(request) != written(previous):
+        return request
+    named = names is None or (
+        previous.subject in (request.subject, *names.subject) and previous.target in (request.target, *names.answers)
+    )
+    return previous if named else request
 
 
 NEAR_CAPACITY = 0.8

@@ -37,6 +37,14 @@ class TrustPolicy:
     min_references: int = 1
     """Each of its statements must have so many references."""
 
+    @property
+    def names(self) -> timedelta:
+        """Names must be unchanged for longer than this: half the trust time.
+
+        So a name that was put right soon after a statement appeared is ready when the statement is.
+        """
+        return self.trust / 2
+
 
 @dataclass(frozen=True, kw_only=True)
 class Relation:

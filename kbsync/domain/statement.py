@@ -96,6 +96,13 @@ class TimePoint:
         floor = (parts[0], 1, 1, 0, 0, 0)
         return tuple(max(p, floor[i]) if i else p for i, p in enumerate(parts[:keep])) + floor[keep:]
 
+    def earliest(self) -> datetime | None:
+        """The earliest instant of this time; None where it lies outside the years 1 to 9999."""
+        try:
+            return datetime(*self.sort_key(), tzinfo=UTC)  # type: ignore[arg-type, misc]
+        except (ValueError, OverflowError):
+            return None
+
     def reached(self, now: datetime) -> bool:
         """Whether the earliest instant of this time has passed; an end time of "2024" is reached when 2024 begins."""
         utc = now.astimezone(UTC)
@@ -144,6 +151,15 @@ class ItemHead:
     """When that revision was made; None where the source does not say."""
     redirect_to: ItemId | None = None
     deleted: bool = False
+
+    def is_older_than(self, other: ItemHead) -> bool:
+        """Whether this is what the item was before ``other``.
+
+        A lower revision with a later date is newer all the same: then the higher revision was a mistake of the source.
+        """
+        if self.modified is not None and other.modified is not None and self.modified > other.modified:
+            return False
+        return self.revision < other.revision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -81,10 +81,12 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerdictKey:
-    """Identifies a verdict: each value of a fact is asked once of each model, in each wording."""
+    """Identifies a verdict: each value of a fact is asked once of each model, in each wording, by the same names."""
 
     fact: FactKey
     value_hash: str
+    names_hash: str
+    """Of the names that it was asked and judged by; empty where an earlier kbsync judged it by names unknown."""
     model_fingerprint: str
     template_hash: str
 
@@ -94,6 +96,7 @@ class VerdictKey:
         return cls(
             fact=fact.key,
             value_hash=fact.value_hash,
+            names_hash=fact.names_hash,
             model_fingerprint=model_fingerprint,
             template_hash=relation.template_hash,
         )

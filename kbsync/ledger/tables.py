@@ -14,6 +14,7 @@ from kbsync.domain.audit import GENESIS
 from kbsync.domain.decision import DecisionKind
 from kbsync.domain.fact import FactState
 from kbsync.domain.plan import EditPlan, PlanEntry
+from kbsync.domain.standing import Origin
 from kbsync.domain.statement import Rank, Snak, Statement, ValueKind
 from kbsync.domain.verdict import Evidence, VerdictKind
 from kbsync.domain.version import Evaluation, PromptOutcome, VersionState
@@ -69,6 +70,19 @@ labels = _table(
     Column("aliases", Document(tuple[str, ...]), nullable=False),
 )
 
+"""The names that are believed."""
+
+pending_names = _table(
+    "pending_names",
+    Column("item", Text, primary_key=True),
+    Column("label", Text),
+    Column("aliases", Document(tuple[str, ...]), nullable=False),
+    Column("since", Timestamp, nullable=False),
+    Column("since_there", Timestamp, nullable=False),
+    Column("origin", Document(Origin), nullable=False),
+)
+"""What the source calls items whose names differ from those that are believed."""
+
 statements = _table(
     "statements",
     Column("id", Text, primary_key=True),
@@ -119,6 +133,7 @@ facts = _table(
     Column("believed_at", Timestamp),
     Column("observed_hash", Text, nullable=False),
     Column("believed_hash", Text),
+    Column("names_hash", Text),
     CheckConstraint("(believed IS NULL) = (believed_at IS NULL)", name="believed"),
     CheckConstraint("(believed IS NULL) = (believed_hash IS NULL)", name="believed_hash"),
     Index(None, "property", "believed_hash", "observed_hash", "subject"),
@@ -156,10 +171,20 @@ verdicts = _table(
     Column("kind", Word(VerdictKind), nullable=False),
     Column("evidence", Document(Evidence), nullable=False),
     Column("at", Timestamp, nullable=False),
+    Column("names_hash", Text, nullable=False),
     one_of("kind", VerdictKind),
     ForeignKeyConstraint(["subject", "property"], ["facts.subject", "facts.property"]),
     # Covers the count of verdicts on what is believed now, so that no row with its evidence is read for it.
-    Index("ix_verdicts_count", "model_fingerprint", "template_hash", "property", "subject", "value_hash", "kind"),
+    Index(
+        "ix_verdicts_count",
+        "model_fingerprint",
+        "template_hash",
+        "property",
+        "subject",
+        "value_hash",
+        "names_hash",
+        "kind",
+    ),
 )
 
 members = _table(

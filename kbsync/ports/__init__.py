@@ -24,11 +24,12 @@ from kbsync.ports.ledger.versions import VersionReader, VersionWriter
 from kbsync.ports.model import BaseModel, Delta, Edit, Editor, LanguageModel, PairScore, Perplexity
 from kbsync.ports.notifier import Notifier
 from kbsync.ports.progress import Progress
-from kbsync.ports.source import ItemEvent, StatementSource
+from kbsync.ports.source import NAMES, ItemEvent, StatementSource
 from kbsync.ports.store import ArtifactStore, CheckpointStore, StoredVersion
 from kbsync.ports.work import UNWATCHED, Check, Work
 
 __all__ = [
+    "NAMES",
     "UNWATCHED",
     "AliasState",
     "ArtifactStore",

@@ -23,6 +23,10 @@ class ItemEvent:
     """The revision that the change led to; 0 where the event names none (deletions, restorations)."""
 
 
+NAMES = "names"
+"""What ``StatementSource.touched`` calls an item's label and aliases."""
+
+
 class StatementSource(ABC):
     """A place where statements come from.
 
@@ -52,6 +56,21 @@ class StatementSource(ABC):
     @abstractmethod
     def labels(self, items: Sequence[ItemId]) -> Iterator[list[Labels]]:
         """Pages of labels and aliases in the source's language, one entry for each of ``items``."""
+
+    def touched(
+        self,
+        item: ItemId,  # noqa: ARG002
+        after: int,  # noqa: ARG002
+        until: int,  # noqa: ARG002
+        properties: Sequence[PropertyId],  # noqa: ARG002
+    ) -> frozenset[str] | None:
+        """What of an item was not the same in all its revisions from ``after`` to ``until``, both included.
+
+        Returns:
+            The properties of ``properties`` and ``NAMES``, as far as they differ anywhere. None where the source does
+            not know the item's history: then everything may have been different in between.
+        """
+        return None
 
     def events(self, since: datetime) -> Iterator[ItemEvent | None] | None:  # noqa: ARG002
         """Listen to changes as they happen.

@@ -96,10 +96,24 @@ class Stages:
     site: Site
     settings: StageSettings
 
-    def pull(self, run: Run, *, group: Sequence[Relation] | None = None, accept_deletions: bool = False) -> PullResult:
+    def pull(
+        self,
+        run: Run,
+        *,
+        group: Sequence[Relation] | None = None,
+        accept_deletions: bool = False,
+        accept_time: bool = False,
+    ) -> PullResult:
         """``run`` must hold the puller's lease."""
         site = self.site
-        return pull(run, site.source, site.relations, group=group, accept_deletions=accept_deletions)
+        return pull(
+            run,
+            site.source,
+            site.relations,
+            group=group,
+            accept_deletions=accept_deletions,
+            accept_time=accept_time,
+        )
 
     def facts(self, run: Run) -> BelievedFacts:
         """All believed facts, as the ledger has them now."""

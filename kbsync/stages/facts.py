@@ -8,9 +8,8 @@ from functools import cached_property
 from typing import NamedTuple
 
 from kbsync.domain.fact import Fact, FactKey, FactRecord
-from kbsync.domain.naming import Names, mentioned_items
+from kbsync.domain.naming import Names, items_of
 from kbsync.domain.relation import Relation
-from kbsync.domain.statement import ItemId
 from kbsync.domain.verdict import Verdict, VerdictKey
 from kbsync.ports import FactReader, NamedFactReader
 
@@ -63,7 +62,9 @@ def unjudged_facts(tx: NamedFactReader, relations: Sequence[Relation], base_fing
 def _named(tx: NamedFactReader, records: Mapping[Relation, Sequence[FactRecord]]) -> dict[FactKey, WatchedFact]:
     """What the records believe, where they have an answer; the labels of all are read at once."""
     believed = [(relation, r) for relation, group in records.items() for r in group if r.believed and r.believed.values]
-    labels = tx.labels(sorted({item for _, record in believed for item in _items(record)}))
+    labels = tx.labels(
+        sorted({item for _, record in believed if record.believed for item in items_of(record.key, record.believed)})
+    )
     return {
         record.key: WatchedFact(relation, Names(labels, relation.language).fact(record.key, record.believed))
         for relation, record in believed
@@ -75,9 +76,3 @@ def _verdicts(tx: FactReader, fingerprint: str, watched: Mapping[FactKey, Watche
     known = tx.verdicts(fingerprint)
     keys = {key: VerdictKey.of(relation, fact, fingerprint) for key, (relation, fact) in watched.items()}
     return {key: known[wanted] for key, wanted in keys.items() if wanted in known}
-
-
-def _items(record: FactRecord) -> set[ItemId]:
-    state = record.believed
-    values = (*state.values, *state.former) if state else ()
-    return {record.key.subject} | {item for value in values for item in mentioned_items(value)}

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kbsync.domain.canonical import content_hash
+from kbsync.domain.conflicts import RightFact
 from kbsync.domain.decision import DecisionKind
 from kbsync.domain.errors import KbsyncError
 from kbsync.domain.fact import Fact, FactKey
 from kbsync.domain.phrasing import FramedPhrasing, Use
-from kbsync.domain.plan import EditPlan, EditRequest, Guard, capacity_warning, choose_guards, make_plan
+from kbsync.domain.plan import EditPlan, EditRequest, FactNames, Guard, capacity_warning, choose_guards, make_plan
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.reframing import reframed
 from kbsync.domain.relation import Relation
@@ -18,7 +19,7 @@ from kbsync.domain.suspicion import Suspicion, suspects
 from kbsync.domain.verdict import Verdict, VerdictKind
 from kbsync.domain.version import CURRENT
 from kbsync.ports import LedgerReader
-from kbsync.stages.facts import BelievedFacts
+from kbsync.stages.facts import BelievedFacts, WatchedFact
 from kbsync.stages.session import Run
 
 NO_STATEMENT = "no statement holds now"
@@ -102,10 +103,30 @@ def _make_plan(run: Run, facts: BelievedFacts, recipe: Recipe, policy: PlanPolic
         quarantined=quarantined,
         excluded=excluded,
         gone=_not_wanted(facts, policy) | ended,
-        guards=choose_guards(_known_facts(facts, policy, recipe), recipe.guard_count),
+        guards=choose_guards(_possible_guards(facts, policy, recipe), recipe.guard_count),
         limit=policy.limit,
         suspect=_suspect(wanted, active, facts, policy),
+        names={key: _names(fact) for key, (_, fact) in facts.watched.items()},
+        right=_right_facts(facts, policy, recipe),
     )
+
+
+def _names(fact: Fact) -> FactNames:
+    subject = ((fact.subject_label,) if fact.subject_label else ()) + fact.subject_aliases
+    return FactNames(subject, tuple(name for answer in fact.answers for name in answer.names))
+
+
+def _right_facts(facts: BelievedFacts, policy: PlanPolicy, recipe: Recipe) -> list[RightFact]:
+    """What no edit may be written over: facts that the base has right."""
+    return [
+        RightFact(
+            key=key,
+            subject=fact.subject_label or "",
+            templates=(relation.prompt_template, *(p.template for p in _further(relation, recipe))),
+            names=_names(fact).answers,
+        )
+        for key, (relation, fact) in _known_facts(facts, policy)
+    ]
 
 
 def _not_wanted(facts: BelievedFacts, policy: PlanPolicy) -> dict[FactKey, str]:
@@ -123,8 +144,14 @@ def _typical_answer(verdict: Verdict) -> str:
     return next(answers, verdict.evidence.greedy).strip()
 
 
-def _known_facts(facts: BelievedFacts, policy: PlanPolicy, recipe: Recipe) -> list[Guard]:
+def _known_facts(facts: BelievedFacts, policy: PlanPolicy) -> list[tuple[FactKey, WatchedFact]]:
     """Facts that the base has right and that are not edited."""
+    if VerdictKind.CURRENT in policy.kinds:
+        return []
+    return [(k, watched) for k, watched in facts.watched.items() if facts.verdicts[k].kind is VerdictKind.CURRENT]
+
+
+def _possible_guards(facts: BelievedFacts, policy: PlanPolicy, recipe: Recipe) -> list[Guard]:
     return [
         Guard(
             key=key,
@@ -133,8 +160,7 @@ def _known_facts(facts: BelievedFacts, policy: PlanPolicy, recipe: Recipe) -> li
             phrasings=tuple(p.template for p in _further(relation, recipe)),
             practised=tuple(p.template for p in _practised(relation, fact, recipe)),
         )
-        for key, (relation, fact) in facts.watched.items()
-        if facts.verdicts[key].kind is VerdictKind.CURRENT and VerdictKind.CURRENT not in policy.kinds
+        for key, (relation, fact) in _known_facts(facts, policy)
     ]
 
 

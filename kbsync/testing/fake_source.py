@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemHead, ItemId, ItemRecord, Labels, PropertyId, Statement, item_id
-from kbsync.ports import StatementSource
+from kbsync.ports import NAMES, StatementSource
 
 T = TypeVar("T")
 
@@ -42,6 +42,10 @@ class FakeSource(StatementSource):
         """By method, how often it was called."""
         self.asked: list[ItemId] = []
         """The items that ``records`` was asked for."""
+        self.remembers = True
+        """Whether it knows the history of its items (see ``touched``)."""
+        self._past: dict[ItemId, list[FakeItem]] = {}
+        """All revisions of each item, since it was deleted last."""
         self._revision = 1000
         self._failures: deque[tuple[int, Exception]] = deque()
 
@@ -66,6 +70,7 @@ class FakeSource(StatementSource):
     def delete(self, item: str) -> None:
         """Remove the item."""
         del self.items[ItemId(item)]
+        self._past.pop(ItemId(item), None)
 
     def redirect(self, item: str, target: str, *, revision: int | None = None) -> ItemHead:
         """Make the item a redirect to ``target``, without statements and names; returns its new head."""
@@ -109,9 +114,19 @@ class FakeSource(StatementSource):
     def labels(self, items: Sequence[ItemId]) -> Iterator[list[Labels]]:
         return self._pages("labels", items, self._names)
 
+    def touched(self, item: ItemId, after: int, until: int, properties: Sequence[PropertyId]) -> frozenset[str] | None:
+        stretch = [past for past in self._past.get(item, ()) if after <= past.revision <= until]
+        if not self.remembers or {after, until} - {past.revision for past in stretch}:
+            return None
+        said: dict[str, set[object]] = {NAMES: {(p.label, p.aliases, p.redirect_to) for p in stretch}}
+        for prop in properties:
+            said[prop] = {(tuple(s for s in p.statements if s.property == prop), p.redirect_to) for p in stretch}
+        return frozenset(what for what, variants in said.items() if len(variants) > 1)
+
     def _put(self, item: ItemId, revision: int | None, **content: object) -> ItemHead:
         self._revision = max(self._revision + 1, revision or 0)
         self.items[item] = FakeItem(revision=revision or self._revision, modified=self.now, **content)  # type: ignore[arg-type]
+        self._past.setdefault(item, []).append(self.items[item])
         return self._head(item)
 
     def _head(self, item: ItemId) -> ItemHead:

@@ -98,11 +98,18 @@ def fact(subject: str = "Q145", property: str = "P35", *, believed: bool = False
 
 
 def verdict(
-    key: FactKey, *, model: str = "model", value_hash: str = "v", kind: VerdictKind = VerdictKind.STALE
+    key: FactKey,
+    *,
+    model: str = "model",
+    value_hash: str = "v",
+    names_hash: str = "n",
+    kind: VerdictKind = VerdictKind.STALE,
 ) -> Verdict:
     """A verdict whose evidence is hard to store."""
     return Verdict(
-        key=VerdictKey(fact=key, value_hash=value_hash, model_fingerprint=model, template_hash="t"),
+        key=VerdictKey(
+            fact=key, value_hash=value_hash, names_hash=names_hash, model_fingerprint=model, template_hash="t"
+        ),
         kind=kind,
         evidence=Evidence(
             replies=(

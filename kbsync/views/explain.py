@@ -10,6 +10,7 @@ from kbsync.domain.errors import NotFound
 from kbsync.domain.fact import FactKey, FactState, trust
 from kbsync.domain.naming import Names, mentioned_items
 from kbsync.domain.relation import Relation
+from kbsync.domain.standing import Clocks
 from kbsync.domain.statement import ItemId
 from kbsync.ports import Belief, LedgerReader, StatementChange
 from kbsync.stages.pull.watch import MAX_HOPS, Redirects
@@ -113,7 +114,7 @@ def explain(tx: LedgerReader, item: ItemId, relation: Relation, now: datetime) -
     states = [record.observed, *(belief.state for belief in beliefs)]
     labels = tx.labels(sorted({item, target, *_mentioned(states, history)}))
     names = Names(labels, relation.language)
-    level, reason = trust(record.observed, relation.trust, now)
+    level, reason = trust(record.observed, relation.trust, Clocks(here=now, there=now))
     quarantined, decision = tx.quarantine().get(key), tx.decisions().get(key)
     model = probed_model(tx)
     return ExplainView(
@@ -144,6 +145,8 @@ def _redirect_target(tx: LedgerReader, item: ItemId) -> ItemId:
         heads = tx.heads(unresolved)
         redirects.note(heads)
         unresolved = [head.redirect_to for head in heads.values() if head.redirect_to]
+        if not unresolved:
+            break
     return redirects.resolve(item)
 
 

@@ -17,6 +17,7 @@ from kbsync.domain.relation import Relation
 from kbsync.domain.verdict import VerdictKind
 from kbsync.domain.version import Version
 from kbsync.ports import LedgerReader, StoredPlan
+from kbsync.stages.pull.clock import ahead_of_time, refused_time
 from kbsync.stages.release.promote import current_number
 from kbsync.stages.release.refusals import refusals_in_a_row
 
@@ -116,6 +117,8 @@ class StatusView:
     """The source that was pulled last; null before the first pull."""
     watermark: datetime | None
     """The time up to which it was pulled."""
+    time_problem: str | None
+    """Why a person has to look at the time that the source says; null where none has to."""
     model: str | None
     """Fingerprint of the base that was probed last."""
     relations: tuple[RelationView, ...]
@@ -152,11 +155,13 @@ def status(tx: LedgerReader, relations: Sequence[Relation], now: datetime) -> St
     """
     pulled, newest = tx.newest_event("pull"), tx.newest_plan()
     model, source = probed_model(tx), str(pulled.body["source"]) if pulled else None
+    watermark = tx.watermark(source) if source else None
     current, stored, dropped, planned = current_number(tx), tx.versions(), left_out(tx), tx.request_counts()
     return StatusView(
         at=now,
         source=source,
-        watermark=tx.watermark(source) if source else None,
+        watermark=watermark,
+        time_problem=_time_problem(tx, watermark, now),
         model=model,
         relations=tuple(_relation(tx, relation, model) for relation in relations),
         plan=_summary(newest) if newest else None,
@@ -173,6 +178,19 @@ def status(tx: LedgerReader, relations: Sequence[Relation], now: datetime) -> St
         ),
         audit_head=tx.audit_head(),
     )
+
+
+def _time_problem(tx: LedgerReader, watermark: datetime | None, now: datetime) -> str | None:
+    if refused := refused_time(tx):
+        return f"The last pull was refused. {refused}"
+    if ahead_of_time(watermark, now):
+        return "The time up to which it was pulled has not come yet: `kbsync pull --accept-time` sets it right."
+    pulled = tx.newest_event("pull")
+    if pulled is not None and (items := pulled.body.get("impossible")):
+        return (
+            f"It says of {len(items)} items that they were changed at a time that has not come yet: {', '.join(items)}"
+        )
+    return None
 
 
 def versions(tx: LedgerReader) -> VersionsView:

@@ -34,5 +34,8 @@ class StreamedSource(StatementSource):
     def labels(self, items: Sequence[ItemId]) -> Iterator[list[Labels]]:
         return self._polled.labels(items)
 
+    def touched(self, item: ItemId, after: int, until: int, properties: Sequence[PropertyId]) -> frozenset[str] | None:
+        return self._polled.touched(item, after, until, properties)
+
     def events(self, since: datetime) -> Iterator[ItemEvent | None]:
         return self._stream.events(since)

@@ -8,8 +8,10 @@ from typing import Any
 from sqlalchemy import select
 
 from kbsync.domain.fact import FactKey, FactRecord, observe
+from kbsync.domain.name_trust import PendingNames
 from kbsync.domain.relation import Cardinality
-from kbsync.domain.statement import ItemId
+from kbsync.domain.standing import Standing
+from kbsync.domain.statement import ItemId, Labels
 from kbsync.domain.verdict import Evidence, Verdict, VerdictKind
 from kbsync.domain.version import VersionState
 from kbsync.ledger.engine import make_engine, parse_url, reading
@@ -34,6 +36,8 @@ def fill(url: str) -> None:
         tx.record_items(
             [record(statement(1, "Q2", subject="Q501"), subject="Q501", revision=900)], [HEAD_OF_STATE], NOW + HOUR
         )
+        tx.record_labels([record(subject=f"Q{s}").labels for s in range(500, 900)])
+        tx.set_pending_names([_pending("Q500"), _pending("Q501")])
         plan = edit_plan("Ada", "Bob")
         number = tx.add_version(tx.record_plan(plan, NOW).plan_hash, plan, NOW).number
         tx.set_version_state(number, VersionState.CANDIDATE, version_hash="h" * 64)
@@ -45,6 +49,11 @@ def fill(url: str) -> None:
         tx.put_facts(_facts())
         tx.record_verdicts(_verdicts(), NOW)
     ledger.close()
+
+
+def _pending(item: str) -> PendingNames:
+    standing = Standing(here=NOW, there=NOW, origin=((ItemId(item), 1),))
+    return PendingNames(names=Labels(item=ItemId(item), label="another name"), standing=standing)
 
 
 def _facts() -> list[FactRecord]:

@@ -96,6 +96,7 @@ def seen(tx: LedgerTransaction, facts: Sequence[EditRequest], now: datetime) -> 
         head = ItemHead(id=item, revision=request.revision, modified=now)
         record = ItemRecord(head=head, labels=Labels(item=item, label=request.subject), statements=(statement,))
         tx.record_items([record], [CAPITAL], now)
+        tx.record_labels([record.labels])
         state = FactState(
             values=(value,),
             former=(),

@@ -21,6 +21,7 @@ from kbsync.stages.cycle import CycleResult, sync
 from kbsync.stages.evaluate.question import EvaluationSize
 from kbsync.stages.facts import BelievedFacts, believed_facts
 from kbsync.stages.plan import PlanPolicy
+from kbsync.stages.pull.pull import PullResult, pull
 from kbsync.stages.release.canary import CanaryPolicy
 from kbsync.stages.release.promote import current_number
 from kbsync.stages.session import Run, writer
@@ -183,6 +184,10 @@ class World:
         self.pass_time(timedelta(days=7))
         self.set_statements("Q142", PARIS, CASTEX_ENDED, BORNE, age=timedelta(days=4))
         return self.sync()
+
+    def look(self) -> PullResult:
+        """Pull, so that what has changed is seen."""
+        return pull(self.run, self.source, self.relations)
 
     def set_statements(self, item: str, *statements: Statement, age: timedelta = timedelta(days=30)) -> None:
         """Give the item these statements by an edit made ``age`` ago."""

@@ -6,7 +6,20 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Table, and_, case, delete, exists, func, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Table,
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    select,
+    tuple_,
+    update,
+)
 
 from kbsync.domain.decision import Decision
 from kbsync.domain.fact import FactKey, FactRecord, value_hash
@@ -52,6 +65,7 @@ class SqlFactReader(Repository, FactReader):
         wanted = and_(
             _is(table, key.fact),
             table.c.value_hash == key.value_hash,
+            table.c.names_hash == key.names_hash,
             table.c.model_fingerprint == key.model_fingerprint,
             table.c.template_hash == key.template_hash,
         )
@@ -126,6 +140,7 @@ class SqlFactWriter(SqlFactReader, FactWriter):
                     "believed_at": record.believed_at,
                     "observed_hash": record.observed.value_hash,
                     "believed_hash": _hash(record),
+                    "names_hash": record.names_hash,
                 }
                 for record in records
             ],
@@ -145,11 +160,26 @@ class SqlFactWriter(SqlFactReader, FactWriter):
         return [record for record in records if record.believed and stored.get(record.key) != _hash(record)]
 
     def record_verdicts(self, verdicts: Sequence[Verdict], at: datetime) -> int:
-        """Insert those whose key is new; the database itself tells how many were."""
+        """Insert them, or replace those that were judged by other names; the database itself tells how many were new.
+
+        They hold for the facts' names of now, so these are noted.
+        """
         if not verdicts:
             return 0
-        insert = self._dialect_insert(tables.verdicts).on_conflict_do_nothing().returning(tables.verdicts.c.subject)
-        return len(self._connection.execute(insert, [_verdict_row(v, at) for v in verdicts]).all())
+        table, facts = tables.verdicts, tables.facts
+        names = [
+            {"of_subject": v.key.fact.subject, "of_property": v.key.fact.property, "names": v.key.names_hash}
+            for v in verdicts
+        ]
+        same = and_(facts.c.subject == bindparam("of_subject"), facts.c.property == bindparam("of_property"))
+        self._connection.execute(update(facts).where(same).values(names_hash=bindparam("names")), names)
+        insert = self._dialect_insert(table)
+        newer = insert.on_conflict_do_update(
+            index_elements=list(table.primary_key),
+            set_={c.name: insert.excluded[c.name] for c in table.c if not c.primary_key},
+            where=table.c.names_hash != insert.excluded.names_hash,
+        ).returning(table.c.subject)
+        return len(self._connection.execute(newer, [_verdict_row(v, at) for v in verdicts]).all())
 
     def set_quarantine(self, key: FactKey, value_hash: str, reason: str, at: datetime) -> None:
         """Insert the fact, or replace the value and the reason that it is there for."""
@@ -172,6 +202,7 @@ def _judges_belief(model_fingerprint: str, template_hash: str) -> ColumnElement[
         verdicts.subject == facts.subject,
         verdicts.property == facts.property,
         verdicts.value_hash == facts.believed_hash,
+        verdicts.names_hash == facts.names_hash,
         verdicts.model_fingerprint == model_fingerprint,
         verdicts.template_hash == template_hash,
     )
@@ -191,13 +222,20 @@ def _hash(record: FactRecord) -> str | None:
 
 
 def _record(row: Row[Any]) -> FactRecord:
-    return FactRecord(key=_key(row), observed=row.observed, believed=row.believed, believed_at=row.believed_at)
+    return FactRecord(
+        key=_key(row),
+        observed=row.observed,
+        believed=row.believed,
+        believed_at=row.believed_at,
+        names_hash=row.names_hash,
+    )
 
 
 def _verdict(row: Row[Any]) -> Verdict:
     key = VerdictKey(
         fact=_key(row),
         value_hash=row.value_hash,
+        names_hash=row.names_hash,
         model_fingerprint=row.model_fingerprint,
         template_hash=row.template_hash,
     )
@@ -208,6 +246,7 @@ def _verdict_row(verdict: Verdict, at: datetime) -> dict[str, Any]:
     return {
         **verdict.key.fact._asdict(),
         "value_hash": verdict.key.value_hash,
+        "names_hash": verdict.key.names_hash,
         "model_fingerprint": verdict.key.model_fingerprint,
         "template_hash": verdict.key.template_hash,
         "kind": verdict.kind,

@@ -14,6 +14,8 @@ from kbsync.domain.audit import GENESIS
 from kbsync.domain.canonical import canonical_json
 from kbsync.domain.errors import DataError
 from kbsync.domain.history import HistoryLink, link_hash
+from kbsync.domain.name_trust import PendingNames
+from kbsync.domain.standing import Standing
 from kbsync.domain.statement import ItemHead, ItemId, ItemRecord, Labels, PropertyId, Statement, Value
 from kbsync.ledger import tables
 from kbsync.ledger.repository.base import Repository, batches
@@ -90,12 +92,23 @@ class SqlStatementReader(Repository, StatementReader):
         return self._connection.scalar(select(table.c.hash).order_by(table.c.seq.desc()).limit(1)) or GENESIS
 
     def labels(self, items: Sequence[ItemId]) -> dict[ItemId, Labels]:
-        """Stored labels of those items that are known, read in batches."""
+        """The believed names of those items that have some, read in batches."""
         labels = {}
         for batch in batches(items):
             for row in self._connection.execute(select(tables.labels).where(tables.labels.c.item.in_(batch))):
                 labels[ItemId(row.item)] = Labels(**row._mapping)
         return labels
+
+    def pending_names(self, items: Sequence[ItemId]) -> dict[ItemId, PendingNames]:
+        """The names that are not believed yet, of those items that have some; read in batches."""
+        pending, table = {}, tables.pending_names
+        for batch in batches(items):
+            for row in self._connection.execute(select(table).where(table.c.item.in_(batch))):
+                pending[ItemId(row.item)] = PendingNames(
+                    names=Labels(item=ItemId(row.item), label=row.label, aliases=row.aliases),
+                    standing=Standing(here=row.since, there=row.since_there, origin=row.origin),
+                )
+        return pending
 
 
 class SqlStatementWriter(SqlStatementReader, StatementWriter):
@@ -106,8 +119,24 @@ class SqlStatementWriter(SqlStatementReader, StatementWriter):
         self._upsert(tables.watermarks, [{"source": source, "at": at}])
 
     def record_labels(self, labels: Sequence[Labels]) -> None:
-        """Insert or replace the items' labels."""
+        """Insert or replace the items' believed names."""
         self._upsert(tables.labels, [asdict(entry) for entry in labels])
+
+    def set_pending_names(self, names: Sequence[PendingNames]) -> None:
+        """Insert or replace the items' pending names."""
+        self._upsert(
+            tables.pending_names,
+            [
+                asdict(entry.names)
+                | {"since": entry.standing.here, "since_there": entry.standing.there, "origin": entry.standing.origin}
+                for entry in names
+            ],
+        )
+
+    def clear_pending_names(self, items: Sequence[ItemId]) -> None:
+        """Delete the items' pending names."""
+        for batch in batches(items):
+            self._connection.execute(delete(tables.pending_names).where(tables.pending_names.c.item.in_(batch)))
 
     def set_members(self, property: PropertyId, items: Sequence[ItemId], at: datetime) -> None:
         """Insert the new members and delete those that are members no more."""
@@ -129,20 +158,17 @@ class SqlStatementWriter(SqlStatementReader, StatementWriter):
     def _record(self, records: Sequence[ItemRecord], properties: frozenset[PropertyId], at: datetime) -> PullCounts:
         stored = self.heads([r.head.id for r in records])
         live = self._live([r.head.id for r in records])
-        heads, labels, changes, unchanged = [], [], [], 0
+        heads, changes, unchanged = [], [], 0
         for record in records:
             head = _advance(record.head, stored.get(record.head.id))
             if head is None:
                 continue
             heads.append(head)
-            if not _gone(head):
-                labels.append(record.labels)
             before = {s.id: s for s in live.get(head.id, ()) if _gone(head) or s.property in properties}
             differences = _compare(record, before, properties)
             unchanged += len(before) - sum(c.before is not None for c in differences)
             changes += [(head, change) for change in differences]
         self._upsert(tables.items, [asdict(head) for head in heads])
-        self.record_labels(labels)
         self._apply([change for _, change in changes])
         self._insert(
             tables.statement_history, _chained([_history_row(h, c, at) for h, c in changes], self.history_head())
@@ -209,7 +235,7 @@ def _advance(head: ItemHead, stored: ItemHead | None) -> ItemHead | None:
     if head.deleted or (head.redirect_to and not head.revision):
         revision = max(head.revision, stored.revision if stored else 0)
         return replace(head, revision=revision, redirect_to=None if head.deleted else head.redirect_to)
-    return None if stored and head.revision < stored.revision else head
+    return None if stored and head.is_older_than(stored) else head
 
 
 def _compare(record: ItemRecord, before: dict[str, Statement], properties: frozenset[PropertyId]) -> list[_Change]:

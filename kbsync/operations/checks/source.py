@@ -7,6 +7,7 @@ from datetime import timedelta
 from kbsync.bootstrap import App
 from kbsync.operations.checks.doubt import Doubt, rounded
 from kbsync.operations.checks.ledger import SKEW
+from kbsync.stages.pull.clock import ahead_of_time
 
 LAG = timedelta(days=1)
 """A source may be behind by so much without a warning."""
@@ -20,16 +21,23 @@ def source(app: App) -> str:
     endpoint = app.settings.source.endpoint
     with app.ledger.read() as tx:
         watermark = tx.watermark(app.source.name)
+    if ahead_of_time(watermark, max(now, server)):
+        raise Doubt(
+            f"the ledger was brought up to {watermark:%Y-%m-%d %H:%M}, which has not come yet",
+            "A source once told a wrong time. `kbsync pull --accept-time` takes the word of the source of today.",
+        )
     if watermark is not None and server < watermark:
         raise Doubt(
             f"{endpoint} knows Wikidata up to {server:%Y-%m-%d %H:%M}, the ledger already up to "
             f"{watermark:%Y-%m-%d %H:%M}",
-            "The endpoint was restored or lags; pull refuses to go back until it has caught up.",
+            "The endpoint was restored or lags; pull refuses to go back until it has caught up. If it is right, "
+            "`kbsync pull --accept-time` takes its word.",
         )
     if server - now > SKEW:
         raise Doubt(
             f"{endpoint} is {rounded(server - now)} ahead of this machine's clock",
-            "Set this machine's clock (NTP): trust times and leases are counted by it.",
+            "Set this machine's clock (NTP) if it is wrong: trust times and leases are counted by it. If the endpoint "
+            "has a wrong date, correct it or use another one: pull refuses what is more than a day ahead.",
         )
     lag = rounded(now - server)
     if now - server > LAG:

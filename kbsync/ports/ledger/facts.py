@@ -68,7 +68,7 @@ class FactWriter(FactReader):
 
     @abstractmethod
     def record_verdicts(self, verdicts: Sequence[Verdict], at: datetime) -> int:
-        """Insert those whose key is new; returns how many were."""
+        """Insert those whose key is new, in place of those that were judged by other names; returns how many were."""
 
     @abstractmethod
     def set_quarantine(self, key: FactKey, value_hash: str, reason: str, at: datetime) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from kbsync.domain.history import HistoryLink
+from kbsync.domain.name_trust import PendingNames
 from kbsync.domain.statement import ItemHead, ItemId, ItemRecord, Labels, PropertyId, Statement
 from kbsync.ports.ledger.records import PullCounts, StatementChange
 
@@ -28,7 +29,11 @@ class StatementReader(ABC):
 
     @abstractmethod
     def labels(self, items: Sequence[ItemId]) -> dict[ItemId, Labels]:
-        """Stored labels of those items that are known."""
+        """The names that are believed, of those items that have some."""
+
+    @abstractmethod
+    def pending_names(self, items: Sequence[ItemId]) -> dict[ItemId, PendingNames]:
+        """The names that are not believed yet, of those items that have some."""
 
     @abstractmethod
     def members(self, property: PropertyId) -> list[ItemId]:
@@ -64,10 +69,11 @@ class StatementWriter(StatementReader):
 
     @abstractmethod
     def record_items(self, records: Sequence[ItemRecord], properties: Sequence[PropertyId], at: datetime) -> PullCounts:
-        """Store heads, labels and statements, and write the history of what differs from the stored ones.
+        """Store heads and statements, and write the history of what differs from the stored ones.
 
         A record with a revision below the stored one is ignored: the source answered from a stale cache. Deleted
-        items and redirects lose their live statements; their labels and history stay.
+        items and redirects lose their live statements; their history stays. Labels are not stored: they wait until they
+        are believed.
 
         Args:
             records: What the source says now of each item.
@@ -80,7 +86,15 @@ class StatementWriter(StatementReader):
 
     @abstractmethod
     def record_labels(self, labels: Sequence[Labels]) -> None:
-        """Replace the labels of these items."""
+        """Replace the names that are believed of these items."""
+
+    @abstractmethod
+    def set_pending_names(self, names: Sequence[PendingNames]) -> None:
+        """Replace the names of these items that are not believed yet."""
+
+    @abstractmethod
+    def clear_pending_names(self, items: Sequence[ItemId]) -> None:
+        """Forget the names of these items that are not believed yet."""
 
     @abstractmethod
     def set_members(self, property: PropertyId, items: Sequence[ItemId], at: datetime) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from kbsync.domain.errors import SourceDown
 from kbsync.domain.statement import ItemHead, ItemId, ItemRecord, Labels, PropertyId
 from kbsync.ports import PullCounts, StatementSource
+from kbsync.stages.pull.names import NamesPull
 from kbsync.stages.pull.watch import Redirects, Watch, mass_deletion, suspicious
 from kbsync.stages.session import Run
 
@@ -63,7 +64,9 @@ def _moved(head: ItemHead, stored: ItemHead | None) -> bool:
         return True
     if head.deleted or stored.deleted:
         return head.deleted != stored.deleted
-    return head.revision > stored.revision or head.redirect_to != stored.redirect_to
+    if head.redirect_to != stored.redirect_to:
+        return True
+    return head.revision != stored.revision and not head.is_older_than(stored)
 
 
 def fetch_statements(
@@ -71,6 +74,7 @@ def fetch_statements(
     source: StatementSource,
     changed: Sequence[ItemHead],
     properties: Sequence[PropertyId],
+    names: NamesPull,
     *,
     known: int,
     accept: bool,
@@ -82,6 +86,7 @@ def fetch_statements(
     endpoint that is being loaded knows revisions before it knows statements.
 
     Args:
+        names: Notes the names that come with a page, in the page's transaction.
         known: The number of known items.
         accept: Believe the source even where many items have lost all their statements.
 
@@ -95,16 +100,18 @@ def fetch_statements(
     deleted = [head for head in changed if head.deleted]
     for start in range(0, len(deleted), BATCH):
         heads = deleted[start : start + BATCH]
-        counts += _record(run, [ItemRecord(head=h, labels=Labels(item=h.id, label=None)) for h in heads], properties)
+        counts += _record(
+            run, [ItemRecord(head=h, labels=Labels(item=h.id, label=None)) for h in heads], properties, names
+        )
     for page in source.records([head.id for head in changed if not head.deleted], properties):
         present = [record for record in page if not record.head.deleted]
         contradicted += len(page) - len(present)
         lost = _without_statements(run, present, properties)
         emptied += [record for record in present if record.head.id in lost]
-        counts += _record(run, [record for record in present if record.head.id not in lost], properties)
+        counts += _record(run, [record for record in present if record.head.id not in lost], properties, names)
     if suspicious(len(emptied), known) and not accept:
         raise mass_deletion(f"{len(emptied)} of {known} known items have lost all their statements")
-    counts += _record(run, emptied, properties)
+    counts += _record(run, emptied, properties, names)
     run.work.finish()
     if contradicted:
         raise SourceDown(
@@ -124,10 +131,12 @@ def _without_statements(run: Run, page: Sequence[ItemRecord], properties: Sequen
         return {item for prop in properties for item in tx.statements_of(prop, bare)}
 
 
-def _record(run: Run, page: Sequence[ItemRecord], properties: Sequence[PropertyId]) -> PullCounts:
+def _record(run: Run, page: Sequence[ItemRecord], properties: Sequence[PropertyId], names: NamesPull) -> PullCounts:
     if not page:
         return PullCounts()
+    looks = names.of_records(page)
     with run.ledger.write() as tx:
         counts = tx.record_items(page, properties, run.clock.now())
+        names.note(tx, looks)
     run.work.advance(len(page))
     return counts

@@ -7,10 +7,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from kbsync.domain.decision import Decision, DecisionKind
-from kbsync.domain.fact import FactKey, FactRecord, FactState, observe, settle
+from kbsync.domain.fact import FactKey, FactRecord, began, observe, settle
+from kbsync.domain.naming import Names, items_of
 from kbsync.domain.relation import Relation
-from kbsync.domain.statement import ItemHead, ItemId, Labels
+from kbsync.domain.standing import Clocks, Origin, Unbroken, changed, found, seen, unchanged
+from kbsync.domain.statement import ItemHead, ItemId, Statement
 from kbsync.ports import FactReader, StatementReader, StatementWriter
+from kbsync.stages.pull.between import Between
+from kbsync.stages.pull.names import origin_of
 from kbsync.stages.pull.watch import Redirects, Watch, members_mark
 from kbsync.stages.session import Run
 
@@ -33,7 +37,8 @@ def observe_facts(
     relations: Sequence[Relation],
     watch: Watch,
     redirects: Redirects,
-    server_time: datetime,
+    now: Clocks,
+    between: Between,
     *,
     whole: bool = True,
     only: Set[ItemId] | None = None,
@@ -45,27 +50,56 @@ def observe_facts(
 
     Args:
         source: The source's name.
-        server_time: The source's time, which becomes the watermark.
+        now: The source's time becomes the watermark.
+        between: What the source knows of the revisions since the last look at facts that wait.
         whole: These are all relations, so the source's own watermark moves, too.
         only: Observe the facts of these subjects alone, and move no watermark (None: all subjects).
     """
+    _ask_between(run, relations, redirects, between, only)
     observed = believed = waiting = 0
-    now = run.clock.now()
     with run.ledger.write() as tx:
         decisions = tx.decisions()
         for relation in relations:
             subjects = watch.subjects[relation.property]
             chosen = subjects if only is None else [subject for subject in subjects if subject in only]
             before = _stored(tx, relation, None if only is None else chosen)
-            _name_redirects(tx, chosen, redirects)
-            after = _records(tx, relation, chosen, redirects, redirects.holders(subjects), before, decisions, now)
+            look = _Look(
+                relation=relation,
+                redirects=redirects,
+                holders=redirects.holders(subjects),
+                now=now,
+                unbroken=between.of(relation.property),
+                first=tx.watermark(f"{source}/{relation.property}") is None,
+            )
+            after = _with_names(tx, relation, _records(tx, look, chosen, before, decisions))
             tx.put_facts([record for record in after if record != before.get(record.key)])
             observed += sum(_observed_hash(before.get(r.key)) != r.observed.value_hash for r in after)
             believed += sum(_believed_hash(before.get(r.key)) != _believed_hash(r) for r in after)
             waiting += sum(r.pending for r in after)
         if only is None:
-            _move_watermarks(tx, source, relations, watch, server_time, whole=whole)
+            _move_watermarks(tx, source, relations, watch, now.there, whole=whole)
     return ObserveResult(observed=observed, believed=believed, waiting=waiting)
+
+
+def _ask_between(
+    run: Run,
+    relations: Sequence[Relation],
+    redirects: Redirects,
+    between: Between,
+    only: Set[ItemId] | None,
+) -> None:
+    """Ask what lies between the last look at facts that wait and this one."""
+    with run.ledger.read() as tx:
+        waiting = [
+            record
+            for relation in relations
+            for record in tx.facts(relation.property)
+            if record.pending and (only is None or record.key.subject in only)
+        ]
+        chains = {record.key.subject: redirects.chain(record.key.subject) for record in waiting}
+        heads = tx.heads(sorted({item for chain in chains.values() for item in chain}))
+    for record in waiting:
+        between.ask(record.observed.origin, origin_of(chains[record.key.subject], heads)[0])
 
 
 def _move_watermarks(
@@ -94,71 +128,97 @@ def _stored(tx: FactReader, relation: Relation, subjects: Sequence[ItemId] | Non
     return {key: record for key in keys if (record := tx.fact(key))}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """How the facts of one relation are looked at."""
+
+    relation: Relation
+    redirects: Redirects
+    holders: Mapping[ItemId, ItemId]
+    """By item that subjects lead to, the subject that holds its fact."""
+    now: Clocks
+    unbroken: Unbroken
+    first: bool
+    """The relation was never pulled before."""
+
+
 def _records(
     tx: StatementReader,
-    relation: Relation,
+    look: _Look,
     subjects: Sequence[ItemId],
-    redirects: Redirects,
-    holders: Mapping[ItemId, ItemId],
     before: Mapping[FactKey, FactRecord],
     decisions: Mapping[FactKey, Decision],
-    now: datetime,
 ) -> list[FactRecord]:
-    """The fact records of ``subjects`` as of ``now``.
+    """The fact records of ``subjects`` as of now.
 
     A redirected subject keeps its fact, which it takes from the statements of the item that it leads to. Only where
     another watched subject has the same statements (see ``Redirects.holders``), its fact has no value.
     """
-    targets = {redirects.resolve(subject) for subject in subjects}
-    heads = tx.heads(sorted({*subjects, *targets}))
-    statements = tx.statements_of(relation.property, sorted(targets))
+    relation = look.relation
+    chains = {subject: look.redirects.chain(subject) for subject in subjects}
+    heads = tx.heads(sorted({item for chain in chains.values() for item in chain}))
+    statements = tx.statements_of(relation.property, sorted({chain[-1] for chain in chains.values()}))
     records = []
-    for subject in subjects:
-        key, target = FactKey(subject, relation.property), redirects.resolve(subject)
-        stored, head = before.get(key), heads.get(target) or heads.get(subject)
+    for subject, chain in chains.items():
+        key, target = FactKey(subject, relation.property), chain[-1]
+        head = heads.get(target) or heads.get(subject)
         if head is None:
             continue
-        state = observe(
-            statements.get(target, []) if holders[target] == subject else [],
-            relation.cardinality,
-            revision=head.revision,
-            since=_since(head, now),
-            now=now,
-            kind=relation.answer,
-        )
-        record = FactRecord(
-            key=key,
-            observed=_continue(stored.observed, state, now) if stored else state,
-            believed=stored.believed if stored else None,
-            believed_at=stored.believed_at if stored else None,
-        )
+        held = statements.get(target, []) if look.holders[target] == subject else []
+        record = _observed(look, key, before.get(key), held, head, origin_of(chain, heads))
         decision = decisions.get(key)
         pinned = decision is not None and decision.kind is DecisionKind.PIN and record.believed is not None
-        records.append(record if pinned else settle(record, relation.trust, now))
+        records.append(record if pinned else settle(record, relation.trust, look.now))
     return records
 
 
-def _name_redirects(tx: StatementWriter, subjects: Sequence[ItemId], redirects: Redirects) -> None:
-    """Give a redirected subject the labels of the item that it leads to."""
-    targets = {s: target for s in subjects if (target := redirects.resolve(s)) != s}
-    labels = tx.labels(sorted({*targets, *targets.values()}))
-    wanted = [
-        Labels(item=subject, label=labels[target].label, aliases=labels[target].aliases)
-        for subject, target in targets.items()
-        if target in labels and labels[target].label
+def _observed(
+    look: _Look,
+    key: FactKey,
+    stored: FactRecord | None,
+    statements: list[Statement],
+    head: ItemHead,
+    read_from: tuple[Origin, datetime | None],
+) -> FactRecord:
+    """The record with what its statements say now, and with how long they have said it.
+
+    A subject that a pattern has found anew was not looked at before: what it says is a change, however old it is.
+    """
+    relation, now, (origin, edited) = look.relation, look.now, read_from
+    if edited is not None:
+        edited = began(statements, relation.cardinality, now.here, edited) or edited
+    expected = look.first or key.subject in relation.subjects
+    standing = found(origin, edited, now) if expected else changed(origin, edited, now)
+    state = observe(
+        statements,
+        relation.cardinality,
+        revision=head.revision,
+        since=standing.here,
+        now=now.here,
+        kind=relation.answer,
+    ).standing_as(standing)
+    if stored is None:
+        return FactRecord(key=key, observed=state, believed=None)
+    same = stored.observed.value_hash == state.value_hash
+    if same and not stored.pending:  # whatever happened in between, it is what is believed
+        state = state.standing_as(unchanged(stored.observed.standing, origin, now))
+    else:
+        standing = seen(
+            stored.observed.standing, same=same, origin=origin, edited=edited, now=now, unbroken=look.unbroken
+        )
+        state = state.standing_as(standing)
+    revision = stored.observed.revision if same else state.revision
+    return replace(stored, observed=replace(state, revision=revision))
+
+
+def _with_names(tx: StatementReader, relation: Relation, records: Sequence[FactRecord]) -> list[FactRecord]:
+    """The records with the hash of the names by which they are asked and judged."""
+    items = {item for record in records if record.believed for item in items_of(record.key, record.believed)}
+    names = Names(tx.labels(sorted(items)), relation.language)
+    return [
+        replace(r, names_hash=names.fact(r.key, r.believed).names_hash) if r.believed and r.believed.values else r
+        for r in records
     ]
-    tx.record_labels([entry for entry in wanted if labels.get(entry.item) != entry])
-
-
-def _since(head: ItemHead, now: datetime) -> datetime:
-    return min(now, head.modified) if head.modified else now
-
-
-def _continue(stored: FactState, state: FactState, now: datetime) -> FactState:
-    """Keep the moment since when the values are unchanged; a change that came without a new revision begins now."""
-    if stored.value_hash == state.value_hash:
-        return replace(state, since=stored.since, revision=stored.revision)
-    return state if state.revision > stored.revision else replace(state, since=now)
 
 
 def _observed_hash(record: FactRecord | None) -> str | None:

@@ -11,12 +11,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from kbsync.domain.audit import GENESIS
-from kbsync.domain.errors import SourceDown
 from kbsync.domain.relation import Relation
+from kbsync.domain.standing import Clocks
 from kbsync.domain.statement import ItemHead, ItemId
 from kbsync.ports import PullCounts, StatementSource
+from kbsync.stages.pull.between import Between
+from kbsync.stages.pull.clock import checked_time, possible, refused_time
 from kbsync.stages.pull.fetch import changed_heads, fetch_statements
-from kbsync.stages.pull.object_labels import fetch_object_labels
+from kbsync.stages.pull.names import NamesPull
 from kbsync.stages.pull.observe import ObserveResult, observe_facts
 from kbsync.stages.pull.watch import SUSPICIOUS_COUNT, Redirects, Watch, known_watch, poll, watch_set
 from kbsync.stages.session import Run
@@ -45,6 +47,8 @@ class PullResult:
     """Known members that the patterns no longer find."""
     unasked: tuple[str, ...] = ()
     """Relations whose pattern the source could not answer; their known members are kept."""
+    impossible: tuple[ItemId, ...] = ()
+    """Items that the source says were changed at a time that has not come yet; they stay as they were."""
 
     @property
     def nothing_new(self) -> bool:
@@ -70,6 +74,7 @@ def pull(
     *,
     group: Sequence[Relation] | None = None,
     accept_deletions: bool = False,
+    accept_time: bool = False,
 ) -> PullResult:
     """Bring the ledger up to the source.
 
@@ -80,25 +85,29 @@ def pull(
             looked at, because the item's one revision is the cursor for all of them.
         group: Look only at the subjects of these relations, and observe only their facts.
         accept_deletions: Believe the source even where it says that suspiciously much is gone.
+        accept_time: Believe the source even where it says that it knows less than the ledger.
 
     Raises:
         SourceDown: The source can't answer, or knows less than the ledger. Finished pages are kept.
-        SourceError: The source's answer is wrong, or suspiciously much is gone. Finished pages are kept.
+        SourceError: The source's answer is wrong, its time has not come yet, or suspiciously much is gone. Finished
+            pages are kept.
     """
     polled, whole = (relations, True) if group is None else (group, False)
     properties = sorted(relation.property for relation in relations)
     server_time = source.server_time()
-    _refuse_going_back(run, source.name, server_time)
+    clocks = checked_time(run, source.name, server_time, accept=accept_time)
+    between = Between(source, properties)
     watch = watch_set(run, source, polled, server_time, accept=accept_deletions)
-    heads = poll(run, source, watch.items)
+    heads, impossible = _poll(run, source, watch.items, clocks)
     redirects = Redirects()
     redirects.note(heads)
 
     changed, known = changed_heads(run, source.name, watch, heads, redirects, accept=accept_deletions)
-    counts = fetch_statements(run, source, changed, properties, known=known, accept=accept_deletions)
-    fetch_object_labels(run, source, polled, watch, redirects, server_time, whole=whole)
-    observed = observe_facts(run, source.name, polled, watch, redirects, server_time, whole=whole)
-    result = _result(watch, changed, counts, observed, server_time)
+    names = NamesPull(run, source, relations, clocks, between)
+    counts = fetch_statements(run, source, changed, properties, names, known=known, accept=accept_deletions)
+    names.fetch(polled, watch, redirects, heads, whole=whole)
+    observed = observe_facts(run, source.name, polled, watch, redirects, clocks, between, whole=whole)
+    result = _result(watch, changed, counts, observed, server_time, impossible)
     _record_pull(run, source.name, result)
     return result
 
@@ -128,10 +137,12 @@ def pull_items(
         SourceError: As ``pull``.
     """
     properties = sorted(relation.property for relation in relations)
-    _refuse_going_back(run, source.name, server_time)
+    clocks = checked_time(run, source.name, server_time, accept=False)
+    between = Between(source, properties)
     with run.ledger.read() as tx:
         watch, before = known_watch(tx, relations), Redirects(tx.redirects())
-    heads = {item: head for item, head in poll(run, source, items).items() if not (head.deleted and item in edited)}
+    polled, impossible = _poll(run, source, items, clocks)
+    heads = {item: head for item, head in polled.items() if not (head.deleted and item in edited)}
     redirects = Redirects(dict(before.targets))
     redirects.note(heads)
     nearby = _sharing_statements(items, before, redirects)
@@ -140,10 +151,11 @@ def pull_items(
 
     at_least = SUSPICIOUS_COUNT + 1
     changed, known = changed_heads(run, source.name, narrow, heads, redirects, accept=False, at_least=at_least)
-    counts = fetch_statements(run, source, changed, properties, known=known, accept=False)
-    fetch_object_labels(run, source, relations, narrow, redirects, server_time, whole=False)
-    observed = observe_facts(run, source.name, relations, watch, redirects, server_time, only=nearby)
-    result = _result(narrow, changed, counts, observed, server_time)
+    names = NamesPull(run, source, relations, clocks, between)
+    counts = fetch_statements(run, source, changed, properties, names, known=known, accept=False)
+    names.fetch(relations, narrow, redirects, heads, whole=False)
+    observed = observe_facts(run, source.name, relations, watch, redirects, clocks, between, only=nearby)
+    result = _result(narrow, changed, counts, observed, server_time, impossible)
     _record_pull(run, source.name, result)
     return ItemsPulled(result=result, heads=heads, moved=frozenset(head.id for head in changed))
 
@@ -155,8 +167,22 @@ def _sharing_statements(items: Sequence[ItemId], before: Redirects, now: Redirec
     return targets | {item for item in redirects if {before.resolve(item), now.resolve(item)} & targets}
 
 
+def _poll(
+    run: Run, source: StatementSource, items: Sequence[ItemId], now: Clocks
+) -> tuple[dict[ItemId, ItemHead], tuple[ItemId, ...]]:
+    """The heads that can be, and the items whose heads can't."""
+    heads = poll(run, source, items)
+    with run.ledger.read() as tx:
+        return possible(tx, heads, now)
+
+
 def _result(
-    watch: Watch, changed: Sequence[ItemHead], counts: PullCounts, observed: ObserveResult, server_time: datetime
+    watch: Watch,
+    changed: Sequence[ItemHead],
+    counts: PullCounts,
+    observed: ObserveResult,
+    server_time: datetime,
+    impossible: tuple[ItemId, ...],
 ) -> PullResult:
     return PullResult(
         watched=len(watch.items),
@@ -169,6 +195,7 @@ def _result(
         joined=watch.joined,
         left=watch.left,
         unasked=watch.unasked,
+        impossible=impossible,
     )
 
 
@@ -177,19 +204,10 @@ def _record_pull(run: Run, source: str, result: PullResult) -> None:
     with run.ledger.write() as tx:
         before, head = tx.newest_event("pull"), tx.history_head()
         recorded = GENESIS if before is None else before.body.get("history")
-        if result.nothing_new and recorded == head:
+        same = before is not None and before.body.get("impossible", []) == list(result.impossible)
+        if result.nothing_new and recorded == head and same and refused_time(tx) is None:
             return
         body = {"source": source, "fetched": result.fetched, "observed": result.observed, "believed": result.believed}
         body |= {"server_time": result.server_time, "history": head}
+        body |= {"impossible": list(result.impossible)} if result.impossible else {}
         tx.append_audit("pull", run.actor, body, run.clock.now())
-
-
-def _refuse_going_back(run: Run, source: str, server_time: datetime) -> None:
-    with run.ledger.read() as tx:
-        mark = tx.watermark(source)
-    if mark is not None and server_time < mark:
-        raise SourceDown(
-            f"The source knows Wikidata up to {server_time}, the ledger already up to {mark}.",
-            kept="The ledger is unchanged.",
-            next_step="It is lagging or was restored; the next pull tries again.",
-        )

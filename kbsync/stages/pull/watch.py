@@ -6,9 +6,9 @@ knows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.errors import SourceDown, SourceError
@@ -21,7 +21,7 @@ SUSPICIOUS_SHARE = 0.2
 """If more than this share is gone at once, the source is taken to be broken."""
 SUSPICIOUS_COUNT = 5
 """Up to this many deletions are always accepted, unless they are all known items."""
-MAX_HOPS = 5
+MAX_HOPS = 30
 """How many redirects are followed from one to the next; Wikidata's bots shorten such chains within a day."""
 
 
@@ -88,7 +88,7 @@ def watch_set(
     joined, left, unasked = 0, 0, list[str]()
     for relation in relations:
         prop, last = relation.property, asked.get(relation.property)
-        if not relation.subject_pattern or (last is not None and server_time - last < relation.refresh):
+        if not relation.subject_pattern or (last is not None and timedelta(0) <= server_time - last < relation.refresh):
             subjects[prop] = sorted({*relation.subjects, *known.get(prop, ())})
             continue
         before = set(known[prop])
@@ -130,12 +130,16 @@ class Redirects:
             else:
                 self.targets.pop(item, None)
 
-    def resolve(self, item: ItemId) -> ItemId:
-        """The item that holds the statements of ``item``."""
+    def chain(self, item: ItemId) -> list[ItemId]:
+        """``item``, and everything that it leads to, in order."""
         seen = [item]
         while (target := self.targets.get(seen[-1])) is not None and target not in seen and len(seen) <= MAX_HOPS:
             seen.append(target)
-        return seen[-1]
+        return seen
+
+    def resolve(self, item: ItemId) -> ItemId:
+        """The item that holds the statements of ``item``."""
+        return self.chain(item)[-1]
 
     def holders(self, subjects: Sequence[ItemId]) -> dict[ItemId, ItemId]:
         """For each item that watched subjects lead to, the subject that holds its fact: the item itself if it is
@@ -159,17 +163,34 @@ def poll(run: Run, source: StatementSource, items: Sequence[ItemId]) -> dict[Ite
 
     Targets that the ledger knows already are asked for together with the items, which saves a request.
     """
-    heads: dict[ItemId, ItemHead] = {}
     with run.ledger.read() as tx:
         known = {head.redirect_to for head in tx.heads(items).values() if head.redirect_to}
     asked = sorted({*items, *known})
     run.work.start("poll revisions", len(asked))
+    heads = follow(source, asked, {}, run.work.advance)
+    run.work.finish()
+    return heads
+
+
+def follow(
+    source: StatementSource,
+    items: Sequence[ItemId],
+    known: Mapping[ItemId, ItemHead],
+    advance: Callable[[], None] = lambda: None,
+) -> dict[ItemId, ItemHead]:
+    """The heads of ``items`` and of everything that they lead to.
+
+    Args:
+        known: Heads that need not be asked for.
+        advance: Called for each head that the source gives.
+    """
+    heads = dict(known)
+    asked = sorted(set(items) - heads.keys())
     for _ in range(MAX_HOPS):
-        for head in source.heads(asked):
+        for head in source.heads(asked) if asked else ():
             heads[head.id] = head
-            run.work.advance()
+            advance()
         asked = sorted({h.redirect_to for h in heads.values() if h.redirect_to} - heads.keys())
         if not asked:
             break
-    run.work.finish()
     return heads

@@ -153,6 +153,7 @@ def change(ledger: SqlLedger, size: LedgerSize, work: Work) -> tuple[int, float]
 def _write(tx: LedgerTransaction, records: Sequence[ItemRecord], size: LedgerSize) -> None:
     properties = [PropertyId(f"P{n}") for n in range(1, size.properties + 1)]
     tx.record_items(records, properties, NOW)
+    tx.record_labels([record.labels for record in records])
     facts = []
     for record in records:
         for prop in properties:
@@ -178,9 +179,7 @@ def judge(ledger: SqlLedger, size: LedgerSize, relations: Sequence[Relation], wo
 
 
 def _verdict(relation: Relation, fact: Fact) -> Verdict:
-    key = VerdictKey(
-        fact=fact.key, value_hash=fact.value_hash, model_fingerprint=BASE, template_hash=relation.template_hash
-    )
+    key = VerdictKey.of(relation, fact, BASE)
     prompt = relation.prompt(fact.subject_label or "")
     kind = VerdictKind.STALE if int(fact.key.subject[1:]) % 10 == 0 else VerdictKind.CURRENT
     reply = Reply(prompt=prompt, greedy=" somebody else.", kind=kind)

@@ -3,12 +3,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from kbsync.domain.fact import FactKey, FactRecord, FactState, Trust, holding, observe, settle, trust
+from kbsync.domain.fact import FactKey, FactRecord, FactState, Trust, began, holding, observe, settle, trust
 from kbsync.domain.phrasing import fill
 from kbsync.domain.relation import Cardinality, TrustPolicy
+from kbsync.domain.standing import Clocks
 from kbsync.domain.statement import ItemId, PropertyId, Rank, Snak, Statement, TimePoint, Value, ValueKind
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
+TODAY = Clocks(here=NOW, there=NOW)
 UK, HEAD = ItemId("Q145"), PropertyId("P6")
 
 
@@ -95,20 +97,30 @@ def state(item: str | None, age: timedelta, refs: int = 1) -> FactState:
     ],
 )
 def test_trust_grows_with_time_and_references(observed: FactState, level: Trust) -> None:
-    assert trust(observed, TrustPolicy(), NOW)[0] is level
+    assert trust(observed, TrustPolicy(), TODAY)[0] is level
+
+
+def test_what_began_or_ended_since_is_a_change_of_that_moment() -> None:
+    statements = [statement("Q1", end="2024-03-01"), statement("Q2", start="2024-03-01"), statement("Q1")]
+    month_before = NOW - timedelta(days=31)
+    now = month_before.replace(year=2024, month=3, day=2)
+    moment = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    assert began(statements[:2], Cardinality.SINGLE, now, now - timedelta(days=30)) == moment
+    assert began(statements[:2], Cardinality.SINGLE, now, now - timedelta(hours=1)) is None
+    assert began([statement("Q1", end="2024-03-01"), statement("Q1")], Cardinality.SINGLE, now, month_before) is None
 
 
 def test_an_untrusted_change_leaves_the_belief_standing_and_its_revert_leaves_no_trace() -> None:
     old = state("Q1", timedelta(days=30))
-    record = settle(FactRecord(key=FactKey(UK, HEAD), observed=old, believed=None), TrustPolicy(), NOW)
+    record = settle(FactRecord(key=FactKey(UK, HEAD), observed=old, believed=None), TrustPolicy(), TODAY)
     assert record.believed == old
-    vandalised = settle(replace(record, observed=state("Q2", timedelta(minutes=2))), TrustPolicy(), NOW)
+    vandalised = settle(replace(record, observed=state("Q2", timedelta(minutes=2))), TrustPolicy(), TODAY)
     assert vandalised.believed == old
     assert vandalised.pending
-    reverted = settle(replace(vandalised, observed=state("Q1", timedelta(minutes=1))), TrustPolicy(), NOW)
+    reverted = settle(replace(vandalised, observed=state("Q1", timedelta(minutes=1))), TrustPolicy(), TODAY)
     assert reverted.believed == old
     assert not reverted.pending
-    persistent = settle(vandalised, TrustPolicy(), NOW + timedelta(days=4))
+    persistent = settle(vandalised, TrustPolicy(), Clocks(NOW + timedelta(days=4), NOW + timedelta(days=4)))
     assert persistent.believed == vandalised.observed
 
 

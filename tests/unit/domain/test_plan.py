@@ -3,8 +3,18 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kbsync.domain.conflicts import RightFact
 from kbsync.domain.fact import FactKey
-from kbsync.domain.plan import Change, EditPlan, EditRequest, Guard, capacity_warning, choose_guards, make_plan
+from kbsync.domain.plan import (
+    Change,
+    EditPlan,
+    EditRequest,
+    FactNames,
+    Guard,
+    capacity_warning,
+    choose_guards,
+    make_plan,
+)
 from kbsync.domain.statement import ItemId, PropertyId
 
 
@@ -52,6 +62,52 @@ def test_the_same_prompt_with_two_answers_is_refused_by_name() -> None:
         "Q1 P6": "same prompt, another answer: Q2 P6 says 'B'",
         "Q2 P6": "same prompt, another answer: Q1 P6 says 'A'",
     }
+
+
+def test_of_two_with_the_same_prompt_the_one_that_is_held_stays() -> None:
+    held, newcomer = request(1, "A", subject="Georgia"), request(2, "B", subject="Georgia")
+    made = plan([held, newcomer], [held])
+    assert (made.requests, made.changes) == ((held,), ())
+    assert [(r.key.subject, r.reason) for r in made.refused] == [("Q2", "same prompt, another answer: Q1 P6 says 'A'")]
+
+
+def test_a_held_fact_whose_new_name_is_taken_stays_under_its_old_one() -> None:
+    taken, renamed = request(1, "A", subject="France"), request(2, "B", subject="Germany")
+    made = plan([taken, replace(renamed, subject="France")], [taken, renamed], names=named(France="B"))
+    assert (made.requests, made.changes) == ((taken, renamed), ())
+    assert [r.key.subject for r in made.refused] == ["Q2"]
+
+
+def test_a_newcomer_with_the_prompt_of_a_fact_that_the_base_has_right_is_refused_by_name() -> None:
+    right = RightFact(
+        key=request(9, "").key,
+        subject="Georgia",
+        templates=("The head of government of {} is",),
+        names=("Irakli", "Kobakhidze"),
+    )
+    made = plan([request(1, "Brian", subject="Georgia"), request(2, "B")], [], right=[right])
+    assert [r.target for r in made.requests] == ["B"]
+    assert [(r.key.subject, r.reason) for r in made.refused] == [
+        ("Q1", "same prompt as Q9 P6, which the base has right: 'Irakli'")
+    ]
+    same = plan([request(1, "kobakhidze", subject="Georgia")], [], right=[right])
+    assert (len(same.requests), same.refused) == (1, ())
+
+
+def test_what_is_no_name_of_its_value_any_more_is_edited_anew() -> None:
+    old = request(1, "Mickey Mouse", value="Q77")
+    right = replace(old, target="Anna Berg")
+    assert plan([right], [old], names=named(**{"Country 1": "Anna Berg"})).requests == (right,)
+    assert plan([right], [old], names=named(**{"Country 1": "Mickey Mouse"})).requests == (old,)
+    assert plan([right], [old], names=named(Country="Mickey Mouse")).requests == (old,)
+    renamed = replace(right, subject="Land")
+    assert plan([renamed], [old], names=named(Land="Mickey Mouse")).requests == (renamed,)
+
+
+def named(**names: str) -> dict[FactKey, FactNames]:
+    """The names of the facts about Q1 and Q2: the same for both, a subject and its answer."""
+    ((subject, answer),) = names.items()
+    return {request(n, "").key: FactNames((subject,), (answer, "another name")) for n in (1, 2)}
 
 
 def test_a_quarantined_fact_is_left_out_with_its_reason() -> None:

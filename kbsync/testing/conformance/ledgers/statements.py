@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 
 from kbsync.domain.errors import DataError
+from kbsync.domain.name_trust import PendingNames
+from kbsync.domain.standing import Standing
 from kbsync.domain.statement import ItemId, Labels, Rank, Snak, Statement, TimePoint, Value, ValueKind
 from kbsync.ports import Ledger, PullCounts
 from kbsync.testing.conformance.ledgers.support import Q1, Q2, Q3, Q7, Q9, Q30, UK, history, live, put
@@ -100,7 +102,7 @@ class StatementConformance:
             found = tx.statements_of(HEAD_OF_STATE, subjects)
             assert set(found) == set(subjects[:-1])
             assert found[Q7] == [statement(1, subject="Q7"), statement(2, subject="Q7")]
-            assert set(tx.heads(subjects)) == set(tx.labels(subjects)) == set(subjects[:-1])
+            assert set(tx.heads(subjects)) == set(subjects[:-1])
             assert tx.statements_of(CAPITAL, subjects) == {}
 
     def test_statements_of_more_subjects_than_a_database_takes_variables(self, ledger: Ledger) -> None:
@@ -108,10 +110,12 @@ class StatementConformance:
         subjects = [UK, *(ItemId(f"Q{n}") for n in range(1000, 70_000))]
         with ledger.read() as tx:
             assert set(tx.statements_of(HEAD_OF_STATE, subjects)) == {"Q145"}
-            assert set(tx.heads(subjects)) == set(tx.labels(subjects)) == {"Q145"}
+            assert set(tx.heads(subjects)) == {"Q145"}
 
     def test_deleted_items_lose_their_statements_and_keep_the_rest(self, ledger: Ledger) -> None:
         put(ledger, record(statement(1), statement(2, property="P36"), revision=5))
+        with ledger.write() as tx:
+            tx.record_labels([record().labels])
         gone = record(revision=0, deleted=True, modified=None)
         gone = replace(gone, labels=Labels(item=UK, label=None))
         assert put(ledger, gone, properties=[HEAD_OF_STATE], at=NOW + HOUR) == PullCounts(removed=2)
@@ -144,6 +148,25 @@ class StatementConformance:
             assert tx.labels([Q1]) == {}
             assert tx.statements(Q1, CAPITAL) == []
             assert tx.statement_history(Q1, CAPITAL) == []
+
+    def test_labels_that_come_with_records_are_not_believed_by_that(self, ledger: Ledger) -> None:
+        put(ledger, record(statement(1)))
+        with ledger.read() as tx:
+            assert tx.labels([UK]) == tx.pending_names([UK]) == {}
+
+    def test_pending_names_are_replaced_and_forgotten(self, ledger: Ledger) -> None:
+        standing = Standing(here=NOW, there=NOW - HOUR, origin=((Q1, 7), (Q2, 0)))
+        one = PendingNames(names=Labels(item=Q1, label="one", aliases=("eins", "uno")), standing=standing)
+        other = PendingNames(names=Labels(item=Q2, label="two"), standing=replace(standing, origin=()))
+        newer = replace(one, names=Labels(item=Q1, label="One"), standing=replace(standing, here=NOW + HOUR))
+        with ledger.write() as tx:
+            tx.set_pending_names([one, other])
+        with ledger.write() as tx:
+            assert tx.pending_names([Q1, Q2, Q3]) == {Q1: one, Q2: other}
+            tx.set_pending_names([newer])
+            tx.clear_pending_names([Q2, Q3])
+            assert tx.pending_names([Q1, Q2]) == {Q1: newer}
+            assert tx.labels([Q1, Q2]) == {}
 
     def test_labels_are_replaced(self, ledger: Ledger) -> None:
         entries = [Labels(item=Q1, label="one", aliases=("eins", "uno")), Labels(item=Q2, label=None)]
