@@ -60,8 +60,7 @@ def found(origin: Origin, edited: datetime | None, now: Clocks) -> Standing:
 
 def changed(origin: Origin, edited: datetime | None, now: Clocks) -> Standing:
     """The standing of a change that no edit explains: it has stood since now."""
-    dates = [edited] if edited else []
-    return Standing(here=max(now.here, *dates), there=max(now.there, *dates), origin=origin)
+    return Standing(here=max(now.here, edited or now.here), there=max(now.there, edited or now.there), origin=origin)
 
 
 def unchanged(before: Standing, origin: Origin, now: Clocks) -> Standing:

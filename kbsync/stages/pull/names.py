@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -83,6 +83,7 @@ class NamesPull:
         redirects: Redirects,
         heads: Mapping[ItemId, ItemHead],
         *,
+        unseen: Collection[ItemId] = (),
         whole: bool,
     ) -> None:
         """Look at the names that wait, that no one knows yet, or that were not looked at for long.
@@ -90,6 +91,7 @@ class NamesPull:
         Args:
             relations: The relations whose statements mention the objects.
             heads: What the poll said of the subjects and of what they lead to.
+            unseen: Items of which the source said nothing that can be: nothing is known of them by this pull.
             whole: This pull is of all relations: the names of all objects are looked at every ``LABELS_REFRESH``.
         """
         run, mark = self._run, f"{self._source.name}/labels"
@@ -103,7 +105,11 @@ class NamesPull:
         run.work.start("pull labels", len(asked))
         for start in range(0, len(asked), BATCH):
             batch = asked[start : start + BATCH]
-            looks = _looks(self._source, batch, heads)
+            looks = [
+                look
+                for look in _looks(self._source, batch, heads)
+                if not any(item in unseen for item, _ in look.origin)
+            ]
             self._ask_between(looks)
             with run.ledger.write() as tx:
                 self.note(tx, looks)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -40,6 +40,7 @@ def observe_facts(
     now: Clocks,
     between: Between,
     *,
+    unseen: Collection[ItemId] = (),
     whole: bool = True,
     only: Set[ItemId] | None = None,
 ) -> ObserveResult:
@@ -52,6 +53,7 @@ def observe_facts(
         source: The source's name.
         now: The source's time becomes the watermark.
         between: What the source knows of the revisions since the last look at facts that wait.
+        unseen: Items of which the source said nothing that can be: their facts grow no older by this pull.
         whole: These are all relations, so the source's own watermark moves, too.
         only: Observe the facts of these subjects alone, and move no watermark (None: all subjects).
     """
@@ -70,6 +72,7 @@ def observe_facts(
                 now=now,
                 unbroken=between.of(relation.property),
                 first=tx.watermark(f"{source}/{relation.property}") is None,
+                unseen=unseen,
             )
             after = _with_names(tx, relation, _records(tx, look, chosen, before, decisions))
             tx.put_facts([record for record in after if record != before.get(record.key)])
@@ -140,6 +143,7 @@ class _Look:
     unbroken: Unbroken
     first: bool
     """The relation was never pulled before."""
+    unseen: Collection[ItemId]
 
 
 def _records(
@@ -162,6 +166,9 @@ def _records(
     for subject, chain in chains.items():
         key, target = FactKey(subject, relation.property), chain[-1]
         head = heads.get(target) or heads.get(subject)
+        if any(item in look.unseen for item in chain):
+            records += [before[key]] if key in before else []
+            continue
         if head is None:
             continue
         held = statements.get(target, []) if look.holders[target] == subject else []

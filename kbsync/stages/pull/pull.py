@@ -105,8 +105,10 @@ def pull(
     changed, known = changed_heads(run, source.name, watch, heads, redirects, accept=accept_deletions)
     names = NamesPull(run, source, relations, clocks, between)
     counts = fetch_statements(run, source, changed, properties, names, known=known, accept=accept_deletions)
-    names.fetch(polled, watch, redirects, heads, whole=whole)
-    observed = observe_facts(run, source.name, polled, watch, redirects, clocks, between, whole=whole)
+    names.fetch(polled, watch, redirects, heads, unseen=impossible, whole=whole)
+    observed = observe_facts(
+        run, source.name, polled, watch, redirects, clocks, between, unseen=impossible, whole=whole
+    )
     result = _result(watch, changed, counts, observed, server_time, impossible)
     _record_pull(run, source.name, result)
     return result
@@ -153,8 +155,10 @@ def pull_items(
     changed, known = changed_heads(run, source.name, narrow, heads, redirects, accept=False, at_least=at_least)
     names = NamesPull(run, source, relations, clocks, between)
     counts = fetch_statements(run, source, changed, properties, names, known=known, accept=False)
-    names.fetch(relations, narrow, redirects, heads, whole=False)
-    observed = observe_facts(run, source.name, relations, watch, redirects, clocks, between, only=nearby)
+    names.fetch(relations, narrow, redirects, heads, unseen=impossible, whole=False)
+    observed = observe_facts(
+        run, source.name, relations, watch, redirects, clocks, between, unseen=impossible, only=nearby
+    )
     result = _result(narrow, changed, counts, observed, server_time, impossible)
     _record_pull(run, source.name, result)
     return ItemsPulled(result=result, heads=heads, moved=frozenset(head.id for head in changed))

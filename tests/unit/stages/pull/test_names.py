@@ -46,17 +46,28 @@ def test_a_name_that_was_missing_is_believed_once_it_has_stood(world: World) -> 
     assert (named(world), pending(world)) == ("Rome", None)
 
 
+def test_a_new_name_of_an_object_that_nobody_has_touched_for_long_is_believed_when_it_is_seen(world: World) -> None:
+    world.look()
+    world.source.set_item(ROME, label="Roma")
+    world.pass_time(LABELS_REFRESH)
+    world.look()
+    assert named(world) == "Roma"
+
+
 def test_a_new_name_of_an_object_is_seen_within_a_week_and_believed_later(world: World) -> None:
     world.look()
     world.source.set_item(ROME, label="Roma", aliases=["Rome"])
     world.look()
     assert (named(world), pending(world)) == ("Rome", None)
-    world.pass_time(LABELS_REFRESH)
+    world.pass_time(LABELS_REFRESH - timedelta(hours=1))
+    world.source.set_item(ROME, label="Roma", aliases=["Rome", "Urbs"])
+    world.pass_time(timedelta(hours=1))
     world.look()
-    assert (named(world), pending(world)) == ("Rome", Labels(item=ROME, label="Roma", aliases=("Rome",)))
-    world.pass_time(2 * WAIT)
+    names = Labels(item=ROME, label="Roma", aliases=("Rome", "Urbs"))
+    assert (named(world), pending(world)) == ("Rome", names)
+    world.pass_time(WAIT)
     assert world.look().observed == 0
-    assert named(world) == "Roma"
+    assert (named(world), pending(world)) == ("Roma", None)
 
 
 def test_a_name_that_is_put_right_in_time_was_never_there(world: World) -> None:

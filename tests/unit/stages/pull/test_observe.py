@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from kbsync.domain.fact import FactKey
-from kbsync.domain.statement import ItemId, Value, ValueKind
+from kbsync.domain.statement import ItemId, Rank, Value, ValueKind
 from kbsync.stages.cycle import CycleOutcome
 from kbsync.stages.pull.pull import PullResult, pull
 from kbsync.views.explain import explain
@@ -54,7 +56,7 @@ def test_a_label_change_alone_changes_no_fact(world: World) -> None:
     result = pull_all(world)
     assert (result.fetched, result.observed, result.believed) == (1, 0, 0)
     with world.ledger.read() as tx:
-        assert tx.labels([ItemId("Q38")])[ItemId("Q38")].label == "Italia"
+        assert tx.labels([ItemId("Q38")])[ItemId("Q38")].label == "Italy"
         record = tx.fact(FactKey(ItemId("Q38"), CAPITAL))
     assert record is not None
     assert not record.pending
@@ -142,6 +144,90 @@ def test_a_change_is_believed_once_it_was_left_alone_long_enough(world: World) -
     assert result.outcome is CycleOutcome.PROMOTED
     assert result.pulled.fetched == 0
     assert world.believed("Q142", HEAD) == {"Q30333"}
+
+
+def believed_after(world: World, *steps: timedelta) -> list[set[str]]:
+    """What is believed of Italy's capital at the looks after these times."""
+    found = []
+    for step in steps:
+        world.pass_time(step)
+        pull_all(world)
+        found.append(world.believed("Q38", CAPITAL))
+    return found
+
+
+def test_a_merge_into_an_old_item_is_as_young_as_the_look_that_found_it(world: World) -> None:
+    world.source.set_item(MERGED, label="Italy", statements=[statement(MERGED, "P36", "Q586")])
+    pull_all(world)
+    world.pass_time(timedelta(days=9))
+    world.source.redirect(ITALY, MERGED)
+    hours = timedelta(hours=1)
+    assert believed_after(world, hours, 71 * hours, hours) == [{"Q220"}, {"Q220"}, {"Q586"}]
+
+
+def test_what_begins_waits_from_that_moment(world: World) -> None:
+    successor = statement("Q38", "P36", "Q586", rank=Rank.PREFERRED, start="2026-01-05")
+    world.set_statements("Q38", statement("Q38", "P36", "Q220"), successor)
+    assert believed_after(world, timedelta(0), timedelta(days=5), timedelta(days=2)) == [{"Q220"}, {"Q220"}, {"Q586"}]
+
+
+def test_what_began_before_the_first_look_waits_from_that_moment(world: World) -> None:
+    world.set_statements("Q38", statement("Q38", "P36", "Q586", start="2025-12-31"))
+    assert believed_after(world, timedelta(0), timedelta(days=1), timedelta(days=1)) == [set(), set(), {"Q586"}]
+
+
+def test_a_value_that_is_there_only_when_somebody_looks_has_not_stood(world: World) -> None:
+    for world.source.remembers in (True, False):
+        pull_all(world)
+        for _ in range(5):
+            world.pass_time(timedelta(days=1))
+            world.set_statements("Q38", statement("Q38", "P36", "Q586"), age=timedelta(minutes=5))
+            pull_all(world)
+            world.set_statements("Q38", statement("Q38", "P36", "Q220"), age=timedelta(0))
+        assert world.believed("Q38", CAPITAL) == {"Q220"}
+
+
+def test_other_edits_delay_a_change_only_where_the_items_history_is_unknown(world: World) -> None:
+    found = []
+    for world.source.remembers, value in ((True, "Q586"), (False, "Q64")):
+        pull_all(world)
+        for hour in range(0, 96, 24):
+            changed = statement("Q38", "P36", value), statement("Q38", "P6", f"Q{hour + 1}")
+            world.set_statements("Q38", *changed, age=timedelta(0))
+            pull_all(world)
+            world.pass_time(timedelta(hours=24))
+        world.set_statements("Q38", *changed, age=timedelta(0))
+        pull_all(world)
+        found.append(world.believed("Q38", CAPITAL))
+    assert found == [{"Q586"}, {"Q586"}]
+
+
+@pytest.mark.parametrize("days", [-5, 5])
+def test_one_wrong_clock_makes_no_change_older(world: World, days: int) -> None:
+    pull_all(world)
+    world.pass_time(timedelta(hours=1))
+    world.set_statements("Q38", statement("Q38", "P36", "Q586"), age=timedelta(minutes=1))
+    world.clock.time += timedelta(days=days)
+    pull_all(world)
+    world.clock.time -= timedelta(days=days)
+    assert believed_after(world, timedelta(minutes=10), timedelta(hours=71), timedelta(hours=1)) == [
+        {"Q220"},
+        {"Q220"},
+        {"Q586"},
+    ]
+
+
+def test_a_member_that_a_pattern_has_found_anew_waits_however_old_its_item_is(world: World) -> None:
+    world.source.patterns["?item a ?x"] = [ITALY]
+    relations = [replace(RELATIONS[0], subjects=(), subject_pattern="?item a ?x")]
+    pull(world.run, world.source, relations)
+    world.source.patterns["?item a ?x"] = [ITALY, ItemId("Q142")]
+    world.pass_time(timedelta(days=2))
+    assert pull(world.run, world.source, relations).joined == 1
+    assert (world.believed("Q38", CAPITAL), world.believed("Q142", CAPITAL)) == ({"Q220"}, set())
+    world.pass_time(timedelta(days=3))
+    pull(world.run, world.source, relations)
+    assert world.believed("Q142", CAPITAL) == {"Q90"}
 
 
 def test_an_unreferenced_change_is_never_believed(world: World) -> None:
