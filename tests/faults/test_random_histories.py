@@ -231,6 +231,8 @@ def test_the_ledger_ends_equal_to_the_truth(
     proxy.behave()
     for _ in range(2):
         clock.time += timedelta(days=30)
+        truth.world.now += timedelta(days=30)
+        server.replace(turtle(truth.world))
         pull_once(ledger, proxy, clock, accept=True)
     rows = statements(ledger)
     for item in ITEMS:

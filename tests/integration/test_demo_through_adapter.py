@@ -14,6 +14,7 @@ from kbsync.demo.snapshot import snapshot_turtle
 from kbsync.demo.table import Kind, Row, Table
 from kbsync.domain.fact import FactKey, FactRecord, FactState, observe, settle
 from kbsync.domain.relation import Relation
+from kbsync.domain.standing import Clocks
 from kbsync.domain.statement import ItemId, ItemRecord, Statement
 from kbsync.wikidata.client import SparqlClient
 from kbsync.wikidata.local import OxigraphServer
@@ -91,7 +92,7 @@ def test_changes_are_believed_and_vandalism_is_not(
 ) -> None:
     server, adapter = source
     first = {
-        key: settle(FactRecord(key=key, observed=state, believed=None), relation.trust, moment)
+        key: settle(FactRecord(key=key, observed=state, believed=None), relation.trust, Clocks(moment, moment))
         for key, (relation, state) in states(read(adapter, table), moment).items()
     }
     assert all(record.believed for record in first.values()), "every fact of the snapshot is old enough to be trusted"
@@ -101,7 +102,9 @@ def test_changes_are_believed_and_vandalism_is_not(
     apply_changes(server, later)
     assert adapter.server_time() == later > mark
     second = {
-        key: settle(FactRecord(key=key, observed=state, believed=first[key].believed), relation.trust, later)
+        key: settle(
+            FactRecord(key=key, observed=state, believed=first[key].believed), relation.trust, Clocks(later, later)
+        )
         for key, (relation, state) in states(read(adapter, table), later).items()
     }
 

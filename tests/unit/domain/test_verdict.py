@@ -91,7 +91,7 @@ def test_a_label_with_a_control_token_of_the_model_can_not_be_asked() -> None:
     assert ambiguity(hostile, single=False) is None
 
 
-def test_a_verdict_is_asked_for_again_when_the_value_the_model_or_the_words_change() -> None:
+def test_a_verdict_is_asked_for_again_when_the_value_a_name_the_model_or_the_words_change() -> None:
     capital = Relation(
         name="capital", property=PropertyId("P36"), label="capital", phrasings=from_templates("The capital of {} is")
     )
@@ -102,7 +102,7 @@ def test_a_verdict_is_asked_for_again_when_the_value_the_model_or_the_words_chan
         key=fact().key, subject_label="France", answers=(), former=(), state=replace(NOW_STATE, values=(PARIS.value,))
     )
     key = VerdictKey.of(capital, fact(), "model")
-    assert key == VerdictKey.of(capital, fact(PARIS), "model")
+    assert key == VerdictKey.of(capital, fact(), "model")
     assert (
         len(
             {
@@ -112,12 +112,13 @@ def test_a_verdict_is_asked_for_again_when_the_value_the_model_or_the_words_chan
                     for of in (
                         (other_words, fact(), "model"),
                         (capital, other_value, "model"),
+                        (capital, fact(PARIS), "model"),
                         (capital, fact(), "another model"),
                     )
                 ),
             }
         )
-        == 4
+        == 5
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 from kbsync.domain.errors import KbsyncError, NotFound
 from kbsync.domain.fact import FactKey, Trust, trust
 from kbsync.domain.plan import Change
+from kbsync.domain.standing import Clocks
 from kbsync.domain.statement import ItemId
 from kbsync.stages.cycle import CycleOutcome
 from kbsync.stages.decide import approve, clear, exclude, pin
@@ -100,7 +101,7 @@ def test_trust_grows_from_observed_over_settled_to_trusted_and_a_revert_leaves_n
         with world.ledger.read() as tx:
             record = tx.fact(ITALY)
         assert record is not None
-        return trust(record.observed, RELATIONS[0].trust, world.clock.now())[0]
+        return trust(record.observed, RELATIONS[0].trust, Clocks(world.clock.now(), world.source.now))[0]
 
     world.set_statements("Q38", statement("Q38", "P36", "Q90"), age=timedelta(0))
     seen = []

@@ -43,6 +43,8 @@ def test_a_pattern_is_asked_again_only_when_its_time_has_come(world: World) -> N
     world.pass_time(timedelta(days=1))
     third = pull(world.run, world.source, relations)
     assert (third.watched, third.joined, third.left) == (3, 1, 0)
+    world.pass_time(timedelta(days=3))
+    pull(world.run, world.source, relations)
     assert world.believed("Q38", CAPITAL) == {"Q220"}
 
 
