@@ -124,8 +124,10 @@ class Item:
 
     def events(self) -> list[tuple[float, Act | Edit | None]]:
         """Everything that happens to it, in order; None: reverted."""
-        ends = [(act.at + act.lasts, None) for act in self.history.acts]
-        return sorted([*((e.at, e) for e in (*self.history.acts, *self.history.edits)), *ends], key=lambda e: e[0])
+        found: list[tuple[float, Act | Edit | None]] = [(edit.at, edit) for edit in self.history.edits]
+        found += [(act.at, act) for act in self.history.acts]
+        found += [(act.at + act.lasts, None) for act in self.history.acts]
+        return sorted(found, key=lambda event: event[0])
 
     @property
     def honest(self) -> frozenset[str]:

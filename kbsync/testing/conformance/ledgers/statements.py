@@ -152,7 +152,7 @@ class StatementConformance:
     def test_labels_that_come_with_records_are_not_believed_by_that(self, ledger: Ledger) -> None:
         put(ledger, record(statement(1)))
         with ledger.read() as tx:
-            assert tx.labels([UK]) == tx.pending_names([UK]) == {}
+            assert (tx.labels([UK]), tx.pending_names([UK])) == ({}, {})
 
     def test_pending_names_are_replaced_and_forgotten(self, ledger: Ledger) -> None:
         standing = Standing(here=NOW, there=NOW - HOUR, origin=((Q1, 7), (Q2, 0)))
