@@ -15,12 +15,13 @@ from kbsync.domain.recipe import Recipe
 from kbsync.domain.version import PromptOutcome
 from kbsync.operations.evidence import Figure, evidence
 from kbsync.research.bench import with_targets
+from kbsync.research.search_time import FIRST, compare_searches
 from kbsync.research.session import ResearchSession
 from kbsync.research.written_facts import PhrasingsExtent, Site, Variant, Written, open_site
 from kbsync.stages.evaluate.question import EDITED_FORMS
 
 COMMAND = "kbsync bench phrasings"
-ALL, FIRST = "all", "first"
+ALL = "all"
 
 TARGETS = (
     Threshold(metric="edited.prompt", at_least=0.97),
@@ -70,11 +71,8 @@ def run_phrasings(
     started, begun = session.app.clock.now(), time.monotonic()
     with open_site(session, directory, extent) as site:
         whole = site.write(site.variant(session.recipes[0], "given"))
-        once = whole
-        if whole.variant.recipe.phrasings != FIRST:
-            searched = replace(session.recipes[0], phrasings=FIRST, refine_epochs=0)  # of which only the search counts
-            once = site.write(site.variant(searched, FIRST), measured=False)
-        figures = [*figures_of(whole, site.is_chat), search_ratio(whole, once)]
+        searches = compare_searches(site, session.recipes[0], extent.compared)
+        figures = [*figures_of(whole, site.is_chat), searches.figure()]
         demands = {t.metric: t for t in (*TARGETS, *targets)}
         named = {figure.name for figure in figures}
         demands = {name: t for name, t in demands.items() if name in named or t in targets}
@@ -85,6 +83,7 @@ def run_phrasings(
             started=started,
             seconds=time.monotonic() - begun,
             **site.told(whole),
+            search=searches.told(),
             missed=missed_answers(whole.measured.outcomes, extent.reported),
         )
 
@@ -102,7 +101,7 @@ def run_ablation(session: ResearchSession, directory: Path, extent: PhrasingsExt
             for line in lines
             for figure in [
                 *figures_of(line, site.is_chat),
-                Figure("search_seconds", line.search_seconds, "s"),
+                Figure("search_seconds", line.searched.clock, "s"),
             ]
         ]
         return evidence(
@@ -159,11 +158,6 @@ def _growth(metrics: dict[str, Metric]) -> Iterator[Figure]:
     perplexity = metrics.get("perplexity")
     if perplexity is not None:
         yield Figure("perplexity_growth", perplexity.value / perplexity.base - 1, "share")
-
-
-def search_ratio(whole: Written, once: Written) -> Figure:
-    """Seconds of the search over all phrasings, in units of the search over the first alone."""
-    return Figure("search_ratio", whole.search_seconds / max(once.search_seconds, 1e-9), "times")
 
 
 def missed_answers(outcomes: Sequence[PromptOutcome], most: int) -> dict[str, list[dict[str, str]]]:

@@ -22,7 +22,7 @@ from kbsync.domain.version import EditReport
 from kbsync.ledger import schema
 from kbsync.ledger.backup import copy_sqlite
 from kbsync.ledger.engine import sqlite_url
-from kbsync.ports import ArtifactStore, Progress
+from kbsync.ports import ArtifactStore, Edit, Progress
 from kbsync.research.records import file_hash
 from kbsync.research.session import ResearchSession, shown_reference
 from kbsync.stages.evaluate.measurement import Measured, Measurement, Predecessor
@@ -45,6 +45,8 @@ class PhrasingsExtent:
     answer_tokens: int = 10
     facts: int | None = None
     """At most so many of the ledger's facts are asked about and written, drawn by hash; None: all."""
+    compared: int = 64
+    """At least so many of the facts are searched in both ways that ``search_ratio`` compares."""
     reported: int = 20
     """So many wrong answers of each group of questions are told."""
 
@@ -59,14 +61,45 @@ class Variant:
     guards: tuple[Guard, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Seconds:
+    """How long something took."""
+
+    clock: float = 0.0
+    """By the wall clock."""
+    processor: float = 0.0
+    """Of this process, on all its threads."""
+
+    @classmethod
+    def now(cls) -> Seconds:
+        """Both clocks as they stand."""
+        return cls(time.monotonic(), time.process_time())
+
+    def __add__(self, other: Seconds) -> Seconds:
+        return Seconds(self.clock + other.clock, self.processor + other.processor)
+
+    def __sub__(self, other: Seconds) -> Seconds:
+        return Seconds(self.clock - other.clock, self.processor - other.processor)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
     """A variant that was written and measured."""
 
     variant: Variant
-    search_seconds: float
+    searched: Seconds
+    """The search for its target vectors."""
     report: EditReport
     measured: Measured
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edited:
+    """A variant that was written."""
+
+    edit: Edit
+    searched: Seconds
+    """The search for its target vectors."""
 
 
 class FreshTargets(ArtifactStore):
@@ -90,12 +123,12 @@ class Stopwatch(Progress):
     """Another display that also adds up the seconds of each step."""
 
     def __init__(self, shown: Progress) -> None:
-        self.seconds: dict[str, float] = {}
+        self.seconds: dict[str, Seconds] = {}
         self._shown = shown
-        self._running: list[tuple[str, float]] = []
+        self._running: list[tuple[str, Seconds]] = []
 
     def start(self, step: str, total: int | None) -> None:
-        self._running.append((step, time.monotonic()))
+        self._running.append((step, Seconds.now()))
         self._shown.start(step, total)
 
     def advance(self, count: int = 1) -> None:
@@ -103,7 +136,7 @@ class Stopwatch(Progress):
 
     def finish(self, note: str = "") -> None:
         step, begun = self._running.pop()
-        self.seconds[step] = self.seconds.get(step, 0.0) + time.monotonic() - begun
+        self.seconds[step] = self.seconds.get(step, Seconds()) + Seconds.now() - begun
         self._shown.finish(note)
 
     def abandon(self) -> None:
@@ -133,11 +166,16 @@ class Site:
             raise DataError("The model has none of these facts wrong.", next_step="Name a ledger with other facts.")
         return Variant(name=name, recipe=recipe, requests=planned.requests, guards=planned.guards)
 
-    def write(self, variant: Variant, *, measured: bool = True) -> Written:
-        """Edit the base and measure what came out (``measured`` false: only the edit is timed)."""
+    def edit(self, variant: Variant) -> Edited:
+        """Edit the base, with all target vectors searched anew."""
         app, watch = self.app, Stopwatch(self.app.work.progress)
         editor = app.editor(variant.recipe, FreshTargets(self.session.artifacts), list(app.corpus))
         edit = editor.edit(variant.requests, variant.recipe, app.work.shown_by(watch), guards=variant.guards)
+        return Edited(edit=edit, searched=watch.seconds.get(SEARCH, Seconds()))
+
+    def write(self, variant: Variant) -> Written:
+        """Edit the base and measure what came out."""
+        app, edited = self.app, self.edit(variant)
         measurement = Measurement(
             base=app.base,
             artifacts=self.session.artifacts,
@@ -148,12 +186,10 @@ class Site:
             neutral=(),
             work=app.work,
         )
-        figures = measurement.candidate(edit.delta, variant, 1, Predecessor()) if measured else Measured(metrics=())
+        figures = measurement.candidate(edited.edit.delta, variant, 1, Predecessor())
         if figures.broken:
             raise EditError(f"{variant.name}: {figures.broken}")
-        return Written(
-            variant=variant, search_seconds=watch.seconds.get(SEARCH, 0.0), report=edit.report, measured=figures
-        )
+        return Written(variant=variant, searched=edited.searched, report=edited.edit.report, measured=figures)
 
     def told(self, line: Written) -> dict[str, Any]:
         """What the document says beside the figures."""

@@ -54,6 +54,10 @@ def phrasings(
     robustness: Annotated[
         int, typer.Option(min=0, metavar="N", help="At most so many prompts of each harder kind.")
     ] = 50,
+    compared: Annotated[
+        int,
+        typer.Option(min=1, metavar="N", help="At least so many facts are searched in two ways, for search_ratio."),
+    ] = 64,
     answer_tokens: TokensOption = 10,
     corpus: CorpusOption = None,
     held_out: HeldOutOption = None,
@@ -78,7 +82,7 @@ def phrasings(
     size = EvaluationSize(
         paraphrases=paraphrases, known=known, robustness=robustness, texts=0, hops=0, neighbours=0, enough=0
     )
-    extent = PhrasingsExtent(size=size, answer_tokens=answer_tokens, facts=facts)
+    extent = PhrasingsExtent(size=size, answer_tokens=answer_tokens, facts=facts, compared=compared)
     targets = targets_of(target)
     with session_of(context, wanted) as session:
         if ablation:

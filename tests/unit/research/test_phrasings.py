@@ -6,8 +6,8 @@ from kbsync.domain.gate import Metric
 from kbsync.domain.phrasing import Form
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.version import EditReport, PromptOutcome
-from kbsync.research.phrasings import figures_of, missed_answers, search_ratio
-from kbsync.research.written_facts import Variant, Written
+from kbsync.research.phrasings import figures_of, missed_answers
+from kbsync.research.written_facts import Seconds, Variant, Written
 from kbsync.stages.evaluate.measurement import Measured
 
 
@@ -18,12 +18,11 @@ def outcome(group: str, right: bool) -> PromptOutcome:
     )  # fmt: skip
 
 
-def written(*metrics: Metric, seconds: float = 4.0, outcomes: tuple[PromptOutcome, ...] = ()) -> Written:
+def written(*metrics: Metric, outcomes: tuple[PromptOutcome, ...] = ()) -> Written:
     variant = Variant(name="given", recipe=Recipe(layers=(1,)), requests=(), guards=())
     measured = Measured(metrics=metrics, outcomes=outcomes)
-    return Written(
-        variant=variant, search_seconds=seconds, report=EditReport(layers=(), seconds=9.0), measured=measured
-    )
+    report = EditReport(layers=(), seconds=9.0)
+    return Written(variant=variant, searched=Seconds(4.0, 3.0), report=report, measured=measured)
 
 
 def metric(name: str, value: float, base: float = 0.1) -> Metric:
@@ -62,10 +61,6 @@ def test_what_goes_through_the_chat_template_is_a_figure_of_its_own() -> None:
     )
     (chat,) = [f for f in figures_of(written(outcomes=outcomes), is_chat=True) if f.name == "edited.chat"]
     assert round(chat.value, 3) == 0.667
-
-
-def test_the_search_is_compared_with_the_one_over_the_first_phrasing() -> None:
-    assert search_ratio(written(seconds=6.0), written(seconds=4.0)).value == 1.5
 
 
 def test_a_few_wrong_answers_of_each_group_are_told() -> None:

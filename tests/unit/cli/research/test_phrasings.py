@@ -51,6 +51,8 @@ def test_the_figures_have_the_names_that_the_pages_use_and_the_ledger_stays_as_i
     )
     assert figure(document, "prompts.question")["value"] == 4
     assert figure(document, "search_ratio")["value"] > 1, "more prompts take longer"
+    assert "processor seconds" in document["search"]["measured"]
+    assert [lap["facts"] for lap in document["search"]["laps"]] == [5]
     assert document["data"]["facts"] == document["data"]["edited"] == 5
     assert document["missed"]["edited_question"][0].keys() == {"prompt", "expected", "answer"}
     assert (demo / "ledger.sqlite3").read_bytes() == before
