@@ -87,7 +87,7 @@ class Profile:
         self._open.append(_OpenStep(name, self._read()))
 
     def advanced(self, count: int) -> None:
-        """So many items are done, which counts for all open steps."""
+        """``count`` items are done; all open steps count them."""
         for step in self._open:
             step.items += count
 

@@ -54,17 +54,17 @@ class AlternativesSettings:
     """How much is measured."""
 
     facts: int = 60
-    """So many of the edited facts are asked about at most; all of them are written and trained."""
+    """The most edited facts that are asked about; all of them are written and trained."""
     known: int = 60
-    """So many other facts are tried at most; those that the base has right are asked of every way."""
+    """The most other facts that the base is asked about; those that it has right are asked of every way."""
     per_form: int = 1
-    """So many held-out phrasings of each form are asked about each fact."""
+    """Number of held-out phrasings of each form in which each fact is asked."""
     passages: int = 2
-    """So many facts are retrieved for each question."""
+    """Number of facts that are retrieved for each question."""
     answer_tokens: int = 8
-    """Answers are at most so long."""
+    """The most tokens of an answer."""
     timed: int = 20
-    """So many questions are asked one by one, to measure the time of an answer."""
+    """Number of questions that are asked one by one, to measure the time of an answer."""
     seed: int = 0
     """Draws facts, phrasings, and what is random in the fine-tuning."""
     lora: LoraSettings = field(default_factory=LoraSettings)

@@ -116,7 +116,7 @@ class _Row:
 
     ids: list[int]
     trained: int
-    """So many ids at the end are the answer."""
+    """Number of ids at the end that are the answer's."""
 
 
 def _row(tokenizer: PreTrainedTokenizerFast, example: Example) -> _Row:

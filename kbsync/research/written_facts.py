@@ -44,11 +44,11 @@ class PhrasingsExtent:
     size: EvaluationSize = field(default_factory=lambda: EvaluationSize(texts=0, hops=0, neighbours=0, enough=0))
     answer_tokens: int = 10
     facts: int | None = None
-    """At most so many of the ledger's facts are asked about and written, drawn by hash; None: all."""
+    """The most facts of the ledger that are asked about and written, drawn by hash; None: all."""
     compared: int = 64
-    """At least so many of the facts are searched in both ways that ``search_ratio`` compares."""
+    """The fewest facts that are searched in both of the ways that ``search_ratio`` compares."""
     reported: int = 20
-    """So many wrong answers of each group of questions are told."""
+    """The most wrong answers of each group of questions that the evidence shows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

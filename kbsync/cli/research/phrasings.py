@@ -43,20 +43,18 @@ def phrasings(
         bool, typer.Option("--ablation", help="Write the facts in several ways instead, each with one step more.")
     ] = False,
     facts: Annotated[
-        int | None, typer.Option("--facts", min=1, metavar="N", help="At most so many of the facts. Default: all.")
+        int | None, typer.Option("--facts", min=1, metavar="N", help="The most facts that are written. Default: all.")
     ] = None,
     paraphrases: Annotated[
-        int, typer.Option(min=0, metavar="N", help="At most so many prompts of each form about edited facts.")
+        int, typer.Option(min=0, metavar="N", help="The most prompts of each form about edited facts.")
     ] = 110,
     known: Annotated[
-        int, typer.Option(min=0, metavar="N", help="At most so many prompts of each form about known facts.")
+        int, typer.Option(min=0, metavar="N", help="The most prompts of each form about known facts.")
     ] = 60,
-    robustness: Annotated[
-        int, typer.Option(min=0, metavar="N", help="At most so many prompts of each harder kind.")
-    ] = 50,
+    robustness: Annotated[int, typer.Option(min=0, metavar="N", help="The most prompts of each harder kind.")] = 50,
     compared: Annotated[
         int,
-        typer.Option(min=1, metavar="N", help="At least so many facts are searched in two ways, for search_ratio."),
+        typer.Option(min=1, metavar="N", help="The fewest facts that are searched in two ways, for search_ratio."),
     ] = 64,
     answer_tokens: TokensOption = 10,
     corpus: CorpusOption = None,

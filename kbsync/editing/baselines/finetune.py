@@ -69,7 +69,7 @@ class _Batch:
     """Facts from the lowest edited layer on; what lies below never changes."""
 
     ids: tuple[str, ...]
-    """Of the rewrites."""
+    """The rewrites' ids."""
     suffixes: Suffixes
     positions: TargetPositions
 

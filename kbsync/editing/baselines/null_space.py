@@ -1,10 +1,10 @@
-"""The null space of ordinary text's keys, in which a change does ordinary text next to no harm (AlphaEdit, Fang et al.,
+"""The null space of ordinary text's keys: a change within it hardly disturbs ordinary text (AlphaEdit, Fang et al.,
 ICLR 2025, section 3.2).
 
-The paper takes the eigenvectors of K₀K₀ᵀ whose eigenvalues are under a fixed bound (10⁻²). Such a bound does not
-travel: keys of two models differ a thousandfold in norm. Here the null space is spanned by the eigenvectors of C with
-the smallest eigenvalues, as many as together hold at most a given share of C's trace. So the change sees at most that
-share, on average, of an ordinary key's squared length, whatever the model.
+The paper takes the eigenvectors of K₀K₀ᵀ whose eigenvalues are under a fixed bound (10⁻²). No such bound fits every
+model, because the norms of two models' keys may differ a thousandfold. Here the null space is spanned by those
+eigenvectors of C with the smallest eigenvalues that together hold at most a given share of C's trace. So the change
+acts on at most that share, on average, of the squared length of an ordinary key, whatever the model.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Facts in steps, each on the weights that hold the steps before: for lineages that outgrow one mass edit (ADR 0014).
+"""Facts in steps, each on the weights that hold the steps before: for more facts than one edit can take (ADR 0014).
 
 MEMIT and ROME collapse within a few hundred steps when they forget what they wrote. Here the keys of all earlier steps
 stay in the matrix that is inverted: Δ = R Kᵀ (λC + Kₚ Kₚᵀ + K Kᵀ)⁻¹ (Fang et al., ICLR 2025, equation 15 with MEMIT's

@@ -17,7 +17,7 @@ from kbsync.editing.common.target_positions import TargetPositions, target_posit
 from kbsync.model.decoder import Decoder
 
 TOP = 64
-"""So many of the likeliest tokens of a distribution are kept; all others count as one."""
+"""Number of a distribution's likeliest tokens that are kept; all others count as one."""
 ROWS = 16
 """Texts in one pass that keeps distributions."""
 _LEAST = 1e-6

@@ -1,4 +1,4 @@
-"""What a check finds that is no failure."""
+"""The warning that a check raises: it found something, and did not fail."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import timedelta
 
 
 class Doubt(Exception):
-    """The check did not fail, and somebody should know what it found."""
+    """A warning: the check did not fail, and somebody should know what it found."""
 
     def __init__(self, what: str, next_step: str) -> None:
         super().__init__(what)

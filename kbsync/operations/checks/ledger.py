@@ -10,7 +10,7 @@ from kbsync.stages.session import PULLER, WRITER
 from kbsync.system.process_identity import is_gone
 
 SKEW = timedelta(minutes=2)
-"""Clocks may differ by so much without a warning."""
+"""Difference between two clocks above which the check warns."""
 _EVENTS = 1000
 """Number of the newest audit events whose times are looked at."""
 

@@ -10,7 +10,7 @@ from kbsync.operations.checks.ledger import SKEW
 from kbsync.stages.pull.clock import ahead_of_time
 
 LAG = timedelta(days=1)
-"""A source may be behind by so much without a warning."""
+"""Lag of the source above which the check warns."""
 SAMPLE = 5
 """Number of each relation's subjects that the source is asked about."""
 
