@@ -11,6 +11,8 @@ import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 
+from kbsync.domain.date_names import month_words
+
 LONGEST_ANSWER = 600
 """Characters of a continuation that are read: an answer stands at its beginning."""
 
@@ -35,6 +37,8 @@ _ABBREVIATIONS = word_set("""
 _STARTERS = word_set("""
     it the he she they this that these its his her in a an there question q i we you however and but what who
 """)
+
+_COUNTED = frozenset({"jahrhundert", "jahrtausend"})
 
 _CYRILLIC = dict(zip("абвгдеєзиіїйклмнопрстуфыэ", "abvgdeeziiiiklmnoprstufye", strict=True))
 _CYRILLIC |= {
@@ -147,6 +151,8 @@ def _abbreviates(line: str, start: int, end: int) -> bool:
         return False
     if after[0][0].islower():
         return True
+    if before[-1].isdigit() and len(before[-1]) <= 2 and _counted(after[0]):
+        return True
     if fold(after[0].strip(",.")) in _STARTERS:
         return False
     last = before[-1].lstrip("(").casefold()
@@ -154,6 +160,11 @@ def _abbreviates(line: str, start: int, end: int) -> bool:
         return True
     initial = last.split(".")[-1]
     return len(initial) == 1 and initial.isalpha() and after[0][0].isupper()
+
+
+def _counted(word: str) -> bool:
+    """Whether a number with a dot before this word counts it, as in "20. Juli" and "20. Jahrhundert"."""
+    return word.strip(",.").casefold() in month_words() | _COUNTED
 
 
 def alike(said: str, named: str) -> bool:

@@ -15,7 +15,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from kbsync.domain.answer_text import LONGEST_ANSWER, Clause, Word, first_clause, word_set, words
 from kbsync.domain.answer_words import Setting, taken_back_after, taken_back_before
-from kbsync.domain.measures import Date, Quantity, date_named, find_date, find_quantity, quantity_named
+from kbsync.domain.measures import Date, Quantity, date_in, dates_named, find_quantity, quantity_named
 from kbsync.domain.name_search import Found, cut_off, search
 
 _END = ("", ".", "!", "?", "\n")
@@ -106,11 +106,13 @@ class _Named(NamedTuple, Generic[_Measure]):
 
 def _judge_date(clause: Clause, good: Sequence[str], old: Sequence[str]) -> Judgement | None:
     """The judgement where all names are dates; None where they are not."""
-    right = [_Named(name, date) for name in good if (date := date_named(name))]
-    former = [_Named(name, date) for name in old if (date := date_named(name))]
-    if not right or len(right) + len(former) < len(good) + len(old):
+    read = dates_named([*good, *old]) if good else None
+    if read is None:
         return None
-    found = find_date(clause.text)
+    language, dates = read
+    right = [_Named(name, date) for name, date in zip(good, dates, strict=False)]
+    former = [_Named(name, date) for name, date in zip(old, dates[len(good) :], strict=True)]
+    found = date_in(clause.text, language)
     if found is None:
         return _neither("the answer holds no date")
     said, start, end = found

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+
+from kbsync.domain.date_names import read_date
+from kbsync.domain.date_words import DATE_WORDS
+
+ENGLISH = "en"
 
 _MONTHS = (
     *("january", "february", "march", "april", "may", "june"),
@@ -12,10 +18,11 @@ _MONTHS = (
 )
 _MONTH = "(" + "|".join(f"{m[:3]}(?:{m[3:]})?" if len(m) > 3 else m for m in _MONTHS) + r")\.?"
 _ERA = r"(?:\s?(b\.?c\.?(?:e\.?)?))?(?![\w])"
+_ISO = re.compile(rf"\b(?P<y>\d{{4}})-(?P<n>\d{{2}})-(?P<d>\d{{2}})\b{_ERA}", re.IGNORECASE)
 _DATES = (
     re.compile(rf"\b(?P<d>\d{{1,2}})(?:st|nd|rd|th)?(?: of)? {_MONTH},? (?P<y>\d{{1,4}}){_ERA}", re.IGNORECASE),
     re.compile(rf"\b{_MONTH} (?P<d>\d{{1,2}})(?:st|nd|rd|th)?,? (?P<y>\d{{3,4}}){_ERA}", re.IGNORECASE),
-    re.compile(r"\b(?P<y>\d{4})-(?P<n>\d{2})-(?P<d>\d{2})\b()"),
+    _ISO,
     re.compile(rf"\b{_MONTH},? (?:of )?(?P<y>\d{{3,4}}){_ERA}", re.IGNORECASE),
     re.compile(rf"(?<![\d.,-])(?P<y>\d{{1,4}})(?![\d,.]*\d)(?P<s>s?){_ERA}", re.IGNORECASE),
 )
@@ -65,9 +72,33 @@ def _date(match: re.Match[str]) -> Date:
     return Date(year, month, int(groups.get("d") or 0), decade=bool(groups.get("s")))
 
 
-def date_named(name: str) -> Date | None:
-    """The date that ``name`` is, None where it is something else. A bare number of four digits is a year."""
+def dates_named(names: Sequence[str]) -> tuple[str, list[Date]] | None:
+    """The dates that ``names`` are, all written in one language, and its code; None where some are something else."""
+    for language in DATE_WORDS:
+        dates = [date for name in names if (date := date_named(name, language))]
+        if names and len(dates) == len(names):
+            return language, dates
+    return None
+
+
+def date_in(text: str, language: str) -> tuple[Date, int, int] | None:
+    """As ``find_date``, in the words of any language; dates in figures alone are read in each."""
+    if language == ENGLISH:
+        return find_date(text)
+    own, figures = read_date(text, language), _ISO.search(text)
+    if figures and (own is None or figures.start() <= own.start):
+        return _date(figures), figures.start(), figures.end()
+    return (Date(own.year, own.month, own.day), own.start, own.end) if own else None
+
+
+def date_named(name: str, language: str = ENGLISH) -> Date | None:
+    """The date that ``name`` is, None where it is something else. A bare number of three or four digits is a year."""
     text = name.strip()
+    if language != ENGLISH:
+        own = read_date(text, language, whole=True)
+        if own and (own.month or own.year < 0 or not text.isdigit() or 3 <= len(text) <= 4):
+            return Date(own.year, own.month, own.day)
+        return _date(figures) if (figures := _ISO.fullmatch(text)) else None
     found = find_date(text)
     if not found or found[1] != 0 or found[2] != len(text):
         return None
@@ -177,10 +208,15 @@ def _measure(unit: str) -> tuple[str, Decimal]:
     return ("area", size * size) if square and kind == "length" else (kind, size)
 
 
+_ORDINAL = re.compile(r"\.\s?[^\W\d_]")
+
+
 def quantity_named(name: str) -> Quantity | None:
     """The quantity that ``name`` is, a number with or without a unit; None where it is something else."""
     found = find_quantity(name)
     if not found or found[1] != 0 or not (name[:1].isdigit() or name[:1] == "-"):
         return None
+    if not found[0].kind and (name[found[2] : found[2] + 1].isalpha() or _ORDINAL.match(name, found[2])):
+        return None  # "20th century", "20. Jahrhundert"
     rest = name[found[2] :].strip()
     return found[0] if not rest or (not any(c.isdigit() for c in rest) and len(rest.split()) <= 3) else None

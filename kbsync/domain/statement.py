@@ -65,7 +65,8 @@ class Value:
 
     kind: ValueKind
     text: str
-    """The canonical lexical form: ``Q84``, ``1969-07-20T00:00:00Z``, ``+8849``, ``Paris``."""
+    """The canonical lexical form: ``Q84``, ``1969-07-20T00:00:00Z``, ``+8849``, ``Paris``. A time is as the item's page
+    shows it: in its own calendar, and with 44 BC as ``-0044``."""
     detail: str = ""
     """A time's precision (Wikidata's 0 to 14), a quantity's unit item, a text's language; empty for other kinds."""
 

@@ -152,7 +152,7 @@ def records(
     branches = [_heads(items, shape), _labels(items, language)]
     branches += [_statements(items, property_id(p), shape, vocabulary) for p in properties]
     union = "\n} UNION {\n".join(branches)
-    keys = "?item ?rev ?modified ?target ?label ?alias ?property ?st ?rank ?value ?none ?precision ?unit " + " ".join(
+    keys = "?item ?rev ?modified ?target ?label ?alias ?property ?st ?rank ?value ?none ?precision ?calendar ?unit " + " ".join(
         f"?{q} ?{q}Time ?{q}Precision" for q in vocabulary.qualifiers
     )
     return f"""{vocabulary.prefixes}
@@ -221,7 +221,8 @@ def _statements(items: Sequence[str], prop: str, shape: Shape, vocabulary: Vocab
   BIND(wd:{prop} AS ?property)
   BIND(EXISTS {{ ?st a wdno:{prop} }} AS ?none)
   OPTIONAL {{ ?st ps:{prop} ?value }}
-  OPTIONAL {{ ?st psv:{prop} ?timeNode . ?timeNode wikibase:timePrecision ?precision }}
+  OPTIONAL {{ ?st psv:{prop} ?timeNode . ?timeNode wikibase:timePrecision ?precision
+    OPTIONAL {{ ?timeNode wikibase:timeCalendarModel ?calendar }} }}
   OPTIONAL {{ ?st psv:{prop} ?unitNode . ?unitNode wikibase:quantityUnit ?unit }}
 {qualifiers}
   OPTIONAL {{ ?st prov:wasDerivedFrom ?ref }}"""

@@ -4,8 +4,9 @@
 the endpoint sends                        kbsync keeps
 ========================================  =====================================================================
 ``wd:Q84``                                ``item``, ``Q84``
-``"…"^^xsd:dateTime``                     ``time``, ``1969-07-20T00:00:00Z`` (no plus sign), detail: precision of
-                                          the value node, 11 (day) where there is none
+``"…"^^xsd:dateTime``                     ``time``, ``1969-07-20T00:00:00Z`` (no plus sign), as the item's page shows
+                                          it: in the calendar of its value node, and 44 BC as ``-0044``; detail:
+                                          precision of the value node, 11 (day) where there is none
 ``"…"^^xsd:decimal``                      ``quantity``, ``+8849`` (signed, without needless zeros), detail: item id
                                           of the unit, empty for a bare number (unit ``Q199``) or without a value
                                           node
@@ -16,7 +17,8 @@ a blank node or ``…/.well-known/genid/…``  no value: ``somevalue``
 no ``ps:`` value, type ``wdno:P…``        no value: ``novalue``
 ========================================  =====================================================================
 
-Qualifiers: of several start times the earliest counts, of several end times or points in time the latest. An
+Qualifiers keep the form of the RDF (``-0043``, and days of the Gregorian calendar), so that their order is right across
+calendars. Of several start times the earliest counts, of several end times or points in time the latest. An
 unknown *end* time means that the statement has ended (``UNKNOWN_TIME``); an unknown start time means nothing.
 """
 
@@ -37,10 +39,15 @@ from kbsync.domain.statement import (
 from kbsync.domain.wellformed import flaw
 from kbsync.wikidata.answers import Row, Term
 from kbsync.wikidata.queries import NO_UNIT, ONTOLOGY, STATEMENT, XSD
-from kbsync.wikidata.terms import canonical_number, integer, is_unknown, iso_time, item_of, local_name
+from kbsync.wikidata.terms import canonical_number, integer, is_unknown, iso_time, item_of, local_name, shown_time
 
 DAY = 11
 """Precision of a time whose value node is not known: a day."""
+
+_DATES = (f"{XSD}dateTime", f"{XSD}date")
+
+_NUMBERS = frozenset(f"{XSD}{name}" for name in ("decimal", "integer", "int", "long", "double"))
+"""Wikibase writes decimals; engines give some of them back as what they computed with."""
 
 _RANKS = {
     f"{ONTOLOGY}PreferredRank": Rank.PREFERRED,
@@ -104,15 +111,29 @@ def _value(term: Term, group: list[Row]) -> Value:
         return Value(ValueKind.ITEM, item) if item else Value(ValueKind.OTHER, term.text)
     if term.language:
         return Value(ValueKind.MONOLINGUAL, term.text, term.language)
-    if term.datatype == f"{XSD}dateTime" and (time := iso_time(term.text)):
-        precision = min((integer(row["precision"]) for row in group if "precision" in row), default=DAY)
-        return Value(ValueKind.TIME, time, str(precision))
-    if term.datatype in (f"{XSD}decimal", f"{XSD}integer"):
+    precisions = [integer(row["precision"]) for row in group if "precision" in row]
+    if (time := _time_text(term, known=bool(precisions))) is not None:
+        precision = min(precisions, default=DAY)
+        calendar = min((row["calendar"].text for row in group if "calendar" in row), default="")
+        dated = term.datatype in _DATES
+        return Value(ValueKind.TIME, shown_time(time, precision, calendar) if dated else time, str(precision))
+    if term.datatype in _NUMBERS and (number := canonical_number(term.text)):
         units = {local_name(row["unit"]) for row in group if "unit" in row} - {local_name(Term("uri", NO_UNIT))}
-        return Value(ValueKind.QUANTITY, canonical_number(term.text), min(units, default=""))
+        return Value(ValueKind.QUANTITY, number, min(units, default=""))
     if term.datatype in ("", f"{XSD}string"):
         return Value(ValueKind.STRING, term.text)
     return Value(ValueKind.OTHER, term.text)
+
+
+def _time_text(term: Term, *, known: bool) -> str | None:
+    """The time that a literal is; None where it is none.
+
+    Wikibase writes a date that no calendar has (30 February) as a plain string, in the form of the item's page; the
+    precision of its node (``known``) tells it from other strings.
+    """
+    if term.datatype in _DATES or (known and term.datatype in ("", f"{XSD}string")):
+        return iso_time(term.text)
+    return None
 
 
 def _qualifier(group: list[Row], name: str) -> TimePoint | None:

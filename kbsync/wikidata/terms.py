@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 from kbsync.domain.errors import BadIdentifier, DataError
 from kbsync.domain.statement import ItemId, item_id
 from kbsync.wikidata.answers import Term
 from kbsync.wikidata.queries import ENTITY
 
-_TIME = re.compile(r"([+-]?)([0-9]{4,16}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.0+)?(?:Z|[+-]00:00)?\Z")
+_TIME = re.compile(
+    r"([+-]?)([0-9]{1,16})-([0-9]{2}-[0-9]{2})(?:T([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.0+)?)?(?:Z|[+-]00:00)?\Z"
+)
+_JULIAN = "/entity/Q1985786"
+_DAY = 11
+_LARGEST = 400
+"""Digits of the largest number that is taken for one: Wikibase allows 127."""
+_EXACT, _SHORT = 15, 12
+"""Decimal digits that a binary number holds exactly; a number of so few can't have the noise as its own last digits."""
 
 
 def local_name(term: Term, namespace: str = ENTITY) -> str:
@@ -54,17 +62,72 @@ def moment(term: Term) -> datetime:
 
 
 def iso_time(text: str) -> str | None:
-    """A time of history as ``1969-07-20T00:00:00Z``, of any year and without a plus sign; None where it is none."""
-    time = _TIME.match(text)
-    return f"{'-' if time[1] == '-' else ''}{time[2]}Z" if time else None
+    """A time of history as ``1969-07-20T00:00:00Z``, of any year and without a plus sign; None where it is none.
 
-
-def canonical_number(text: str) -> str:
-    """A decimal number with its sign and without needless zeros.
-
-    ``8848.860`` and ``+8848.86`` are one value, and engines differ in which of them they write.
+    The year gets the four digits that it should have; QLever writes early ones with fewer (``-043-03-13``).
     """
-    plain = format(Decimal(text), "f")
+    time = _TIME.match(text)
+    if time is None:
+        return None
+    return f"{'-' if time[1] == '-' else ''}{int(time[2]):04d}-{time[3]}T{time[4] or '00:00:00'}Z"
+
+
+def shown_time(iso: str, precision: int, calendar: str) -> str:
+    """A time of the RDF as the item's page shows it.
+
+    The RDF counts years astronomically (XSD 1.1: 0000 is 1 BC, -0043 is 44 BC), and turns the days of the Julian
+    calendar into those of the Gregorian one; a year or a month stays as it is. People do neither.
+
+    Args:
+        iso: What ``iso_time`` gave.
+        precision: Wikidata's; 11 is a day.
+        calendar: IRI of the calendar model that the value's page names; empty: not known.
+
+    Returns:
+        The same form, with 1 BC as -0001.
+    """
+    date, _, clock = iso.removeprefix("-").partition("T")
+    year, month, day = (int(part) for part in date.split("-"))
+    year = -year if iso.startswith("-") else year
+    if calendar.endswith(_JULIAN) and precision >= _DAY and month and day:
+        year, month, day = _julian(year, month, day)
+    counted = year if year > 0 else year - 1
+    return f"{'-' if counted < 0 else ''}{abs(counted):04d}-{month:02d}-{day:02d}T{clock}"
+
+
+def _julian(year: int, month: int, day: int) -> tuple[int, int, int]:
+    """The Julian date of a proleptic Gregorian one, both with astronomical years.
+
+    By way of the Julian day number. Months are counted from March, so that a leap day is the last day of a year; 4800
+    years are added, so that no division meets a negative number down to 4800 BC, and for earlier ones Python's floors.
+    """
+    months = (14 - month) // 12
+    y, m = year + 4800 - months, month + 12 * months - 3
+    number = day + (153 * m + 2) // 5 + 365 * y + y // 4 - y // 100 + y // 400 - 32045
+    c = number + 32082
+    d = (4 * c + 3) // 1461
+    e = c - 1461 * d // 4
+    m = (5 * e + 2) // 153
+    return d - 4800 + m // 10, m + 3 - 12 * (m // 10), e - (153 * m + 2) // 5 + 1
+
+
+def canonical_number(text: str) -> str | None:
+    """A decimal number with its sign and without needless zeros; None for what is no number, or is beyond all measure.
+
+    ``8848.860`` and ``+8848.86`` are one value, and engines differ in which of them they write. QLever computes with
+    binary numbers and writes ``8848.860000000001``: what a sixteenth digit adds to a short number is dropped.
+    """
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return None
+    if not number.is_finite() or abs(number.adjusted()) > _LARGEST:
+        return None
+    short = Decimal(f"{number:.14e}").normalize()
+    fraction = number != number.to_integral_value()
+    if fraction and len(number.as_tuple().digits) > _EXACT and len(short.as_tuple().digits) <= _SHORT:
+        number = short
+    plain = format(number, "f")
     if "." in plain:
         plain = plain.rstrip("0").rstrip(".")
     if plain in ("-0", "0"):

@@ -102,8 +102,9 @@ def _value(node: str, prop: str, value: Value, nodes: bool) -> list[str]:
     if value.kind is ValueKind.STRING:
         return [f"{node} ps:{prop} {_text(value.text)} ."]
     if value.kind is ValueKind.TIME:
-        lines = [f"{node} ps:{prop} {_date(value.text)} ."]
-        return lines + (_time_node(f"{node} psv:{prop}", value.text, int(value.detail)) if nodes else [])
+        time = _astronomical(value.text)
+        lines = [f"{node} ps:{prop} {_date(time)} ."]
+        return lines + (_time_node(f"{node} psv:{prop}", time, int(value.detail)) if nodes else [])
     if value.kind is ValueKind.QUANTITY:
         lines = [f'{node} ps:{prop} "{value.text}"^^xsd:decimal .']
         unit = f"v:{_hash(value.text + value.detail)}"
@@ -119,6 +120,13 @@ def _time_node(subject: str, iso: str, precision: int) -> list[str]:
         f"{node} wikibase:timeValue {_date(iso)} ; wikibase:timePrecision {precision} ; "
         "wikibase:timeCalendarModel wd:Q1985727 .",
     ]
+
+
+def _astronomical(iso: str) -> str:
+    """A time as the RDF has it, where 1 BC is the year 0000."""
+    year, dash, rest = iso.removeprefix("-").partition("-")
+    before = int(year) - 1
+    return f"{'-' if before else ''}{before:04d}{dash}{rest}" if iso.startswith("-") else iso
 
 
 def _date(iso: str) -> str:

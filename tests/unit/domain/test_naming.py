@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from kbsync.domain.fact import FactKey, FactState
-from kbsync.domain.naming import Names, mentioned_items, wording
+from kbsync.domain.naming import Names, mentioned_items
 from kbsync.domain.statement import ItemId, Labels, PropertyId, Value, ValueKind
 
 METRE = {ItemId("Q11573"): Labels(item=ItemId("Q11573"), label="metre", aliases=("m",))}
@@ -59,10 +59,15 @@ def test_a_time_is_named_no_finer_than_it_is_known(text: str, precision: int, na
     assert Names({}).value(Value(ValueKind.TIME, text, str(precision))).label == name
 
 
-def test_a_language_without_words_of_its_own_writes_dates_in_english() -> None:
-    value = Value(ValueKind.TIME, "1969-07-20T00:00:00Z", "11")
-    assert Names({}, "xx").value(value) == Names({}, "en").value(value)
-    assert wording("xx") is wording("en")
+def test_a_language_without_words_of_its_own_writes_dates_in_figures_or_has_no_name_for_them() -> None:
+    assert Names({}, "xx").value(Value(ValueKind.TIME, "1969-07-20T00:00:00Z", "11")).names == ("1969-07-20",)
+    assert Names({}, "xx").value(Value(ValueKind.TIME, "1969-01-01T00:00:00Z", "9")).names == ("1969",)
+    assert Names({}, "xx").value(Value(ValueKind.TIME, "-0044-01-01T00:00:00Z", "9")).label is None
+
+
+def test_numbers_have_the_language_s_decimal_sign() -> None:
+    value = Value(ValueKind.QUANTITY, "+8848.86", "Q11573")
+    assert Names(METRE, "de").value(value).names[:2] == ("8848,86 metre", "8.848,86 metre")
 
 
 def test_an_item_without_a_label_has_no_name() -> None:

@@ -15,6 +15,7 @@ from kbsync.domain.errors import BadIdentifier, SourceDown, SourceError
 from kbsync.domain.phrasing import from_templates
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemId, PropertyId, Rank, Snak, Statement, TimePoint, Value, ValueKind
+from kbsync.domain.wellformed import name_flaw
 from kbsync.testing.fake_source import FakeSource
 from kbsync.wikidata.answers import QueryTimeout, Row, TooLarge
 from kbsync.wikidata.client import SparqlClient
@@ -275,6 +276,7 @@ times = st.builds(
     st.integers(7, 11),
 )
 texts = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), max_size=12)
+names = texts.filter(lambda text: not name_flaw(text))
 values = st.one_of(
     st.integers(1, 99).map(lambda n: Value(ValueKind.ITEM, f"Q{n}")),
     times.map(lambda t: Value(ValueKind.TIME, t.iso, str(t.precision))),
@@ -311,7 +313,7 @@ def worlds(draw: st.DrawFn) -> FakeSource:
                 )
             )
         world.set_item(
-            item, label=draw(st.none() | texts), aliases=draw(st.lists(texts, max_size=2)), statements=statements
+            item, label=draw(st.none() | names), aliases=draw(st.lists(names, max_size=2)), statements=statements
         )
     return world
 

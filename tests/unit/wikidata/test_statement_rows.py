@@ -100,7 +100,7 @@ def test_a_quantity_has_one_form(text: str, canonical: str) -> None:
     ("term", "value"),
     [
         (date("2020-01-01T00:00:00+00:00"), Value(ValueKind.TIME, "2020-01-01T00:00:00Z", "11")),
-        (date("-13798000000-01-01T00:00:00Z"), Value(ValueKind.TIME, "-13798000000-01-01T00:00:00Z", "11")),
+        (date("-13798000000-01-01T00:00:00Z"), Value(ValueKind.TIME, "-13798000001-01-01T00:00:00Z", "11")),
         (date("sometime"), Value(ValueKind.OTHER, "sometime")),
         (Term("literal", "Q84"), Value(ValueKind.STRING, "Q84")),
         (Term("literal", "x", f"{XSD}string"), Value(ValueKind.STRING, "x")),
@@ -132,3 +132,29 @@ def test_a_statement_that_contradicts_itself_has_an_unknown_value(group: list[Ro
 def test_an_item_of_another_wikibase_is_no_item() -> None:
     foreign = uri("https://www.wikidata.org/entity/Q5")
     assert one(statement(value=foreign)).value == Value(ValueKind.OTHER, "https://www.wikidata.org/entity/Q5")
+
+
+def test_a_day_is_kept_in_the_calendar_that_its_node_names() -> None:
+    row = statement(value=date("-0043-03-13T00:00:00Z"), precision=number(11), calendar=item("Q1985786"))
+    assert one(row).value == Value(ValueKind.TIME, "-0044-03-15T00:00:00Z", "11")
+
+
+def test_qualifiers_keep_the_form_of_the_rdf_so_that_their_order_is_right() -> None:
+    found = one(statement(value=item("Q84"), start=date("-043-03-13T00:00:00Z"), end=date("0000-01-01T00:00:00Z")))
+    assert (found.start, found.end) == (TimePoint("-0043-03-13T00:00:00Z"), TimePoint("0000-01-01T00:00:00Z"))
+
+
+@pytest.mark.parametrize(
+    ("more", "value"),
+    [
+        ({"precision": number(11)}, Value(ValueKind.TIME, "1898-02-30T00:00:00Z", "11")),
+        ({}, Value(ValueKind.STRING, "+1898-02-30T00:00:00Z")),
+    ],
+)
+def test_a_date_that_no_calendar_has_comes_as_text(more: Row, value: Value) -> None:
+    assert one(statement(value=Term("literal", "+1898-02-30T00:00:00Z"), **more)).value == value
+
+
+def test_what_is_beyond_all_numbers_is_no_quantity() -> None:
+    term = Term("literal", "1E999999999", f"{XSD}double")
+    assert one(statement(value=term)).value == Value(ValueKind.OTHER, "1E999999999")
