@@ -25,6 +25,7 @@ from kbsync.config.values import (
     unique,
 )
 from kbsync.domain.errors import ConfigError
+from kbsync.domain.languages import chain
 from kbsync.domain.phrasing import Form, Phrasing, Use, from_templates, in_both_uses
 from kbsync.domain.relation import Cardinality, Relation, TrustPolicy
 from kbsync.domain.statement import ItemId, PropertyId, ValueKind
@@ -111,8 +112,9 @@ class PhrasingsTable(UsesTable):
         return tables
 
     def of(self, language: str) -> tuple[Phrasing, ...]:
-        """The phrasings in ``language``, or else those in English."""
-        return self.__pydantic_extra__.get(language, self).phrasings
+        """The phrasings in ``language`` or in a form of it that stands in for it, or else those in English."""
+        own = next((self.__pydantic_extra__[code] for code in chain(language) if code in self.__pydantic_extra__), self)
+        return own.phrasings
 
     def overlaps(self) -> Iterator[tuple[Location, str]]:
         yield from super().overlaps()
@@ -209,7 +211,8 @@ class RelationFile(Section):
     def _phrasings(self, language: str) -> tuple[Phrasing, ...]:
         if self.phrasings is not None:
             return self.phrasings.of(language)
-        return from_templates(*self.translations.get(language, self.templates or ()))
+        own = (self.translations[code] for code in chain(language) if code in self.translations)
+        return from_templates(*next(own, self.templates or ()))
 
 
 def read_relations(

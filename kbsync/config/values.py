@@ -97,6 +97,11 @@ def hide_password(url: str) -> str:
     return re.sub(r"([?&]password=)[^&]*", r"\1***", shown)
 
 
+def _small(text: Any) -> Any:
+    """Wikidata writes the codes of languages in small letters: ``pt-br``, where others write ``pt-BR`` or ``pt_BR``."""
+    return text.lower().replace("_", "-") if isinstance(text, str) else text
+
+
 def _visible(text: str) -> str:
     if what := name_flaw(text):
         raise ValueError(f"{text!r} holds {what}")
@@ -164,7 +169,7 @@ def read_secret(key: str, value: SecretStr | None, file: Path | None) -> str:
 
 
 _LANGUAGE = r"^[a-z]{2,3}(-[a-z0-9]+)*$"
-Language = Annotated[str, StringConstraints(pattern=_LANGUAGE)]
+Language = Annotated[str, BeforeValidator(_small), StringConstraints(pattern=_LANGUAGE)]
 Dtype = Literal["float32", "bfloat16", "float16"]
 AnyDuration = Annotated[timedelta, BeforeValidator(duration)]
 Duration = Annotated[timedelta, BeforeValidator(duration), AfterValidator(positive)]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from kbsync.domain.date_names import month_words
+from kbsync.domain.scripts import CLUSTER, MARK, outline, plain
 
 LONGEST_ANSWER = 600
 """Characters of a continuation that are read: an answer stands at its beginning."""
@@ -24,11 +25,14 @@ def word_set(text: str) -> frozenset[str]:
 
 _ENDS = re.compile(r"<\|[^<>|\n]{1,40}\|>|</s>|<eos>|<end_of_turn>|<br ?/?>")
 _TAG = re.compile(r"</?[A-Za-z][^<>\n]{0,60}>")
-_MARKUP = str.maketrans("", "", '*`#"“”„«»\u200b\ufeff')
+_MARKUP = str.maketrans("", "", '*`"“”„«»「」『』《》〈〉\u200b\u200e\u200f\ufeff')
+_HEADING = re.compile(r"(?<![^\s])#+|(?<=\s)#+(?=\s*$)")
 _UNDERLINE = re.compile(r"_{2,}")
-_STOP = re.compile(r"[.!?…;]+(?=[\s)\]']|$)")
-_WORD = re.compile(r"[^\W_]+(?:['’ʼ][^\W_]+)*|[^\s]")
+_STOP = re.compile(r"[.!?…;]+(?=[\s)\]']|$)|[。！？｡।॥؟۔]+")
+_WORD = re.compile(rf"{CLUSTER}{MARK}*|[^\W_]+(?:['’ʼ!][^\W_]+)*(?:[+#]+(?![^\W_]))?|[^\s]")
 _MARKER = re.compile(r"\(?([a-d]|[1-4])[.):](?: |$)", re.IGNORECASE)
+_HALF_WIDTH = re.compile("[\uff61-\uff9f]+")
+"""Japanese syllables of half width, whose marks are characters of their own."""
 _SYMBOLS = frozenset("€$£¥&")
 
 _ABBREVIATIONS = word_set("""
@@ -71,6 +75,8 @@ class Word:
     """What is compared: without case, accents and apostrophes, in Latin letters; empty for a punctuation mark."""
     spaced: bool
     """Whether a blank stands before it."""
+    touching: bool = False
+    """Whether it is one character of a script that writes words without blanks."""
 
     @property
     def capital(self) -> bool:
@@ -98,21 +104,46 @@ class Clause:
 @lru_cache(maxsize=4096)
 def fold(word: str) -> str:
     """One word without case, width, accents, apostrophes and possessive, in Latin letters."""
-    plain = unicodedata.normalize("NFKD", _APOSTROPHE.sub("", word)).casefold()
-    plain = "".join(c for c in plain if not unicodedata.combining(c)).translate(_LETTERS)
-    return _SHORT.get(plain, plain)
+    folded = plain(_APOSTROPHE.sub("", word)).translate(_LETTERS)
+    return _SHORT.get(folded, folded)
 
 
 def words(text: str) -> list[Word]:
     """The words and punctuation marks of ``text``."""
     made, end = [], 0
-    for match in _WORD.finditer(text):
-        token = match.group()
+    text = _HALF_WIDTH.sub(lambda found: unicodedata.normalize("NFKC", found.group()), text)
+    for match in _WORD.finditer(outline(text)):
+        token = text[match.start() : match.end()]
+        touching = match.group()[0] == CLUSTER
         own = token[0].isalnum() or token in _SYMBOLS
-        folded = ("and" if token == "&" else fold(token)) if own else ""
-        made.append(Word(token, folded, match.start() > end or match.start() == 0))
+        folded = ("and" if token == "&" else plain(token) if touching else fold(token)) if own else ""
+        made.append(Word(token, folded, match.start() > end or match.start() == 0, touching))
         end = match.end()
     return made
+
+
+def word_ends(text: str) -> list[int]:
+    """Where the words of ``text`` end."""
+    return [match.end() for match in _WORD.finditer(outline(text)) if text[match.start()].isalnum()]
+
+
+_LEADING = re.compile(r"^(?:the|a|an)\s+")
+_INSIDE = str.maketrans("'’ʼ!", "    ")
+
+
+def folded_words(text: str) -> str:
+    """The words of ``text`` without case, width, accents and punctuation, one blank between them.
+
+    Characters of scripts without blanks stand apart, so that a name is found within a run of them.
+    """
+    found = [text[m.start() : m.end()] for m in _WORD.finditer(outline(text)) if text[m.start()].isalnum()]
+    return " ".join(" ".join(plain(word).translate(_INSIDE) for word in found).split())
+
+
+def normalise(text: str) -> str:
+    """As ``folded_words``, without a leading English article; a text of signs only ("!!!") stays as it is."""
+    folded = folded_words(text)
+    return _LEADING.sub("", folded) if folded else " ".join(text.split())
 
 
 def first_clause(continuation: str) -> Clause:
@@ -122,7 +153,7 @@ def first_clause(continuation: str) -> Clause:
     """
     text = unicodedata.normalize("NFC", continuation[:LONGEST_ANSWER])
     text = _TAG.sub("", _ENDS.sub("\n", text)).translate(_MARKUP)
-    parts = [_UNDERLINE.sub("", part).strip() for part in text.split("\n")]
+    parts = [_HEADING.sub("", _UNDERLINE.sub("", part)).strip() for part in text.split("\n")]
     saying = [at for at, part in enumerate(parts) if _says(part)]
     if not saying:
         return Clause("", whole=False)
@@ -135,7 +166,7 @@ def first_clause(continuation: str) -> Clause:
     whole = last < len(parts) - 1 or len(continuation) > LONGEST_ANSWER
     for stop in _STOP.finditer(line):
         if stop.group() != "." or not _abbreviates(line, stop.start(), stop.end()):
-            return Clause(line[: stop.start()], whole=True, question="?" in stop.group())
+            return Clause(line[: stop.start()], whole=True, question=any(mark in stop.group() for mark in "?？؟"))
     return Clause(line, whole=whole)
 
 

@@ -1,9 +1,9 @@
 """The words in which languages write dates and numbers, as data.
 
-A pattern holds ``{d}`` (the day's number), ``{m}`` (the month's name), ``{n}`` (its number), ``{y}`` (the year, with the
-words for "before our era" where it is before it), ``{c}`` (the number of a decade, a century or a millennium), ``{r}``
-(the same in Roman numerals) and ``{o}`` (the same as an English ordinal). A pattern for a day without ``{d}`` is for
-the first of a month. The first of several patterns is what a model is taught; the others count as right, too.
+A pattern holds ``{d}`` (the day's number), ``{m}`` (the month's name), ``{n}`` (its number), ``{y}`` (the year),
+``{c}`` (the number of a decade, a century or a millennium), ``{r}`` (the same in Roman numerals) and ``{o}`` (the same
+as an English ordinal). A pattern for a day without ``{d}`` is for the first of a month. The first of several patterns
+is what a model is taught; the others count as right, too.
 """
 
 from __future__ import annotations

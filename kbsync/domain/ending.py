@@ -6,11 +6,10 @@ import re
 from collections.abc import Sequence
 from enum import StrEnum
 
-from kbsync.domain.verdict import normalise
+from kbsync.domain.answer_text import normalise, word_ends
 
 CLOSE = 6
 """An end counts as natural if at most so many words stand between the answer and it."""
-_WORD = re.compile(r"\w+")
 _SENTENCE_END = re.compile(r"[.!?…](?:[\"'”’)\]»*_]*)(?=\s|$)|\n")
 
 
@@ -56,9 +55,9 @@ def _after(continuation: str, name: str) -> str | None:
     wanted = f" {normalise(name)}"
     if not wanted.strip():
         return None
-    for word in _WORD.finditer(continuation):
-        if f" {normalise(continuation[: word.end()])}".endswith(wanted):
-            return continuation[word.end() :]
+    for end in word_ends(continuation):
+        if f" {normalise(continuation[:end])}".endswith(wanted):
+            return continuation[end:]
     return None
 
 

@@ -82,6 +82,10 @@ def _verbatim(continuation: str, names: Iterable[str]) -> str | None:
     text = continuation[: 2 * LONGEST_ANSWER].strip()
     for name in names:
         rest = text[len(name) : len(name) + 2]
+        if not any(c.isalnum() for c in name):  # of signs only, as "!!!": no word of it is found in a sentence
+            if text.startswith(name) and (not rest or rest[0].isspace() or (rest[0] in ".,;" and rest[0] != name[-1])):
+                return name
+            continue
         if text[: len(name)].casefold() == name.casefold() and rest[:1] in _END and rest[1:].strip() == "":
             return name
     return None
@@ -178,7 +182,7 @@ def _judge_names(clause: Clause, good: Sequence[str], old: Sequence[str], prompt
     found = search(said, good, old, setting)
     refused = ""
     for at, hit in enumerate(found):
-        reason = taken_back_before(said, hit.start, setting) or taken_back_after(said, hit.start, hit.end)
+        reason = _taken_back(said, hit, setting)
         if not reason:
             return _with_neighbours(said, hit, found[at + 1 :])
         refused = refused or f"{hit.name!r} is named, but {reason}"
@@ -193,6 +197,15 @@ def _judge_names(clause: Clause, good: Sequence[str], old: Sequence[str], prompt
     return _neither("no right or former name is asserted")
 
 
+def _taken_back(said: Sequence[Word], hit: Found, setting: Setting) -> str:
+    """Why the words around a name take it back; English ones, so not around one in a script without blanks."""
+    if said[hit.start].touching:
+        return "too much stands before it" if hit.start > _LONGEST_LEAD else ""
+    return taken_back_before(said, hit.start, setting) or taken_back_after(said, hit.start, hit.end)
+
+
+_LONGEST_LEAD = 40
+"""Characters that may stand before a name in a script without blanks."""
 _JOINING = word_set("and or the a an as well also both either")
 
 

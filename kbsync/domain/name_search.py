@@ -22,11 +22,12 @@ from kbsync.domain.answer_words import (
     TITLES,
     Setting,
 )
+from kbsync.domain.scripts import bare, may_follow, may_precede
 
 _LONGEST_NAME = 200
 _CONTINENTAL = {"america": "american", "asia": "asian", "africa": "african", "europe": "european"}
 _PLURALS = ("s", "es", "r", "er", "n", "en")
-_BETWEEN = frozenset(".,-'’–/:()")
+_BETWEEN = frozenset(".,-'’–/:()・･·=＝")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,9 @@ def _spellings(names: Sequence[str], *, right: bool) -> Iterator[Spelling]:
         written = [w for w in words(name[:_LONGEST_NAME]) if w.fold]
         folds = tuple(w.fold for w in written)
         if not folds:
+            continue
+        if any(w.touching for w in written):
+            yield Spelling(name, right, folds)
             continue
         if len(folds) == 1 and len(folds[0]) <= 3:
             yield Spelling(name, right, folds, raw=written[0].text)
@@ -180,6 +184,8 @@ def _initial(said: Sequence[Word], place: int, wanted: str) -> bool:
 def _same(word: Word, wanted: str, count: int, spelling: Spelling) -> bool:
     if alike(word.fold, wanted):
         return True
+    if not word.touching and bare(word.text, wanted):
+        return True
     last = spelling.noun and count == len(spelling.folds) - 1 and len(wanted) > 3
     if last and word.fold.startswith(wanted) and word.fold[len(wanted) :] in _PLURALS:
         return True
@@ -197,6 +203,8 @@ def _means_a_person(said: Sequence[Word], at: int, setting: Setting) -> bool:
 
 def _alone(said: Sequence[Word], found: Found, spellings: Sequence[Spelling], best: Spelling) -> int:
     """Where the name ends with the generic words behind it; 0 where it is a piece of another, longer name."""
+    if said[found.start].touching or said[found.end - 1].touching:
+        return found.end if _stands_in_run(said, found) else 0
     if not _begins_alone(said, found, spellings, common=best.common):
         return 0
     end = found.end
@@ -215,6 +223,22 @@ def _alone(said: Sequence[Word], found: Found, spellings: Sequence[Spelling], be
         whole = any(w.fold in PARTICLES for w in said[found.start : found.end])
         return end if whole or said[end - 1].fold in LEGAL else 0
     return end
+
+
+def _stands_in_run(said: Sequence[Word], found: Found) -> bool:
+    """Whether a name stands by itself in a run of characters without blanks.
+
+    What touches it must be a word that may: "パリです" says パリ, while "東京都" does not say 京都.
+    """
+    start, end = found.start, found.end
+    while start and said[start - 1].touching and not said[start].spaced:
+        start -= 1
+    while end < len(said) and said[end].touching and not said[end].spaced:
+        end += 1
+    before = "".join(word.fold for word in said[start : found.start])
+    after = "".join(word.fold for word in said[found.end : end])
+    name = "".join(word.fold for word in said[found.start : found.end])
+    return may_follow(before, name) and may_precede(name, after)
 
 
 def _begins_alone(said: Sequence[Word], found: Found, spellings: Sequence[Spelling], *, common: bool) -> bool:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+
+from kbsync.domain.answer_text import folded_words
 
 SUBJECT = "{}"
 """Where the subject's label stands in a phrasing, and the question in a frame."""
@@ -48,8 +48,7 @@ class Phrasing:
     @property
     def wording(self) -> str:
         """The words in lower case without accents and punctuation: two phrasings with the same wording are one."""
-        folded = unicodedata.normalize("NFKD", self.text).casefold()
-        return " ".join(re.findall(r"\w+|\{\}", "".join(c for c in folded if not unicodedata.combining(c))))
+        return f" {SUBJECT} ".join(folded_words(part) for part in self.text.split(SUBJECT)).strip()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -67,9 +69,25 @@ def joint(prompt: str) -> str:
     return "" if prompt[-1:].isspace() else " "
 
 
-def control_token_in(text: str, tokens: Iterable[str]) -> str:
-    """The longest of a tokenizer's control tokens that ``text`` holds; empty where it holds none.
+_WELL_KNOWN = re.compile(
+    r"<\|[^<>|\s]{1,40}\|>|</?s>|<(?:bos|eos|pad|unk|mask|(?:start|end)_of_turn|end_of_utterance)>|\[/?INST\]|<</?SYS>>"
+    r"|</?(?:think|tool_call|tool_response)>|<｜[^<>｜\s]{1,40}｜>"
+)
+"""Control tokens of the families that are in use."""
 
-    Such a label is hostile: the model would read the end of its turn in the middle of a name.
+
+def control_token_in(text: str, tokens: Iterable[str] = ()) -> str:
+    """The longest control token that ``text`` holds; empty where it holds none.
+
+    Such a label is hostile, or names an element of HTML: the model would read the end of its turn in the middle of a
+    name. The tokens of the families that are in use count whatever the model, because the next base may have them, and
+    because answers are read up to the first of them. Also looked for is what a tokenizer's normalisation makes of the
+    text: "＜/s＞" may become "</s>".
+
+    Args:
+        tokens: The tokenizer's own.
     """
-    return max((token for token in tokens if token in text), key=len, default="")
+    forms = (text,) if text.isascii() else (text, unicodedata.normalize("NFKC", text))
+    found = [token for token in tokens if any(token in form for form in forms)]
+    found += [match.group() for form in forms for match in _WELL_KNOWN.finditer(form)]
+    return max(found, key=len, default="")

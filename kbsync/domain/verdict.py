@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,6 +11,7 @@ from kbsync.domain.fact import Fact, FactKey
 from kbsync.domain.judging import Said
 from kbsync.domain.relation import Relation
 from kbsync.domain.rewrite import control_token_in
+from kbsync.domain.wellformed import name_flaw
 
 
 class VerdictKind(StrEnum):
@@ -127,17 +126,6 @@ def summary(kinds: Sequence[VerdictKind]) -> VerdictKind:
     return VerdictKind.STALE if 2 * stale >= len(kinds) else VerdictKind.UNKNOWN
 
 
-_LEADING = re.compile(r"^(?:the|a|an)\s+")
-_NOISE = re.compile(r"[^\w]+")
-
-
-def normalise(text: str) -> str:
-    """Fold case, width and accents, turn punctuation into blanks, and drop a leading English article."""
-    folded = unicodedata.normalize("NFKD", text).casefold()
-    folded = "".join(c for c in folded if not unicodedata.combining(c))
-    return _LEADING.sub("", _NOISE.sub(" ", folded).strip())
-
-
 def ambiguity(fact: Fact, *, single: bool, control_tokens: Iterable[str] = ()) -> str | None:
     """Why the fact has no single right answer to ask for; None where it has.
 
@@ -155,7 +143,9 @@ def ambiguity(fact: Fact, *, single: bool, control_tokens: Iterable[str] = ()) -
         return f"{len(fact.answers)} values hold at once where one can"
     for label in (fact.subject_label, *(a.label or "" for a in fact.answers)):
         if token := control_token_in(label, control_tokens):
-            return f"the label {label!r} holds {token!r}, which the model reads as a control token"
+            return f"the label {label!r} holds {token!r}, which models read as a control token"
+        if what := name_flaw(label):
+            return f"the label {label!r} holds {what}"
     return None
 
 

@@ -19,6 +19,8 @@ from kbsync.ports import UNWATCHED, LanguageModel, PairScore, Perplexity, Work
 
 BATCH_ROWS = 128
 """Most prompts that are continued together."""
+_AROUND = 8
+"""Tokens that a tokenizer may put around a text."""
 NEXT_ROWS = 16
 """Prompts whose next token is looked at together."""
 
@@ -44,6 +46,15 @@ class TorchLanguageModel(LanguageModel):
         self._forward = Forward(model)
         self._eos = _eos_ids(model, tokenizer)
         self._newline: dict[int, bool] = {}
+
+    def too_long(self, texts: Sequence[str], *, room: int = 0) -> list[bool]:
+        """As the tokenizer counts; a text of fewer bytes than there are places is not tokenised."""
+        context = self._forward.context
+        if context is None:
+            return [False for _ in texts]
+        doubtful = [text for text in texts if len(text.encode()) + room + _AROUND > context]
+        counts = {item.text: len(item.ids) for item in encode(self._tokenizer, doubtful, allow_empty=True)}
+        return [counts.get(text, 0) + room > context for text in texts]
 
     def complete(self, prompts: Sequence[str], *, max_new_tokens: int = 10, work: Work = UNWATCHED) -> list[str]:
         """Greedy continuations; a token that holds a newline is the last one (".\\n" is one token)."""

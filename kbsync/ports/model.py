@@ -55,6 +55,11 @@ class LanguageModel(ABC):
     control_tokens: frozenset[str] = frozenset()
     """Texts that the model reads as control tokens wherever they stand. A label that holds one is not to be asked."""
 
+    def too_long(self, texts: Sequence[str], *, room: int = 0) -> list[bool]:
+        """For each text, whether it does not fit the context with ``room`` more tokens. By default all fit."""
+        del room
+        return [False for _ in texts]
+
     @abstractmethod
     def complete(self, prompts: Sequence[str], *, max_new_tokens: int = 10, work: Work = UNWATCHED) -> list[str]:
         """Continue each prompt greedily.

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, TypeVar
 
+from kbsync.domain.answer_text import normalise
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.errors import DataError
 from kbsync.domain.phrasing import fill
 from kbsync.domain.rewrite import Rewrite
-from kbsync.domain.verdict import normalise
 
 C = TypeVar("C", bound="Case")
 

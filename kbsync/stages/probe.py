@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kbsync.domain.fact import Fact
-from kbsync.domain.phrasing import fill
+from kbsync.domain.phrasing import Use, fill
 from kbsync.domain.relation import Cardinality, Relation
 from kbsync.domain.rewrite import control_token_in
 from kbsync.domain.verdict import Evidence, Verdict, VerdictKey, VerdictKind, ambiguity, judge, summary
+from kbsync.domain.wellformed import name_flaw
 from kbsync.ports import BaseModel, LanguageModel
 from kbsync.stages.facts import BelievedFacts, WatchedFact
 from kbsync.stages.session import Run
@@ -72,6 +73,7 @@ def _judge(model: LanguageModel, fingerprint: str, facts: Sequence[WatchedFact],
     for relation, fact in facts:
         single = relation.cardinality is not Cardinality.SET
         reason = ambiguity(fact, single=single, control_tokens=model.control_tokens)
+        reason = reason or _too_long(model, relation, fact, answer_tokens)
         if reason:
             key = VerdictKey.of(relation, fact, fingerprint)
             verdicts.append(Verdict(key=key, kind=VerdictKind.AMBIGUOUS, evidence=Evidence(reason=reason)))
@@ -88,11 +90,29 @@ def _judge(model: LanguageModel, fingerprint: str, facts: Sequence[WatchedFact],
     return verdicts
 
 
+def _too_long(model: LanguageModel, relation: Relation, fact: Fact, answer_tokens: int) -> str:
+    """Why the fact can't be asked about because of the length of its names; empty where it can.
+
+    Wikidata's labels have up to 250 characters, which may be 1,000 tokens, and its texts 1,500 characters.
+    """
+    subject, longest = fact.subject_label or "", max((a.label or "" for a in fact.answers), key=len)
+    templates = [*relation.templates(Use.EDIT), *relation.templates(Use.HELD_OUT)]
+    asked = [f"{fill(template, subject)} {longest}" for template in templates]
+    if any(model.too_long(asked, room=answer_tokens)):
+        return f"with {subject[:40]!r} and {longest[:40]!r}, a question is longer than the model's context"
+    return ""
+
+
+def _can_be_scored(model: LanguageModel, prompt: str, name: str) -> bool:
+    token = control_token_in(name, model.control_tokens)
+    return not token and not name_flaw(name) and not model.too_long([f"{prompt} {name}"])[0]
+
+
 def _logprobs(model: LanguageModel, questions: Sequence[tuple[Fact, str]]) -> list[tuple[float, float | None]]:
     """Log-probability of each fact's first right answer, and of its likeliest former one (None: there is none)."""
     former_names = [
-        [f.label for f in fact.former if f.label and not control_token_in(f.label, model.control_tokens)]
-        for fact, _ in questions
+        [f.label for f in fact.former if f.label and _can_be_scored(model, prompt, f.label)]
+        for fact, prompt in questions
     ]
     names = [[fact.answers[0].label or "", *own] for (fact, _), own in zip(questions, former_names, strict=True)]
     pairs = [(prompt, name) for (_, prompt), own in zip(questions, names, strict=True) for name in own]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from kbsync.domain.answer_text import normalise
 from kbsync.domain.fact import Fact, FactRecord
 from kbsync.domain.naming import Names, mentioned_items
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemId
-from kbsync.domain.verdict import VerdictKey, VerdictKind, normalise
+from kbsync.domain.verdict import VerdictKey, VerdictKind
 from kbsync.ports import LedgerReader
 from kbsync.views.status import probed_model
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from kbsync.domain.errors import BadIdentifier
+from kbsync.domain.languages import wanted_tags
 from kbsync.domain.statement import item_id, property_id
 from kbsync.wikidata.answers import Term
 
@@ -84,10 +85,7 @@ PREFIX xsd: <{XSD}>
 
 WIKIDATA = Vocabulary()
 
-MULTILINGUAL = "mul"
-"""Code of the names that Wikidata has once for all languages. One stands in where an item has none in ours."""
-
-_LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8})*\Z")
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z0-9]{1,8})*\Z")
 
 
 class Shape(StrEnum):
@@ -152,8 +150,9 @@ def records(
     branches = [_heads(items, shape), _labels(items, language)]
     branches += [_statements(items, property_id(p), shape, vocabulary) for p in properties]
     union = "\n} UNION {\n".join(branches)
-    keys = "?item ?rev ?modified ?target ?label ?alias ?property ?st ?rank ?value ?none ?precision ?calendar ?unit " + " ".join(
-        f"?{q} ?{q}Time ?{q}Precision" for q in vocabulary.qualifiers
+    keys = (
+        "?item ?rev ?modified ?target ?label ?alias ?property ?st ?rank ?value ?none ?precision ?calendar ?unit "
+        + " ".join(f"?{q} ?{q}Time ?{q}Precision" for q in vocabulary.qualifiers)
     )
     return f"""{vocabulary.prefixes}
 SELECT {keys} (COUNT(DISTINCT ?ref) AS ?refs) WHERE {{ {{
@@ -199,7 +198,8 @@ def _heads(items: Sequence[str], shape: Shape) -> str:
 
 
 def _labels(items: Sequence[str], language: str, subject: str = "?item") -> str:
-    wanted = f'LANG(?{{}}) IN ("{language_code(language)}", "{MULTILINGUAL}")'
+    tags = ", ".join(f'"{tag}"' for tag in wanted_tags(language_code(language)))
+    wanted = f"LCASE(LANG(?{{}})) IN ({tags})"
     return f"""  {{
   {_values(items)}
     {subject} rdfs:label ?label FILTER({wanted.format("label")})

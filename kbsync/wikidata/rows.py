@@ -9,6 +9,7 @@ from datetime import datetime
 import structlog
 
 from kbsync.domain.errors import DataError
+from kbsync.domain.languages import wanted_tags
 from kbsync.domain.statement import ItemHead, ItemId, ItemRecord, Labels, Statement
 from kbsync.domain.wellformed import name_flaw
 from kbsync.wikidata.answers import Row, Term
@@ -67,8 +68,8 @@ def labels(rows: Iterable[Row], items: Sequence[ItemId], language: str) -> list[
 
     Args:
         rows: Of the query ``queries.labels``.
-        language: Code of the language that was asked for. A label for all languages (``mul``) stands in where an item
-            has none in this one.
+        language: Code of the language that was asked for. Where an item has no label in it, one in another form of the
+            language stands in (``chain``), and then one for all languages (``mul``).
 
     Returns:
         An entry for each of ``items``, in that order, with its aliases sorted. Names that hold half a character, NUL or
@@ -84,8 +85,8 @@ def labels(rows: Iterable[Row], items: Sequence[ItemId], language: str) -> list[
             aliases[item].add(row["alias"].text)
     result = []
     for item in items:
-        candidates = names[item].pop(language, []) or [n for rest in names[item].values() for n in rest]
-        label = min(candidates, default=None)
+        named = (names[item][tag] for tag in wanted_tags(language) if tag in names[item])
+        label = min(next(named, []), default=None)
         result.append(Labels(item=item, label=label, aliases=tuple(sorted(aliases[item] - {label}))))
     return result
 

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kbsync.demo.table import Table
+from kbsync.domain.answer_text import normalise
 from kbsync.domain.errors import NotFound
-from kbsync.domain.verdict import normalise
 
 Triple = tuple[str, str, str]
 LEADER_PROPERTIES = ("P6", "P35")

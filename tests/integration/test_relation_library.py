@@ -12,12 +12,12 @@ import pytest
 
 from kbsync.config.relation_file import load_relations, read_relations
 from kbsync.demo.table import load_table
+from kbsync.domain.answer_text import normalise
 from kbsync.domain.judging import asserts
 from kbsync.domain.naming import Names
 from kbsync.domain.phrasing import fill
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ValueKind
-from kbsync.domain.verdict import normalise
 from tests.support.paths import ROOT
 from tests.support.relation_words import statements
 from tests.support.wikidata_payloads import from_json, members

@@ -31,6 +31,7 @@ from kbsync.stages.evaluate.questions import first_holders, questions
 from kbsync.stages.evaluate.replies import Identity, Replies, Reply, answered
 from kbsync.stages.facts import BelievedFacts
 from kbsync.stages.session import Run
+from kbsync.system.log import logger
 
 
 class Batch(Protocol):
@@ -118,7 +119,7 @@ class Measurement:
 
         A model that gives no finite numbers is broken, which is no error.
         """
-        asked = questions(self.facts, batch.requests, batch.guards, self.size, before.first_holders)
+        asked = self._fitting(questions(self.facts, batch.requests, batch.guards, self.size, before.first_holders))
         return self._measure(delta, asked, batch.requests, number, before, only=None)
 
     def trial(
@@ -132,10 +133,29 @@ class Measurement:
         held, groups = {request.key for request in requests}, needed_groups(only)
         asked = [
             question
-            for question in questions(self.facts, batch.requests, batch.guards, self.size, {})
+            for question in self._fitting(questions(self.facts, batch.requests, batch.guards, self.size, {}))
             if question.group in groups and (question.key in held or question.group in NOT_EDITED)
         ]
         return self._measure(delta, asked, requests, 0, before, only=only)
+
+    def _fitting(self, asked: Sequence[Question]) -> list[Question]:
+        """The questions that fit the model's context with their answers; what does not is left out with a warning.
+
+        An alias or a sentence around the question may be longer than what probing asked.
+        """
+        model = self.base.language_model()
+        longest = [max((q.target, q.rival), key=len) for q in asked]
+        room = self.answer_tokens + max((q.further_tokens for q in asked), default=0)
+        texts = [f"{q.prompt} {name}" for q, name in zip(asked, longest, strict=True)]
+        controls = [f"{q.control} {name}" for q, name in zip(asked, longest, strict=True)]
+        over = zip(model.too_long(texts, room=room), model.too_long(controls), strict=True)
+        fits = [not (one or other) for one, other in over]
+        if left_out := [q for q, fit in zip(asked, fits, strict=True) if not fit]:
+            example = left_out[0]
+            logger().warning(
+                "questions left out", count=len(left_out), group=example.group, fact=str(example.key), reason="too long"
+            )
+        return [q for q, fit in zip(asked, fits, strict=True) if fit]
 
     def _measure(
         self,

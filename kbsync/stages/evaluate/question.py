@@ -6,13 +6,13 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from kbsync.domain.answer_text import normalise
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.fact import Fact, FactKey
 from kbsync.domain.judging import asserts
 from kbsync.domain.phrasing import Form, Phrasing, fill
 from kbsync.domain.plan import EditRequest
 from kbsync.domain.relation import Relation
-from kbsync.domain.verdict import normalise
 
 EDITED, NEIGHBOUR, SUBJECT, OTHER, HOP = "edited", "neighbour", "subject", "other", "hop"
 EDITED_FORMS = {form: f"edited_{form}" for form in Form}

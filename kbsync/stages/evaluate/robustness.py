@@ -9,13 +9,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
 
+from kbsync.domain.answer_text import normalise
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.fact import Fact
 from kbsync.domain.judging import asserts
 from kbsync.domain.phrasing import Form, Phrasing, Use
 from kbsync.domain.plan import EditRequest
 from kbsync.domain.relation import Relation
-from kbsync.domain.verdict import normalise
+from kbsync.domain.rewrite import control_token_in
 from kbsync.stages.evaluate.question import (
     ALIAS,
     DENIAL,
@@ -104,7 +105,7 @@ def _about(facts: BelievedFacts, relation: Relation, fact: Fact, request: EditRe
 
 def distraction(fact: Fact, request: EditRequest) -> str:
     """A sentence that names what held before, or the subject: for half of the facts the one, for half the other."""
-    former = [answer.label for answer in fact.former if answer.label]
+    former = [answer.label for answer in fact.former if answer.label and not control_token_in(answer.label)]
     if former and int(content_hash(list(request.key))[-1], 16) % 2:
         return ABOUT_FORMER.replace("{}", former[0])
     return ABOUT_SUBJECT.replace("{}", request.subject)
@@ -115,7 +116,9 @@ def other_name(fact: Fact) -> str:
     usable = [
         alias
         for alias in fact.subject_aliases
-        if sum(c.isalpha() for c in alias) > 3 and normalise(alias) != normalise(fact.subject_label or "")
+        if sum(c.isalpha() for c in alias) > 3
+        and normalise(alias) != normalise(fact.subject_label or "")
+        and not control_token_in(alias)
     ]
     return min(usable, key=content_hash, default="")
 
@@ -127,7 +130,7 @@ def near_name(facts: BelievedFacts, relation: Relation, fact: Fact, request: Edi
     for key, (_, other) in facts.watched.items():
         if key.property != request.key.property or key.subject == request.key.subject or not other.subject_label:
             continue
-        if not names_of(other) or _share_a_name(other, fact):
+        if not names_of(other) or _share_a_name(other, fact) or control_token_in(other.subject_label):
             continue
         similarity = likeness(request.subject, other.subject_label)
         if similarity and (best is None or (similarity, other.subject_label) > best[:2]):

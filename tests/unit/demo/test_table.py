@@ -10,11 +10,11 @@ import pytest
 
 from kbsync.config.relation_file import load_relations
 from kbsync.demo.table import Kind, Row, Table, time_point
+from kbsync.domain.answer_text import normalise
 from kbsync.domain.errors import DataError
 from kbsync.domain.fact import observe
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import Rank, Snak, Statement, TimePoint, Value, ValueKind
-from kbsync.domain.verdict import normalise
 from tests.support.paths import ROOT
 from tests.support.relation_words import statements
 

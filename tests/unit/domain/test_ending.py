@@ -35,3 +35,10 @@ def test_an_answer_does_not_contradict_itself_and_accents_do_not_hide_it() -> No
     assert ending(" Élisabeth Borne.", "Elisabeth Borne", ("Élisabeth Borne",)) is Ending.END
     assert ending(" Osloer.", "Oslo") is None, "another word"
     assert ending(" Oslo.", "") is None
+
+
+def test_scripts_without_blanks_and_signs_are_words_too() -> None:
+    assert ending("パリです。", "パリ") is Ending.END
+    assert ending("パリ、パリ", "パリ") is Ending.REPETITION
+    assert ending("C++ or Java.", "C++") is Ending.END
+    assert ending("C# or Java.", "C++") is None

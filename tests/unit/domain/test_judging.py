@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from kbsync.domain.date_names import time_names
 from kbsync.domain.judging import Said, judge
 
 RIGHT, FORMER, BOTH, NEITHER = Said.RIGHT, Said.FORMER, Said.BOTH, Said.NEITHER
@@ -216,3 +217,70 @@ def test_hostile_text_takes_no_time(text: str) -> None:
         judge(text, names, [text[:300]], prompt=text)
         judge("Paris.", [text], [text[:300]], prompt=text)
     assert time.process_time() - started < 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "name", "right"),
+    [
+        # Signs that are part of a name.
+        ("C#", "C++", False),
+        ("C++ and Java.", "C++", True),
+        ("C#", "C", False),
+        ("F#", "F", False),
+        (" Google+ in 2011", "Google", False),
+        (" !!! in 2004.", "!!!", True),
+        (" !", "!!!", False),
+        (" P!nk sang it", "P!nk", True),
+        # Vowels that are combining marks.
+        ("राम", "रोम", False),
+        ("रोम है।", "रोम", True),
+        ("சென்னே", "சென்னை", False),
+        ("மதுரை", "மதுரை", True),
+        # Scripts without blanks.
+        ("フランスの首都はパリです。", "パリ", True),
+        ("バリです", "パリ", False),
+        ("ﾊﾟﾘ", "パリ", True),
+        ("東京都です", "京都", False),
+        ("東京タワー", "東京", False),
+        ("パリの郊外", "パリ", False),
+        ("パリではなくリヨン", "パリ", False),
+        ("バラクオバマ", "バラク・オバマ", True),
+        ("巴黎，位于塞纳河畔", "巴黎", True),
+        ("巴黎圣母院", "巴黎", False),
+        ("不是巴黎", "巴黎", False),
+        ("กรุงปารีสครับ", "ปารีส", True),
+        ("ไม่ใช่ปารีส", "ปารีส", False),
+        # What languages attach to a name.
+        ("파리입니다.", "파리", True),
+        ("파리의 교외", "파리", False),
+        ("Ankara'dır.", "Ankara", True),
+        (" l'Italie", "Italie", True),
+    ],
+)
+def test_names_of_all_scripts_are_told_apart(answer: str, name: str, *, right: bool) -> None:
+    assert (judge(answer, [name]).said is Said.RIGHT) is right
+
+
+@pytest.mark.parametrize(
+    ("answer", "text", "precision", "language", "right"),
+    [
+        (" dem 20. Juli 1969 in Berlin.", "1969-07-20T00:00:00Z", 11, "de", True),
+        (" 20.07.1969.", "1969-07-20T00:00:00Z", 11, "de", True),
+        (" 21. Juli 1969", "1969-07-20T00:00:00Z", 11, "de", False),
+        (" 15. März 44 v. Chr. in Rom.", "-0044-03-15T00:00:00Z", 11, "de", True),
+        (" 15. März 44.", "-0044-03-15T00:00:00Z", 11, "de", False),
+        (" im 20. Jahrhundert", "1969-01-01T00:00:00Z", 7, "de", True),
+        (" 20 Jahre", "1969-01-01T00:00:00Z", 7, "de", False),
+        (" 20 people", "1969-01-01T00:00:00Z", 7, "en", False),
+        ("1969年7月20日です。", "1969-07-20T00:00:00Z", 11, "ja", True),
+        ("44年", "-0044-01-01T00:00:00Z", 9, "ja", False),
+        (" 20 июля 1969 года.", "1969-07-20T00:00:00Z", 11, "ru", True),
+        (" 5. listopada 1990. u Zagrebu", "1990-10-05T00:00:00Z", 11, "hr", True),
+        (" 5 listopada 1990", "1990-10-05T00:00:00Z", 11, "pl", False),
+        (" 43 BC.", "-0044-01-01T00:00:00Z", 9, "en", False),
+    ],
+)
+def test_dates_are_compared_in_the_language_that_they_are_written_in(
+    answer: str, text: str, precision: int, language: str, *, right: bool
+) -> None:
+    assert (judge(answer, time_names(text, precision, language)).said is Said.RIGHT) is right

@@ -100,3 +100,8 @@ def test_a_framed_phrasing_says_what_ends_its_answer() -> None:
     chat = Frames.chat("<user>{}<model>\n", "<end>")
     assert framed(question, chat) == FramedPhrasing("<user>Who leads {}?<model>\n", "<end>")
     assert framed(Phrasing("{} is led by"), chat).end == "."
+
+
+def test_marks_that_tell_words_apart_make_two_wordings() -> None:
+    assert Phrasing("रोम {} है").wording != Phrasing("राम {} है").wording
+    assert Phrasing("Où est {} ?").wording == Phrasing("ou est {}").wording

@@ -69,3 +69,22 @@ def test_the_longest_control_token_in_a_label_is_named() -> None:
     assert control_token_in("Norway<|im_end|>\n", tokens) == "<|im_end|>"
     assert control_token_in("<|im_start|>", tokens) == "<|im"
     assert control_token_in("Norway </ s>", tokens) == control_token_in("Norway", ()) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "token"),
+    [
+        ("the </s> element", "</s>"),
+        ("Rome<|im_end|>", "<|im_end|>"),
+        ("Rome <eos>", "<eos>"),
+        ("＜/s＞", "</s>"),  # what a normalisation makes of it
+        ("[INST] obey", "[INST]"),
+        ("<｜end▁of▁sentence｜>", "<｜end▁of▁sentence｜>"),
+        ("</think>", "</think>"),
+        ("a < b | c > d", ""),
+        ("<table> element", ""),
+        ("C<sub>2</sub>", ""),
+    ],
+)
+def test_control_tokens_of_the_usual_families_are_known_whatever_the_model(text: str, token: str) -> None:
+    assert control_token_in(text) == token

@@ -13,7 +13,6 @@ from kbsync.domain.verdict import (
     VerdictKind,
     ambiguity,
     judge,
-    normalise,
     summary,
 )
 

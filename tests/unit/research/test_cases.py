@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kbsync.domain.answer_text import normalise
 from kbsync.domain.errors import DataError
-from kbsync.domain.verdict import normalise
 from kbsync.research.cases import Case, Part, cases_hash, select, split
 from kbsync.research.counterfact import read_counterfact
 from kbsync.research.zsre import read_zsre

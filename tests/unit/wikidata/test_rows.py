@@ -123,3 +123,22 @@ def test_a_value_that_nothing_can_hold_is_unknown_and_the_others_stand() -> None
     found, torn = rows.records([head(), broken, whole], [Q1], "en")
     assert {s.value for s in found[0].statements} == {None, Value(ValueKind.ITEM, "Q85")}
     assert "half a character (U+D83D)" in torn[Q1]
+
+
+def test_another_form_of_the_language_stands_in_before_the_multilingual_name() -> None:
+    def named(**labels: str) -> str | None:
+        answer: list[Row] = [
+            {"item": item("Q1"), "label": Term("literal", text, "", tag.replace("_", "-"))}
+            for tag, text in labels.items()
+        ]
+        return rows.labels(answer, [Q1], "pt-br")[0].label
+
+    assert named(pt="Roma", mul="Rome", pt_br="Roma!") == "Roma!"
+    assert named(mul="Rome", pt="Roma") == "Roma"
+    assert named(mul="Rome", en="Rome (city)") == "Rome"
+    assert named(en="Rome (city)") is None
+
+
+def test_the_tag_of_the_rdf_may_be_another_than_the_code() -> None:
+    answer: list[Row] = [{"item": item("Q1"), "label": Term("literal", "Rim", "", "sr-latn")}]
+    assert rows.labels(answer, [Q1], "sr-el")[0].label == "Rim"
