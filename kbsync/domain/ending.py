@@ -10,7 +10,7 @@ from kbsync.domain.answer_text import normalise, word_ends
 
 CLOSE = 6
 """An end counts as natural if at most so many words stand between the answer and it."""
-_SENTENCE_END = re.compile(r"[.!?…](?:[\"'”’)\]»*_]*)(?=\s|$)|\n")
+_SENTENCE_END = re.compile(r"[.!?…](?:[\"'”’)\]»*_]*)(?=\s|$)|[。！？｡।॥؟۔]|\n")
 
 
 class Ending(StrEnum):

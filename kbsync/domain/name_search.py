@@ -238,7 +238,7 @@ def _stands_in_run(said: Sequence[Word], found: Found) -> bool:
     before = "".join(word.fold for word in said[start : found.start])
     after = "".join(word.fold for word in said[found.end : end])
     name = "".join(word.fold for word in said[found.start : found.end])
-    return may_follow(before, name) and may_precede(name, after)
+    return may_follow(before, name) and may_precede(after)
 
 
 def _begins_alone(said: Sequence[Word], found: Found, spellings: Sequence[Spelling], *, common: bool) -> bool:

@@ -89,5 +89,5 @@ def control_token_in(text: str, tokens: Iterable[str] = ()) -> str:
     """
     forms = (text,) if text.isascii() else (text, unicodedata.normalize("NFKC", text))
     found = [token for token in tokens if any(token in form for form in forms)]
-    found += [match.group() for form in forms for match in _WELL_KNOWN.finditer(form)]
+    found = found or [match.group() for form in forms for match in _WELL_KNOWN.finditer(form)]
     return max(found, key=len, default="")

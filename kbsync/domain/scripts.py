@@ -97,8 +97,8 @@ _AFTER = """
 _TAKEN_BACK = "ではな じゃな でない では不 不是 并非 並非 ไม่ใช่ 以外 出身 大学 大學"
 """What takes a name back: "not", "except", "university of"."""
 _ENDINGS = """
-    입니다 이다 다 이에요 예요 이었다 였다 은 는 이 가 을 를 에 에서 로 으로 와 과 도 만 이며 이고 라고 이라고 임 씨 님 시
-    시입니다 시이다 시다 대통령 대통령입니다 총리 총리입니다 에요
+    입니다 이다 다 이에요 예요 이었다 였다 은 는 이 가 을 를 에 에서 로 으로 와 과 도 만 이며 이고 라고 이라고 임 씨
+    님 시 시입니다 시이다 시다 대통령 대통령입니다 총리 총리입니다 에요
 """
 """What Korean puts behind a name, without a blank; not "의", which makes something else of it: "of Paris"."""
 _COPULAS = "dir dır dur dür tir tır tur tür ydi ydı de da te ta"
@@ -120,8 +120,8 @@ def may_follow(before: str, name: str) -> bool:
     return not before or _syllables(name[:1]) != _syllables(before[-1]) or before.endswith(_lists()["before"])
 
 
-def may_precede(name: str, after: str) -> bool:
-    """Whether a name may end before this piece of the same run of characters; all are folded by ``plain``."""
+def may_precede(after: str) -> bool:
+    """Whether a name may end before this piece of the same run of characters; folded by ``plain``."""
     if not after:
         return True
     if after.startswith(_lists()["back"]):

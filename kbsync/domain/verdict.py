@@ -143,7 +143,7 @@ def ambiguity(fact: Fact, *, single: bool, control_tokens: Iterable[str] = ()) -
         return f"{len(fact.answers)} values hold at once where one can"
     for label in (fact.subject_label, *(a.label or "" for a in fact.answers)):
         if token := control_token_in(label, control_tokens):
-            return f"the label {label!r} holds {token!r}, which models read as a control token"
+            return f"the label {label!r} holds {token!r}, which the model reads as a control token"
         if what := name_flaw(label):
             return f"the label {label!r} holds {what}"
     return None

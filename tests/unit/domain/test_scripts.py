@@ -56,7 +56,7 @@ def test_an_outline_has_one_character_for_each() -> None:
 )
 def test_what_may_touch_a_name(before: str, name: str, after: str, *, alone: bool) -> None:
     before, name, after = plain(before), plain(name), plain(after)
-    assert (may_follow(before, name) and may_precede(name, after)) is alone
+    assert (may_follow(before, name) and may_precede(after)) is alone
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from kbsync.domain.answer_text import normalise
 from kbsync.domain.fact import Answer, Fact, FactKey, FactState
 from kbsync.domain.phrasing import from_templates
 from kbsync.domain.relation import Relation
@@ -87,7 +88,7 @@ def test_a_label_with_a_control_token_of_the_model_can_not_be_asked() -> None:
         ambiguity(fact(PARIS, subject="France</s>"), single=True, control_tokens=tokens) or ""
     )
     assert ambiguity(fact(PARIS), single=True, control_tokens=tokens) is None
-    assert ambiguity(hostile, single=False) is None
+    assert ambiguity(hostile, single=False) is not None, "the next base may have it"
 
 
 def test_a_verdict_is_asked_for_again_when_the_value_a_name_the_model_or_the_words_change() -> None:

@@ -192,3 +192,12 @@ def test_the_check_comes_before_every_use() -> None:
 
 def test_the_control_tokens_are_the_tokenizers() -> None:
     assert language_model("llama").control_tokens == {"<s>", "</s>"}
+
+
+def test_texts_that_do_not_fit_the_context_are_told_before_they_are_asked() -> None:
+    model = language_model(ARCHITECTURES[0])
+    longest = next(n for n in range(1, 400) if model.too_long(["😀" * n])[0]) - 1
+    assert model.too_long(["Iron", "😀" * longest, "😀" * (longest + 1)]) == [False, False, True]
+    assert model.too_long(["😀" * longest], room=8) == [True]
+    with pytest.raises(ModelError, match="context"):
+        model.complete(["😀" * longest], max_new_tokens=8)
