@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from kbsync.domain.answer_text import normalise
 from kbsync.domain.fact import FactKey
 from kbsync.domain.rewrite import Rewrite
-from kbsync.domain.verdict import normalise
 
 Prompt = tuple[str, str]
 """A subject, normalised, and a template."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from kbsync.domain.answer_text import normalise
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.conflicts import RightFact, conflicts
 from kbsync.domain.fact import FactKey

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from kbsync.config import shipped_relations
+from kbsync.domain.answer_text import normalise
 from kbsync.domain.errors import DataError
 from kbsync.domain.phrasing import PLAIN, Phrasing, Use, fill, framed
 from kbsync.domain.relation import Relation
 from kbsync.domain.rewrite import Rewrite
 from kbsync.domain.statement import PropertyId
-from kbsync.domain.verdict import normalise
 from kbsync.research.cases import Case
 from kbsync.research.records import read_records
 
