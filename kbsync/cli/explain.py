@@ -68,6 +68,8 @@ def show(view: ExplainView) -> None:
     say(f"observed  {_state(view.observed)}")
     say(f"          {view.trust}: {view.trust_reason}")
     say(f"believed  {_state(view.believed) if view.believed else 'nothing yet'}")
+    for name in view.waiting_names:
+        say(f"waiting   {name}")
     if view.decision:
         say(f"decision  {view.decision}")
     if view.quarantine:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from kbsync.domain.errors import NotFound
-from kbsync.domain.fact import FactKey, FactState, trust
-from kbsync.domain.naming import Names, mentioned_items
+from kbsync.domain.fact import FactKey, FactRecord, FactState, trust
+from kbsync.domain.naming import Names, items_of, mentioned_items
 from kbsync.domain.relation import Relation
 from kbsync.domain.standing import Clocks
 from kbsync.domain.statement import ItemId
@@ -86,6 +86,8 @@ class ExplainView:
     trust: str
     """How far `observed` is believed."""
     trust_reason: str
+    waiting_names: tuple[str, ...]
+    """What the source calls the subject and the values, as far as it is not believed yet."""
     model: str | None
     """Fingerprint of the base that was probed last."""
     verdict: VerdictView | None
@@ -130,11 +132,22 @@ def explain(tx: LedgerReader, item: ItemId, relation: Relation, now: datetime) -
         beliefs=_beliefs(tx, key, beliefs, names),
         trust=level.value,
         trust_reason=reason,
+        waiting_names=_waiting_names(tx, key, record),
         model=model,
         verdict=verdict_view(tx, record, relation, names, model),
         quarantine=quarantined.reason if quarantined else None,
         decision=str(decision) if decision else None,
         versions=held_views(tx, key, left_out(tx)),
+    )
+
+
+def _waiting_names(tx: LedgerReader, key: FactKey, record: FactRecord) -> tuple[str, ...]:
+    states = [record.observed, *([record.believed] if record.believed else [])]
+    pending = tx.pending_names(sorted({item for state in states for item in items_of(key, state)}))
+    return tuple(
+        f"{item} is called {entry.names.label!r} since {entry.standing.here:%Y-%m-%d %H:%M}"
+        + (f", also {', '.join(map(repr, entry.names.aliases))}" if entry.names.aliases else "")
+        for item, entry in sorted(pending.items())
     )
 
 

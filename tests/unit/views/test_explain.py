@@ -42,6 +42,15 @@ def test_a_stale_fact_is_told_from_the_statement_to_the_version(world: World) ->
     assert (view.trust, view.redirect_to, view.quarantine, view.decision) == ("trusted", None, None, None)
 
 
+def test_names_that_are_not_believed_yet_are_told(world: World) -> None:
+    world.sync()
+    world.source.set_item("Q38", label="Pizza", aliases=["Boot"], statements=world.source.items[ITALY].statements)
+    world.look()
+    view = explained(world, ITALY)
+    assert view.waiting_names == ("Q38 is called 'Pizza' since 2026-01-01 00:00, also 'Boot'",)
+    assert view.label == "Italy"
+
+
 def test_beliefs_follow_each_other_and_say_who_decided(world: World) -> None:
     world.sync()
     world.set_statements("Q38", statement("Q38", "P36", "Q586"), age=timedelta(0))
