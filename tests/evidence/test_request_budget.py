@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,7 @@ def test_first_pull_idle_pull_and_one_with_changes(
         world.set_item(item, label=item, statements=[statement(item, "P36", f"Q{100 + number}")])
     for number in range(2 * count):
         world.set_item(f"Q{100 + number}", label="object")
+    world.tick(timedelta(days=60))  # so the names are believed at once, and none has to be looked at again
     relation = Relation(
         name="capital", property=PropertyId("P36"), label="", phrasings=from_templates("{} is"), subjects=tuple(items)
     )

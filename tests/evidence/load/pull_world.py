@@ -17,6 +17,8 @@ from kbsync.domain.statement import ItemId, PropertyId
 
 AGENT = "kbsync-bench (https://localhost)"
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
+EDITED = BEGAN - timedelta(days=60)
+"""When all items were edited last before that: long enough ago for their names to be believed."""
 FIRST_PROPERTY = 9_000_001
 FIRST_OBJECT = 50_000_000
 CHUNK = 2_000
@@ -89,7 +91,7 @@ def relations(size: WorldSize) -> list[Relation]:
 def turtle(size: WorldSize, seed: int) -> Iterator[str]:
     """The watched items and their objects, in documents of ``CHUNK`` items."""
     yield f"{_TURTLE}<http://www.wikidata.org> schema:dateModified {_date(BEGAN)} .\n" + "".join(
-        f'wd:Q{FIRST_OBJECT + n} schema:version 1 ; schema:dateModified {_date(BEGAN)} ; rdfs:label "object {n}"@en .\n'
+        f'wd:Q{FIRST_OBJECT + n} schema:version 1 ; schema:dateModified {_date(EDITED)} ; rdfs:label "object {n}"@en .\n'
         for n in range(size.objects)
     )
     yield from _documents(size, seed, 1, size.items)
@@ -146,7 +148,7 @@ def _documents(size: WorldSize, seed: int, first: int, count: int) -> Iterator[s
 
 def _item(size: WorldSize, draw: random.Random, number: int) -> str:
     lines = [
-        f"wd:Q{number} a wikibase:Item ; schema:version 100 ; schema:dateModified {_date(BEGAN)} ; "
+        f"wd:Q{number} a wikibase:Item ; schema:version 100 ; schema:dateModified {_date(EDITED)} ; "
         f'rdfs:label "item {number}"@en .\n'
     ]
     for prop in size.watched_properties:
