@@ -91,7 +91,8 @@ def relations(size: WorldSize) -> list[Relation]:
 def turtle(size: WorldSize, seed: int) -> Iterator[str]:
     """The watched items and their objects, in documents of ``CHUNK`` items."""
     yield f"{_TURTLE}<http://www.wikidata.org> schema:dateModified {_date(BEGAN)} .\n" + "".join(
-        f'wd:Q{FIRST_OBJECT + n} schema:version 1 ; schema:dateModified {_date(EDITED)} ; rdfs:label "object {n}"@en .\n'
+        f"wd:Q{FIRST_OBJECT + n} schema:version 1 ; schema:dateModified {_date(EDITED)} ; "
+        f'rdfs:label "object {n}"@en .\n'
         for n in range(size.objects)
     )
     yield from _documents(size, seed, 1, size.items)
