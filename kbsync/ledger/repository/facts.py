@@ -16,6 +16,7 @@ from sqlalchemy import (
     delete,
     exists,
     func,
+    or_,
     select,
     tuple_,
     update,
@@ -47,6 +48,13 @@ class SqlFactReader(Repository, FactReader):
         """One fact record; None for an unknown fact."""
         row = self._connection.execute(select(tables.facts).where(_is(tables.facts, key))).one_or_none()
         return _record(row) if row else None
+
+    def waiting(self, property: PropertyId) -> list[FactRecord]:
+        """The fact records of one property that are pending, sorted by key; found by the hashes in the index."""
+        facts = tables.facts.c
+        pending = or_(facts.believed_hash.is_(None), facts.believed_hash != facts.observed_hash)
+        query = select(tables.facts).where(facts.property == property, pending)
+        return sorted((_record(row) for row in self._connection.execute(query)), key=lambda record: record.key)
 
     def beliefs(self, key: FactKey) -> list[Belief]:
         """Everything that was ever believed of the fact, oldest first."""

@@ -25,6 +25,10 @@ class FactReader(ABC):
         """One fact record; None for an unknown fact."""
 
     @abstractmethod
+    def waiting(self, property: PropertyId) -> list[FactRecord]:
+        """The fact records of one property that are pending, sorted by key."""
+
+    @abstractmethod
     def beliefs(self, key: FactKey) -> list[Belief]:
         """Everything that was ever believed of the fact, oldest first."""
 

@@ -96,8 +96,8 @@ def _ask_between(
         waiting = [
             record
             for relation in relations
-            for record in tx.facts(relation.property)
-            if record.pending and (only is None or record.key.subject in only)
+            for record in tx.waiting(relation.property)
+            if only is None or record.key.subject in only
         ]
         chains = {record.key.subject: redirects.chain(record.key.subject) for record in waiting}
         heads = tx.heads(sorted({item for chain in chains.values() for item in chain}))

@@ -40,6 +40,7 @@ def test_facts_are_counted_by_what_is_believed(ledger: SqlLedger, records: list[
     believed = [r for r in records if r.believed is not None]
     with ledger.read() as tx:
         counts = tx.fact_counts(HEAD_OF_STATE)
+        assert tx.waiting(HEAD_OF_STATE) == sorted((r for r in records if r.pending), key=lambda r: r.key)
     assert counts == FactCounts(
         facts=len(records),
         believed=len(believed),
@@ -69,7 +70,7 @@ def test_verdicts_on_what_is_no_longer_believed_do_not_count(ledger: SqlLedger, 
         assert tx.verdict_counts(HEAD_OF_STATE, "model", "other words") == {}
         unjudged = tx.unjudged(HEAD_OF_STATE, "model", "t")
         assert tx.unjudged(HEAD_OF_STATE, "other", "t") == []
-    assert unjudged == sorted([*stale, *rest], key=lambda r: r.key)
+    assert [r.key for r in unjudged] == sorted(r.key for r in [*stale, *rest])
 
 
 def test_a_decision_about_no_fact_breaks_a_reference(ledger: SqlLedger) -> None:
