@@ -97,8 +97,8 @@ def make_engine(url: URL, *, patience: timedelta = PATIENCE, foreign_keys: bool 
     # A pooler may give each transaction another server connection, on which a statement that was prepared by name is
     # unknown, or is another one: so none is prepared.
     connect_args: dict[str, Any] = {"application_name": "kbsync", "connect_timeout": 10, "prepare_threshold": None}
-    connect_args = {k: v for k, v in connect_args.items() if k not in url.query}
-    schema, driver_url = schema_of(url), url.difference_update_query([SCHEMA])
+    connect_args = {k: v for k, v in connect_args.items() if k not in url.query or k == "prepare_threshold"}
+    schema, driver_url = schema_of(url), url.difference_update_query([SCHEMA, "prepare_threshold"])
     try:
         engine = create_engine(driver_url, hide_parameters=True, pool_pre_ping=True, connect_args=connect_args)
     except ModuleNotFoundError as error:
@@ -150,7 +150,7 @@ def connect_sqlite(file: Path, **options: Any) -> sqlite3.Connection:
     Who can't make them reads the file as it stands: without them there is nothing newer.
     """
     connection: sqlite3.Connection
-    if not file.exists() or (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)):
+    if not os.access(file, os.F_OK) or (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)):
         connection = sqlite3.connect(file, **options)
         return connection
     beside = file.with_name(file.name + "-wal")

@@ -103,8 +103,11 @@ def test_a_ledger_works_behind_a_pooler(pooled_url: str) -> None:
     assert schema.check(pooled_url) == []
 
 
-def test_nothing_is_prepared_by_name(pooled_url: str) -> None:
-    engine = make_engine(parse_url(pooled_url))
+@pytest.mark.parametrize("said", ["", "-1", "3"])
+def test_nothing_is_prepared_by_name(pooled_url: str, said: str) -> None:
+    """Whatever the URL says of it."""
+    url = make_url(pooled_url).update_query_dict({"prepare_threshold": said} if said else {})
+    engine = make_engine(parse_url(url.render_as_string(hide_password=False)))
     seen = set()
     for _ in range(12):
         with reading(engine) as connection:
