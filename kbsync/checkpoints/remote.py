@@ -94,13 +94,22 @@ class RemoteStorage(Storage):
         for attempt in range(_RENAMES):
             try:
                 with self._translated(name):
-                    self._system.mv(self._path(name), self._path(target))
+                    self._move(self._path(name), self._path(target))
                 return
             except OSError:
                 if attempt == _RENAMES - 1 or not self.exists(name):
                     raise
             with suppress(OSError):
                 self.remove(target)
+
+    def _move(self, path: str, target: str) -> None:
+        """fsspec's own ``mv``, which drivers without a better one have, takes ``*``, ``?`` and ``[`` in a name for a
+        pattern."""
+        if type(self._system).mv is AbstractFileSystem.mv:
+            self._system.cp_file(path, target)
+            self._system.rm_file(path)
+        else:
+            self._system.mv(path, target)
 
     def remove(self, name: str) -> None:
         with self._translated(name), suppress(FileNotFoundError):

@@ -120,3 +120,20 @@ def test_paths_are_as_people_write_them() -> None:
     storage = open_remote("memory://kbsync/x/", {})
     assert (storage.where(), storage.where("a")) == ("memory:///kbsync/x", "memory:///kbsync/x/a")
     assert storage.below("a").where("b.json") == "memory:///kbsync/x/a/b.json"
+
+
+@pytest.mark.parametrize("name", ["a b", "100%41", "x#y", "q?y", "[z]", "ü*é", "a&b;c", "it's", "back\\slash"])
+@pytest.mark.parametrize("kind", ["memory", "file"])
+def test_signs_that_mean_something_elsewhere_may_stand_in_a_stores_name(kind: str, name: str, tmp_path: Path) -> None:
+    base = f"memory://{tmp_path.name}" if kind == "memory" else f"file://{tmp_path}"
+    storage = open_remote(f"{base}/{name}", {}).below("versions")
+    for content in (b"1", b"2"):
+        storage.write("h/one.json", content)
+        assert (storage.read("h/one.json"), storage.files()) == (content, ["h/one.json"])
+        storage.write_directory("d", {"a": content, "m": b""}, mark="m", check=lambda _: None, aside="old")
+    assert (storage.read("d/a"), storage.read("old/a")) == (b"2", b"1")
+    storage.remove_directory("old", "m")
+    assert sorted(storage.names()) == ["d", "h"]
+    assert storage.unfinished() == []
+    if kind == "file":
+        assert (tmp_path / name / "versions" / "d" / "a").read_bytes() == b"2"
