@@ -129,7 +129,7 @@ def test_signs_that_mean_something_elsewhere_may_stand_in_a_stores_name(kind: st
     storage = open_remote(f"{base}/{name}", {}).below("versions")
     for content in (b"1", b"2"):
         storage.write("h/one.json", content)
-        assert (storage.read("h/one.json"), storage.files()) == (content, ["h/one.json"])
+        assert (storage.read("h/one.json"), storage.files("h")) == (content, ["h/one.json"])
         storage.write_directory("d", {"a": content, "m": b""}, mark="m", check=lambda _: None, aside="old")
     assert (storage.read("d/a"), storage.read("old/a")) == (b"2", b"1")
     storage.remove_directory("old", "m")
