@@ -25,7 +25,9 @@ REVISION = "0007"
 """The schema revision that this program works with: the newest of ``migrations/versions``, numbered in order."""
 VERSION_TABLE = "kbsync_version"
 """Holds the revision. Other programs that use Alembic have theirs in ``alembic_version``, where ours was at first."""
-_FIRST_TABLE = "alembic_version"
+_FIRST_VERSION_TABLE = "alembic_version"
+_SINCE_THE_FIRST = {"audit_events", "statement_history", "watermarks"}
+"""Tables that every ledger has had, by which one is known whose revision is in ``alembic_version``."""
 
 
 def migrations_directory() -> Path:
@@ -57,7 +59,7 @@ def upgrade(url: str) -> None:
         if stored is None:
             _require_room(connection, parsed)
         elif not inspect(connection).has_table(VERSION_TABLE):
-            connection.exec_driver_sql(f"ALTER TABLE {_FIRST_TABLE} RENAME TO {VERSION_TABLE}")
+            connection.exec_driver_sql(f"ALTER TABLE {_FIRST_VERSION_TABLE} RENAME TO {VERSION_TABLE}")
         command.upgrade(alembic_config(connection), "head")
         broken = _broken_references(connection)
         if broken:
@@ -88,8 +90,9 @@ def _make_directory(directory: Path) -> None:
 def revision(connection: Connection) -> str | None:
     """The schema revision that the database says it has; None where there is no ledger."""
     present = set(inspect(connection).get_table_names())
-    ours = {table.name for table in tables.APPEND_ONLY} <= present
-    holder = VERSION_TABLE if VERSION_TABLE in present else _FIRST_TABLE if ours else ""
+    holder = VERSION_TABLE
+    if holder not in present and present >= _SINCE_THE_FIRST:
+        holder = _FIRST_VERSION_TABLE
     if holder not in present:
         return None
     stored: str | None = connection.scalar(text(f"SELECT version_num FROM {holder}"))

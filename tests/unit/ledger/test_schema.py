@@ -101,6 +101,18 @@ class TestMigrations:
             assert not inspect(connection).has_table("alembic_version")
         assert schema.check(url) == []
 
+    def test_take_over_a_ledger_of_the_first_schema(self, empty_url: str) -> None:
+        if empty_url.startswith("sqlite"):
+            Path(str(parse_url(empty_url).database)).parent.mkdir()
+        engine = make_engine(parse_url(empty_url), foreign_keys=False)
+        with writing(engine) as connection:
+            command.upgrade(schema.alembic_config(connection), "0001")
+            connection.exec_driver_sql(f"ALTER TABLE {schema.VERSION_TABLE} RENAME TO alembic_version")
+        engine.dispose()
+        assert schema.revision_at(empty_url) == "0001"
+        schema.upgrade(empty_url)
+        assert schema.check(empty_url) == []
+
     def test_leave_the_tables_of_another_program_alone(self, empty_url: str) -> None:
         engine = make_engine(parse_url(empty_url))
         if engine.dialect.name == "sqlite":
