@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from kbsync.bootstrap import adapters, base_model
 from kbsync.bootstrap.adapters import SystemClock
 from kbsync.bootstrap.stage_settings import stage_settings
 from kbsync.config import Configuration
-from kbsync.domain.errors import Busy, ConfigError, NotFound
+from kbsync.domain.errors import Busy, ConfigError, KbsyncError, NotFound
 from kbsync.domain.phrasing import Frames
 from kbsync.domain.recipe import ALGORITHMS, Recipe
 from kbsync.domain.relation import Relation
@@ -88,11 +88,11 @@ class App:
             if self.rehearsing:
                 yield held
                 return
-            self._clean_temporary()
-            introduce(self.run, self.notifiers)
-            yield held
-            self._update_link()
-            self._advance_anchor()
+            with self.anchored():
+                self._clean_temporary()
+                introduce(self.run, self.notifiers)
+                yield held
+                self._update_link()
         self.notify()
 
     def _clean_temporary(self) -> None:
@@ -109,11 +109,25 @@ class App:
         if alias is not None and versions:
             self.current_link.follow(version, (version or versions[-1]).base_fingerprint)
 
-    def _advance_anchor(self) -> None:
-        from kbsync.checkpoints.anchor import advance_anchor
+    @contextmanager
+    def anchored(self) -> Iterator[None]:
+        """Anchor the audit trail outside the ledger after the block, whether or not it fails."""
+        from kbsync.checkpoints.anchor import advance_anchor, begin_anchor
 
+        if self.rehearsing:
+            yield
+            return
+        root = self.settings.state_dir
         with self.ledger.read() as tx:
-            advance_anchor(self.settings.state_dir, tx)
+            begin_anchor(root, tx)
+        try:
+            yield
+        except BaseException:
+            with suppress(KbsyncError), self.ledger.read() as tx:
+                advance_anchor(root, tx)
+            raise
+        with self.ledger.read() as tx:
+            advance_anchor(root, tx)
 
     def notify(self) -> NotifyResult:
         """Tell notifiers of the moves that they were not told of yet, unless another process is doing so."""
@@ -124,7 +138,8 @@ class App:
         policy = RetryPolicy(attempts=release.attempts, give_up=release.give_up)
         try:
             # The lease must outlive a notifier that does not answer for its whole time-out.
-            with notifying(self.run, lease.ttl + 2 * release.timeout, 2 * release.timeout) as run:
+            patience = 2 * release.timeout
+            with notifying(self.run, lease.ttl + patience, patience) as run, self.anchored():
                 return notify(run, self.notifiers, str(self.current_link.link), policy)
         except Busy:
             return NotifyResult()
@@ -146,7 +161,7 @@ class App:
     def puller(self) -> Iterator[Run]:
         """Hold the puller's lease for the block, and yield the run to pull with; raises ``Busy`` when another process
         holds it."""
-        with puller(self.run, self.settings.lease.ttl) as held:
+        with puller(self.run, self.settings.lease.ttl) as held, self.anchored():
             yield held
 
     @cached_property

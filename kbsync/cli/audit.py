@@ -69,14 +69,12 @@ def verify(context: typer.Context, json: JsonOption = False) -> None:
     """
     from kbsync.cli.context import application
     from kbsync.cli.output import count, emit, say, short
-    from kbsync.domain.audit import GENESIS
     from kbsync.domain.errors import StoreError
     from kbsync.operations.chains import check_chains
 
     with application(context) as app:
         with app.ledger.read() as tx:
             chains = check_chains(tx, app.settings.state_dir)
-        events = chains.events
         stored = [(v.number, v.version_hash) for v in chains.versions if v.version_hash]
         broken = [f"{where}: {what}" for where, what in chains.problems]
         for number, version_hash in () if broken else stored:
@@ -89,7 +87,7 @@ def verify(context: typer.Context, json: JsonOption = False) -> None:
             f"What was recorded is not whole. {' '.join(broken)}",
             next_step="Keep the ledger as it is, compare it with a backup, and find out who could write to it.",
         )
-    view = VerifyView(events=len(events), head=events[-1].hash if events else GENESIS, anchors=len(stored))
+    view = VerifyView(events=chains.events, head=chains.head, anchors=len(stored))
     if json:
         return emit(view)
     return say(f"whole: {count(view.events, 'event')}, anchored by {count(view.anchors, 'version')}, head {view.head}")

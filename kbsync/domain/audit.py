@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,6 +11,8 @@ from kbsync.domain.canonical import content_hash
 
 GENESIS = "0" * 64
 """What the first event follows."""
+ROWS = "journal"
+"""In every event's body: the head of the row journal when the event was recorded, unless the journal was empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +40,7 @@ def chain(seq: int, at: datetime, kind: str, actor: str, body: dict[str, Any], p
     return AuditEvent(seq=seq, at=at, kind=kind, actor=actor, body=body, prev=prev, hash=digest)
 
 
-def verify(events: list[AuditEvent]) -> str | None:
+def verify(events: Iterable[AuditEvent]) -> str | None:
     """Check the whole chain.
 
     Returns:

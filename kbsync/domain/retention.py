@@ -80,12 +80,21 @@ def _reachable(
         yield number, f"within {window} rollbacks of {alias}"
 
 
-def judge_strays(builds: Mapping[str, str | None], building: Mapping[str, int]) -> dict[str, Judgement]:
-    """Judge stored versions that no row of the ledger names.
+def judge_strays(
+    builds: Mapping[str, str | None],
+    building: Mapping[str, int],
+    written: Mapping[str, datetime],
+    policy: RetentionPolicy,
+    now: datetime,
+) -> dict[str, Judgement]:
+    """Judge stored versions that no row of the ledger names. They wait as what is not needed any more does, since a
+    person may have to find out why.
 
     Args:
         builds: For each version hash its build hash; None where the manifest can't be read.
         building: For each build hash the number of the version that is being built.
+        written: When each stored version, by its hash, was written.
+        policy: How long they are kept.
 
     Returns:
         Judgements by version hash.
@@ -95,7 +104,7 @@ def judge_strays(builds: Mapping[str, str | None], building: Mapping[str, int]) 
         if build is not None and build in building:
             judged[version_hash] = Judgement(keep=True, reasons=(f"version {building[build]} is being built",))
         else:
-            judged[version_hash] = Judgement(keep=False, reasons=("no row of the ledger names it",))
+            judged[version_hash] = judge_age(written[version_hash], policy, now, "no row of the ledger names it")
     return judged
 
 

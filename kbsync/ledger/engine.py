@@ -20,6 +20,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, 
 from sqlalchemy.exc import ArgumentError, DBAPIError, StatementError
 
 from kbsync.domain.errors import Busy, ConfigError, KbsyncError, LedgerDown, StoreError
+from kbsync.ledger import row_journal
 
 PATIENCE = timedelta(seconds=30)
 """How long a writer waits for the one before it."""
@@ -205,6 +206,8 @@ def reading(engine: Engine) -> Iterator[Connection]:
 def writing(engine: Engine) -> Iterator[Connection]:
     """Open the only write transaction: it commits at the end of the block, and rolls back on any exception.
 
+    The row journal gets the rows that were noted before the commit.
+
     A thread must not open a second one inside.
 
     Raises:
@@ -215,7 +218,10 @@ def writing(engine: Engine) -> Iterator[Connection]:
         engine.connect().execution_options(**{_WRITER: True}) as connection,
         connection.begin(),
     ):
+        row_journal.begin(connection)
         yield connection
+        if connection.in_transaction():  # and not rolled back by the block itself
+            row_journal.seal(connection)
 
 
 @contextmanager

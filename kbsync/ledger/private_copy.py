@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import delete, select
+from sqlalchemy import select, update
 
 from kbsync.ledger import schema, tables
 from kbsync.ledger.backup import copy_sqlite
@@ -27,8 +27,8 @@ _ROWS = 1000
 def private_copy(url: str) -> Iterator[str]:
     """Copy the ledger at ``url`` into a SQLite file that is gone after the block.
 
-    The original is read in one snapshot, which blocks no writer. Leases are not copied: whoever works at the moment
-    holds the original.
+    The original is read in one snapshot, which blocks no writer. In the copy nobody holds a lease: whoever works at the
+    moment holds that of the original.
 
     Yields:
         The copy's URL.
@@ -53,5 +53,5 @@ def private_copy(url: str) -> Iterator[str]:
                             result = source.execute(select(table).execution_options(yield_per=_ROWS))
                             for rows in result.mappings().partitions():
                                 target.execute(table.insert(), [dict(row) for row in rows])
-                target.execute(delete(tables.leases))
+                target.execute(update(tables.leases).values(holder=None, expires=None, process=None))
         yield copy

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,17 +10,18 @@ from sqlalchemy.schema import CreateSchema
 
 from kbsync.domain import audit, history
 from kbsync.domain.audit import AuditEvent
-from kbsync.domain.canonical import canonical_json
 from kbsync.domain.errors import Damaged, SchemaError, StoreError
-from kbsync.ledger import tables, triggers
+from kbsync.ledger import tables
 from kbsync.ledger.engine import opened, parse_url, place, reading, schema_of, writing
+from kbsync.ledger.examine import adopt, altered_rows
 from kbsync.ledger.repository.audit import SqlAuditReader
-from kbsync.ledger.repository.statements import SqlStatementReader, statement_of
+from kbsync.ledger.repository.statements import SqlStatementReader
+from kbsync.ledger.row_journal import Key
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
-REVISION = "0007"
+REVISION = "0008"
 """The schema revision that this program works with: the newest of ``migrations/versions``, numbered in order."""
 VERSION_TABLE = "kbsync_version"
 """Holds the revision. Other programs that use Alembic have theirs in ``alembic_version``, where ours was at first."""
@@ -60,10 +60,20 @@ def upgrade(url: str) -> None:
             _require_room(connection, parsed)
         elif not inspect(connection).has_table(VERSION_TABLE):
             connection.exec_driver_sql(f"ALTER TABLE {_FIRST_VERSION_TABLE} RENAME TO {VERSION_TABLE}")
+        altered = _altered_before(connection, stored)
         command.upgrade(alembic_config(connection), "head")
         broken = _broken_references(connection)
         if broken:
             raise StoreError(f"The upgrade of {place(parsed)} would break the ledger: {'; '.join(broken)}.")
+        if stored not in (None, REVISION):
+            adopt(connection, altered)
+
+
+def _altered_before(connection: Connection, stored: str | None) -> set[tuple[str, Key]]:
+    """Rows that something other than kbsync altered before the upgrade, which must not make them right."""
+    if stored in (None, REVISION) or not inspect(connection).has_table(tables.row_journal.name):
+        return set()
+    return {(row.table, row.key) for row in altered_rows(connection)}
 
 
 def alembic_config(connection: Connection) -> Config:
@@ -178,12 +188,13 @@ def check(url: str) -> list[str]:
             return [str(error)]
         with reading(engine) as connection:
             problems = _damage(connection) + _broken_references(connection)
-            problems += [f"the trigger {name} is missing or switched off" for name in triggers.missing(connection)]
-            problems += _forgotten_changes(connection)
             events, broken = _events(connection)
             anchors = {str(e.body["history"]) for e in events if e.kind == "pull" and "history" in e.body}
             links = SqlStatementReader(connection).history_links()
             problems += [f"the statement history is broken: {what}" for what in history.verify(links, anchors)]
+            heads = {str(e.body[audit.ROWS]) for e in events if audit.ROWS in e.body}
+            trail = None if broken else {e.hash for e in events}
+            problems += SqlAuditReader(connection).examine(heads, trail)
         return problems + ([f"the audit trail is broken: {broken}"] if broken else [])
 
 
@@ -224,21 +235,3 @@ def _broken_references(connection: Connection) -> list[str]:
                     f"{count} rows of {table.name} refer to rows of {key.referred_table.name} that are gone"
                 )
     return problems
-
-
-def _forgotten_changes(connection: Connection) -> list[str]:
-    """Live statements that are not what their history leads to."""
-    # By statement id, the digest of its last state: the statements of a large ledger would not fit into memory.
-    replayed: dict[str, bytes] = {}
-    for link in SqlStatementReader(connection).history_links():
-        if link.after is None:
-            replayed.pop(link.statement_id, None)
-        else:
-            replayed[link.statement_id] = sha256(link.after.encode()).digest()
-    wrong = []
-    for row in connection.execute(select(tables.statements).execution_options(yield_per=2000)):
-        digest = sha256(canonical_json(statement_of(row)).encode()).digest()
-        if replayed.pop(row.id, None) != digest:
-            wrong.append(row.id)
-    wrong = sorted([*wrong, *replayed])
-    return [f"{len(wrong)} live statements differ from their history, the first is {wrong[0]}"] if wrong else []

@@ -303,6 +303,18 @@ audit_events = _table(
     Index(None, "kind", "seq"),
 )
 
+row_journal = _table(
+    "row_journal",
+    _serial(),
+    Column("size", Whole, nullable=False),
+    Column("trail", Text, nullable=False),
+    Column("body", Document(dict[str, Any]), nullable=False),
+    Column("hash", Text, nullable=False, unique=True),
+    CheckConstraint("size >= 1", name="size"),
+    CheckConstraint("length(hash) = 64", name="hash"),
+)
+"""Hashes of the rows of all other tables that decide what is written (``row_journal.py``)."""
+
 leases = _table(
     "leases",
     Column("name", Text, primary_key=True),
@@ -314,5 +326,5 @@ leases = _table(
     CheckConstraint("(holder IS NULL) = (expires IS NULL)", name="held"),
 )
 
-APPEND_ONLY = (statement_history, beliefs, alias_moves, audit_events)
+APPEND_ONLY = (statement_history, beliefs, alias_moves, audit_events, row_journal)
 """Tables whose rows are never changed or removed; triggers see to it (``triggers.py``)."""

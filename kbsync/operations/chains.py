@@ -1,20 +1,23 @@
-"""Recomputes the hash chains of audit trail and statement history, and compares them with what is kept outside."""
+"""Recomputes the hash chains of audit trail and statement history, compares every row with what kbsync wrote, and the
+trail with what is kept outside the database."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from kbsync.checkpoints.anchor import NAME, read_anchor
+from kbsync.checkpoints.anchor import misfit, read_anchor
 from kbsync.domain import audit, history
 from kbsync.domain.audit import AuditEvent
-from kbsync.domain.errors import Damaged, StoreError
+from kbsync.domain.errors import Damaged
 from kbsync.domain.version import Version
-from kbsync.ports import LedgerReader
+from kbsync.ports import AuditReader, LedgerReader
 
-AUDIT_TRAIL, STATEMENT_HISTORY = "audit trail", "statement history"
+AUDIT_TRAIL, STATEMENT_HISTORY, LEDGER = "audit trail", "statement history", "ledger"
+_PAGE = 1_000
+"""Events that are in memory at once."""
 
 
 class Problem(NamedTuple):
@@ -26,18 +29,29 @@ class Problem(NamedTuple):
     """A sentence."""
 
 
+class KnownHead(NamedTuple):
+    """An event that a copy kept elsewhere names."""
+
+    seq: int
+    hash: str
+    rows: str
+    """Head of the row journal at that time; empty: not known."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainCheck:
-    """What both chains are like."""
+    """What both chains and the rows are like."""
 
-    events: Sequence[AuditEvent]
-    """The audit trail; empty where it can't be read."""
+    events: int
+    """Events of the audit trail; those that could be read, where it is damaged."""
+    head: str
+    """Hash of the last of them."""
     versions: Sequence[Version]
     problems: tuple[Problem, ...]
     readable: bool
     """Whether the audit trail can be read."""
     hashes: frozenset[str]
-    """Those of ``events``."""
+    """Those of the events."""
 
     def holds(self, head: str) -> bool:
         """Whether the trail holds the event that an anchor names; True for a trail that can't be read, whose problem is
@@ -45,44 +59,81 @@ class ChainCheck:
         return not self.readable or head == audit.GENESIS or head in self.hashes
 
 
-def check_chains(tx: LedgerReader, state_dir: Path) -> ChainCheck:
-    """Recompute both chains, and compare the audit trail with the anchor in ``state_dir``.
+@dataclass
+class _Trail:
+    """What is kept of the audit trail while it is read."""
+
+    hashes: dict[str, int] = field(default_factory=dict)
+    """By hash, the number of each event."""
+    history: set[str] = field(default_factory=set)
+    """Heads of the statement history that pulls recorded."""
+    rows: set[str] = field(default_factory=set)
+    """Heads of the row journal that events recorded."""
+    head: str = audit.GENESIS
+    last: int = 0
+
+    def read(self, tx: AuditReader) -> Iterator[AuditEvent]:
+        """All events in order, a page at a time; raises ``Damaged``."""
+        while page := tx.audit(after=self.last, limit=_PAGE):
+            for event in page:
+                self.hashes[event.hash] = event.seq
+                self.head, self.last = event.hash, event.seq
+                if event.kind == "pull" and "history" in event.body:
+                    self.history.add(str(event.body["history"]))
+                if audit.ROWS in event.body:
+                    self.rows.add(str(event.body[audit.ROWS]))
+                yield event
+
+
+def check_chains(tx: LedgerReader, state_dir: Path, against: Sequence[KnownHead] = ()) -> ChainCheck:
+    """Recompute both chains and compare every row with what was written last, and the audit trail with the anchor in
+    ``state_dir``. All of it is streamed.
 
     The manifests hold anchors, too; those are for the caller, who reads the manifests.
+
+    Args:
+        against: Events that a copy kept elsewhere names.
     """
-    problems: list[Problem] = []
-    events: Sequence[AuditEvent] = ()
+    trail, readable = _Trail(), True
+    events = trail.read(tx)
     try:
-        events, broken, readable = tx.audit(), None, True
-        broken = audit.verify(list(events))
+        broken = audit.verify(events)
+        for _ in events:
+            pass  # what follows a broken event is read too, for the hashes
     except Damaged as error:
         broken, readable = error.what, False
-    if broken:
-        problems.append(Problem(AUDIT_TRAIL, f"{broken}."))
-    # Events of a broken trail prove nothing about the history.
-    pulls = () if broken else (event for event in events if event.kind == "pull")
-    heads = {str(event.body["history"]) for event in pulls if "history" in event.body}
-    problems += [Problem(STATEMENT_HISTORY, f"{what}.") for what in history.verify(tx.history_links(), heads)]
+    problems = [Problem(AUDIT_TRAIL, f"{broken}.")] if broken else []
+    # Events of a broken trail prove nothing about the history and the rows.
+    history_heads, rows = (set(), set()) if broken else (trail.history, trail.rows)
+    if readable and (what := misfit(state_dir, tx)):
+        problems.append(Problem(AUDIT_TRAIL, f"{what}."))
+    elif not broken:
+        rows |= _anchored_rows(state_dir)
+    problems += [Problem(STATEMENT_HISTORY, f"{what}.") for what in history.verify(tx.history_links(), history_heads)]
+    rows |= {known.rows for known in against if known.rows}
+    problems += [Problem(LEDGER, f"{what}.") for what in tx.examine(rows, None if broken else trail.hashes)]
     if readable:
-        problems += _against_anchor(state_dir, events)
+        problems += [Problem(AUDIT_TRAIL, what) for known in against if (what := _differs(trail, known))]
     return ChainCheck(
-        events=events,
+        events=len(trail.hashes),
+        head=trail.head,
         versions=tx.versions(),
         problems=tuple(problems),
         readable=readable,
-        hashes=frozenset(event.hash for event in events),
+        hashes=frozenset(trail.hashes),
     )
 
 
-def _against_anchor(root: Path, events: Sequence[AuditEvent]) -> list[Problem]:
-    """What the anchor outside the database names and the trail does not hold."""
-    try:
-        anchor = read_anchor(root)
-    except StoreError as error:
-        return [Problem(str(root / NAME), error.what)]
-    if anchor is None or any((e.seq, e.hash) == (anchor.seq, anchor.hash) for e in events):
-        return []
-    last = events[-1].seq if events else 0
-    if last < anchor.seq:
-        return [Problem(AUDIT_TRAIL, f"events {last + 1} to {anchor.seq} are gone: {root / NAME} names them.")]
-    return [Problem(AUDIT_TRAIL, f"event {anchor.seq} is another than the one that {root / NAME} names.")]
+def _anchored_rows(state_dir: Path) -> set[str]:
+    """The head of the row journal that the anchor names, if it names one."""
+    anchor = read_anchor(state_dir)
+    return {anchor.rows} if anchor and anchor.rows else set()
+
+
+def _differs(trail: _Trail, known: KnownHead) -> str:
+    """What the trail does not hold of what a copy kept elsewhere names; empty: it holds it."""
+    if known.seq == 0 or trail.hashes.get(known.hash) == known.seq:
+        return ""
+    if known.seq > trail.last:
+        return f"event {known.seq}, which the copy names, is gone: the trail ends at {trail.last}."
+    return f"event {known.seq} is another than the one that the copy names."

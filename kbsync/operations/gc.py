@@ -12,6 +12,7 @@ from datetime import datetime
 from functools import partial
 
 from kbsync.bootstrap import App
+from kbsync.checkpoints.anchor import misfit
 from kbsync.checkpoints.storage import Entry
 from kbsync.domain.errors import StoreError
 from kbsync.domain.retention import Judgement, RetentionPolicy, judge_age, judge_artifacts, judge_strays, judge_versions
@@ -70,9 +71,14 @@ def gc(app: App, policy: RetentionPolicy, *, dry_run: bool) -> GcView:
 
     Raises:
         Busy: Another process is writing.
+        StoreError: The ledger is another one than wrote what is stored here.
     """
     with ExitStack() as held:
-        lease = None if dry_run else held.enter_context(writer(app.run, app.settings.lease.ttl))
+        lease = None
+        if not dry_run:
+            lease = held.enter_context(writer(app.run, app.settings.lease.ttl))
+            held.enter_context(app.anchored())
+        _require_own_ledger(app)
         things = list(_judged(app, policy, app.clock.now(), holds_lease=lease is not None))
         views = tuple(_view(thing) for thing in things)
         doomed = [thing for thing in things if not thing.judgement.keep]
@@ -85,6 +91,18 @@ def gc(app: App, policy: RetentionPolicy, *, dry_run: bool) -> GcView:
                 lease.run.work.advance()
             lease.run.work.finish()
     return GcView(dry_run=dry_run, removed=len(doomed), bytes=freed, things=views)
+
+
+def _require_own_ledger(app: App) -> None:
+    """Raise ``StoreError`` where the anchor does not fit the ledger: to another ledger, all versions are strays."""
+    with app.ledger.read() as tx:
+        what = misfit(app.settings.state_dir, tx)
+    if what:
+        raise StoreError(
+            f"This may not be the ledger that wrote what is stored here: {what}.",
+            kept="Nothing was removed.",
+            next_step="`kbsync audit verify` examines it. If you know why, as after a restore: `kbsync audit accept`.",
+        )
 
 
 def _record(app: App, held: Writer, doomed: list[_Thing], freed: int) -> None:
@@ -110,7 +128,7 @@ def _judged(app: App, policy: RetentionPolicy, now: datetime, *, holds_lease: bo
     judged = judge_versions(versions, positions, policy, now)
     stored = set(app.store.hashes())
     yield from _versions(app, [v for v in versions if v.version_hash in stored], judged)
-    yield from _strays(app, versions, stored - {v.version_hash for v in versions})
+    yield from _strays(app, versions, stored - {v.version_hash for v in versions}, policy, now)
     needed = {v.number: _needs(app, v) for v in versions if _stays(v, judged, stored)}
     written = {name: app.artifacts.entry(name).modified() for name in app.artifacts.names()}
     for name, judgement in judge_artifacts(written, needed, policy, now).items():
@@ -133,11 +151,14 @@ def _versions(app: App, versions: list[Version], judged: Mapping[int, Judgement]
         yield _Thing("version", str(version.number), judgement, entries, partial(app.store.remove, version_hash))
 
 
-def _strays(app: App, versions: list[Version], hashes: set[str]) -> Iterator[_Thing]:
+def _strays(
+    app: App, versions: list[Version], hashes: set[str], policy: RetentionPolicy, now: datetime
+) -> Iterator[_Thing]:
     building = {v.build_hash: v.number for v in versions if v.state is VersionState.BUILDING}
     manifests = {version_hash: _manifest(app, version_hash) for version_hash in sorted(hashes)}
     builds = {version_hash: manifest.build_hash if manifest else None for version_hash, manifest in manifests.items()}
-    for version_hash, judgement in judge_strays(builds, building).items():
+    written = {version_hash: app.store.directory(version_hash).modified() for version_hash in hashes}
+    for version_hash, judgement in judge_strays(builds, building, written, policy, now).items():
         entries = tuple(app.store.files(version_hash))
         yield _Thing("stray", version_hash, judgement, entries, partial(app.store.remove_stray, version_hash))
 

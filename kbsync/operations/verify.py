@@ -97,7 +97,7 @@ def verify(app: App, number: int | None = None) -> VerificationView:
         artifacts=len(chosen),
         missing=len(used - set(present)),
         bytes=findings.bytes,
-        events=len(chains.events),
+        events=chains.events,
         problems=tuple(findings.problems),
     )
 

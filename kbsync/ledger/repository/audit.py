@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, Select, Text, select, type_coerce
 
-from kbsync.domain.audit import GENESIS, AuditEvent, chain
+from kbsync.domain.audit import GENESIS, ROWS, AuditEvent, chain
 from kbsync.domain.canonical import canonical_json, plain, timestamp
 from kbsync.domain.errors import Damaged
-from kbsync.ledger import tables
+from kbsync.ledger import row_journal, tables
 from kbsync.ledger.repository.base import Repository
 from kbsync.ledger.types import utc
 from kbsync.ports import AuditReader, AuditWriter
@@ -41,6 +41,17 @@ class SqlAuditReader(Repository, AuditReader):
     def audit_head(self) -> str:
         """Hash of the newest event, or ``GENESIS``."""
         return self._head()[1]
+
+    def rows_head(self) -> str:
+        """Hash of the row journal's newest entry, or ``GENESIS``."""
+        return row_journal.head(self._connection)
+
+    def examine(self, rows_heads: Collection[str], trail: Collection[str] | None) -> list[str]:
+        """Examine the triggers and every row."""
+        # Imported here: what examines rows needs the repositories itself.
+        from kbsync.ledger import examine, triggers
+
+        return triggers.problems(self._connection) + examine.examine(self._connection, rows_heads, trail)
 
     def _head(self) -> tuple[int, str]:
         """Number and hash of the newest event."""
@@ -77,7 +88,9 @@ class SqlAuditWriter(SqlAuditReader, AuditWriter):
     def append_audit(self, kind: str, actor: str, body: Mapping[str, Any], at: datetime) -> AuditEvent:
         """Insert the next event; writers are serialised, so the head that is read here is the one that it follows."""
         seq, prev = self._head()
-        event = chain(seq + 1, at, kind, actor, plain(dict(body)), prev)
+        rows = self.rows_head()
+        bound = dict(body) | ({ROWS: rows} if rows != GENESIS else {})
+        event = chain(seq + 1, at, kind, actor, plain(bound), prev)
         row = {field: getattr(event, field) for field in AuditEvent.__dataclass_fields__}
         self._insert(tables.audit_events, [row])
         return event

@@ -1,12 +1,14 @@
-"""What all repositories share: the connection, and writing many rows at once."""
+"""What all repositories share: the connection, and the only ways to write, which the row journal hears of."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import ColumnElement, Connection, Table, select
 from sqlalchemy.dialects import postgresql, sqlite
+
+from kbsync.ledger import row_journal
 
 T = TypeVar("T")
 
@@ -29,16 +31,32 @@ class Repository:
     def _insert(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert rows; nothing happens where there are none."""
         if rows:
+            row_journal.note(self._connection, table, rows)
             self._connection.execute(table.insert(), rows)
 
     def _upsert(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert, or overwrite the row that has the same primary key."""
         if not rows:
             return
+        row_journal.note(self._connection, table, rows)
         insert = self._dialect_insert(table)
         others = {c.name: insert.excluded[c.name] for c in table.c if not c.primary_key}
         statement = insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=others)
         self._connection.execute(statement, rows)
+
+    def _update(self, table: Table, condition: ColumnElement[bool], **values: Any) -> None:
+        """Change the rows for which the condition holds."""
+        self._note_where(table, condition)
+        self._connection.execute(table.update().where(condition).values(values))
+
+    def _delete(self, table: Table, condition: ColumnElement[bool]) -> None:
+        """Delete the rows for which the condition holds."""
+        self._note_where(table, condition)
+        self._connection.execute(table.delete().where(condition))
+
+    def _note_where(self, table: Table, condition: ColumnElement[bool]) -> None:
+        keys = self._connection.execute(select(*table.primary_key).where(condition))
+        row_journal.note(self._connection, table, [dict(row._mapping) for row in keys])
 
     def _dialect_insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
         """An INSERT that knows ON CONFLICT, as both databases have it."""

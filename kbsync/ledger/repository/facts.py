@@ -13,7 +13,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
-    delete,
     exists,
     func,
     or_,
@@ -26,7 +25,7 @@ from kbsync.domain.decision import Decision
 from kbsync.domain.fact import FactKey, FactRecord, value_hash
 from kbsync.domain.statement import ItemId, PropertyId
 from kbsync.domain.verdict import Verdict, VerdictKey, VerdictKind
-from kbsync.ledger import tables
+from kbsync.ledger import row_journal, tables
 from kbsync.ledger.repository.base import Repository, batches
 from kbsync.ports import Belief, FactCounts, FactReader, FactWriter, Quarantined
 
@@ -133,7 +132,7 @@ class SqlFactWriter(SqlFactReader, FactWriter):
 
     def clear_decision(self, key: FactKey) -> None:
         """Delete the decision about the fact."""
-        self._connection.execute(delete(tables.decisions).where(_is(tables.decisions, key)))
+        self._delete(tables.decisions, _is(tables.decisions, key))
 
     def put_facts(self, records: Sequence[FactRecord]) -> None:
         """Insert or replace facts, and add a row of ``beliefs`` for each belief that differs from the stored one."""
@@ -179,15 +178,18 @@ class SqlFactWriter(SqlFactReader, FactWriter):
             {"of_subject": v.key.fact.subject, "of_property": v.key.fact.property, "names": v.key.names_hash}
             for v in verdicts
         ]
+        row_journal.note(self._connection, facts, [v.key.fact._asdict() for v in verdicts])
         same = and_(facts.c.subject == bindparam("of_subject"), facts.c.property == bindparam("of_property"))
         self._connection.execute(update(facts).where(same).values(names_hash=bindparam("names")), names)
+        rows = [_verdict_row(v, at) for v in verdicts]
+        row_journal.note(self._connection, table, rows)
         insert = self._dialect_insert(table)
         newer = insert.on_conflict_do_update(
             index_elements=list(table.primary_key),
             set_={c.name: insert.excluded[c.name] for c in table.c if not c.primary_key},
             where=table.c.names_hash != insert.excluded.names_hash,
         ).returning(table.c.subject)
-        return len(self._connection.execute(newer, [_verdict_row(v, at) for v in verdicts]).all())
+        return len(self._connection.execute(newer, rows).all())
 
     def set_quarantine(self, key: FactKey, value_hash: str, reason: str, at: datetime) -> None:
         """Insert the fact, or replace the value and the reason that it is there for."""
@@ -195,7 +197,7 @@ class SqlFactWriter(SqlFactReader, FactWriter):
 
     def clear_quarantine(self, key: FactKey) -> None:
         """Delete the fact from the quarantine."""
-        self._connection.execute(delete(tables.quarantine).where(_is(tables.quarantine, key)))
+        self._delete(tables.quarantine, _is(tables.quarantine, key))
 
 
 def _askable() -> ColumnElement[bool]:

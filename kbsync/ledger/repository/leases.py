@@ -58,14 +58,12 @@ class SqlLeaseWriter(SqlLeaseReader, LeaseWriter):
     def renew_lease(self, lease: LeaseToken, ttl: timedelta, now: datetime) -> LeaseToken:
         """Extend a lease that is still held; raises ``LeaseLost``."""
         require_held(self._connection, lease, now)
-        self._connection.execute(tables.leases.update().where(_is_held_by(lease)).values(expires=now + ttl))
+        self._update(tables.leases, _is_held_by(lease), expires=now + ttl)
         return replace(lease, expires=now + ttl)
 
     def release_lease(self, lease: LeaseToken) -> None:
         """Clear the holder; the row stays, so that the token never comes back."""
-        self._connection.execute(
-            tables.leases.update().where(_is_held_by(lease)).values(holder=None, expires=None, process=None)
-        )
+        self._update(tables.leases, _is_held_by(lease), holder=None, expires=None, process=None)
 
 
 def _is_held_by(lease: LeaseToken) -> ColumnElement[bool]:

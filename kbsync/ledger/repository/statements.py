@@ -143,7 +143,7 @@ class SqlStatementWriter(SqlStatementReader, StatementWriter):
         stored, wanted = set(self.members(property)), set(items)
         for batch in batches(sorted(stored - wanted)):
             left = (tables.members.c.property == property) & tables.members.c.item.in_(batch)
-            self._connection.execute(delete(tables.members).where(left))
+            self._delete(tables.members, left)
         self._insert(
             tables.members, [{"property": property, "item": item, "found_at": at} for item in sorted(wanted - stored)]
         )
@@ -251,7 +251,7 @@ def _compare(record: ItemRecord, before: dict[str, Statement], properties: froze
     return [change for change in changes if change.before != change.after]
 
 
-def statement_of(row: Row[Any]) -> Statement:
+def statement_of(row: Any) -> Statement:
     """The live statement that a row of ``statements`` holds."""
     value = None if row.value_text is None else Value(row.value_kind, row.value_text, row.value_detail)
     return Statement(

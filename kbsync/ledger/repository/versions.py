@@ -13,7 +13,7 @@ from kbsync.domain.errors import DataError, NotFound
 from kbsync.domain.fact import FactKey
 from kbsync.domain.plan import EditPlan, PlanEntry
 from kbsync.domain.version import Evaluation, PromptOutcome, Version, VersionState
-from kbsync.ledger import tables
+from kbsync.ledger import row_journal, tables
 from kbsync.ledger.repository.base import Repository
 from kbsync.ports import RecordedPlan, StoredPlan, VersionReader, VersionWriter
 
@@ -145,13 +145,13 @@ class SqlVersionWriter(SqlVersionReader, VersionWriter):
         if (state is VersionState.BUILDING) != (new is None):
             has = "stored weights" if new else "no stored weights"
             raise DataError(f"Version {number} has {has}, so its state can't be {state.value!r}.")
-        change = tables.versions.update().where(tables.versions.c.number == number)
-        self._connection.execute(change.values(state=state, version_hash=new))
+        self._update(tables.versions, tables.versions.c.number == number, state=state, version_hash=new)
 
     def record_evaluation(self, evaluation: Evaluation) -> None:
         """Insert the evaluation, and each of its outcomes as a row of its own."""
         require_version(self._connection, evaluation.version)
         row = {"version": evaluation.version, "body": replace(evaluation, outcomes=())}
+        row_journal.note(self._connection, tables.evaluations, [row])
         seq = self._connection.scalar(tables.evaluations.insert().values(row).returning(tables.evaluations.c.seq))
         self._insert(tables.outcomes, [_outcome_row(seq or 0, place, o) for place, o in enumerate(evaluation.outcomes)])
 

@@ -322,6 +322,7 @@ class TestCheck:
         assert schema.check(filled) == [
             "2 rows of statement_history refer to rows of items that are gone",
             "2 rows of statements refer to rows of items that are gone",
+            "items: row Q145 was removed by something other than kbsync",
         ]
 
     def test_finds_a_missing_trigger(self, filled: str) -> None:
@@ -358,7 +359,10 @@ def test_a_filled_ledger_of_an_earlier_schema(empty_url: str, earlier: str) -> N
         assert connection.scalar(text("SELECT version_num FROM kbsync_version")) == earlier
     engine.dispose()
     schema.upgrade(empty_url)
-    assert rows(empty_url) == before
+    after = rows(empty_url)
+    # An older ledger has no row journal: the upgrade begins one.
+    assert before.pop("row_journal") and after.pop("row_journal")
+    assert after == before
     assert schema.check(empty_url) == []
     ledger = SqlLedger(empty_url)
     with ledger.write() as tx:

@@ -135,9 +135,12 @@ def test_every_random_change_of_a_row_is_detected_and_named(filled: str, table: 
             except DBAPIError:
                 undo.rollback()
                 continue  # the database's own constraints refused it
-            found = check_chains(SqlLedgerReader(connection), tmp_path).problems
+            problems = check_chains(SqlLedgerReader(connection), tmp_path).problems
             undo.rollback()
-        assert found and {where for where, _ in found} == {place}, (what, rows, found)
+        # That the triggers are away, and what else does not fit any more, is said of the ledger.
+        assert {where for where, _ in problems} <= {place, "ledger"}, (what, rows, problems)
+        found = [problem for problem in problems if problem.where == place]
+        assert found, (what, rows, problems)
         assert rows & {int(n) for n in re.findall(r"\d+", found[0][1])}, (what, rows, found)
         done[what] += 1
     with writing(engine) as connection:
@@ -152,7 +155,8 @@ def test_the_end_of_the_trail_that_is_cut_off_is_missed(filled: str, tmp_path: P
     with writing(engine) as connection:
         off(connection, "audit_events")
         connection.execute(text(f"DELETE FROM audit_events WHERE seq > {EVENTS - 2}"))
-        ((where, what),) = check_chains(SqlLedgerReader(connection), tmp_path).problems
+        problems = check_chains(SqlLedgerReader(connection), tmp_path).problems
+        ((where, what),) = [problem for problem in problems if problem.where != "ledger"]
         connection.rollback()
     engine.dispose()
     assert where == "audit trail"

@@ -1,0 +1,216 @@
+"""Everything that a ledger can prove about its own rows: each is what kbsync wrote last, and none is missing.
+
+The row journal is streamed and compared with the tables. Where it names more rows than fit into memory, that is done
+in several passes, each over a share of the rows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+from hashlib import sha256
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, TypeDecorator, func, inspect, select
+
+from kbsync.domain.audit import GENESIS
+from kbsync.domain.canonical import canonical_json
+from kbsync.ledger import row_journal, tables
+from kbsync.ledger.repository.statements import SqlStatementReader, statement_of
+from kbsync.ledger.row_journal import Key
+
+_SHARE = 400_000
+"""Rows that are compared in one pass: about 100 MB."""
+_NAMED = 20
+"""Rows of one table that are named; the others are counted."""
+_ADOPTED = 5_000
+"""Rows in one entry of the journal after an upgrade."""
+_WRITER = "writer"
+"""The lease under which aliases are moved."""
+_ADDED, _CHANGED, _REMOVED = "was added", "was changed", "was removed"
+
+
+class AlteredRow(NamedTuple):
+    """A row that is not as kbsync wrote it."""
+
+    table: str
+    key: Key
+    what: str
+    """``was added``, ``was changed`` or ``was removed``."""
+    hash: str | None
+    """The hash that it has now; None where it is gone."""
+
+
+def examine(connection: Connection, heads: Collection[str] = (), trail: Collection[str] | None = None) -> list[str]:
+    """Check every row; returns a sentence for each problem, and nothing where all are as they were written.
+
+    Args:
+        heads: Heads of the row journal that are known from elsewhere, such as the audit trail's events.
+        trail: Hashes of the events of the audit trail, which the journal's entries name; None: not compared.
+    """
+    problems = _broken_chain(connection, set(heads) - {GENESIS}, trail)
+    by_table: dict[str, list[AlteredRow]] = defaultdict(list)
+    counts: dict[str, int] = defaultdict(int)
+    for row in altered_rows(connection):
+        counts[row.table] += 1
+        if len(by_table[row.table]) < _NAMED:
+            by_table[row.table].append(row)
+    for name, rows in sorted(by_table.items()):
+        problems += [f"{name}: row {_named(r.key)} {r.what} by something other than kbsync" for r in rows]
+        if counts[name] > len(rows):
+            problems.append(f"{name}: {counts[name] - len(rows):,} more rows differ from what kbsync wrote")
+    return problems + _forgotten_changes(connection) + _low_tokens(connection)
+
+
+def altered_rows(connection: Connection) -> Iterator[AlteredRow]:
+    """Rows that are not what the journal holds of them."""
+    known = connection.scalar(select(func.coalesce(func.sum(tables.row_journal.c.size), 0))) or 0
+    shares = 1 + int(known) // _SHARE
+    for share in range(shares):
+        expected = _newest(connection, share, shares)
+        for table in row_journal.bound():
+            if not inspect(connection).has_table(table.name):
+                continue  # of a schema that is upgraded only now
+            for key, row in row_journal.stored_rows(connection, table):
+                digest = _digest(table.name, key)
+                if digest[0] % shares != share:
+                    continue
+                found = expected.pop(digest, None)
+                now = row_journal.row_hash(table.name, row)
+                if found != now:
+                    yield AlteredRow(table.name, key, _CHANGED if found else _ADDED, now)
+        if expected:
+            yield from _removed(connection, expected)
+
+
+def adopt(connection: Connection, altered: Collection[tuple[str, Key]]) -> None:
+    """Take the rows as they are after an upgrade of the schema, which may have changed them.
+
+    Args:
+        altered: Tables and keys of rows that were wrong before the upgrade; they stay wrong.
+    """
+    batch: dict[str, list[tuple[Key, str | None]]] = defaultdict(list)
+    for row in altered_rows(connection):
+        if (row.table, row.key) in altered:
+            continue
+        batch[row.table].append((row.key, row.hash))
+        if len(batch[row.table]) == _ADOPTED:
+            row_journal.append(connection, {row.table: batch.pop(row.table)})
+    for table, rows in batch.items():
+        row_journal.append(connection, {table: rows})
+
+
+def _newest(connection: Connection, share: int, shares: int) -> dict[bytes, str]:
+    """By the digest of table and key, the hash of each row that is there, for one share of the rows."""
+    newest: dict[bytes, str] = {}
+    for table, key, found in _journaled(connection):
+        digest = _digest(table, key)
+        if digest[0] % shares != share:
+            continue
+        if found is None:
+            newest.pop(digest, None)
+        else:
+            newest[digest] = found
+    return newest
+
+
+def _removed(connection: Connection, expected: Collection[bytes]) -> Iterator[AlteredRow]:
+    """The keys of rows that are gone, of which only the digests are known."""
+    told = set()
+    for table, key, _ in _journaled(connection):
+        digest = _digest(table, key)
+        if digest in expected and digest not in told:
+            told.add(digest)
+            yield AlteredRow(table, key, _REMOVED, None)
+
+
+def _journaled(connection: Connection) -> Iterator[tuple[str, Key, str | None]]:
+    """Table, key and hash of every row in the journal, in order; entries that can't be read are the chain's problem."""
+    for entry in row_journal.entries(connection):
+        try:
+            body = json.loads(entry.body)
+            found = [(table, tuple(row[:-1]), row[-1]) for table, rows in body.items() for row in rows]
+        except (ValueError, TypeError, AttributeError):
+            continue
+        yield from found
+
+
+def _digest(table: str, key: Key) -> bytes:
+    return sha256("\0".join((table, *map(str, key))).encode("utf-8", "surrogateescape")).digest()[:16]
+
+
+def _named(key: Key) -> str:
+    return " ".join(str(part)[:40] for part in key)
+
+
+def _broken_chain(connection: Connection, heads: set[str], trail: Collection[str] | None) -> list[str]:
+    """What is wrong with the journal's own chain, and which of the heads it lacks."""
+    problems, prev, last = [], GENESIS, 0
+    for entry in row_journal.entries(connection):
+        if entry.hash != row_journal.link_hash(prev, entry.trail, entry.body) or entry.size != _size(entry.body):
+            after = f"entry {last}" if last else "the beginning"
+            problems.append(
+                f"the row journal is broken: entry {entry.seq} was changed, or is not the one that followed {after}"
+            )
+        elif trail is not None and entry.trail != GENESIS and entry.trail not in trail:
+            problems.append(
+                f"the audit trail lacks event {entry.trail[:12]}, which entry {entry.seq} of the row journal names"
+            )
+        heads.discard(entry.hash)
+        prev, last = entry.hash, entry.seq
+    if heads and not problems:
+        problems.append(
+            f"the row journal is broken: entries after {last} are gone, or it was made anew: "
+            f"{len(heads)} heads are known that it lacks"
+        )
+    return problems
+
+
+def _size(body: str) -> int:
+    try:
+        return sum(map(len, json.loads(body).values()))
+    except (ValueError, TypeError, AttributeError):
+        return -1
+
+
+def _forgotten_changes(connection: Connection) -> list[str]:
+    """Live statements that are not what their history leads to."""
+    # By statement id, the digest of its last state: the statements of a large ledger would not fit into memory.
+    replayed: dict[str, bytes] = {}
+    for link in SqlStatementReader(connection).history_links():
+        if link.after is None:
+            replayed.pop(link.statement_id, None)
+        else:
+            replayed[link.statement_id] = sha256(link.after.encode()).digest()
+    wrong = []
+    for (key,), row in row_journal.stored_rows(connection, tables.statements):
+        if replayed.pop(key, None) != _statement_digest(connection, row):
+            wrong.append(key)
+    wrong = sorted([*wrong, *replayed])
+    return [f"{len(wrong)} live statements differ from their history, the first is {wrong[0]}"] if wrong else []
+
+
+def _statement_digest(connection: Connection, row: dict[str, Any]) -> bytes | None:
+    """The digest of a live statement; None for a row that is none."""
+    typed = SimpleNamespace()
+    try:
+        for column in tables.statements.c:
+            kind: Any = column.type
+            value = row[column.name]
+            if isinstance(kind, TypeDecorator):
+                value = kind.process_result_value(value, connection.dialect)
+            setattr(typed, column.name, value)
+        return sha256(canonical_json(statement_of(typed)).encode("utf-8", "surrogateescape")).digest()
+    except ValueError:
+        return None
+
+
+def _low_tokens(connection: Connection) -> list[str]:
+    """A writer's lease whose token is lower than one that moved an alias: a stalled writer would be let in again."""
+    moved = connection.scalar(select(func.max(tables.alias_moves.c.token))) or 0
+    lease = connection.scalar(select(func.max(tables.leases.c.token)).where(tables.leases.c.name == _WRITER)) or 0
+    if lease >= moved:
+        return []
+    return [f"leases: the writer's token is {lease}, and a writer with token {moved} moved an alias"]
