@@ -15,7 +15,7 @@ from kbsync.domain.audit import GENESIS
 from kbsync.domain.canonical import canonical_json, later
 from kbsync.domain.errors import StoreError
 from kbsync.ports import AuditReader
-from kbsync.system.durable import UNFINISHED, make_directory, write_file
+from kbsync.system.durable import UNFINISHED, is_owned, make_directory, write_file
 
 NAME = "audit-anchor.json"
 
@@ -94,11 +94,11 @@ def misfit(root: Path, tx: AuditReader) -> str | None:
 
 
 def clean_temporary(root: Path) -> None:
-    """Remove what killed writes of the anchor left; for the holder of the writer's lease, who is the only one to write
-    it."""
+    """Remove what killed writes of the anchor left; what another process is writing is its own."""
     with explained(f"cleaning {root}", kept="The anchor was not changed."):
         for path in root.glob(f"{UNFINISHED}{NAME}-*"):
-            path.unlink(missing_ok=True)
+            if not is_owned(path):
+                path.unlink(missing_ok=True)
 
 
 def read_anchor(root: Path) -> Anchor | None:

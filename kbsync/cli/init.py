@@ -112,6 +112,7 @@ def write_files(file: Path, user_agent: str, model: str, endpoint: str = "", *, 
     A directory of relations that exists is left as it is: a relation that was taken out must not come back.
     """
     from kbsync.config import shipped_config
+    from kbsync.system.durable import write_for_people
 
     existing = {d for d in ("relations", "library", "recipes") if (file.parent / d).exists()}
     written = []
@@ -124,7 +125,7 @@ def write_files(file: Path, user_agent: str, model: str, endpoint: str = "", *, 
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
         filled = fill_in(content, user_agent, model, endpoint) if path == file else content
-        path.write_text(filled, encoding="utf-8")
+        write_for_people(path, filled.encode())
     return written
 
 

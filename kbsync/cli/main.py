@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kbsync.cli.ask import ask
-from kbsync.cli.audit import log, verify
+from kbsync.cli.audit import accept, log, verify
 from kbsync.cli.backup import backup, restore
 from kbsync.cli.blame import blame
 from kbsync.cli.canary import canary
@@ -28,6 +28,7 @@ from kbsync.cli.export import export
 from kbsync.cli.fact import FACTS
 from kbsync.cli.gc import gc
 from kbsync.cli.init import init
+from kbsync.cli.lease import break_lease
 from kbsync.cli.notify import notify
 from kbsync.cli.plan import plan
 from kbsync.cli.probe import probe
@@ -82,6 +83,8 @@ VERBS: tuple[Verb, ...] = (
     gc,
     log,
     verify,
+    accept,
+    break_lease,
     daemon,
     serve,
     upgrade,
@@ -109,6 +112,7 @@ GROUPS = {
     "bench": "Measurements that write their figures, with machine and seed, as one JSON file each.",
     "fact": "What a person decides about single facts.",
     "db": "The ledger's schema and its soundness.",
+    "lease": "The leases of the processes that write.",
     "recipe": "Recipes: everything that shapes the weights beside the base and the facts.",
     "stats": "The key covariance, which says what an edit must preserve.",
 }

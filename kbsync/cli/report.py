@@ -40,15 +40,18 @@ def report(
 
     The page is read from the ledger alone and needs no network: it may be sent by mail and opened from disk.
     """
+    from kbsync.checkpoints.os_errors import explained
     from kbsync.cli.context import application
     from kbsync.cli.output import emit, say
+    from kbsync.system.durable import write_for_people
     from kbsync.views.report import report as page
 
     with application(context) as app, app.ledger.read() as tx:
         text = page(tx, app.relations, number, app.clock.now())
     path = output or Path(f"report-{number}.html")
     if not dry_run:
-        path.write_text(text, encoding="utf-8")
+        with explained(f"writing {path}", kept="What stood there before is kept."):
+            write_for_people(path, text.encode())
     view = ReportView(version=number, path=str(path), bytes=len(text.encode()))
     return (
         emit(view)

@@ -20,6 +20,7 @@ from sqlalchemy.schema import DropSchema
 from kbsync.domain.errors import NotFound, StoreError
 from kbsync.ledger import schema
 from kbsync.ledger.engine import connect_sqlite, opened, parse_url, place, reading, schema_of, sqlite_url, writing
+from kbsync.system.durable import private_directory, sync
 
 _KEPT = "The ledger was only read; no backup was left behind."
 QUOTE = '"'
@@ -36,23 +37,24 @@ def backup(url: str, file: Path) -> int:
     """
     require_possible(url, file)
     parsed, target = parse_url(url), file.expanduser().absolute()
-    unfinished = target.with_name(f".unfinished-{target.name}")
     try:
-        if parsed.get_backend_name() == "sqlite":
-            copy_sqlite(Path(str(parsed.database)), unfinished)
-        else:
-            own = schema_of(parsed)
-            part = [f'--schema="{own.replace(QUOTE, QUOTE * 2)}"'] if own else []
-            _postgresql("pg_dump", parsed, ["--format=custom", f"--file={unfinished}", *part])
-        with unfinished.open("rb") as written:
-            os.fsync(written.fileno())
-        unfinished.rename(target)
+        # Nobody else can put a link or a file into that directory for the copy to follow.
+        with private_directory(target.parent) as directory:
+            unfinished = directory / "ledger"
+            if parsed.get_backend_name() == "sqlite":
+                copy_sqlite(Path(str(parsed.database)), unfinished)
+            else:
+                own = schema_of(parsed)
+                part = [f'--schema="{own.replace(QUOTE, QUOTE * 2)}"'] if own else []
+                _postgresql("pg_dump", parsed, ["--format=custom", f"--file={unfinished}", *part])
+            sync(unfinished)
+            _require_free(target)
+            unfinished.rename(target)
+        sync(target.parent)
     except (OSError, sqlite3.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         what = f"Copying the ledger to {target} failed: {reason}."
         raise StoreError(what, kept=_KEPT, next_step="Check the directory and the room on its disk.") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
     return target.stat().st_size
 
 
@@ -66,9 +68,14 @@ def require_possible(url: str, file: Path) -> int:
         pages = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"
         with reading(engine) as connection:
             size = connection.scalar(text(pages if sqlite else "SELECT pg_database_size(current_database())"))
-    if target.exists():
-        raise StoreError(f"{target} is there already.", kept=_KEPT, next_step="Name a new file.")
+    _require_free(target)
     return int(size or 0)
+
+
+def _require_free(target: Path) -> None:
+    """Raise ``StoreError`` where there is anything, also a link that leads to nothing."""
+    if os.path.lexists(target):
+        raise StoreError(f"{target} is there already.", kept=_KEPT, next_step="Name a new file.")
 
 
 def restore(url: str, file: Path) -> None:
@@ -89,8 +96,11 @@ def restore(url: str, file: Path) -> None:
         return
     target = Path(str(parsed.database))
     target.parent.mkdir(parents=True, exist_ok=True)
-    copy_sqlite(source, target.with_name(f".unfinished-{target.name}"))
-    target.with_name(f".unfinished-{target.name}").rename(target)
+    with private_directory(target.parent) as directory:
+        copy_sqlite(source, directory / "ledger")
+        sync(directory / "ledger")
+        (directory / "ledger").rename(target)
+    sync(target.parent)
 
 
 def require_restorable(url: str, file: Path) -> None:

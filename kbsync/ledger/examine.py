@@ -51,17 +51,23 @@ def examine(connection: Connection, heads: Collection[str] = (), trail: Collecti
         trail: Hashes of the events of the audit trail, which the journal's entries name; None: not compared.
     """
     problems = _broken_chain(connection, set(heads) - {GENESIS}, trail)
+    return problems + altered(connection) + _forgotten_changes(connection) + _low_tokens(connection)
+
+
+def altered(connection: Connection) -> list[str]:
+    """A sentence for each row that something other than kbsync altered; of many in one table, a number."""
     by_table: dict[str, list[AlteredRow]] = defaultdict(list)
     counts: dict[str, int] = defaultdict(int)
     for row in altered_rows(connection):
         counts[row.table] += 1
         if len(by_table[row.table]) < _NAMED:
             by_table[row.table].append(row)
+    problems = []
     for name, rows in sorted(by_table.items()):
         problems += [f"{name}: row {_named(r.key)} {r.what} by something other than kbsync" for r in rows]
         if counts[name] > len(rows):
             problems.append(f"{name}: {counts[name] - len(rows):,} more rows differ from what kbsync wrote")
-    return problems + _forgotten_changes(connection) + _low_tokens(connection)
+    return problems
 
 
 def altered_rows(connection: Connection) -> Iterator[AlteredRow]:

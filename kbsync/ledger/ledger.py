@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from kbsync.ledger import schema
+from kbsync.ledger import examine, schema, triggers
 from kbsync.ledger.engine import PATIENCE, make_engine, parse_url, reading, writing
 from kbsync.ledger.repository.audit import SqlAuditReader, SqlAuditWriter
 from kbsync.ledger.repository.facts import SqlFactReader, SqlFactWriter
@@ -22,6 +22,10 @@ class SqlLedgerReader(
 ):
     """Reads everything inside one consistent snapshot."""
 
+    def examine(self, rows_heads: Collection[str], trail: Collection[str] | None) -> list[str]:
+        """Examine the triggers and every row."""
+        return triggers.problems(self._connection) + examine.examine(self._connection, rows_heads, trail)
+
 
 class SqlLedgerTransaction(
     SqlStatementWriter,
@@ -30,9 +34,16 @@ class SqlLedgerTransaction(
     SqlReleaseWriter,
     SqlAuditWriter,
     SqlLeaseWriter,
+    SqlLedgerReader,
     LedgerTransaction,
 ):
     """One write transaction."""
+
+    def accept_rows(self) -> list[str]:
+        """Add the hashes that altered rows have now to the row journal."""
+        altered = examine.altered(self._connection)
+        examine.adopt(self._connection, ())
+        return altered
 
 
 class SqlLedger(Ledger):

@@ -11,9 +11,9 @@ from sqlalchemy.schema import CreateSchema
 from kbsync.domain import audit, history
 from kbsync.domain.audit import AuditEvent
 from kbsync.domain.errors import Damaged, SchemaError, StoreError
-from kbsync.ledger import tables
+from kbsync.ledger import tables, triggers
 from kbsync.ledger.engine import opened, parse_url, place, reading, schema_of, writing
-from kbsync.ledger.examine import adopt, altered_rows
+from kbsync.ledger.examine import adopt, altered_rows, examine
 from kbsync.ledger.repository.audit import SqlAuditReader
 from kbsync.ledger.repository.statements import SqlStatementReader
 from kbsync.ledger.row_journal import Key
@@ -194,7 +194,7 @@ def check(url: str) -> list[str]:
             problems += [f"the statement history is broken: {what}" for what in history.verify(links, anchors)]
             heads = {str(e.body[audit.ROWS]) for e in events if audit.ROWS in e.body}
             trail = None if broken else {e.hash for e in events}
-            problems += SqlAuditReader(connection).examine(heads, trail)
+            problems += triggers.problems(connection) + examine(connection, heads, trail)
         return problems + ([f"the audit trail is broken: {broken}"] if broken else [])
 
 

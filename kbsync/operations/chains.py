@@ -16,6 +16,8 @@ from kbsync.domain.version import Version
 from kbsync.ports import AuditReader, LedgerReader
 
 AUDIT_TRAIL, STATEMENT_HISTORY, LEDGER = "audit trail", "statement history", "ledger"
+NEXT = "Keep the ledger as it is, compare it with a backup, and find out who could write to it."
+"""What a person does about a trail that is not whole."""
 _PAGE = 1_000
 """Events that are in memory at once."""
 
@@ -83,6 +85,11 @@ class _Trail:
                 if audit.ROWS in event.body:
                     self.rows.add(str(event.body[audit.ROWS]))
                 yield event
+
+
+def read_trail(tx: AuditReader) -> Iterator[AuditEvent]:
+    """All events in order, a page at a time; raises ``Damaged``."""
+    return _Trail().read(tx)
 
 
 def check_chains(tx: LedgerReader, state_dir: Path, against: Sequence[KnownHead] = ()) -> ChainCheck:

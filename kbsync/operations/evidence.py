@@ -18,6 +18,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from kbsync.system.durable import write_for_people
+
 LIBRARIES = ("kbsync", "torch", "transformers", "safetensors", "sqlalchemy", "oxigraph")
 
 
@@ -94,9 +96,8 @@ def evidence(
 
 def write_evidence(path: Path, document: dict[str, Any]) -> None:
     """Write atomically, so that a reader never sees half a file."""
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    write_for_people(path, text.encode())
 
 
 def _commit() -> str | None:

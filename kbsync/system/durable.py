@@ -23,17 +23,20 @@ def new_directory(target: Path) -> Iterator[Path]:
     Every file gets the rights that the umask gives, whoever wrote it: safetensors makes files that only their owner may
     read, and a server that runs as another user has to read them.
 
-    If the block raises, the temporary directory is removed. Hold ``locked`` around it, because what an earlier, killed
-    process left is removed first.
+    If the block raises, the temporary directory is removed. What killed processes left of the same target is removed
+    first; the directories of processes at work are theirs (``is_owned``).
     """
     prefix = f"{UNFINISHED}{target.name}-"
     for left_behind in target.parent.glob(f"{escape(prefix)}*"):
-        shutil.rmtree(left_behind)
+        if not is_owned(left_behind):
+            shutil.rmtree(left_behind, ignore_errors=True)
     # mkdtemp would make it readable for this user only, but a server may have to read what it becomes.
-    unfinished = target.parent / f"{prefix}{secrets.token_hex(4)}"
+    unfinished = target.parent / f"{prefix}{secrets.token_hex(16)}"
     unfinished.mkdir()
     rights = unfinished.stat().st_mode & 0o666
+    descriptor = os.open(unfinished, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield unfinished
         for path in unfinished.rglob("*"):
             if path.is_file():
@@ -43,23 +46,69 @@ def new_directory(target: Path) -> Iterator[Path]:
         unfinished.rename(target)
         sync(target.parent)
     finally:
+        os.close(descriptor)
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+@contextmanager
+def private_directory(parent: Path) -> Iterator[Path]:
+    """Yield a temporary directory in ``parent`` that nobody else can enter, and remove it in the end.
+
+    What other programs write into it, under whatever name, can't be foreseen or replaced by anybody else.
+    """
+    path = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=parent))
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield path
+    finally:
+        os.close(descriptor)
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def is_owned(path: Path) -> bool:
+    """Whether a process is still writing the unfinished file or directory, as its lock tells, which goes when the
+    process dies; True where that can't be told."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return not path.is_symlink()
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def write_file(path: Path, data: bytes) -> None:
     """Write a file under a temporary name, fsync it, and rename it to ``path``; its rights are those that the umask
     gives."""
-    name = path.parent / f"{UNFINISHED}{path.name}-{secrets.token_hex(8)}"
+    name = path.parent / f"{UNFINISHED}{path.name[:100]}-{secrets.token_hex(16)}"
     descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        name.rename(path)
+            name.rename(path)
         sync(path.parent)
     finally:
         name.unlink(missing_ok=True)
+
+
+def write_for_people(path: Path, data: bytes) -> None:
+    """Write a file that people asked for, whole or not at all. What is no file, such as a pipe, is written as it is, and a
+    link leads to where the file goes."""
+    target = path.resolve() if path.is_symlink() else path
+    if target.exists() and not target.is_file():
+        target.write_bytes(data)
+    else:
+        write_file(target, data)
 
 
 def remove_directory(path: Path) -> None:
@@ -76,11 +125,11 @@ def unfinished(root: Path) -> list[Path]:
 
 
 def remove_unfinished(root: Path) -> list[Path]:
-    """Remove everything below ``root`` that is not complete; returns what was removed."""
-    removed = unfinished(root)
+    """Remove what killed writes left below ``root``; returns what was removed."""
+    removed = [path for path in unfinished(root) if not is_owned(path)]
     for path in removed:
-        if path.is_dir():
-            shutil.rmtree(path)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
     return removed
@@ -93,6 +142,17 @@ def make_directory(path: Path) -> None:
     make_directory(path.parent)
     path.mkdir(exist_ok=True)
     sync(path.parent)
+
+
+@contextmanager
+def locked_directory(path: Path) -> Iterator[None]:
+    """Hold an advisory lock on the directory ``path`` itself; another process waits."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +67,11 @@ def app_of(world: World) -> Any:
             super().__init__(configuration, **more | {"clock": world.clock})
             self.held_out = ["some held out text"]
 
-        def writer(self) -> Any:
+        @contextmanager
+        def writer(self) -> Iterator[Any]:
             """A store in memory has no leftovers of killed writers to be cleaned."""
-            return writer(self.run, self.settings.lease.ttl)
+            with writer(self.run, self.settings.lease.ttl) as held, self.anchored():
+                yield held
 
         def editor(self, *_: Any) -> Any:
             return world.editor

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -45,13 +45,6 @@ class SqlAuditReader(Repository, AuditReader):
     def rows_head(self) -> str:
         """Hash of the row journal's newest entry, or ``GENESIS``."""
         return row_journal.head(self._connection)
-
-    def examine(self, rows_heads: Collection[str], trail: Collection[str] | None) -> list[str]:
-        """Examine the triggers and every row."""
-        # Imported here: what examines rows needs the repositories itself.
-        from kbsync.ledger import examine, triggers
-
-        return triggers.problems(self._connection) + examine.examine(self._connection, rows_heads, trail)
 
     def _head(self) -> tuple[int, str]:
         """Number and hash of the newest event."""

@@ -14,6 +14,9 @@ from kbsync.ledger import tables
 from kbsync.ledger.repository.base import Repository
 from kbsync.ports import HeldLease, LeaseReader, LeaseToken, LeaseWriter
 
+LEEWAY = timedelta(hours=1)
+"""How much longer than for the one who asks a lease may be valid: clocks differ a little, and so may settings."""
+
 
 class SqlLeaseReader(Repository, LeaseReader):
     """Reads who holds a lease."""
@@ -41,7 +44,9 @@ class SqlLeaseWriter(SqlLeaseReader, LeaseWriter):
     ) -> LeaseToken:
         """Give the lease to ``holder`` with the next token; raises ``Busy`` where another holds it."""
         stored, held = _stored(self._connection, name), self.held_lease(name)
-        live = held if held and held.expires > now else None
+        # An expiry beyond what a holder can ask for comes from a clock that was wrong: such a lease is void.
+        live = held if held and now < held.expires <= now + ttl + LEEWAY else None
+        taken_from = held.holder if held and held.expires > now else ""
         if live and not is_gone(live.process):
             raise Busy(str(live), next_step="Wait for it to finish, and run again.")
         token = LeaseToken(
@@ -49,7 +54,7 @@ class SqlLeaseWriter(SqlLeaseReader, LeaseWriter):
             holder=holder,
             token=stored.token + 1 if stored else 1,
             expires=now + ttl,
-            taken_from=live.holder if live else "",
+            taken_from=taken_from,
         )
         row = {"name": name, "token": token.token, "holder": holder, "expires": token.expires, "process": process}
         self._upsert(tables.leases, [row])
@@ -64,6 +69,14 @@ class SqlLeaseWriter(SqlLeaseReader, LeaseWriter):
     def release_lease(self, lease: LeaseToken) -> None:
         """Clear the holder; the row stays, so that the token never comes back."""
         self._update(tables.leases, _is_held_by(lease), holder=None, expires=None, process=None)
+
+    def break_lease(self, name: str) -> HeldLease | None:
+        """Clear the holder, whoever it is, and let the token grow, so that the holder is refused from now on."""
+        held, stored = self.held_lease(name), _stored(self._connection, name)
+        if held is not None and stored is not None:
+            cleared = {"token": stored.token + 1, "holder": None, "expires": None, "process": None}
+            self._update(tables.leases, tables.leases.c.name == name, **cleared)
+        return held
 
 
 def _is_held_by(lease: LeaseToken) -> ColumnElement[bool]:

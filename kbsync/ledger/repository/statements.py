@@ -136,7 +136,7 @@ class SqlStatementWriter(SqlStatementReader, StatementWriter):
     def clear_pending_names(self, items: Sequence[ItemId]) -> None:
         """Delete the items' pending names."""
         for batch in batches(items):
-            self._connection.execute(delete(tables.pending_names).where(tables.pending_names.c.item.in_(batch)))
+            self._delete(tables.pending_names, tables.pending_names.c.item.in_(batch))
 
     def set_members(self, property: PropertyId, items: Sequence[ItemId], at: datetime) -> None:
         """Insert the new members and delete those that are members no more."""

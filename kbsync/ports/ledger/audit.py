@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -29,15 +29,6 @@ class AuditReader(ABC):
     def rows_head(self) -> str:
         """Head of the row journal, which holds the hash of every row that decides what is written (``GENESIS`` when it
         is empty)."""
-
-    @abstractmethod
-    def examine(self, rows_heads: Collection[str], trail: Collection[str] | None) -> list[str]:
-        """Compare every row with what kbsync wrote last; returns a sentence for each problem.
-
-        Args:
-            rows_heads: Heads of the row journal that are known from elsewhere, such as the trail's events.
-            trail: Hashes of the trail's events; None where the trail itself is broken.
-        """
 
 
 class AuditWriter(AuditReader):

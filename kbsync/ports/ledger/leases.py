@@ -33,7 +33,8 @@ class LeaseWriter(LeaseReader):
     ) -> LeaseToken:
         """Give ``holder`` the lease, with the next token.
 
-        It is given where it is free or expired, or where ``is_gone`` says of its holder's process that it has ended.
+        It is given where it is free or expired, where ``is_gone`` says of its holder's process that it has ended, or
+        where it is void: valid for more than an hour longer than ``ttl``, as only a wrong clock makes it.
         A holder that asks again is refused too, since it may be another process of that name.
 
         Args:
@@ -54,3 +55,7 @@ class LeaseWriter(LeaseReader):
     @abstractmethod
     def release_lease(self, lease: LeaseToken) -> None:
         """Give the lease back; nothing happens when it is lost already."""
+
+    @abstractmethod
+    def break_lease(self, name: str) -> HeldLease | None:
+        """Take the lease from whoever holds it, which is refused from then on; returns what was held, None: nothing."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from contextlib import AbstractContextManager
 
 from kbsync.ports.ledger.audit import AuditReader, AuditWriter
@@ -24,11 +25,25 @@ class ReleasedVersionReader(VersionReader, ReleaseReader):
 class LedgerReader(NamedFactReader, ReleasedVersionReader, AuditReader, LeaseReader):
     """Reads everything inside one consistent snapshot; whoever needs one subject only names its reader instead."""
 
+    @abstractmethod
+    def examine(self, rows_heads: Collection[str], trail: Collection[str] | None) -> list[str]:
+        """Compare every row with what kbsync wrote last; returns a sentence for each problem.
+
+        Args:
+            rows_heads: Heads of the row journal that are known from elsewhere, such as the trail's events.
+            trail: Hashes of the trail's events; None where the trail itself is broken.
+        """
+
 
 class LedgerTransaction(
     StatementWriter, FactWriter, VersionWriter, ReleaseWriter, AuditWriter, LeaseWriter, LedgerReader
 ):
     """One write transaction: all of it is committed, or none of it."""
+
+    @abstractmethod
+    def accept_rows(self) -> list[str]:
+        """Take all rows as they are for what they should be, because a person says so; returns a sentence for each that
+        was another."""
 
 
 class Ledger(ABC):

@@ -7,7 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from kbsync.checkpoints.anchor import NAME, Anchor, advance_anchor, clean_temporary, read_anchor, write_anchor
+from kbsync.checkpoints.anchor import (
+    NAME,
+    Anchor,
+    accept_trail,
+    advance_anchor,
+    begin_anchor,
+    clean_temporary,
+    misfit,
+    read_anchor,
+    write_anchor,
+)
+from kbsync.domain.audit import GENESIS
 from kbsync.domain.errors import StoreError
 from kbsync.ledger.ledger import SqlLedger
 from kbsync.testing.samples import NOW
@@ -53,15 +64,29 @@ def advanced(root: Path, ledger: SqlLedger) -> Anchor | None:
 def record(ledger: SqlLedger) -> Anchor:
     with ledger.write() as tx:
         event = tx.append_audit("pull", "test", {}, NOW)
-    return Anchor(seq=event.seq, hash=event.hash)
+    return Anchor(seq=event.seq, hash=event.hash, rows=GENESIS)
 
 
 def test_the_anchor_follows_the_trail(tmp_path: Path, ledger: SqlLedger) -> None:
     assert advanced(tmp_path, ledger) is None, "there is no event yet"
+    with ledger.read() as tx:
+        begin_anchor(tmp_path, tx)
+    assert read_anchor(tmp_path) == Anchor(seq=0, hash=GENESIS)
     newest = record(ledger)
     assert advanced(tmp_path, ledger) == newest
     newest = record(ledger)
     assert advanced(tmp_path, ledger) == newest
+
+
+def test_an_anchor_that_is_missing_beside_a_trail_is_not_made_up(tmp_path: Path, ledger: SqlLedger) -> None:
+    newest = record(ledger)
+    with ledger.read() as tx:
+        begin_anchor(tmp_path, tx)
+        assert "is missing" in str(misfit(tmp_path, tx))
+    assert advanced(tmp_path, ledger) is None
+    with ledger.read() as tx:
+        assert accept_trail(tmp_path, tx) == newest
+        assert misfit(tmp_path, tx) is None
 
 
 def test_an_anchor_that_does_not_fit_the_trail_stays_as_evidence(tmp_path: Path, ledger: SqlLedger) -> None:

@@ -43,6 +43,8 @@ PROMISED = [
     "gc",
     "audit log",
     "audit verify",
+    "audit accept",
+    "lease break",
     "daemon",
     "serve",
     "db upgrade",

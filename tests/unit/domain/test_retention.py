@@ -80,11 +80,15 @@ def test_current_the_newest_and_the_rollback_targets_are_always_kept(
     assert all(reasons for reasons in safe.values())
 
 
-def test_strays_are_kept_while_their_version_is_being_built() -> None:
-    judged = judge_strays({"a": "build 3", "b": "build 9", "c": None}, {"build 3": 3})
-    assert {name: j.keep for name, j in judged.items()} == {"a": True, "b": False, "c": False}
+def test_strays_are_kept_while_their_version_is_being_built_and_for_a_while() -> None:
+    old = NOW - timedelta(days=10)
+    written = {"a": old, "b": old, "c": old, "d": NOW - timedelta(days=1)}
+    builds = {"a": "build 3", "b": "build 9", "c": None, "d": "build 10"}
+    judged = judge_strays(builds, {"build 3": 3}, written, POLICY, NOW)
+    assert {name: j.keep for name, j in judged.items()} == {"a": True, "b": False, "c": False, "d": True}
     assert judged["a"].reasons == ("version 3 is being built",)
-    assert judged["b"].reasons == ("no row of the ledger names it",)
+    assert judged["b"].reasons == ("no row of the ledger names it", "written 3 days ago or before")
+    assert judged["d"].reasons == ("no row of the ledger names it", "written less than 3 days ago")
 
 
 def test_artifacts_stay_while_a_version_needs_them_or_they_are_young() -> None:

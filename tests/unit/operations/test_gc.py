@@ -129,6 +129,8 @@ def test_leftovers_and_strays_go(four: Site) -> None:
     aside.parent.mkdir(exist_ok=True)
     aside.write_bytes(b"rot")
     stray = shutil.copytree(four.directory(2), four.state / "versions" / ("0" * 64))
+    assert "stray" not in removed(four, "--dry-run")
+    os.utime(stray, (1, 1))
     assert removed(four, "--dry-run")["stray"] == [stray.name]
     found = removed(four)
     assert found["leftover"] == [str(left)] and found["stray"] == [stray.name]
@@ -136,6 +138,18 @@ def test_leftovers_and_strays_go(four: Site) -> None:
     os.utime(aside, (1, 1))
     assert removed(four) == {"leftover": [str(aside)]}
     assert not aside.exists()
+
+
+def test_another_ledger_is_refused(four: Site) -> None:
+    """To a new, empty ledger all that is stored would be strays."""
+    (ledger,) = four.state.glob("ledger.*3")
+    for file in four.state.glob(f"{ledger.name}*"):
+        file.rename(file.with_name(f"away-{file.name}"))
+    four.good("db", "upgrade")
+    refused = four("gc")
+    assert refused.code == 74
+    assert "may not be the ledger that wrote" in refused.err and "Nothing was removed" in refused.err
+    assert len(list((four.state / "versions").glob("?" * 64))) == 4
 
 
 def test_a_version_that_was_stored_and_not_yet_recorded_stays(four: Site) -> None:

@@ -116,12 +116,11 @@ def test_a_rewritten_audit_trail_does_not_fit_the_anchor(built: Site) -> None:
         raw.execute("UPDATE audit_events SET actor = 'nobody' WHERE seq = 1")
     changed = built("verify", "--json")
     assert changed.code == 4
-    assert [p["where"] for p in changed.json["problems"]] == ["audit trail"]
+    assert {p["where"] for p in changed.json["problems"]} == {"audit trail", "ledger"}
     assert "event 1 was changed" in changed.json["problems"][0]["what"]
     with sqlite3.connect(ledger) as raw:
         raw.execute("DELETE FROM audit_events")
-    cut, anchored = built("verify", "--json").json["problems"]
-    assert cut["where"] == anchored["where"] == "audit trail"
+    cut, anchored = [p for p in built("verify", "--json").json["problems"] if p["where"] == "audit trail"]
     assert "are gone" in cut["what"] and "anchored to event" in anchored["what"]
 
 

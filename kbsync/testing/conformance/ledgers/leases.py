@@ -84,3 +84,19 @@ class LeaseConformance:
             assert tx.held_lease("writer") == replace(held, expires=NOW + TTL * 1.5)
             tx.release_lease(lease)
             assert tx.held_lease("writer") is None
+
+    def test_a_lease_that_no_holder_can_have_is_void(self, ledger: Ledger) -> None:
+        acquire(ledger, "of a wrong clock", NOW + timedelta(days=30_000))
+        lease = acquire(ledger, "two")
+        assert (lease.token, lease.taken_from) == (2, "of a wrong clock")
+
+    def test_a_lease_that_is_broken_is_free_and_its_holder_is_refused(self, ledger: Ledger) -> None:
+        lease = acquire(ledger)
+        with ledger.write() as tx:
+            broken = tx.break_lease(lease.name)
+        assert broken is not None and (broken.holder, broken.expires) == (lease.holder, lease.expires)
+        with pytest.raises(LeaseLost), ledger.write() as tx:
+            tx.renew_lease(lease, TTL, NOW)
+        assert acquire(ledger, "two").token > lease.token + 1
+        with ledger.write() as tx:
+            assert tx.break_lease("never held") is None

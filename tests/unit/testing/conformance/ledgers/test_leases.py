@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
+from kbsync.domain.errors import Busy
 from kbsync.ledger.ledger import SqlLedger
 from kbsync.ledger.repository.leases import SqlLeaseReader, SqlLeaseWriter
 from kbsync.testing.conformance.ledgers.leases import LeaseConformance
@@ -27,3 +30,15 @@ def test_a_ledger_that_keeps_what_was_given_back(ledger: SqlLedger, monkeypatch:
     monkeypatch.setattr(SqlLeaseWriter, "release_lease", lambda self, lease: None)
     with pytest.raises(AssertionError):
         SUITE.test_others_see_who_holds_a_lease_until_it_is_given_back(ledger)
+
+
+def test_a_ledger_that_believes_a_wrong_clock(ledger: SqlLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kbsync.ledger.repository.leases.LEEWAY", timedelta(days=90_000))
+    with pytest.raises(Busy):
+        SUITE.test_a_lease_that_no_holder_can_have_is_void(ledger)
+
+
+def test_a_ledger_that_lets_a_broken_holder_go_on(ledger: SqlLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SqlLeaseWriter, "break_lease", SqlLeaseWriter.held_lease)
+    with pytest.raises(pytest.fail.Exception):
+        SUITE.test_a_lease_that_is_broken_is_free_and_its_holder_is_refused(ledger)
