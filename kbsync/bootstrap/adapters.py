@@ -82,6 +82,10 @@ def release_notifiers(settings: PublishingSettings, state_dir: Path, clock: Cloc
         notifiers.append(
             WebhookNotifier(settings.webhook, settings.signing, settings.timeout, lambda: clock.now().timestamp())
         )
+    if settings.heads_file:
+        from kbsync.notifiers.heads_file import HeadsFileNotifier
+
+        notifiers.append(HeadsFileNotifier(settings.heads_file, settings.signing, lambda: clock.now().timestamp()))
     return tuple(notifiers)
 
 

@@ -21,7 +21,7 @@ from kbsync.ledger.ledger import SqlLedger
 from kbsync.ports import UNWATCHED, ArtifactStore, BaseModel, Clock, Editor, Notifier, StatementSource, Work
 from kbsync.stages.binding import Stages
 from kbsync.stages.notify import NotifyResult, RetryPolicy, count_waiting, introduce, notify
-from kbsync.stages.release.promote import current_version
+from kbsync.stages.release.promote import current_number, current_version
 from kbsync.stages.session import Run, Writer, notifying, puller, writer
 
 # torch, transformers and SPARQLWrapper take seconds to import: each is imported by the part that needs it, so that
@@ -107,7 +107,12 @@ class App:
         with self.ledger.read() as tx:
             alias, version, versions = tx.alias(CURRENT), current_version(tx), tx.versions()
         if alias is not None and versions:
-            self.current_link.follow(version, (version or versions[-1]).base_fingerprint)
+            base = (version or versions[-1]).base_fingerprint
+            self.current_link.follow(version, base, lambda: self._current_number() == alias.number)
+
+    def _current_number(self) -> int:
+        with self.ledger.read() as tx:
+            return current_number(tx)
 
     @contextmanager
     def anchored(self) -> Iterator[None]:

@@ -25,7 +25,7 @@ from kbsync.checkpoints.storage import Entry
 from kbsync.checkpoints.store import FileCheckpointStore
 from kbsync.domain.errors import ModelError
 from kbsync.domain.version import Version
-from kbsync.system.durable import UNFINISHED, make_directory, remove_unfinished, sync
+from kbsync.system.durable import UNFINISHED, locked_directory, make_directory, remove_unfinished, sync
 
 if TYPE_CHECKING:
     from kbsync.model.load import LoadedModel
@@ -63,11 +63,14 @@ class CurrentLink:
         what = f"{version.number}-{(version.version_hash or '')[:12]}" if version else f"base-{base[:12]}"
         return f"{what}-{self.form.suffix}"
 
-    def follow(self, version: Version | None, base: str) -> bool:
-        """Make the link lead to a version; for the holder of the writer's lease.
+    def follow(self, version: Version | None, base: str, is_current: Callable[[], bool] = lambda: True) -> bool:
+        """Make the link lead to a version.
 
         Args:
+            version: None: the base.
             base: Fingerprint of the base.
+            is_current: Reads the ledger again: whether the version is current still. It is asked under a lock that
+                everybody takes who moves the link, so a process that stalled can't move it back to an older version.
 
         Returns:
             Whether the link moved.
@@ -83,7 +86,11 @@ class CurrentLink:
         with explained(f"publishing {name} at {self.link}", kept=_KEPT):
             if not (self.directories / name).is_dir():
                 self._write(self.directories / name, version, base)
-            self._point(name)
+            make_directory(self.root)
+            with locked_directory(self.root):
+                if not is_current():
+                    return False  # whoever moved the alias lets the link follow
+                self._point(name)
             if old and (self.directories / old).is_dir():
                 os.utime(self.directories / old)  # gc counts from when the link left it
         return True
@@ -156,8 +163,7 @@ class CurrentLink:
 
     def _point(self, name: str) -> None:
         """Rename a new link over the old one."""
-        make_directory(self.root)
-        new = self.root / f"{UNFINISHED}{LINK}-{secrets.token_hex(4)}"
+        new = self.root / f"{UNFINISHED}{LINK}-{secrets.token_hex(16)}"
         new.symlink_to(Path(DIRECTORY) / name, target_is_directory=True)
         try:
             new.replace(self.link)

@@ -99,7 +99,7 @@ def verify(
     from kbsync.operations.kept_heads import read_kept
 
     with application(context) as app:
-        kept = [head for file in against or () for head in read_kept(file)]
+        kept = [head for file in against or () for head in read_kept(file, app.settings.release.signing)]
         with app.ledger.read() as tx:
             chains = check_chains(tx, app.settings.state_dir, kept)
         stored = [(v.number, v.version_hash) for v in chains.versions if v.version_hash]

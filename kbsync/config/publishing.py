@@ -10,13 +10,13 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, model_validator
 
 from kbsync.config.section import Section
-from kbsync.config.values import Duration, ExistingPath, Text, read_secret
+from kbsync.config.values import AnyPath, Duration, ExistingPath, Text, read_secret
 
 _WHSEC = "whsec_"
 
 
 class PublishingSettings(Section):
-    """The path ``<state_dir>/current``, and the notifiers: a command, a webhook, or both."""
+    """The path ``<state_dir>/current``, and the notifiers: a command, a webhook, a file elsewhere."""
 
     publish: Literal["factors", "lora", "hf", "gguf-lora", "gguf"] = "factors"
     """What the path leads to: the low-rank factors with their manifest, a PEFT adapter, a whole model, an adapter as
@@ -31,8 +31,10 @@ class PublishingSettings(Section):
     """A program and its arguments, which is run whenever ``current`` moves."""
     webhook: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""
     """An address that is posted to whenever ``current`` moves."""
+    heads_file: AnyPath | None = None
+    """A file elsewhere that gets a signed line with the audit trail's head whenever ``current`` moves."""
     secret: SecretStr | None = None
-    """Signs the webhook."""
+    """Signs the webhook and the lines of ``heads_file``."""
     secret_file: ExistingPath | None = None
     """Holds the secret, instead of ``secret``."""
     timeout: Duration = timedelta(seconds=30)
@@ -47,13 +49,14 @@ class PublishingSettings(Section):
         if self.rank is not None and self.publish not in ("lora", "gguf-lora"):
             raise ValueError('rank goes with publish = "lora" or "gguf-lora"')
         signing = self.signing
-        if self.webhook and len(signing) < 16:
-            raise ValueError("a webhook is signed: set secret_file (one line of at least 16 characters) or secret")
+        if (self.webhook or self.heads_file) and len(signing) < 16:
+            what = "a webhook is" if self.webhook else "the lines of heads_file are"
+            raise ValueError(f"{what} signed: set secret_file (one line of at least 16 characters) or secret")
         return self
 
     @property
     def signing(self) -> str:
-        """The webhook's secret; empty where there is none.
+        """What signs the webhook and the lines of ``heads_file``; empty where there is none.
 
         Raises:
             ValueError: Both keys are set, the file can't be read, or what follows ``whsec_`` is not base64.

@@ -5,7 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from kbsync.domain.canonical import content_hash
+from kbsync.domain.canonical import content_hash, later
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrailHead:
+    """The end of the audit trail: whoever keeps it can tell later whether the trail was rewritten."""
+
+    seq: int
+    """Number of the newest event."""
+    hash: str
+    rows: str
+    """Head of the row journal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +33,9 @@ class Announcement:
     moved_at: datetime
     path: str
     """Leads to the version that is current by the time it is followed, which may be a later one."""
+
+    trail: TrailHead | None = later(None)
+    """The audit trail's end when this was told, which was after the move; None where it is not known."""
 
     @property
     def delivery(self) -> str:

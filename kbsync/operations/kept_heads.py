@@ -8,19 +8,21 @@ from typing import Any
 
 from kbsync.domain.audit import ROWS
 from kbsync.domain.errors import DataError, NotFound
+from kbsync.notifiers.heads_file import is_signed
 from kbsync.operations.chains import KnownHead
 
 
-def read_kept(file: Path) -> list[KnownHead]:
+def read_kept(file: Path, secret: str = "") -> list[KnownHead]:
     """The events that a copy names.
 
     Args:
         file: What ``kbsync audit log --json`` printed, an ``audit-anchor.json``, the bodies that a webhook received, or
             the lines of ``release.heads_file``; one JSON document, or one a line.
+        secret: What signs those lines; empty: signatures are not compared.
 
     Raises:
         NotFound: There is no such file.
-        DataError: It holds nothing of that kind.
+        DataError: It holds nothing of that kind, or a line that the secret did not sign.
     """
     try:
         text = file.expanduser().read_text(encoding="utf-8")
@@ -29,9 +31,16 @@ def read_kept(file: Path) -> list[KnownHead]:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{file} can't be read: {error}.") from error
     try:
-        heads = [head for document in _documents(text) for head in _heads(document)]
+        documents = _documents(text)
+        forged = [d for d in documents if isinstance(d, dict) and "signature" in d and not is_signed(d, secret)]
+        heads = [head for document in documents for head in _heads(document)]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        heads = []
+        heads, forged = [], []
+    if forged and secret:
+        raise DataError(
+            f"{file} holds {len(forged)} lines that release.secret did not sign.",
+            next_step="Find out who wrote to it. After a change of the secret, compare with the old one.",
+        )
     if not heads:
         raise DataError(
             f"{file} names no event of an audit trail.",

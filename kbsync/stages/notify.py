@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from kbsync.domain.announcement import Announcement
+from kbsync.domain.announcement import Announcement, TrailHead
 from kbsync.domain.errors import NotifierFailed
 from kbsync.domain.version import CURRENT
-from kbsync.ports import Delivered, Notifier, VersionReader
+from kbsync.ports import AuditReader, Delivered, Notifier, VersionReader
 from kbsync.stages.session import Run
 
 _MAX_WAIT_SECONDS = 60.0
@@ -98,6 +98,7 @@ def _waiting(run: Run, notifier: str, path: str) -> list[Announcement]:
         delivered = tx.delivery(notifier)
         if delivered is None:
             return []
+        trail = _trail_head(tx)
         moves = [move for move in tx.alias_moves(CURRENT) if move.seq > delivered.move]
         return [
             Announcement(
@@ -107,9 +108,15 @@ def _waiting(run: Run, notifier: str, path: str) -> list[Announcement]:
                 hash=_version_hash(tx, move.number),
                 moved_at=move.moved_at,
                 path=path,
+                trail=trail,
             )
             for move in moves
         ]
+
+
+def _trail_head(tx: AuditReader) -> TrailHead | None:
+    newest = tx.newest_event()
+    return TrailHead(seq=newest.seq, hash=newest.hash, rows=tx.rows_head()) if newest else None
 
 
 def _version_hash(tx: VersionReader, number: int) -> str | None:
