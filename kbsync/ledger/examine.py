@@ -17,6 +17,7 @@ from sqlalchemy import Connection, TypeDecorator, func, inspect, select
 
 from kbsync.domain.audit import GENESIS
 from kbsync.domain.canonical import canonical_json
+from kbsync.domain.errors import Damaged
 from kbsync.ledger import row_journal, tables
 from kbsync.ledger.repository.statements import SqlStatementReader, statement_of
 from kbsync.ledger.row_journal import Key
@@ -198,8 +199,8 @@ def _forgotten_changes(connection: Connection) -> list[str]:
     return [f"{len(wrong)} live statements differ from their history, the first is {wrong[0]}"] if wrong else []
 
 
-def _statement_digest(connection: Connection, row: dict[str, Any]) -> bytes | None:
-    """The digest of a live statement; None for a row that is none."""
+def _statement_digest(connection: Connection, row: dict[str, Any]) -> bytes:
+    """The digest of a live statement; empty for a row that is none, as no statement's is."""
     typed = SimpleNamespace()
     try:
         for column in tables.statements.c:
@@ -209,8 +210,8 @@ def _statement_digest(connection: Connection, row: dict[str, Any]) -> bytes | No
                 value = kind.process_result_value(value, connection.dialect)
             setattr(typed, column.name, value)
         return sha256(canonical_json(statement_of(typed)).encode("utf-8", "surrogateescape")).digest()
-    except ValueError:
-        return None
+    except (ValueError, Damaged):
+        return b""
 
 
 def _low_tokens(connection: Connection) -> list[str]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
@@ -13,7 +14,7 @@ from sqlalchemy import BigInteger, Boolean, DateTime, Dialect, Integer, Text
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from kbsync.domain.canonical import canonical_json, timestamp
-from kbsync.domain.errors import DataError
+from kbsync.domain.errors import Damaged, DataError
 from kbsync.domain.statement import TimePoint
 
 Whole = BigInteger().with_variant(Integer(), "sqlite")
@@ -38,9 +39,8 @@ class Timestamp(TypeDecorator[datetime]):
         return timestamp(value) if dialect.name == "sqlite" else value.astimezone(UTC)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return utc(value)
+        at: datetime | None = None if value is None else _read(utc, value)
+        return at
 
 
 def utc(stored: datetime | str) -> datetime:
@@ -76,7 +76,7 @@ class Word(TypeDecorator[StrEnum]):
         return None if value is None else value.value
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> StrEnum | None:
-        return None if value is None else self.enum(value)
+        return None if value is None else _read(self.enum, value)
 
 
 class Moment(TypeDecorator[TimePoint]):
@@ -91,8 +91,7 @@ class Moment(TypeDecorator[TimePoint]):
     def process_result_value(self, value: str | None, dialect: Dialect) -> TimePoint | None:
         if value is None:
             return None
-        iso, _, precision = value.rpartition("/")
-        return TimePoint(iso, int(precision))
+        return _read(_time_point, value)
 
 
 class Document(TypeDecorator[Any]):
@@ -113,7 +112,24 @@ class Document(TypeDecorator[Any]):
         return None if value is None else _to_json(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
-        return None if value is None else _adapter(self.kind).validate_json(value)
+        return None if value is None else _read(_adapter(self.kind).validate_json, value)
+
+
+def _time_point(text: str) -> TimePoint:
+    iso, _, precision = text.rpartition("/")
+    return TimePoint(iso, int(precision))
+
+
+def _read(convert: Callable[[Any], Any], value: Any) -> Any:
+    """Convert what is stored; raises ``Damaged`` for what kbsync can't have written."""
+    try:
+        return convert(value)
+    except (ValueError, RecursionError) as error:
+        shown = str(value)[:60]
+        raise Damaged(
+            f"The ledger holds {shown!r} where kbsync can't have written it.",
+            next_step="`kbsync audit verify` names the rows that something other than kbsync changed.",
+        ) from error
 
 
 def _to_json(value: Any) -> str:

@@ -121,10 +121,15 @@ def check_chains(tx: LedgerReader, state_dir: Path, against: Sequence[KnownHead]
     problems += [Problem(LEDGER, f"{what}.") for what in tx.examine(rows, None if broken else trail.hashes)]
     if readable:
         problems += [Problem(AUDIT_TRAIL, what) for known in against if (what := _differs(trail, known))]
+    try:
+        versions = tx.versions()
+    except Damaged as error:
+        versions = []
+        problems.append(Problem(LEDGER, error.what))
     return ChainCheck(
         events=len(trail.hashes),
         head=trail.head,
-        versions=tx.versions(),
+        versions=versions,
         problems=tuple(problems),
         readable=readable,
         hashes=frozenset(trail.hashes),
