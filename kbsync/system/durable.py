@@ -102,7 +102,7 @@ def write_file(path: Path, data: bytes) -> None:
 
 
 def write_for_people(path: Path, data: bytes) -> None:
-    """Write a file that people asked for, whole or not at all. What is no file, such as a pipe, is written as it is, and a
+    """Write a file that people asked for, whole or not at all. What is no file, such as a pipe, is written as it is; a
     link leads to where the file goes."""
     target = path.resolve() if path.is_symlink() else path
     if target.exists() and not target.is_file():
