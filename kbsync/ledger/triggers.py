@@ -13,6 +13,8 @@ from sqlalchemy import Connection, inspect, text
 from kbsync.ledger import tables
 from kbsync.ledger.tables import APPEND_ONLY
 
+_HERE = "(SELECT n.oid FROM pg_namespace n WHERE n.nspname = current_schema())"
+"""The schema in which PostgreSQL has the ledger's tables."""
 _FUNCTION = "kbsync_refuse"
 _BODY = """
 BEGIN
@@ -94,13 +96,13 @@ def _postgresql_triggers(connection: Connection) -> set[str]:
     if not _function_is_whole(connection):
         return set()
     query = text(
-        """
+        f"""
         SELECT t.tgname, c.relname, t.tgtype FROM pg_trigger t
         JOIN pg_class c ON c.oid = t.tgrelid
         JOIN pg_proc f ON f.oid = t.tgfoid
         WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND t.tgqual IS NULL AND t.tgattr = ''::int2vector
-          AND c.relnamespace = current_schema()::regnamespace
-          AND f.proname = :function AND f.pronamespace = current_schema()::regnamespace AND f.pronargs = 0
+          AND c.relnamespace = {_HERE}
+          AND f.proname = :function AND f.pronamespace = {_HERE} AND f.pronargs = 0
         """
     )
     found = {(name, table, kind) for name, table, kind in connection.execute(query, {"function": _FUNCTION})}
@@ -114,9 +116,9 @@ def _postgresql_triggers(connection: Connection) -> set[str]:
 
 def _function_is_whole(connection: Connection) -> bool:
     query = text(
-        """
+        f"""
         SELECT f.prosrc FROM pg_proc f JOIN pg_language l ON l.oid = f.prolang
-        WHERE f.proname = :function AND f.pronamespace = current_schema()::regnamespace AND f.pronargs = 0
+        WHERE f.proname = :function AND f.pronamespace = {_HERE} AND f.pronargs = 0
           AND l.lanname = 'plpgsql' AND f.proconfig IS NULL
         """
     )
@@ -127,7 +129,7 @@ def _postgresql_problems(connection: Connection) -> list[str]:
     """Foreign triggers, rules, row security, and other things than tables under our tables' names."""
     own = {name for table in APPEND_ONLY for name in _triggers(connection, table.name)}
     names = {"names": list(tables.metadata.tables)}
-    here = "c.relnamespace = current_schema()::regnamespace AND c.relname = ANY(:names)"
+    here = f"c.relnamespace = {_HERE} AND c.relname = ANY(:names)"
     query = "SELECT t.tgname, c.relname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid WHERE NOT t.tgisinternal"
     triggers = connection.execute(text(f"{query} AND {here} ORDER BY 1"), names)
     found = [f"the trigger {name} on {table} is not kbsync's" for name, table in triggers if name not in own]

@@ -89,9 +89,8 @@ class Moment(TypeDecorator[TimePoint]):
         return None if value is None else f"{value.iso}/{value.precision}"
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> TimePoint | None:
-        if value is None:
-            return None
-        return _read(_time_point, value)
+        moment: TimePoint | None = None if value is None else _read(_time_point, value)
+        return moment
 
 
 class Document(TypeDecorator[Any]):
