@@ -6,6 +6,7 @@ import pytest
 
 from kbsync.domain.date_names import month_words, number_names, read_date, time_names, words_of
 from kbsync.domain.date_words import DATE_WORDS
+from tests.support.paths import ROOT
 
 MOON, IDES = "1969-07-20T00:00:00Z", "-0044-03-15T00:00:00Z"
 
@@ -95,3 +96,11 @@ def test_one_word_is_october_in_one_language_and_november_in_another() -> None:
 
 def test_months_are_known_as_words_that_follow_a_number() -> None:
     assert {"juli", "července", "temmuz"} <= month_words()
+
+
+def test_the_page_shows_what_each_language_writes() -> None:
+    page = (ROOT / "docs" / "explanation" / "wikidata.md").read_text(encoding="utf-8")
+    for language in DATE_WORDS:
+        shown = [(MOON, 11), (MOON, 10), (IDES, 11), (MOON, 8), (MOON, 7)]
+        cells = " | ".join(time_names(text, precision, language)[0] for text, precision in shown)
+        assert f"| `{language}` | {cells} |" in page
