@@ -122,7 +122,7 @@ def test_a_watched_items_event_is_pulled_at_once_and_nothing_else_is_asked(heard
     assert notice.result is not None
     assert (notice.result.watched, notice.result.fetched, notice.result.observed) == (1, 1, 1)
     assert heard.world.source.asked == ["Q38"]
-    assert heard.world.source.questions == {"server_time": 1, "heads": 1, "records": 1, "labels": 1}
+    assert heard.world.source.questions == {"server_time": 1, "heads": 1, "records": 1}
 
 
 def test_watermarks_stay_where_the_last_whole_pull_left_them(heard: Heard) -> None:
