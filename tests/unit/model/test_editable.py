@@ -108,8 +108,11 @@ def absolute(model: Any) -> None:
         (absolute, "predictions then differ"),
     ],
 )
-def test_a_model_that_computes_otherwise_is_refused(spoil: Callable[[Any], None], message: str) -> None:
-    model = random_model("llama")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_model_that_computes_otherwise_is_refused(
+    spoil: Callable[[Any], None], message: str, dtype: torch.dtype
+) -> None:
+    model = random_model("llama", dtype)
     spoil(model)
     with pytest.raises(ModelError, match=message):
         editable(model)
