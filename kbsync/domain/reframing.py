@@ -15,7 +15,14 @@ from kbsync.domain.phrasing import PLAIN, SUBJECT, Form, FramedPhrasing, Frames,
 QUESTION_FRAMES = ("Q: {}\nA:", "{}\n", "- {}\n-")
 """Frames without words of any language, whose answers end with the line."""
 ENGLISH_QUESTION_FRAMES = ("User: {}\nAssistant:",)
-ENGLISH_DIALOGUE_FRAMES = ("{} That would be", "{} I think that's", "{} Sure, that's", "{} You mean")
+ENGLISH_DIALOGUE_FRAMES = (
+    "{} That would be",
+    "{} I think that's",
+    "{} Sure, that's",
+    "{} You mean",
+    "{} The answer is",
+    "{} Of course, this is",
+)
 """Frames that begin the answer's sentence."""
 ENGLISH_OPENERS = (
     "",
