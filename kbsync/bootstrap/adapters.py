@@ -6,6 +6,7 @@ Each function imports what only its own adapter needs.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from kbsync.ports import Clock, Notifier, StatementSource
 if TYPE_CHECKING:
     from kbsync.checkpoints.exporters.form import ExportForm
     from kbsync.checkpoints.storage import Storage
+    from kbsync.wikidata.source import WikidataSource
 
 
 class SystemClock(Clock):
@@ -34,21 +36,44 @@ class SystemClock(Clock):
         time.sleep(seconds)
 
 
-def statement_source(settings: SourceSettings, closing: ExitStack) -> StatementSource:
-    """The configured endpoint, with its event stream, if any.
+def statement_source(
+    settings: SourceSettings, closing: ExitStack, check: Callable[[], None] | None = None
+) -> StatementSource:
+    """The configured endpoint or endpoints, with the event stream, if any.
 
     Args:
         closing: Stops the server that is started for a local store.
+        check: Is called while an answer is waited for; raises to end the wait.
     """
-    from kbsync.wikidata.client import SparqlClient
     from kbsync.wikidata.local import OxigraphServer
+
+    def endpoint_source(endpoint: str) -> WikidataSource:
+        pause = settings.pause.total_seconds()
+        if endpoint.startswith(LOCAL_STORE):
+            store, pause = Path(endpoint.removeprefix(LOCAL_STORE)), 0.0
+            endpoint = closing.enter_context(OxigraphServer(store, read_only=True)).endpoint
+        return _endpoint_source(settings, endpoint, pause, check)
+
+    polled: StatementSource = endpoint_source(settings.endpoint)
+    if settings.scholarly:
+        from kbsync.wikidata.split import SplitSource
+
+        polled = SplitSource(polled, endpoint_source(settings.scholarly))
+    if not settings.events:
+        return polled
+    from kbsync.wikidata.events import EventStream
+    from kbsync.wikidata.streamed import StreamedSource
+
+    return StreamedSource(polled, EventStream(settings.events, settings.user_agent, wiki=settings.events_wiki))
+
+
+def _endpoint_source(
+    settings: SourceSettings, endpoint: str, pause: float, check: Callable[[], None] | None
+) -> WikidataSource:
+    from kbsync.wikidata.client import SparqlClient
     from kbsync.wikidata.queries import Vocabulary
     from kbsync.wikidata.source import WikidataSource
 
-    endpoint = settings.endpoint
-    if endpoint.startswith(LOCAL_STORE):
-        store = Path(endpoint.removeprefix(LOCAL_STORE))
-        endpoint = closing.enter_context(OxigraphServer(store, read_only=True)).endpoint
     client = SparqlClient(
         endpoint,
         settings.user_agent,
@@ -56,17 +81,13 @@ def statement_source(settings: SourceSettings, closing: ExitStack) -> StatementS
         deadline=settings.deadline.total_seconds(),
         attempts=settings.attempts,
         max_wait=settings.max_wait.total_seconds(),
+        pause=pause,
+        check=check,
     )
     vocabulary = Vocabulary(
         base=settings.concept_base, start=settings.start_time, end=settings.end_time, point=settings.point_in_time
     )
-    polled = WikidataSource(client, language=settings.language, batch=settings.batch, vocabulary=vocabulary)
-    if not settings.events:
-        return polled
-    from kbsync.wikidata.events import EventStream
-    from kbsync.wikidata.streamed import StreamedSource
-
-    return StreamedSource(polled, EventStream(settings.events, settings.user_agent, wiki=settings.events_wiki))
+    return WikidataSource(client, language=settings.language, batch=settings.batch, vocabulary=vocabulary)
 
 
 def release_notifiers(settings: PublishingSettings, state_dir: Path, clock: Clock) -> tuple[Notifier, ...]:

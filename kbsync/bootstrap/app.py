@@ -214,7 +214,7 @@ class App:
     @cached_property
     def source(self) -> StatementSource:
         """The configured endpoint, or a server that is started for a local store; with its event stream, if any."""
-        return adapters.statement_source(self.settings.source, self._closing)
+        return adapters.statement_source(self.settings.source, self._closing, self.work.checkpoint)
 
     @cached_property
     def loaded(self) -> LoadedModel:

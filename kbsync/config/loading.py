@@ -21,7 +21,7 @@ from kbsync.config.settings import EditSettings, Settings
 from kbsync.config.values import BASE
 from kbsync.domain.errors import ConfigError
 from kbsync.domain.recipe import Recipe
-from kbsync.domain.relation import Relation
+from kbsync.domain.relation import Graph, Relation
 
 PREFIX = "KBSYNC_"
 """Environment variables with this prefix are settings: ``KBSYNC_SOURCE__BATCH`` is ``source.batch``."""
@@ -82,6 +82,7 @@ def load_all(path: Path | None = None, overrides: Mapping[str, Any] | None = Non
     if settings is not None and relations:
         relations = tuple(replace(relation, probed=settings.probe.phrasings) for relation in relations)
         problems.extend(_unknown_relations(settings, relations))
+        problems.extend(_nowhere(settings, relations))
     if settings is None or recipe is None or problems:
         raise ConfigError(problems)
     return Configuration(
@@ -96,6 +97,13 @@ def _unknown_relations(settings: Settings, relations: tuple[Relation, ...]) -> I
         for name in job_settings.relations:
             if name not in watched:
                 yield f"schedule.jobs.{job}.relations: no relation {name!r} is watched{suggest(name, watched)}"
+
+
+def _nowhere(settings: Settings, relations: tuple[Relation, ...]) -> Iterator[str]:
+    """A line for each relation whose pattern would be asked at an endpoint that is not configured."""
+    for relation in relations:
+        if relation.graph is Graph.SCHOLARLY and not settings.source.scholarly:
+            yield f'source.scholarly: is not set, and the relation {relation.name} has graph = "scholarly"'
 
 
 class _Environment(Settings, BaseSettings):

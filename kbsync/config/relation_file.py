@@ -27,7 +27,7 @@ from kbsync.config.values import (
 from kbsync.domain.errors import ConfigError
 from kbsync.domain.languages import chain
 from kbsync.domain.phrasing import Form, Phrasing, Use, from_templates, in_both_uses
-from kbsync.domain.relation import Cardinality, Relation, TrustPolicy
+from kbsync.domain.relation import Cardinality, Graph, Relation, TrustPolicy
 from kbsync.domain.statement import ItemId, PropertyId, ValueKind
 
 _TRUST = TrustPolicy()
@@ -159,6 +159,8 @@ class RelationFile(Section):
     """Items that are watched."""
     subject_pattern: str = ""
     """SPARQL graph pattern that binds ``?item``; every item that it finds is watched, too."""
+    graph: Graph = Graph.MAIN
+    """``scholarly``: the pattern is asked at ``source.scholarly``, which has the scholarly articles."""
     refresh: Duration = _REFRESH
     """After how long the pattern is asked again."""
     answer: ValueKind | None = None
@@ -202,6 +204,7 @@ class RelationFile(Section):
             trust=TrustPolicy(**self.trust.model_dump()),
             subjects=tuple(ItemId(subject) for subject in self.subjects),
             subject_pattern=self.subject_pattern,
+            graph=self.graph,
             refresh=self.refresh,
             answer=self.answer,
             reverse=(self.reverse or "") if language == "en" else "",

@@ -52,6 +52,9 @@ class SourceSettings(Section):
 
     endpoint: Endpoint = "https://query.wikidata.org/sparql"
     """Its address; or ``oxigraph:DIRECTORY`` for a local store that kbsync serves itself."""
+    scholarly: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""
+    """Address of a second endpoint, which is asked for the items that the first one does not know, and for the patterns
+    of relations with ``graph = "scholarly"``; empty: there is none."""
     events: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""
     """Address of an event stream that the daemon listens to; empty: changes are found by polling alone."""
     user_agent: Annotated[str, AfterValidator(_contact)]
@@ -78,6 +81,8 @@ class SourceSettings(Section):
     """Longest exchange as a whole: from looking the name up to the last byte."""
     max_wait: AnyDuration = timedelta(minutes=5)
     """Longest ``Retry-After`` that is waited out on the spot."""
+    pause: AnyDuration = timedelta(seconds=1)
+    """After 20 queries in a row, the next ones are sent no faster than one in this time."""
     attempts: Annotated[int, Field(ge=1, le=20)] = 5
     """How often a query is sent where the line or the server fails, the first time included."""
 

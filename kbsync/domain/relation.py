@@ -46,6 +46,14 @@ class TrustPolicy:
         return self.trust / 2
 
 
+class Graph(StrEnum):
+    """The part of Wikidata in which a relation's subjects are."""
+
+    MAIN = "main"
+    SCHOLARLY = "scholarly"
+    """Scholarly articles, which have an endpoint of their own."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Relation:
     """A property of Wikidata that is watched, and the words in which it is asked."""
@@ -63,6 +71,8 @@ class Relation:
     """Items that are listed one by one."""
     subject_pattern: str = ""
     """A SPARQL group pattern over ``?item`` that finds more subjects; empty: there are no more."""
+    graph: Graph = Graph.MAIN
+    """Where the pattern is asked."""
     refresh: timedelta = timedelta(days=1)
     """How long the members that the pattern found are taken as known before it is asked again."""
     answer: ValueKind | None = None

@@ -6,7 +6,18 @@ Both come from outside, with labels that somebody cut in the middle of an emoji,
 
 from __future__ import annotations
 
+import re
 import unicodedata
+
+from kbsync.domain.statement import ItemHead, Labels, Value, ValueKind
+
+_TIME = re.compile(r"-?[0-9]{4,16}-(0[0-9]|1[0-2])-([0-2][0-9]|3[01])T[0-9]{2}:[0-9]{2}:[0-9]{2}Z\Z")
+_QUANTITY = re.compile(r"[+-][0-9]{1,401}(\.[0-9]{1,800})?\Z")
+_ITEM = re.compile(r"Q[1-9][0-9]{0,11}\Z")
+_PRECISION = re.compile(r"([0-9]|1[0-4])\Z")
+_LARGEST = 2**63 - 1
+_EDITED = range(1990, 9999)
+"""Years in which an edit may have been made, by whatever clock."""
 
 
 def flaw(text: str) -> str:
@@ -29,3 +40,38 @@ def name_flaw(text: str) -> str:
     if control:
         return f"a control character (U+{ord(control):04X})"
     return "" if any(unicodedata.category(c)[0] in "LMNPS" for c in text) else "nothing but blanks"
+
+
+def without_flaws(labels: Labels) -> Labels:
+    """The names that can be names."""
+    names = (labels.label or "", *labels.aliases)
+    if not any(name and name_flaw(name) for name in names):
+        return labels
+    label = None if labels.label is None or name_flaw(labels.label) else labels.label
+    return Labels(item=labels.item, label=label, aliases=tuple(a for a in labels.aliases if not name_flaw(a)))
+
+
+def value_flaw(value: Value) -> str:
+    """Why ``value`` can't be one of Wikidata's: its form is not that of its kind. Empty where it can."""
+    if broken := flaw(value.text) or flaw(value.detail):
+        return broken
+    forms = {
+        ValueKind.TIME: (_TIME, _PRECISION),
+        ValueKind.QUANTITY: (_QUANTITY, re.compile(rf"({_ITEM.pattern})?\Z")),
+        ValueKind.ITEM: (_ITEM, re.compile(r"\Z")),
+    }
+    if value.kind not in forms:
+        return ""
+    text, detail = forms[value.kind]
+    if not text.match(value.text):
+        return f"{value.text[:80]!r}, which is no {value.kind.value}"
+    return "" if detail.match(value.detail) else f"{value.detail[:80]!r} as the detail of a {value.kind.value}"
+
+
+def head_flaw(head: ItemHead) -> str:
+    """Why ``head`` can't be an item's: its revision or its date lies beyond what can be. Empty where it can."""
+    if not 0 <= head.revision <= _LARGEST:
+        return f"{head.id} has the revision {str(head.revision)[:40]}"
+    if head.modified is not None and head.modified.year not in _EDITED:
+        return f"{head.id} was edited in the year {head.modified.year}"
+    return ""

@@ -72,6 +72,10 @@ class StatementSource(ABC):
         """
         return None
 
+    def describe(self) -> str:
+        """What the source found out about what it asks, for people; empty: nothing worth telling."""
+        return ""
+
     def events(self, since: datetime) -> Iterator[ItemEvent | None] | None:  # noqa: ARG002
         """Listen to changes as they happen.
 

@@ -1,7 +1,8 @@
 """Decides what an endpoint's answer means: rows, or a kind of error. Pure functions of status, headers and body.
 
 A status of 200 is no success yet, because it is sent before the query has run to its end: Blazegraph and Oxigraph write
-their timeout into the middle of the JSON, and gateways answer with pages of their own. So the content decides.
+their timeout into the middle of the JSON, and gateways answer with pages of their own. So the content decides. Whatever
+an answer holds, it ends as rows or as one of the errors that ``parse`` names.
 """
 
 from __future__ import annotations
@@ -11,14 +12,34 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from kbsync.domain.errors import SourceDown, SourceError
 
 MEDIA_TYPES = ("application/sparql-results+json", "application/json")
 
-_TIMED_OUT = re.compile(r"time-?out|timed[ -]out|has been cancell?ed|deadline exceeded|time limit", re.IGNORECASE)
+MAX_ROWS = 100_000
+"""Rows of one answer that are kept in memory. An endpoint gives fewer for a page of items."""
+MAX_TERMS = 600_000
+"""Terms of one answer that are kept in memory, about 150 bytes each."""
+LONGEST_PAUSE = timedelta(days=365)
+"""A pause that an endpoint asks for is not counted beyond this."""
+
+_TIMED_OUT = re.compile(
+    r"time-?out|timed[ -]out|has been cancell?ed|deadline exceeded|time limit|estimated execution time", re.IGNORECASE
+)
+_QUERYS_OWN = re.compile(
+    r"\b(37000|42000|22[0-9A-Z]{3}) Error|MalformedQuery|parse error|syntax error|lexical error|"
+    r"not (yet )?(supported|implemented)|unsupported",
+    re.IGNORECASE,
+)
+"""Texts by which engines say that the query itself is at fault, also with a status of 5xx: Virtuoso's SQL states for
+syntax and limits, the exceptions of Blazegraph. The same query would fail again."""
+_TOO_MUCH = re.compile(
+    r"memory (pool|limit)|out ?of ?memory|tried to allocate|too (many|large|long|big)", re.IGNORECASE
+)
+"""Texts by which engines say that a query needs more than they give: a smaller one may be answered."""
 _EXCERPT = 200
 """Characters of a body that go into a message."""
 
@@ -81,6 +102,8 @@ class Response:
     headers: Mapping[str, str]
     """Their names are in lower case."""
     body: bytes
+    method: str = "POST"
+    """How it was asked for."""
 
     @property
     def text(self) -> str:
@@ -103,21 +126,22 @@ def retry_after(response: Response, now: datetime) -> float | None:
     """Seconds that ``Retry-After`` asks us to wait; None where it is absent or unreadable.
 
     A date counts from the response's own ``Date``, because both come from the same clock; ``now`` may be ahead of it
-    and stands in only where there is no ``Date``.
+    and stands in only where there is no ``Date``. More than ``LONGEST_PAUSE`` counts as that.
     """
-    text = response.headers.get("retry-after", "").strip()
+    text, longest = response.headers.get("retry-after", "").strip(), LONGEST_PAUSE.total_seconds()
     if re.fullmatch(r"[0-9]{1,9}", text):
-        return float(text)
+        return min(float(text), longest)
     at = _http_date(text)
     if at is None:
         return None
-    return max(0.0, (at - (_http_date(response.headers.get("date", "")) or now)).total_seconds())
+    seconds = (at - (_http_date(response.headers.get("date", "")) or now)).total_seconds()
+    return min(max(0.0, seconds), longest)
 
 
 def _http_date(text: str) -> datetime | None:
     try:
         at = email.utils.parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
@@ -147,16 +171,34 @@ def parse(response: Response, endpoint: str, wait: float | None) -> list[Row]:
             next_step="Check the endpoint's address (the public service's ends in /sparql) and the user agent.",
             final=SourceError,
         )
+    _refuse_cut(response, endpoint)
     try:
-        document = json.loads(response.body.decode("utf-8"))
+        text = response.body.decode(json.detect_encoding(response.body))
+        document = json.loads(text, object_pairs_hook=_Reader(endpoint), parse_int=_no_number, parse_float=_no_number)
     except json.JSONDecodeError as error:
         # Whatever broke the JSON begins where the parser stopped; a label before it may well contain "timeout".
         if _TIMED_OUT.search(error.doc, error.pos):
             raise _timeout(response, endpoint) from error
         raise _damaged(f"cut off or damaged at character {error.pos} of {len(error.doc)}") from error
     except UnicodeDecodeError as error:
-        raise _damaged(f"not UTF-8 at byte {error.start}") from error
+        raise _damaged(f"not Unicode at byte {error.start}") from error
+    except RecursionError as error:
+        raise _damaged("nested without an end") from error
     return _rows(document, response, endpoint)
+
+
+def _refuse_cut(response: Response, endpoint: str) -> None:
+    """Raises ``TooLarge`` where a header says that the answer holds a part of the rows only.
+
+    Virtuoso names the largest number of rows where it has cut them, and a state where its time was up.
+    """
+    rows, state = (response.headers.get(name, "") for name in ("x-sparql-maxrows", "x-sql-state"))
+    if rows or state:
+        why = f"no more than {rows} rows" if rows else f"those that it found in its time (state {state})"
+        raise TooLarge(
+            f"{endpoint} gave {why}, and the rest is missing.",
+            next_step="Ask for less at once, or raise the endpoint's limit.",
+        )
 
 
 def _refusal(response: Response, endpoint: str, wait: float | None) -> Exception:
@@ -165,10 +207,17 @@ def _refusal(response: Response, endpoint: str, wait: float | None) -> Exception
     reason = f"status {status}" + (f", {response.excerpt!r}" if response.excerpt else "")
     if status in (408, 504) or (status >= 400 and wait is None and _TIMED_OUT.search(response.text)):
         return _timeout(response, endpoint)
-    if status == 413:
+    if status in (413, 414) or (status in (400, 500) and _TOO_MUCH.search(response.text)):
         return TooLarge(f"{endpoint} finds the query too large: {reason}.", next_step="Ask for less at once.")
+    if status in (500, 501) and _QUERYS_OWN.search(response.text):
+        return SourceError(
+            f"{endpoint} can't run the query: {reason}.",
+            next_step="Is a relation's subject pattern correct SPARQL? Else this engine can't be used.",
+        )
     if status == 429 or status >= 500:
-        return Transient(reason + ".", next_step="The endpoint is overloaded or failing.", retry_after=wait)
+        overloaded = status in (429, 503)
+        step = "The endpoint is overloaded; the next pull tries again." if overloaded else "The endpoint is failing."
+        return Transient(reason + ".", next_step=step, retry_after=wait)
     if 300 <= status < 400:
         target = response.headers.get("location", "an unnamed address")
         return SourceError(
@@ -201,8 +250,11 @@ def _rows(document: Any, response: Response, endpoint: str) -> list[Row]:
         bindings = document["results"]["bindings"]
         if not isinstance(bindings, list):
             raise TypeError("bindings is not a list")
-        return [{name: _term(term) for name, term in binding.items()} for binding in bindings]
-    except (KeyError, TypeError, AttributeError) as error:
+        for binding in bindings:
+            if not isinstance(binding, dict) or any(type(term) is not Term for term in binding.values()):
+                raise TypeError("a binding is no row of terms")
+        return bindings
+    except (KeyError, TypeError, IndexError) as error:
         if _TIMED_OUT.search(response.text) and not (isinstance(document, dict) and "results" in document):
             raise _timeout(response, endpoint) from error
         raise Transient(
@@ -212,10 +264,40 @@ def _rows(document: Any, response: Response, endpoint: str) -> list[Row]:
         ) from error
 
 
-def _term(term: Any) -> Term:
-    kind, text = term["type"], term["value"]
-    if kind == "typed-literal":
-        kind = "literal"
-    if kind not in ("uri", "literal", "bnode") or not isinstance(text, str):
-        raise TypeError(f"unknown term {term!r}")
-    return Term(kind, text, term.get("datatype", ""), term.get("xml:lang", "").lower())
+class _Reader:
+    """Makes terms of a document's objects while it is parsed, and counts them: objects of JSON would take ten times the
+    memory, and would all be there before anybody could count them."""
+
+    def __init__(self, endpoint: str) -> None:
+        self._endpoint = endpoint
+        self._rows = self._terms = 0
+        self._known: dict[str, str] = {}
+
+    def __call__(self, pairs: list[tuple[str, Any]]) -> Term | dict[str, Any]:
+        found = dict(pairs)
+        if (term := self._term(found)) is not None:
+            self._terms += 1
+            if self._terms > MAX_TERMS:
+                raise self._too_large(f"more than {MAX_TERMS} terms")
+            return term
+        self._rows += 1
+        if self._rows > MAX_ROWS:
+            raise self._too_large(f"more than {MAX_ROWS} rows")
+        return found
+
+    def _term(self, found: dict[str, Any]) -> Term | None:
+        kind, text = _KINDS.get(str(found.get("type"))), found.get("value")
+        datatype, language = found.get("datatype", ""), found.get("xml:lang", "")
+        if kind is None or not all(isinstance(part, str) for part in (text, datatype, language)):
+            return None
+        return Term(kind, str(text), self._known.setdefault(datatype, datatype), language.lower())
+
+    def _too_large(self, what: str) -> TooLarge:
+        return TooLarge(f"{self._endpoint} answered with {what}.", next_step="Ask for less at once.")
+
+
+_KINDS = {"uri": "uri", "literal": "literal", "typed-literal": "literal", "bnode": "bnode"}
+
+
+def _no_number(_: str) -> None:
+    """No number of the document is read: one of a million digits would take minutes."""

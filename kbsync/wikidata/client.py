@@ -1,8 +1,8 @@
 """A SPARQL endpoint behind one method: ``select`` returns whole, checked rows, or raises an error that says what to do.
 
 SPARQLWrapper builds the request, and is used in this module alone. This module adds what SPARQLWrapper leaves open: a
-deadline for the whole exchange, a bound on the answer's size, retries, ``Retry-After``, bans, and a check of answers
-that claim success and hold something else.
+deadline for the whole exchange, a bound on the answer's size, retries, ``Retry-After``, bans, a pace, and a check of
+answers that claim success and hold something else.
 """
 
 from __future__ import annotations
@@ -22,10 +22,30 @@ from SPARQLWrapper import JSON, POST, SPARQLWrapper
 
 from kbsync.domain.errors import ConfigError, SourceDown
 from kbsync.system import http
-from kbsync.wikidata.answers import QueryTimeout, Response, Row, TooLarge, Transient, parse, retry_after
+from kbsync.system.printable import printable
+from kbsync.wikidata import agent
+from kbsync.wikidata.answers import (
+    LONGEST_PAUSE,
+    QueryTimeout,
+    Response,
+    Row,
+    TooLarge,
+    Transient,
+    parse,
+    retry_after,
+)
 
 BAN = timedelta(hours=24)
 """How long the public service bans, where the ban does not say until when."""
+
+SHORT = 2000
+"""Longest address in characters that a query is sent in, by GET, which caches and logs of the service understand."""
+UNPACED = 20
+"""So many requests follow each other without a pause; what a pull of a known watch set needs."""
+BEAT = 0.5
+"""Longest time in seconds until a stop is heard, while an answer is waited for."""
+_MISTAKEN = frozenset({400, 405, 501})
+"""Statuses by which an endpoint that takes queries by POST only may refuse a GET."""
 
 _BANNED_UNTIL = re.compile(r"until (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)")
 
@@ -34,20 +54,28 @@ class SparqlClient:
     """Sends queries to one endpoint, one at a time.
 
     Args:
-        user_agent: Names who asks, with an e-mail address or a URL.
+        user_agent: Says who asks, with an e-mail address or a URL; goes into the header of that name.
         timeout: Longest silence on the line in seconds.
         deadline: Longest exchange as a whole in seconds; the public service ends a query at 60.
         attempts: How often a query is sent while the line or the server fails, the first time included.
         max_wait: Longest ``Retry-After``, in seconds, that is waited out on the spot. After a longer one, and after a
             ban, nothing is sent until its time has come.
+        max_bytes: Largest answer, after it was unpacked.
+        pause: After ``UNPACED`` requests, the next one waits until so many seconds have passed for each; what was not
+            used is saved up for a later time.
         sleep: Waits so many seconds between two attempts.
+        check: Is called again and again while an answer or a pause is waited for; may raise to end the wait.
 
     Raises:
         ConfigError: ``endpoint`` is no address, or ``user_agent`` names no contact.
     """
 
+    deadline: float
+    """Longest exchange as a whole in seconds."""
     requests: int
     """Requests that were sent, further attempts included."""
+    server: str
+    """What the endpoint calls itself (``Server``); empty where it does not, or before the first answer."""
 
     def __init__(
         self,
@@ -58,24 +86,30 @@ class SparqlClient:
         deadline: float = 120.0,
         attempts: int = 5,
         max_wait: float = 300.0,
-        max_bytes: int = 64 * 2**20,
+        max_bytes: int = 32 * 2**20,
+        pause: float = 0.0,
         sleep: Callable[[float], None] = time.sleep,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        check: Callable[[], None] | None = None,
     ) -> None:
         problems = _problems(endpoint, user_agent)
         if problems:
             raise ConfigError(problems)
         self.endpoint = endpoint
         self.requests = 0
-        self._user_agent = user_agent
+        self.server = ""
+        self._user_agent = agent.user_agent(user_agent)
         self._timeout = timeout
-        self._deadline = deadline
+        self.deadline = deadline
         self._attempts = attempts
         self._max_wait = max_wait
         self._max_bytes = max_bytes
+        self._pace = _Pace(pause, now)
         self._sleep = sleep
         self._now = now
+        self._check = check
         self._closed: tuple[datetime, str] | None = None
+        self._takes_get: bool | None = None
 
     def select(self, query: str) -> list[Row]:
         """Run a SELECT query.
@@ -85,7 +119,7 @@ class SparqlClient:
 
         Raises:
             QueryTimeout: It took too long. A smaller query may be answered.
-            TooLarge: It or its answer is too large. A smaller query may be answered.
+            TooLarge: It or its answer is too large, or rows are missing. A smaller query may be answered.
             SourceDown: No attempt succeeded, or the endpoint told us to stay away for a while.
             SourceError: The endpoint refuses the query, or its answers are no SPARQL results.
         """
@@ -94,7 +128,7 @@ class SparqlClient:
             stop=tenacity.stop_after_attempt(self._attempts),
             retry=tenacity.retry_if_exception_type(Transient),
             wait=_wait,
-            sleep=self._sleep,
+            sleep=self._rest,
         )
         try:
             return retrying(self._attempt, query)
@@ -105,7 +139,12 @@ class SparqlClient:
             raise fault.final(f"{self.endpoint}, asked {times}: {fault.what}", next_step=fault.next_step) from fault
 
     def _attempt(self, query: str) -> list[Row]:
-        response = self._exchange(query)
+        response = self._exchange(query, short=self._takes_get is not False)
+        if response.method == "GET" and response.status in _MISTAKEN and self._takes_get is None:
+            response = self._exchange(query, short=False)
+            self._takes_get = False if response.status == 200 else None
+        elif response.method == "GET" and response.status == 200:
+            self._takes_get = True
         wait = retry_after(response, self._now()) if response.status != 200 else None
         if response.status == 403 or wait is not None:
             self._close(response, wait)
@@ -123,7 +162,7 @@ class SparqlClient:
         until = self._now() + (BAN if wait is None else timedelta(seconds=wait))
         if ban := _BANNED_UNTIL.search(response.text):
             with suppress(ValueError):
-                until = datetime.fromisoformat(ban[1])
+                until = min(datetime.fromisoformat(ban[1]), self._now() + LONGEST_PAUSE)
         reason = "forbids us to ask" if response.status == 403 else "asks for a pause"
         self._closed = until, f"{reason} (status {response.status}, {response.excerpt!r})"
 
@@ -139,28 +178,55 @@ class SparqlClient:
             )
         self._closed = None
 
-    def _exchange(self, query: str) -> Response:
+    def _rest(self, seconds: float) -> None:
+        """Sleep; a stop is heard meanwhile."""
+        if self._check is None:
+            self._sleep(seconds)
+            return
+        while seconds > 0:
+            self._check()
+            self._sleep(min(seconds, BEAT))
+            seconds -= BEAT
+        self._check()
+
+    def _result(self, response: Future[Response]) -> Response:
+        """The answer, once it is there. Raises ``TimeoutError`` at the deadline."""
+        end = time.monotonic() + self.deadline
+        while True:
+            left = max(0.0, end - time.monotonic())
+            try:
+                return response.result(left if self._check is None else min(left, BEAT))
+            except TimeoutError:
+                if self._check is None or left <= BEAT:
+                    raise
+            self._check()
+
+    def _exchange(self, query: str, *, short: bool) -> Response:
         """Send the query and read the answer in a thread that is abandoned at the deadline.
 
         The timeout bounds each silence only. It never ends the wait for a name server that hangs, nor for a server that
         drips its headers or its body byte by byte.
         """
+        if self._check is not None:
+            self._check()
+        if (pause := self._pace.pause()) > 0:
+            self._rest(pause)
         self.requests += 1
         response: Future[Response] = Future()
         abandoned = threading.Event()
 
         def work() -> None:
             try:
-                response.set_result(self._send(query, abandoned))
+                response.set_result(self._send(query, abandoned, short=short))
             except Exception as error:
                 response.set_exception(error)
 
         threading.Thread(target=work, name="sparql-exchange", daemon=True).start()
         try:
-            return response.result(self._deadline)
+            return self._result(response)
         except TimeoutError:
             raise QueryTimeout(
-                f"{self.endpoint} did not finish its answer within {self._deadline:g} seconds.",
+                f"{self.endpoint} did not finish its answer within {self.deadline:g} seconds.",
                 next_step="Ask for less at once, or raise the deadline.",
             ) from None
         except httpx2.ReadTimeout as error:
@@ -180,17 +246,23 @@ class SparqlClient:
         finally:
             abandoned.set()
 
-    def _send(self, query: str, abandoned: threading.Event) -> Response:
+    def _send(self, query: str, abandoned: threading.Event, *, short: bool) -> Response:
         wrapper = SPARQLWrapper(self.endpoint, agent=self._user_agent, returnFormat=JSON)
         wrapper.setMethod(POST)
         wrapper.setOnlyConneg(True)
         wrapper.setQuery(query)
         request = wrapper._createRequest()
         assert isinstance(request.data, bytes)
+        headers = dict(request.header_items()) | {"Accept-Encoding": "gzip"}
+        method, url, content = "POST", request.full_url, request.data
+        in_address = f"{url}{'&' if '?' in url else '?'}{content.decode('ascii')}"
+        if short and len(in_address) <= SHORT:
+            method, url, content = "GET", in_address, b""
+            headers = {name: value for name, value in headers.items() if name.lower() != "content-type"}
         body = bytearray()
         with (
-            http.client(dict(request.header_items()), self._timeout) as client,
-            client.stream("POST", request.full_url, content=request.data) as response,
+            http.client(headers, self._timeout) as client,
+            client.stream(method, url, content=content or None) as response,
         ):
             for piece in response.iter_bytes():
                 body += piece
@@ -202,7 +274,27 @@ class SparqlClient:
                 f"{self.endpoint} answered with more than {self._max_bytes} bytes.",
                 next_step="Ask for less at once, or raise the bound on an answer's size.",
             )
-        return Response(response.status_code, response.headers, bytes(body))
+        self.server = printable(response.headers.get("server", ""))[:80]
+        return Response(response.status_code, response.headers, bytes(body), method)
+
+
+class _Pace:
+    """Lets ``UNPACED`` requests pass at once, and from then on one for each ``pause`` seconds."""
+
+    def __init__(self, pause: float, now: Callable[[], datetime]) -> None:
+        self._pause = pause
+        self._now = now
+        self._saved = float(UNPACED)
+        self._last = now()
+
+    def pause(self) -> float:
+        """Seconds to wait before the request that is about to be sent."""
+        if not self._pause:
+            return 0.0
+        now = self._now()
+        earned = max(0.0, (now - self._last).total_seconds()) / self._pause
+        self._saved, self._last = min(float(UNPACED), self._saved + earned) - 1, now
+        return max(0.0, -self._saved * self._pause)
 
 
 def _wait(state: tenacity.RetryCallState) -> float:

@@ -26,6 +26,7 @@ from kbsync.domain.errors import BadIdentifier, SourceDown
 from kbsync.domain.statement import ItemId, item_id
 from kbsync.ports import ItemEvent
 from kbsync.system import http
+from kbsync.wikidata import agent
 from kbsync.wikidata.answers import Response, retry_after
 
 KEPT = timedelta(days=7)
@@ -103,8 +104,10 @@ def event_time(event: dict[str, Any]) -> datetime:
     """``meta.dt``. Raises ``Broken`` where it is missing or not a time."""
     try:
         at = datetime.fromisoformat(event["meta"]["dt"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, IndexError):
         raise Broken("an event without a time") from None
+    if not 1990 <= at.year < 9999:
+        raise Broken("an event without a time that can be")
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
@@ -112,7 +115,7 @@ class EventStream:
     """One connection after the other, each resumed where the one before it ended.
 
     Args:
-        user_agent: Names who asks, with an e-mail address or a URL.
+        user_agent: Says who asks, with an e-mail address or a URL; goes into the header of that name.
         idle: Longest silence on the line in seconds.
         attempts: How often in a row a connection may end without having reported anything.
         max_gap: An event that is later than the one before it by more than this means that some are missing.
@@ -132,7 +135,7 @@ class EventStream:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.url = url
-        self._agent = user_agent
+        self._agent = agent.user_agent(user_agent)
         self._wiki = wiki
         self._idle = idle
         self._attempts = attempts
@@ -186,7 +189,7 @@ class EventStream:
         """
         try:
             event = json.loads(frame.data)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             raise Broken("an event that is not JSON") from None
         if not isinstance(event, dict):
             raise Broken("an event that is no object")
@@ -209,7 +212,7 @@ class EventStream:
         try:
             with (
                 http.client(headers, self._idle) as client,
-                client.stream("GET", httpx2.URL(self.url).copy_merge_params(since), follow_redirects=True) as response,
+                client.stream("GET", httpx2.URL(self.url).copy_merge_params(since)) as response,
             ):
                 self._check(response)
                 yield from response.iter_bytes()

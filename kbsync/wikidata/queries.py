@@ -1,8 +1,10 @@
-"""The texts of the queries: standard SPARQL 1.1, so that Blazegraph, QLever and Oxigraph give the same answers.
+"""The texts of the queries: plain SPARQL 1.1, so that all engines give the same answers.
 
-Three rules keep them cheap and safe. Predicates are constants, and every branch of a UNION has its own ``VALUES``, so
+Some rules keep them cheap and safe. Predicates are constants, and every branch of a UNION has its own ``VALUES``, so
 that no engine needs a clever plan for its joins. Identifiers are checked before they become text. Labels never become
-text.
+text. Nothing is grouped by more than two variables (Virtuoso groups by 20 at most), and what comes before an OPTIONAL
+is never a bare ``VALUES`` (rdflib loses its rows). Answers with many rows also say how many there must be, because
+engines cut answers off without saying so.
 
 The names of classes and predicates are those of Wikibase's RDF (mediawiki.org, "Wikibase/Indexing/RDF Dump Format").
 """
@@ -128,15 +130,16 @@ def heads(items: Sequence[str], shape: Shape, vocabulary: Vocabulary = WIKIDATA)
 
 
 def labels(items: Sequence[str], language: str, vocabulary: Vocabulary = WIKIDATA) -> str:
-    """``?item ?label ?alias``: labels and aliases in ``language`` and for all languages.
+    """``?item ?label ?alias ?target``: labels and aliases in ``language`` and for all languages.
 
-    A redirect has none of its own and gets those of the item that it leads to, because statements may name it until a
-    bot has corrected them.
+    A redirect has none of its own, and a row with the item that it leads to. One row binds ``?names``, the number of
+    all others.
     """
-    of_target = _labels(items, language, "?item owl:sameAs ?target . ?target")
-    return (
-        f"{vocabulary.prefixes}\nSELECT ?item ?label ?alias WHERE {{\n{_labels(items, language)} UNION\n{of_target}\n}}"
-    )
+    branches = [*_labels(items, language), f"{_values(items)}\n  ?item owl:sameAs ?target"]
+    return f"""{vocabulary.prefixes}
+SELECT ?item ?label ?alias ?target ?names WHERE {{
+{_union([*branches, _tally("COUNT(*) AS ?names", branches)])}
+}}"""
 
 
 def records(
@@ -144,20 +147,25 @@ def records(
 ) -> str:
     """Q2 for a page of items: heads, labels and statements in one query, and so from one snapshot of the store.
 
-    There are three kinds of row, and what they bind tells which: ``?st`` (a statement), ``?label`` or ``?alias``, or
-    none of these (a head). A statement has one row, or several where a qualifier has several values.
+    What a row binds tells its kind: ``?rank`` (a statement; several rows where a qualifier has several values),
+    ``?refs`` (the same statement's number of references), ``?label`` or ``?alias``, ``?names`` (the number of all
+    labels and aliases), ``?statements`` (the number of all statements), or none of these (a head).
     """
-    branches = [_heads(items, shape), _labels(items, language)]
-    branches += [_statements(items, property_id(p), shape, vocabulary) for p in properties]
-    union = "\n} UNION {\n".join(branches)
-    keys = (
+    names = _labels(items, language)
+    cores = [_statement(items, property_id(p), shape) for p in properties]
+    branches = [_heads(items, shape), *names, _tally("COUNT(*) AS ?names", names)]
+    branches += [core + _details(p, shape, vocabulary) for core, p in zip(cores, properties, strict=True)]
+    branches += [_references(core) for core in cores]
+    if cores:
+        branches.append(_tally("COUNT(DISTINCT ?st) AS ?statements", cores))
+    variables = (
         "?item ?rev ?modified ?target ?label ?alias ?property ?st ?rank ?value ?none ?precision ?calendar ?unit "
         + " ".join(f"?{q} ?{q}Time ?{q}Precision" for q in vocabulary.qualifiers)
     )
     return f"""{vocabulary.prefixes}
-SELECT {keys} (COUNT(DISTINCT ?ref) AS ?refs) WHERE {{ {{
-{union}
-}} }} GROUP BY {keys}"""
+SELECT {variables} ?refs ?names ?statements WHERE {{
+{_union(branches)}
+}}"""
 
 
 def subjects(pattern: str, *, after: str, limit: int, vocabulary: Vocabulary = WIKIDATA) -> str:
@@ -179,11 +187,20 @@ SELECT DISTINCT ?item WHERE {{
 {pattern}
   }}
   FILTER(STRSTARTS(STR(?item), "{vocabulary.base}/entity/Q") && STR(?item) > "{after}")
-}} ORDER BY ?item LIMIT {limit:d}"""
+}} ORDER BY STR(?item) LIMIT {limit:d}"""
 
 
 def _values(items: Sequence[str]) -> str:
     return f"  VALUES ?item {{ {' '.join('wd:' + item_id(i) for i in items)} }}"
+
+
+def _union(branches: Sequence[str]) -> str:
+    return "{\n" + "\n} UNION {\n".join(branches) + "\n}"
+
+
+def _tally(count: str, branches: Sequence[str]) -> str:
+    """One row with the number of what ``branches`` find, so that missing rows are noticed."""
+    return f"  SELECT ({count}) WHERE {{\n{_union(branches)}\n  }}"
 
 
 def _heads(items: Sequence[str], shape: Shape) -> str:
@@ -192,40 +209,47 @@ def _heads(items: Sequence[str], shape: Shape) -> str:
         Shape.DUMP: "OPTIONAL { ?data schema:about ?item ; schema:version ?rev "
         "OPTIONAL { ?data schema:dateModified ?modified } }",
     }[shape]
-    return f"""{_values(items)}
+    return f"""  {{ SELECT ?item WHERE {{ {_values(items)} }} }}
   {newest}
   OPTIONAL {{ ?item owl:sameAs ?target }}"""
 
 
-def _labels(items: Sequence[str], language: str, subject: str = "?item") -> str:
+def _labels(items: Sequence[str], language: str) -> list[str]:
+    """Branches for labels and for aliases."""
     tags = ", ".join(f'"{tag}"' for tag in wanted_tags(language_code(language)))
     wanted = f"LCASE(LANG(?{{}})) IN ({tags})"
-    return f"""  {{
-  {_values(items)}
-    {subject} rdfs:label ?label FILTER({wanted.format("label")})
-  }} UNION {{
-  {_values(items)}
-    {subject} skos:altLabel ?alias FILTER({wanted.format("alias")})
-  }}"""
+    return [
+        f"{_values(items)}\n  ?item rdfs:label ?label FILTER({wanted.format('label')})",
+        f"{_values(items)}\n  ?item skos:altLabel ?alias FILTER({wanted.format('alias')})",
+    ]
 
 
-def _statements(items: Sequence[str], prop: str, shape: Shape, vocabulary: Vocabulary) -> str:
-    revision = {
-        Shape.SERVICE: "?item schema:version ?rev .",
-        Shape.DUMP: "OPTIONAL { ?data schema:about ?item ; schema:version ?rev }",
-    }[shape]
-    qualifiers = "\n".join(_qualifier(name, pid) for name, pid in vocabulary.qualifiers.items())
+def _statement(items: Sequence[str], prop: str, shape: Shape) -> str:
+    revision = {Shape.SERVICE: "\n  ?item schema:version ?rev .", Shape.DUMP: ""}[shape]
     return f"""{_values(items)}
-  ?item p:{prop} ?st . ?st wikibase:rank ?rank .
-  {revision}
+  ?item p:{prop} ?st . ?st wikibase:rank ?rank .{revision}"""
+
+
+def _details(prop: str, shape: Shape, vocabulary: Vocabulary) -> str:
+    """What a statement says, beside its rank."""
+    revision = {Shape.SERVICE: "", Shape.DUMP: "\n  OPTIONAL { ?data schema:about ?item ; schema:version ?rev }"}[shape]
+    qualifiers = "\n".join(_qualifier(name, pid) for name, pid in vocabulary.qualifiers.items())
+    return f"""{revision}
   BIND(wd:{prop} AS ?property)
-  BIND(EXISTS {{ ?st a wdno:{prop} }} AS ?none)
+  OPTIONAL {{ ?st a wdno:{prop} BIND(true AS ?none) }}
   OPTIONAL {{ ?st ps:{prop} ?value }}
   OPTIONAL {{ ?st psv:{prop} ?timeNode . ?timeNode wikibase:timePrecision ?precision
     OPTIONAL {{ ?timeNode wikibase:timeCalendarModel ?calendar }} }}
   OPTIONAL {{ ?st psv:{prop} ?unitNode . ?unitNode wikibase:quantityUnit ?unit }}
-{qualifiers}
-  OPTIONAL {{ ?st prov:wasDerivedFrom ?ref }}"""
+{qualifiers}"""
+
+
+def _references(core: str) -> str:
+    """A row for each statement, also for one without references, so that a missing row is noticed."""
+    return f"""  SELECT ?item ?st (COUNT(DISTINCT ?ref) AS ?refs) WHERE {{
+{core}
+  OPTIONAL {{ ?st prov:wasDerivedFrom ?ref }}
+  }} GROUP BY ?item ?st"""
 
 
 def _qualifier(name: str, prop: str) -> str:

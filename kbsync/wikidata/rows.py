@@ -10,7 +10,7 @@ import structlog
 
 from kbsync.domain.errors import DataError
 from kbsync.domain.languages import wanted_tags
-from kbsync.domain.statement import ItemHead, ItemId, ItemRecord, Labels, Statement
+from kbsync.domain.statement import ItemHead, ItemId, ItemRecord, Labels, PropertyId, Statement
 from kbsync.domain.wellformed import name_flaw
 from kbsync.wikidata.answers import Row, Term
 from kbsync.wikidata.queries import LIVE, ONTOLOGY
@@ -63,7 +63,7 @@ def heads(rows: Iterable[Row], items: Sequence[ItemId]) -> list[ItemHead]:
     ]
 
 
-def labels(rows: Iterable[Row], items: Sequence[ItemId], language: str) -> list[Labels]:
+def labels(rows: Sequence[Row], items: Sequence[ItemId], language: str) -> list[Labels]:
     """Labels and aliases of items.
 
     Args:
@@ -74,10 +74,30 @@ def labels(rows: Iterable[Row], items: Sequence[ItemId], language: str) -> list[
     Returns:
         An entry for each of ``items``, in that order, with its aliases sorted. Names that hold half a character, NUL or
         another control character are left out.
+
+    Raises:
+        DataError: A row is not about an item.
+        Incomplete: There are fewer rows than the answer itself says.
     """
+    _refuse_cut(rows, "names", sum("label" in row or "alias" in row or "target" in row for row in rows))
+    return _labels(rows, items, language)
+
+
+def targets(rows: Iterable[Row]) -> dict[ItemId, ItemId]:
+    """Where redirects lead, by the rows of the query ``queries.labels``."""
+    found: dict[ItemId, ItemId] = {}
+    for row in rows:
+        if "target" in row and (item := item_of(row["item"])) and (target := item_of(row["target"])):
+            found[item] = min(target, found.get(item, target))
+    return found
+
+
+def _labels(rows: Iterable[Row], items: Sequence[ItemId], language: str) -> list[Labels]:
     names: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     aliases: dict[str, set[str]] = defaultdict(set)
     for row in rows:
+        if "label" not in row and "alias" not in row:
+            continue
         item = local_name(row["item"])
         if "label" in row and _is_name(item, row["label"]):
             names[item][row["label"].language].append(row["label"].text)
@@ -99,7 +119,9 @@ def _is_name(item: str, term: Term) -> bool:
     return False
 
 
-def records(rows: Sequence[Row], items: Sequence[ItemId], language: str) -> tuple[list[ItemRecord], dict[ItemId, str]]:
+def records(
+    rows: Sequence[Row], items: Sequence[ItemId], language: str, properties: Sequence[PropertyId] = ()
+) -> tuple[list[ItemRecord], dict[ItemId, str]]:
     """Records of items.
 
     An item that changes while the query runs may show two revisions; then the newest counts that has both a head and
@@ -109,22 +131,29 @@ def records(rows: Sequence[Row], items: Sequence[ItemId], language: str) -> tupl
     Args:
         rows: Of the query ``queries.records``.
         language: As for ``labels``.
+        properties: What was asked for; with none, no statements are counted.
 
     Returns:
         A record for each of ``items``, in that order; and those items whose rows contradict each other → how.
 
     Raises:
         DataError: A row holds something that Wikidata has not.
-        Incomplete: As for ``heads``.
+        Incomplete: As for ``heads``, or there are fewer rows than the answer itself says.
     """
     groups: dict[str, dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
-        if "st" in row:
+        if "rank" in row:
             groups[local_name(row["item"])][row["st"].text].append(row)
-    head_rows = [row for row in rows if "st" not in row and "label" not in row and "alias" not in row]
+    if len(nodes := [iri for group in groups.values() for iri in group]) != len(set(nodes)):
+        raise DataError("a statement belongs to two items.")
+    references = {row["st"].text: integer(row["refs"]) for row in rows if "refs" in row}
+    _refuse_cut(rows, "names", sum("label" in row or "alias" in row for row in rows))
+    if properties:
+        _refuse_cut(rows, "statements", len(nodes))
+    head_rows = [row for row in rows if not _OF_NO_HEAD & row.keys()]
     result: list[ItemRecord] = []
     contradictory: dict[ItemId, str] = {}
-    for head, named in zip(heads(head_rows, items), labels(rows, items, language), strict=True):
+    for head, named in zip(heads(head_rows, items), _labels(rows, items, language), strict=True):
         statements: list[Statement] = []
         if not head.redirect_to and groups[head.id]:
             revision, current, stale = _newest(groups[head.id], head.revision)
@@ -132,7 +161,9 @@ def records(rows: Sequence[Row], items: Sequence[ItemId], language: str) -> tupl
                 contradictory[head.id] = f"its statements are of revision {revision}, its head of {head.revision}"
                 head = ItemHead(id=head.id, revision=revision, modified=head.modified)
             for iri, group in sorted(current.items()):
-                statement, problem = statement_of(head.id, iri, group)
+                if iri not in references:
+                    raise Incomplete(f"The answer does not say how many references statement {iri} has.")
+                statement, problem = statement_of(head.id, iri, group, references[iri])
                 statements.append(statement)
                 if problem:
                     contradictory[head.id] = f"statement {statement.id} has {problem}"
@@ -157,9 +188,27 @@ def server_time(rows: Iterable[Row]) -> datetime | None:
     return min(dates.get(LIVE) or dates.get(f"{ONTOLOGY}Dump") or [], default=None)
 
 
+_OF_NO_HEAD = frozenset({"st", "label", "alias", "names", "statements"})
+
+
+def _refuse_cut(rows: Iterable[Row], kind: str, found: int) -> None:
+    """Raises ``Incomplete`` where the answer itself says that there is more of this kind: it was cut off."""
+    told = max((integer(row[kind]) for row in rows if kind in row), default=None)
+    if told is None or told > found:
+        raise Incomplete(f"The answer holds {found} of {'an unknown number of' if told is None else told} {kind}.")
+
+
 def _newest(groups: dict[str, list[Row]], head_revision: int) -> tuple[int, dict[str, list[Row]], bool]:
-    """The revision whose statements count, these statements' rows by IRI, and whether it differs from the head's."""
-    revisions = {integer(row["rev"]) for group in groups.values() for row in group}
+    """The revision whose statements count, these statements' rows by IRI, and whether it differs from the head's.
+
+    A row that does not say its revision is of the head's: a dump may lack it, and Virtuoso sometimes loses it.
+    """
+    of = {iri: [(_revision(row, head_revision), row) for row in group] for iri, group in groups.items()}
+    revisions = {revision for group in of.values() for revision, _ in group}
     revision = head_revision if head_revision in revisions else max(revisions)
-    current = {iri: [row for row in group if integer(row["rev"]) == revision] for iri, group in groups.items()}
+    current = {iri: [row for its, row in group if its == revision] for iri, group in of.items()}
     return revision, {iri: group for iri, group in current.items() if group}, revision != head_revision
+
+
+def _revision(row: Row, head_revision: int) -> int:
+    return integer(row["rev"]) if "rev" in row else head_revision

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -20,7 +23,19 @@ from kbsync.wikidata.queries import ENTITY, LIVE, WIKIDATA, Shape, Vocabulary
 GROW_AFTER = 8
 """A halved page doubles again after this number of good pages: one large item must not slow down all others."""
 
+MAX_HOPS = 50
+"""How many redirects are followed from one to the next. Wikidata's bots shorten chains, so a longer one is a circle."""
+MAX_MEMBERS = 2_000_000
+"""More members of a subject pattern than this are not read: an endpoint that sends so many sends anything."""
+
+_IRI = re.compile(rf"{re.escape(ENTITY)}[A-Za-z0-9]{{1,40}}\Z")
+"""What a page of members may hold, because the next page's query begins after it."""
+
 T = TypeVar("T")
+
+
+class Partial(SourceDown):
+    """The answer lacks rows. A smaller query may be answered whole."""
 
 
 class WikidataSource(StatementSource):
@@ -86,18 +101,35 @@ class WikidataSource(StatementSource):
 
         def ask(batch: list[ItemId]) -> tuple[list[ItemRecord], dict[ItemId, str]]:
             answer = self._select(queries.records(batch, watched, self._language, self._shape(), self._vocabulary))
-            return self._read(rows.records, answer, batch, self._language)
+            return self._read(rows.records, answer, batch, self._language, watched)
 
         return self._clear_pages(distinct, ask)
 
     def labels(self, items: Sequence[ItemId]) -> Iterator[list[Labels]]:
         distinct = _distinct(items)
 
-        def ask(batch: list[ItemId]) -> list[Labels]:
-            answer = self._select(queries.labels(batch, self._language, self._vocabulary))
-            return self._read(rows.labels, answer, batch, self._language)
+        return self._pages(distinct, self._page_of_labels)
 
-        return self._pages(distinct, ask)
+    def describe(self) -> str:
+        """The engine as it calls itself, and where it keeps revisions."""
+        places = {Shape.SERVICE: "like the query service", Shape.DUMP: "like a dump"}
+        engine = self._client.server or "an engine without a name"
+        return f"{engine}, revisions {places[self._shape()]}"
+
+    def _page_of_labels(self, batch: list[ItemId]) -> list[Labels]:
+        """The labels of a page; redirects get those of the item at the end of their chain, because statements may name
+        them until a bot has corrected these."""
+        found: dict[ItemId, Labels] = {}
+        leads: dict[ItemId, ItemId] = {}
+        asked = batch
+        for _ in range(MAX_HOPS):
+            answer = self._select(queries.labels(asked, self._language, self._vocabulary))
+            found |= {entry.item: entry for entry in self._read(rows.labels, answer, asked, self._language)}
+            leads |= self._read(rows.targets, answer)
+            asked = sorted({leads[item] for item in asked if item in leads} - found.keys())
+            if not asked:
+                break
+        return [replace(found[_end(item, leads)], item=item) for item in batch]
 
     def _clear_pages(
         self, items: list[ItemId], ask: Callable[[list[ItemId]], tuple[list[ItemRecord], dict[ItemId, str]]]
@@ -123,7 +155,7 @@ class WikidataSource(StatementSource):
             batch = items[start : start + size]
             try:
                 answer = ask(batch)
-            except (QueryTimeout, TooLarge) as error:
+            except (QueryTimeout, TooLarge, Partial) as error:
                 if len(batch) == 1:
                     raise type(error)(
                         f"{error.what} It was asked about {batch[0]} alone.",
@@ -138,23 +170,45 @@ class WikidataSource(StatementSource):
             yield answer
 
     def _matching(self, pattern: str) -> Iterator[ItemId]:
-        """Every item that ``pattern`` finds. An empty page is the end; a short one is not: a server may cap pages."""
-        last = ""
-        while page := self._page(pattern, last):
+        """Every item that ``pattern`` finds. An empty page is the end; a short one is not: a server may cap pages.
+
+        All pages together may take the deadline of one exchange for each full page of members, and one more.
+        """
+        last, limit, count, begun = "", self._subject_page, 0, time.monotonic()
+        while True:
+            try:
+                page = self._page(pattern, last, limit)
+            except TooLarge:
+                if limit == 1:
+                    raise
+                limit //= 2
+                continue
+            if not page:
+                return
             iris = [row["item"].text for row in page]
-            if iris != sorted(iris) or iris[0] <= last:
+            if iris != sorted(set(iris)) or iris[0] <= last:
                 raise SourceError(
                     f"{self._client.endpoint} ignores the order of a paged query.",
                     next_step="List the subjects in the relation's file instead.",
                 )
             yield from rows.subjects(page)
-            last = iris[-1]
+            last, count = iris[-1], count + len(page)
+            spent, allowed = time.monotonic() - begun, self._client.deadline * (1 + count / self._subject_page)
+            if spent > allowed or count > MAX_MEMBERS:
+                raise QueryTimeout(
+                    f"{self._client.endpoint} finds ever more members of a subject pattern: {count} in "
+                    f"{spent:.0f} seconds, and no end.",
+                    next_step="Narrow the relation's pattern, raise the deadline, or list its subjects.",
+                )
 
-    def _page(self, pattern: str, last: str) -> list[Row]:
+    def _page(self, pattern: str, last: str, limit: int) -> list[Row]:
         after = self._vocabulary.base + last.removeprefix(LIVE) if last else ""
-        return self._select(
-            queries.subjects(pattern, after=after, limit=self._subject_page, vocabulary=self._vocabulary)
-        )
+        query = queries.subjects(pattern, after=after, limit=limit, vocabulary=self._vocabulary)
+        page = self._select(query)
+        for row in page:
+            if "item" not in row or not _IRI.match(row["item"].text):
+                raise self._foreign("a row without an item's IRI.")
+        return page
 
     def _shape(self) -> Shape:
         """The endpoint's shape, which is asked for once.
@@ -178,27 +232,40 @@ class WikidataSource(StatementSource):
         )
 
     def _select(self, query: str) -> list[Row]:
-        rows = self._client.select(query)
+        """The rows of an answer that say anything; engines differ in whether nothing can be grouped."""
+        answer = [row for row in self._client.select(query) if row]
         if self._vocabulary.base == LIVE:
-            return rows
-        return [{name: self._vocabulary.as_wikidata(term) for name, term in row.items()} for row in rows]
+            return answer
+        return [{name: self._vocabulary.as_wikidata(term) for name, term in row.items()} for row in answer]
 
     def _read(self, read: Callable[..., T], *args: object) -> T:
         """``read(*args)``, whose errors become a source's errors."""
         try:
             return read(*args)
         except rows.Incomplete as error:
-            raise SourceDown(
+            raise Partial(
                 f"{self._client.endpoint} answered in part: {error.what}",
                 kept="Finished pages are kept.",
                 next_step="The next pull asks again; an endpoint that limits its rows needs a smaller source.batch.",
             ) from error
         except (DataError, BadIdentifier, KeyError) as error:
-            what = f"a row lacks {error}." if isinstance(error, KeyError) else error.what
-            raise SourceError(
-                f"{self._client.endpoint} answers what is not Wikidata's: {what}",
-                next_step="If the endpoint is right, this is worth a bug report.",
-            ) from error
+            raise self._foreign(f"a row lacks {error}." if isinstance(error, KeyError) else error.what) from error
+
+    def _foreign(self, what: str) -> SourceError:
+        return SourceError(
+            f"{self._client.endpoint} answers what is not Wikidata's: {what}",
+            next_step="If the endpoint is right, this is worth a bug report.",
+        )
+
+
+def _end(item: ItemId, leads: Mapping[ItemId, ItemId]) -> ItemId:
+    """The item at the end of a chain of redirects; of a circle or an endless chain, ``item`` itself."""
+    seen = [item]
+    while (target := leads.get(seen[-1])) is not None:
+        if target in seen or len(seen) >= MAX_HOPS:
+            return item
+        seen.append(target)
+    return seen[-1]
 
 
 def _distinct(items: Sequence[ItemId]) -> list[ItemId]:

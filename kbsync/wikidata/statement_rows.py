@@ -24,6 +24,8 @@ unknown *end* time means that the statement has ended (``UNKNOWN_TIME``); an unk
 
 from __future__ import annotations
 
+import re
+
 from kbsync.domain.errors import DataError
 from kbsync.domain.statement import (
     UNKNOWN_TIME,
@@ -36,7 +38,7 @@ from kbsync.domain.statement import (
     ValueKind,
     property_id,
 )
-from kbsync.domain.wellformed import flaw
+from kbsync.domain.wellformed import flaw, value_flaw
 from kbsync.wikidata.answers import Row, Term
 from kbsync.wikidata.queries import NO_UNIT, ONTOLOGY, STATEMENT, XSD
 from kbsync.wikidata.terms import canonical_number, integer, is_unknown, iso_time, item_of, local_name, shown_time
@@ -46,9 +48,10 @@ DAY = 11
 
 _DATES = (f"{XSD}dateTime", f"{XSD}date")
 
-_NUMBERS = frozenset(f"{XSD}{name}" for name in ("decimal", "integer", "int", "long", "double"))
+_NUMBERS = frozenset(f"{XSD}{name}" for name in ("decimal", "integer", "int", "long", "double", "float"))
 """Wikibase writes decimals; engines give some of them back as what they computed with."""
 
+_STATEMENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9$-]{0,199}\Z")
 _RANKS = {
     f"{ONTOLOGY}PreferredRank": Rank.PREFERRED,
     f"{ONTOLOGY}NormalRank": Rank.NORMAL,
@@ -56,12 +59,13 @@ _RANKS = {
 }
 
 
-def statement_of(subject: ItemId, iri: str, group: list[Row]) -> tuple[Statement, str]:
+def statement_of(subject: ItemId, iri: str, group: list[Row], references: int) -> tuple[Statement, str]:
     """Read a statement.
 
     Args:
         iri: The statement's node.
         group: Its rows: one, or several where a qualifier has several values.
+        references: The number of its references.
 
     Returns:
         The statement; and how its rows contradict each other (empty: not at all), in which case its value is unknown.
@@ -73,23 +77,31 @@ def statement_of(subject: ItemId, iri: str, group: list[Row]) -> tuple[Statement
     ranks = {row["rank"].text for row in group}
     if unknown := ranks - _RANKS.keys():
         raise DataError(f"Statement {iri} has the unknown rank {min(unknown)}.")
-    problem = _problem(terms, ranks, has_none=any(row["none"].text in ("true", "1") for row in group))
+    problem = _problem(terms, ranks, has_none=any("none" in row for row in group))
     snak, value = Snak.SOMEVALUE, None
-    if not problem and not terms:
-        snak = Snak.NOVALUE
-    elif not problem and not is_unknown(term := next(iter(terms))):
-        snak, value = Snak.VALUE, _value(term, group)
+    times: dict[str, TimePoint | None] = {}
+    try:
+        times = {name: _qualifier(group, name) for name in ("start", "end", "point")}
+        if not problem and not terms:
+            snak = Snak.NOVALUE
+        elif not problem and not is_unknown(term := next(iter(terms))):
+            snak, value = Snak.VALUE, _value(term, group)
+    except DataError as error:
+        problem, snak, value = f"something that Wikidata has not: {error.what}", Snak.SOMEVALUE, None
+    identifier = local_name(group[0]["st"], STATEMENT).replace("-", "$", 1)
+    if not _STATEMENT_ID.match(identifier):
+        raise DataError(f"{identifier[:80]!a} is no id of a statement.")
     statement = Statement(
-        id=local_name(group[0]["st"], STATEMENT).replace("-", "$", 1),
+        id=identifier,
         subject=subject,
         property=property_id(local_name(group[0]["property"])),
         snak=snak,
         value=value,
         rank=min(_RANKS[rank] for rank in ranks) if len(ranks) == 1 else Rank.NORMAL,
-        start=_qualifier(group, "start"),
-        end=_qualifier(group, "end"),
-        point_in_time=_qualifier(group, "point"),
-        references=max(integer(row["refs"]) for row in group),
+        start=times.get("start"),
+        end=times.get("end"),
+        point_in_time=times.get("point"),
+        references=references,
     )
     return statement, problem
 
@@ -106,12 +118,20 @@ def _problem(terms: set[Term], ranks: set[str], *, has_none: bool) -> str:
 
 
 def _value(term: Term, group: list[Row]) -> Value:
+    """Raises ``DataError`` for what no value of Wikidata is."""
+    value = _read(term, group)
+    if what := value_flaw(value):
+        raise DataError(f"it is {what}.")
+    return value
+
+
+def _read(term: Term, group: list[Row]) -> Value:
     if term.kind == "uri":
         item = item_of(term)
         return Value(ValueKind.ITEM, item) if item else Value(ValueKind.OTHER, term.text)
     if term.language:
         return Value(ValueKind.MONOLINGUAL, term.text, term.language)
-    precisions = [integer(row["precision"]) for row in group if "precision" in row]
+    precisions = [_precision(row["precision"]) for row in group if "precision" in row]
     if (time := _time_text(term, known=bool(precisions))) is not None:
         precision = min(precisions, default=DAY)
         calendar = min((row["calendar"].text for row in group if "calendar" in row), default="")
@@ -138,7 +158,11 @@ def _time_text(term: Term, *, known: bool) -> str | None:
 
 def _qualifier(group: list[Row], name: str) -> TimePoint | None:
     """The time of the qualifier ``name`` (start, end, point), from its value nodes where there are any."""
-    nodes = {(row[f"{name}Time"].text, integer(row[f"{name}Precision"])) for row in group if f"{name}Time" in row}
+    nodes = {
+        (row[f"{name}Time"].text, _precision(row[f"{name}Precision"]))
+        for row in group
+        if f"{name}Time" in row and f"{name}Precision" in row
+    }
     simple = {(row[name].text, DAY) for row in group if name in row and not is_unknown(row[name])}
     times = [TimePoint(time, precision) for text, precision in nodes or simple if (time := iso_time(text))]
     if times:
@@ -146,3 +170,11 @@ def _qualifier(group: list[Row], name: str) -> TimePoint | None:
         return choose(times, key=TimePoint.sort_key)
     is_set = any(name in row for row in group)
     return UNKNOWN_TIME if is_set and name == "end" else None
+
+
+def _precision(term: Term) -> int:
+    """Raises ``DataError`` for what is none."""
+    precision = integer(term)
+    if not 0 <= precision <= 14:
+        raise DataError(f"{precision} is no precision of a time.")
+    return precision

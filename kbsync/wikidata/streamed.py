@@ -37,5 +37,8 @@ class StreamedSource(StatementSource):
     def touched(self, item: ItemId, after: int, until: int, properties: Sequence[PropertyId]) -> frozenset[str] | None:
         return self._polled.touched(item, after, until, properties)
 
+    def describe(self) -> str:
+        return self._polled.describe()
+
     def events(self, since: datetime) -> Iterator[ItemEvent | None]:
         return self._stream.events(since)

@@ -25,7 +25,7 @@ _EXACT, _SHORT = 15, 12
 def local_name(term: Term, namespace: str = ENTITY) -> str:
     """What follows ``namespace`` in an IRI. Raises ``DataError`` for another namespace."""
     if not term.text.startswith(namespace):
-        raise DataError(f"{term.text!r} is not in {namespace}.")
+        raise DataError(f"{_short(term.text)} is not in {namespace}.")
     return term.text.removeprefix(namespace)
 
 
@@ -46,10 +46,9 @@ def is_unknown(term: Term) -> bool:
 
 def integer(term: Term) -> int:
     """A whole number. Raises ``DataError``."""
-    try:
-        return int(term.text)
-    except ValueError:
-        raise DataError(f"{term.text!r} is not a whole number.") from None
+    if not re.fullmatch(r"[+-]?[0-9]{1,18}", term.text):
+        raise DataError(f"{_short(term.text)} is not a whole number of at most 18 digits.")
+    return int(term.text)
 
 
 def moment(term: Term) -> datetime:
@@ -57,7 +56,9 @@ def moment(term: Term) -> datetime:
     try:
         at = datetime.fromisoformat(term.text)
     except ValueError:
-        raise DataError(f"{term.text!r} is not a date and time.") from None
+        raise DataError(f"{_short(term.text)} is not a date and time.") from None
+    if not 1990 <= at.year < 9999:
+        raise DataError(f"{_short(term.text)} is no date of an edit.")
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
@@ -133,3 +134,8 @@ def canonical_number(text: str) -> str | None:
     if plain in ("-0", "0"):
         return "+0"
     return plain if plain.startswith("-") else f"+{plain}"
+
+
+def _short(text: str) -> str:
+    """A text as it stands in a message."""
+    return ascii(text if len(text) <= 80 else f"{text[:80]}…")

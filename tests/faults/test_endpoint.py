@@ -128,15 +128,23 @@ def test_a_label_about_timeouts_in_a_cut_body_is_no_query_timeout(client_of: Ask
 @pytest.mark.parametrize("fault", REFUSALS)
 def test_a_refusal_is_final_and_says_why(fault: str, client_of: Ask, patience: Patience) -> None:
     act, reason = REFUSALS[fault]
-    with ScriptedServer(act, on.good()) as server:
+    ways = ["GET", "POST"] if fault in ("400", "405") else ["GET"]  # some endpoints take queries by POST alone
+    with ScriptedServer(*[act] * len(ways), on.good()) as server:
         client = client_of(server.endpoint)
         with pytest.raises(SourceError) as caught:
             client.select(QUERY)
-        assert len(server.requests) == 1
+        assert [request.method for request in server.requests] == ways
         assert client.select(QUERY) == GOOD
     assert reason in str(caught.value)
     assert not isinstance(caught.value, SourceDown)
     assert patience.slept == []
+
+
+def test_an_endpoint_that_takes_queries_by_post_alone_is_asked_so(client_of: Ask) -> None:
+    with ScriptedServer(on.http(405), on.good()) as server:
+        client = client_of(server.endpoint)
+        assert client.select(QUERY) == client.select(QUERY) == GOOD
+        assert [request.method for request in server.requests] == ["GET", "POST", "POST"]
 
 
 def test_a_redirect_is_not_followed(client_of: Ask) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from kbsync.domain.statement import (
-    ItemId,
-    Statement,
-)
+from collections.abc import Sequence
+
+from kbsync.domain.statement import ItemId, ItemRecord, PropertyId, Statement
 from kbsync.wikidata import rows
 from kbsync.wikidata.answers import Row, Term
 
 WD = "http://www.wikidata.org/entity/"
 XSD = "http://www.w3.org/2001/XMLSchema#"
-Q1, Q2 = ItemId("Q1"), ItemId("Q2")
+Q1, Q2, P35 = ItemId("Q1"), ItemId("Q2"), PropertyId("P35")
 NODE = f"{WD}statement/q1-AAAA-BBBB"
 
 
@@ -32,7 +31,7 @@ def date(text: str) -> Term:
 
 
 def head(rev: int = 10, **more: Term) -> Row:
-    return {"item": item("Q1"), "rev": number(rev), "modified": date("2026-01-02T03:04:05Z"), "refs": number(0), **more}
+    return {"item": item("Q1"), "rev": number(rev), "modified": date("2026-01-02T03:04:05Z"), **more}
 
 
 def statement(rev: int = 10, node: str = NODE, rank: str = "NormalRank", **more: Term) -> Row:
@@ -42,14 +41,25 @@ def statement(rev: int = 10, node: str = NODE, rank: str = "NormalRank", **more:
         "property": item("P35"),
         "st": uri(node),
         "rank": uri(f"http://wikiba.se/ontology#{rank}"),
-        "none": Term("literal", "false", f"{XSD}boolean"),
-        "refs": number(0),
         **more,
     }
 
 
-def one(*group: Row) -> Statement:
-    found, torn = rows.records([head(), *group], [Q1], "en")
+def records(answer: Sequence[Row]) -> tuple[list[ItemRecord], dict[ItemId, str]]:
+    """The records of ``Q1``, from an answer that also says how much it holds and how many references there are."""
+    return rows.records(whole(answer), [Q1], "en", [P35])
+
+
+def whole(answer: Sequence[Row], references: int = 0) -> list[Row]:
+    """The rows, and those that say how many there are."""
+    nodes = {row["st"].text for row in answer if "st" in row}
+    counted: list[Row] = [{"item": item("Q1"), "st": uri(node), "refs": number(references)} for node in sorted(nodes)]
+    names = sum("label" in row or "alias" in row for row in answer)
+    return [*answer, *counted, {"names": number(names)}, {"statements": number(len(nodes))}]
+
+
+def one(*group: Row, references: int = 0) -> Statement:
+    found, torn = rows.records(whole([head(), *group], references), [Q1], "en", [P35])
     assert torn == {}
     (result,) = found[0].statements
     return result

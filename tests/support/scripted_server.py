@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Self
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 Act = Callable[[socket.socket, threading.Event], None]
 
@@ -93,7 +93,8 @@ def _read(connection: socket.socket) -> Request | None:
     while len(body) < int(headers.get("content-length", 0)):
         body += connection.recv(65_536)
     method, path, _ = first.split(" ", 2)
-    return Request(method, path, headers, parse_qs(body.decode()).get("query", [""])[0])
+    asked = body.decode() if method == "POST" else urlsplit(path).query
+    return Request(method, urlsplit(path).path, headers, parse_qs(asked).get("query", [""])[0])
 
 
 def results(*rows: Mapping[str, object]) -> bytes:

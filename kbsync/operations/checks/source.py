@@ -42,7 +42,9 @@ def source(app: App) -> str:
     lag = rounded(now - server)
     if now - server > LAG:
         raise Doubt(f"{endpoint} answers, and lags {lag} behind", "Fine for a mirror; else use a fresher endpoint.")
-    return f"{endpoint} answers, lags {lag} behind, and accepts {app.settings.source.user_agent!r}"
+    found = app.source.describe()
+    told = f" ({found})" if found else ""
+    return f"{endpoint} answers{told}, lags {lag} behind, and accepts {app.settings.source.user_agent!r}"
 
 
 def relations(app: App) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from kbsync.domain.errors import SourceDown
-from kbsync.domain.statement import ItemHead, ItemId, ItemRecord, Labels, PropertyId
+from kbsync.domain.statement import ItemHead, ItemId, ItemRecord, Labels, PropertyId, Snak, Statement
+from kbsync.domain.wellformed import head_flaw, value_flaw, without_flaws
 from kbsync.ports import PullCounts, StatementSource
 from kbsync.stages.pull.names import NamesPull
-from kbsync.stages.pull.watch import Redirects, Watch, mass_deletion, suspicious
+from kbsync.stages.pull.watch import Redirects, Watch, impossible, mass_deletion, suspicious
 from kbsync.stages.session import Run
 
 BATCH = 200
@@ -132,11 +134,27 @@ def _without_statements(run: Run, page: Sequence[ItemRecord], properties: Sequen
 
 
 def _record(run: Run, page: Sequence[ItemRecord], properties: Sequence[PropertyId], names: NamesPull) -> PullCounts:
+    """Record a page; what is no value counts as unknown, what is no name is left out.
+
+    Raises ``SourceError`` for a revision or date that no item has.
+    """
     if not page:
         return PullCounts()
-    looks = names.of_records(page)
+    if wrong := next((what for record in page if (what := head_flaw(record.head))), ""):
+        raise impossible(wrong)
+    storable = [
+        replace(r, labels=without_flaws(r.labels), statements=tuple(_storable(s) for s in r.statements)) for r in page
+    ]
+    looks = names.of_records(storable)
     with run.ledger.write() as tx:
-        counts = tx.record_items(page, properties, run.clock.now())
+        counts = tx.record_items(storable, properties, run.clock.now())
         names.note(tx, looks)
     run.work.advance(len(page))
     return counts
+
+
+def _storable(statement: Statement) -> Statement:
+    """The statement; with an unknown value where its own can't be one of Wikidata's."""
+    if statement.value is None or not value_flaw(statement.value):
+        return statement
+    return replace(statement, snak=Snak.SOMEVALUE, value=None)

@@ -11,6 +11,7 @@ from kbsync.domain.naming import mentioned_items
 from kbsync.domain.relation import Relation
 from kbsync.domain.standing import Clocks, Origin
 from kbsync.domain.statement import ItemHead, ItemId, ItemRecord, Labels
+from kbsync.domain.wellformed import without_flaws
 from kbsync.ports import NAMES, StatementReader, StatementSource, StatementWriter
 from kbsync.stages.pull.between import Between
 from kbsync.stages.pull.watch import Redirects, Watch, follow
@@ -140,7 +141,7 @@ def _looks(source: StatementSource, items: Sequence[ItemId], known: Mapping[Item
     redirects.note(heads)
     chains = {item: redirects.chain(item) for item in items}
     ends = sorted({chain[-1] for chain in chains.values() if not heads[chain[-1]].deleted})
-    names = {entry.item: entry for page in source.labels(ends) for entry in page}
+    names = {entry.item: without_flaws(entry) for page in source.labels(ends) for entry in page}
     return list(_joined(chains, heads, names))
 
 

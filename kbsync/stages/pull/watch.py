@@ -14,6 +14,7 @@ from kbsync.domain.canonical import content_hash
 from kbsync.domain.errors import SourceDown, SourceError
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemHead, ItemId, PropertyId
+from kbsync.domain.wellformed import head_flaw
 from kbsync.ports import StatementReader, StatementSource
 from kbsync.stages.session import Run
 
@@ -41,6 +42,19 @@ def mass_deletion(what: str) -> SourceError:
         kept="The ledger keeps them as they were.",
         next_step="Check the endpoint (`kbsync doctor`): it may be loading, or be another dataset. If it is right, "
         "`kbsync pull --accept-deletions` takes its word.",
+    )
+
+
+def impossible(what: str) -> SourceError:
+    """The error for a source that says of an item what can't be: its revision or date lies beyond all bounds.
+
+    Args:
+        what: What it says, as a sentence without its full stop.
+    """
+    return SourceError(
+        f"The source says what can't be: {what}.",
+        kept="Finished pages are kept; this one stays as it was.",
+        next_step="Check the endpoint (`kbsync doctor`), or take the item out of the watch list.",
     )
 
 
@@ -188,6 +202,8 @@ def follow(
     asked = sorted(set(items) - heads.keys())
     for _ in range(MAX_HOPS):
         for head in source.heads(asked) if asked else ():
+            if wrong := head_flaw(head):
+                raise impossible(wrong)
             heads[head.id] = head
             advance()
         asked = sorted({h.redirect_to for h in heads.values() if h.redirect_to} - heads.keys())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kbsync.cli.command import Verb
+from tests.evidence.cli.engines import engines
 from tests.evidence.cli.hardening import hardening
 from tests.evidence.cli.house import house
 from tests.evidence.cli.load import ledger, pull
@@ -30,6 +31,7 @@ VERBS: tuple[Verb, ...] = (
     sabotage,
     crash,
     contention,
+    engines,
     hardening,
     newcomer,
     house,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kbsync.domain.errors import ConfigError, SourceDown
+from kbsync.wikidata.agent import user_agent
 from kbsync.wikidata.client import SparqlClient
 from tests.support import scripted_server as on
 from tests.support.scripted_server import ScriptedServer
@@ -15,8 +16,9 @@ def test_what_is_sent(client_of: Ask) -> None:
     with ScriptedServer(on.good()) as server:
         client_of(server.endpoint).select("SELECT ?x WHERE { ?x ?y 'ä & = +' }")
     request = server.requests[0]
-    assert (request.method, request.path) == ("POST", "/sparql")
-    assert request.headers["user-agent"] == AGENT
+    assert (request.method, request.path) == ("GET", "/sparql")
+    assert request.headers["user-agent"] == user_agent(AGENT)
+    assert request.headers["accept-encoding"] == "gzip"
     assert request.headers["accept"].startswith("application/sparql-results+json")
     assert request.query == "SELECT ?x WHERE { ?x ?y 'ä & = +' }"
 
@@ -25,7 +27,7 @@ def test_a_user_agent_may_hold_any_letter(client_of: Ask) -> None:
     agent = "kbsync (Zoë Gđ; ops@example.org)"
     with ScriptedServer(on.good()) as server:
         assert SparqlClient(server.endpoint, agent).select(QUERY) == GOOD
-    assert server.requests[0].headers["user-agent"].encode("latin-1").decode() == agent
+    assert server.requests[0].headers["user-agent"].encode("latin-1").decode() == user_agent(agent)
 
 
 def test_a_single_attempt_does_not_sleep(client_of: Ask, patience: Patience) -> None:

@@ -16,6 +16,7 @@ from kbsync.domain.errors import SourceDown
 from kbsync.domain.statement import ItemId
 from kbsync.ports import ItemEvent
 from kbsync.wikidata import events
+from kbsync.wikidata.agent import user_agent
 from kbsync.wikidata.events import EventStream, changed_item, frames, revision
 from tests.support.sse_server import StreamServer, event, every_ten_seconds
 from tests.support.stage_world import FixedClock
@@ -84,7 +85,7 @@ def test_what_an_event_says_of_its_item() -> None:
             ItemEvent(ItemId("Q3"), BEGIN),
         ]
         assert server.requests[0]["since"] == "2026-03-01T12:00:00Z"
-        assert server.requests[0]["user-agent"] == AGENT
+        assert server.requests[0]["user-agent"] == user_agent(AGENT)
 
 
 def test_it_tells_what_happens_while_it_is_read() -> None:

@@ -262,7 +262,7 @@ def test_an_endpoint_that_ignores_the_order_is_refused(oxigraph: OxigraphServer)
 
     class Unordered(SparqlClient):
         def select(self, query: str) -> list[Row]:
-            return super().select(query.replace("ORDER BY ?item", "ORDER BY DESC(?item)"))
+            return super().select(query.replace("ORDER BY STR(?item)", "ORDER BY DESC(STR(?item))"))
 
     with pytest.raises(SourceError, match="order"):
         WikidataSource(Unordered(oxigraph.endpoint, AGENT), subject_page=3).subjects(pattern_relation("?item p:P35 []"))

@@ -16,9 +16,8 @@ from kbsync.domain.statement import (
     Value,
     ValueKind,
 )
-from kbsync.wikidata import rows
 from kbsync.wikidata.answers import Row, Term
-from tests.support.result_rows import Q1, WD, XSD, date, head, item, number, one, statement, uri
+from tests.support.result_rows import Q1, WD, XSD, date, head, item, number, one, records, statement, uri
 
 
 def test_a_statement_is_read_whole() -> None:
@@ -28,9 +27,8 @@ def test_a_statement_is_read_whole() -> None:
         start=date("2019-01-01T00:00:00Z"),
         startTime=date("2019-01-01T00:00:00Z"),
         startPrecision=number(9),
-        refs=number(3),
     )
-    assert one(row) == Statement(
+    assert one(row, references=3) == Statement(
         id="q1$AAAA-BBBB",
         subject=Q1,
         property=PropertyId("P35"),
@@ -124,7 +122,7 @@ def test_less_usual_values(term: Term, value: Value) -> None:
     ],
 )
 def test_a_statement_that_contradicts_itself_has_an_unknown_value(group: list[Row], problem: str) -> None:
-    found, torn = rows.records([head(), *group], [Q1], "en")
+    found, torn = records([head(), *group])
     assert torn == {Q1: f"statement q1$AAAA-BBBB has {problem}"}
     assert [(s.snak, s.value) for s in found[0].statements] == [(Snak.SOMEVALUE, None)]
 

@@ -1,0 +1,130 @@
+"""Runs the suite of sources on every engine, pulls the demonstration from each, and compares the ledgers."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from kbsync.config.relation_file import load_relations
+from kbsync.demo.snapshot import snapshot_turtle
+from kbsync.ledger import schema
+from kbsync.ledger.ledger import SqlLedger
+from kbsync.operations.evidence import at_least, at_most, evidence
+from kbsync.stages.pull.pull import pull
+from kbsync.wikidata.client import SparqlClient
+from kbsync.wikidata.source import WikidataSource
+from tests.evidence.messages import say
+from tests.support.engines import ENGINES, Engine
+from tests.support.paths import ROOT
+from tests.support.stage_world import make_world
+
+COMMAND = "python -m tests.evidence engines"
+SUITE = "tests/conformance/test_engines.py"
+MOMENT = datetime(2026, 1, 15, tzinfo=UTC)
+KEPT = ("items", "statements", "labels", "aliases", "facts")
+"""What a ledger holds of a pull, by the beginning of its tables' names."""
+
+QUESTIONS: Mapping[str, tuple[str, ...]] = {
+    "clock": ("server_time",),
+    "shape": ("a_dump_is",),
+    "heads": ("heads_know", "asked_for_twice", "nothing_asked"),
+    "statements": ("a_record_holds", "records_without", "references_are", "unknown_and_no", "an_edit_shows"),
+    "values": ("values_of_every",),
+    "times": ("times_keep",),
+    "labels": ("labels_in_pages",),
+    "redirects": ("a_redirect_goes", "redirects_are_followed"),
+    "deletions": ("every_asked_item",),
+    "patterns": ("subjects_are",),
+    "paging": ("pages_come",),
+    "caps": ("cut_off",),
+    "mistakes": ("a_mistake", "what_is_no_item"),
+}
+"""Question → beginnings of the names of the tests that ask it, without ``test_``."""
+
+
+def measure_engines(seed: int = 0) -> dict[str, Any]:
+    """The evidence: 1 or 0 for each engine and question, and whether the ledgers are the same.
+
+    An engine that is not installed has 0 everywhere, and so fails.
+    """
+    started, begun = datetime.now(UTC), time.monotonic()
+    for name, kind in ENGINES.items():
+        if kind.missing():
+            say(f"{name} is not installed: {', '.join(kind.missing())} not found")
+    answered = _suite()
+    figures = [
+        at_least(f"{engine}.{question}", int(answered[engine].get(question, False)), "of 1", 1)
+        for engine in ENGINES
+        for question in QUESTIONS
+    ]
+    failed = sorted({figure.name.partition(".")[0] for figure in figures if not figure.holds})
+    hashes = {name: _ledger(name, kind) for name, kind in ENGINES.items() if not kind.missing()}
+    same = len(set(hashes.values())) == 1 and len(hashes) == len(ENGINES)
+    figures += [
+        at_most("engines.failed", len(failed), "engines", 0),
+        at_least("ledger.same", int(same), "of 1", 1),
+    ]
+    document = evidence(COMMAND, figures, seed=seed, started=started, seconds=time.monotonic() - begun)
+    return document | {"ledgers": hashes, "failed": failed}
+
+
+def _suite() -> dict[str, dict[str, bool]]:
+    """Engine → question → whether all its tests passed, and at least one did."""
+    with tempfile.TemporaryDirectory(prefix="kbsync-engines-") as directory:
+        report = Path(directory) / "report.xml"
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", SUITE, f"--junit-xml={report}"]
+        subprocess.run(command, cwd=ROOT, stdout=sys.stderr, check=False)
+        cases = list(ElementTree.parse(report).iter("testcase"))
+    outcomes: dict[str, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
+    for case in cases:
+        test, engine = _named(str(case.get("name")))
+        bad = {child.tag for child in case} & {"failure", "error", "skipped"}
+        for question, tests in QUESTIONS.items():
+            if any(test.removeprefix("test_").startswith(beginning) for beginning in tests):
+                outcomes[engine][question].append(not bad)
+    return {engine: {q: all(told) for q, told in told_by.items()} for engine, told_by in outcomes.items()}
+
+
+def _named(case: str) -> tuple[str, str]:
+    """The test and the engine of ``test_values_of_every_kind[virtuoso-value3]``."""
+    test, _, parameters = case.partition("[")
+    engine = next((name for name in ENGINES if re.match(rf"{re.escape(name)}(?=[-\]])", parameters)), "")
+    return test, engine
+
+
+def _ledger(name: str, kind: type[Engine]) -> str:
+    """A hash of what the demonstration's pull from this engine writes into a new ledger."""
+    say(f"{name}: pulls the demonstration")
+    with tempfile.TemporaryDirectory(prefix="kbsync-ledger-") as directory, kind() as engine:
+        engine.replace(snapshot_turtle(MOMENT))
+        file = Path(directory) / "ledger.sqlite3"
+        schema.upgrade(f"sqlite:///{file}")
+        ledger = SqlLedger(f"sqlite:///{file}")
+        world = make_world(ledger)
+        world.clock.time = MOMENT
+        client = SparqlClient(engine.endpoint, "tests@kbsync.invalid", timeout=240, deadline=300)
+        result = pull(world.run, WikidataSource(client), load_relations(ROOT / "config" / "relations"))
+        ledger.close()
+        if not result.fetched:
+            raise RuntimeError(f"{name} gave nothing")
+        return hashlib.sha256("\n".join(_rows(file)).encode()).hexdigest()
+
+
+def _rows(file: Path) -> Iterator[str]:
+    """All rows of the tables that a pull fills, in an order of their own."""
+    with sqlite3.connect(file) as connection:
+        names = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        for table in sorted(name for name in names if name.startswith(KEPT)):
+            yield f"# {table}"
+            yield from sorted(repr(row) for row in connection.execute(f'SELECT * FROM "{table}"'))
