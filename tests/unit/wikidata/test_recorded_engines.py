@@ -60,8 +60,8 @@ def read(body: bytes) -> Any:
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        (qlever("-043-03-13T00:00:00Z", "dateTime"), Value(ValueKind.TIME, "-0043-03-13T00:00:00Z", "11")),
-        (blazegraph("-0043-03-13T00:00:00Z", "dateTime"), Value(ValueKind.TIME, "-0043-03-13T00:00:00Z", "11")),
+        (qlever("-043-03-13T00:00:00Z", "dateTime"), Value(ValueKind.TIME, "-0044-03-13T00:00:00Z", "11")),
+        (blazegraph("-0043-03-13T00:00:00Z", "dateTime"), Value(ValueKind.TIME, "-0044-03-13T00:00:00Z", "11")),
         (qlever("1409517397.0", "decimal"), Value(ValueKind.QUANTITY, "+1409517397")),
         (qlever("1409517397", "int"), Value(ValueKind.QUANTITY, "+1409517397")),
         (qlever("1.5e+3", "double"), Value(ValueKind.QUANTITY, "+1500")),

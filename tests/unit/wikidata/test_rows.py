@@ -168,7 +168,7 @@ def test_another_form_of_the_language_stands_in_before_the_multilingual_name() -
             {"item": item("Q1"), "label": Term("literal", text, "", tag.replace("_", "-"))}
             for tag, text in labels.items()
         ]
-        return rows.labels(answer, [Q1], "pt-br")[0].label
+        return rows.labels(whole(answer), [Q1], "pt-br")[0].label
 
     assert named(pt="Roma", mul="Rome", pt_br="Roma!") == "Roma!"
     assert named(mul="Rome", pt="Roma") == "Roma"
@@ -178,4 +178,4 @@ def test_another_form_of_the_language_stands_in_before_the_multilingual_name() -
 
 def test_the_tag_of_the_rdf_may_be_another_than_the_code() -> None:
     answer: list[Row] = [{"item": item("Q1"), "label": Term("literal", "Rim", "", "sr-latn")}]
-    assert rows.labels(answer, [Q1], "sr-el")[0].label == "Rim"
+    assert rows.labels(whole(answer), [Q1], "sr-el")[0].label == "Rim"
