@@ -79,11 +79,11 @@ class Endless(ScriptedServer):
 
 def test_a_pattern_without_an_end_ends_at_the_deadline() -> None:
     with Endless() as server:
-        source = WikidataSource(SparqlClient(server.endpoint, "tests@example.org", timeout=0.5, deadline=0.5))
+        source = WikidataSource(SparqlClient(server.endpoint, "tests@example.org", timeout=3, deadline=3))
         begun = time.monotonic()
         with pytest.raises(QueryTimeout, match="ever more members"):
             source.subjects(PATTERN)
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 20
 
 
 class Stop(Exception):
