@@ -5,12 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 
 from kbsync.bootstrap import App
+from kbsync.domain.errors import NotFound, StoreError
 from kbsync.operations.checks.doubt import Doubt, rounded
 from kbsync.stages.session import PULLER, WRITER
 from kbsync.system.process_identity import is_gone
 
 SKEW = timedelta(minutes=2)
 """Difference between two clocks above which the check warns."""
+_VERSIONS = 20
+"""Number of the newest versions whose files are looked for."""
 _EVENTS = 1000
 """Number of the newest audit events whose times are looked at."""
 
@@ -19,17 +22,27 @@ def database(app: App) -> str:
     """Opening the ledger checks its schema; and whoever built its versions has their files."""
     with app.ledger.read() as tx:
         versions = tx.versions()
-    here = {*app.store.hashes(), *app.store.removed()} if versions else set()
-    foreign = [version.number for version in versions if version.version_hash and version.version_hash not in here]
+    newest = [version for version in versions if version.version_hash][-_VERSIONS:]
+    foreign = [version.number for version in newest if not _stored(app, version.version_hash or "")]
     if foreign:
         raise Doubt(
-            f"{app.settings.database} has {len(foreign)} of {len(versions)} versions that were never stored at "
-            f"{app.store.versions.where()} (the newest is {max(foreign)}): another site works with this ledger, or "
-            "this one lost its files",
+            f"{app.settings.database} has {len(foreign)} versions that this site never stored (the newest is "
+            f"{max(foreign)}): another site works with this ledger, or this one lost its files",
             "Give each site a database of its own, or in PostgreSQL a schema (?schema=NAME in database_url): sites "
             "that share a ledger overwrite each other's current version. `kbsync verify` names what is lost.",
         )
     return f"{app.settings.database} has the right schema; newest version: {len(versions) or 'none'}"
+
+
+def _stored(app: App, version_hash: str) -> bool:
+    """Whether this site has a version's files, or at least the manifest of one that was removed."""
+    try:
+        app.store.manifest(version_hash)
+    except NotFound:
+        return False
+    except StoreError:  # damaged, which `kbsync verify` names
+        return True
+    return True
 
 
 def clock(app: App) -> str:
