@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kbsync.bootstrap import adapters, base_model
 from kbsync.bootstrap.adapters import SystemClock
+from kbsync.bootstrap.anchoring import anchored, update_link
 from kbsync.bootstrap.stage_settings import stage_settings
 from kbsync.config import Configuration
-from kbsync.domain.errors import Busy, ConfigError, KbsyncError, NotFound
+from kbsync.domain.errors import Busy, ConfigError, NotFound
 from kbsync.domain.phrasing import Frames
 from kbsync.domain.recipe import ALGORITHMS, Recipe
 from kbsync.domain.relation import Relation
-from kbsync.domain.version import CURRENT
 from kbsync.ledger.ledger import SqlLedger
 from kbsync.ports import UNWATCHED, ArtifactStore, BaseModel, Clock, Editor, Notifier, StatementSource, Work
 from kbsync.stages.binding import Stages
 from kbsync.stages.notify import NotifyResult, RetryPolicy, count_waiting, introduce, notify
-from kbsync.stages.release.promote import current_number, current_version
 from kbsync.stages.session import Run, Writer, notifying, puller, writer
 
 # torch, transformers and SPARQLWrapper take seconds to import: each is imported by the part that needs it, so that
@@ -92,7 +91,7 @@ class App:
                 self._clean_temporary()
                 introduce(self.run, self.notifiers)
                 yield held
-                self._update_link()
+                update_link(self.ledger, self.current_link)
         self.notify()
 
     def _clean_temporary(self) -> None:
@@ -103,36 +102,9 @@ class App:
         clean_temporary(self.settings.state_dir)
         self.current_link.clean_temporary()
 
-    def _update_link(self) -> None:
-        with self.ledger.read() as tx:
-            alias, version, versions = tx.alias(CURRENT), current_version(tx), tx.versions()
-        if alias is not None and versions:
-            base = (version or versions[-1]).base_fingerprint
-            self.current_link.follow(version, base, lambda: self._current_number() == alias.number)
-
-    def _current_number(self) -> int:
-        with self.ledger.read() as tx:
-            return current_number(tx)
-
-    @contextmanager
-    def anchored(self) -> Iterator[None]:
+    def anchored(self) -> AbstractContextManager[None]:
         """Anchor the audit trail outside the ledger after the block, whether or not it fails."""
-        from kbsync.checkpoints.anchor import advance_anchor, begin_anchor
-
-        if self.rehearsing:
-            yield
-            return
-        root = self.settings.state_dir
-        with self.ledger.read() as tx:
-            begin_anchor(root, tx)
-        try:
-            yield
-        except BaseException:
-            with suppress(KbsyncError), self.ledger.read() as tx:
-                advance_anchor(root, tx)
-            raise
-        with self.ledger.read() as tx:
-            advance_anchor(root, tx)
+        return nullcontext() if self.rehearsing else anchored(self.ledger, self.settings.state_dir)
 
     def notify(self) -> NotifyResult:
         """Tell notifiers of the moves that they were not told of yet, unless another process is doing so."""

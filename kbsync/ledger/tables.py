@@ -5,12 +5,8 @@ Version 0, the unedited base, has no row: where a column refers to a version, NU
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Any
+from sqlalchemy import CheckConstraint, Column, ForeignKey, ForeignKeyConstraint, Index, Text
 
-from sqlalchemy import CheckConstraint, Column, ForeignKey, ForeignKeyConstraint, Identity, Index, MetaData, Table, Text
-
-from kbsync.domain.audit import GENESIS
 from kbsync.domain.decision import DecisionKind
 from kbsync.domain.fact import FactState
 from kbsync.domain.plan import EditPlan, PlanEntry
@@ -18,41 +14,18 @@ from kbsync.domain.standing import Origin
 from kbsync.domain.statement import Rank, Snak, Statement, ValueKind
 from kbsync.domain.verdict import Evidence, VerdictKind
 from kbsync.domain.version import Evaluation, PromptOutcome, VersionState
+from kbsync.ledger.table_parts import metadata as metadata
+from kbsync.ledger.table_parts import one_of, serial, table
+from kbsync.ledger.trail_tables import audit_events, row_journal
 from kbsync.ledger.types import Document, Flag, Moment, Timestamp, Whole, Word
 
-metadata = MetaData(
-    naming_convention={
-        "pk": "pk_%(table_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-    }
-)
-
-
-def one_of(column: str, enum: type[StrEnum]) -> CheckConstraint:
-    """The constraint that the column holds a member of ``enum``."""
-    members = ", ".join(f"'{member.value}'" for member in enum)
-    return CheckConstraint(f"{column} IN ({members})", name=column)
-
-
-def _table(name: str, *parts: Any) -> Table:
-    return Table(name, metadata, *parts, sqlite_strict=True)
-
-
-def _serial() -> Column[int]:
-    """A key that grows with every row; writers are serialised, so its order is the order of commits."""
-    return Column("seq", Whole, Identity(), primary_key=True)
-
-
-watermarks = _table(
+watermarks = table(
     "watermarks",
     Column("source", Text, primary_key=True),
     Column("at", Timestamp, nullable=False),
 )
 
-items = _table(
+items = table(
     "items",
     Column("id", Text, primary_key=True),
     Column("revision", Whole, nullable=False),
@@ -63,7 +36,7 @@ items = _table(
     CheckConstraint("NOT (deleted AND redirect_to IS NOT NULL)", name="deleted"),
 )
 
-labels = _table(
+labels = table(
     "labels",
     Column("item", Text, primary_key=True),
     Column("label", Text),
@@ -72,7 +45,7 @@ labels = _table(
 
 """The names that are believed."""
 
-pending_names = _table(
+pending_names = table(
     "pending_names",
     Column("item", Text, primary_key=True),
     Column("label", Text),
@@ -83,7 +56,7 @@ pending_names = _table(
 )
 """What the source calls items whose names differ from those that are believed."""
 
-statements = _table(
+statements = table(
     "statements",
     Column("id", Text, primary_key=True),
     Column("subject", Text, ForeignKey("items.id"), nullable=False),
@@ -107,9 +80,9 @@ statements = _table(
     Index(None, "subject", "property"),
 )
 
-statement_history = _table(
+statement_history = table(
     "statement_history",
-    _serial(),
+    serial(),
     Column("statement_id", Text, nullable=False),
     Column("subject", Text, ForeignKey("items.id"), nullable=False),
     Column("property", Text, nullable=False),
@@ -124,7 +97,7 @@ statement_history = _table(
     Index(None, "subject", "property"),
 )
 
-facts = _table(
+facts = table(
     "facts",
     Column("subject", Text, ForeignKey("items.id"), primary_key=True),
     Column("property", Text, primary_key=True),
@@ -139,9 +112,9 @@ facts = _table(
     Index(None, "property", "believed_hash", "observed_hash", "subject"),
 )
 
-beliefs = _table(
+beliefs = table(
     "beliefs",
-    _serial(),
+    serial(),
     Column("subject", Text, nullable=False),
     Column("property", Text, nullable=False),
     Column("at", Timestamp, nullable=False),
@@ -151,7 +124,7 @@ beliefs = _table(
 )
 """Every change of what is believed; the newest row of a fact is what ``facts`` holds."""
 
-quarantine = _table(
+quarantine = table(
     "quarantine",
     Column("subject", Text, primary_key=True),
     Column("property", Text, primary_key=True),
@@ -161,7 +134,7 @@ quarantine = _table(
     ForeignKeyConstraint(["subject", "property"], ["facts.subject", "facts.property"]),
 )
 
-verdicts = _table(
+verdicts = table(
     "verdicts",
     Column("subject", Text, primary_key=True),
     Column("property", Text, primary_key=True),
@@ -187,14 +160,14 @@ verdicts = _table(
     ),
 )
 
-members = _table(
+members = table(
     "members",
     Column("property", Text, primary_key=True),
     Column("item", Text, primary_key=True),
     Column("found_at", Timestamp, nullable=False),
 )
 
-decisions = _table(
+decisions = table(
     "decisions",
     Column("subject", Text, primary_key=True),
     Column("property", Text, primary_key=True),
@@ -206,14 +179,14 @@ decisions = _table(
     ForeignKeyConstraint(["subject", "property"], ["facts.subject", "facts.property"]),
 )
 
-plans = _table(
+plans = table(
     "plans",
     Column("hash", Text, primary_key=True),
     Column("body", Document(EditPlan), nullable=False),
     CheckConstraint("length(hash) = 64", name="hash"),
 )
 
-plan_entries = _table(
+plan_entries = table(
     "plan_entries",
     Column("subject", Text, primary_key=True),
     Column("property", Text, primary_key=True),
@@ -224,14 +197,14 @@ plan_entries = _table(
 )
 """The entries of every plan by fact, so that a question about one fact does not read all plans."""
 
-plan_recordings = _table(
+plan_recordings = table(
     "plan_recordings",
-    _serial(),
+    serial(),
     Column("plan", Text, ForeignKey("plans.hash"), nullable=False),
     Column("at", Timestamp, nullable=False),
 )
 
-versions = _table(
+versions = table(
     "versions",
     Column("number", Whole, primary_key=True, autoincrement=False),
     Column("base_fingerprint", Text, nullable=False),
@@ -247,15 +220,15 @@ versions = _table(
     CheckConstraint("predecessor < number", name="predecessor"),
 )
 
-evaluations = _table(
+evaluations = table(
     "evaluations",
-    _serial(),
+    serial(),
     Column("version", Whole, ForeignKey("versions.number"), nullable=False, index=True),
     Column("body", Document(Evaluation), nullable=False),
 )
 """``body`` lacks the outcomes, which are rows of their own."""
 
-outcomes = _table(
+outcomes = table(
     "outcomes",
     Column("evaluation", Whole, ForeignKey("evaluations.seq"), primary_key=True, autoincrement=False),
     Column("place", Whole, primary_key=True, autoincrement=False),
@@ -267,7 +240,7 @@ outcomes = _table(
     Index(None, "subject", "property", "group"),
 )
 
-deliveries = _table(
+deliveries = table(
     "deliveries",
     Column("hook", Text, primary_key=True),
     Column("move", Whole, nullable=False),
@@ -278,9 +251,9 @@ deliveries = _table(
 """By notifier (``hook``), the last move of an alias that it was told of, or that was given up, and the attempts at the
 next one."""
 
-alias_moves = _table(
+alias_moves = table(
     "alias_moves",
-    _serial(),
+    serial(),
     Column("name", Text, nullable=False, index=True),
     Column("version", Whole, ForeignKey("versions.number")),
     Column("token", Whole, nullable=False),
@@ -288,34 +261,7 @@ alias_moves = _table(
     CheckConstraint("token >= 1", name="token"),
 )
 
-audit_events = _table(
-    "audit_events",
-    Column("seq", Whole, primary_key=True, autoincrement=False),
-    Column("at", Timestamp, nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("actor", Text, nullable=False),
-    Column("body", Document(dict[str, Any]), nullable=False),
-    Column("prev", Text, nullable=False, unique=True),
-    Column("hash", Text, nullable=False, unique=True),
-    CheckConstraint("seq >= 1", name="seq"),
-    CheckConstraint("length(hash) = 64", name="hash"),
-    CheckConstraint(f"(seq = 1) = (prev = '{GENESIS}')", name="genesis"),
-    Index(None, "kind", "seq"),
-)
-
-row_journal = _table(
-    "row_journal",
-    _serial(),
-    Column("size", Whole, nullable=False),
-    Column("trail", Text, nullable=False),
-    Column("body", Document(dict[str, Any]), nullable=False),
-    Column("hash", Text, nullable=False, unique=True),
-    CheckConstraint("size >= 1", name="size"),
-    CheckConstraint("length(hash) = 64", name="hash"),
-)
-"""Hashes of the rows of all other tables that decide what is written (``row_journal.py``)."""
-
-leases = _table(
+leases = table(
     "leases",
     Column("name", Text, primary_key=True),
     Column("token", Whole, nullable=False),

@@ -25,6 +25,8 @@ from kbsync.ledger.engine import reading
 from tests.support.cli import Cli
 
 ARGUMENTS: Mapping[str, str] = {
+    "audit accept": "audit accept --reason x",
+    "lease break": "lease break writer --reason x",
     "promote": "promote 1",
     "report": "report 1",
     "explain": "explain Q142 P6",
@@ -121,7 +123,7 @@ def test_the_document_is_the_documented_one_and_nothing_is_changed(
 ) -> None:
     """``at work``: a version is current, and another process holds the lease."""
     if at_work:
-        cli.world.sync()
+        cli.good("sync")
         cli.good("db", "backup", "kept.bak")
         with cli.world.ledger.write() as tx:
             for name in ("writer", "puller"):

@@ -1,0 +1,35 @@
+"""What all tables are made with: their names' rules, and the kinds of columns and constraints that several have."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import CheckConstraint, Column, Identity, MetaData, Table
+
+from kbsync.ledger.types import Whole
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+
+def one_of(column: str, enum: type[StrEnum]) -> CheckConstraint:
+    """The constraint that the column holds a member of ``enum``."""
+    members = ", ".join(f"'{member.value}'" for member in enum)
+    return CheckConstraint(f"{column} IN ({members})", name=column)
+
+
+def table(name: str, *parts: Any) -> Table:
+    return Table(name, metadata, *parts, sqlite_strict=True)
+
+
+def serial() -> Column[int]:
+    """A key that grows with every row; writers are serialised, so its order is the order of commits."""
+    return Column("seq", Whole, Identity(), primary_key=True)
