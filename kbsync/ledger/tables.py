@@ -16,7 +16,8 @@ from kbsync.domain.verdict import Evidence, VerdictKind
 from kbsync.domain.version import Evaluation, PromptOutcome, VersionState
 from kbsync.ledger.table_parts import metadata as metadata
 from kbsync.ledger.table_parts import one_of, serial, table
-from kbsync.ledger.trail_tables import audit_events, row_journal
+from kbsync.ledger.trail_tables import audit_events as audit_events
+from kbsync.ledger.trail_tables import row_journal as row_journal
 from kbsync.ledger.types import Document, Flag, Moment, Timestamp, Whole, Word
 
 watermarks = table(
