@@ -58,12 +58,14 @@ class Site:
 
 def worlds() -> tuple[FakeSource, FakeSource]:
     """A world; and the same world after an edit, a new statement, a new rank, a deletion, a redirect and a new item."""
-    before, after = FakeSource(now=BEGIN), FakeSource(now=BEGIN)
+    long_ago = BEGIN - timedelta(days=60)  # so all names are believed at the first pull
+    before, after = FakeSource(now=long_ago), FakeSource(now=long_ago)
     for world in (before, after):
         for number, item in enumerate(ITEMS[:6]):
             world.set_item(item, label=f"item {item}", statements=[statement(item, "P36", f"Q{100 + number}")])
         for number in range(12):
             world.set_item(f"Q{100 + number}", label=f"object {number}")
+        world.now = BEGIN
     after.tick()
     after.set_item("Q1", label="item Q1", statements=[statement("Q1", "P36", "Q110")])
     after.set_item("Q2", label="Two", statements=[*after.items[ItemId("Q2")].statements, head("Q2", "Q111")])
