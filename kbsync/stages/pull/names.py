@@ -136,7 +136,13 @@ def _looks(source: StatementSource, items: Sequence[ItemId], known: Mapping[Item
     Heads are asked for first. Names that are newer than their head are noted under a revision that is gone by the next
     look, so they start anew then.
     """
-    heads = follow(source, items, {item: known[item] for item in items if item in known})
+    at_hand: dict[ItemId, ItemHead] = {}
+    for item in items:
+        end = item
+        while end in known and end not in at_hand:
+            at_hand[end] = known[end]
+            end = known[end].redirect_to or end
+    heads = follow(source, items, at_hand)
     redirects = Redirects()
     redirects.note(heads)
     chains = {item: redirects.chain(item) for item in items}
