@@ -6,16 +6,20 @@ Each function imports what only its own adapter needs.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kbsync.config.publishing import PublishingSettings
+from kbsync.config.publishing import EngineSettings, PublishingSettings
+from kbsync.config.served import ServedSettings
 from kbsync.config.settings import Settings, SourceSettings, StoreSettings
 from kbsync.config.values import LOCAL_STORE
-from kbsync.ports import Clock, Notifier, StatementSource
+from kbsync.ports import Clock, Notifier, StatementSource, Work
+from kbsync.stages.evaluate.served import Complete
+
+LostCanaries = Callable[[int, int, Complete], Sequence[str]]
 
 if TYPE_CHECKING:
     from kbsync.checkpoints.exporters.form import ExportForm
@@ -90,8 +94,15 @@ def _endpoint_source(
     return WikidataSource(client, language=settings.language, batch=settings.batch, vocabulary=vocabulary)
 
 
-def release_notifiers(settings: PublishingSettings, state_dir: Path, clock: Clock) -> tuple[Notifier, ...]:
-    """The notifiers that ``[release]`` configures."""
+def release_notifiers(
+    settings: PublishingSettings, state_dir: Path, clock: Clock, answer_tokens: int, lost: LostCanaries
+) -> tuple[Notifier, ...]:
+    """The notifiers that ``[release]`` configures.
+
+    Args:
+        answer_tokens: Answers of canaries are at most so long.
+        lost: Asks canaries of a version: its number, how many, and what asks.
+    """
     from kbsync.notifiers.command import CommandNotifier
 
     notifiers = list[Notifier]()
@@ -107,7 +118,43 @@ def release_notifiers(settings: PublishingSettings, state_dir: Path, clock: Cloc
         from kbsync.notifiers.heads_file import HeadsFileNotifier
 
         notifiers.append(HeadsFileNotifier(settings.heads_file, settings.signing, lambda: clock.now().timestamp()))
+    if settings.engine is not None:
+        notifiers.append(_engine(settings.engine, state_dir, answer_tokens, lost))
     return tuple(notifiers)
+
+
+def _engine(settings: EngineSettings, state_dir: Path, answer_tokens: int, lost: LostCanaries) -> Notifier:
+    from kbsync.notifiers.engine import SglangEngine, VllmEngine
+    from kbsync.notifiers.llama import LlamaEngine
+
+    def asked(version: int, complete: Complete) -> Sequence[str]:
+        return lost(version, settings.canaries, complete)
+
+    seconds = settings.timeout.total_seconds()
+    if settings.kind == "llama.cpp":
+        drain = settings.drain.total_seconds()
+        return LlamaEngine(settings.command, state_dir, seconds, drain, answer_tokens, asked)
+    kind = VllmEngine if settings.kind == "vllm" else SglangEngine
+    return kind(settings.url, settings.adapter, settings.secret, seconds, answer_tokens, asked)
+
+
+def server(settings: ServedSettings, answer_tokens: int, work: Work) -> Complete:
+    """Asks a server for greedy continuations.
+
+    Args:
+        answer_tokens: Answers are at most so long.
+        work: Shows the progress.
+    """
+    from kbsync.notifiers.openai import OpenAiServer
+
+    timeout = settings.timeout.total_seconds()
+    asked = OpenAiServer(settings.url, settings.model, settings.extra, settings.secret, timeout)
+    return lambda prompts: asked.complete(prompts, answer_tokens, work)
+
+
+def configured_server(settings: Settings, work: Work) -> Complete | None:
+    """The same of ``[served]``; None where it names no server."""
+    return server(settings.served, settings.model.base_answer_tokens, work) if settings.served.url else None
 
 
 def published_form(settings: Settings) -> ExportForm:
@@ -121,6 +168,7 @@ def published_form(settings: Settings) -> ExportForm:
         type=release.type,
         gguf=release.gguf,
         base_name=settings.model.name,
+        dtype=release.dtype,
     )
 
 

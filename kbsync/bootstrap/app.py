@@ -8,20 +8,22 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kbsync.bootstrap import adapters, base_model
+from kbsync.bootstrap import adapters, base_model, published
 from kbsync.bootstrap.adapters import SystemClock
 from kbsync.bootstrap.anchoring import anchored, update_link
+from kbsync.bootstrap.served_forms import Opened, served_forms
 from kbsync.bootstrap.stage_settings import stage_settings
 from kbsync.config import Configuration
-from kbsync.domain.errors import Busy, ConfigError, NotFound
+from kbsync.domain.errors import ConfigError, NotFound
 from kbsync.domain.phrasing import Frames
 from kbsync.domain.recipe import ALGORITHMS, Recipe
 from kbsync.domain.relation import Relation
 from kbsync.ledger.ledger import SqlLedger
 from kbsync.ports import UNWATCHED, ArtifactStore, BaseModel, Clock, Editor, Notifier, StatementSource, Work
 from kbsync.stages.binding import Stages
-from kbsync.stages.notify import NotifyResult, RetryPolicy, count_waiting, introduce, notify
-from kbsync.stages.session import Run, Writer, notifying, puller, writer
+from kbsync.stages.evaluate.served import Complete
+from kbsync.stages.notify import NotifyResult, count_waiting, introduce
+from kbsync.stages.session import Run, Writer, puller, writer
 
 # torch, transformers and SPARQLWrapper take seconds to import: each is imported by the part that needs it, so that
 # `kbsync status` answers at once.
@@ -108,31 +110,34 @@ class App:
 
     def notify(self) -> NotifyResult:
         """Tell notifiers of the moves that they were not told of yet, unless another process is doing so."""
-        waiting = count_waiting(self.run, self.notifiers)
-        if self.rehearsing or not waiting:
-            return NotifyResult(waiting=waiting)
-        release, lease = self.settings.release, self.settings.lease
-        policy = RetryPolicy(attempts=release.attempts, give_up=release.give_up)
-        try:
-            # The lease must outlive a notifier that does not answer for its whole time-out.
-            patience = 2 * release.timeout
-            with notifying(self.run, lease.ttl + patience, patience) as run, self.anchored():
-                return notify(run, self.notifiers, str(self.current_link.link), policy)
-        except Busy:
-            return NotifyResult()
+        if self.rehearsing:
+            return NotifyResult(waiting=count_waiting(self.run, self.notifiers))
+        return published.announce(self.run, self.settings, self.notifiers, self.current_link, self.anchored)
 
     @cached_property
     def notifiers(self) -> tuple[Notifier, ...]:
         """The notifiers that ``[release]`` configures."""
-        return adapters.release_notifiers(self.settings.release, self.settings.state_dir, self.clock)
+        return published.notifiers(self.settings, self.clock, self.ledger)
+
+    @cached_property
+    def served(self) -> Complete | None:
+        """Asks the server of ``[served]``; None: there is none."""
+        return adapters.configured_server(self.settings, self.work)
+
+    @property
+    def canary_server(self) -> Complete | None:
+        """The same, where canaries ask it."""
+        return self.served if self.settings.served.canaries else None
+
+    @property
+    def served_as(self) -> dict[str, Opened]:
+        """Forms of serving."""
+        return served_forms(self.settings, lambda: self.loaded)
 
     @cached_property
     def current_link(self) -> CurrentLink:
         """The link to the current version's files."""
-        from kbsync.checkpoints.current_link import CurrentLink
-
-        form = adapters.published_form(self.settings)
-        return CurrentLink(self.settings.state_dir, form, self.store, lambda: self.loaded)
+        return published.current_link(self)
 
     @contextmanager
     def puller(self) -> Iterator[Run]:

@@ -6,6 +6,7 @@ from kbsync.config.settings import Settings
 from kbsync.domain.bisect import SearchLimits
 from kbsync.stages.binding import StageSettings
 from kbsync.stages.evaluate.question import EvaluationSize
+from kbsync.stages.evaluate.served_figures import as_served
 from kbsync.stages.plan import PlanPolicy
 from kbsync.stages.release.canary import CanaryPolicy
 
@@ -17,7 +18,7 @@ def stage_settings(settings: Settings) -> StageSettings:
     return StageSettings(
         answer_tokens=settings.model.base_answer_tokens,
         plan=PlanPolicy(kinds=frozenset(edit.verdicts), limit=edit.max_facts, suspicion=edit.suspicion),
-        gate=gate.policy,
+        gate=as_served(gate.policy, settings.evaluate.served_as),
         evaluation=EvaluationSize(
             paraphrases=gate.paraphrases,
             known=gate.known,

@@ -19,7 +19,8 @@ import structlog
 
 from kbsync.checkpoints.disk import DiskStorage
 from kbsync.checkpoints.exporters.directory import RECORD, exported, file_sha256, record
-from kbsync.checkpoints.exporters.form import ADAPTERS, WHOLE, ExportForm, write_export
+from kbsync.checkpoints.exporters.form import ADAPTERS, WHOLE, ExportForm
+from kbsync.checkpoints.exporters.write import write_export
 from kbsync.checkpoints.os_errors import explained
 from kbsync.checkpoints.storage import Entry
 from kbsync.checkpoints.store import FileCheckpointStore
@@ -28,6 +29,7 @@ from kbsync.domain.version import Version
 from kbsync.system.durable import UNFINISHED, locked_directory, make_directory, remove_unfinished, sync
 
 if TYPE_CHECKING:
+    from kbsync.checkpoints.exporters.card import CardFacts
     from kbsync.model.load import LoadedModel
 
 LINK, DIRECTORY = "current", "published"
@@ -47,6 +49,8 @@ class CurrentLink:
     store: FileCheckpointStore
     loaded: Callable[[], LoadedModel]
     """Loads the base; not called for ``factors``."""
+    card: Callable[[Version], CardFacts | None]
+    """What a version's model card tells; raises ``GateRefused`` where the form loses too many facts."""
 
     @property
     def link(self) -> Path:
@@ -62,6 +66,10 @@ class CurrentLink:
         """Name of the directory for ``version``, or for the unedited base with the fingerprint ``base``."""
         what = f"{version.number}-{(version.version_hash or '')[:12]}" if version else f"base-{base[:12]}"
         return f"{what}-{self.form.suffix}"
+
+    def directory(self, version: Version | None, base: str) -> Path:
+        """Where a version is, or was, while the link leads to it: a path that no other version ever has."""
+        return self.directories / self.name(version, base)
 
     def follow(self, version: Version | None, base: str, is_current: Callable[[], bool] = lambda: True) -> bool:
         """Make the link lead to a version.
@@ -143,7 +151,9 @@ class CurrentLink:
             about |= {"version": version.number, "version_hash": version.version_hash}
             delta = self.store.read(version.version_hash or "")[1]
         if self.form.format in WHOLE or (self.form.format in ADAPTERS and version is not None):
-            for warning in write_export(self._base(base), delta, directory, self.form, about).warnings:
+            loaded = self._base(base)
+            card = self.card(version) if version is not None else None
+            for warning in write_export(loaded, delta, directory, self.form, about, card).warnings:
                 structlog.get_logger(__name__).warning("publish", version=about["version"], warning=warning)
         else:
             with exported(directory) as unfinished:

@@ -33,6 +33,14 @@ class GgufType(StrEnum):
     F32 = "f32"
 
 
+class Dtype(StrEnum):
+    """What numbers are rounded to."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+    FLOAT16 = "float16"
+
+
 @verb(
     "export",
     examples=[
@@ -40,7 +48,7 @@ class GgufType(StrEnum):
         "kbsync export 3 ./adapter-3 --format lora --rank 16",
         "kbsync export 3 ./gguf-3 --format gguf --type q8_0",
     ],
-    exits=[65, 66, 70, 74],
+    exits=[3, 65, 66, 70, 74],
     prints="kbsync.operations.export:ExportView",
     changes="a directory",
 )
@@ -62,17 +70,27 @@ def export(
     type: Annotated[
         GgufType, typer.Option(help="gguf: the type of the edited tensors; gguf-lora: that of the adapter's.")
     ] = GgufType.F16,
+    dtype: Annotated[
+        Dtype | None, typer.Option(help="hf, lora: what the numbers are rounded to. Default: the base's; float32.")
+    ] = None,
+    override: Annotated[
+        str, typer.Option(metavar="REASON", help="Write a cut adapter although it does not pass the gate.")
+    ] = "",
     dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
     """Write a version as a directory that can be used without kbsync.
 
     `hf` is what `AutoModelForCausalLM.from_pretrained` loads. `lora` is an adapter that PEFT loads, and servers that
-    hot-load adapters: exact by default, or truncated to a rank with the loss measured. `gguf` is the base's own GGUF
-    file, all of it the same bytes but the edited tensors; `gguf-lora` an adapter for llama.cpp. A GGUF file that holds
-    another quantisation than the edited base is recognised, and a warning says what that costs. The directory appears
-    whole or not at all, and says in kbsync.json what it is. `--dry-run` loads the model and checks all, and says which
-    rank an adapter would have and what it would lose.
+    hot-load adapters. `gguf` is the base's own GGUF file, all of it the same bytes but the edited tensors; `gguf-lora`
+    an adapter for llama.cpp. A GGUF file that holds another quantisation than the edited base is recognised, and a
+    warning says what that costs.
+
+    Adapters are exact by default. One that is cut to a rank is asked the gate's prompts: where it does not pass the
+    gate, the command ends with code 3, unless `--override` says why it is wanted.
+
+    The directory appears whole or not at all, and says in kbsync.json and in a model card (README.md) what it is.
+    `--dry-run` loads the model and checks all, and says which rank an adapter would have and what it would lose.
     """
     from kbsync.checkpoints.exporters.form import ADAPTERS, ExportForm
     from kbsync.cli.context import application
@@ -83,9 +101,11 @@ def export(
         raise typer.BadParameter("--rank goes with --format lora or gguf-lora.")
     if gguf is not None and format not in (Format.GGUF, Format.GGUF_LORA):
         raise typer.BadParameter("--gguf goes with --format gguf or gguf-lora.")
-    form = ExportForm(format=format.value, rank=rank, type=type.value, gguf=gguf)
+    if dtype is not None and format not in (Format.HF, Format.LORA):
+        raise typer.BadParameter("--dtype goes with --format hf or lora; GGUF files have --type.")
+    form = ExportForm(format=format.value, rank=rank, type=type.value, gguf=gguf, dtype=dtype.value if dtype else "")
     with application(context) as app:
-        view = operation.export(app, number, form, directory, dry_run=dry_run)
+        view = operation.export(app, number, form, directory, override=override, dry_run=dry_run)
     return emit(view) if json else show(view, dry_run=dry_run)
 
 
@@ -94,6 +114,12 @@ def show(view: ExportView, *, dry_run: bool) -> None:
 
     rows = [(m.parameter, m.rank, m.full_rank, f"{m.relative_loss:.2e}") for m in view.matrices]
     table(("matrix", "#rank", "#full rank", "#relative loss"), rows)
+    table(
+        ("figure", "#kept", "#as measured", "#prompts"),
+        [(f.name, f"{f.served:.3f}", f"{f.measured:.3f}", f.samples) for f in view.kept],
+    )
+    if view.lost:
+        say(f"lost by the cut: {', '.join(view.lost)}")
     for warning in view.warnings:
         say(f"warning: {warning}")
     served = f", of rank {view.rank}" if view.rank else ""

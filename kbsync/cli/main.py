@@ -15,6 +15,7 @@ from kbsync.cli.audit import accept, log, verify
 from kbsync.cli.backup import backup, restore
 from kbsync.cli.blame import blame
 from kbsync.cli.canary import canary
+from kbsync.cli.check_served import check_served
 from kbsync.cli.command import Options, Verb
 from kbsync.cli.daemon import daemon
 from kbsync.cli.db import check, upgrade
@@ -26,6 +27,7 @@ from kbsync.cli.evaluate import evaluate
 from kbsync.cli.explain import explain
 from kbsync.cli.export import export
 from kbsync.cli.fact import FACTS
+from kbsync.cli.facts import facts_export
 from kbsync.cli.gc import gc
 from kbsync.cli.init import init
 from kbsync.cli.lease import break_lease
@@ -49,6 +51,7 @@ from kbsync.cli.rollback import rollback
 from kbsync.cli.serve import serve
 from kbsync.cli.stats import build as build_stats
 from kbsync.cli.status import status
+from kbsync.cli.switch import switch
 from kbsync.cli.sync import sync
 from kbsync.cli.verify import verify as verify_versions
 from kbsync.cli.versions import versions
@@ -68,6 +71,7 @@ VERBS: tuple[Verb, ...] = (
     promote,
     rollback,
     canary,
+    check_served,
     notify,
     release,
     sync,
@@ -87,6 +91,7 @@ VERBS: tuple[Verb, ...] = (
     break_lease,
     daemon,
     serve,
+    switch,
     upgrade,
     check,
     backup,
@@ -97,6 +102,7 @@ VERBS: tuple[Verb, ...] = (
     doctor,
     demo,
     *FACTS,
+    facts_export,
     counterfact,
     zsre,
     scaling,
@@ -111,6 +117,7 @@ GROUPS = {
     "audit": "The audit trail: an append-only hash chain of every decision.",
     "bench": "Measurements that write their figures, with machine and seed, as one JSON file each.",
     "fact": "What a person decides about single facts.",
+    "facts": "The believed facts as data.",
     "db": "The ledger's schema and its soundness.",
     "lease": "The leases of the processes that write.",
     "recipe": "Recipes: everything that shapes the weights beside the base and the facts.",

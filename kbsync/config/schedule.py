@@ -58,6 +58,7 @@ JobName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]*$")]
 
 _UNNARROWED = {
     "canary": "canaries are drawn from all that current holds; relations can't narrow them",
+    "check-served": "a server is asked about all that current holds; relations can't narrow it",
     "notify": "notifiers are told of whole versions; relations can't narrow them",
     "gc": "gc looks at whole versions; relations can't narrow it",
 }
@@ -67,7 +68,7 @@ _UNNARROWED = {
 class JobSettings(Section):
     """A job of the daemon beside ``sync``."""
 
-    stage: Literal["pull", "probe", "gc", "canary", "notify"]
+    stage: Literal["pull", "probe", "gc", "canary", "check-served", "notify"]
     """What it runs."""
     when: When
     """When it starts."""

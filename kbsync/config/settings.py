@@ -9,10 +9,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, model_validator
 
+from kbsync.config.evaluate import EvaluateSettings
 from kbsync.config.gate import GateSettings
 from kbsync.config.publishing import PublishingSettings
 from kbsync.config.schedule import ScheduleSettings
 from kbsync.config.section import Section
+from kbsync.config.served import ServedSettings
 from kbsync.config.values import (
     AnyDuration,
     AnyPath,
@@ -40,10 +42,6 @@ def _contact(agent: str) -> str:
     return agent
 
 
-def _without_slash(base: str) -> str:
-    return base.rstrip("/")
-
-
 _PROPERTY = r"^(P[1-9][0-9]{0,11})?$"
 
 
@@ -60,7 +58,7 @@ class SourceSettings(Section):
     user_agent: Annotated[str, AfterValidator(_contact)]
     """Names who asks, with an e-mail address or a URL."""
     concept_base: Annotated[
-        str, Field(pattern=r'^https?://[^\s/<>"]+(/[^\s<>"]*)?$'), AfterValidator(_without_slash)
+        str, Field(pattern=r'^https?://[^\s/<>"]+(/[^\s<>"]*)?$'), AfterValidator(lambda base: base.rstrip("/"))
     ] = "http://www.wikidata.org"
     """What the IRIs of the items begin with, before ``/entity/``: another Wikibase has its own."""
     start_time: Annotated[str, Field(pattern=_PROPERTY)] = "P580"
@@ -283,13 +281,20 @@ class Settings(Section):
     edit: EditSettings = EditSettings()
     text: TextSettings = TextSettings()
     gate: GateSettings = Field(default_factory=GateSettings)
+    evaluate: EvaluateSettings = EvaluateSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     store: StoreSettings = Field(default_factory=StoreSettings)
     release: PublishingSettings = PublishingSettings()
+    served: ServedSettings = Field(default_factory=ServedSettings)
     retention: RetentionSettings = RetentionSettings()
     lease: LeaseSettings = LeaseSettings()
     web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()
+
+    @model_validator(mode="after")
+    def _servable(self) -> Settings:
+        self.evaluate.require_server(self.release.engine)
+        return self
 
     @property
     def database(self) -> str:

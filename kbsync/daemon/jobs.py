@@ -10,6 +10,7 @@ from kbsync.bootstrap import App
 from kbsync.config import Configuration
 from kbsync.config.schedule import SYNC
 from kbsync.daemon.metrics import ProcessMetrics
+from kbsync.operations.check_served import check, configured_server
 from kbsync.operations.gc import gc
 from kbsync.stages.cycle import CycleResult, sync
 from kbsync.system.log import logger
@@ -120,6 +121,23 @@ def _canary(job: Job, app: App, _metrics: ProcessMetrics) -> str:
     return "asked" if result.asked else "nothing to do"
 
 
+def _check_served(job: Job, app: App, metrics: ProcessMetrics) -> str:
+    result = check(app, configured_server(app), sample=app.settings.served.sample)
+    if not result.version:
+        return "nothing to do"
+    figures = {figure.name: figure.served for figure in result.figures}
+    metrics.served_checked(result.version, figures, lost=len(result.lost), holds=result.decision.passed)
+    lost = [f"{fact.subject} {fact.property}" for fact in result.lost]
+    if not result.decision.passed:
+        reasons = [reason.text for reason in result.decision.refusals]
+        logger().error(
+            "served badly", job=job.name, version=result.version, reasons=reasons, finding=result.finding, lost=lost
+        )
+        return "served badly"
+    logger().info("served well", job=job.name, version=result.version, asked=result.asked, lost=lost)
+    return "served well"
+
+
 def _notify(job: Job, app: App, _metrics: ProcessMetrics) -> str:
     result = app.notify()
     if result.waiting:
@@ -149,5 +167,6 @@ _STAGES: Mapping[str, Callable[[Job, App, ProcessMetrics], str]] = {
     "probe": _probe,
     "gc": _gc,
     "canary": _canary,
+    "check-served": _check_served,
     "notify": _notify,
 }

@@ -7,7 +7,7 @@ Names and labels are a contract, listed in docs/reference/status-page.md.
 from __future__ import annotations
 
 from collections import Counter as Counts
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
@@ -63,6 +63,16 @@ class ProcessMetrics:
         )
         for reason in ("wrong", "braked", "busy"):
             self._denied.labels(reason)
+        self._served = Gauge(
+            "kbsync_served_figure", "The current version as the server answers.", ["metric"], registry=at
+        )
+        self._served_lost = Gauge(
+            "kbsync_served_lost", "Prompts that the server does not answer rightly any more.", registry=at
+        )
+        self._served_holds = Gauge(
+            "kbsync_served_holds", "Whether what the server answers passes the gate's policy.", registry=at
+        )
+        self._served_version = Gauge("kbsync_served_version", "The version that the server was to serve.", registry=at)
         self._reloads = Counter("kbsync_config_reloads", "Reloads of the configuration.", ["result"], registry=at)
 
     def step_ended(self, name: str, seconds: float) -> None:
@@ -110,6 +120,21 @@ class ProcessMetrics:
     def request_denied(self, reason: str) -> None:
         """Record that the status page refused a request: ``wrong``, ``braked`` or ``busy``."""
         self._denied.labels(reason).inc()
+
+    def served_checked(self, version: int, figures: Mapping[str, float], *, lost: int, holds: bool) -> None:
+        """Record what the server answered.
+
+        Args:
+            version: What it was to serve.
+            figures: By the gate's names, shares of right answers.
+            lost: Prompts that were answered rightly when the version was measured, and are not now.
+            holds: The gate's policy holds.
+        """
+        for name, value in figures.items():
+            self._served.labels(name).set(value)
+        self._served_lost.set(lost)
+        self._served_holds.set(holds)
+        self._served_version.set(version)
 
     def configuration_reloaded(self, *, accepted: bool) -> None:
         """Record that a new configuration was accepted or refused."""

@@ -33,6 +33,8 @@ class Announcement:
     moved_at: datetime
     path: str
     """Leads to the version that is current by the time it is followed, which may be a later one."""
+    directory: str = ""
+    """Where this very version lies, which is no other version's directory; empty where it is not there any more."""
 
     trail: TrailHead | None = later(None)
     """The audit trail's end when this was told, which was after the move; None where it is not known."""

@@ -76,6 +76,19 @@ class SourceDown(SourceError):
     transient = True
 
 
+class ServerError(KbsyncError):
+    """A server that serves versions refused, or its answer is none; the same request will fail again."""
+
+    exit_code = 76
+
+
+class ServerDown(ServerError):
+    """A server that serves versions can't be reached, does not answer in time, or is overloaded."""
+
+    exit_code = 69
+    transient = True
+
+
 class ModelError(KbsyncError):
     """A model can't be loaded, or kbsync can't edit models of its shape."""
 
@@ -116,7 +129,7 @@ class SchemaError(KbsyncError):
 
 
 class GateRefused(KbsyncError):
-    """The candidate did not pass the gate; ``current`` did not move."""
+    """A version did not pass the gate, as it was measured or as it is served; ``current`` did not move."""
 
     exit_code = 3
 

@@ -45,9 +45,15 @@ class PeftAdapter:
     rank: int
     """Of every matrix as it is written: those of a lower rank are padded with zeros."""
 
-    def write(self, directory: Path) -> None:
-        """Write ``adapter_model.safetensors`` and ``adapter_config.json`` into an existing directory."""
-        save_file(self.tensors, directory / "adapter_model.safetensors", metadata={"format": "pt"})
+    def write(self, directory: Path, dtype: torch.dtype = torch.float32) -> None:
+        """Write ``adapter_model.safetensors`` and ``adapter_config.json`` into an existing directory.
+
+        Args:
+            directory: Where they go.
+            dtype: What the factors are rounded to.
+        """
+        tensors = {name: tensor.to(dtype) for name, tensor in self.tensors.items()}
+        save_file(tensors, directory / "adapter_model.safetensors", metadata={"format": "pt"})
         text = json.dumps(self.config, indent=2) + "\n"
         (directory / "adapter_config.json").write_text(text, encoding="utf-8")
 

@@ -22,7 +22,7 @@ class CommandNotifier(Notifier):
     """Runs a program without a shell. Exit code 0 means that it accepted the announcement.
 
     It gets the announcement as JSON on standard input, and its parts in the environment as ``KBSYNC_DELIVERY``,
-    ``KBSYNC_VERSION``, ``KBSYNC_HASH`` and ``KBSYNC_PATH``.
+    ``KBSYNC_VERSION``, ``KBSYNC_HASH``, ``KBSYNC_PATH`` and ``KBSYNC_DIRECTORY``.
 
     Args:
         directory: The program's working directory.
@@ -41,6 +41,7 @@ class CommandNotifier(Notifier):
             "KBSYNC_VERSION": str(announcement.version),
             "KBSYNC_HASH": announcement.hash or "",
             "KBSYNC_PATH": announcement.path,
+            "KBSYNC_DIRECTORY": announcement.directory,
         }
         program = self._command[0]
         try:

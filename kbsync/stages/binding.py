@@ -6,7 +6,8 @@ the same way.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
@@ -17,12 +18,13 @@ from kbsync.domain.plan import EditPlan
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.relation import Relation
 from kbsync.domain.version import Version
-from kbsync.ports import ArtifactStore, BaseModel, CheckpointStore, Editor, NamedFactReader, StatementSource
+from kbsync.ports import ArtifactStore, BaseModel, CheckpointStore, Delta, Editor, NamedFactReader, StatementSource
 from kbsync.stages.edit import EditResult, edit, forecast_edit
 from kbsync.stages.evaluate.evaluate import EvaluateResult, evaluate, rejudge
 from kbsync.stages.evaluate.forecast import EvaluationForecast, forecast_evaluation
 from kbsync.stages.evaluate.measurement import Measurement
 from kbsync.stages.evaluate.question import EvaluationSize
+from kbsync.stages.evaluate.served import AS, Complete
 from kbsync.stages.facts import BelievedFacts, believed_facts, unjudged_facts
 from kbsync.stages.plan import PlanPolicy, PlanResult, plan
 from kbsync.stages.probe import ProbeResult, probe
@@ -60,6 +62,16 @@ class Site(Protocol):
 
     @property
     def artifacts(self) -> ArtifactStore: ...
+
+    @property
+    def canary_server(self) -> Complete | None:
+        """Asks the server that canaries are asked of; None: they are asked of the stored weights."""
+        ...
+
+    @property
+    def served_as(self) -> Mapping[str, Callable[[Delta], AbstractContextManager[Complete]]]:
+        """Forms in which a version is served, and must pass the gate, too."""
+        ...
 
     @property
     def held_out(self) -> Sequence[str]: ...
@@ -153,6 +165,7 @@ class Stages:
             held_out=self.site.held_out,
             neutral=self.site.neutral,
             work=run.work,
+            served_as=self.site.served_as,
         )
 
     def evaluate(
@@ -174,7 +187,8 @@ class Stages:
     def bisect(self, writer: Writer, refused: RefusedBuild, measurement: Measurement) -> BisectResult | None:
         """None where the settings want no search."""
         limits, site = self.settings.search, self.site
-        if limits is None:
+        # What only rounding loses is no fact's fault: it is named, and nobody is blamed.
+        if limits is None or all(AS in reason.metric for reason in refused.evaluation.decision.refusals):
             return None
         builder = TrialBuilder(editor=site.editor(), recipe=site.recipe, measurement=measurement)
         return bisect(writer.run, refused, builder, site.store, self.settings.gate, limits)
@@ -186,5 +200,12 @@ class Stages:
         return rollback(writer, self.site.store, to)
 
     def canary(self, writer: Writer) -> CanaryResult:
-        answer_tokens = self.settings.answer_tokens
-        return canary(writer, self.site.base, self.site.store, self.settings.canary, answer_tokens=answer_tokens)
+        site, settings = self.site, self.settings
+        return canary(
+            writer,
+            site.base,
+            site.store,
+            settings.canary,
+            answer_tokens=settings.answer_tokens,
+            served=site.canary_server,
+        )

@@ -7,13 +7,14 @@ one announcement with the same delivery id.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import Path
 
 from kbsync.domain.announcement import Announcement, TrailHead
 from kbsync.domain.errors import NotifierFailed
-from kbsync.domain.version import CURRENT
+from kbsync.domain.version import CURRENT, Version
 from kbsync.ports import AuditReader, Delivered, Notifier, VersionReader
 from kbsync.stages.session import Run
 
@@ -67,18 +68,32 @@ def introduce(run: Run, notifiers: Sequence[Notifier]) -> None:
                 tx.set_delivery(Delivered(notifier=name, move=alias.seq if alias else 0, attempts=0))
 
 
-def notify(run: Run, notifiers: Sequence[Notifier], path: str, policy: RetryPolicy) -> NotifyResult:
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Where versions lie for those who are told."""
+
+    path: str
+    """Leads to the current version."""
+    directory: Callable[[Version | None, str], Path]
+    """The directory of a version (None: of the base with this fingerprint), which is no other version's."""
+
+
+NOWHERE = Published("", lambda _version, _base: Path())
+"""For those who only count."""
+
+
+def notify(run: Run, notifiers: Sequence[Notifier], published: Published, policy: RetryPolicy) -> NotifyResult:
     """Announce what is waiting.
 
     A notifier that fails stays at the move that it did not take, and the others go on.
 
     Args:
         run: Must hold the notifying lease.
-        path: Where the current version lies.
+        published: Where versions lie.
     """
     result = NotifyResult()
     for notifier in notifiers:
-        while waiting := _waiting(run, notifier.name, path):
+        while waiting := _waiting(run, notifier.name, published):
             attempt = _announce(run, notifier, waiting[0], policy)
             if attempt is _Attempt.FAILED:
                 break
@@ -90,10 +105,10 @@ def notify(run: Run, notifiers: Sequence[Notifier], path: str, policy: RetryPoli
 
 def count_waiting(run: Run, notifiers: Sequence[Notifier]) -> int:
     """The number of moves that have to be announced, over all notifiers."""
-    return sum(len(_waiting(run, notifier.name, "")) for notifier in notifiers)
+    return sum(len(_waiting(run, notifier.name, NOWHERE)) for notifier in notifiers)
 
 
-def _waiting(run: Run, notifier: str, path: str) -> list[Announcement]:
+def _waiting(run: Run, notifier: str, published: Published) -> list[Announcement]:
     with run.ledger.read() as tx:
         delivered = tx.delivery(notifier)
         if delivered is None:
@@ -107,7 +122,8 @@ def _waiting(run: Run, notifier: str, path: str) -> list[Announcement]:
                 version=move.number,
                 hash=_version_hash(tx, move.number),
                 moved_at=move.moved_at,
-                path=path,
+                path=published.path,
+                directory=_directory(tx, move.number, published),
                 trail=trail,
             )
             for move in moves
@@ -117,6 +133,15 @@ def _waiting(run: Run, notifier: str, path: str) -> list[Announcement]:
 def _trail_head(tx: AuditReader) -> TrailHead | None:
     newest = tx.newest_event()
     return TrailHead(seq=newest.seq, hash=newest.hash, rows=tx.rows_head()) if newest else None
+
+
+def _directory(tx: VersionReader, number: int, published: Published) -> str:
+    """Empty where it is not there: the move came before what is published now, or gc has removed it."""
+    version, versions = tx.version(number) if number else None, tx.versions()
+    if not versions or (number and version is None):
+        return ""
+    directory = published.directory(version, (version or versions[-1]).base_fingerprint)
+    return str(directory) if published.path and directory.is_dir() else ""
 
 
 def _version_hash(tx: VersionReader, number: int) -> str | None:

@@ -13,6 +13,7 @@ from kbsync.system.printable import printable
 
 LIBRARIES = (
     "apscheduler",
+    "gguf",
     "httpcore2",
     "httpx2",
     "urllib3",

@@ -44,12 +44,12 @@ ARGUMENTS: Mapping[str, str] = {
     "db restore": "db restore kept.bak",
     "recipe tune": "recipe tune kbsync.toml found",
 }
-NEEDS_A_REAL_SITE = {"gc", "export", "rebuild", "verify", "stats build", "recipe tune", "trace"}
-"""Tried with a real model in their own tests, beside this file."""
+NEEDS_A_REAL_SITE = {"gc", "export", "rebuild", "verify", "stats build", "recipe tune", "trace", "check-served"}
+"""Tried with a real model, or with a server, in their own tests."""
 MEASUREMENTS = {v.name for v in VERBS if v.name.startswith("bench ")}
 """They write one file and have no ``--dry-run``; tried in ``research/``."""
-RUNS_UNTIL_STOPPED = {"serve"}
-"""Tried in test_serve.py."""
+RUNS_UNTIL_STOPPED = {"serve", "switch"}
+"""Tried in tests of their own."""
 CODES = {"doctor": 65, "db restore": 74}
 """What does not end with 0 here: the small world's model can't be loaded, and nothing is restored over a ledger."""
 

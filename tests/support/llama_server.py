@@ -14,7 +14,7 @@ import pytest
 
 @contextmanager
 def llama_server(
-    model: Path, adapters: Sequence[Path] = (), context: int = 512, scales: Sequence[float] = ()
+    model: Path, adapters: Sequence[Path] = (), context: int = 512, scales: Sequence[float] = (), parallel: int = 1
 ) -> Iterator[str]:
     """Yield the address of a server with one thread; the test is skipped where xllamacpp is not installed.
 
@@ -23,11 +23,12 @@ def llama_server(
         adapters: GGUF files of adapters.
         context: Tokens of prompt and answer.
         scales: One for each adapter; empty: 1.
+        parallel: Requests that are answered together.
     """
     xllamacpp = pytest.importorskip("xllamacpp", reason="xllamacpp, the llama.cpp server, is not installed")
     parameters = xllamacpp.CommonParams()
     parameters.model.path = str(model)
-    parameters.n_ctx, parameters.n_parallel = context, 1
+    parameters.n_ctx, parameters.n_parallel = context * parallel, parallel
     parameters.warmup, parameters.verbosity = False, 0
     parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = 1
     parameters.lora_adapters = [

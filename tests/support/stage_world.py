@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -15,10 +16,11 @@ from kbsync.domain.relation import Cardinality, Relation
 from kbsync.domain.statement import ItemId, PropertyId, Rank, Snak, Statement, TimePoint, Value, ValueKind
 from kbsync.domain.verdict import VerdictKind
 from kbsync.ledger.ledger import SqlLedger
-from kbsync.ports import Clock, Work
+from kbsync.ports import Clock, Delta, Work
 from kbsync.stages.binding import Stages, StageSettings
 from kbsync.stages.cycle import CycleResult, sync
 from kbsync.stages.evaluate.question import EvaluationSize
+from kbsync.stages.evaluate.served import Complete
 from kbsync.stages.facts import BelievedFacts, believed_facts
 from kbsync.stages.plan import PlanPolicy
 from kbsync.stages.pull.pull import PullResult, pull
@@ -135,6 +137,7 @@ class World:
     guard_count: int = 0
     capacity: int = 0
     relations: tuple[Relation, ...] = RELATIONS
+    served_as: dict[str, Callable[[Delta], AbstractContextManager[Complete]]] = field(default_factory=dict)
     pause: timedelta = timedelta(hours=6)
     size: EvaluationSize = field(default_factory=EvaluationSize)
     gate: tuple[Threshold, ...] = (
@@ -223,6 +226,11 @@ class WorldSite:
     world: World
     held_out: tuple[str, ...] = ("some held out text",)
     neutral: tuple[str, ...] = ("It is",)
+    canary_server: Complete | None = None
+
+    @property
+    def served_as(self) -> Mapping[str, Callable[[Delta], AbstractContextManager[Complete]]]:
+        return self.world.served_as
 
     @property
     def relations(self) -> tuple[Relation, ...]:

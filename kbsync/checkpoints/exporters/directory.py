@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -18,6 +18,14 @@ KEPT = "The version and the base were not changed, and nothing was exported."
 RECORD = "kbsync.json"
 """What the exported directory is, for people and programs: version, version hash, base, format, checksums of its
 files."""
+
+
+Finish = Callable[[Path, Mapping[str, Any]], None]
+"""Adds files to a directory that is whole but for ``kbsync.json``, and gets what that will say."""
+
+
+def no_more(_directory: Path, _about: Mapping[str, Any]) -> None:
+    """Adds nothing."""
 
 
 def require_free(directory: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from kbsync.checkpoints.exporters.directory import exported, record
+from kbsync.checkpoints.exporters.directory import Finish, exported, no_more, record
 from kbsync.domain.errors import EditError
 from kbsync.model.delta import FactorDelta
 from kbsync.model.gguf_encoding import Q8_BLOCK, decoded, encoded, type_number
@@ -30,6 +30,7 @@ def export_gguf_adapter(
     directory: Path,
     type: str = "f16",
     about: Mapping[str, Any] | None = None,
+    finish: Finish = no_more,
 ) -> int:
     """Write ``adapter.gguf``; the directory appears whole or not at all.
 
@@ -40,6 +41,7 @@ def export_gguf_adapter(
         directory: Its name may be taken by an empty directory only.
         type: In which type the factors are stored, one of ``gguf_encoding.TYPES``.
         about: Recorded in ``kbsync.json``, beside ‖Δ − BA‖ / ‖Δ‖ (Frobenius) by parameter: what the rounding costs.
+        finish: Adds files.
 
     Returns:
         The rank of every pair.
@@ -71,8 +73,10 @@ def export_gguf_adapter(
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
         writer.close()
-        told = {"format": "gguf-lora", "type": type, "rank": rank, "rounding": losses}
-        record(unfinished, told | dict(about or {}))
+        told: dict[str, Any] = {"format": "gguf-lora", "type": type, "rank": rank, "rounding": losses}
+        told |= dict(about or {})
+        finish(unfinished, told)
+        record(unfinished, told)
     return rank
 
 

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from kbsync.checkpoints.exporters.directory import exported, record
+from kbsync.checkpoints.exporters.directory import Finish, exported, no_more, record
 from kbsync.model.delta import FactorDelta
 from kbsync.model.gguf_encoding import encoded, type_number
 from kbsync.model.gguf_layout import GgufLayout, GgufTensor, aligned, mapped, stored_size, values_of
@@ -28,6 +28,7 @@ def export_gguf(
     directory: Path,
     type: str = "f16",
     about: Mapping[str, Any] | None = None,
+    finish: Finish = no_more,
 ) -> Path:
     """Write ``model.gguf``; the directory appears whole or not at all.
 
@@ -41,6 +42,7 @@ def export_gguf(
         directory: Its name may be taken by an empty directory only.
         type: In which type the edited tensors are stored, one of ``gguf_encoding.TYPES``.
         about: Recorded in ``kbsync.json``.
+        finish: Adds files.
 
     Returns:
         The absolute path of the directory.
@@ -61,7 +63,9 @@ def export_gguf(
                 file.write(chunk)
             _pad(file, base.alignment)
         file.flush()
-        record(unfinished, {"format": "gguf", "type": type, "base_file": base.file.name} | dict(about or {}))
+        told = {"format": "gguf", "type": type, "base_file": base.file.name} | dict(about or {})
+        finish(unfinished, told)
+        record(unfinished, told)
     return directory.expanduser().absolute()
 
 

@@ -8,14 +8,22 @@ from typing import Any
 
 from transformers import GenerationConfig
 
-from kbsync.checkpoints.exporters.directory import exported, record
+from kbsync.checkpoints.exporters.casting import cast_directory
+from kbsync.checkpoints.exporters.directory import Finish, exported, no_more, record
 from kbsync.checkpoints.safetensors_patch import copy_others, write_patched
 from kbsync.model.delta import FactorDelta, applied
 from kbsync.model.load import LoadedModel
 from kbsync.model.quiet import quiet
 
 
-def export_hf(loaded: LoadedModel, delta: FactorDelta, directory: Path, about: Mapping[str, Any] | None = None) -> Path:
+def export_hf(
+    loaded: LoadedModel,
+    delta: FactorDelta,
+    directory: Path,
+    about: Mapping[str, Any] | None = None,
+    dtype: str = "",
+    finish: Finish = no_more,
+) -> Path:
     """Write weights (safetensors) of the edited base, and all other files as the base has them.
 
     ``AutoModelForCausalLM.from_pretrained`` loads the directory, and the model answers as the version does: loaded in
@@ -26,6 +34,8 @@ def export_hf(loaded: LoadedModel, delta: FactorDelta, directory: Path, about: M
     Args:
         directory: Its name may be taken by an empty directory only.
         about: Recorded in ``kbsync.json``.
+        dtype: What the weights are rounded to (``bfloat16``); empty: the base's dtype.
+        finish: Adds files.
 
     Returns:
         The absolute path.
@@ -41,10 +51,13 @@ def export_hf(loaded: LoadedModel, delta: FactorDelta, directory: Path, about: M
             digests = write_patched(loaded.directory, unfinished, before, after)
             if digests is None:
                 _write_anew(loaded, unfinished)
-        dtype = str(loaded.model.dtype).removeprefix("torch.")
-        record(
-            unfinished, {"format": "hf", "dtype": dtype, "base": loaded.reference} | dict(about or {}), digests or {}
-        )
+        own = str(loaded.model.dtype).removeprefix("torch.")
+        told = {"format": "hf", "dtype": dtype or own, "base": loaded.reference} | dict(about or {})
+        if dtype and dtype != own:
+            cast_directory(unfinished, dtype)
+            digests = None
+        finish(unfinished, told)
+        record(unfinished, told, digests or {})
     return directory.expanduser().absolute()
 
 

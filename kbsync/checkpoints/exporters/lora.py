@@ -7,9 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from kbsync.checkpoints.exporters.directory import exported, record
+from kbsync.checkpoints.exporters.directory import Finish, exported, no_more, record
+from kbsync.checkpoints.exporters.form import LORA, ExportForm, rank_warnings, server_rank
 from kbsync.model.delta import FactorDelta
-from kbsync.model.load import LoadedModel
+from kbsync.model.load import DTYPES, LoadedModel
 from kbsync.model.peft_adapter import PeftAdapter, peft_adapter
 from kbsync.model.reference import PACKAGE
 
@@ -18,31 +19,40 @@ def export_lora(
     loaded: LoadedModel,
     delta: FactorDelta,
     directory: Path,
-    rank: int | None = None,
+    form: ExportForm | None = None,
     about: Mapping[str, Any] | None = None,
-    base_name: str = "",
+    finish: Finish = no_more,
 ) -> PeftAdapter:
     """Write ``adapter_model.safetensors`` and ``adapter_config.json``; the directory appears whole or not at all.
 
     Args:
         directory: Its name may be taken by an empty directory only.
-        rank: The highest rank of a matrix; None: full, so that the adapter is exact.
+        form: Highest rank, dtype and the base's name; None: an exact adapter in float32.
         about: Recorded in ``kbsync.json``, beside what each matrix lost.
-        base_name: What the adapter calls its base; empty: its name on the hub, or its directory.
+        finish: Adds files.
 
     Raises:
         StoreError: The directory can't be written, or is not empty.
         EditError: The change does not fit the base.
     """
-    adapter = peft_adapter(loaded.model, delta, base_name or _base(loaded), rank)
+    form = form or ExportForm(format=LORA)
+    adapter = peft_adapter(loaded.model, delta, form.base_name or base_name(loaded), form.rank)
     with exported(directory) as unfinished:
-        adapter.write(unfinished)
-        told = {"format": "lora", "rank": adapter.rank, "matrices": [asdict(m) for m in adapter.matrices]}
-        record(unfinished, told | dict(about or {}))
+        adapter.write(unfinished, DTYPES[form.dtype or "float32"])
+        told: dict[str, Any] = {
+            "format": LORA,
+            "rank": adapter.rank,
+            "server_rank": server_rank(adapter.rank),
+            "matrices": [asdict(m) for m in adapter.matrices],
+            "warnings": list(rank_warnings(adapter.rank)),
+        }
+        told |= dict(about or {})
+        finish(unfinished, told)
+        record(unfinished, told)
     return adapter
 
 
-def _base(loaded: LoadedModel) -> str:
+def base_name(loaded: LoadedModel) -> str:
     """The name on the hub where the base has one, else the directory that holds its safetensors."""
     name, _, _ = loaded.reference.partition("@")
     on_hub = not loaded.reference.startswith((PACKAGE, "/", ".", "~")) and name.count("/") == 1

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.ending import ending
-from kbsync.domain.errors import EditError, ModelError, NotFound, StoreError
+from kbsync.domain.errors import EditError, ModelError, NotFound, ServerError, StoreError
 from kbsync.domain.fact import FactKey
 from kbsync.domain.gate import GateDecision, Metric, Reason, Threshold, decide
 from kbsync.domain.judging import asserts, judge
@@ -29,6 +30,8 @@ from kbsync.stages.evaluate.question import (
 )
 from kbsync.stages.evaluate.questions import first_holders, questions
 from kbsync.stages.evaluate.replies import Identity, Replies, Reply, answered
+from kbsync.stages.evaluate.served import Complete
+from kbsync.stages.evaluate.served_figures import check_form, lost_edits, provisional, served_metrics, with_lost
 from kbsync.stages.facts import BelievedFacts
 from kbsync.stages.session import Run
 from kbsync.system.log import logger
@@ -52,14 +55,17 @@ class Measured:
     outcomes: tuple[PromptOutcome, ...] = ()
     norm_growth: Mapping[str, float] = field(default_factory=dict)
     """‖W + Δ‖ / ‖W‖ − 1 of each edited parameter."""
+    lost: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By form in which the version is served, the edited facts that it loses there."""
     broken: str = ""
     """Why the edited model could not be asked at all; empty where it could."""
 
     def decision(self, policy: Sequence[Threshold]) -> GateDecision:
         """What the gate says of it, with every reason."""
-        if not self.broken:
-            return decide(self.metrics, policy)
-        return GateDecision(passed=False, reasons=(Reason(metric="finite", holds=False, text=self.broken),))
+        if self.broken:
+            return GateDecision(passed=False, reasons=(Reason(metric="finite", holds=False, text=self.broken),))
+        decision = decide(self.metrics, policy)
+        return replace(decision, reasons=tuple(with_lost(r, self.lost) for r in decision.reasons))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +119,8 @@ class Measurement:
     neutral: Sequence[str]
     """Prompts for the divergence from the base; it is not measured where there are none."""
     work: Work
+    served_as: Mapping[str, Callable[[Delta], AbstractContextManager[Complete]]] = field(default_factory=dict)
+    """Forms in which a version is served: each puts a delta in place and yields what asks it."""
 
     def candidate(self, delta: Delta, batch: Batch, number: int, before: Predecessor) -> Measured:
         """All figures of version ``number``, which holds ``batch``.
@@ -120,7 +128,24 @@ class Measurement:
         A model that gives no finite numbers is broken, which is no error.
         """
         asked = self._fitting(questions(self.facts, batch.requests, batch.guards, self.size, before.first_holders))
-        return self._measure(delta, asked, batch.requests, number, before, only=None)
+        measured = self._measure(delta, asked, batch.requests, number, before, only=None)
+        return measured if measured.broken else self._as_served(delta, measured, number, before)
+
+    def _as_served(self, delta: Delta, measured: Measured, number: int, before: Predecessor) -> Measured:
+        """The same with the figures of every form of serving, and the facts that each loses."""
+        metrics, lost = list(measured.metrics), dict[str, tuple[str, ...]]()
+        evaluation = provisional(number, measured.metrics, measured.outcomes, before.number)
+        for form, opened in self.served_as.items():
+            self.work.start(f"as {form}", None)
+            try:
+                with opened(delta) as complete:
+                    check = check_form(complete, evaluation, self.facts)
+            except (ModelError, EditError, ServerError) as error:
+                return replace(measured, broken=f"the version can't be asked as {form}: {error.what}")
+            self.work.finish(f"{len(check.lost)} of {check.asked} answers lost")
+            metrics += served_metrics(form, check, measured.metrics)
+            lost[form] = lost_edits(check)
+        return replace(measured, metrics=tuple(metrics), lost=lost)
 
     def trial(
         self, delta: Delta, requests: Sequence[EditRequest], batch: Batch, before: Predecessor, only: Collection[str]

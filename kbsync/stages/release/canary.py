@@ -15,6 +15,7 @@ from kbsync.domain.judging import asserts
 from kbsync.domain.version import CURRENT, Evaluation, PromptOutcome, Version
 from kbsync.ports import BaseModel, CheckpointStore
 from kbsync.stages.evaluate.question import EDITED, UNTOUCHED
+from kbsync.stages.evaluate.served import Complete
 from kbsync.stages.release.promote import current_number, rollback
 from kbsync.stages.session import Writer
 
@@ -46,12 +47,23 @@ class CanaryPolicy:
 
 
 def canary(
-    writer: Writer, base: BaseModel, store: CheckpointStore, policy: CanaryPolicy, *, answer_tokens: int
+    writer: Writer,
+    base: BaseModel,
+    store: CheckpointStore,
+    policy: CanaryPolicy,
+    *,
+    answer_tokens: int,
+    served: Complete | None = None,
 ) -> CanaryResult:
     """Ask the current version again, and roll it back to the version before it where too much is lost.
 
     Args:
         answer_tokens: Answers are at most so long, as when the version was measured.
+        served: Asks the server that serves the current version; None: the stored weights are asked.
+
+    Raises:
+        ServerDown: The server can't be asked, which rolls nothing back.
+        ServerError: It refuses, or its answer is none.
     """
     run = writer.run
     with run.ledger.read() as tx:
@@ -60,7 +72,10 @@ def canary(
     if version is None or evaluation is None:
         return CanaryResult(version=number, asked=0, lost=(), rolled_back_to=None, reason="")
     chosen = choose_canaries(evaluation, policy.count)
-    lost, reason = _ask(writer, base, store, version, chosen, answer_tokens)
+    if served is not None:
+        lost, reason = lost_canaries(chosen, served([c.prompt for c in chosen])), ""
+    else:
+        lost, reason = _ask(writer, base, store, version, chosen, answer_tokens)
     if not reason and chosen and len(lost) / len(chosen) > policy.max_drop:
         reason = f"{len(lost)} of {len(chosen)} canaries are lost, {policy.max_drop:.0%} may be"
     body = {"version": number, "asked": len(chosen), "lost": list(lost), "reason": reason}
@@ -97,12 +112,17 @@ def _ask(
             answers = model.complete(prompts, max_new_tokens=answer_tokens, work=writer.run.work)
     except (StoreError, NotFound, EditError, ModelError) as error:
         return (), f"version {version.number} can't be asked: {error.what}"
+    return lost_canaries(canaries, answers), ""
+
+
+def lost_canaries(canaries: Sequence[PromptOutcome], answers: Sequence[str]) -> tuple[str, ...]:
+    """Prompts that are not answered rightly any more."""
     # The same answer as before is right again, whichever of the names it matched then.
     return tuple(
         canary.prompt
         for canary, answer in zip(canaries, answers, strict=True)
         if answer != canary.answer and not asserts(answer, (canary.expected,), prompt=canary.prompt)
-    ), ""
+    )
 
 
 def _nearest_sound(writer: Writer, store: CheckpointStore, version: Version) -> int:

@@ -8,6 +8,7 @@ from tests.evidence.cli.hardening import hardening
 from tests.evidence.cli.house import house
 from tests.evidence.cli.load import ledger, pull
 from tests.evidence.cli.reference_data import demo_check, large
+from tests.evidence.cli.serving import serving
 from tests.evidence.cli.speed import speed
 from tests.evidence.cli.trials import contention, crash, newcomer, sabotage, soak
 
@@ -34,5 +35,6 @@ VERBS: tuple[Verb, ...] = (
     engines,
     hardening,
     newcomer,
+    serving,
     house,
 )

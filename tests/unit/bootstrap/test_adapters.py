@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from pydantic import SecretStr
 
 from kbsync.bootstrap.adapters import SystemClock, artifact_storage, release_notifiers, statement_source
-from kbsync.config.publishing import PublishingSettings
+from kbsync.config.publishing import EngineSettings, PublishingSettings
 from kbsync.config.settings import SourceSettings, StoreSettings
 from kbsync.domain.errors import SourceDown
 from kbsync.domain.statement import ItemId
 from kbsync.notifiers.command import CommandNotifier
+from kbsync.notifiers.engine import SglangEngine, VllmEngine
+from kbsync.notifiers.llama import LlamaEngine
 from kbsync.notifiers.webhook import WebhookNotifier
 from kbsync.wikidata.local import OxigraphServer
 from kbsync.wikidata.streamed import StreamedSource
@@ -50,8 +53,16 @@ def test_the_notifiers_are_those_that_are_configured(tmp_path: Path) -> None:
         (PublishingSettings(command=command), [CommandNotifier]),
         (PublishingSettings(webhook=address, secret=secret), [WebhookNotifier]),
         (PublishingSettings(command=command, webhook=address, secret=secret), [CommandNotifier, WebhookNotifier]),
+        (PublishingSettings(publish="lora", engine=engine("vllm")), [VllmEngine]),
+        (PublishingSettings(publish="lora", command=command, engine=engine("sglang")), [CommandNotifier, SglangEngine]),
+        (PublishingSettings(publish="gguf", engine=engine("llama.cpp")), [LlamaEngine]),
     ):
-        assert [type(n) for n in release_notifiers(settings, tmp_path, SystemClock())] == kinds
+        made = release_notifiers(settings, tmp_path, SystemClock(), 8, lambda *_: ())
+        assert [type(notifier) for notifier in made] == kinds
+
+
+def engine(kind: Literal["vllm", "sglang", "llama.cpp"]) -> EngineSettings:
+    return EngineSettings(kind=kind, url="http://127.0.0.1:9", command=("llama-server", "--port", "{port}"))
 
 
 def test_files_go_to_the_state_directory_unless_a_url_is_set(tmp_path: Path) -> None:

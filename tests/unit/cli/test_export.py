@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 from collections.abc import Iterator
@@ -10,7 +11,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import ModelCard
 from peft import PeftModel
+from safetensors.torch import load_file
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
@@ -73,7 +76,9 @@ def test_both_exports_answer_as_the_version_on_100_prompts(
 
 
 def test_a_truncated_adapter_says_what_is_lost(built: Site, tmp_path: Path) -> None:
-    told = built.good("export", "1", str(tmp_path / "one"), "--format", "lora", "--rank", "1", "--json").json
+    cut = ("--format", "lora", "--rank", "1")
+    assert built("export", "1", str(tmp_path / "one"), *cut).code == 66, "nobody measured what it would lose"
+    told = built.good("export", "1", str(tmp_path / "one"), *cut, "--override", "a trial", "--json").json
     with built.app() as app:
         _, delta = app.store.read(built.version_hash(1))
     about = json.loads((tmp_path / "one" / "kbsync.json").read_text())
@@ -84,7 +89,31 @@ def test_a_truncated_adapter_says_what_is_lost(built: Site, tmp_path: Path) -> N
         best = float(singular[1:].norm() / singular.norm())
         assert matrix["rank"] == 1 < matrix["full_rank"]
         assert 0 < best == pytest.approx(matrix["relative_loss"], rel=1e-4), "Eckart and Young's bound is met"
-    assert "relative loss" in built.good("export", "1", str(tmp_path / "x"), "--format", "lora", "--rank", "1").out
+    assert "relative loss" in built.good("export", "1", str(tmp_path / "x"), *cut, "--override", "a trial").out
+
+
+@pytest.mark.parametrize("form", ["hf", "lora"])
+def test_numbers_are_rounded_where_that_is_wanted(built: Site, tmp_path: Path, form: str) -> None:
+    out = tmp_path / form
+    built.good("export", "1", str(out), "--format", form, "--dtype", "bfloat16")
+    name = "model.safetensors" if form == "hf" else "adapter_model.safetensors"
+    assert {tensor.dtype for tensor in load_file(out / name).values()} == {torch.bfloat16}
+    if form == "hf":
+        assert AutoModelForCausalLM.from_pretrained(out, dtype="auto").dtype == torch.bfloat16
+    record = json.loads((out / "kbsync.json").read_text())
+    assert record["files"][name] == hashlib.sha256((out / name).read_bytes()).hexdigest()
+    assert built("export", "1", str(tmp_path / "x"), "--format", "gguf", "--dtype", "bfloat16").code == 2
+
+
+@pytest.mark.parametrize("form", ["hf", "lora", "gguf-lora"])
+def test_a_model_card_says_what_it_is(built: Site, tmp_path: Path, form: str) -> None:
+    built.good("export", "1", str(tmp_path / form), "--format", form)
+    card = ModelCard.load(tmp_path / form / "README.md")
+    assert card.data.library_name == {"hf": "transformers", "lora": "peft", "gguf-lora": "gguf"}[form]
+    assert card.data.eval_results[0].metric_name == "efficacy"
+    assert built.version_hash(1) in card.text and "| Q2 | P36 | Land 2 | Oslo | [100](https" in card.text
+    assert "## Go back" in card.text and "check-served" in card.text
+    assert "README.md" in json.loads((tmp_path / form / "kbsync.json").read_text())["files"]
 
 
 def test_what_is_refused(built: Site, tmp_path: Path) -> None:

@@ -23,6 +23,10 @@ from tests.support.config_samples import MAIN, Writer, problems
         ('publish = "gguf"\nrank = 8', "rank goes with"),
         ('publish = "gguf"\ntype = "q4_k"', "release.type"),
         ('publish = "gguf"\ngguf = "missing.gguf"', "release.gguf"),
+        ('engine = { kind = "vllm", url = "http://h" }', "needs publish = lora"),
+        ('publish = "lora"\nengine = { kind = "vllm" }', "needs a url"),
+        ('publish = "gguf"\nengine = { kind = "llama.cpp", command = ["llama-server"] }', "a command with {port}"),
+        ('publish = "lora"\nengine = { kind = "ollama", url = "http://h" }', "release.engine.kind"),
     ],
 )
 def test_releases_are_told_of_only_with_a_signature(write: Writer, lines: str, says: str) -> None:

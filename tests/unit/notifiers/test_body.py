@@ -27,6 +27,7 @@ def test_the_body_holds_the_whole_announcement() -> None:
             "hash": "a" * 64,
             "move": 7,
             "moved_at": "2026-03-01T00:00:00.000000Z",
+            "directory": "",
             "path": "/var/lib/kbsync/current",
             "version": 3,
         },

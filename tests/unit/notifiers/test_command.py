@@ -32,6 +32,7 @@ def test_a_command_hears_everything_on_its_standard_input(tmp_path: Path) -> Non
         "hash": "a" * 64,
         "move": 7,
         "moved_at": "2026-03-01T00:00:00.000000Z",
+        "directory": "",
         "path": "/var/lib/kbsync/current",
         "version": 3,
     }

@@ -25,10 +25,11 @@ def test_a_whole_model_is_written(built: Site, tmp_path: Path) -> None:
 
 def test_a_dry_run_tells_of_the_adapter_and_writes_nothing(built: Site, tmp_path: Path) -> None:
     with built.app() as app:
-        view = export(app, 1, ExportForm(format=LORA, rank=1), tmp_path / "adapter", dry_run=True)
+        cut = ExportForm(format=LORA, rank=1)
+        view = export(app, 1, cut, tmp_path / "adapter", override="a trial", dry_run=True)
         assert export(app, 1, ExportForm(format=HF), tmp_path / "model", dry_run=True).matrices == ()
         assert list(tmp_path.glob("adapter*")) == list(tmp_path.glob("model*")) == []
-        assert export(app, 1, ExportForm(format=LORA, rank=1), tmp_path / "adapter") == view
+        assert export(app, 1, cut, tmp_path / "adapter", override="a trial") == view
     assert len(view.matrices) == 2
     for matrix in view.matrices:
         assert (matrix.rank, matrix.full_rank) == (1, 2)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -11,12 +12,13 @@ from kbsync.domain.announcement import Announcement
 from kbsync.domain.version import CURRENT, VersionState
 from kbsync.ledger.ledger import SqlLedger
 from kbsync.ports import Clock, Work
-from kbsync.stages.notify import NotifyResult, RetryPolicy, count_waiting, introduce, notify
+from kbsync.stages.notify import NotifyResult, Published, RetryPolicy, count_waiting, introduce, notify
 from kbsync.stages.session import Run
 from kbsync.testing import FakeNotifier
 from kbsync.testing.samples import HOUR, NOW, edit_plan
 from tests.support.ledger_fixtures import ledger, ledger_url, postgres, templates  # noqa: F401
 
+HERE = Published("/state/current", lambda _version, _base: Path("/state/nowhere"))
 PATIENCE = RetryPolicy(attempts=3, give_up=7)
 
 
@@ -54,7 +56,7 @@ def move(run: Run, number: int) -> None:
 
 
 def told(run: Run, notifier: FakeNotifier) -> NotifyResult:
-    return notify(run, [notifier], "/state/current", PATIENCE)
+    return notify(run, [notifier], HERE, PATIENCE)
 
 
 def waits(run: Run) -> float:
@@ -104,7 +106,7 @@ def test_what_nobody_ever_takes_is_given_up_on_record(run: Run) -> None:
     move(run, 1)
     deaf.deaf = True
     for expected in (NotifyResult(delivered=1, waiting=1), NotifyResult(waiting=1), NotifyResult(given_up=1)):
-        assert notify(run, [deaf, other], "", PATIENCE) == expected
+        assert notify(run, [deaf, other], HERE, PATIENCE) == expected
     assert [a.version for a in other.heard] == [1], "one notifier's silence is not the other's"
     assert recorded(run)[-1] == (1, 7, "given up")
     assert not count_waiting(run, [deaf, other])

@@ -13,11 +13,13 @@ import pytest
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from kbsync.checkpoints.exporters.form import ExportForm, server_rank, write_export
+from kbsync.checkpoints.exporters.form import ExportForm, server_rank
+from kbsync.checkpoints.exporters.write import write_export
 from kbsync.domain.errors import EditError, ModelError, StoreError
 from kbsync.model.delta import FactorDelta, applied
 from kbsync.model.gguf_layout import mapped, read_layout
 from kbsync.model.load import LoadedModel, load
+from tests.support.adapter_rules import broken, llama_rules, peft_rules
 from tests.support.gguf_file import write_gguf
 from tests.support.llama_server import completion, first_logprobs, llama_server
 from tests.support.random_models import SENTENCES, random_model, saved
@@ -156,7 +158,7 @@ def test_another_quantisation_is_recognised_and_says_what_it_costs(
             loaded, change(loaded.model, 2), tmp_path / form, ExportForm(format=form, gguf=coarse), ABOUT
         )
         (warning,) = told.warnings
-        assert "another quantisation" in warning and "Q4_0" in warning and "of 104 facts" in warning
+        assert "another quantisation" in warning and "Q4_0" in warning and "kept 20 of 40 facts" in warning
         assert json.loads((tmp_path / form / "kbsync.json").read_text())["warnings"] == [warning]
 
 
@@ -201,3 +203,15 @@ def test_a_full_disk_leaves_nothing(loaded: LoadedModel, tmp_path: Path) -> None
 
 def test_the_rank_that_a_server_must_allow() -> None:
     assert [server_rank(rank) for rank in (1, 9, 109, 512, 513)] == [1, 16, 128, 512, None]
+
+
+def test_adapters_keep_the_engines_own_rules(loaded: LoadedModel, base_file: Path, tmp_path: Path) -> None:
+    delta = change(loaded.model, 3, 5)
+    name = ExportForm(format="lora", base_name="somebody/base")
+    write_export(loaded, delta, tmp_path / "lora", name, ABOUT)
+    write_export(loaded, delta, tmp_path / "gguf", ExportForm(format="gguf-lora"), ABOUT)
+    assert broken(peft_rules(tmp_path / "lora", "somebody/base")) == []
+    assert broken(llama_rules(tmp_path / "gguf" / "adapter.gguf", read_layout(base_file))) == []
+    config = tmp_path / "lora" / "adapter_config.json"
+    config.write_text(config.read_text().replace('"lora_alpha": 5', '"lora_alpha": 3'))
+    assert len(broken(peft_rules(tmp_path / "lora", "another/base"))) == 3, "the rules see what is wrong"

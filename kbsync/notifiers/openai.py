@@ -1,0 +1,133 @@
+"""An OpenAI-compatible server (vLLM, SGLang, llama.cpp, …) that is asked for greedy completions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+
+from kbsync import __version__
+from kbsync.domain.errors import ServerDown, ServerError
+from kbsync.ports import UNWATCHED, Work
+from kbsync.system import http
+
+_SHOWN = 200
+"""Characters of an answer that go into a message."""
+
+
+class OpenAiServer:
+    """Asks ``/v1/completions``, with the prompts as they are: a chat's template is in them already.
+
+    Args:
+        url: The server's address, with or without ``/v1``.
+        model: What it calls the model; empty: the only one that it has.
+        extra: More fields of each request.
+        key: Sent as a bearer token; empty: none.
+        timeout: Longest silence, in seconds.
+    """
+
+    def __init__(
+        self, url: str, model: str = "", extra: Mapping[str, Any] | None = None, key: str = "", timeout: float = 60
+    ) -> None:
+        self._url = url.rstrip("/").removesuffix("/v1")
+        self._model, self._extra, self._timeout = model, dict(extra or {}), timeout
+        self._headers = {"User-Agent": f"kbsync/{__version__}"} | ({"Authorization": f"Bearer {key}"} if key else {})
+
+    @property
+    def name(self) -> str:
+        """The server's host and port, for messages."""
+        try:
+            parts = urlsplit(self._url)
+        except ValueError:
+            return self._url
+        return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+
+    def complete(self, prompts: Sequence[str], max_new_tokens: int, work: Work = UNWATCHED) -> list[str]:
+        """Continue each prompt greedily.
+
+        Returns:
+            The continuations without their prompts, each cut at the first newline.
+
+        Raises:
+            ServerDown: It can't be reached, does not answer in time, or is overloaded.
+            ServerError: It refuses the request, or its answer is none.
+        """
+        answers = []
+        with http.client(self._headers, self._timeout) as client:
+            model = self._model or self._only_model(client)
+            work.start("served", len(prompts))
+            for prompt in prompts:
+                asked = {"model": model, "prompt": prompt, "max_tokens": max_new_tokens, "temperature": 0}
+                answer = self._ask(client, "POST", "/v1/completions", asked | self._extra)
+                answers.append(self._text(answer).split("\n", 1)[0])
+                work.advance()
+            work.finish(f"{len(prompts)} prompts answered by {self.name}")
+        return answers
+
+    def models(self) -> tuple[str, ...]:
+        """What it serves: the base, and the adapters that are loaded. Raises as ``complete`` does."""
+        with http.client(self._headers, self._timeout) as client:
+            return self._models(client)
+
+    def _models(self, client: httpx2.Client) -> tuple[str, ...]:
+        answer = self._ask(client, "GET", "/v1/models")
+        try:
+            return tuple(str(entry["id"]) for entry in answer["data"])
+        except (KeyError, TypeError) as error:
+            raise self._strange(answer) from error
+
+    def _only_model(self, client: httpx2.Client) -> str:
+        names = self._models(client)
+        if len(names) == 1:
+            return names[0]
+        raise ServerError(
+            f"The server at {self.name} has {len(names)} models: {', '.join(names) or 'none'}.",
+            next_step="Name the one that serves the version with --model ([served] model).",
+        )
+
+    def _ask(self, client: httpx2.Client, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        try:
+            response = client.request(method, self._url + path, json=body)
+        except httpx2.InvalidURL:
+            raise ServerError(f"The address {self._url!r} can't be read.", next_step="Give http://HOST:PORT.") from None
+        except httpx2.UnsupportedProtocol as error:
+            raise ServerError(f"The address {self._url!r} is not HTTP.", next_step="Give http://HOST:PORT.") from error
+        except httpx2.TimeoutException as error:
+            raise ServerDown(
+                f"The server at {self.name} did not answer within {self._timeout:g} s.",
+                next_step="Try again when it has less to do, or give it more time with --timeout.",
+            ) from error
+        except httpx2.RequestError as error:
+            raise ServerDown(
+                f"The server at {self.name} can't be reached: {error or type(error).__name__}.",
+                next_step="Check the address and that the server runs.",
+            ) from error
+        if response.status_code in (429, 500, 502, 503, 504):
+            raise ServerDown(f"The server at {self.name} answered {response.status_code}: {_words(response)}")
+        if not response.is_success:
+            raise ServerError(
+                f"The server at {self.name} answered {response.status_code}: {_words(response)}",
+                next_step="Check the address, the model's name and the key.",
+            )
+        try:
+            return response.json()
+        except ValueError as error:
+            raise self._strange(response.text) from error
+
+    def _text(self, answer: Any) -> str:
+        try:
+            return str(answer["choices"][0]["text"])
+        except (KeyError, IndexError, TypeError) as error:
+            raise self._strange(answer) from error
+
+    def _strange(self, answer: Any) -> ServerError:
+        return ServerError(
+            f"The server at {self.name} gave no completion: {str(answer)[:_SHOWN]!r}.",
+            next_step="Give the address of an OpenAI-compatible server.",
+        )
+
+
+def _words(response: httpx2.Response) -> str:
+    return " ".join(response.text.split())[:_SHOWN] or "nothing more."

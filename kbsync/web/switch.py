@@ -1,0 +1,102 @@
+"""The switch before llama.cpp: forwards each request to the process that serves the current version."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import httpx2
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from kbsync.domain.errors import StoreError
+from kbsync.notifiers.llama import upstream
+
+_DROPPED = frozenset({"host", "connection", "content-length", "transfer-encoding", "keep-alive"})
+_METHODS = ["GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD"]
+_TRIES = 3
+_ENDS_WITHIN_SECONDS = 30
+"""How long running requests may go on when the switch ends."""
+
+
+@contextmanager
+def switching(state_dir: Path, host: str, port: int) -> Iterator[str]:
+    """Run the switch for the block, whose value is its address; raises ``StoreError`` where the address is taken."""
+    try:
+        listener = socket.create_server((host, port))
+    except OSError as error:
+        raise StoreError(
+            f"The switch can't listen on {host} port {port}: {error.strerror or error}.",
+            next_step="Choose another --port, or end what uses it.",
+        ) from error
+    with listener:
+        config = uvicorn.Config(
+            switch(state_dir),
+            log_config=None,
+            log_level="error",
+            access_log=False,
+            timeout_graceful_shutdown=_ENDS_WITHIN_SECONDS,
+        )
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="switch", daemon=True)
+        thread.start()
+        try:
+            yield f"http://{host}:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(2 * _ENDS_WITHIN_SECONDS)
+
+
+def switch(state_dir: Path, timeout: float = 600) -> Starlette:
+    """An application that forwards.
+
+    Args:
+        state_dir: Has the file that names the process.
+        timeout: Longest silence of the process, in seconds.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with httpx2.AsyncClient(timeout=httpx2.Timeout(timeout, connect=5)) as client:
+            app.state.client = client
+            yield
+
+    async def forward(request: Request) -> Response:
+        body = await request.body()
+        headers = {k: v for k, v in request.headers.items() if k not in _DROPPED}
+        # A process that is stopped just now refuses the connection, and nothing was sent: the file names its successor.
+        for _ in range(_TRIES):
+            told = upstream(state_dir)
+            if told is None:
+                break
+            query = f"?{request.url.query}" if request.url.query else ""
+            address = f"http://127.0.0.1:{told['port']}{request.url.path}{query}"
+            client: httpx2.AsyncClient = request.app.state.client
+            try:
+                sent = client.build_request(
+                    request.method, address, headers=headers | {"Connection": "close"}, content=body
+                )
+                answer = await client.send(sent, stream=True)
+            except httpx2.ConnectError:
+                continue
+            except httpx2.RequestError as error:
+                return JSONResponse({"error": {"message": f"The model's server failed: {error}."}}, 502)
+            kept = {k: v for k, v in answer.headers.items() if k not in _DROPPED}
+            return StreamingResponse(_bytes(answer), answer.status_code, kept)
+        return JSONResponse({"error": {"message": "No server runs yet: `kbsync notify` starts one."}}, 503)
+
+    return Starlette(routes=[Route("/{path:path}", forward, methods=_METHODS)], lifespan=lifespan)
+
+
+async def _bytes(answer: httpx2.Response) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in answer.aiter_raw():
+            yield chunk
+    finally:
+        await answer.aclose()
