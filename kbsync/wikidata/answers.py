@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from kbsync.domain.errors import SourceDown, SourceError
 
@@ -277,13 +277,9 @@ class _Reader:
         found = dict(pairs)
         if (term := self._term(found)) is not None:
             self._terms += 1
-            if self._terms > MAX_TERMS:
-                raise self._too_large(f"more than {MAX_TERMS} terms")
-            return term
+            return term if self._terms <= MAX_TERMS else _too_many(self._endpoint, f"{MAX_TERMS} terms")
         self._rows += 1
-        if self._rows > MAX_ROWS:
-            raise self._too_large(f"more than {MAX_ROWS} rows")
-        return found
+        return found if self._rows <= MAX_ROWS else _too_many(self._endpoint, f"{MAX_ROWS} rows")
 
     def _term(self, found: dict[str, Any]) -> Term | None:
         kind, text = _KINDS.get(str(found.get("type"))), found.get("value")
@@ -292,12 +288,13 @@ class _Reader:
             return None
         return Term(kind, str(text), self._known.setdefault(datatype, datatype), language.lower())
 
-    def _too_large(self, what: str) -> TooLarge:
-        return TooLarge(f"{self._endpoint} answered with {what}.", next_step="Ask for less at once.")
-
 
 _KINDS = {"uri": "uri", "literal": "literal", "typed-literal": "literal", "bnode": "bnode"}
 
 
 def _no_number(_: str) -> None:
     """No number of the document is read: one of a million digits would take minutes."""
+
+
+def _too_many(endpoint: str, what: str) -> NoReturn:
+    raise TooLarge(f"{endpoint} answered with more than {what}.", next_step="Ask for less at once.")

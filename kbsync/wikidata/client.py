@@ -34,14 +34,13 @@ from kbsync.wikidata.answers import (
     parse,
     retry_after,
 )
+from kbsync.wikidata.pace import Pace
 
 BAN = timedelta(hours=24)
 """How long the public service bans, where the ban does not say until when."""
 
 SHORT = 2000
 """Longest address in characters that a query is sent in, by GET, which caches and logs of the service understand."""
-UNPACED = 20
-"""So many requests follow each other without a pause; what a pull of a known watch set needs."""
 BEAT = 0.5
 """Longest time in seconds until a stop is heard, while an answer is waited for."""
 _MISTAKEN = frozenset({400, 405, 501})
@@ -104,7 +103,7 @@ class SparqlClient:
         self._attempts = attempts
         self._max_wait = max_wait
         self._max_bytes = max_bytes
-        self._pace = _Pace(pause, now)
+        self._pace = Pace(pause, now)
         self._sleep = sleep
         self._now = now
         self._check = check
@@ -276,25 +275,6 @@ class SparqlClient:
             )
         self.server = printable(response.headers.get("server", ""))[:80]
         return Response(response.status_code, response.headers, bytes(body), method)
-
-
-class _Pace:
-    """Lets ``UNPACED`` requests pass at once, and from then on one for each ``pause`` seconds."""
-
-    def __init__(self, pause: float, now: Callable[[], datetime]) -> None:
-        self._pause = pause
-        self._now = now
-        self._saved = float(UNPACED)
-        self._last = now()
-
-    def pause(self) -> float:
-        """Seconds to wait before the request that is about to be sent."""
-        if not self._pause:
-            return 0.0
-        now = self._now()
-        earned = max(0.0, (now - self._last).total_seconds()) / self._pause
-        self._saved, self._last = min(float(UNPACED), self._saved + earned) - 1, now
-        return max(0.0, -self._saved * self._pause)
 
 
 def _wait(state: tenacity.RetryCallState) -> float:
