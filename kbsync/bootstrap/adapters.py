@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kbsync.config.publishing import EngineSettings, PublishingSettings
+from kbsync.config.secret_settings import exposure
 from kbsync.config.served import ServedSettings
 from kbsync.config.settings import Settings, SourceSettings, StoreSettings
 from kbsync.config.values import LOCAL_STORE
+from kbsync.domain.errors import ConfigError
 from kbsync.ports import Clock, Notifier, StatementSource, Work
 from kbsync.stages.evaluate.served import Complete
 
@@ -102,6 +104,9 @@ def release_notifiers(
     Args:
         answer_tokens: Answers of canaries are at most so long.
         lost: Asks canaries of a version: its number, how many, and what asks.
+
+    Raises:
+        ConfigError: Others may read the file of the webhook's secret.
     """
     from kbsync.notifiers.command import CommandNotifier
 
@@ -109,6 +114,8 @@ def release_notifiers(
     if settings.command:
         notifiers.append(CommandNotifier(settings.command, state_dir, settings.timeout))
     if settings.webhook:
+        if settings.secret_file and (told := exposure(settings.secret_file)):
+            raise ConfigError([f"release.secret_file: {told}"])
         from kbsync.notifiers.webhook import WebhookNotifier
 
         notifiers.append(

@@ -19,6 +19,7 @@ from fsspec import AbstractFileSystem
 from kbsync.checkpoints.storage import Storage
 from kbsync.domain.errors import ConfigError
 from kbsync.system.durable import UNFINISHED
+from kbsync.system.hidden import hidden, shown_url
 
 _RENAMES = 20
 """How often a rename is tried while others do the same."""
@@ -34,7 +35,7 @@ def open_remote(url: str, options: Mapping[str, Any]) -> RemoteStorage:
         system, path = fsspec.core.url_to_fs(url, **options)
     except (ValueError, ImportError, TypeError) as error:
         next_step = "Correct store.url and store.options, or install the driver that the message names."
-        raise ConfigError([f"store.url: {error}"], next_step=next_step) from error
+        raise ConfigError([f"store.url: {hidden(str(error))}"], next_step=next_step) from error
     return RemoteStorage(system, str(path).rstrip("/"))
 
 
@@ -48,7 +49,7 @@ class RemoteStorage(Storage):
         return RemoteStorage(self._system, self._path(name))
 
     def where(self, name: str = "") -> str:
-        return str(self._system.unstrip_protocol(self._path(name)))
+        return shown_url(str(self._system.unstrip_protocol(self._path(name))))
 
     def exists(self, name: str) -> bool:
         with self._translated(name):
@@ -201,4 +202,4 @@ class RemoteStorage(Storage):
         except (OSError, NotImplementedError, KeyError):
             raise
         except Exception as error:
-            raise OSError(errno.EIO, f"{self.where(name)}: {type(error).__name__}: {error}") from error
+            raise OSError(errno.EIO, f"{self.where(name)}: {type(error).__name__}: {hidden(str(error))}") from error

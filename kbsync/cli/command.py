@@ -173,8 +173,9 @@ def _os_error(error: OSError) -> StoreError:
 
 def print_error(error: KbsyncError) -> None:
     """What, kept, next: on stderr, without markup, with control characters escaped."""
+    from kbsync.system.hidden import hidden
     from kbsync.system.printable import printable
 
     for part in (error.what, error.kept, error.next_step):
         if part:
-            typer.echo(printable(part.rstrip(), keep="\n"), err=True)
+            typer.echo(printable(hidden(part.rstrip()), keep="\n"), err=True)

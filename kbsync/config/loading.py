@@ -17,11 +17,13 @@ from kbsync.config.gate import POLICY_FILE
 from kbsync.config.problems import describe, dotted, read_toml, suggest
 from kbsync.config.recipe_file import read_recipe
 from kbsync.config.relation_file import read_relations
+from kbsync.config.secret_settings import exposure, secret_files, secret_settings, secrets_in, value_at
 from kbsync.config.settings import EditSettings, Settings
 from kbsync.config.values import BASE
 from kbsync.domain.errors import ConfigError
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.relation import Graph, Relation
+from kbsync.system.hidden import hide
 
 PREFIX = "KBSYNC_"
 """Environment variables with this prefix are settings: ``KBSYNC_SOURCE__BATCH`` is ``source.batch``."""
@@ -42,6 +44,19 @@ class Configuration:
     """The main file; None when there is none."""
     warnings: tuple[str, ...] = ()
     """What still works and should be written otherwise."""
+
+    def exposed_files(self) -> tuple[str, ...]:
+        """A sentence for each file that holds a token or the webhook's secret, and that others can read."""
+        files = {".".join(key): value_at(self.settings, key) for key in secret_files(Settings)}
+        told = ((key, exposure(file)) for key, file in files.items() if file)
+        return tuple(f"{key}: {sentence}" for key, sentence in told if sentence)
+
+    def exposed_main_file(self) -> str:
+        """Why the main file is no place for the secrets that it holds; empty where it holds none or nobody can read
+        it."""
+        tables = read_toml(self.file, []) if self.file else None
+        held = (secrets_in(value_at(tables, key), whole=whole) for key, whole in secret_settings(Settings))
+        return exposure(self.file) if self.file and tables and any(any(words) for words in held) else ""
 
 
 def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
@@ -150,6 +165,9 @@ class _Layers:
             ("environment", environment),
             ("command line", overrides or {}),
         )
+        for location, whole in secret_settings(Settings):
+            for _, layer in layers:
+                hide(secrets_in(value_at(layer, location), whole=whole))
         return cls(file, main is not None, layers, file.absolute().parent if file else Path.cwd())
 
     def merged(self) -> dict[str, Any]:

@@ -10,11 +10,9 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from kbsync.config.secret_settings import secret_settings
 from kbsync.config.toml_lines import Location, TomlLines
 from kbsync.domain.errors import KbsyncError
-
-SECRET_KEYS = frozenset({"database_url"})
-"""Keys whose value never appears in a message."""
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -90,7 +88,9 @@ def describe(error: ValidationError, model: type[BaseModel]) -> list[tuple[tuple
             case _:
                 cause = item.get("ctx", {}).get("error")
                 text = cause.what if isinstance(cause, KbsyncError) else item["msg"].removeprefix("Value error, ")
-                text = text[:1].lower() + text[1:] + _wrong_value(location, item["input"], text)
+                text = text[:1].lower() + text[1:]
+                if not _is_secret(model, location):
+                    text += _wrong_value(item["input"], text)
         mistakes.append((location, text))
     return mistakes
 
@@ -126,9 +126,15 @@ def _table(annotation: Any) -> type[BaseModel] | None:
     return next((inner for arg in get_args(annotation) if (inner := _table(arg))), None)
 
 
-def _wrong_value(location: tuple[str | int, ...], value: Any, text: str) -> str:
-    """The wrong value in brackets, where that helps: it is short, not secret, and not in ``text`` already."""
-    if isinstance(value, Mapping | list | tuple) or SECRET_KEYS.intersection(map(str, location)):
+def _is_secret(model: type[BaseModel], location: tuple[str | int, ...]) -> bool:
+    """Whether what stands at ``location`` may hold a secret: it, something around it, or something in it."""
+    names = tuple(part for part in location if isinstance(part, str))
+    return any(names[: len(secret)] == secret[: len(names)] for secret, _ in secret_settings(model))
+
+
+def _wrong_value(value: Any, text: str) -> str:
+    """The wrong value in brackets, where that helps: it is short, and not in ``text`` already."""
+    if isinstance(value, Mapping | list | tuple):
         return ""
     shown = repr(value)
     repeated = isinstance(value, str) and shown in text

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, model_validator
 
+from kbsync.config.secret_settings import MayHoldSecret, SecretFile
 from kbsync.config.section import Section
 from kbsync.config.values import AnyPath, Duration, ExistingPath, Text, read_secret
 
@@ -68,15 +69,15 @@ class PublishingSettings(Section):
     """In GGUF files the type of the edited tensors, or of the adapter's."""
     gguf: ExistingPath | None = None
     """The base's GGUF file, where ``model.reference`` does not name one."""
-    command: tuple[Text, ...] = ()
+    command: Annotated[tuple[Text, ...], MayHoldSecret()] = Field(default=(), repr=False)
     """A program and its arguments, which is run whenever ``current`` moves."""
-    webhook: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""
+    webhook: Annotated[str, Field(pattern=r"^(https?://\S+)?$", repr=False), MayHoldSecret()] = ""
     """An address that is posted to whenever ``current`` moves."""
     heads_file: AnyPath | None = None
     """A file elsewhere that gets a signed line with the audit trail's head whenever ``current`` moves."""
     secret: SecretStr | None = None
     """Signs the webhook and the lines of ``heads_file``."""
-    secret_file: ExistingPath | None = None
+    secret_file: Annotated[ExistingPath | None, SecretFile()] = None
     """Holds the secret, instead of ``secret``."""
     engine: EngineSettings | None = None
     """A serving engine that is told by its own interface."""

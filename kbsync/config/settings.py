@@ -13,6 +13,7 @@ from kbsync.config.evaluate import EvaluateSettings
 from kbsync.config.gate import GateSettings
 from kbsync.config.publishing import PublishingSettings
 from kbsync.config.schedule import ScheduleSettings
+from kbsync.config.secret_settings import MayHoldSecret, SecretFile
 from kbsync.config.section import Section
 from kbsync.config.served import ServedSettings
 from kbsync.config.values import (
@@ -48,12 +49,12 @@ _PROPERTY = r"^(P[1-9][0-9]{0,11})?$"
 class SourceSettings(Section):
     """The SPARQL endpoint, and the event stream beside it."""
 
-    endpoint: Endpoint = "https://query.wikidata.org/sparql"
+    endpoint: Annotated[Endpoint, Field(repr=False), MayHoldSecret()] = "https://query.wikidata.org/sparql"
     """Its address; or ``oxigraph:DIRECTORY`` for a local store that kbsync serves itself."""
-    scholarly: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""
+    scholarly: Annotated[str, Field(pattern=r"^(https?://\S+)?$", repr=False), MayHoldSecret()] = ""
     """Address of a second endpoint, which is asked for the items that the first one does not know, and for the patterns
     of relations with ``graph = "scholarly"``; empty: there is none."""
-    events: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""
+    events: Annotated[str, Field(pattern=r"^(https?://\S+)?$", repr=False), MayHoldSecret()] = ""
     """Address of an event stream that the daemon listens to; empty: changes are found by polling alone."""
     user_agent: Annotated[str, AfterValidator(_contact)]
     """Names who asks, with an e-mail address or a URL."""
@@ -180,9 +181,9 @@ class TextSettings(Section):
 class StoreSettings(Section):
     """Where versions, target vectors and covariances are stored."""
 
-    url: Annotated[str, Field(pattern=r"^([a-z][a-z0-9+.-]*:\S+)?$")] = ""
+    url: Annotated[str, Field(pattern=r"^([a-z][a-z0-9+.-]*:\S+)?$", repr=False), MayHoldSecret()] = ""
     """Any place that fsspec reaches (``s3://bucket/kbsync``, ``file:///mnt/share``); empty: ``state_dir``."""
-    options: dict[str, Any] = Field(default_factory=dict, repr=False)
+    options: Annotated[dict[str, Any], MayHoldSecret(whole=True)] = Field(default_factory=dict, repr=False)
     """Options of fsspec's driver. Secrets are better left to the driver's own environment variables."""
 
 
@@ -235,7 +236,7 @@ class WebSettings(Section):
     """0: any that is free."""
     token: SecretStr | None = None
     """Demanded for every action, and for every page where ``host`` is not loopback."""
-    token_file: ExistingPath | None = None
+    token_file: Annotated[ExistingPath | None, SecretFile()] = None
     """Holds the token, instead of ``token``."""
 
     @model_validator(mode="after")
@@ -298,5 +299,5 @@ class Settings(Section):
 
     @property
     def database(self) -> str:
-        """The database URL without its password."""
+        """The database URL, as it may be printed."""
         return hide_password(self.database_url.get_secret_value())

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr, StringConstrain
 
 from kbsync.domain.statement import item_id, property_id
 from kbsync.domain.wellformed import flaw, name_flaw
+from kbsync.system.hidden import hide, shown_url
 
 BASE = "base"
 """Key of the validation context whose value is the directory from which relative paths count."""
@@ -80,6 +81,9 @@ def _database(url: SecretStr, info: ValidationInfo) -> SecretStr:
     kind = text.partition(":")[0].partition("+")[0]
     if kind not in _DATABASES or "://" not in text:
         raise ValueError("must begin with sqlite:/// or postgresql+psycopg://")
+    _, password, host = re.split(r"[/?]", text.partition("://")[2], maxsplit=1)[0].partition(":")
+    if password and host.count("@") > 1:
+        raise ValueError("has an @ in its password; write it as %40, or the rest of the password is taken for the host")
     head, slashes, file = text.partition(":///")
     if kind != "sqlite" or not slashes or not file or file.startswith(("/", ":memory:", "file:")):
         return url
@@ -92,9 +96,8 @@ def path_in_url(path: Path) -> str:
 
 
 def hide_password(url: str) -> str:
-    """A database URL that may be printed: the password becomes ``***``, before the host and among the parameters."""
-    shown = re.sub(r"(://[^/:@]*):.*@", r"\1:***@", url)
-    return re.sub(r"([?&]password=)[^&]*", r"\1***", shown)
+    """A database URL that may be printed."""
+    return shown_url(url)
 
 
 def _small(text: Any) -> Any:
@@ -163,9 +166,13 @@ def read_secret(key: str, value: SecretStr | None, file: Path | None) -> str:
     if file is None:
         return value.get_secret_value() if value else ""
     try:
-        return file.read_text(encoding="utf-8-sig").strip()
+        secret = file.read_text(encoding="utf-8-sig").strip()
     except OSError as error:
         raise ValueError(f"{file} can't be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{file} is not UTF-8") from None
+    hide([secret])
+    return secret
 
 
 _LANGUAGE = r"^[a-z]{2,3}(-[a-z0-9]+)*$"

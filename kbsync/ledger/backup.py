@@ -10,8 +10,9 @@ import os
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Mapping
-from contextlib import closing
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from sqlalchemy import URL, inspect, text
@@ -20,6 +21,7 @@ from sqlalchemy.schema import DropSchema
 from kbsync.domain.errors import NotFound, StoreError
 from kbsync.ledger import schema
 from kbsync.ledger.engine import connect_sqlite, opened, parse_url, place, reading, schema_of, sqlite_url, writing
+from kbsync.system.children import environment
 from kbsync.system.durable import private_directory, sync
 
 _KEPT = "The ledger was only read; no backup was left behind."
@@ -162,13 +164,14 @@ def _postgresql(program: str, url: URL | None, arguments: list[str]) -> None:
             f"{program} is not installed here; a ledger in PostgreSQL is copied by it.",
             next_step="Install PostgreSQL's client programs (Debian: postgresql-client), or run it beside the server.",
         )
-    completed = subprocess.run(
-        [binary, *arguments, *(_address(url) if url else ())],
-        env=os.environ | (_secret(url) if url else {}),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    with _password_file(url) as file:
+        completed = subprocess.run(
+            [binary, *arguments, *(_address(url) if url else ())],
+            env=environment(file),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     if completed.returncode:
         message = " ".join((completed.stderr or completed.stdout).split())[-500:]
         raise StoreError(
@@ -193,6 +196,17 @@ def _address(url: URL) -> list[str]:
     return [f"{option}={value}" for option, value in options.items() if value] + ["--no-password"]
 
 
-def _secret(url: URL) -> Mapping[str, str]:
-    """The password as a variable of the environment, since everybody on the machine can read a command line."""
-    return {"PGPASSWORD": str(url.password)} if url.password else {}
+@contextmanager
+def _password_file(url: URL | None) -> Iterator[dict[str, str]]:
+    """Yields the variable that names a file with the password, which the program reads: everybody on the machine can
+    read a command line, and an environment is handed on to further programs."""
+    given = {name: value for name, value in os.environ.items() if name.startswith("PG") and name != "PGPASSWORD"}
+    password = (url.password if url else None) or os.environ.get("PGPASSWORD")
+    if not password:
+        yield given
+        return
+    escaped = str(password).replace("\\", "\\\\").replace(":", "\\:")
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", prefix="kbsync-") as file:  # mode 0600
+        file.write(f"*:*:*:*:{escaped}\n")
+        file.flush()
+        yield given | {"PGPASSFILE": file.name}

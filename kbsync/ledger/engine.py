@@ -21,6 +21,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, StatementError
 
 from kbsync.domain.errors import Busy, ConfigError, KbsyncError, LedgerDown, StoreError
 from kbsync.ledger import row_journal
+from kbsync.system.hidden import MASK, hidden, secrets_in_url, shown_url
 
 PATIENCE = timedelta(seconds=30)
 """How long a writer waits for the one before it."""
@@ -57,12 +58,12 @@ _URL_HELP = "Write sqlite:////path/to/ledger.db or postgresql://user@host/databa
 
 
 def place(url: URL) -> str:
-    """Where the ledger is, as messages say it: without password and options."""
+    """Where the ledger is, as messages say it: without user, password and options."""
     if url.get_backend_name() == "sqlite":
         return str(url.database)
-    bare = URL.create("postgresql", username=url.username, host=url.host, port=url.port, database=url.database)
+    bare = URL.create("postgresql", host=url.host, port=url.port, database=url.database)
     own = schema_of(url)
-    return bare.render_as_string() + (f"?{SCHEMA}={own}" if own else "")
+    return shown_url(bare.render_as_string()) + (f"?{SCHEMA}={own}" if own else "")
 
 
 def schema_of(url: URL) -> str | None:
@@ -278,8 +279,7 @@ _POSTGRES_HELP = "Check that the server runs, that the URL names it rightly, and
 
 
 def _without_password(message: str, url: URL) -> str:
-    query = url.query.get("password", ())
-    for secret in (url.password, *((query,) if isinstance(query, str) else query)):
+    for secret in (url.password, *secrets_in_url(url.render_as_string(hide_password=False))):
         if secret:
-            message = message.replace(str(secret), "***")
-    return message.rstrip(".?")
+            message = message.replace(str(secret), MASK)
+    return hidden(message).rstrip(".?")

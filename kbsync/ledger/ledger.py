@@ -9,6 +9,7 @@ from datetime import timedelta
 from kbsync.ledger import examine, schema, triggers
 from kbsync.ledger.engine import PATIENCE, make_engine, parse_url, reading, writing
 from kbsync.ledger.repository.audit import SqlAuditReader, SqlAuditWriter
+from kbsync.ledger.repository.fact_pages import SqlFactPageReader
 from kbsync.ledger.repository.facts import SqlFactReader, SqlFactWriter
 from kbsync.ledger.repository.leases import SqlLeaseReader, SqlLeaseWriter
 from kbsync.ledger.repository.releases import SqlReleaseReader, SqlReleaseWriter
@@ -18,7 +19,14 @@ from kbsync.ports import Ledger, LedgerReader, LedgerTransaction
 
 
 class SqlLedgerReader(
-    SqlStatementReader, SqlFactReader, SqlVersionReader, SqlReleaseReader, SqlAuditReader, SqlLeaseReader, LedgerReader
+    SqlStatementReader,
+    SqlFactReader,
+    SqlFactPageReader,
+    SqlVersionReader,
+    SqlReleaseReader,
+    SqlAuditReader,
+    SqlLeaseReader,
+    LedgerReader,
 ):
     """Reads everything inside one consistent snapshot."""
 

@@ -21,7 +21,7 @@ from kbsync.ledger.row_journal import Key
 if TYPE_CHECKING:
     from alembic.config import Config
 
-REVISION = "0008"
+REVISION = "0009"
 """The schema revision that this program works with: the newest of ``migrations/versions``, numbered in order."""
 VERSION_TABLE = "kbsync_version"
 """Holds the revision. Other programs that use Alembic have theirs in ``alembic_version``, where ours was at first."""

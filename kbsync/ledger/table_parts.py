@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Column, Identity, MetaData, Table
+from sqlalchemy import CheckConstraint, Column, Identity, Index, MetaData, Table, text
 
 from kbsync.ledger.types import Whole
 
@@ -33,3 +33,8 @@ def table(name: str, *parts: Any) -> Table:
 def serial() -> Column[int]:
     """A key that grows with every row; writers are serialised, so its order is the order of commits."""
     return Column("seq", Whole, Identity(), primary_key=True)
+
+
+def partial_index(name: str, *columns: str, where: str) -> Index:
+    """An index of those rows alone for which ``where`` holds, on either database."""
+    return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))

@@ -15,7 +15,7 @@ from kbsync.domain.statement import Rank, Snak, Statement, ValueKind
 from kbsync.domain.verdict import Evidence, VerdictKind
 from kbsync.domain.version import Evaluation, PromptOutcome, VersionState
 from kbsync.ledger.table_parts import metadata as metadata
-from kbsync.ledger.table_parts import one_of, serial, table
+from kbsync.ledger.table_parts import one_of, partial_index, serial, table
 from kbsync.ledger.trail_tables import audit_events as audit_events
 from kbsync.ledger.trail_tables import row_journal as row_journal
 from kbsync.ledger.types import Document, Flag, Moment, Timestamp, Whole, Word
@@ -79,6 +79,7 @@ statements = table(
     CheckConstraint("(value_kind IS NULL) = (value_text IS NULL)", name="value_has_kind"),
     CheckConstraint("(value_detail IS NULL) = (value_text IS NULL)", name="value_has_detail"),
     Index(None, "subject", "property"),
+    partial_index("ix_statements_items", "value_text", "property", "subject", where="value_kind = 'item'"),
 )
 
 statement_history = table(
@@ -111,6 +112,10 @@ facts = table(
     CheckConstraint("(believed IS NULL) = (believed_at IS NULL)", name="believed"),
     CheckConstraint("(believed IS NULL) = (believed_hash IS NULL)", name="believed_hash"),
     Index(None, "property", "believed_hash", "observed_hash", "subject"),
+    Index(None, "property", "subject"),
+    partial_index(
+        "ix_facts_waiting", "property", "subject", where="believed_hash IS NULL OR believed_hash != observed_hash"
+    ),
 )
 
 beliefs = table(
@@ -135,6 +140,7 @@ quarantine = table(
     ForeignKeyConstraint(["subject", "property"], ["facts.subject", "facts.property"]),
 )
 
+_JUDGED = ("model_fingerprint", "template_hash", "property")
 verdicts = table(
     "verdicts",
     Column("subject", Text, primary_key=True),
@@ -149,16 +155,8 @@ verdicts = table(
     one_of("kind", VerdictKind),
     ForeignKeyConstraint(["subject", "property"], ["facts.subject", "facts.property"]),
     # Covers the count of verdicts on what is believed now, so that no row with its evidence is read for it.
-    Index(
-        "ix_verdicts_count",
-        "model_fingerprint",
-        "template_hash",
-        "property",
-        "subject",
-        "value_hash",
-        "names_hash",
-        "kind",
-    ),
+    Index("ix_verdicts_count", *_JUDGED, "subject", "value_hash", "names_hash", "kind"),
+    Index("ix_verdicts_kind", *_JUDGED, "kind", "subject", "value_hash", "names_hash"),
 )
 
 members = table(

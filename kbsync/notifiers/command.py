@@ -13,6 +13,8 @@ from kbsync.domain.announcement import Announcement
 from kbsync.domain.errors import NotifierFailed
 from kbsync.notifiers.body import body
 from kbsync.ports import Notifier
+from kbsync.system.children import environment
+from kbsync.system.hidden import hidden
 
 _SHOWN = 300
 """Characters of the program's standard error, from its end, that go into a message."""
@@ -22,7 +24,8 @@ class CommandNotifier(Notifier):
     """Runs a program without a shell. Exit code 0 means that it accepted the announcement.
 
     It gets the announcement as JSON on standard input, and its parts in the environment as ``KBSYNC_DELIVERY``,
-    ``KBSYNC_VERSION``, ``KBSYNC_HASH``, ``KBSYNC_PATH`` and ``KBSYNC_DIRECTORY``.
+    ``KBSYNC_VERSION``, ``KBSYNC_HASH``, ``KBSYNC_PATH`` and ``KBSYNC_DIRECTORY``. Of kbsync's own
+    environment it gets only what a program needs to run (``system.children``): passwords and tokens are not for it.
 
     Args:
         directory: The program's working directory.
@@ -48,7 +51,7 @@ class CommandNotifier(Notifier):
             process = subprocess.Popen(
                 self._command,
                 cwd=self._directory,
-                env=os.environ | variables,
+                env=environment(variables),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
@@ -65,5 +68,5 @@ class CommandNotifier(Notifier):
                 if process.returncode is None:
                     os.killpg(process.pid, signal.SIGKILL)
         if process.returncode:
-            words = " ".join(stderr.decode(errors="replace").split())[-_SHOWN:]
+            words = hidden(" ".join(stderr.decode(errors="replace").split()))[-_SHOWN:]
             raise NotifierFailed(f"The command {program} ended with code {process.returncode}: {words}")

@@ -14,6 +14,7 @@ from kbsync.domain.errors import NotifierFailed
 from kbsync.notifiers.body import body, signature
 from kbsync.ports import Notifier
 from kbsync.system import http
+from kbsync.system.hidden import hidden
 
 
 class WebhookNotifier(Notifier):
@@ -54,4 +55,4 @@ class WebhookNotifier(Notifier):
             # The library's message may repeat a part of a password.
             raise NotifierFailed(f"{receiver} can't be reached: its address can't be read.") from None
         except httpx2.RequestError as error:
-            raise NotifierFailed(f"{receiver} can't be reached: {error}.") from None
+            raise NotifierFailed(f"{receiver} can't be reached: {hidden(str(error))}.") from None

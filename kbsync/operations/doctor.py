@@ -54,6 +54,7 @@ class _Check:
 
 CHECKS: tuple[_Check, ...] = (
     _Check("configuration", machine.configuration),
+    _Check("secrets", machine.secrets),
     _Check("state directory", machine.state_directory),
     _Check("disk space", machine.disk_space, needs=("state directory",)),
     _Check("database", ledger.database),

@@ -2,6 +2,7 @@
 
 from kbsync.ports.clock import Clock
 from kbsync.ports.ledger.audit import AuditReader, AuditWriter
+from kbsync.ports.ledger.fact_pages import FactCondition, FactPage, FactPageReader, NamedItems
 from kbsync.ports.ledger.facts import FactReader, FactWriter
 from kbsync.ports.ledger.leases import LeaseReader, LeaseWriter
 from kbsync.ports.ledger.ledger import Ledger, LedgerReader, LedgerTransaction, NamedFactReader, ReleasedVersionReader
@@ -44,7 +45,10 @@ __all__ = [
     "Delta",
     "Edit",
     "Editor",
+    "FactCondition",
     "FactCounts",
+    "FactPage",
+    "FactPageReader",
     "FactReader",
     "FactWriter",
     "HeldLease",
@@ -57,6 +61,7 @@ __all__ = [
     "LedgerReader",
     "LedgerTransaction",
     "NamedFactReader",
+    "NamedItems",
     "Notifier",
     "PairScore",
     "Perplexity",

@@ -9,6 +9,7 @@ from typing import TextIO
 import structlog
 from structlog.types import EventDict, Processor
 
+from kbsync.system.hidden import hidden
 from kbsync.system.printable import printable
 
 LIBRARIES = (
@@ -50,7 +51,7 @@ def set_up(format: str, level: str, stream: TextIO | None = None) -> None:
     )
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
+        _Hiding(
             foreign_pre_chain=shared,
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(format, stream)],
         )
@@ -66,6 +67,14 @@ def logger() -> structlog.stdlib.BoundLogger:
     """The program's logger."""
     bound: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger("kbsync")
     return bound
+
+
+class _Hiding(structlog.stdlib.ProcessorFormatter):
+    """Masks in every line what must not be told, whoever wrote it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        return hidden(super().format(record))
 
 
 def _renderers(format: str, stream: TextIO) -> list[Processor]:

@@ -98,7 +98,7 @@ class Pages:
         search = {key: request.query_params.get(key, "")[:200] for key in ("q", "only", "relation")}
         if search["only"] not in ("", *FILTERS):
             raise NotFound(f"There is no filter {search['only']!r}.", next_step=f"Choose one of {', '.join(FILTERS)}.")
-        relations = self.backend.relations
+        relations, after = self.backend.relations, request.query_params.get("after", "")[:200].replace("\0", "")
         with self.backend.ledger.read() as tx:
             view = fact_list(
                 tx,
@@ -106,10 +106,12 @@ class Pages:
                 query=search["q"],
                 only=search["only"],
                 relation=search["relation"],
-                page=small_number(request.query_params.get("page", "")) or 1,
+                after=after,
             )
         names = [r.name for r in relations]
-        return self.page(request, "facts.html", view=view, search=search, filters=FILTERS, relations=names)
+        return self.page(
+            request, "facts.html", view=view, search=search, filters=FILTERS, relations=names, begins=not after
+        )
 
     def fact(self, request: Request) -> Response:
         """Show one fact from the revision that brought it to the versions that hold it."""

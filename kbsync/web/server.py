@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from kbsync.config import WebSettings
+from kbsync.config.secret_settings import exposure
 from kbsync.domain.errors import ConfigError, StoreError
 from kbsync.system.log import logger
 from kbsync.web.backend import Backend
@@ -31,7 +32,7 @@ def serving(backend: Backend, web: WebSettings) -> Iterator[str]:
     """Serve the status page inside the block, whose value is the address.
 
     Raises:
-        ConfigError: The extra ``web`` is not installed.
+        ConfigError: The extra ``web`` is not installed, or others may read the token's file.
         StoreError: The address is taken.
     """
     try:
@@ -42,6 +43,8 @@ def serving(backend: Backend, web: WebSettings) -> Iterator[str]:
     except ModuleNotFoundError as error:
         what = f"web: the status page needs the package {error.name}"
         raise ConfigError([what], next_step="Install it: pip install 'kbsync[web]'.") from error
+    if web.token_file and (told := exposure(web.token_file)):
+        raise ConfigError([f"web.token_file: {told}"])
     with _listen(web) as listener:
         # No access log and no log of headers: neither tokens nor cookies reach a file. What is not HTTP, or wants
         # another protocol, is refused without a line in the log, which anybody could fill. Who asks is who connects:

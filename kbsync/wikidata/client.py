@@ -22,6 +22,7 @@ from SPARQLWrapper import JSON, POST, SPARQLWrapper
 
 from kbsync.domain.errors import ConfigError, SourceDown
 from kbsync.system import http
+from kbsync.system.hidden import shown_url
 from kbsync.system.printable import printable
 from kbsync.wikidata import agent
 from kbsync.wikidata.answers import (
@@ -94,7 +95,8 @@ class SparqlClient:
         problems = _problems(endpoint, user_agent)
         if problems:
             raise ConfigError(problems)
-        self.endpoint = endpoint
+        self._address = endpoint
+        self.endpoint = shown_url(endpoint)
         self.requests = 0
         self.server = ""
         self._user_agent = agent.user_agent(user_agent)
@@ -246,7 +248,7 @@ class SparqlClient:
             abandoned.set()
 
     def _send(self, query: str, abandoned: threading.Event, *, short: bool) -> Response:
-        wrapper = SPARQLWrapper(self.endpoint, agent=self._user_agent, returnFormat=JSON)
+        wrapper = SPARQLWrapper(self._address, agent=self._user_agent, returnFormat=JSON)
         wrapper.setMethod(POST)
         wrapper.setOnlyConneg(True)
         wrapper.setQuery(query)
@@ -289,7 +291,7 @@ def _problems(endpoint: str, user_agent: str) -> list[str]:
     problems = []
     parts = urlsplit(endpoint)
     if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"\s", endpoint):
-        problems.append(f"endpoint: {endpoint!r} is not an http or https address.")
+        problems.append(f"endpoint: {shown_url(endpoint)!r} is not an http or https address.")
     elif parts.username or parts.password:
         problems.append("endpoint: an address with a password in it would end up in logs and errors.")
     if not re.search(r"\S@\S|https?://\S", user_agent) or not user_agent.isprintable():

@@ -26,6 +26,7 @@ from kbsync.domain.errors import BadIdentifier, SourceDown
 from kbsync.domain.statement import ItemId, item_id
 from kbsync.ports import ItemEvent
 from kbsync.system import http
+from kbsync.system.hidden import hidden, shown_url
 from kbsync.wikidata import agent
 from kbsync.wikidata.answers import Response, retry_after
 
@@ -217,7 +218,7 @@ class EventStream:
                 self._check(response)
                 yield from response.iter_bytes()
         except http.UNCONNECTED as error:
-            raise Broken(f"no connection ({error})") from error
+            raise Broken(f"no connection ({hidden(str(error))})") from error
         except http.FAILURES as error:
             raise Broken(f"the line broke ({type(error).__name__})") from error
 
@@ -233,7 +234,7 @@ class EventStream:
 
     def _down(self, reason: str) -> SourceDown:
         return SourceDown(
-            f"The event stream {self.url} can't be relied on: {reason}.",
+            f"The event stream {shown_url(self.url)} can't be relied on: {reason}.",
             next_step="Changes are found by polling until it can.",
         )
 

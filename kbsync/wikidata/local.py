@@ -12,6 +12,7 @@ from types import TracebackType
 
 from kbsync.domain.errors import SourceDown, SourceError
 from kbsync.system import http
+from kbsync.system.children import environment
 
 HOST = "127.0.0.1"
 STOP_WITHIN = 10.0
@@ -72,6 +73,7 @@ class OxigraphServer:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
+            env=environment(),
         )
         try:
             self._wait()

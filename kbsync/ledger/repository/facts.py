@@ -41,19 +41,19 @@ class SqlFactReader(Repository, FactReader):
         query = select(tables.facts)
         if property is not None:
             query = query.where(tables.facts.c.property == property)
-        return sorted((_record(row) for row in self._connection.execute(query)), key=lambda record: record.key)
+        return sorted((record_of(row) for row in self._connection.execute(query)), key=lambda record: record.key)
 
     def fact(self, key: FactKey) -> FactRecord | None:
         """One fact record; None for an unknown fact."""
         row = self._connection.execute(select(tables.facts).where(_is(tables.facts, key))).one_or_none()
-        return _record(row) if row else None
+        return record_of(row) if row else None
 
     def waiting(self, property: PropertyId) -> list[FactRecord]:
         """The fact records of one property that are pending, sorted by key; found by the hashes in the index."""
         facts = tables.facts.c
         pending = or_(facts.believed_hash.is_(None), facts.believed_hash != facts.observed_hash)
         query = select(tables.facts).where(facts.property == property, pending)
-        return sorted((_record(row) for row in self._connection.execute(query)), key=lambda record: record.key)
+        return sorted((record_of(row) for row in self._connection.execute(query)), key=lambda record: record.key)
 
     def beliefs(self, key: FactKey) -> list[Belief]:
         """Everything that was ever believed of the fact, oldest first."""
@@ -87,7 +87,7 @@ class SqlFactReader(Repository, FactReader):
             select(
                 func.count(),
                 func.count(facts.believed_hash),
-                func.count(case((_askable(), 1))),
+                func.count(case((askable(), 1))),
                 func.coalesce(func.sum(differs), 0),
             ).where(facts.property == property)
         ).one()
@@ -97,16 +97,16 @@ class SqlFactReader(Repository, FactReader):
         self, property: PropertyId, model_fingerprint: str, template_hash: str
     ) -> dict[VerdictKind, int]:
         """By kind, the verdicts on what is believed now; counted by an index that covers the query."""
-        judged = and_(tables.facts.c.property == property, _judges_belief(model_fingerprint, template_hash))
+        judged = and_(tables.facts.c.property == property, judges_belief(model_fingerprint, template_hash))
         kind = tables.verdicts.c.kind
         rows = self._connection.execute(select(kind, func.count()).where(judged).group_by(kind))
         return {VerdictKind(word): count for word, count in rows}
 
     def unjudged(self, property: PropertyId, model_fingerprint: str, template_hash: str) -> list[FactRecord]:
         """Askable facts without a verdict on what is believed now, sorted by key."""
-        judged = exists().where(_judges_belief(model_fingerprint, template_hash)).correlate(tables.facts)
-        query = select(tables.facts).where(tables.facts.c.property == property, _askable(), ~judged)
-        return sorted((_record(row) for row in self._connection.execute(query)), key=lambda record: record.key)
+        judged = exists().where(judges_belief(model_fingerprint, template_hash)).correlate(tables.facts)
+        query = select(tables.facts).where(tables.facts.c.property == property, askable(), ~judged)
+        return sorted((record_of(row) for row in self._connection.execute(query)), key=lambda record: record.key)
 
     def quarantine(self) -> dict[FactKey, Quarantined]:
         """All facts in quarantine."""
@@ -200,12 +200,12 @@ class SqlFactWriter(SqlFactReader, FactWriter):
         self._delete(tables.quarantine, _is(tables.quarantine, key))
 
 
-def _askable() -> ColumnElement[bool]:
+def askable() -> ColumnElement[bool]:
     """Whether a row of ``facts`` is believed and has a value to ask for."""
     return and_(tables.facts.c.believed_hash.is_not(None), tables.facts.c.believed_hash != _NOTHING)
 
 
-def _judges_belief(model_fingerprint: str, template_hash: str) -> ColumnElement[bool]:
+def judges_belief(model_fingerprint: str, template_hash: str) -> ColumnElement[bool]:
     """Whether a row of ``verdicts`` is about what its row of ``facts`` believes now."""
     facts, verdicts = tables.facts.c, tables.verdicts.c
     return and_(
@@ -231,7 +231,7 @@ def _hash(record: FactRecord) -> str | None:
     return record.believed.value_hash if record.believed else None
 
 
-def _record(row: Row[Any]) -> FactRecord:
+def record_of(row: Row[Any]) -> FactRecord:
     return FactRecord(
         key=_key(row),
         observed=row.observed,

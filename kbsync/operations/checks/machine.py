@@ -20,6 +20,18 @@ def configuration(app: App) -> str:
     return f"{app.configuration.file}: {len(app.relations)} relations, recipe {app.recipe.name}"
 
 
+def secrets(app: App) -> str:
+    """Whether others may read the files that hold secrets."""
+    if told := app.configuration.exposed_files():
+        raise ConfigError(list(told), next_step="Until then the page and the webhook are refused.")
+    if told_of := app.configuration.exposed_main_file():
+        raise Doubt(
+            f"it holds a password, a token or a secret, and {told_of}",
+            "Or move the secrets into files of their own (web.token_file, release.secret_file) or the environment.",
+        )
+    return "nobody else can read the files that hold any"
+
+
 def state_directory(app: App) -> str:
     """Whether this user can write into the state directory."""
     path = app.settings.state_dir

@@ -8,6 +8,7 @@ from kbsync.bootstrap import App
 from kbsync.operations.checks.doubt import Doubt, rounded
 from kbsync.operations.checks.ledger import SKEW
 from kbsync.stages.pull.clock import ahead_of_time
+from kbsync.system.hidden import shown_url
 
 LAG = timedelta(days=1)
 """Lag of the source above which the check warns."""
@@ -18,7 +19,7 @@ SAMPLE = 5
 def source(app: App) -> str:
     """Whether the endpoint answers, and how its time relates to the ledger's and to this machine's."""
     server, now = app.source.server_time(), app.clock.now()
-    endpoint = app.settings.source.endpoint
+    endpoint = shown_url(app.settings.source.endpoint)
     with app.ledger.read() as tx:
         watermark = tx.watermark(app.source.name)
     if ahead_of_time(watermark, max(now, server)):

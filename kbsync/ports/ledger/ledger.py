@@ -7,6 +7,7 @@ from collections.abc import Collection
 from contextlib import AbstractContextManager
 
 from kbsync.ports.ledger.audit import AuditReader, AuditWriter
+from kbsync.ports.ledger.fact_pages import FactPageReader
 from kbsync.ports.ledger.facts import FactReader, FactWriter
 from kbsync.ports.ledger.leases import LeaseReader, LeaseWriter
 from kbsync.ports.ledger.releases import ReleaseReader, ReleaseWriter
@@ -14,7 +15,7 @@ from kbsync.ports.ledger.statements import StatementReader, StatementWriter
 from kbsync.ports.ledger.versions import VersionReader, VersionWriter
 
 
-class NamedFactReader(FactReader, StatementReader):
+class NamedFactReader(FactReader, FactPageReader, StatementReader):
     """Reads facts together with the labels of the items in them."""
 
 

@@ -46,8 +46,8 @@ def test_durations_add_up(days: int, hours: int, minutes: int, seconds: int) -> 
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
-        ("postgresql://me@db/kbsync", "postgresql://me@db/kbsync"),
-        ("postgresql:///kbsync?user=me&password=geheim&x=1", "postgresql:///kbsync?user=me&password=***&x=1"),
+        ("postgresql://me@db/kbsync", "postgresql://***@db/kbsync"),
+        ("postgresql:///kbsync?user=me&password=geheim&x=1", "postgresql:///kbsync?***"),
         ("sqlite:////var/a:b@c.sqlite3", "sqlite:////var/a:b@c.sqlite3"),
     ],
 )
@@ -57,14 +57,16 @@ def test_hiding_passwords(url: str, shown: str) -> None:
 
 def test_a_password_is_never_printed(write: Writer) -> None:
     path = write()
-    url = "postgresql+psycopg://me:geheim:@x@db/kbsync"
+    url = "postgresql+psycopg://me:geheim:%40x@db/kbsync"
     settings = load(path, {"database_url": url})
     assert settings.database_url.get_secret_value() == url
-    assert settings.database == "postgresql+psycopg://me:***@db/kbsync"
+    assert settings.database == "postgresql+psycopg://***@db/kbsync"
     assert "geheim" not in repr(settings) + str(settings) + settings.model_dump_json()
     (problem,) = problems(path, {"database_url": "mysql://me:geheim@db/kbsync"})
     assert "geheim" not in problem
     assert "sqlite:///" in problem
+    (problem,) = problems(path, {"database_url": "postgresql+psycopg://me:ge@heim@db/kbsync"})
+    assert "heim" not in problem and "%40" in problem
 
 
 def test_a_relative_sqlite_file_counts_from_the_files_directory(write: Writer) -> None:
@@ -80,8 +82,8 @@ def test_an_endpoint_is_an_address_or_a_local_store(write: Writer) -> None:
     assert local == f"oxigraph:{path.parent}/world"
     for wrong in ("query.wikidata.org", "https://", "oxigraph:", "http://a b"):
         assert problems(path, {"source": {"endpoint": wrong}}) == [
-            f"command line: source.endpoint: is neither a URL that begins with http:// or https://, "
-            f'nor "oxigraph:DIRECTORY" (got {wrong!r})'
+            "command line: source.endpoint: is neither a URL that begins with http:// or https://, "
+            'nor "oxigraph:DIRECTORY"'
         ]
 
 

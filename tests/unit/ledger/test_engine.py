@@ -99,7 +99,7 @@ def test_an_error_of_the_database_is_told_with_its_place(engine: Engine) -> None
 
 def test_a_server_that_is_not_there_may_be_there_later() -> None:
     engine = make_engine(parse_url("postgresql://alice:s3cret@127.0.0.1:1/kb"))
-    with pytest.raises(LedgerDown, match=r"alice@127\.0\.0\.1:1/kb can't be reached") as caught, reading(engine):
+    with pytest.raises(LedgerDown, match=r"postgresql://127\.0\.0\.1:1/kb can't be reached") as caught, reading(engine):
         raise AssertionError("connected")
     assert caught.value.transient
     assert "s3cret" not in str(caught.value)
@@ -117,7 +117,7 @@ def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
 def test_urls_are_parsed_and_shown_without_secrets() -> None:
     parsed = parse_url("postgresql://alice:s3cret@host:5433/kb?sslmode=require")
     assert parsed.drivername == "postgresql+psycopg"
-    assert place(parsed) == "postgresql://alice@host:5433/kb"
+    assert place(parsed) == "postgresql://host:5433/kb"
     assert place(parse_url(sqlite_url(Path("/var/lib/kb.db")))) == "/var/lib/kb.db"
     for url in ("sqlite://", "mysql://host/kb", "nonsense"):
         with pytest.raises(ConfigError):

@@ -208,10 +208,15 @@ def _described(engine: Engine) -> dict[str, object]:
             _sorted(inspector.get_check_constraints(table)),
             _sorted(inspector.get_unique_constraints(table)),
             _sorted(inspector.get_foreign_keys(table)),
-            _sorted(inspector.get_indexes(table)),
+            [_compared(index) for index in _sorted(list(inspector.get_indexes(table)))],
             inspector.get_table_options(table),
         )
     return described
+
+
+def _compared(index: dict[str, Any]) -> dict[str, Any]:
+    """With the conditions of a partial index as text: two clauses are never equal."""
+    return index | {"dialect_options": {k: str(v) for k, v in index.get("dialect_options", {}).items()}}
 
 
 def _sorted(constraints: list[Any]) -> list[Any]:
@@ -265,9 +270,7 @@ class TestOpening:
     def test_an_unreachable_server_is_named_without_the_password(
         self, url: str, attempt: Callable[[str], object]
     ) -> None:
-        with pytest.raises(
-            StoreError, match=r"postgresql://alice@127\.0\.0\.1:1/kb .* Check that the server runs"
-        ) as e:
+        with pytest.raises(StoreError, match=r"postgresql://127\.0\.0\.1:1/kb .* Check that the server runs") as e:
             attempt(url)
         assert "s3cret" not in "".join(traceback.format_exception(e.value))
 
@@ -299,7 +302,7 @@ class TestOpening:
         assert caught.value.next_step
 
     def test_places_are_short_and_secret_free(self) -> None:
-        assert place(parse_url("postgresql://bob:s3cret@db.example/kb?password=x")) == "postgresql://bob@db.example/kb"
+        assert place(parse_url("postgresql://bob:s3cret@db.example/kb?password=x")) == "postgresql://db.example/kb"
         assert place(parse_url("sqlite:////var/lib/kbsync/ledger.db")) == "/var/lib/kbsync/ledger.db"
 
 

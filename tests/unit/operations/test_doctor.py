@@ -15,6 +15,7 @@ def test_a_model_that_can_not_be_loaded_is_the_only_trouble_here(cli: Any) -> No
     assert result.json["healthy"] is False
     assert levels(result) == {
         "configuration": "ok",
+        "secrets": "ok",
         "state directory": "ok",
         "disk space": "ok",
         "database": "ok",

@@ -13,9 +13,9 @@ from kbsync.views.fact_list import FILTERS, FactsView, fact_list
 from tests.support.stage_world import HEAD, World, statement
 
 
-def found(world: World, query: str = "", only: str = "", relation: str = "", page: int = 1) -> FactsView:
+def found(world: World, query: str = "", only: str = "", relation: str = "", after: str = "") -> FactsView:
     with world.ledger.read() as tx:
-        return fact_list(tx, world.relations, query=query, only=only, relation=relation, page=page)
+        return fact_list(tx, world.relations, query=query, only=only, relation=relation, after=after)
 
 
 def subjects(view: FactsView) -> list[str]:
@@ -44,7 +44,11 @@ def test_a_row_tells_what_is_believed_and_what_the_base_answers(world: World) ->
         ("q183", ["Q183 P36", "Q183 P6"]),
         (" germ ", ["Q183 P36", "Q183 P6"]),
         ("BERLIN", ["Q183 P36"]),
-        ("Q64", []),
+        ("Q64", ["Q183 P36"]),
+        ("scholz", ["Q183 P6"]),
+        ("%", []),
+        ("_ermany", []),
+        ("Germany\0", ["Q183 P36", "Q183 P6"]),
         ("...", []),
         ("nowhere", []),
     ],
@@ -87,11 +91,33 @@ def test_a_quarantined_fact_is_marked(world: World) -> None:
     assert subjects(found(world, only="quarantined")) == [str(key)]
 
 
-def test_pages_hold_every_row_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("only", ["", "current", "waiting", "unasked"])
+def test_pages_hold_every_row_once(world: World, monkeypatch: pytest.MonkeyPatch, only: str) -> None:
+    whole = found(world, only=only)
     monkeypatch.setattr(module, "PAGE", 2)
-    pages = [found(world, page=number) for number in (1, 2, 3)]
-    assert [len(view.rows) for view in pages] == [2, 2, 1]
-    assert {(view.total, view.pages) for view in pages} == {(5, 3)}
-    assert len({key for view in pages for key in subjects(view)}) == 5
-    assert found(world, page=99) == pages[2] and found(world, page=-1) == pages[0]
-    assert (found(world, query="nowhere").page, found(world, query="nowhere").pages) == (1, 1)
+    pages = [found(world, only=only)]
+    while pages[-1].after:
+        pages.append(found(world, only=only, after=pages[-1].after))
+    assert all(len(view.rows) <= 2 for view in pages)
+    assert [key for view in pages for key in subjects(view)] == subjects(whole)
+    assert {view.total for view in pages} == ({5} if not only else {None} if len(pages) > 1 else {whole.total})
+    assert subjects(found(world, only=only, after="nonsense")) == subjects(pages[0])
+
+
+def test_a_search_goes_on_where_it_has_ended(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = found(world, query="an")
+    assert subjects(whole) and whole.after == ""
+    monkeypatch.setattr("kbsync.ledger.repository.fact_pages.NAMES_EXAMINED", 2)
+    pages = [found(world, query="an")]
+    while pages[-1].after:
+        pages.append(found(world, query="an", after=pages[-1].after))
+    assert len(pages) > 3 and pages[0].total is None
+    assert {key for view in pages for key in subjects(view)} == set(subjects(whole))
+
+
+def test_unasked_facts_are_looked_for_a_part_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kbsync.ledger.repository.fact_pages.EXAMINED", 1)
+    pages = [found(world, only="unasked")]
+    while pages[-1].after:
+        pages.append(found(world, only="unasked", after=pages[-1].after))
+    assert len(pages) > 3 and not any(view.rows for view in pages)

@@ -1,0 +1,91 @@
+"""What a page of facts costs in a ledger of a million, on both databases."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from starlette.testclient import TestClient
+
+from kbsync.bootstrap.adapters import SystemClock
+from kbsync.config import Configuration, WebSettings
+from kbsync.daemon.metrics import ProcessMetrics
+from kbsync.ledger.engine import sqlite_url
+from kbsync.ledger.ledger import SqlLedger
+from kbsync.views.fact_list import FILTERS
+from kbsync.views.status import status
+from kbsync.web.app import make_app
+from kbsync.web.backend import Backend
+from tests.evidence.hardening.million import configured, fill
+from tests.evidence.hardening.parts import Measured
+from tests.evidence.messages import say
+from tests.support.postgres_server import shared
+
+FACTS = 1_000_000
+ROUNDS = 3
+LOOKS = (
+    "",
+    "?relation=relation-07",
+    "?after=relation-05~Q77777",
+    "?after=relation-10~Q99990",
+    *(f"?only={only}" for only in FILTERS),
+    "?q=Q77777",
+    "?q=Q177777",
+    "?q=number+77",
+    "?q=nobody",
+    "?q=number+77&only=stale",
+)
+"""What is looked at: beginning and end, each filter, an item, and names that are frequent and that nobody has."""
+
+
+def measure(seed: int, facts: int = FACTS) -> Measured:
+    """Fill a ledger on each database and take the slowest of all looks, each at its median of three."""
+    details: dict[str, dict[str, float]] = {}
+    with tempfile.TemporaryDirectory(prefix="kbsync-pages-") as name:
+        directory = Path(name)
+        configuration = configured(directory)
+        for backend, url in (("sqlite", sqlite_url(directory / "ledger.db")), ("postgresql", shared().database())):
+            begun = time.monotonic()
+            fill(url, configuration.relations, facts)
+            say(f"{backend}: filled in {time.monotonic() - begun:.0f} s")
+            details[backend] = looked_at(url, configuration)
+            say(f"{backend}: {details[backend]}")
+        shared().drop(url)
+    slowest = max(seconds for looks in details.values() for look, seconds in looks.items() if look.startswith("/facts"))
+    return Measured(figures={f"facts_page.seconds@{FACTS}": slowest}, details={"facts": facts, "seconds": details})
+
+
+def looked_at(url: str, configuration: Configuration) -> dict[str, float]:
+    """Seconds of each look."""
+    with closing(SqlLedger(url)) as ledger:
+        backend = Backend(
+            configuration=lambda: configuration, ledger=ledger, clock=SystemClock(), metrics=ProcessMetrics()
+        )
+        browser = TestClient(make_app(backend, WebSettings()), "http://127.0.0.1")
+
+        def look(path: str) -> Callable[[], None]:
+            def get() -> None:
+                answer = browser.get(path)
+                assert answer.status_code == 200, answer.text
+
+            return get
+
+        def show_status() -> None:
+            with ledger.read() as tx:
+                status(tx, backend.relations, backend.clock.now())
+
+        seconds = {f"/facts{query}": _median(look(f"/facts{query}")) for query in LOOKS}
+        return seconds | {"/facts/Q77777/P7": _median(look("/facts/Q77777/P7")), "status": _median(show_status)}
+
+
+def _median(work: Callable[[], None]) -> float:
+    taken = []
+    for _ in range(ROUNDS):
+        begun = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - begun)
+    return round(statistics.median(taken), 4)
