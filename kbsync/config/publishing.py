@@ -21,7 +21,7 @@ class EngineSettings(Section):
 
     kind: Literal["vllm", "sglang", "llama.cpp"]
     """By whose interface it is told."""
-    url: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""
+    url: Annotated[str, Field(pattern=r"^(https?://\S+)?$", repr=False), MayHoldSecret()] = ""
     """vllm, sglang: its address."""
     adapter: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] = "kbsync"
     """vllm, sglang: the name of the model that clients ask for."""

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, SecretStr, model_validator
 
+from kbsync.config.secret_settings import MayHoldSecret
 from kbsync.config.section import Section
 from kbsync.config.values import Duration, ExistingPath, read_secret
 
@@ -14,7 +15,7 @@ from kbsync.config.values import Duration, ExistingPath, read_secret
 class ServedSettings(Section):
     """An OpenAI-compatible server that ``kbsync check-served``, its job and the canaries ask."""
 
-    url: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""
+    url: Annotated[str, Field(pattern=r"^(https?://\S+)?$", repr=False), MayHoldSecret()] = ""
     """Its address; empty: there is none."""
     model: Annotated[str, Field(pattern=r"^\S*$")] = ""
     """What it calls the version; empty: the only model that it has."""
