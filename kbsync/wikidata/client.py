@@ -27,6 +27,7 @@ from kbsync.system.printable import printable
 from kbsync.wikidata import agent
 from kbsync.wikidata.answers import (
     LONGEST_PAUSE,
+    MEDIA_TYPES,
     QueryTimeout,
     Response,
     Row,
@@ -208,9 +209,7 @@ class SparqlClient:
         The timeout bounds each silence only. It never ends the wait for a name server that hangs, nor for a server that
         drips its headers or its body byte by byte.
         """
-        if self._check is not None:
-            self._check()
-        if (pause := self._pace.pause()) > 0:
+        if (pause := self._pace.pause()) > 0 or self._check is not None:
             self._rest(pause)
         self.requests += 1
         response: Future[Response] = Future()
@@ -254,7 +253,7 @@ class SparqlClient:
         wrapper.setQuery(query)
         request = wrapper._createRequest()
         assert isinstance(request.data, bytes)
-        headers = dict(request.header_items()) | {"Accept-Encoding": "gzip"}
+        headers = dict(request.header_items()) | {"Accept": MEDIA_TYPES[0], "Accept-Encoding": "gzip"}
         method, url, content = "POST", request.full_url, request.data
         in_address = f"{url}{'&' if '?' in url else '?'}{content.decode('ascii')}"
         if short and len(in_address) <= SHORT:

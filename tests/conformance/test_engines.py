@@ -93,7 +93,7 @@ class TestEngines(StatementSourceConformance):
         wanted = [record for page in whole.records(ITEMS, PROPERTIES) for record in page]
         names = [entry for page in whole.labels(ITEMS) for entry in page]
         if engine.name == "virtuoso":
-            capped = WikidataSource(SparqlClient(f"{engine.endpoint}&maxrows=14", AGENT, timeout=60, attempts=1))
+            capped = WikidataSource(SparqlClient(f"{engine.endpoint}&maxrows=20", AGENT, timeout=60, attempts=1))
         else:
             capped = WikidataSource(Capping(engine.endpoint, AGENT, timeout=60, attempts=1))
         assert [record for page in capped.records(ITEMS, PROPERTIES) for record in page] == wanted
@@ -102,7 +102,7 @@ class TestEngines(StatementSourceConformance):
 
 
 class Capping(SparqlClient):
-    """Loses every row after the 14th."""
+    """Loses every row after the 20th."""
 
     def select(self, query: str) -> list[Row]:
-        return super().select(query)[:14]
+        return super().select(query)[:20]
