@@ -36,14 +36,13 @@ from kbsync.domain.retention import RetentionPolicy
 from kbsync.domain.suspicion import Suspicion
 from kbsync.domain.verdict import VerdictKind
 
+_PROPERTY = r"^(P[1-9][0-9]{0,11})?$"
+
 
 def _contact(agent: str) -> str:
     if not re.search(r"@|https?://", agent):
         raise ValueError('must hold a contact, an e-mail address or a URL: "kbsync (mailto:name@host)"')
     return agent
-
-
-_PROPERTY = r"^(P[1-9][0-9]{0,11})?$"
 
 
 class SourceSettings(Section):
@@ -52,8 +51,7 @@ class SourceSettings(Section):
     endpoint: Annotated[Endpoint, Field(repr=False), MayHoldSecret()] = "https://query.wikidata.org/sparql"
     """Its address; or ``oxigraph:DIRECTORY`` for a local store that kbsync serves itself."""
     scholarly: Annotated[str, Field(pattern=r"^(https?://\S+)?$", repr=False), MayHoldSecret()] = ""
-    """Address of a second endpoint, which is asked for the items that the first one does not know, and for the patterns
-    of relations with ``graph = "scholarly"``; empty: there is none."""
+    """A second endpoint, for items that the first does not know and relations with ``graph = "scholarly"``."""
     events: Annotated[str, Field(pattern=r"^(https?://\S+)?$", repr=False), MayHoldSecret()] = ""
     """Address of an event stream that the daemon listens to; empty: changes are found by polling alone."""
     user_agent: Annotated[str, AfterValidator(_contact)]
@@ -117,9 +115,8 @@ class ModelSettings(Section):
     base_answer_tokens: Annotated[int, Field(ge=1, le=100)] = 10
     """Length of a probed answer in tokens."""
     chat: Literal["auto", "always", "never"] = "auto"
-    """Whether the model is asked through its chat template. ``auto``: questions and dialogue are, where there is a
-    template. ``always``: held-out statements are, too, and a model without a template is refused. ``never``: all is
-    plain completion."""
+    """Whether the chat template is used. ``auto``: for questions and dialogue, where there is one. ``always``: for
+    held-out statements, too, and a model without one is refused. ``never``: all is plain completion."""
     system: Annotated[str, AfterValidator(_system_prompt)] = ""
     """The system prompt of such a chat; empty: the template's own, if it has one."""
 

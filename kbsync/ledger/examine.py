@@ -19,7 +19,8 @@ from kbsync.domain.audit import GENESIS
 from kbsync.domain.canonical import canonical_json
 from kbsync.domain.errors import Damaged
 from kbsync.ledger import row_journal, tables
-from kbsync.ledger.repository.statements import SqlStatementReader, statement_of
+from kbsync.ledger.repository.statement_rows import statement_of
+from kbsync.ledger.repository.statements import SqlStatementReader
 from kbsync.ledger.row_journal import Key
 
 _SHARE = 400_000

@@ -295,7 +295,6 @@ def _problems(endpoint: str, user_agent: str) -> list[str]:
         problems.append("endpoint: an address with a password in it would end up in logs and errors.")
     if not re.search(r"\S@\S|https?://\S", user_agent) or not user_agent.isprintable():
         problems.append(
-            f"user agent: {user_agent!r} names no contact. The service demands a mail address or a web page in it, "
-            'as in "kbsync/1.0 (https://example.org; ops@example.org)".'
+            f'user agent: {user_agent!r} names no contact, as in "kbsync/1.0 (https://example.org; ops@example.org)".'
         )
     return problems

@@ -9,15 +9,12 @@ service ends each connection after a quarter of an hour.
 from __future__ import annotations
 
 import json
-import queue
 import random
-import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing, suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import takewhile
 from typing import Any
 
 import httpx2
@@ -29,44 +26,22 @@ from kbsync.system import http
 from kbsync.system.hidden import hidden, shown_url
 from kbsync.wikidata import agent
 from kbsync.wikidata.answers import Response, retry_after
+from kbsync.wikidata.event_frames import BEAT, MEDIA_TYPE, Broken, Frame, FrameReader
 
 KEPT = timedelta(days=7)
 """How far the public stream reaches back at least. If asked for an earlier time, it begins later without saying so."""
 PAUSE = timedelta(minutes=5)
 """How long nothing is sent to a stream that refused and did not say how long to wait."""
-BEAT = 1.0
-"""Longest time in seconds until the caller gets control, even if nothing happens."""
 _REMEMBERED = 20_000
 """Number of event ids that are recognised when they come again: some minutes of all wikis."""
-_LONGEST = 4 * 2**20
-"""Largest event in bytes: a thousand times the usual size."""
-_MEDIA_TYPE = "text/event-stream"
 WIKIDATA = "wikidatawiki"
 """Wikidata's name in the stream."""
 _OTHERS = frozenset({122, 146, 640, 710, 828, 1198, 2300, 2302, 2600})
 """Namespaces of properties, lexemes, entity schemas, subtitles, modules, translations, gadgets and topics."""
 
-Frame = httpx2.ServerSentEvent
-"""One dispatched event: its ``id`` is what ``Last-Event-ID`` resumes from, its ``data`` is JSON."""
-
-
-class Broken(Exception):
-    """The connection, or what came over it, can't be relied on. The reason is for the log."""
-
 
 class _Gap(Broken):
     """Connecting again would not help."""
-
-
-def frames(pieces: Iterable[bytes]) -> Iterator[Frame]:
-    """Server-sent events from the pieces of a body, wherever it is cut. Raises ``Broken`` for an endless event."""
-    body = httpx2.Response(
-        200, headers={"Content-Type": _MEDIA_TYPE}, content=pieces, request=httpx2.Request("GET", "")
-    )
-    try:
-        yield from (frame for frame in httpx2.EventSource(body, max_event_size=_LONGEST) if frame.data)
-    except httpx2.SSEError as error:
-        raise Broken("an event without an end") from error
 
 
 def changed_item(event: dict[str, Any], wiki: str) -> ItemId | None:
@@ -176,7 +151,7 @@ class EventStream:
     def _connection(self, position: _Position) -> Iterator[ItemEvent | None]:
         """The changes that one connection reports, and None once a ``BEAT`` where there is none."""
         last_report = time.monotonic()
-        with closing(_Reader(self._pieces(position))) as reader:
+        with closing(FrameReader(self._pieces(position))) as reader:
             for frame in reader:
                 event = self._item_event(frame, position) if frame else None
                 if event is not None or time.monotonic() - last_report >= BEAT:
@@ -207,7 +182,7 @@ class EventStream:
         """The body of one connection's answer, piece by piece as it arrives. Raises ``Broken``."""
         since = {"since": position.reached.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
         # In a compressed answer an event would wait until its block is full.
-        headers = {"User-Agent": self._agent, "Accept": _MEDIA_TYPE, "Accept-Encoding": "identity"}
+        headers = {"User-Agent": self._agent, "Accept": MEDIA_TYPE, "Accept-Encoding": "identity"}
         if position.id:
             headers["Last-Event-ID"] = position.id
         try:
@@ -229,7 +204,7 @@ class EventStream:
             self._closed_until = self._now() + (PAUSE if wait is None else timedelta(seconds=wait))
             raise _Gap(f"it refuses with status {response.status_code}")
         kind = response.headers.get("content-type", "an unnamed type").partition(";")[0].strip().lower()
-        if kind != _MEDIA_TYPE:
+        if kind != MEDIA_TYPE:
             raise _Gap(f"it is {kind} instead of a stream")
 
     def _down(self, reason: str) -> SourceDown:
@@ -259,51 +234,3 @@ class _Position:
         if len(self.known) > _REMEMBERED:
             del self.known[next(iter(self.known))]
         return repeated
-
-
-class _Reader:
-    """Reads one connection in a thread of its own.
-
-    It has to: a socket that met its timeout can't be read any further, and the caller needs control every second.
-    Iterating yields frames, and None after each ``BEAT`` without any; it raises ``Broken``, and ends with the
-    connection.
-    """
-
-    def __init__(self, pieces: Generator[bytes]) -> None:
-        self._pieces = pieces
-        self._closed = threading.Event()
-        # Bounded, so that a busy caller slows the server down instead of filling the memory.
-        self._frames: queue.Queue[Frame | Broken | None] = queue.Queue(10_000)
-        threading.Thread(target=self._read, name="event-stream", daemon=True).start()
-
-    def __iter__(self) -> Iterator[Frame | None]:
-        while True:
-            try:
-                frame = self._frames.get(timeout=BEAT)
-            except queue.Empty:
-                yield None
-                continue
-            if frame is None:
-                return
-            if isinstance(frame, Broken):
-                raise frame
-            yield frame
-
-    def close(self) -> None:
-        """Let the thread end with the next piece that arrives, at the latest after the longest silence."""
-        self._closed.set()
-
-    def _read(self) -> None:
-        try:
-            with closing(self._pieces) as pieces:
-                for frame in frames(takewhile(lambda _: not self._closed.is_set(), pieces)):
-                    self._put(frame)
-            self._put(None)
-        except Broken as broken:
-            self._put(broken)
-
-    def _put(self, frame: Frame | Broken | None) -> None:
-        while not self._closed.is_set():
-            with suppress(queue.Full):
-                self._frames.put(frame, timeout=BEAT)
-                return

@@ -20,7 +20,8 @@ from kbsync.ledger import schema
 from kbsync.ledger.ledger import SqlLedger
 from kbsync.stages.pull.pull import pull
 from kbsync.wikidata.answers import Response, Transient, parse, retry_after
-from kbsync.wikidata.events import Broken, EventStream, Frame, _Position
+from kbsync.wikidata.event_frames import Broken, Frame
+from kbsync.wikidata.events import EventStream, _Position
 from kbsync.wikidata.queries import Shape
 from kbsync.wikidata.source import WikidataSource
 from tests.support.broken_answers import TEXTS, THINGS, BreakingClient, broken_answer, small_world

@@ -16,9 +16,10 @@ from kbsync.domain.errors import DataError
 from kbsync.domain.history import HistoryLink, link_hash
 from kbsync.domain.name_trust import PendingNames
 from kbsync.domain.standing import Standing
-from kbsync.domain.statement import ItemHead, ItemId, ItemRecord, Labels, PropertyId, Statement, Value
+from kbsync.domain.statement import ItemHead, ItemId, ItemRecord, Labels, PropertyId, Statement
 from kbsync.ledger import tables
 from kbsync.ledger.repository.base import Repository, batches
+from kbsync.ledger.repository.statement_rows import statement_of, statement_row
 from kbsync.ports import PullCounts, StatementChange, StatementReader, StatementWriter
 
 _ITEMS = 500
@@ -191,7 +192,7 @@ class SqlStatementWriter(SqlStatementReader, StatementWriter):
         old = [{"old": c.before.id} for c in changes if c.before]
         if old:
             self._connection.execute(delete(tables.statements).where(tables.statements.c.id == bindparam("old")), old)
-        self._insert(tables.statements, [_statement_row(c.after) for c in changes if c.after])
+        self._insert(tables.statements, [statement_row(c.after) for c in changes if c.after])
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,41 +250,6 @@ def _compare(record: ItemRecord, before: dict[str, Statement], properties: froze
             )
     changes = (_Change(before.get(id), after.get(id)) for id in sorted(before | after))
     return [change for change in changes if change.before != change.after]
-
-
-def statement_of(row: Any) -> Statement:
-    """The live statement that a row of ``statements`` holds."""
-    value = None if row.value_text is None else Value(row.value_kind, row.value_text, row.value_detail)
-    return Statement(
-        id=row.id,
-        subject=ItemId(row.subject),
-        property=PropertyId(row.property),
-        snak=row.snak,
-        value=value,
-        rank=row.rank,
-        start=row.starts,
-        end=row.ends,
-        point_in_time=row.point_in_time,
-        references=row.reference_count,
-    )
-
-
-def _statement_row(statement: Statement) -> dict[str, Any]:
-    value = statement.value
-    return {
-        "id": statement.id,
-        "subject": statement.subject,
-        "property": statement.property,
-        "snak": statement.snak,
-        "value_kind": value.kind if value else None,
-        "value_text": value.text if value else None,
-        "value_detail": value.detail if value else None,
-        "rank": statement.rank,
-        "starts": statement.start,
-        "ends": statement.end,
-        "point_in_time": statement.point_in_time,
-        "reference_count": statement.references,
-    }
 
 
 def _chained(rows: list[dict[str, Any]], prev: str) -> list[dict[str, Any]]:

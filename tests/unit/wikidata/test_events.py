@@ -17,7 +17,8 @@ from kbsync.domain.statement import ItemId
 from kbsync.ports import ItemEvent
 from kbsync.wikidata import events
 from kbsync.wikidata.agent import user_agent
-from kbsync.wikidata.events import EventStream, changed_item, frames, revision
+from kbsync.wikidata.event_frames import frames
+from kbsync.wikidata.events import EventStream, changed_item, revision
 from tests.support.sse_server import StreamServer, event, every_ten_seconds
 from tests.support.stage_world import FixedClock
 from tests.support.wikidata_payloads import needs_real, recent_changes, sample

@@ -1,0 +1,81 @@
+"""Server-sent events from the body of one connection, read in a thread of its own."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing, suppress
+from itertools import takewhile
+
+import httpx2
+
+BEAT = 1.0
+"""Longest time in seconds until the caller gets control, even if nothing happens."""
+_LONGEST = 4 * 2**20
+"""Largest event in bytes: a thousand times the usual size."""
+MEDIA_TYPE = "text/event-stream"
+
+Frame = httpx2.ServerSentEvent
+"""One dispatched event: its ``id`` is what ``Last-Event-ID`` resumes from, its ``data`` is JSON."""
+
+
+class Broken(Exception):
+    """The connection, or what came over it, can't be relied on. The reason is for the log."""
+
+
+def frames(pieces: Iterable[bytes]) -> Iterator[Frame]:
+    """Server-sent events from the pieces of a body, wherever it is cut. Raises ``Broken`` for an endless event."""
+    body = httpx2.Response(200, headers={"Content-Type": MEDIA_TYPE}, content=pieces, request=httpx2.Request("GET", ""))
+    try:
+        yield from (frame for frame in httpx2.EventSource(body, max_event_size=_LONGEST) if frame.data)
+    except httpx2.SSEError as error:
+        raise Broken("an event without an end") from error
+
+
+class FrameReader:
+    """Reads one connection in a thread of its own.
+
+    It has to: a socket that met its timeout can't be read any further, and the caller needs control every second.
+    Iterating yields frames, and None after each ``BEAT`` without any; it raises ``Broken``, and ends with the
+    connection.
+    """
+
+    def __init__(self, pieces: Generator[bytes]) -> None:
+        self._pieces = pieces
+        self._closed = threading.Event()
+        # Bounded, so that a busy caller slows the server down instead of filling the memory.
+        self._frames: queue.Queue[Frame | Broken | None] = queue.Queue(10_000)
+        threading.Thread(target=self._read, name="event-stream", daemon=True).start()
+
+    def __iter__(self) -> Iterator[Frame | None]:
+        while True:
+            try:
+                frame = self._frames.get(timeout=BEAT)
+            except queue.Empty:
+                yield None
+                continue
+            if frame is None:
+                return
+            if isinstance(frame, Broken):
+                raise frame
+            yield frame
+
+    def close(self) -> None:
+        """Let the thread end with the next piece that arrives, at the latest after the longest silence."""
+        self._closed.set()
+
+    def _read(self) -> None:
+        try:
+            with closing(self._pieces) as pieces:
+                for frame in frames(takewhile(lambda _: not self._closed.is_set(), pieces)):
+                    self._put(frame)
+            self._put(None)
+        except Broken as broken:
+            self._put(broken)
+
+    def _put(self, frame: Frame | Broken | None) -> None:
+        while not self._closed.is_set():
+            with suppress(queue.Full):
+                self._frames.put(frame, timeout=BEAT)
+                return
