@@ -53,6 +53,10 @@ def examine(connection: Connection, heads: Collection[str] = (), trail: Collecti
         trail: Hashes of the events of the audit trail, which the journal's entries name; None: not compared.
     """
     problems = _broken_chain(connection, set(heads) - {GENESIS}, trail)
+    present = set(inspect(connection).get_table_names())
+    missing = [f"the table {name} is gone" for name in tables.metadata.tables if name not in present]
+    if missing:
+        return problems + missing
     return problems + altered(connection) + _forgotten_changes(connection) + _low_tokens(connection)
 
 
