@@ -13,9 +13,10 @@ from sqlalchemy import make_url
 
 from kbsync.config import Configuration, load_all
 from kbsync.domain.canonical import canonical_json
-from kbsync.domain.fact import FactState
+from kbsync.domain.fact import FactKey, FactState
+from kbsync.domain.naming import Names
 from kbsync.domain.relation import Relation
-from kbsync.domain.statement import Value, ValueKind
+from kbsync.domain.statement import ItemId, Labels, Value, ValueKind
 from kbsync.domain.verdict import Evidence, Reply, VerdictKind
 from kbsync.ledger import schema
 from kbsync.ledger.ledger import SqlLedger
@@ -59,9 +60,9 @@ def fill(url: str, relations: Sequence[Relation], facts: int) -> None:
         ("labels", "item, label, aliases", _labels(2 * subjects)),
         ("statements", "id, subject, property, snak, value_kind, value_text, value_detail, rank, starts, ends, "
          "point_in_time, reference_count", _statements(relations, subjects)),
-        ("facts", "subject, property, observed, believed, believed_at, observed_hash, believed_hash",
+        ("facts", "subject, property, observed, believed, believed_at, observed_hash, believed_hash, names_hash",
          _facts(relations, subjects)),
-        ("verdicts", "subject, property, value_hash, model_fingerprint, template_hash, kind, evidence, at",
+        ("verdicts", "subject, property, value_hash, model_fingerprint, template_hash, kind, evidence, at, names_hash",
          _verdicts(relations, subjects)),
     )  # fmt: skip
     for table, columns, rows in tables:
@@ -121,16 +122,16 @@ def _state(value: str) -> FactState:
 
 def _facts(relations: Sequence[Relation], subjects: int) -> Rows:
     document = canonical_json(_state(_VALUE))
-    hashes = _hashes(subjects)
+    hashes, names = _hashes(subjects), _names(relations[0], subjects)
     for relation in relations:
         for number, value_hash in enumerate(hashes, 1):
             state = document.replace(_VALUE, f"Q{subjects + number}")
             observed = "w" * 64 if number % 100 == 0 else value_hash
-            yield f"Q{number}", relation.property, state, state, STAMP, observed, value_hash
+            yield f"Q{number}", relation.property, state, state, STAMP, observed, value_hash, names[number - 1]
 
 
 def _verdicts(relations: Sequence[Relation], subjects: int) -> Rows:
-    hashes = _hashes(subjects)
+    hashes, names = _hashes(subjects), _names(relations[0], subjects)
     for relation in relations:
         for number, value_hash in enumerate(hashes[: subjects - 1000], 1):
             kind = VerdictKind.CURRENT if number % 2 else VerdictKind.STALE
@@ -138,8 +139,20 @@ def _verdicts(relations: Sequence[Relation], subjects: int) -> Rows:
             evidence = canonical_json(Evidence(replies=(reply,), logprob_answer=-7.25, logprob_former=-3.5))
             yield (
                 f"Q{number}", relation.property, value_hash, BASE, relation.template_hash, kind.value, evidence, STAMP,
+                names[number - 1],
             )  # fmt: skip
 
 
 def _hashes(subjects: int) -> list[str]:
     return [_state(f"Q{subjects + number}").value_hash for number in range(1, subjects + 1)]
+
+
+def _names(relation: Relation, subjects: int) -> list[str]:
+    """The hash of each fact's names, which are the same in all relations."""
+    labels = {
+        ItemId(item): Labels(item=ItemId(item), label=label, aliases=())
+        for item, label, _ in ((str(i), str(n), a) for i, n, a in _labels(2 * subjects))
+    }
+    names = Names(labels, relation.language)
+    keys = (FactKey(ItemId(f"Q{number}"), relation.property) for number in range(1, subjects + 1))
+    return [names.fact(key, _state(f"Q{subjects + n}")).names_hash for n, key in enumerate(keys, 1)]

@@ -79,7 +79,7 @@ def looked_at(url: str, configuration: Configuration) -> dict[str, float]:
                 status(tx, backend.relations, backend.clock.now())
 
         seconds = {f"/facts{query}": _median(look(f"/facts{query}")) for query in LOOKS}
-        return seconds | {"/facts/Q77777/P7": _median(look("/facts/Q77777/P7")), "status": _median(show_status)}
+        return seconds | {"/facts/Q7777/P7": _median(look("/facts/Q7777/P7")), "status": _median(show_status)}
 
 
 def _median(work: Callable[[], None]) -> float:
