@@ -18,7 +18,7 @@ _ITEM: ColumnElement[str] = literal_column("'item'")
 """Written as the index has it: SQLite uses a partial index only where it sees that its condition holds."""
 EXAMINED = 5_000
 """Facts that one page may examine where few of them are unasked."""
-NAMES_EXAMINED = 200_000
+NAMES_EXAMINED = 20_000
 """Names that one search may look through."""
 
 
@@ -66,10 +66,11 @@ class SqlFactPageReader(Repository, FactPageReader):
         valued = (
             select(statements.subject, statements.property)
             .where(statements.value_kind == _ITEM, statements.value_text == item, statements.property.in_(properties))
-            .distinct()
             .limit(limit)
         )
-        keys = [FactKey(ItemId(row[0]), PropertyId(row[1])) for row in self._connection.execute(valued)]
+        # Several statements of one fact may have the value. DISTINCT would lead SQLite along another index.
+        rows = dict.fromkeys(tuple(row) for row in self._connection.execute(valued))
+        keys = [FactKey(ItemId(subject), PropertyId(property)) for subject, property in rows]
         keys = [key for key in keys if key.subject != item][: limit - len(records)]
         if keys:
             others = select(tables.facts).where(tuple_(facts.subject, facts.property).in_(keys))
