@@ -122,6 +122,8 @@ def discover(model: PreTrainedModel) -> Decoder:
             maps that ends in one down projection, a layer is no attention (recurrent models and hybrids), or what an
             MLP puts out reaches the residual stream or the logits otherwise than unchanged.
     """
+    training = model.training
+    nn.Module.eval(model)  # with dropout nothing would arrive as it was put out
     try:
         return _discover(model)
     except ModelError:
@@ -130,6 +132,8 @@ def discover(model: PreTrainedModel) -> Decoder:
         raise _unknown(
             model, f"it fails on a text of {PROBE_LENGTH} tokens ({type(error).__name__}: {error})"
         ) from error
+    finally:
+        model.train(training)
 
 
 def _discover(model: PreTrainedModel) -> Decoder:

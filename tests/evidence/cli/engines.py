@@ -10,7 +10,7 @@ from tests.evidence.cli.conclude import RESULTS, OutputOption, conclude
 
 @verb(
     "engines",
-    examples=["KBSYNC_ENGINES=~/engines/bin python -m tests.evidence engines"],
+    examples=["python -m tests.evidence engines"],
     prints="kbsync.operations.evidence:Evidence",
     changes="a file",
 )

@@ -13,7 +13,7 @@ from tests.evidence.cli.conclude import RESULTS, OutputOption, conclude
 
 @verb(
     "serving",
-    examples=["python -m tests.evidence --config demo-state/kbsync.toml serving"],
+    examples=["python -m tests.evidence serving"],
     exits=[65, 66, 74],
     prints="kbsync.operations.evidence:Evidence",
     changes="two files",
