@@ -3,7 +3,7 @@ from __future__ import annotations
 import io
 import json
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pytest
@@ -91,11 +91,15 @@ def test_no_bars_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(progress_for(Options(quiet=True)), LogProgress)
 
 
-STEERING_LABEL = "[red]x[/red] \x1b[31mred\x1b[0m \u202eevil"
+STEERING_LABEL = "[red]x[/red] \u202eevil"
+"""What holds control characters is believed to be no name at all."""
 
 
 def test_labels_can_not_steer_the_terminal(cli: Cli) -> None:
-    cli.world.source.set_item("Q61053", label=STEERING_LABEL)
+    source = cli.world.source
+    source.now, now = source.now - timedelta(days=30), source.now  # a name of today would still wait
+    source.set_item("Q61053", label=STEERING_LABEL)
+    source.now = now
     cli.good("sync")
     for command in (
         ["explain", "Q183", "P6"],
