@@ -19,7 +19,7 @@ from kbsync.ledger.ledger import SqlLedger
 from tests.support.paths import ROOT
 from tests.support.world_app import MAIN, write_configuration
 
-PATIENCE = 120
+PATIENCE = 240
 
 
 class Process:
