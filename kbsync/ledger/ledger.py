@@ -12,15 +12,19 @@ from kbsync.ledger.repository.audit import SqlAuditReader, SqlAuditWriter
 from kbsync.ledger.repository.fact_pages import SqlFactPageReader
 from kbsync.ledger.repository.facts import SqlFactReader, SqlFactWriter
 from kbsync.ledger.repository.leases import SqlLeaseReader, SqlLeaseWriter
+from kbsync.ledger.repository.names import SqlNameReader, SqlNameWriter
 from kbsync.ledger.repository.releases import SqlReleaseReader, SqlReleaseWriter
 from kbsync.ledger.repository.statements import SqlStatementReader, SqlStatementWriter
+from kbsync.ledger.repository.verdicts import SqlVerdictReader, SqlVerdictWriter
 from kbsync.ledger.repository.versions import SqlVersionReader, SqlVersionWriter
 from kbsync.ports import Ledger, LedgerReader, LedgerTransaction
 
 
 class SqlLedgerReader(
     SqlStatementReader,
+    SqlNameReader,
     SqlFactReader,
+    SqlVerdictReader,
     SqlFactPageReader,
     SqlVersionReader,
     SqlReleaseReader,
@@ -37,7 +41,9 @@ class SqlLedgerReader(
 
 class SqlLedgerTransaction(
     SqlStatementWriter,
+    SqlNameWriter,
     SqlFactWriter,
+    SqlVerdictWriter,
     SqlVersionWriter,
     SqlReleaseWriter,
     SqlAuditWriter,

@@ -6,6 +6,7 @@ from kbsync.ports.ledger.fact_pages import FactCondition, FactPage, FactPageRead
 from kbsync.ports.ledger.facts import FactReader, FactWriter
 from kbsync.ports.ledger.leases import LeaseReader, LeaseWriter
 from kbsync.ports.ledger.ledger import Ledger, LedgerReader, LedgerTransaction, NamedFactReader, ReleasedVersionReader
+from kbsync.ports.ledger.names import NameReader, NameWriter
 from kbsync.ports.ledger.records import (
     AliasState,
     Belief,
@@ -21,6 +22,7 @@ from kbsync.ports.ledger.records import (
 )
 from kbsync.ports.ledger.releases import ReleaseReader, ReleaseWriter
 from kbsync.ports.ledger.statements import StatementReader, StatementWriter
+from kbsync.ports.ledger.verdicts import VerdictReader, VerdictWriter
 from kbsync.ports.ledger.versions import VersionReader, VersionWriter
 from kbsync.ports.model import BaseModel, Delta, Edit, Editor, LanguageModel, PairScore, Perplexity
 from kbsync.ports.notifier import Notifier
@@ -60,6 +62,8 @@ __all__ = [
     "Ledger",
     "LedgerReader",
     "LedgerTransaction",
+    "NameReader",
+    "NameWriter",
     "NamedFactReader",
     "NamedItems",
     "Notifier",
@@ -78,6 +82,8 @@ __all__ = [
     "StatementWriter",
     "StoredPlan",
     "StoredVersion",
+    "VerdictReader",
+    "VerdictWriter",
     "VersionReader",
     "VersionWriter",
     "Work",

@@ -11,7 +11,7 @@ from kbsync.domain.fact import Fact, FactKey, FactRecord
 from kbsync.domain.naming import Names, items_of
 from kbsync.domain.relation import Relation
 from kbsync.domain.verdict import Verdict, VerdictKey
-from kbsync.ports import FactReader, NamedFactReader
+from kbsync.ports import NamedFactReader, VerdictReader
 
 
 class WatchedFact(NamedTuple):
@@ -41,7 +41,7 @@ class BelievedFacts:
         """Facts without a verdict on what is believed now."""
         return [watched for key, watched in self.watched.items() if key not in self.verdicts]
 
-    def judged(self, tx: FactReader) -> BelievedFacts:
+    def judged(self, tx: VerdictReader) -> BelievedFacts:
         """The same facts and names with the verdicts that the ledger has by now: probing adds some."""
         return replace(self, verdicts=_verdicts(tx, self.base_fingerprint, self.watched))
 
@@ -72,7 +72,7 @@ def _named(tx: NamedFactReader, records: Mapping[Relation, Sequence[FactRecord]]
     }
 
 
-def _verdicts(tx: FactReader, fingerprint: str, watched: Mapping[FactKey, WatchedFact]) -> dict[FactKey, Verdict]:
+def _verdicts(tx: VerdictReader, fingerprint: str, watched: Mapping[FactKey, WatchedFact]) -> dict[FactKey, Verdict]:
     known = tx.verdicts(fingerprint)
     keys = {key: VerdictKey.of(relation, fact, fingerprint) for key, (relation, fact) in watched.items()}
     return {key: known[wanted] for key, wanted in keys.items() if wanted in known}

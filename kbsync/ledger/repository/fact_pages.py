@@ -11,7 +11,8 @@ from kbsync.domain.statement import ItemId, PropertyId
 from kbsync.domain.verdict import VerdictKind
 from kbsync.ledger import tables
 from kbsync.ledger.repository.base import Repository
-from kbsync.ledger.repository.facts import askable, judges_belief, record_of
+from kbsync.ledger.repository.facts import askable, record_of
+from kbsync.ledger.repository.verdicts import judges_belief
 from kbsync.ports import FactCondition, FactPage, FactPageReader, NamedItems
 
 _ITEM: ColumnElement[str] = literal_column("'item'")

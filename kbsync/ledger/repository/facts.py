@@ -1,4 +1,4 @@
-"""Facts, verdicts on them, the quarantine, and what people decided."""
+"""Facts, the quarantine, and what people decided."""
 
 from __future__ import annotations
 
@@ -11,21 +11,17 @@ from sqlalchemy import (
     Row,
     Table,
     and_,
-    bindparam,
     case,
-    exists,
     func,
     or_,
     select,
     tuple_,
-    update,
 )
 
 from kbsync.domain.decision import Decision
 from kbsync.domain.fact import FactKey, FactRecord, value_hash
 from kbsync.domain.statement import ItemId, PropertyId
-from kbsync.domain.verdict import Verdict, VerdictKey, VerdictKind
-from kbsync.ledger import row_journal, tables
+from kbsync.ledger import tables
 from kbsync.ledger.repository.base import Repository, batches
 from kbsync.ports import Belief, FactCounts, FactReader, FactWriter, Quarantined
 
@@ -45,7 +41,7 @@ class SqlFactReader(Repository, FactReader):
 
     def fact(self, key: FactKey) -> FactRecord | None:
         """One fact record; None for an unknown fact."""
-        row = self._connection.execute(select(tables.facts).where(_is(tables.facts, key))).one_or_none()
+        row = self._connection.execute(select(tables.facts).where(is_about(tables.facts, key))).one_or_none()
         return record_of(row) if row else None
 
     def waiting(self, property: PropertyId) -> list[FactRecord]:
@@ -57,27 +53,8 @@ class SqlFactReader(Repository, FactReader):
 
     def beliefs(self, key: FactKey) -> list[Belief]:
         """Everything that was ever believed of the fact, oldest first."""
-        query = select(tables.beliefs).where(_is(tables.beliefs, key)).order_by(tables.beliefs.c.seq)
+        query = select(tables.beliefs).where(is_about(tables.beliefs, key)).order_by(tables.beliefs.c.seq)
         return [Belief(at=row.at, state=row.state) for row in self._connection.execute(query)]
-
-    def verdicts(self, model_fingerprint: str) -> dict[VerdictKey, Verdict]:
-        """All verdicts on one model, by key."""
-        query = select(tables.verdicts).where(tables.verdicts.c.model_fingerprint == model_fingerprint)
-        verdicts = map(_verdict, self._connection.execute(query))
-        return {verdict.key: verdict for verdict in verdicts}
-
-    def verdict(self, key: VerdictKey) -> Verdict | None:
-        """One verdict, found by its primary key."""
-        table = tables.verdicts
-        wanted = and_(
-            _is(table, key.fact),
-            table.c.value_hash == key.value_hash,
-            table.c.names_hash == key.names_hash,
-            table.c.model_fingerprint == key.model_fingerprint,
-            table.c.template_hash == key.template_hash,
-        )
-        row = self._connection.execute(select(table).where(wanted)).one_or_none()
-        return _verdict(row) if row else None
 
     def fact_counts(self, property: PropertyId) -> FactCounts:
         """Numbers of facts by state; from the index alone, since the hashes tell what the documents hold."""
@@ -93,31 +70,16 @@ class SqlFactReader(Repository, FactReader):
         ).one()
         return FactCounts(facts=row[0], believed=row[1], askable=row[2], waiting=int(row[3]))
 
-    def verdict_counts(
-        self, property: PropertyId, model_fingerprint: str, template_hash: str
-    ) -> dict[VerdictKind, int]:
-        """By kind, the verdicts on what is believed now; counted by an index that covers the query."""
-        judged = and_(tables.facts.c.property == property, judges_belief(model_fingerprint, template_hash))
-        kind = tables.verdicts.c.kind
-        rows = self._connection.execute(select(kind, func.count()).where(judged).group_by(kind))
-        return {VerdictKind(word): count for word, count in rows}
-
-    def unjudged(self, property: PropertyId, model_fingerprint: str, template_hash: str) -> list[FactRecord]:
-        """Askable facts without a verdict on what is believed now, sorted by key."""
-        judged = exists().where(judges_belief(model_fingerprint, template_hash)).correlate(tables.facts)
-        query = select(tables.facts).where(tables.facts.c.property == property, askable(), ~judged)
-        return sorted((record_of(row) for row in self._connection.execute(query)), key=lambda record: record.key)
-
     def quarantine(self) -> dict[FactKey, Quarantined]:
         """All facts in quarantine."""
         rows = self._connection.execute(select(tables.quarantine))
-        return {_key(row): Quarantined(value_hash=row.value_hash, reason=row.reason) for row in rows}
+        return {key_of(row): Quarantined(value_hash=row.value_hash, reason=row.reason) for row in rows}
 
     def decisions(self) -> dict[FactKey, Decision]:
         """What people decided and did not withdraw."""
         rows = self._connection.execute(select(tables.decisions))
         return {
-            _key(row): Decision(key=_key(row), kind=row.kind, reason=row.reason, actor=row.actor, at=row.at)
+            key_of(row): Decision(key=key_of(row), kind=row.kind, reason=row.reason, actor=row.actor, at=row.at)
             for row in rows
         }
 
@@ -132,7 +94,7 @@ class SqlFactWriter(SqlFactReader, FactWriter):
 
     def clear_decision(self, key: FactKey) -> None:
         """Delete the decision about the fact."""
-        self._delete(tables.decisions, _is(tables.decisions, key))
+        self._delete(tables.decisions, is_about(tables.decisions, key))
 
     def put_facts(self, records: Sequence[FactRecord]) -> None:
         """Insert or replace facts, and add a row of ``beliefs`` for each belief that differs from the stored one."""
@@ -166,38 +128,13 @@ class SqlFactWriter(SqlFactReader, FactWriter):
             stored |= {FactKey(row[0], row[1]): row[2] for row in self._connection.execute(query)}
         return [record for record in records if record.believed and stored.get(record.key) != _hash(record)]
 
-    def record_verdicts(self, verdicts: Sequence[Verdict], at: datetime) -> int:
-        """Insert them, or replace those that were judged by other names; the database itself tells how many were new.
-
-        They hold for the facts' names of now, so these are noted.
-        """
-        if not verdicts:
-            return 0
-        table, facts = tables.verdicts, tables.facts
-        names = [
-            {"of_subject": v.key.fact.subject, "of_property": v.key.fact.property, "names": v.key.names_hash}
-            for v in verdicts
-        ]
-        row_journal.note(self._connection, facts, [v.key.fact._asdict() for v in verdicts])
-        same = and_(facts.c.subject == bindparam("of_subject"), facts.c.property == bindparam("of_property"))
-        self._connection.execute(update(facts).where(same).values(names_hash=bindparam("names")), names)
-        rows = [_verdict_row(v, at) for v in verdicts]
-        row_journal.note(self._connection, table, rows)
-        insert = self._dialect_insert(table)
-        newer = insert.on_conflict_do_update(
-            index_elements=list(table.primary_key),
-            set_={c.name: insert.excluded[c.name] for c in table.c if not c.primary_key},
-            where=table.c.names_hash != insert.excluded.names_hash,
-        ).returning(table.c.subject)
-        return len(self._connection.execute(newer, rows).all())
-
     def set_quarantine(self, key: FactKey, value_hash: str, reason: str, at: datetime) -> None:
         """Insert the fact, or replace the value and the reason that it is there for."""
         self._upsert(tables.quarantine, [{**key._asdict(), "value_hash": value_hash, "reason": reason, "at": at}])
 
     def clear_quarantine(self, key: FactKey) -> None:
         """Delete the fact from the quarantine."""
-        self._delete(tables.quarantine, _is(tables.quarantine, key))
+        self._delete(tables.quarantine, is_about(tables.quarantine, key))
 
 
 def askable() -> ColumnElement[bool]:
@@ -205,25 +142,13 @@ def askable() -> ColumnElement[bool]:
     return and_(tables.facts.c.believed_hash.is_not(None), tables.facts.c.believed_hash != _NOTHING)
 
 
-def judges_belief(model_fingerprint: str, template_hash: str) -> ColumnElement[bool]:
-    """Whether a row of ``verdicts`` is about what its row of ``facts`` believes now."""
-    facts, verdicts = tables.facts.c, tables.verdicts.c
-    return and_(
-        verdicts.subject == facts.subject,
-        verdicts.property == facts.property,
-        verdicts.value_hash == facts.believed_hash,
-        verdicts.names_hash == facts.names_hash,
-        verdicts.model_fingerprint == model_fingerprint,
-        verdicts.template_hash == template_hash,
-    )
-
-
-def _is(table: Table, key: FactKey) -> ColumnElement[bool]:
+def is_about(table: Table, key: FactKey) -> ColumnElement[bool]:
     """Whether a row of ``table`` is about the fact."""
     return and_(table.c.subject == key.subject, table.c.property == key.property)
 
 
-def _key(row: Row[Any]) -> FactKey:
+def key_of(row: Row[Any]) -> FactKey:
+    """The fact that a row is about."""
     return FactKey(ItemId(row.subject), PropertyId(row.property))
 
 
@@ -232,34 +157,11 @@ def _hash(record: FactRecord) -> str | None:
 
 
 def record_of(row: Row[Any]) -> FactRecord:
+    """The record that a row of ``facts`` holds."""
     return FactRecord(
-        key=_key(row),
+        key=key_of(row),
         observed=row.observed,
         believed=row.believed,
         believed_at=row.believed_at,
         names_hash=row.names_hash,
     )
-
-
-def _verdict(row: Row[Any]) -> Verdict:
-    key = VerdictKey(
-        fact=_key(row),
-        value_hash=row.value_hash,
-        names_hash=row.names_hash,
-        model_fingerprint=row.model_fingerprint,
-        template_hash=row.template_hash,
-    )
-    return Verdict(key=key, kind=row.kind, evidence=row.evidence)
-
-
-def _verdict_row(verdict: Verdict, at: datetime) -> dict[str, Any]:
-    return {
-        **verdict.key.fact._asdict(),
-        "value_hash": verdict.key.value_hash,
-        "names_hash": verdict.key.names_hash,
-        "model_fingerprint": verdict.key.model_fingerprint,
-        "template_hash": verdict.key.template_hash,
-        "kind": verdict.kind,
-        "evidence": verdict.evidence,
-        "at": at,
-    }

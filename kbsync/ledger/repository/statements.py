@@ -1,4 +1,4 @@
-"""Items, their statements and labels, and the history of every change."""
+"""Items, their statements, and the history of every change."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from kbsync.domain.audit import GENESIS
 from kbsync.domain.canonical import canonical_json
 from kbsync.domain.errors import DataError
 from kbsync.domain.history import HistoryLink, link_hash
-from kbsync.domain.name_trust import PendingNames
-from kbsync.domain.standing import Standing
-from kbsync.domain.statement import ItemHead, ItemId, ItemRecord, Labels, PropertyId, Statement
+from kbsync.domain.statement import ItemHead, ItemId, ItemRecord, PropertyId, Statement
 from kbsync.ledger import tables
 from kbsync.ledger.repository.base import Repository, batches
 from kbsync.ledger.repository.statement_rows import statement_of, statement_row
@@ -92,25 +90,6 @@ class SqlStatementReader(Repository, StatementReader):
         table = tables.statement_history
         return self._connection.scalar(select(table.c.hash).order_by(table.c.seq.desc()).limit(1)) or GENESIS
 
-    def labels(self, items: Sequence[ItemId]) -> dict[ItemId, Labels]:
-        """The believed names of those items that have some, read in batches."""
-        labels = {}
-        for batch in batches(items):
-            for row in self._connection.execute(select(tables.labels).where(tables.labels.c.item.in_(batch))):
-                labels[ItemId(row.item)] = Labels(**row._mapping)
-        return labels
-
-    def pending_names(self, items: Sequence[ItemId]) -> dict[ItemId, PendingNames]:
-        """The names that are not believed yet, of those items that have some; read in batches."""
-        pending, table = {}, tables.pending_names
-        for batch in batches(items):
-            for row in self._connection.execute(select(table).where(table.c.item.in_(batch))):
-                pending[ItemId(row.item)] = PendingNames(
-                    names=Labels(item=ItemId(row.item), label=row.label, aliases=row.aliases),
-                    standing=Standing(here=row.since, there=row.since_there, origin=row.origin),
-                )
-        return pending
-
 
 class SqlStatementWriter(SqlStatementReader, StatementWriter):
     """Writes what the source said."""
@@ -118,26 +97,6 @@ class SqlStatementWriter(SqlStatementReader, StatementWriter):
     def set_watermark(self, source: str, at: datetime) -> None:
         """Insert or replace the source's watermark."""
         self._upsert(tables.watermarks, [{"source": source, "at": at}])
-
-    def record_labels(self, labels: Sequence[Labels]) -> None:
-        """Insert or replace the items' believed names."""
-        self._upsert(tables.labels, [asdict(entry) for entry in labels])
-
-    def set_pending_names(self, names: Sequence[PendingNames]) -> None:
-        """Insert or replace the items' pending names."""
-        self._upsert(
-            tables.pending_names,
-            [
-                asdict(entry.names)
-                | {"since": entry.standing.here, "since_there": entry.standing.there, "origin": entry.standing.origin}
-                for entry in names
-            ],
-        )
-
-    def clear_pending_names(self, items: Sequence[ItemId]) -> None:
-        """Delete the items' pending names."""
-        for batch in batches(items):
-            self._delete(tables.pending_names, tables.pending_names.c.item.in_(batch))
 
     def set_members(self, property: PropertyId, items: Sequence[ItemId], at: datetime) -> None:
         """Insert the new members and delete those that are members no more."""

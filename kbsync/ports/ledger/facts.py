@@ -1,4 +1,4 @@
-"""Facts: what is observed and believed of them, the verdicts on them, the quarantine, and what people decided."""
+"""Facts: what is observed and believed of them, the quarantine, and what people decided."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from datetime import datetime
 from kbsync.domain.decision import Decision
 from kbsync.domain.fact import FactKey, FactRecord
 from kbsync.domain.statement import PropertyId
-from kbsync.domain.verdict import Verdict, VerdictKey, VerdictKind
 from kbsync.ports.ledger.records import Belief, FactCounts, Quarantined
 
 
@@ -37,24 +36,6 @@ class FactReader(ABC):
         """How many facts of the property there are, and in which state."""
 
     @abstractmethod
-    def verdicts(self, model_fingerprint: str) -> dict[VerdictKey, Verdict]:
-        """All verdicts on one model."""
-
-    @abstractmethod
-    def verdict(self, key: VerdictKey) -> Verdict | None:
-        """One verdict; None where the question was not asked yet."""
-
-    @abstractmethod
-    def verdict_counts(
-        self, property: PropertyId, model_fingerprint: str, template_hash: str
-    ) -> dict[VerdictKind, int]:
-        """By kind, the verdicts on what is believed now; kinds without any are left out."""
-
-    @abstractmethod
-    def unjudged(self, property: PropertyId, model_fingerprint: str, template_hash: str) -> list[FactRecord]:
-        """Askable facts without a verdict on what is believed now, sorted by key."""
-
-    @abstractmethod
     def quarantine(self) -> dict[FactKey, Quarantined]:
         """All facts in quarantine."""
 
@@ -69,10 +50,6 @@ class FactWriter(FactReader):
     @abstractmethod
     def put_facts(self, records: Sequence[FactRecord]) -> None:
         """Insert or replace; a belief that differs from the stored one is added to the fact's beliefs."""
-
-    @abstractmethod
-    def record_verdicts(self, verdicts: Sequence[Verdict], at: datetime) -> int:
-        """Insert those whose key is new, in place of those that were judged by other names; returns how many were."""
 
     @abstractmethod
     def set_quarantine(self, key: FactKey, value_hash: str, reason: str, at: datetime) -> None:

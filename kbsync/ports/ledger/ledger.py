@@ -10,13 +10,15 @@ from kbsync.ports.ledger.audit import AuditReader, AuditWriter
 from kbsync.ports.ledger.fact_pages import FactPageReader
 from kbsync.ports.ledger.facts import FactReader, FactWriter
 from kbsync.ports.ledger.leases import LeaseReader, LeaseWriter
+from kbsync.ports.ledger.names import NameReader, NameWriter
 from kbsync.ports.ledger.releases import ReleaseReader, ReleaseWriter
 from kbsync.ports.ledger.statements import StatementReader, StatementWriter
+from kbsync.ports.ledger.verdicts import VerdictReader, VerdictWriter
 from kbsync.ports.ledger.versions import VersionReader, VersionWriter
 
 
-class NamedFactReader(FactReader, FactPageReader, StatementReader):
-    """Reads facts together with the labels of the items in them."""
+class NamedFactReader(FactReader, VerdictReader, FactPageReader, StatementReader, NameReader):
+    """Reads facts together with the verdicts on them and the names of the items in them."""
 
 
 class ReleasedVersionReader(VersionReader, ReleaseReader):
@@ -37,7 +39,15 @@ class LedgerReader(NamedFactReader, ReleasedVersionReader, AuditReader, LeaseRea
 
 
 class LedgerTransaction(
-    StatementWriter, FactWriter, VersionWriter, ReleaseWriter, AuditWriter, LeaseWriter, LedgerReader
+    StatementWriter,
+    NameWriter,
+    FactWriter,
+    VerdictWriter,
+    VersionWriter,
+    ReleaseWriter,
+    AuditWriter,
+    LeaseWriter,
+    LedgerReader,
 ):
     """One write transaction: all of it is committed, or none of it."""
 

@@ -1,4 +1,4 @@
-"""What the source said: items, their statements and labels, the history of every change, and the watermark."""
+"""What the source said: items, their statements, the history of every change, and the watermark."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from kbsync.domain.history import HistoryLink
-from kbsync.domain.name_trust import PendingNames
-from kbsync.domain.statement import ItemHead, ItemId, ItemRecord, Labels, PropertyId, Statement
+from kbsync.domain.statement import ItemHead, ItemId, ItemRecord, PropertyId, Statement
 from kbsync.ports.ledger.records import PullCounts, StatementChange
 
 
@@ -26,14 +25,6 @@ class StatementReader(ABC):
     @abstractmethod
     def redirects(self) -> dict[ItemId, ItemId]:
         """Every known item that is a redirect, and where it leads."""
-
-    @abstractmethod
-    def labels(self, items: Sequence[ItemId]) -> dict[ItemId, Labels]:
-        """The names that are believed, of those items that have some."""
-
-    @abstractmethod
-    def pending_names(self, items: Sequence[ItemId]) -> dict[ItemId, PendingNames]:
-        """The names that are not believed yet, of those items that have some."""
 
     @abstractmethod
     def members(self, property: PropertyId) -> list[ItemId]:
@@ -83,18 +74,6 @@ class StatementWriter(StatementReader):
         Raises:
             DataError: A statement is of another item than its record, or of a property outside ``properties``.
         """
-
-    @abstractmethod
-    def record_labels(self, labels: Sequence[Labels]) -> None:
-        """Replace the names that are believed of these items."""
-
-    @abstractmethod
-    def set_pending_names(self, names: Sequence[PendingNames]) -> None:
-        """Replace the names of these items that are not believed yet."""
-
-    @abstractmethod
-    def clear_pending_names(self, items: Sequence[ItemId]) -> None:
-        """Forget the names of these items that are not believed yet."""
 
     @abstractmethod
     def set_members(self, property: PropertyId, items: Sequence[ItemId], at: datetime) -> None:

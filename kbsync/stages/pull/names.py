@@ -12,7 +12,7 @@ from kbsync.domain.relation import Relation
 from kbsync.domain.standing import Clocks, Origin
 from kbsync.domain.statement import ItemHead, ItemId, ItemRecord, Labels
 from kbsync.domain.wellformed import without_flaws
-from kbsync.ports import NAMES, StatementReader, StatementSource, StatementWriter
+from kbsync.ports import NAMES, NameReader, NameWriter, StatementReader, StatementSource
 from kbsync.stages.pull.between import Between
 from kbsync.stages.pull.watch import Redirects, Watch, follow
 from kbsync.stages.session import Run
@@ -54,7 +54,7 @@ class NamesPull:
         self._ask_between(looks)
         return looks
 
-    def note(self, tx: StatementWriter, looks: Sequence[SeenNames]) -> None:
+    def note(self, tx: NameWriter, looks: Sequence[SeenNames]) -> None:
         """Believe the names that have stood long enough, and keep the others as pending."""
         items = [look.names.item for look in looks]
         self._seen.update(items)
@@ -160,11 +160,11 @@ def _joined(
             yield SeenNames(names=replace(names[chain[-1]], item=item), origin=origin, edited=edited)
 
 
-def _unnamed(tx: StatementReader, items: Set[ItemId]) -> set[ItemId]:
+def _unnamed(tx: NameReader, items: Set[ItemId]) -> set[ItemId]:
     return set(items) - {item for item, entry in tx.labels(sorted(items)).items() if entry.label}
 
 
-def _renamed(tx: StatementReader, watch: Watch, redirects: Redirects) -> set[ItemId]:
+def _renamed(tx: NameReader, watch: Watch, redirects: Redirects) -> set[ItemId]:
     """Redirected subjects that are not called as the item that they lead to."""
     targets = {subject: end for subject in watch.items if (end := redirects.resolve(subject)) != subject}
     labels = tx.labels(sorted({*targets, *targets.values()}))

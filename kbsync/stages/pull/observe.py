@@ -12,7 +12,7 @@ from kbsync.domain.naming import Names, items_of
 from kbsync.domain.relation import Relation
 from kbsync.domain.standing import Clocks, Origin, Unbroken, changed, found, seen, unchanged
 from kbsync.domain.statement import ItemHead, ItemId, Statement
-from kbsync.ports import FactReader, StatementReader, StatementWriter
+from kbsync.ports import FactReader, NameReader, StatementReader, StatementWriter
 from kbsync.stages.pull.between import Between
 from kbsync.stages.pull.names import origin_of
 from kbsync.stages.pull.watch import Redirects, Watch, members_mark
@@ -218,7 +218,7 @@ def _observed(
     return replace(stored, observed=replace(state, revision=revision))
 
 
-def _with_names(tx: StatementReader, relation: Relation, records: Sequence[FactRecord]) -> list[FactRecord]:
+def _with_names(tx: NameReader, relation: Relation, records: Sequence[FactRecord]) -> list[FactRecord]:
     """The records with the hash of the names by which they are asked and judged."""
     items = {item for record in records if record.believed for item in items_of(record.key, record.believed)}
     names = Names(tx.labels(sorted(items)), relation.language)

@@ -6,6 +6,7 @@ import pytest
 
 from kbsync.ledger.ledger import SqlLedger
 from kbsync.ledger.repository.facts import SqlFactReader, SqlFactWriter
+from kbsync.ledger.repository.verdicts import SqlVerdictWriter
 from kbsync.testing.conformance.ledgers.facts import FactConformance
 from kbsync.testing.conformance.ledgers.support import put
 from kbsync.testing.samples import record
@@ -39,8 +40,8 @@ def test_a_writer_that_lets_nothing_out_of_quarantine(known: SqlLedger, monkeypa
 
 
 def test_a_writer_that_counts_known_verdicts_too(known: SqlLedger, monkeypatch: pytest.MonkeyPatch) -> None:
-    record_verdicts = SqlFactWriter.record_verdicts
+    record_verdicts = SqlVerdictWriter.record_verdicts
     count = lambda self, verdicts, at: record_verdicts(self, verdicts, at) and len(verdicts)  # noqa: E731
-    monkeypatch.setattr(SqlFactWriter, "record_verdicts", count)
+    monkeypatch.setattr(SqlVerdictWriter, "record_verdicts", count)
     with pytest.raises(AssertionError):
         SUITE.test_many_verdicts_are_counted_rightly(known)
