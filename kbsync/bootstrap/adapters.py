@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kbsync.config.publishing import EngineSettings, PublishingSettings
-from kbsync.config.secret_settings import exposure
+from kbsync.config.secret_settings import require_private
 from kbsync.config.served import ServedSettings
 from kbsync.config.settings import Settings, SourceSettings, StoreSettings
 from kbsync.config.values import LOCAL_STORE
-from kbsync.domain.errors import ConfigError
 from kbsync.ports import Clock, Notifier, StatementSource, Work
 from kbsync.stages.evaluate.served import Complete
 
@@ -106,16 +105,16 @@ def release_notifiers(
         lost: Asks canaries of a version: its number, how many, and what asks.
 
     Raises:
-        ConfigError: Others may read the file of the webhook's secret.
+        ConfigError: Others may read the file of a secret that is used.
     """
     from kbsync.notifiers.command import CommandNotifier
 
+    if settings.webhook or settings.heads_file:
+        require_private(settings.secret_file, "release.secret_file")
     notifiers = list[Notifier]()
     if settings.command:
         notifiers.append(CommandNotifier(settings.command, state_dir, settings.timeout))
     if settings.webhook:
-        if settings.secret_file and (told := exposure(settings.secret_file)):
-            raise ConfigError([f"release.secret_file: {told}"])
         from kbsync.notifiers.webhook import WebhookNotifier
 
         notifiers.append(
@@ -141,6 +140,7 @@ def _engine(settings: EngineSettings, state_dir: Path, answer_tokens: int, lost:
     if settings.kind == "llama.cpp":
         drain = settings.drain.total_seconds()
         return LlamaEngine(settings.command, state_dir, seconds, drain, answer_tokens, asked)
+    require_private(settings.key_file, "release.engine.key_file")
     kind = VllmEngine if settings.kind == "vllm" else SglangEngine
     return kind(settings.url, settings.adapter, settings.secret, seconds, answer_tokens, asked)
 
@@ -151,9 +151,13 @@ def server(settings: ServedSettings, answer_tokens: int, work: Work) -> Complete
     Args:
         answer_tokens: Answers are at most so long.
         work: Shows the progress.
+
+    Raises:
+        ConfigError: Others may read the file of the key.
     """
     from kbsync.notifiers.openai import OpenAiServer
 
+    require_private(settings.key_file, "served.key_file")
     timeout = settings.timeout.total_seconds()
     asked = OpenAiServer(settings.url, settings.model, settings.extra, settings.secret, timeout)
     return lambda prompts: asked.complete(prompts, answer_tokens, work)

@@ -27,9 +27,9 @@ class EngineSettings(Section):
     """vllm, sglang: the name of the model that clients ask for."""
     key: SecretStr | None = None
     """vllm, sglang: sent as a bearer token."""
-    key_file: ExistingPath | None = None
+    key_file: Annotated[ExistingPath | None, SecretFile()] = None
     """Holds the key, instead of ``key``."""
-    command: tuple[Text, ...] = ()
+    command: Annotated[tuple[Text, ...], MayHoldSecret()] = Field(default=(), repr=False)
     """llama.cpp: the server and its arguments, with ``{port}``, ``{directory}`` and ``{adapter}``."""
     canaries: Annotated[int, Field(ge=0)] = 5
     """Facts that the new version must answer before it takes the place of the old one."""

@@ -10,6 +10,7 @@ from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_ori
 
 from pydantic import BaseModel, SecretStr
 
+from kbsync.domain.errors import ConfigError
 from kbsync.system.hidden import secrets_in_url
 
 EXPOSED = 0o006
@@ -72,6 +73,12 @@ def exposure(path: Path) -> str:
     if not mode & EXPOSED:
         return ""
     return f"{path} can be read or changed by everybody on this machine (mode {mode:04o}): chmod 600 {path}"
+
+
+def require_private(file: Path | None, setting: str) -> None:
+    """Raise ``ConfigError`` where others may read the file that holds a secret; called before the secret is used."""
+    if file is not None and (told := exposure(file)):
+        raise ConfigError([f"{setting}: {told}"])
 
 
 def value_at(values: Any, location: Location) -> Any:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, SecretStr, model_validator
 
-from kbsync.config.secret_settings import MayHoldSecret
+from kbsync.config.secret_settings import MayHoldSecret, SecretFile
 from kbsync.config.section import Section
 from kbsync.config.values import Duration, ExistingPath, read_secret
 
@@ -23,7 +23,7 @@ class ServedSettings(Section):
     """More fields of each request."""
     key: SecretStr | None = None
     """Sent as a bearer token."""
-    key_file: ExistingPath | None = None
+    key_file: Annotated[ExistingPath | None, SecretFile()] = None
     """Holds the key, instead of ``key``."""
     sample: Annotated[int, Field(ge=1)] | None = None
     """At most so many prompts of each group are asked; None: all."""

@@ -23,11 +23,14 @@ from kbsync.domain.errors import NotifierFailed, ServerError
 from kbsync.notifiers.engine import Ask, Lost
 from kbsync.notifiers.openai import OpenAiServer
 from kbsync.ports import Notifier
+from kbsync.system.children import environment
 from kbsync.system.durable import make_directory, write_file
 
 DIRECTORY, UPSTREAM = "engine", "upstream.json"
 _ADAPTER, _PORT, _DIRECTORY = "{adapter}", "{port}", "{directory}"
 _POLL = 0.1
+_DEVICES = ("CUDA_", "HIP_", "ROCR_", "GGML_", "LLAMA_", "OMP_")
+"""How variables begin that tell the server which devices and threads it has; of kbsync's others it gets none."""
 _OWN_NUMBER = 'echo $$ > "$0.new" && mv "$0.new" "$0" && exec "$@"'
 """What the shell does before it becomes the server."""
 
@@ -111,6 +114,7 @@ class LlamaEngine(Notifier):
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                env=environment({n: v for n, v in os.environ.items() if n.startswith(_DEVICES)}),
                 start_new_session=True,
             )
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from kbsync.config import WebSettings
-from kbsync.config.secret_settings import exposure
+from kbsync.config.secret_settings import require_private
 from kbsync.domain.errors import ConfigError, StoreError
 from kbsync.system.log import logger
 from kbsync.web.backend import Backend
@@ -43,8 +43,7 @@ def serving(backend: Backend, web: WebSettings) -> Iterator[str]:
     except ModuleNotFoundError as error:
         what = f"web: the status page needs the package {error.name}"
         raise ConfigError([what], next_step="Install it: pip install 'kbsync[web]'.") from error
-    if web.token_file and (told := exposure(web.token_file)):
-        raise ConfigError([f"web.token_file: {told}"])
+    require_private(web.token_file, "web.token_file")
     with _listen(web) as listener:
         # No access log and no log of headers: neither tokens nor cookies reach a file. What is not HTTP, or wants
         # another protocol, is refused without a line in the log, which anybody could fill. Who asks is who connects:

@@ -23,7 +23,7 @@ def configuration(app: App) -> str:
 def secrets(app: App) -> str:
     """Whether others may read the files that hold secrets."""
     if told := app.configuration.exposed_files():
-        raise ConfigError(list(told), next_step="Until then the page and the webhook are refused.")
+        raise ConfigError(list(told), next_step="Until then what uses these secrets is refused.")
     if told_of := app.configuration.exposed_main_file():
         raise Doubt(
             f"it holds a password, a token or a secret, and {told_of}",

@@ -9,15 +9,17 @@ from typing import Literal
 import pytest
 from pydantic import SecretStr
 
-from kbsync.bootstrap.adapters import SystemClock, artifact_storage, release_notifiers, statement_source
+from kbsync.bootstrap.adapters import SystemClock, artifact_storage, release_notifiers, server, statement_source
 from kbsync.config.publishing import EngineSettings, PublishingSettings
+from kbsync.config.served import ServedSettings
 from kbsync.config.settings import SourceSettings, StoreSettings
-from kbsync.domain.errors import SourceDown
+from kbsync.domain.errors import ConfigError, SourceDown
 from kbsync.domain.statement import ItemId
 from kbsync.notifiers.command import CommandNotifier
 from kbsync.notifiers.engine import SglangEngine, VllmEngine
 from kbsync.notifiers.llama import LlamaEngine
 from kbsync.notifiers.webhook import WebhookNotifier
+from kbsync.ports import UNWATCHED
 from kbsync.wikidata.local import OxigraphServer
 from kbsync.wikidata.streamed import StreamedSource
 
@@ -63,6 +65,22 @@ def test_the_notifiers_are_those_that_are_configured(tmp_path: Path) -> None:
 
 def engine(kind: Literal["vllm", "sglang", "llama.cpp"]) -> EngineSettings:
     return EngineSettings(kind=kind, url="http://127.0.0.1:9", command=("llama-server", "--port", "{port}"))
+
+
+def test_a_secret_whose_file_everybody_may_read_is_not_used(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("a secret of some length", encoding="utf-8")
+    file.chmod(0o644)
+    vllm = EngineSettings(kind="vllm", url="http://127.0.0.1:9", key_file=file)
+    for settings, setting in (
+        (PublishingSettings(webhook="http://127.0.0.1:9/hook", secret_file=file), "release.secret_file"),
+        (PublishingSettings(heads_file=tmp_path / "heads", secret_file=file), "release.secret_file"),
+        (PublishingSettings(publish="lora", engine=vllm), "release.engine.key_file"),
+    ):
+        with pytest.raises(ConfigError, match=f"{setting}: .*mode 0644"):
+            release_notifiers(settings, tmp_path, SystemClock(), 8, lambda *_: ())
+    with pytest.raises(ConfigError, match=r"served\.key_file: .*mode 0644"):
+        server(ServedSettings(url="http://127.0.0.1:9", key_file=file), 8, UNWATCHED)
 
 
 def test_files_go_to_the_state_directory_unless_a_url_is_set(tmp_path: Path) -> None:
