@@ -59,7 +59,7 @@ contention: $(VENV)/.installed ## processes that compete for the lease: two minu
 
 # A vandal, a hostile endpoint, a database's owner, a flood of requests: what gets through. `--only PART` runs one part.
 hardening: $(VENV)/.installed ## attack trust, answers, the ledger, secrets and the page
-	OMP_NUM_THREADS=1 $(BIN)/python -m tests.evidence.hardening
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.evidence hardening
 
 # A new user's walk: the commands of docs/tutorial/own-model.md from the wheel in an empty environment, to a promoted version.
 newcomer: $(VENV)/.installed ## the commands of the tutorial, from the wheel, in an empty environment

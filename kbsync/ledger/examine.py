@@ -24,7 +24,7 @@ from kbsync.ledger.repository.statements import SqlStatementReader
 from kbsync.ledger.row_journal import Key
 
 _SHARE = 400_000
-"""Rows that are compared in one pass: about 100 MB."""
+"""Rows that are compared in one pass."""
 _NAMED = 20
 """Rows of one table that are named; the others are counted."""
 _ADOPTED = 5_000

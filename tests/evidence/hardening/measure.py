@@ -14,7 +14,7 @@ from kbsync.operations.evidence import evidence
 from tests.evidence.hardening.parts import PARTS, Part
 from tests.evidence.messages import say
 
-COMMAND = "python -m tests.evidence.hardening"
+COMMAND = "python -m tests.evidence hardening"
 
 
 def measure_hardening(only: Collection[str], seed: int, output: Path, parts: Sequence[Part] = PARTS) -> dict[str, Any]:
