@@ -206,7 +206,7 @@ class LeaseSettings(Section):
     """The lease of the single writer."""
 
     ttl: Duration = timedelta(minutes=10)
-    """How long its holder may be silent before another process may take over."""
+    """How long its holder may do nothing before another process may take over."""
 
 
 class LogSettings(Section):

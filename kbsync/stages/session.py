@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from kbsync.domain.errors import Busy
 from kbsync.ports import Clock, LeaseToken, Ledger, Work
+from kbsync.stages.held_lease import HeldLease
 from kbsync.system.process_identity import is_gone, process_label, this_process
 
 WRITER = "writer"
@@ -35,28 +36,13 @@ class Run:
     """Who or what asked (``cli:alice``, ``daemon``); the audit trail keeps it."""
 
 
-class _HeldLease:
-    """A lease that is renewed at the checkpoints of its holder's work: a long edit keeps it, a stalled one loses it."""
-
-    def __init__(self, run: Run, lease: LeaseToken, ttl: timedelta) -> None:
-        self._run, self.lease, self.ttl = run, lease, ttl
-
-    def renew(self) -> None:
-        """Renew the lease once half of its time is over; raises ``LeaseLost`` when another process holds it."""
-        now = self._run.clock.now()
-        if self.lease.expires - now > self.ttl / 2:
-            return
-        with self._run.ledger.write() as tx:
-            self.lease = tx.renew_lease(self.lease, self.ttl, now)
-
-
 @dataclass(frozen=True, slots=True)
 class Writer:
     """A run that holds the writer's lease."""
 
     run: Run
     """Its checkpoints renew the lease."""
-    _held: _HeldLease
+    _held: HeldLease
 
     def pulling(self, patience: timedelta = PULL_PATIENCE) -> AbstractContextManager[Run]:
         """Hold the puller's lease for a block, as ``puller`` does, and keep this lease alive as well."""
@@ -107,18 +93,19 @@ def notifying(run: Run, ttl: timedelta, patience: timedelta = timedelta(0)) -> I
 
 
 @contextmanager
-def _holding(run: Run, name: str, ttl: timedelta, patience: timedelta = timedelta(0)) -> Iterator[_HeldLease]:
-    held = _HeldLease(run, _acquire(run, name, ttl, patience), ttl)
+def _holding(run: Run, name: str, ttl: timedelta, patience: timedelta = timedelta(0)) -> Iterator[HeldLease]:
+    held = HeldLease(run, _acquire(run, name, ttl, patience), ttl)
     try:
-        yield held
+        with held.kept_alive():
+            yield held
     finally:
         with run.ledger.write() as tx:
             tx.release_lease(held.lease)
 
 
-def _kept_alive(run: Run, held: _HeldLease) -> Run:
+def _kept_alive(run: Run, held: HeldLease) -> Run:
     """The same run, whose checkpoints also renew the lease."""
-    return replace(run, work=run.work.checked_by(held.renew))
+    return replace(run, work=run.work.checked_by(held.check))
 
 
 def _acquire(run: Run, name: str, ttl: timedelta, patience: timedelta) -> LeaseToken:
