@@ -11,7 +11,7 @@ from kbsync.cli.command import DryRunOption, JsonOption, verb
 if TYPE_CHECKING:
     from kbsync.domain.gate import Metric
     from kbsync.domain.interval import PairedDifference
-    from kbsync.ports import LedgerReader
+    from kbsync.ports import VersionReader
     from kbsync.views.results import EvaluationView
 
 
@@ -86,7 +86,7 @@ def _foresee(context: typer.Context, number: int | None, *, json: bool) -> None:
     return say(f"version {number} would be asked this, beside running text; nothing was asked and nothing changed")
 
 
-def newest_built(tx: LedgerReader) -> int:
+def newest_built(tx: VersionReader) -> int:
     from kbsync.domain.errors import NotFound
 
     built = [v.number for v in tx.versions() if v.version_hash is not None]

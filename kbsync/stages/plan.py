@@ -18,7 +18,7 @@ from kbsync.domain.relation import Relation
 from kbsync.domain.suspicion import Suspicion, suspects
 from kbsync.domain.verdict import Verdict, VerdictKind
 from kbsync.domain.version import CURRENT
-from kbsync.ports import LedgerReader
+from kbsync.ports import Quarantined, VersionReader
 from kbsync.stages.facts import BelievedFacts, WatchedFact
 from kbsync.stages.session import Run
 
@@ -90,8 +90,8 @@ def _make_plan(run: Run, facts: BelievedFacts, recipe: Recipe, policy: PlanPolic
     with run.ledger.read() as tx:
         alias = tx.alias(CURRENT)
         predecessor = alias.number if alias else 0
-        active = _active(tx, predecessor)
-        quarantined = _quarantined(tx, facts)
+        quarantine = tx.quarantine()
+        active = _active(tx, predecessor, quarantine)
         excluded = {key: str(d) for key, d in tx.decisions().items() if d.kind is DecisionKind.EXCLUDE}
         ended = {key: NO_STATEMENT for key in active if key not in facts.watched and tx.fact(key) is not None}
     return make_plan(
@@ -100,7 +100,7 @@ def _make_plan(run: Run, facts: BelievedFacts, recipe: Recipe, policy: PlanPolic
         base_fingerprint=facts.base_fingerprint,
         recipe_fingerprint=recipe.fingerprint,
         predecessor=predecessor,
-        quarantined=quarantined,
+        quarantined=_still_quarantined(quarantine, facts),
         excluded=excluded,
         gone=_not_wanted(facts, policy) | ended,
         guards=choose_guards(_possible_guards(facts, policy, recipe), recipe.guard_count),
@@ -212,15 +212,15 @@ def _request(relation: Relation, fact: Fact, verdict: Verdict, recipe: Recipe) -
     )
 
 
-def _active(tx: LedgerReader, number: int) -> dict[FactKey, EditRequest]:
+def _active(tx: VersionReader, number: int, quarantine: Mapping[FactKey, Quarantined]) -> dict[FactKey, EditRequest]:
     """The facts that version ``number`` holds (0, the base: none): its plan's, without those that its edit left out."""
     version = tx.version(number) if number else None
     edit_plan = tx.plan(version.plan_hash) if version else None
-    left_out = {(key, entry.value_hash) for key, entry in tx.quarantine().items()}
+    left_out = {(key, entry.value_hash) for key, entry in quarantine.items()}
     return {r.key: r for r in edit_plan.requests if (r.key, r.value_hash) not in left_out} if edit_plan else {}
 
 
-def _quarantined(tx: LedgerReader, facts: BelievedFacts) -> dict[FactKey, str]:
+def _still_quarantined(quarantine: Mapping[FactKey, Quarantined], facts: BelievedFacts) -> dict[FactKey, str]:
     """Why facts are in quarantine; those whose value has changed since they were tried are free again."""
     values = {key: fact.value_hash for key, (_, fact) in facts.watched.items()}
-    return {key: entry.reason for key, entry in tx.quarantine().items() if values.get(key) == entry.value_hash}
+    return {key: entry.reason for key, entry in quarantine.items() if values.get(key) == entry.value_hash}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from kbsync.domain.fact import FactState
 from kbsync.domain.naming import Names, mentioned_items
 from kbsync.domain.relation import Relation
-from kbsync.ports import LedgerReader
+from kbsync.ports import NameReader
 from kbsync.stages.decide import Decided
 
 
@@ -33,9 +33,7 @@ class DecisionView:
     """The pin or exclusion that holds now."""
 
 
-def decision_view(
-    tx: LedgerReader, relation: Relation, action: str, decided: Decided, *, dry_run: bool
-) -> DecisionView:
+def decision_view(tx: NameReader, relation: Relation, action: str, decided: Decided, *, dry_run: bool) -> DecisionView:
     """Name what the fact's values are, by the labels that the ledger has."""
     record = decided.record
     believed = record.believed

@@ -12,7 +12,7 @@ from kbsync.domain.naming import Names, items_of, mentioned_items
 from kbsync.domain.relation import Relation
 from kbsync.domain.standing import Clocks
 from kbsync.domain.statement import ItemId
-from kbsync.ports import Belief, LedgerReader, StatementChange
+from kbsync.ports import AuditReader, Belief, LedgerReader, NameReader, StatementChange, StatementReader
 from kbsync.stages.pull.watch import MAX_HOPS, Redirects
 from kbsync.views.model_answers import HeldView, VerdictView, held_views, verdict_view
 from kbsync.views.status import left_out, probed_model
@@ -141,7 +141,7 @@ def explain(tx: LedgerReader, item: ItemId, relation: Relation, now: datetime) -
     )
 
 
-def _waiting_names(tx: LedgerReader, key: FactKey, record: FactRecord) -> tuple[str, ...]:
+def _waiting_names(tx: NameReader, key: FactKey, record: FactRecord) -> tuple[str, ...]:
     states = [record.observed, *([record.believed] if record.believed else [])]
     pending = tx.pending_names(sorted({item for state in states for item in items_of(key, state)}))
     return tuple(
@@ -151,7 +151,7 @@ def _waiting_names(tx: LedgerReader, key: FactKey, record: FactRecord) -> tuple[
     )
 
 
-def _redirect_target(tx: LedgerReader, item: ItemId) -> ItemId:
+def _redirect_target(tx: StatementReader, item: ItemId) -> ItemId:
     """The end of the item's chain of redirects; the item itself where it is none."""
     redirects, unresolved = Redirects(), [item]
     for _ in range(MAX_HOPS):
@@ -190,7 +190,7 @@ def _mentioned(states: Iterable[FactState], history: Iterable[StatementChange]) 
     return {item for v in values for item in mentioned_items(v)}
 
 
-def _beliefs(tx: LedgerReader, key: FactKey, beliefs: Sequence[Belief], names: Names) -> tuple[BeliefView, ...]:
+def _beliefs(tx: AuditReader, key: FactKey, beliefs: Sequence[Belief], names: Names) -> tuple[BeliefView, ...]:
     decided = {
         event.at: f"{word} by {event.actor}" + (f": {event.body['reason']}" if event.body.get("reason") else "")
         for kind, word in (("fact approve", "approved"), ("fact pin", "pinned"))

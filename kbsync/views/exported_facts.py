@@ -12,7 +12,7 @@ from kbsync.domain.phrasing import Form, Use, fill
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemId
 from kbsync.domain.verdict import VerdictKey
-from kbsync.ports import CheckpointStore, LedgerReader
+from kbsync.ports import CheckpointStore, LedgerReader, ReleasedVersionReader
 from kbsync.stages.release.promote import current_version
 from kbsync.views.status import probed_model
 from kbsync.views.wording import revision_url
@@ -126,7 +126,7 @@ def _value(answer: Answer) -> ValueExport:
     return ValueExport(value=answer.value.text, label=answer.label, aliases=answer.aliases)
 
 
-def _held(tx: LedgerReader, store: CheckpointStore) -> Mapping[FactKey, str]:
+def _held(tx: ReleasedVersionReader, store: CheckpointStore) -> Mapping[FactKey, str]:
     """By fact, the value that the current version holds."""
     version = current_version(tx)
     if version is None or version.version_hash is None:

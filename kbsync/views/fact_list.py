@@ -13,7 +13,7 @@ from kbsync.domain.naming import Names, mentioned_items
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemId, item_id
 from kbsync.domain.verdict import VerdictKey, VerdictKind
-from kbsync.ports import FactCondition, LedgerReader, NamedItems
+from kbsync.ports import FactCondition, FactPageReader, LedgerReader, NamedFactReader, NamedItems
 from kbsync.views.status import probed_model
 
 PAGE = 50
@@ -89,7 +89,7 @@ Found = list[tuple[Relation, FactRecord]]
 
 
 def _walk(
-    tx: LedgerReader,
+    tx: FactPageReader,
     relations: Sequence[Relation],
     only: FactCondition | VerdictKind | None,
     model: str,
@@ -116,7 +116,7 @@ def _walk(
     return found, ""
 
 
-def _search(tx: LedgerReader, relations: Sequence[Relation], sought: str, after: str) -> tuple[Found, str]:
+def _search(tx: FactPageReader, relations: Sequence[Relation], sought: str, after: str) -> tuple[Found, str]:
     """Facts about the items that are sought, and where the search goes on."""
     by_property = {relation.property: relation for relation in relations}
     named = _sought(tx, sought, after)
@@ -132,7 +132,7 @@ def _search(tx: LedgerReader, relations: Sequence[Relation], sought: str, after:
     return [(by_property[record.key.property], record) for record in records], following or ""
 
 
-def _sought(tx: LedgerReader, sought: str, after: str) -> NamedItems:
+def _sought(tx: FactPageReader, sought: str, after: str) -> NamedItems:
     with suppress(BadIdentifier):
         return NamedItems(items=(item_id(sought.upper()),), after=None)
     if not normalise(sought):
@@ -147,7 +147,7 @@ def _condition(only: str) -> FactCondition | VerdictKind | None:
     return FactCondition(only) if only in set(FactCondition) else VerdictKind(only)
 
 
-def _rows(tx: LedgerReader, found: Found, model: str) -> Iterator[FactRow]:
+def _rows(tx: NamedFactReader, found: Found, model: str) -> Iterator[FactRow]:
     quarantine = tx.quarantine()
     labels = tx.labels(sorted({item for _, record in found for item in _items(record)}))
     for relation, record in found:

@@ -11,7 +11,7 @@ from kbsync.domain.plan import PlanEntry
 from kbsync.domain.relation import Relation
 from kbsync.domain.verdict import VerdictKey, VerdictKind
 from kbsync.domain.version import PromptOutcome, Version
-from kbsync.ports import LedgerReader
+from kbsync.ports import ReleasedVersionReader, VerdictReader
 from kbsync.stages.release.promote import current_number
 
 
@@ -75,7 +75,7 @@ class HeldView:
 
 
 def verdict_view(
-    tx: LedgerReader, record: FactRecord, relation: Relation, names: Names, model: str | None
+    tx: VerdictReader, record: FactRecord, relation: Relation, names: Names, model: str | None
 ) -> VerdictView | None:
     """What ``model`` (a fingerprint) was asked about the believed value; None where it was not asked."""
     if record.believed is None or not record.believed.values or model is None:
@@ -99,7 +99,9 @@ def verdict_view(
     )
 
 
-def held_views(tx: LedgerReader, key: FactKey, dropped: Mapping[int, Mapping[str, str]]) -> tuple[HeldView, ...]:
+def held_views(
+    tx: ReleasedVersionReader, key: FactKey, dropped: Mapping[int, Mapping[str, str]]
+) -> tuple[HeldView, ...]:
     """The fact in each version whose plan mentions it; ``dropped`` says by version why facts could not be edited."""
     current, entries, outcomes = current_number(tx), tx.plan_entries(key), tx.outcomes(key, "edited")
     views = []

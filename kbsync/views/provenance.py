@@ -10,7 +10,7 @@ from kbsync.domain.fact import FactKey
 from kbsync.domain.plan import EditRequest, difference
 from kbsync.domain.verdict import Verdict
 from kbsync.domain.version import Manifest, Version
-from kbsync.ports import CheckpointStore, LedgerReader
+from kbsync.ports import CheckpointStore, LedgerReader, NamedFactReader, VersionReader
 from kbsync.views.results import EntryView, entry_view
 from kbsync.views.status import built_version
 from kbsync.views.wording import revision_url
@@ -61,7 +61,7 @@ class BlameView:
     """What the base answered; null where the ledger holds no verdict for this answer."""
 
 
-def diff(tx: LedgerReader, store: CheckpointStore, before: int, after: int) -> DiffView:
+def diff(tx: VersionReader, store: CheckpointStore, before: int, after: int) -> DiffView:
     """Compare two versions by their manifests, which are also kept of removed versions.
 
     Args:
@@ -99,7 +99,7 @@ def blame(tx: LedgerReader, store: CheckpointStore, number: int) -> tuple[BlameV
     )
 
 
-def _fact(tx: LedgerReader, request: EditRequest, since: Version, verdict: Verdict | None) -> BlameView:
+def _fact(tx: NamedFactReader, request: EditRequest, since: Version, verdict: Verdict | None) -> BlameView:
     item, prop = request.key
     seen = [
         change.seen_at
@@ -127,7 +127,7 @@ def _fact(tx: LedgerReader, request: EditRequest, since: Version, verdict: Verdi
     )
 
 
-def _since(tx: LedgerReader, version: Version, manifest: Manifest) -> Mapping[FactKey, Version]:
+def _since(tx: VersionReader, version: Version, manifest: Manifest) -> Mapping[FactKey, Version]:
     """By fact, the oldest of the predecessors without a gap that hold the fact just as ``version`` does."""
     since = {request.key: version for request in manifest.requests}
     unchanged, earlier = {r.key: r.id for r in manifest.requests}, tx.version(version.predecessor)
@@ -140,5 +140,5 @@ def _since(tx: LedgerReader, version: Version, manifest: Manifest) -> Mapping[Fa
     return since
 
 
-def _manifest(tx: LedgerReader, store: CheckpointStore, number: int) -> Manifest:
+def _manifest(tx: VersionReader, store: CheckpointStore, number: int) -> Manifest:
     return store.manifest(built_version(tx, number).version_hash or "")

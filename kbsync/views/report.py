@@ -16,7 +16,7 @@ from kbsync.domain.gate import Metric
 from kbsync.domain.plan import PlanEntry
 from kbsync.domain.relation import Relation
 from kbsync.domain.version import Evaluation, PromptOutcome, Version
-from kbsync.ports import LedgerReader
+from kbsync.ports import LedgerReader, VersionReader
 from kbsync.stages.evaluate.question import UNTOUCHED
 from kbsync.views.charts import Bar, Line, bars, lines, scatter
 from kbsync.views.forms import by_form
@@ -90,7 +90,7 @@ def report(tx: LedgerReader, relations: Sequence[Relation], number: int, now: da
 
 
 def _charts(
-    tx: LedgerReader, version: Version, evaluation: Evaluation, names: Mapping[str, str]
+    tx: VersionReader, version: Version, evaluation: Evaluation, names: Mapping[str, str]
 ) -> list[tuple[str, Markup]]:
     edited = [o for o in evaluation.outcomes if o.group == "edited"]
     scored = [(o.base_score.probability, o.score.probability) for o in edited if o.score and o.base_score]
@@ -137,7 +137,7 @@ class _Measured:
         return self.metrics[name].value
 
 
-def _history(tx: LedgerReader, version: Version) -> list[_Measured]:
+def _history(tx: VersionReader, version: Version) -> list[_Measured]:
     facts = tx.request_counts()
     return [
         _Measured(other.number, facts.get(other.plan_hash, 0), {m.name: m for m in evaluation.metrics})

@@ -16,7 +16,7 @@ from kbsync.domain.plan import Change
 from kbsync.domain.relation import Relation
 from kbsync.domain.verdict import VerdictKind
 from kbsync.domain.version import Version
-from kbsync.ports import LedgerReader, StoredPlan
+from kbsync.ports import AuditReader, LedgerReader, NamedFactReader, StoredPlan, VersionReader
 from kbsync.stages.pull.clock import ahead_of_time, refused_time
 from kbsync.stages.release.promote import current_number
 from kbsync.stages.release.refusals import refusals_in_a_row
@@ -180,7 +180,7 @@ def status(tx: LedgerReader, relations: Sequence[Relation], now: datetime) -> St
     )
 
 
-def _time_problem(tx: LedgerReader, watermark: datetime | None, now: datetime) -> str | None:
+def _time_problem(tx: AuditReader, watermark: datetime | None, now: datetime) -> str | None:
     if refused := refused_time(tx):
         return f"The last pull was refused. {refused}"
     if ahead_of_time(watermark, now):
@@ -209,7 +209,7 @@ def probed_model(tx: LedgerReader) -> str | None:
     return newest.plan.base_fingerprint if newest else None
 
 
-def built_version(tx: LedgerReader, number: int) -> Version:
+def built_version(tx: VersionReader, number: int) -> Version:
     """A version that has weights, or had them before gc removed them.
 
     Raises:
@@ -221,13 +221,13 @@ def built_version(tx: LedgerReader, number: int) -> Version:
     return version
 
 
-def left_out(tx: LedgerReader) -> dict[int, dict[str, str]]:
+def left_out(tx: AuditReader) -> dict[int, dict[str, str]]:
     """Facts (as ``Q145 P35``) that were planned and could not be edited, each with the reason, by version number."""
     return {e.body["version"]: e.body["left_out"] for e in tx.audit(kind="edit")}
 
 
 def _version(
-    tx: LedgerReader,
+    tx: VersionReader,
     version: Version,
     current: int,
     dropped: Mapping[int, Mapping[str, str]],
@@ -250,7 +250,7 @@ def _version(
     )
 
 
-def _relation(tx: LedgerReader, relation: Relation, model: str | None) -> RelationView:
+def _relation(tx: NamedFactReader, relation: Relation, model: str | None) -> RelationView:
     counts = tx.fact_counts(relation.property)
     kinds = tx.verdict_counts(relation.property, model, relation.template_hash) if model else {}
     return RelationView(
