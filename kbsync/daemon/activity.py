@@ -1,4 +1,4 @@
-"""What this process is doing at the moment: the working thread writes it; status page, metrics and systemd read it."""
+"""What the daemon is doing now: the threads that run jobs write it; status page, metrics and systemd read it."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ class ActivityView:
     job: str | None = None
     """The job that runs, or ran last."""
     since: datetime | None = None
-    """Since when the state lasts."""
+    """When the state began."""
     step: str | None = None
     """The step of the running job."""
     done: int = 0
-    """Number of its items that are done."""
+    """Number of items of the step that are done."""
     total: int | None = None
-    """Number of its items; None where that is unknown."""
+    """Number of items of the step; None if it is not known."""
     last: str | None = None
     """How the last job ended."""
     last_at: datetime | None = None
     next_at: datetime | None = None
-    """When the schedule starts ``next_job``."""
+    """When ``next_job`` is due."""
     next_job: str | None = None
 
 
 class Activity:
-    """What one lane does now. Threads may read ``view`` while another one writes."""
+    """What one lane is doing. Any thread may read ``view`` while another one writes."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -47,24 +47,24 @@ class Activity:
 
     @property
     def view(self) -> ActivityView:
-        """A frozen picture of this moment."""
+        """The state at this moment; it does not change later."""
         return self._view
 
     def began(self, job: str) -> None:
-        """A job runs."""
+        """Note that a job began."""
         self._set(state=RUNNING, job=job, since=self._clock.now(), step=None, done=0, total=None)
 
     def moved(self, step: Step) -> None:
-        """The running job is at this step."""
+        """Note the step that the running job has reached."""
         self._set(step=step.name, done=step.done, total=step.total)
 
     def ended(self, message: str) -> None:
-        """The job has ended; ``message`` says how."""
+        """Note that the job has ended; ``message`` says how."""
         now = self._clock.now()
         self._set(state=IDLE, since=now, step=None, done=0, total=None, last=message, last_at=now)
 
     def scheduled(self, at: datetime | None, job: str) -> None:
-        """The next job is due at ``at``; None: there is none."""
+        """Note when the next job is due; None: there is none."""
         self._set(next_at=at, next_job=job)
 
     def _set(self, **changes: object) -> None:
@@ -73,7 +73,7 @@ class Activity:
 
 
 class WatchedProgress(LogProgress):
-    """Logs and measures the steps that have ended, and shows the one that runs."""
+    """Logs and measures each step that ends, and shows the one that is running in an ``Activity``."""
 
     def __init__(self, activity: Activity, metrics: ProcessMetrics) -> None:
         super().__init__()

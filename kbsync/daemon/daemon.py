@@ -1,9 +1,10 @@
 """The daemon: one ``sync`` at start and at every time of the schedule, and the jobs that the configuration adds.
 
-Whatever needs the model or writes versions is done one at a time. Pulls have a thread and a lease of their own, so that
-a long edit does not block them, and so has the listener where an event stream is configured. The schedule lives in
-memory and all state in the ledger, so a restart loses nothing; a file tells which runs were missed. Leases keep a
-daemon, a cron job and a person apart: whoever comes second is refused, and the daemon tries again at its next time.
+Jobs that need the model or write versions run one at a time. Pulls have their own thread and their own lease, so that a
+long edit does not block them; so does the listener, if an event stream is configured. The schedule is kept in memory
+and all state in the ledger, so a restart loses nothing; a file records which runs were missed. Leases keep a daemon, a
+cron job and a person from writing at the same time: the second one is refused, and the daemon tries again at its next
+time.
 """
 
 from __future__ import annotations
@@ -33,14 +34,15 @@ from kbsync.system.stop_request import StopRequest, on_signals
 from kbsync.system.systemd import reloading, sd_notify, watchdog_seconds
 
 WATCH_SECONDS = 10.0
-"""The daemon checks itself and reports to systemd this often, unless systemd asks for more."""
+"""Time between two checks of the daemon itself, each reported to systemd, which may ask for more frequent ones."""
 
 Page = Callable[["Daemon"], AbstractContextManager[str]]
 """Serves a daemon's status page inside a block, whose value is the address."""
 
 
 class Daemon:
-    """One process's life. Two threads do the jobs, one for each lane; the main thread watches and answers signals."""
+    """One daemon process. Two threads run the jobs, one for each lane; the main thread watches them and handles
+    signals."""
 
     def __init__(
         self,
@@ -50,13 +52,13 @@ class Daemon:
         page: Page | None = None,
         clock: Clock | None = None,
     ) -> None:
-        """Nothing runs yet.
+        """Prepare the daemon; ``run`` starts it.
 
         Args:
             configuration: What to do and when.
-            reload: Gives another configuration at SIGHUP; where it raises ``ConfigError``, the old one stays.
+            reload: Is called at SIGHUP for a new configuration; if it raises ``ConfigError``, the old one stays.
             page: Serves the status page while the daemon runs, if the configuration enables it.
-            clock: The machine's where it is not given.
+            clock: None: the machine's clock.
         """
         self.configuration = configuration
         self.stop = StopRequest()
@@ -72,10 +74,10 @@ class Daemon:
         self.timetable = Timetable(self._run_job, file, self.metrics, self.app.clock)
 
     def run(self) -> None:
-        """Run until SIGTERM or SIGINT, then abandon the running stage where that is safe.
+        """Run until SIGTERM or SIGINT, then end the running stage at a safe point.
 
         Raises:
-            SchemaError: The ledger's schema is not this program's, which no later run can heal.
+            SchemaError: The ledger's schema is not this program's, which trying again can't change.
             StoreError: The ledger can't be opened.
         """
         with ExitStack() as stack:
@@ -91,15 +93,15 @@ class Daemon:
                 self._watch()
 
     def sync_now(self) -> None:
-        """Let the next cycle begin at once; one that is running goes on."""
+        """Start the next cycle at once; does nothing while one is running."""
         view = self.activities[WORK].view
         if (view.state, view.job) != (RUNNING, SYNC):
             self.timetable.start_now(SYNC)
 
     def trouble(self) -> str:
-        """Why this process needs help; empty when it needs none.
+        """Why this process needs help; empty if it needs none.
 
-        A stage that makes no progress can't notice its own deadline, so this looks from outside.
+        A stage that hangs can't notice that its deadline has passed, so another thread calls this.
         """
         spare = self.configuration.settings.schedule.stop_within.total_seconds()
         for began, job in list(self._running.values()):
@@ -110,7 +112,7 @@ class Daemon:
 
     @contextmanager
     def _scheduled(self) -> Iterator[None]:
-        """Jobs and listener run inside the block."""
+        """Run the jobs and the listener inside the block."""
         first = jobs(self.configuration)
         self.timetable.start(first)
         self._listener.start()
@@ -121,7 +123,8 @@ class Daemon:
             self._end()
 
     def _end(self) -> None:
-        """Wait for the running stages, but not for ever: every state survives a kill."""
+        """Wait for the running stages for a limited time; after that the process may end, since every state survives a
+        kill."""
         limit = self.configuration.settings.schedule.stop_within.total_seconds()
         sd_notify("STOPPING=1", "STATUS=stopping", f"EXTEND_TIMEOUT_USEC={int((limit + WATCH_SECONDS) * 1e6)}")
         logger().info("daemon stopping")
@@ -143,7 +146,7 @@ class Daemon:
         logger().info("daemon stopped")
 
     def _run_job(self, job: Job) -> JobResult | None:
-        """One run in the job's lane; None where a stop kept it from its end."""
+        """Run the job in its lane; None if a requested stop ended it early."""
         lane = job.lane
         activity, began = self.activities[lane], time.monotonic()
         self._running[lane] = (began, job)
@@ -163,7 +166,7 @@ class Daemon:
         return result
 
     def _watch(self) -> None:
-        """Between signals: take a new configuration, free an idle model, and tell the watchdog what runs."""
+        """Take a new configuration, free an idle model, and report to systemd's watchdog."""
         if self._hung_up:
             self._hung_up = False
             self._take_configuration()
@@ -178,12 +181,13 @@ class Daemon:
         sd_notify("WATCHDOG=1", *step)
 
     def _on_hangup(self) -> None:
-        """Is called inside the signal handler, so it only takes a note."""
+        """Note that SIGHUP came; runs inside the signal handler, so it does nothing else."""
         self._hung_up = True
         self.stop.wake()
 
     def _take_configuration(self) -> None:
-        """The running cycle keeps the one that it began with; ledger and page stay where they are until a restart."""
+        """Load the configuration again. The running cycle keeps the old one; ledger and page keep theirs until a
+        restart."""
         if self._reload is None:
             return
         reloading()

@@ -18,8 +18,8 @@ from kbsync.system.log import logger
 ACTOR = "daemon"
 """Who acts, for the audit trail."""
 WORK, PULL = "work", "pull"
-"""The two lanes, each of which does one job at a time: ``work`` has all that needs the model or the writer's lease,
-``pull`` the pulls, which need neither."""
+"""The two lanes, each of which runs one job at a time: ``work`` for jobs that need the model or the writer's lease,
+``pull`` for pulls, which need neither."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,7 @@ class Job:
     jitter: timedelta
     """The longest random delay of a start."""
     deadline: timedelta
-    """The longest time that a run may take; then it is abandoned."""
+    """The longest time that a run may take before it is ended."""
     relations: tuple[str, ...] = ()
     """Names of the only relations that it works on; empty: all."""
 

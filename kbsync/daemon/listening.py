@@ -19,13 +19,13 @@ from kbsync.system.log import logger
 from kbsync.system.stop_request import StopRequest
 
 AGAIN_SECONDS = 60.0
-"""Pause after an error that the listener can't wait out, and between two looks while no stream is configured."""
+"""Pause after an error that ended the listener, and between two looks at the configuration while it names no stream."""
 
 
 class ListenerThread:
     """Runs a ``Listener`` from ``start`` until a stop is requested.
 
-    No error of the listener reaches the daemon, whose schedule finds every change in any case.
+    No error of the listener ends the daemon: the scheduled pulls find every change in any case.
     """
 
     def __init__(
@@ -35,10 +35,10 @@ class ListenerThread:
         metrics: ProcessMetrics,
         clock: Clock | None,
     ) -> None:
-        """Start nothing yet.
+        """Prepare the thread; ``start`` starts it.
 
         Args:
-            configuration: Gives the newest configuration; where it changes, the listener begins anew.
+            configuration: Returns the newest configuration; when it has changed, the listener starts again.
         """
         self._configuration, self._stop = configuration, stop
         self._metrics, self._clock = metrics, clock
@@ -54,7 +54,7 @@ class ListenerThread:
         self._woken.set()
 
     def end(self) -> None:
-        """Wait until the item that is being pulled is in the ledger; a stop must be requested before."""
+        """Wait until the pull that is running has ended; a stop must have been requested."""
         self.wake()
         self._thread.join()
 
@@ -67,7 +67,7 @@ class ListenerThread:
                 self._sleep(AGAIN_SECONDS)
 
     def _listen(self, configuration: Configuration) -> None:
-        """Listen until a stop, another configuration, or an error."""
+        """Listen until a stop is requested, the configuration changes, or an error occurs."""
         try:
             work = Work(checks=[partial(check_stop, self._stop), partial(self._check_configuration, configuration)])
             with closing(App(configuration, actor=ACTOR, work=work, clock=self._clock)) as app:

@@ -1,6 +1,6 @@
-"""Metrics for Prometheus: what the ledger says at the moment of the scrape, and what this process has done.
+"""Metrics for Prometheus: what the ledger says when it is scraped, and what this process has done.
 
-The first kind is right whoever runs the cycles (daemon, cron, a person); the second begins at 0 with each process.
+The first kind holds for cycles of any process (daemon, cron, a person); the second starts at 0 in each process.
 Names and labels are a contract, listed in docs/reference/status-page.md.
 """
 
@@ -83,7 +83,7 @@ class ProcessMetrics:
         """Record that a cycle ended.
 
         Args:
-            ok: It did what it should, which includes refusing a version.
+            ok: It ended without an error; a cycle that refuses a version is ok.
         """
         self._cycles.labels(outcome).inc()
         self._cycle.observe(seconds)
@@ -92,7 +92,7 @@ class ProcessMetrics:
             self._good.set_to_current_time()
 
     def job_ended(self, name: str, outcome: str, *, ok: bool) -> None:
-        """Record that a run of a job ended; ``ok`` as for a cycle."""
+        """Record that a run of a job ended; ``ok`` means the same as for a cycle."""
         self._jobs.labels(name, outcome).inc()
         if ok:
             self._job_good.labels(name).set_to_current_time()
@@ -125,10 +125,10 @@ class ProcessMetrics:
         """Record what the server answered.
 
         Args:
-            version: What it was to serve.
-            figures: By the gate's names, shares of right answers.
-            lost: Prompts that were answered rightly when the version was measured, and are not now.
-            holds: The gate's policy holds.
+            version: The version that it should serve.
+            figures: Shares of right answers, by the gate's names.
+            lost: Number of prompts that were answered rightly when the version was measured, and are not now.
+            holds: Whether the answers satisfy the gate's policy.
         """
         for name, value in figures.items():
             self._served.labels(name).set(value)
@@ -148,11 +148,11 @@ class LedgerCollector(Collector):
         self._snapshot = snapshot
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing, so that registering does not read the ledger."""
+        """Return nothing, so that registering this collector does not read the ledger."""
         return ()
 
     def collect(self) -> Iterable[Metric]:
-        """All metrics of the ledger, and the build."""
+        """Return all metrics of the ledger, and the version of kbsync."""
         yield InfoMetricFamily("kbsync_build", "The running kbsync.", {"version": kbsync.__version__})
         try:
             ledger = self._snapshot()

@@ -1,4 +1,4 @@
-"""The application that a job leaves behind: kept for a while, so that the next job finds the model loaded."""
+"""Keeps the application of an ended job for a while, so that the next job need not load the model again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kbsync.system.memory import release_memory
 
 
 class ModelCache:
-    """Holds at most one application that no job is using. Its model is the one of the application's configuration."""
+    """Holds at most one application that no job is using, with the model of that application's configuration."""
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock
@@ -24,7 +24,7 @@ class ModelCache:
         self._until = 0.0
 
     def take(self, configuration: Configuration, work: Work) -> App:
-        """The kept application, or a new one where none is kept or the configuration is another."""
+        """Return the kept application, or a new one if none is kept or it has another configuration."""
         app = self._remove()
         if app is not None and app.configuration is configuration:
             app.work = work
@@ -34,7 +34,7 @@ class ModelCache:
         return App(configuration, actor=ACTOR, work=work, clock=self._clock)
 
     def keep(self, app: App, span: timedelta) -> None:
-        """Keep an application for a time that begins now; with a span of zero it is closed at once."""
+        """Keep an application for ``span`` from now on; a span of zero closes it at once."""
         if not span:
             app.close()
             return
@@ -42,7 +42,7 @@ class ModelCache:
             self._app, self._until = app, time.monotonic() + span.total_seconds()
 
     def close_expired(self) -> bool:
-        """Close the application if its time is over, and free its model.
+        """Close the application, and free its model, if its time is over.
 
         Returns:
             Whether one was closed.
@@ -55,7 +55,7 @@ class ModelCache:
         return True
 
     def close(self) -> None:
-        """Close the application, however long it was to be kept."""
+        """Close the kept application, if there is one."""
         app = self._remove()
         if app is not None:
             app.close()

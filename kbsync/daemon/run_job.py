@@ -1,4 +1,4 @@
-"""One run of a job: ended by its deadline, measured and logged. Whatever goes wrong, the next run tries again."""
+"""Runs a job once, with a deadline, metrics and log lines. An error ends that run only; the next run tries again."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def run_job(
     metrics: ProcessMetrics,
     cache: ModelCache,
 ) -> JobResult:
-    """Run a job once; no error leaves this function.
+    """Run a job once; errors become results.
 
     Args:
-        configuration: What the job works with; the next run may have another.
-        stop: Ends the run where stopping is safe.
-        activity: Shows the run while it lasts.
+        configuration: Of this run; the next run may have another.
+        stop: Ends the run at the next safe point.
+        activity: Shows what the run is doing.
         metrics: Counts the run.
-        cache: Gives the application, and takes it back.
+        cache: Lends the application to the run.
     """
     activity.began(job.name)
     started = time.monotonic()
@@ -56,8 +56,8 @@ def run_job(
     work = Work(WatchedProgress(activity, metrics), [partial(check_stop, stop), deadline.check])
     result = _guarded(job, lambda: _run(job, configuration, work, metrics, cache), deadline, metrics)
     if job.lane == WORK:
-        # Gigabytes that are idle for hours cost more than the seconds that loading the model takes, so it is freed at
-        # once, or after schedule.keep_model.
+        # Keeping gigabytes for hours costs more than loading the model again, so it is freed at once, or after
+        # schedule.keep_model.
         free_models()
     seconds = time.monotonic() - started
     metrics.job_ended(job.name, result.outcome, ok=result.ok)
@@ -74,7 +74,7 @@ def _run(job: Job, configuration: Configuration, work: Work, metrics: ProcessMet
         outcome = run_stage(job, app, metrics)
         keep = configuration.settings.schedule.keep_model if job.lane == WORK else keep
     finally:
-        # After an error the application is not kept: whatever was wrong with it is gone with it.
+        # After an error the application is not kept, because it may be in a bad state.
         cache.keep(app, keep)
     return outcome
 

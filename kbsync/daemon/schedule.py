@@ -16,9 +16,9 @@ from kbsync.daemon.jobs import jobs
 DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 """In the order of cron's numbers; 7 is Sunday, too."""
 MOST = 10_000
-"""Missed times are counted up to this number."""
+"""Largest number of missed times that are counted."""
 UPCOMING = 3
-"""Number of next times that a view of the schedule shows of each job."""
+"""Number of next times that a view of the schedule shows for each job."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,9 +72,9 @@ def schedule_view(configuration: Configuration, now: datetime) -> ScheduleView:
 def trigger(when: str, jitter: timedelta = timedelta(0)) -> BaseTrigger:
     """An APScheduler trigger in UTC for an interval or a cron line, delayed at random by up to ``jitter``.
 
-    A cron line that names both days of the month and days of the week means all of them: ``0 4 1,15 * 1`` is due on the
-    1st, the 15th and every Monday. Where either field begins with ``*``, a day must fit both, as cron itself has it
-    (crontab(5)). APScheduler alone wants both to fit in every case.
+    A cron line that names both days of the month and days of the week is due on all of them: ``0 4 1,15 * 1`` on the
+    1st, the 15th and every Monday. If either field begins with ``*``, a day must match both, as in cron itself
+    (crontab(5)). APScheduler alone would always demand that both match.
     """
     seconds = int(jitter.total_seconds()) or None
     interval = interval_of(when)
@@ -97,7 +97,7 @@ def between(when: str, after: datetime, before: datetime, jitter: timedelta = ti
 
     Args:
         when: An interval, which counts from ``after``, or a cron line in UTC.
-        jitter: A time that with this delay would not be before ``before`` is left out.
+        jitter: A time is left out if this delay would move it to ``before`` or later.
     """
     exact, last = trigger(when), after
     times: list[datetime] = []

@@ -1,8 +1,8 @@
-"""What every job of the daemon did last, and every time at which one should have run and did not.
+"""The newest run of every job of the daemon, and the runs that were missed.
 
-The state is one small file beside the ledger, ``schedule.json``. It is always replaced as a whole, so a kill leaves the
-old or the new one. A daemon that starts reads from it when its jobs were due last, and so knows what was missed while
-none was running.
+The state is a small file beside the ledger, ``schedule.json``. It is always replaced as a whole, so a kill leaves the
+old or the new one. A daemon that starts reads from it when each job was due last, and so knows which runs were missed
+while no daemon was running.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from kbsync.system.durable import locked, make_directory, write_file
 
 FILE = "schedule.json"
 KEPT = 1000
-"""Number of ``MissedRuns`` that the file keeps; the log has the older ones."""
+"""Number of ``MissedRuns`` that the file keeps; older ones are in the log only."""
 AWAY = "no daemon was running, or the machine was asleep"
 OVERRUN = "the run before it had not ended"
 
@@ -30,7 +30,7 @@ class JobRecord:
     due: datetime
     """When it was due."""
     outcome: str | None = None
-    """How it ended; None while it has not."""
+    """How it ended; None while it is running."""
     ended: datetime | None = None
 
 
@@ -64,7 +64,7 @@ class ScheduleFile:
         self._path = state / FILE
 
     def read(self) -> ScheduleState:
-        """Read the state: empty where there is no file, and where a damaged one had to be set aside."""
+        """Read the state. It is empty if there is no file, or if the file is damaged and was renamed."""
         try:
             return _state(json.loads(self._path.read_text(encoding="utf-8")))
         except FileNotFoundError:
@@ -74,7 +74,7 @@ class ScheduleFile:
             return ScheduleState()
 
     def due(self, job: str, at: datetime, missed: Iterable[MissedRuns] = ()) -> None:
-        """Record that the job was due at ``at``, after it had ``missed`` some runs."""
+        """Record that the job was due at ``at``, and the runs that it ``missed`` before."""
         gaps = tuple(missed)
 
         def change(state: ScheduleState) -> ScheduleState:

@@ -25,18 +25,17 @@ from kbsync.system.log import logger
 class Timetable:
     """Starts each job when it is due.
 
-    The jobs of one lane share a thread. A job never runs twice at the same time, and one run makes up for several
-    missed ones. Every time at which a job was due is accounted for: either it ran, or a ``MissedRuns`` in ``file`` says
-    why not.
+    The jobs of one lane share a thread. A job never runs twice at the same time, and one run replaces several missed
+    ones. For every time at which a job was due, either it ran, or a ``MissedRuns`` in ``file`` says why not.
     """
 
     def __init__(
         self, run: Callable[[Job], JobResult | None], file: ScheduleFile, metrics: ProcessMetrics, clock: Clock
     ) -> None:
-        """Starts nothing yet.
+        """Prepare the timetable; ``start`` starts it.
 
         Args:
-            run: Does one run of a job, in the thread of its lane; returns None where a stop kept it from its end.
+            run: Runs a job once, in the thread of its lane; returns None if a requested stop ended the run early.
         """
         self.file = file
         self._run, self._metrics, self._clock = run, metrics, clock
@@ -51,7 +50,7 @@ class Timetable:
         )
 
     def start(self, jobs: Sequence[Job]) -> None:
-        """Run ``sync`` at once, and every other job at its next time, or at once where it missed one."""
+        """Run ``sync`` at once, and every other job at its next time, or at once if it missed one."""
         self._scheduler.add_listener(self._on_due, EVENT_JOB_SUBMITTED | EVENT_JOB_MAX_INSTANCES)
         state = self.file.read()
         for job in jobs:
@@ -61,7 +60,7 @@ class Timetable:
         self._scheduler.start()
 
     def change(self, jobs: Sequence[Job]) -> None:
-        """Take another schedule; a job that is running goes on."""
+        """Take another schedule; a running job is not ended."""
         for name in self._jobs.keys() - {job.name for job in jobs}:
             self._scheduler.remove_job(name)
             del self._jobs[name]
@@ -76,11 +75,11 @@ class Timetable:
                 self._scheduler.reschedule_job(job.name, trigger=_trigger(job))
 
     def start_now(self, name: str) -> None:
-        """Let the next run of a job begin at once."""
+        """Start the next run of a job at once."""
         self._scheduler.modify_job(name, next_run_time=datetime.now(UTC))
 
     def upcoming(self, lane: str) -> tuple[str, datetime | None]:
-        """The name of the lane's next job, and when it is due; empty and None where there is none."""
+        """The name of the lane's next job, and when it is due; an empty name and None if there is none."""
         due = [
             (at, name)
             for name, job in list(self._jobs.items())
@@ -90,7 +89,7 @@ class Timetable:
         return name, at
 
     def end(self) -> None:
-        """Start nothing more, and wait for what runs."""
+        """Start no further job, and wait for the running ones."""
         self._scheduler.shutdown(wait=True)
 
     def _add(self, job: Job, *, at_once: bool) -> None:
@@ -114,15 +113,15 @@ class Timetable:
             self._write(lambda: self._account(job, at, skipped=event.code == EVENT_JOB_MAX_INSTANCES))
 
     def _account(self, job: Job, at: datetime, *, skipped: bool) -> None:
-        """Put on record that the job was due ``at``, and what it missed before."""
+        """Record that the job was due at ``at``, and which runs it missed before."""
         record = self.file.read().jobs.get(job.name)
         missed = []
         if record is not None and (times := between(job.when, record.due, at, job.jitter)):
             missed.append(MissedRuns(job=job.name, times=len(times), first=times[0], last=times[-1], reason=AWAY))
         if skipped:
             missed.append(MissedRuns(job=job.name, times=1, first=at, last=at, reason=OVERRUN))
-        # The log comes first: a kill between the two lines then leaves a start that is also on record as missed, and
-        # never a due time of which nothing tells.
+        # The log comes first: after a kill between the two, a start in the log is also recorded as missed, but no due
+        # time is lost.
         if not skipped:
             logger().info("job started", job=job.name, due=at.isoformat(timespec="seconds"))
         self.file.due(job.name, at, missed)
@@ -138,7 +137,8 @@ class Timetable:
             )
 
     def _write(self, change: Callable[[], None]) -> None:
-        """The file serves people only, so a full disk must not stop the schedule."""
+        """Change the file; an error is only logged, because the file is for people and a full disk must not stop the
+        jobs."""
         try:
             change()
         except (OSError, KbsyncError) as error:

@@ -1,1 +1,1 @@
-"""The status page, health and metrics: read from the ledger, served on loopback unless a token guards them."""
+"""The status page, health and metrics: read from the ledger, served on loopback only unless a token is configured."""

@@ -1,4 +1,4 @@
-"""The requests that change something: log in and out, roll back, synchronise now. Each action needs the token."""
+"""The requests that change something: log in and out, roll back, synchronise. Each of them needs the token."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from kbsync.web.pages import Pages, small_number
 from kbsync.web.security import COOKIE, SESSION_SECONDS, Shown, bearer_of, refused, session_of
 
 LONGEST_FORM = 10_000
-"""Bytes; no form here is longer."""
+"""Largest size of a form in bytes; no form of these pages is longer."""
 MOST_FIELDS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Actions:
-    """The actions. ``pages`` shows their forms and answers."""
+    """Handles the actions; ``pages`` renders their forms and answers."""
 
     pages: Pages
 
     async def login(self, request: Request) -> Response:
-        """Show the form, or give a session for the token."""
+        """Show the form, or start a session for whoever offers the token."""
         target = _local(request.query_params.get("next", "/"))
         if request.method == "GET":
             return self.pages.page(request, "login.html", wrong=False, target=target)
@@ -42,7 +42,7 @@ class Actions:
         return response
 
     async def logout(self, request: Request) -> Response:
-        """End the session, and take its cookie back."""
+        """End the session, and delete its cookie."""
         if refusal := self._refusal(request, await _form(request)):
             return refusal
         self.pages.keys.end(session_of(request))
@@ -62,7 +62,7 @@ class Actions:
         return RedirectResponse("/versions", 303)
 
     async def sync(self, request: Request) -> Response:
-        """Start a cycle now; one that runs already goes on."""
+        """Start a cycle now; does nothing while one is running."""
         if refusal := self._refusal(request, await _form(request)):
             return refusal
         if self.pages.backend.sync_now is None:
@@ -71,7 +71,7 @@ class Actions:
         return RedirectResponse("/", 303)
 
     def _refusal(self, request: Request, form: dict[str, str]) -> Response | None:
-        """Why the request may not act; None where it has the token itself, or a session and the form's own secret."""
+        """Why the request may not act; None if it has the token itself, or a session and that session's form secret."""
         keys, session = self.pages.keys, session_of(request)
         if offered := bearer_of(request):
             shown = keys.show(offered, request)
@@ -84,8 +84,8 @@ class Actions:
 
 
 async def _form(request: Request) -> dict[str, str]:
-    """The last value of each field. A body that is longer than any form here, or has more fields, gives no field, and
-    so is refused."""
+    """The last value of each field. A body that is too long, or has too many fields, gives no field, and so is
+    refused."""
     body = b""
     async for chunk in request.stream():
         body += chunk

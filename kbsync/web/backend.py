@@ -1,4 +1,4 @@
-"""What the pages need: the ledger, the newest configuration, what the process is doing, and two actions."""
+"""What the pages use: the ledger, the newest configuration, the daemon's activity, and two actions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from kbsync.views.status import Snapshot, snapshot
 ACTOR = "web"
 """Who acts, for the audit trail."""
 FRESH_SECONDS = 2.0
-"""One read of the whole ledger serves all viewers for so long."""
+"""How long one reading of the whole ledger is shown to all viewers."""
 
 
 @dataclass
@@ -29,32 +29,32 @@ class Backend:
     """Everything that the pages show or do."""
 
     configuration: Callable[[], Configuration]
-    """Gives the newest one."""
+    """Returns the newest configuration."""
     ledger: Ledger
     clock: Clock
     metrics: ProcessMetrics
     activity: Activity | None = None
-    """What the daemon of this process does; None where there is none."""
+    """What the daemon of this process does; None if there is no daemon."""
     pulls: Activity | None = None
-    """The same of its pulls."""
+    """The same for the daemon's pulls."""
     schedule: ScheduleFile | None = None
     """What the daemon's schedule did and missed."""
     sync_now: Callable[[], None] | None = None
-    """Starts the daemon's next cycle; None where there is no daemon in this process."""
+    """Starts the daemon's next cycle; None if there is no daemon in this process."""
     trouble: Callable[[], str] = lambda: ""
-    """Why the process is not ready; empty: it is."""
+    """Says why the process is not ready; empty if it is ready."""
     application: Callable[..., App] = App
-    """What acts for the page; another one in tests."""
+    """Makes the application that acts for the page; tests give another one."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _newest: tuple[float, Snapshot] | None = None
-    """When the newest snapshot was made, in seconds of the monotonic clock, and the snapshot."""
+    """The newest snapshot, with the time of the monotonic clock at which it was made."""
 
     def __post_init__(self) -> None:
         self.metrics.registry.register(LedgerCollector(self.snapshot))
 
     @property
     def relations(self) -> Sequence[Relation]:
-        """The relations that are watched now, in the frames in which the base was asked last."""
+        """The relations that are watched now, with the frames in which the base was asked last."""
         now = self.configuration()
         frames = remembered_frames(now.settings.model, now.settings.state_dir / "models")
         return [relation.framed(frames) for relation in now.relations]
@@ -68,8 +68,8 @@ class Backend:
             return self._newest[1]
 
     def rollback(self, to: int) -> MoveResult:
-        """Do what ``kbsync rollback --to`` does, by the newest configuration: the path follows, the trail is anchored,
-        and the notifiers are told.
+        """Do what ``kbsync rollback --to`` does, with the newest configuration: move the path of the current version,
+        anchor the audit trail, and tell the notifiers.
 
         Raises:
             Busy: A cycle is running.

@@ -1,4 +1,4 @@
-"""The brake on guessing: how often wrong tokens are looked at, for each network that they come from."""
+"""Slows down whoever guesses tokens: limits how often each network may offer a wrong one."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from collections.abc import Callable
 from ipaddress import ip_address, ip_network
 
 FREE = 10
-"""So many wrong tokens are looked at at once, because people mistype."""
+"""Number of wrong tokens that a network may offer without a pause, because people mistype."""
 INTERVAL = 1.0
-"""After that, one in so many seconds."""
+"""Seconds between two further tokens."""
 HELD = "kbsync.held"
-"""Key of the request's scope that is set while its answer is held back."""
+"""Key in the request's scope: the answer to this request is delayed."""
 MOST_NETWORKS = 10_000
-"""So many are remembered; the one that was wrong longest ago is forgotten."""
+"""Number of networks that are remembered; beyond it, the one whose last wrong token is oldest is forgotten."""
 
 
 class Brake:
-    """Counts wrong tokens by network. While a network is braked, its tokens are not looked at, not even right ones:
-    else a guess could be told by how fast it is answered."""
+    """Counts wrong tokens by network. While a network is braked, no token from it is compared, not even the right one:
+    otherwise the time of an answer would tell whether a guess was right."""
 
     def __init__(self, now: Callable[[], float]) -> None:
-        """Nobody is braked yet; ``now`` gives seconds that only grow."""
+        """Start without any wrong token; ``now`` is a monotonic clock in seconds."""
         self._now = now
         self._lock = threading.Lock()
         self._clear_at: dict[str, float] = {}
-        """When a network will have paid for all its wrong tokens, an ``INTERVAL`` each."""
+        """By network, when an ``INTERVAL`` has passed for each of its wrong tokens."""
 
     def wait(self, network: str) -> float:
-        """Seconds until a token from there is looked at; 0: it is now."""
+        """Seconds until the next token from ``network`` is compared; 0: it is compared now."""
         with self._lock:
             return max(0.0, self._clear_at.get(network, 0.0) - self._now() - (FREE - 1) * INTERVAL)
 
     def wrong(self, network: str) -> None:
-        """A token from there was wrong."""
+        """Count a wrong token from ``network``."""
         with self._lock:
             now = self._now()
             self._clear_at[network] = max(self._clear_at.pop(network, now), now) + INTERVAL
@@ -42,7 +42,7 @@ class Brake:
 
 
 def network_of(host: str | None) -> str:
-    """The network that one person can have a whole of: ``/24``, ``/64``, or this machine."""
+    """The network of an address, as large as one person may own: a ``/24``, a ``/64``, or this machine."""
     try:
         address = ip_address((host or "").partition("%")[0])
     except ValueError:

@@ -1,6 +1,6 @@
-"""What stands around the whole application: who may see it, how many at once, and the headers of every answer.
+"""Wraps the whole application: decides who may see it, limits requests at once, and adds headers to every answer.
 
-Starlette's ``TrustedHostMiddleware`` answers 400, which says that the request was malformed.
+Starlette's ``TrustedHostMiddleware`` is not used: it answers 400, which would call the request malformed.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ R = TypeVar("R")
 
 HEALTH = "/healthz"
 OPEN = (HEALTH, "/login", "/static/")
-"""Paths that tell nothing and need no token."""
+"""Paths that disclose nothing and need no token."""
 HELD_SECONDS = 1.0
-"""How long the answer to a token that was not looked at takes."""
+"""Delay of the answer to a request whose token was not compared, because its network is braked."""
 MOST_AT_ONCE = 32
-"""Requests that are worked on at once, health not counted; further ones are refused."""
+"""Requests that are handled at the same time, not counting health checks; further ones are refused."""
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
@@ -44,13 +44,13 @@ HEADERS = {
 REPORT_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
 )
-"""Content-Security-Policy of a report: it holds its own style, so that it can be sent by mail, and no script or
-form."""
+"""Content-Security-Policy of a report. A report contains its own style, so that it can be sent by mail, and neither
+scripts nor forms."""
 
 
 class Guard:
-    """Stands around the whole application: refuses requests, adds ``HEADERS`` to every answer, and makes one line of
-    the log out of an error that nobody expected."""
+    """Wraps the whole application: refuses requests, adds ``HEADERS`` to every answer, and logs an unexpected error in
+    one line."""
 
     def __init__(
         self, app: ASGIApp, keys: Keys, *, private: bool, hosts: frozenset[str], denied: Callable[[str], None]
@@ -58,10 +58,10 @@ class Guard:
         """Wrap ``app``.
 
         Args:
-            denied: Counts a request that was refused for being one too many; gets ``busy``.
-            private: Everything but ``OPEN`` demands the token, as everywhere but on loopback.
-            hosts: On loopback, the only host names that a request may address: a page of another site whose own name
-                points to 127.0.0.1 (DNS rebinding) gets nothing.
+            denied: Is called with ``busy`` for each request that is refused because too many are being handled.
+            private: Everything except ``OPEN`` needs the token. Only a page on loopback is not private.
+            hosts: On loopback, the only host names that a request may address, so that a page of another site whose
+                name resolves to 127.0.0.1 (DNS rebinding) gets no answer.
         """
         self._app, self._keys, self._private, self._hosts, self._denied = app, keys, private, hosts, denied
         self._working = 0
@@ -97,8 +97,8 @@ class Guard:
                 self._working -= 1
 
     def _uncounted(self, wait: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
-        """While it is the other side's turn to send or to take something, nothing is worked on: slow readers and
-        writers don't keep others out."""
+        """Not count a request while it waits for the client to send or to receive, so that slow clients don't keep
+        others out."""
 
         async def waiting(*args: P.args, **kwargs: P.kwargs) -> R:
             self._working -= 1
@@ -110,7 +110,7 @@ class Guard:
         return waiting
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, whatever happens: a traceback for each request would let anybody fill the log."""
+        """Answer even after an unexpected error. The log gets no traceback: otherwise anybody could fill it."""
         begun = False
 
         async def noting(message: Message) -> None:

@@ -24,14 +24,14 @@ from kbsync.web.security import Keys, session_of
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """The pages that show something; none changes anything."""
+    """Handles the pages that only show something."""
 
     backend: Backend
     keys: Keys
-    """Decides whether a page offers actions."""
+    """Tells whether a page offers actions to its viewer."""
 
     def page(self, request: Request, template: str, *, code: int = 200, **values: Any) -> HTMLResponse:
-        """Fill a whole page. For those who have not shown the token, ``csrf`` is empty, which hides the actions.
+        """Fill a whole page. Without a session ``csrf`` is empty, which hides the actions.
 
         Args:
             code: The HTTP status.
@@ -43,11 +43,11 @@ class Pages:
         return HTMLResponse(_render(template, **common, **values), code)
 
     async def health(self, _request: Request) -> Response:
-        """Say that the process answers; it needs none of the threads in which pages are made."""
+        """Answer that the process is alive, without one of the threads that render pages."""
         return PlainTextResponse("ok\n")
 
     def ready(self, _request: Request) -> Response:
-        """Say whether the ledger can be read and the daemon's work goes on, and if not, why."""
+        """Answer whether the ledger can be read and the daemon is not stuck, and why if not."""
         reasons = [reason] if (reason := self.backend.trouble()) else []
         try:
             with self.backend.ledger.read() as tx:
@@ -61,7 +61,7 @@ class Pages:
         return Response(generate_latest(self.backend.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     def overview(self, request: Request) -> Response:
-        """Show where everything stands."""
+        """Show the state of everything."""
         return self.page(request, "overview.html", **self._state(), can_sync=self.backend.sync_now is not None)
 
     def live(self, _request: Request) -> Response:
@@ -87,7 +87,7 @@ class Pages:
         )
 
     def report(self, request: Request) -> Response:
-        """Send what `kbsync report` writes: one page that needs nothing else, to be kept or sent."""
+        """Send what `kbsync report` writes: a page that needs no other file, so that it can be kept or sent on."""
         number = _version_number(request)
         with self.backend.ledger.read() as tx:
             text = report(tx, self.backend.relations, number, self.backend.clock.now())
@@ -114,7 +114,7 @@ class Pages:
         )
 
     def fact(self, request: Request) -> Response:
-        """Show one fact from the revision that brought it to the versions that hold it."""
+        """Show one fact, from the revision that it was read from to the versions that hold it."""
         item, relation = item_id(request.path_params["item"]), self._relation(request.path_params["property"])
         with self.backend.ledger.read() as tx:
             view = explain(tx, item, relation, self.backend.clock.now())
@@ -125,7 +125,7 @@ class Pages:
         return self.page(request, "quarantine.html", entries=self.backend.snapshot().status.quarantine)
 
     def error(self, request: Request, error: Exception) -> Response:
-        """Say what happened, what was kept and what to do next, as on the command line."""
+        """Show what happened, what was kept and what to do next, as the command line does."""
         if not isinstance(error, KbsyncError):
             raise error
         code = {65: 400, 66: 404, 69: 503, 74: 503, 75: 409, 78: 503}.get(error.exit_code, 500)

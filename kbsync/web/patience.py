@@ -1,7 +1,7 @@
-"""The server's side of a connection: one that asks for nothing is closed, so that others are answered.
+"""Closes connections that send no request, so that others are answered.
 
-uvicorn limits the time between two requests, but neither the time before the first one nor that of half a request, and
-its ``limit_concurrency`` counts connections that ask for nothing as work.
+uvicorn limits the time between two requests, but neither the time before the first request nor the time that an
+incomplete one may take; and its ``limit_concurrency`` counts idle connections like busy ones.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from kbsync.web.brake import HELD
 
 PATIENCE_SECONDS = 10.0
-"""A whole request must have arrived, or an answer been taken, within so long."""
+"""Time within which a whole request must arrive, and within which the client must read on."""
 MOST_OPEN = 256
-"""Connections; where there are more, the one that has been idle longest is closed."""
+"""Largest number of connections; beyond it, the one that has been idle longest is closed."""
 
 
 class PatientProtocol(H11Protocol):
     """One connection."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Make room where there are too many already."""
+        """Begin to watch the connection; close the one that has been idle longest if there are too many."""
         super().connection_made(transport)
         self._idle_since = self.loop.time()
         self._look = self.loop.call_later(PATIENCE_SECONDS, self._close_if_idle)
@@ -37,18 +37,19 @@ class PatientProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def on_response_complete(self) -> None:
-        """The next request may take as long again."""
+        """Start the time of the next request."""
         self._idle_since = self.loop.time()
         super().on_response_complete()
 
     def pause_writing(self) -> None:
-        """The other side does not read as fast as it is answered."""
+        """Start the time within which the client must read on."""
         self._idle_since = self.loop.time()
         super().pause_writing()
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is worked on: no whole request has arrived, or the answer is not taken or held back."""
+        """Whether nothing is being done: no whole request has arrived, the client does not read, or the answer is
+        delayed."""
         cycle: Any = self.cycle
         if cycle is None or cycle.response_complete or cycle.more_body:
             return True

@@ -1,7 +1,7 @@
-"""Who may see and who may act: token, session, protection against forged requests.
+"""Decides who may see the page and who may act: token, sessions, protection against forged requests.
 
-Starlette's own middleware would be no smaller: sessions must end with the process, and forms carry a secret of their
-session.
+Starlette's own middleware would not make this shorter: sessions must end with the process, and each form carries a
+secret of its session.
 """
 
 from __future__ import annotations
@@ -22,49 +22,50 @@ from kbsync.web.brake import Brake, network_of
 COOKIE = "kbsync_session"
 SESSION_SECONDS = 12 * 3600
 MOST_SESSIONS = 1000
-"""So many may last at once; the oldest makes room."""
+"""Largest number of sessions at the same time; a further one ends the oldest."""
 QUIET_SECONDS = 60.0
-"""Of tokens that were not looked at, the log tells once in so long: anybody could fill it."""
+"""Shortest time between two log lines about tokens that were not compared: otherwise anybody could fill the log."""
 
 
 class Shown(Enum):
-    """What became of a token that somebody has shown."""
+    """The result of offering a token."""
 
     RIGHT = "right"
     WRONG = "wrong"
     BRAKED = "braked"
-    """It was not looked at."""
+    """It was not compared, because its network is braked."""
 
 
 class Keys:
-    """The token, and the sessions of those who have shown it. A session ends when it is logged out, with the process,
-    or after twelve hours."""
+    """The token, and the sessions of those who have offered it. A session ends at logout, with the process, or after
+    twelve hours."""
 
     def __init__(self, token: str | None, now: Callable[[], float], denied: Callable[[str], None]) -> None:
         """Make the secret of this process.
 
         Args:
-            token: What a person must show to act; None: nobody may act.
-            now: Gives seconds that only grow.
-            denied: Counts a token that was not accepted; gets ``wrong`` or ``braked``.
+            token: What a person must offer to act; None: nobody may act.
+            now: A monotonic clock in seconds.
+            denied: Is called with ``wrong`` or ``braked`` for each token that is not accepted.
         """
         self._token, self._now, self._denied = token, now, denied
         self._secret = secrets.token_bytes(32)
         self._brake = Brake(now)
         self._lock = threading.Lock()
         self._sessions: dict[bytes, float] = {}
-        """When each session ends, by the digest of its cookie."""
+        """By the digest of its cookie, when each session ends."""
         self._told = -QUIET_SECONDS
 
     @property
     def given(self) -> bool:
-        """Whether there is a token at all."""
+        """Whether a token is configured."""
         return self._token is not None
 
     def show(self, offered: str, request: HTTPConnection) -> Shown:
-        """Compare what ``request`` offers with the token, in constant time; the digests also hide the token's length.
+        """Compare ``offered`` with the token, in constant time; comparing digests also hides the token's length.
 
-        Each address may be wrong a few times, then once a second. What was denied is logged and counted.
+        Each network may offer a few wrong tokens, and then one a second. A token that is not accepted is logged and
+        counted.
         """
         network = network_of(request.client.host if request.client else None)
         if self._brake.wait(network) > 0:
@@ -93,12 +94,12 @@ class Keys:
             return self._sessions.get(_digest(session), 0.0) > self._now()
 
     def end(self, session: str) -> None:
-        """Log out: whoever has a copy of the cookie is logged out, too."""
+        """Log out; copies of the session's cookie become worthless, too."""
         with self._lock:
             self._sessions.pop(_digest(session), None)
 
     def csrf(self, session: str) -> str:
-        """What a form of this session carries, and no other site can know."""
+        """The secret that each form of this session carries, and that no other site can know."""
         return hmac.new(self._secret, f"csrf:{session}".encode(), hashlib.sha256).hexdigest()
 
     def unforged(self, session: str, offered: str) -> bool:
@@ -132,7 +133,7 @@ def bearer_of(request: HTTPConnection) -> str:
 
 
 def refused(shown: Shown) -> PlainTextResponse:
-    """The answer to whoever has shown no token, a wrong one, or too many wrong ones."""
+    """The answer to a request without a token, with a wrong one, or from a network that offered too many wrong ones."""
     if shown is Shown.BRAKED:
         return PlainTextResponse("Too many wrong tokens; try again in a second.\n", 429, {"Retry-After": "1"})
     return PlainTextResponse("A token is needed.\n", 401, {"WWW-Authenticate": "Bearer"})

@@ -19,12 +19,11 @@ if TYPE_CHECKING:
     import uvicorn
 
 ACCEPTED_AT_ONCE = 64
-"""Connections that are accepted in one round, before those that are too many are closed: each takes a file
-descriptor."""
+"""Connections that are accepted in one round, before idle ones are closed. Each takes a file descriptor."""
 QUEUED = 1024
-"""Connections that the system keeps until they are accepted; of those beyond, clients try again a second later."""
+"""Connections that the operating system keeps until they are accepted; further clients try again a second later."""
 STARTS_WITHIN_SECONDS, ENDS_WITHIN_SECONDS = 10, 5
-"""How long the server may take to start; how long running requests may go on when it ends."""
+"""How long the server may take to start, and how long running requests may take to end when it stops."""
 
 
 @contextmanager
@@ -45,9 +44,9 @@ def serving(backend: Backend, web: WebSettings) -> Iterator[str]:
         raise ConfigError([what], next_step="Install it: pip install 'kbsync[web]'.") from error
     require_private(web.token_file, "web.token_file")
     with _listen(web) as listener:
-        # No access log and no log of headers: neither tokens nor cookies reach a file. What is not HTTP, or wants
-        # another protocol, is refused without a line in the log, which anybody could fill. Who asks is who connects:
-        # a header that says otherwise would be a way round the brake.
+        # No access log and no log of headers, so that neither tokens nor cookies reach a file. Other protocols than
+        # HTTP are refused without a log line, because otherwise anybody could fill the log. The client's address is the
+        # one that connects: headers that name another would let an attacker evade the brake.
         config = uvicorn.Config(
             make_app(backend, web),
             http=PatientProtocol,

@@ -1,4 +1,4 @@
-"""The switch before llama.cpp: forwards each request to the process that serves the current version."""
+"""The switch in front of llama.cpp: forwards each request to the process that serves the current version."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _DROPPED = frozenset({"host", "connection", "content-length", "transfer-encoding
 _METHODS = ["GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD"]
 _TRIES = 3
 _ENDS_WITHIN_SECONDS = 30
-"""How long running requests may go on when the switch ends."""
+"""How long running requests may take to end when the switch stops."""
 
 
 @contextmanager
 def switching(state_dir: Path, host: str, port: int) -> Iterator[str]:
-    """Run the switch for the block, whose value is its address; raises ``StoreError`` where the address is taken."""
+    """Run the switch inside the block, whose value is its address; raises ``StoreError`` if the address is taken."""
     try:
         listener = socket.create_server((host, port))
     except OSError as error:
@@ -57,7 +57,7 @@ def switch(state_dir: Path, timeout: float = 600) -> Starlette:
     """An application that forwards.
 
     Args:
-        state_dir: Has the file that names the process.
+        state_dir: Holds the file that names the process.
         timeout: Longest silence of the process, in seconds.
     """
 
@@ -70,7 +70,7 @@ def switch(state_dir: Path, timeout: float = 600) -> Starlette:
     async def forward(request: Request) -> Response:
         body = await request.body()
         headers = {k: v for k, v in request.headers.items() if k not in _DROPPED}
-        # A process that is stopped just now refuses the connection, and nothing was sent: the file names its successor.
+        # A process that is being stopped refuses the connection, so nothing was sent; the file then names the next one.
         for _ in range(_TRIES):
             told = upstream(state_dir)
             if told is None:
