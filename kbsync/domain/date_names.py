@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from decimal import Decimal
-from functools import lru_cache
+from functools import cache
 from typing import NamedTuple
 
 from kbsync.domain.date_words import DATE_WORDS, DateWords
@@ -122,7 +122,7 @@ def _roman(number: int) -> str:
     return written + "I" * number
 
 
-@lru_cache(maxsize=1)
+@cache
 def month_words() -> frozenset[str]:
     """The first words of all languages' months, in small letters: behind "20." they don't begin a sentence."""
     months = (name for words in DATE_WORDS.values() for alone in (False, True) for name in words.names(alone=alone))
@@ -161,7 +161,7 @@ def read_date(text: str, language: str, *, whole: bool = False) -> Parts | None:
     return best
 
 
-@lru_cache(maxsize=8)
+@cache
 def _readers(language: str) -> list[tuple[re.Pattern[str], dict[str, int]]]:
     """Patterns for days, months and years, in this order, each with the numbers of its months' names."""
     words = DATE_WORDS[language]

@@ -18,6 +18,7 @@ _MONTHS = (
 )
 _MONTH = "(" + "|".join(f"{m[:3]}(?:{m[3:]})?" if len(m) > 3 else m for m in _MONTHS) + r")\.?"
 _ERA = r"(?:\s?(b\.?c\.?(?:e\.?)?))?(?![\w])"
+_DIGIT = re.compile(r"\d")
 _ISO = re.compile(rf"\b(?P<y>\d{{4}})-(?P<n>\d{{2}})-(?P<d>\d{{2}})\b{_ERA}", re.IGNORECASE)
 _DATES = (
     re.compile(rf"\b(?P<d>\d{{1,2}})(?:st|nd|rd|th)?(?: of)? {_MONTH},? (?P<y>\d{{1,4}}){_ERA}", re.IGNORECASE),
@@ -74,9 +75,11 @@ def _date(match: re.Match[str]) -> Date:
 
 def dates_named(names: Sequence[str]) -> tuple[str, list[Date]] | None:
     """The dates that ``names`` are, all written in one language, and its code; None where some are something else."""
+    if not names or not all(_DIGIT.search(name) for name in names):  # most names: no language has to be tried
+        return None
     for language in DATE_WORDS:
         dates = [date for name in names if (date := date_named(name, language))]
-        if names and len(dates) == len(names):
+        if len(dates) == len(names):
             return language, dates
     return None
 
