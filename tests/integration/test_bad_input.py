@@ -11,9 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from kbsync.cli.main import build
+from tests.support.invoke import invoke
 from tests.support.sqlite_ledger import empty_ledger
 from tests.support.world_app import MAIN, write_configuration
 
@@ -99,7 +98,7 @@ def test_names_the_place_and_the_next_step(
     empty_ledger(tmp_path / "state" / "ledger.sqlite3")
     spoil(tmp_path)
     arguments = ["--config", str(config), *command.split()]
-    result = CliRunner().invoke(build(), arguments, prog_name="kbsync", catch_exceptions=False)
+    result = invoke(arguments)
     assert result.exit_code == code, result.stderr
     assert result.stdout == "" or command == "init"
     assert "Traceback" not in result.stderr
@@ -112,7 +111,7 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
     wrong_property(tmp_path)
     edit(tmp_path / "relations/head-of-government.toml", "cardinality", "cardinalty")
     edit(tmp_path / "recipes/table.toml", "[1, 2]", "[2, 1]")
-    result = CliRunner().invoke(build(), ["--config", str(config), "sync"], prog_name="kbsync")
+    result = invoke(["--config", str(config), "sync"])
     assert result.exit_code == 78
     for words in (
         "user_agent",
@@ -125,7 +124,7 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
 
 
 def test_a_configuration_that_is_not_there(tmp_path: Path) -> None:
-    result = CliRunner().invoke(build(), ["--config", str(tmp_path / "none.toml"), "status"], prog_name="kbsync")
+    result = invoke(["--config", str(tmp_path / "none.toml"), "status"])
     assert result.exit_code == 78
     assert "none.toml" in result.stderr
 

@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 import structlog
-from typer.testing import CliRunner
 
-from kbsync.cli.main import build
 from kbsync.ledger.ledger import SqlLedger
+from tests.support.invoke import invoke
 from tests.support.sqlite_ledger import empty_ledger
 from tests.support.stage_world import World, make_world
 from tests.support.world_app import app_of, write_configuration
@@ -40,7 +39,7 @@ class Cli:
 
     def __call__(self, *arguments: str, root: Sequence[str] = ()) -> Result:
         command = ["--config", str(self.config), *root, *arguments]
-        result = CliRunner().invoke(build(), command, prog_name="kbsync", catch_exceptions=False)
+        result = invoke(command)
         return Result(result.exit_code, result.stdout, result.stderr)
 
     def good(self, *arguments: str) -> Result:

@@ -14,10 +14,8 @@ from pathlib import Path
 
 import pytest
 import structlog
-from typer.testing import CliRunner
 
 from kbsync.bootstrap import App
-from kbsync.cli.main import build
 from kbsync.config import load_all
 from kbsync.domain.fact import FactKey, FactRecord, FactState, value_hash
 from kbsync.domain.gate import GateDecision, Metric
@@ -42,6 +40,7 @@ from kbsync.stages.release.promote import current_number
 from tests.support.chat_tokenizer import TEMPLATE
 from tests.support.cli import Result
 from tests.support.families import random_model, tokenizer
+from tests.support.invoke import invoke
 from tests.support.sqlite_ledger import empty_ledger
 
 MAIN = """
@@ -123,7 +122,7 @@ class Site:
 
     def __call__(self, *arguments: str) -> Result:
         command = ["--config", str(self.config), "--quiet", *arguments]
-        result = CliRunner().invoke(build(), command, prog_name="kbsync", catch_exceptions=False)
+        result = invoke(command)
         return Result(result.exit_code, result.stdout, result.stderr)
 
     def good(self, *arguments: str) -> Result:

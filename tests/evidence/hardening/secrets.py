@@ -19,11 +19,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from typer.testing import CliRunner
-
 from kbsync.bootstrap.adapters import SystemClock, release_notifiers, statement_source
 from kbsync.checkpoints.remote import open_remote
-from kbsync.cli.main import build
 from kbsync.config import Configuration, Settings, load_all
 from kbsync.config.secret_settings import Location, secret_files, secret_settings
 from kbsync.domain.announcement import Announcement
@@ -32,6 +29,7 @@ from kbsync.ports import Notifier
 from kbsync.system import log
 from kbsync.system.log import logger
 from tests.evidence.hardening.parts import Measured
+from tests.support.invoke import invoke
 from tests.support.sqlite_ledger import empty_ledger
 from tests.support.world_app import MAIN, write_configuration
 
@@ -183,7 +181,7 @@ def _run(config: Path, command: Sequence[str], **variables: str) -> str:
     before = Path.cwd()
     os.chdir(config.parent)
     try:
-        result = CliRunner(env=variables).invoke(build(), ["--config", str(config), *command], prog_name="kbsync")
+        result = invoke(["--config", str(config), *command], catch_exceptions=True, **variables)
     finally:
         os.chdir(before)
     trace = "".join(traceback.format_exception(*result.exc_info)) if result.exc_info else ""

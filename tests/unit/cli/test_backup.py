@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from typer.testing import CliRunner
-
-from kbsync.cli.main import build
+from tests.support.invoke import invoke
 from tests.support.world_app import MAIN, write_configuration
 
 
 def test_the_commands(tmp_path: Path) -> None:
     config = write_configuration(tmp_path, MAIN)
-    runner = CliRunner()
 
     def kbsync(*arguments: str) -> str:
-        done = runner.invoke(build(), ["--config", str(config), *arguments], catch_exceptions=False)
+        done = invoke(["--config", str(config), *arguments])
         assert done.exit_code == 0, done.output
         return done.stdout
 

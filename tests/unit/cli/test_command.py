@@ -4,19 +4,19 @@ say."""
 from __future__ import annotations
 
 import pytest
-from typer.testing import CliRunner
 
 from docs.generate.cli_reference import reference
 from kbsync.cli.command import EXIT_CODES, Verb
-from kbsync.cli.main import VERBS, build
+from kbsync.cli.main import VERBS
 from kbsync.domain.errors import SourceDown, SourceError
 from tests.support.cli import Cli
+from tests.support.invoke import invoke
 from tests.support.paths import ROOT
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
 def test_help_has_an_example_and_the_exit_codes(verb: Verb) -> None:
-    result = CliRunner().invoke(build(), [*verb.name.split(), "--help"], prog_name="kbsync")
+    result = invoke([*verb.name.split(), "--help"])
     assert result.exit_code == 0
     assert "Example" in result.stdout and "Exit codes" in result.stdout
     assert all(f"{code:>2}  {EXIT_CODES[code]}" in result.stdout for code in verb.exits)

@@ -3,17 +3,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from kbsync.cli.init import fill_in
-from kbsync.cli.main import build
 from kbsync.config import default_config_text, load_all, shipped_config
+from tests.support.invoke import invoke
 
 AGENT = 'kbsync "tests" (mailto:tests@kbsync.invalid)'
 
 
 def run(*arguments: str) -> tuple[int, str, str]:
-    result = CliRunner().invoke(build(), arguments, prog_name="kbsync", catch_exceptions=False)
+    result = invoke(arguments)
     return result.exit_code, result.stdout, result.stderr
 
 

@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from kbsync.cli.main import VERBS, build
+from kbsync.cli.main import VERBS
 from kbsync.ports import Work
 from kbsync.stages.session import Run, puller, writer
 from tests.support.cli import Cli
+from tests.support.invoke import invoke
 from tests.support.stage_world import TTL, World
 
 STEPS = ("pull", "probe", "plan", "edit", "evaluate", "promote 1")
@@ -115,7 +115,7 @@ def test_all_commands_are_there() -> None:
 
 
 def test_root_help_has_an_example_and_the_exit_codes() -> None:
-    result = CliRunner().invoke(build(), ["--help"], prog_name="kbsync")
+    result = invoke(["--help"])
     assert "Example" in result.stdout and "Exit codes" in result.stdout
 
 
@@ -135,7 +135,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 @pytest.mark.parametrize("arguments", [["nonsense"], ["promote"], ["promote", "one"], ["--colour", "status"]])
 def test_wrong_usage_ends_with_2(arguments: list[str]) -> None:
-    result = CliRunner().invoke(build(), arguments, prog_name="kbsync")
+    result = invoke(arguments)
     assert result.exit_code == 2
     assert "Usage: kbsync" in result.stderr
 

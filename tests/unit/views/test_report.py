@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from kbsync.cli.main import build
 from tests.support.browser import brightness, scheme, shoot, size
+from tests.support.invoke import invoke
 from tests.support.stage_world import World, statement
 from tests.support.web_world import HOSTILE, make_backend
 from tests.support.world_app import app_of
@@ -38,10 +37,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, World
     page, patch = directory / "report.html", pytest.MonkeyPatch()
     patch.setattr("kbsync.bootstrap.App", app_of(world))
     root = ["--config", str(directory / "kbsync.toml"), "--quiet"]
-    written = CliRunner().invoke(build(), [*root, "report", "2", "--output", str(page)], catch_exceptions=False)
+    written = invoke([*root, "report", "2", "--output", str(page)])
     assert written.exit_code == 0, written.output
-    told = CliRunner().invoke(build(), [*root, "evaluate", "2", "--json"], catch_exceptions=False)
-    missing = CliRunner().invoke(build(), [*root, "report", "9"], catch_exceptions=False)
+    told = invoke([*root, "evaluate", "2", "--json"])
+    missing = invoke([*root, "report", "9"])
     assert missing.exit_code == 66
     patch.undo()
     yield page, world, json.loads(told.stdout)
