@@ -1,7 +1,7 @@
 """A consistent copy of the ledger while others read and write it, and how to restore it.
 
-SQLite makes the copy by its own online backup, which is then checked. PostgreSQL makes it by ``pg_dump`` in the custom
-format, as everybody who runs a server knows it. Neither blocks a writer for long.
+A SQLite ledger is copied by SQLite's online backup, and the copy is checked. A PostgreSQL ledger is copied by
+``pg_dump`` in the custom format, which administrators know. Neither blocks a writer for long.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from kbsync.system.durable import private_directory, sync
 _KEPT = "The ledger was only read; no backup was left behind."
 QUOTE = '"'
 _PAGES = 1000
-"""Pages that are copied before another process may write again."""
+"""Number of pages that are copied before other processes may write."""
 
 
 def backup(url: str, file: Path) -> int:
@@ -40,7 +40,7 @@ def backup(url: str, file: Path) -> int:
     require_possible(url, file)
     parsed, target = parse_url(url), file.expanduser().absolute()
     try:
-        # Nobody else can put a link or a file into that directory for the copy to follow.
+        # Nobody else can put a link into this directory that the copy would follow.
         with private_directory(target.parent) as directory:
             unfinished = directory / "ledger"
             if parsed.get_backend_name() == "sqlite":
@@ -61,8 +61,8 @@ def backup(url: str, file: Path) -> int:
 
 
 def require_possible(url: str, file: Path) -> int:
-    """Raise what ``backup`` would raise before it begins; returns the bytes of the ledger, which the copy exceeds by
-    little, if at all."""
+    """Raise what ``backup`` would raise before it begins; returns the size of the ledger in bytes, which is about that
+    of the copy."""
     parsed, target = parse_url(url), file.expanduser().absolute()
     with opened(parsed) as engine:
         schema.require_current(engine)
@@ -75,13 +75,13 @@ def require_possible(url: str, file: Path) -> int:
 
 
 def _require_free(target: Path) -> None:
-    """Raise ``StoreError`` where there is anything, also a link that leads to nothing."""
+    """Raise ``StoreError`` if the path exists, even as a link that leads nowhere."""
     if os.path.lexists(target):
         raise StoreError(f"{target} is there already.", kept=_KEPT, next_step="Name a new file.")
 
 
 def restore(url: str, file: Path) -> None:
-    """Make the ledger that ``file`` holds at ``url``, where none may be; ``kbsync db check`` examines it then.
+    """Restore the ledger in ``file`` to ``url``, where there must be none; ``kbsync db check`` examines it afterwards.
 
     Raises:
         StoreError: There is a ledger already, or the file is not a sound backup.
@@ -91,7 +91,7 @@ def restore(url: str, file: Path) -> None:
     parsed, source = parse_url(url), file.expanduser().absolute()
     if parsed.get_backend_name() == "postgresql":
         own = schema_of(parsed)
-        if own:  # the backup makes the schema, which may be there and is empty
+        if own:  # the backup makes the schema again; if it exists, it is empty
             with opened(parsed) as engine, writing(engine) as connection:
                 connection.execute(DropSchema(own, if_exists=True))
         _postgresql("pg_restore", parsed, ["--exit-on-error", "--single-transaction", "--no-owner", str(source)])
@@ -121,7 +121,7 @@ def require_restorable(url: str, file: Path) -> None:
 
 
 def _readable(source: Path) -> Path:
-    """The same path; raises ``StoreError`` for what is no SQLite file."""
+    """Return the same path; raises ``StoreError`` if it is no SQLite file."""
     with source.open("rb") as stream:
         if stream.read(16) != b"SQLite format 3\0":
             next_step = "A backup of a ledger in PostgreSQL goes back into PostgreSQL only."
@@ -130,7 +130,7 @@ def _readable(source: Path) -> Path:
 
 
 def _require_empty(parsed: URL) -> None:
-    """Raise ``StoreError`` where there is a ledger already."""
+    """Raise ``StoreError`` if there is a ledger already."""
     where = place(parsed)
     if parsed.get_backend_name() == "sqlite":
         taken = Path(str(parsed.database)).exists()
@@ -145,7 +145,7 @@ def _require_empty(parsed: URL) -> None:
 
 
 def copy_sqlite(source: Path, target: Path) -> None:
-    """Copy by SQLite's online backup, which is consistent whoever writes meanwhile, and check the copy's integrity."""
+    """Copy by SQLite's online backup, which is consistent even while others write, and check the copy's integrity."""
     with closing(connect_sqlite(source)) as live, closing(sqlite3.connect(target)) as copy:
         live.backup(copy, pages=_PAGES)
         copy.execute("PRAGMA journal_mode = DELETE")
@@ -157,7 +157,7 @@ def copy_sqlite(source: Path, target: Path) -> None:
 
 
 def _postgresql(program: str, url: URL | None, arguments: list[str]) -> None:
-    """Run one of PostgreSQL's programs, on a database or (``url`` None) on a file alone."""
+    """Run one of PostgreSQL's programs on a database, or only on a file if ``url`` is None."""
     binary = shutil.which(program)
     if binary is None:
         raise NotFound(
@@ -182,7 +182,7 @@ def _postgresql(program: str, url: URL | None, arguments: list[str]) -> None:
 
 
 def _address(url: URL) -> list[str]:
-    """Host, port, user and database as options; the directory of a socket stands in the URL's query."""
+    """Host, port, user and database as options; the URL's query may name the directory of a socket as the host."""
     hosts = url.query.get("host", ())
     # A plain name with a = in it would be taken for a whole connection string.
     database = (url.database or "").replace("\\", "\\\\").replace("'", "\\'")
@@ -198,8 +198,8 @@ def _address(url: URL) -> list[str]:
 
 @contextmanager
 def _password_file(url: URL | None) -> Iterator[dict[str, str]]:
-    """Yields the variable that names a file with the password, which the program reads: everybody on the machine can
-    read a command line, and an environment is handed on to further programs."""
+    """Write the password into a file, and yield the variable that names the file to the program. Neither an option nor
+    a variable holds the password: anybody can read a command line, and child processes inherit the environment."""
     given = {name: value for name, value in os.environ.items() if name.startswith("PG") and name != "PGPASSWORD"}
     password = (url.password if url else None) or os.environ.get("PGPASSWORD")
     if not password:

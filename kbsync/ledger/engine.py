@@ -1,7 +1,7 @@
-"""Connections and transactions: how both databases are opened and locked, and how their errors become kbsync's own.
+"""Connections and transactions: opens and locks both databases, and turns their errors into kbsync's own.
 
-Writers are serialised on both: SQLite by ``BEGIN IMMEDIATE``, PostgreSQL by an advisory lock that the transaction
-holds. Readers see one snapshot and wait for nobody (WAL on SQLite, repeatable read on PostgreSQL).
+Only one writer works at a time: SQLite ensures it by ``BEGIN IMMEDIATE``, PostgreSQL by an advisory lock that the
+transaction holds. Readers see one snapshot and wait for nobody (WAL on SQLite, repeatable read on PostgreSQL).
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from kbsync.ledger import row_journal
 from kbsync.system.hidden import MASK, hidden, secrets_in_url, shown_url
 
 PATIENCE = timedelta(seconds=30)
-"""How long a writer waits for the one before it."""
+"""How long a writer waits for another one to finish."""
 
 _WRITE_LOCK = int.from_bytes(b"kbsync")
 _WRITER = "kbsync_writer"
 SCHEMA = "schema"
-"""What kbsync itself understands of a URL's parameters: the PostgreSQL schema that holds the ledger."""
+"""The parameter of a URL that kbsync itself reads: the PostgreSQL schema that holds the ledger."""
 
 
 def sqlite_url(path: Path) -> str:
@@ -58,7 +58,7 @@ _URL_HELP = "Write sqlite:////path/to/ledger.db or postgresql://user@host/databa
 
 
 def place(url: URL) -> str:
-    """Where the ledger is, as messages say it: without user, password and options."""
+    """Where the ledger is, for messages: without user, password and options."""
     if url.get_backend_name() == "sqlite":
         return str(url.database)
     bare = URL.create("postgresql", host=url.host, port=url.port, database=url.database)
@@ -73,7 +73,8 @@ def schema_of(url: URL) -> str | None:
 
 
 def write_lock(schema: str | None) -> int:
-    """The key of the lock that a writer's transaction holds: two ledgers in one database don't wait for each other."""
+    """The key of a writer's lock. It differs by schema, so that two ledgers in one database don't wait for each
+    other."""
     if schema is None:
         return _WRITE_LOCK
     return int.from_bytes(sha256(f"kbsync {schema}".encode()).digest()[:7])
@@ -84,9 +85,9 @@ def make_engine(url: URL, *, patience: timedelta = PATIENCE, foreign_keys: bool 
 
     Args:
         url: What ``parse_url`` gave.
-        patience: How long a writer waits for the one before it, until ``Busy``.
-        foreign_keys: Whether SQLite checks them. Migrations switch it off, since SQLite rebuilds a table by dropping
-            it.
+        patience: How long a writer waits for another one before it raises ``Busy``.
+        foreign_keys: Whether SQLite checks them. Migrations switch this off, because SQLite drops a table in order to
+            rebuild it.
 
     Raises:
         ConfigError: The package for PostgreSQL is not installed.
@@ -96,8 +97,8 @@ def make_engine(url: URL, *, patience: timedelta = PATIENCE, foreign_keys: bool 
         engine = create_engine(url, hide_parameters=True, connect_args={"timeout": seconds, "isolation_level": None})
         _prepare_sqlite(engine, foreign_keys)
         return engine
-    # A pooler may give each transaction another server connection, on which a statement that was prepared by name is
-    # unknown, or is another one: so none is prepared.
+    # No statement is prepared: a pooler may give each transaction another server connection, on which a statement of
+    # that name is unknown or is a different one.
     connect_args: dict[str, Any] = {"application_name": "kbsync", "connect_timeout": 10, "prepare_threshold": None}
     connect_args = {k: v for k, v in connect_args.items() if k not in url.query or k == "prepare_threshold"}
     schema, driver_url = schema_of(url), url.difference_update_query([SCHEMA, "prepare_threshold"])
@@ -122,7 +123,7 @@ def make_engine(url: URL, *, patience: timedelta = PATIENCE, foreign_keys: bool 
 def _stay_in(engine: Engine, schema: str) -> None:
     """Let every transaction find its tables in ``schema``.
 
-    It is said in each one, and not once for a connection: behind a pooler the next transaction may run on another one.
+    Each transaction sets it, and not each connection: behind a pooler the next transaction may use another connection.
     """
     path = engine.dialect.identifier_preparer.quote_identifier(schema)
 
@@ -146,10 +147,10 @@ def opened(url: URL, *, foreign_keys: bool = True) -> Iterator[Engine]:
 
 
 def connect_sqlite(file: Path, **options: Any) -> sqlite3.Connection:
-    """Open a SQLite file for writing, or for reading alone where this user may not write it.
+    """Open a SQLite file for writing, or only for reading if this user may not write it.
 
-    A ledger in WAL mode is read by way of its ``-wal`` and ``-shm`` files, which SQLite makes where they are missing.
-    Who can't make them reads the file as it stands: without them there is nothing newer.
+    SQLite reads a ledger in WAL mode through its ``-wal`` and ``-shm`` files, and makes them if they are missing. A
+    user who can't make them reads the file alone, which is complete if there is no ``-wal`` file.
     """
     connection: sqlite3.Connection
     if not os.access(file, os.F_OK) or (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)):
@@ -185,7 +186,7 @@ def _prepare_sqlite(engine: Engine, foreign_keys: bool) -> None:
 
 @contextmanager
 def _writable_or_not() -> Iterator[None]:
-    """Let pass that a file can't be written: whoever only reads it needs nothing more."""
+    """Ignore the error that a file can't be written, because a reader need not write it."""
     try:
         yield
     except sqlite3.OperationalError as error:
@@ -207,12 +208,11 @@ def reading(engine: Engine) -> Iterator[Connection]:
 def writing(engine: Engine) -> Iterator[Connection]:
     """Open the only write transaction: it commits at the end of the block, and rolls back on any exception.
 
-    The row journal gets the rows that were noted before the commit.
-
-    A thread must not open a second one inside.
+    Before the commit, the written rows are added to the row journal. A thread must not open a second write transaction
+    inside the block.
 
     Raises:
-        Busy: The writer before it did not finish in time.
+        Busy: Another writer did not finish in time.
     """
     with (
         translated(engine.url),
@@ -227,8 +227,8 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def translated(url: URL) -> Iterator[None]:
-    """Turn the driver's errors into ``Busy``, ``LedgerDown`` and ``StoreError``, and unwrap those that our column types
-    raise."""
+    """Turn the driver's errors into ``Busy``, ``LedgerDown`` and ``StoreError``, and unwrap the errors that the column
+    types raise."""
     try:
         yield
     except DBAPIError as error:

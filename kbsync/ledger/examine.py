@@ -1,7 +1,7 @@
-"""Everything that a ledger can prove about its own rows: each is what kbsync wrote last, and none is missing.
+"""Checks that every row of a ledger is what kbsync wrote last, and that none is missing.
 
-The row journal is streamed and compared with the tables. Where it names more rows than fit into memory, that is done
-in several passes, each over a share of the rows.
+The row journal is streamed and compared with the tables. If it names more rows than fit into memory, this takes several
+passes, each over a share of the rows.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from kbsync.ledger.row_journal import Key
 _SHARE = 400_000
 """Rows that are compared in one pass."""
 _NAMED = 20
-"""Rows of one table that are named; the others are counted."""
+"""Number of altered rows of one table that are named; the others are only counted."""
 _ADOPTED = 5_000
-"""Rows in one entry of the journal after an upgrade."""
+"""Number of rows in one entry of the journal that ``adopt`` writes."""
 _WRITER = "writer"
 """The lease under which aliases are moved."""
 _ADDED, _CHANGED, _REMOVED = "was added", "was changed", "was removed"
@@ -42,15 +42,15 @@ class AlteredRow(NamedTuple):
     what: str
     """``was added``, ``was changed`` or ``was removed``."""
     hash: str | None
-    """The hash that it has now; None where it is gone."""
+    """The hash that it has now; None if it was removed."""
 
 
 def examine(connection: Connection, heads: Collection[str] = (), trail: Collection[str] | None = None) -> list[str]:
-    """Check every row; returns a sentence for each problem, and nothing where all are as they were written.
+    """Check every row; returns a sentence for each problem, and nothing if all are as kbsync wrote them.
 
     Args:
         heads: Heads of the row journal that are known from elsewhere, such as the audit trail's events.
-        trail: Hashes of the events of the audit trail, which the journal's entries name; None: not compared.
+        trail: Hashes of the audit trail's events, which the journal's entries name; None: they are not compared.
     """
     problems = _broken_chain(connection, set(heads) - {GENESIS}, trail)
     present = set(inspect(connection).get_table_names())
@@ -61,7 +61,7 @@ def examine(connection: Connection, heads: Collection[str] = (), trail: Collecti
 
 
 def altered(connection: Connection) -> list[str]:
-    """A sentence for each row that something other than kbsync altered; of many in one table, a number."""
+    """A sentence for each row that something other than kbsync altered; for many in one table, their number."""
     by_table: dict[str, list[AlteredRow]] = defaultdict(list)
     counts: dict[str, int] = defaultdict(int)
     for row in altered_rows(connection):
@@ -77,14 +77,14 @@ def altered(connection: Connection) -> list[str]:
 
 
 def altered_rows(connection: Connection) -> Iterator[AlteredRow]:
-    """Rows that are not what the journal holds of them."""
+    """Rows that differ from what the journal says."""
     known = connection.scalar(select(func.coalesce(func.sum(tables.row_journal.c.size), 0))) or 0
     shares = 1 + int(known) // _SHARE
     for share in range(shares):
         expected = _newest(connection, share, shares)
         for table in row_journal.bound():
             if not inspect(connection).has_table(table.name):
-                continue  # of a schema that is upgraded only now
+                continue  # the upgrade that is running makes it
             for key, row in row_journal.stored_rows(connection, table):
                 digest = _digest(table.name, key)
                 if digest[0] % shares != share:
@@ -98,10 +98,10 @@ def altered_rows(connection: Connection) -> Iterator[AlteredRow]:
 
 
 def adopt(connection: Connection, altered: Collection[tuple[str, Key]]) -> None:
-    """Take the rows as they are after an upgrade of the schema, which may have changed them.
+    """Record the rows as they are after an upgrade of the schema, which may have changed them.
 
     Args:
-        altered: Tables and keys of rows that were wrong before the upgrade; they stay wrong.
+        altered: Tables and keys of rows that were altered before the upgrade; they stay reported as altered.
     """
     batch: dict[str, list[tuple[Key, str | None]]] = defaultdict(list)
     for row in altered_rows(connection):
@@ -115,7 +115,7 @@ def adopt(connection: Connection, altered: Collection[tuple[str, Key]]) -> None:
 
 
 def _newest(connection: Connection, share: int, shares: int) -> dict[bytes, str]:
-    """By the digest of table and key, the hash of each row that is there, for one share of the rows."""
+    """By the digest of table and key, the newest hash of each existing row, for one share of the rows."""
     newest: dict[bytes, str] = {}
     for table, key, found in _journaled(connection):
         digest = _digest(table, key)
@@ -129,7 +129,7 @@ def _newest(connection: Connection, share: int, shares: int) -> dict[bytes, str]
 
 
 def _removed(connection: Connection, expected: Collection[bytes]) -> Iterator[AlteredRow]:
-    """The keys of rows that are gone, of which only the digests are known."""
+    """The removed rows. Their keys are read from the journal again, because only the digests were kept."""
     told = set()
     for table, key, _ in _journaled(connection):
         digest = _digest(table, key)
@@ -139,7 +139,7 @@ def _removed(connection: Connection, expected: Collection[bytes]) -> Iterator[Al
 
 
 def _journaled(connection: Connection) -> Iterator[tuple[str, Key, str | None]]:
-    """Table, key and hash of every row in the journal, in order; entries that can't be read are the chain's problem."""
+    """Table, key and hash of every row in the journal, in order. Unreadable entries are left to ``_broken_chain``."""
     for entry in row_journal.entries(connection):
         try:
             body = json.loads(entry.body)
@@ -158,7 +158,7 @@ def _named(key: Key) -> str:
 
 
 def _broken_chain(connection: Connection, heads: set[str], trail: Collection[str] | None) -> list[str]:
-    """What is wrong with the journal's own chain, and which of the heads it lacks."""
+    """What is wrong with the journal's own chain, including known heads that it lacks."""
     problems, prev, last = [], GENESIS, 0
     for entry in row_journal.entries(connection):
         if entry.hash != row_journal.link_hash(prev, entry.trail, entry.body) or entry.size != _size(entry.body):
@@ -188,8 +188,8 @@ def _size(body: str) -> int:
 
 
 def _forgotten_changes(connection: Connection) -> list[str]:
-    """Live statements that are not what their history leads to."""
-    # By statement id, the digest of its last state: the statements of a large ledger would not fit into memory.
+    """Live statements that differ from the last state in their history."""
+    # By statement id, the digest of its last state. Digests, because the statements themselves may not fit into memory.
     replayed: dict[str, bytes] = {}
     for link in SqlStatementReader(connection).history_links():
         if link.after is None:
@@ -205,7 +205,7 @@ def _forgotten_changes(connection: Connection) -> list[str]:
 
 
 def _statement_digest(connection: Connection, row: dict[str, Any]) -> bytes:
-    """The digest of a live statement; empty for a row that is none, as no statement's is."""
+    """The digest of a live statement; empty, and so unlike any other, for a row that holds no valid statement."""
     typed = SimpleNamespace()
     try:
         for column in tables.statements.c:
@@ -220,7 +220,8 @@ def _statement_digest(connection: Connection, row: dict[str, Any]) -> bytes:
 
 
 def _low_tokens(connection: Connection) -> list[str]:
-    """A writer's lease whose token is lower than one that moved an alias: a stalled writer would be let in again."""
+    """A problem if the writer's token is lower than one that moved an alias: a stalled writer would be accepted
+    again."""
     moved = connection.scalar(select(func.max(tables.alias_moves.c.token))) or 0
     lease = connection.scalar(select(func.max(tables.leases.c.token)).where(tables.leases.c.name == _WRITER)) or 0
     if lease >= moved:

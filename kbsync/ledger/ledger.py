@@ -68,12 +68,12 @@ class SqlLedger(Ledger):
 
         Args:
             url: ``sqlite:////path/to/ledger.db`` or ``postgresql://user@host/database``.
-            patience: How long a writer waits for the one before it, until ``Busy``.
+            patience: How long a writer waits for another one before it raises ``Busy``.
 
         Raises:
             SchemaError: There is no ledger, or its schema is not this program's.
             StoreError: The database can't be reached.
-            ConfigError: The URL makes no sense.
+            ConfigError: The URL is not one of a ledger.
         """
         self._engine = make_engine(parse_url(url), patience=patience)
         try:
@@ -84,15 +84,15 @@ class SqlLedger(Ledger):
 
     @contextmanager
     def read(self) -> Iterator[LedgerReader]:
-        """Open a read transaction. A long one keeps SQLite's write-ahead log from shrinking: read, leave the block, and
-        compute then."""
+        """Open a read transaction. Leave the block before a long computation: an open one keeps SQLite's write-ahead
+        log from shrinking."""
         with reading(self._engine) as connection:
             yield SqlLedgerReader(connection)
 
     @contextmanager
     def write(self) -> Iterator[LedgerTransaction]:
-        """Open a write transaction; never a second one inside. Raises ``Busy`` when another writer does not finish in
-        time."""
+        """Open a write transaction; a second one must not be opened inside. Raises ``Busy`` if another writer does not
+        finish in time."""
         with writing(self._engine) as connection:
             yield SqlLedgerTransaction(connection)
 

@@ -1,9 +1,8 @@
 """A private copy of the ledger: what every dry run works on.
 
-A dry run does what the real command would, in as many transactions and with as long pauses between them, and throws the
-copy away. So it shows exactly what would be changed, and nobody else sees anything of it or waits for it. A transaction
-that is rolled back at the end would keep every real writer waiting meanwhile, and could not span a command of several
-transactions.
+A dry run does exactly what the real command would, in the same transactions, and deletes the copy afterwards. So it
+shows exactly what would be changed, and other processes neither see it nor wait for it. A transaction that is rolled
+back at the end would block every real writer meanwhile, and could not span a command of several transactions.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ _ROWS = 1000
 def private_copy(url: str) -> Iterator[str]:
     """Copy the ledger at ``url`` into a SQLite file that is gone after the block.
 
-    The original is read in one snapshot, which blocks no writer. In the copy nobody holds a lease: whoever works at the
-    moment holds that of the original.
+    The original is read in one snapshot, which blocks no writer. In the copy nobody holds a lease, since a process that
+    is working now holds that of the original.
 
     Yields:
         The copy's URL.

@@ -1,10 +1,10 @@
-"""The row journal: a hash of every row that decides what is written, in an append-only chain.
+"""The row journal: a hash of every row that influences what is edited, in an append-only chain.
 
-Whatever a transaction inserts, changes or deletes is noted while it works (``note``). At its end the rows are read back
-as they are stored, and their hashes are added to the journal (``seal``). Each audit event holds the journal's head,
-and each entry of the journal holds the trail's. So a row that anything but kbsync changed is another than the one that
-the journal holds, and who rewrites the journal must rewrite the trail and its anchors outside the database, too.
-``examine.py`` compares.
+During a transaction, the keys of the rows that it inserts, changes or deletes are noted (``note``). At its end these
+rows are read back as they are stored, and their hashes are added to the journal (``seal``). Each audit event holds the
+journal's head, and each entry of the journal holds the trail's. So a row that something other than kbsync changed does
+not match its hash, and whoever rewrites the journal must also rewrite the trail and its anchors outside the database.
+``examine.py`` makes the comparison.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ CHAINED = {
     "statement_history": "it is a hash chain itself",
     "statements": "they are what the statement history leads to, which is checked",
 }
-"""Tables that the journal leaves to another proof, and which."""
+"""Tables that another proof covers, and which proof."""
 UNDECIDING = {
     "leases": "a lease says who may write now, not what; its token is compared with those of the moves of aliases",
 }
-"""Tables whose rows decide nothing that is written, and why."""
+"""Tables whose rows do not influence what is edited, and why."""
 
 _CHANGED = "kbsync_changed"
 _json = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 _MOST = 5_000
-"""Rows that are noted at most before they are sealed, so that a large pull needs little memory for them."""
+"""Number of noted rows after which they are sealed, so that a large pull needs little memory for them."""
 _ROWS = 2_000
 """Rows that are in memory at once while they are read."""
 _ENTRIES = 20
@@ -51,23 +51,23 @@ Key = tuple[Any, ...]
 
 @dataclass
 class _Changes:
-    """What a transaction noted and did not seal yet."""
+    """What a transaction has noted and not yet sealed."""
 
     keys: dict[str, dict[Key, None]] = field(default_factory=dict)
     """By table, the keys of written rows."""
     last: dict[str, int] = field(default_factory=dict)
-    """By table whose keys the database gives, the last one before the new rows."""
+    """For each table whose keys the database assigns: the last key before the new rows."""
     count: int = 0
-    """Rows that were noted, some of them perhaps twice."""
+    """Number of noted rows; a row may be counted twice."""
 
 
 def bound() -> list[Table]:
-    """The tables whose rows the journal holds: all that are not listed above."""
+    """The tables whose rows the journal covers: all but ``CHAINED`` and ``UNDECIDING``."""
     return [table for table in tables.metadata.sorted_tables if is_bound(table)]
 
 
 def is_bound(table: Table) -> bool:
-    """Whether the journal holds the table's rows."""
+    """Whether the journal covers the table's rows."""
     return table.name not in CHAINED and table.name not in UNDECIDING
 
 
@@ -79,7 +79,7 @@ def key_columns(table: Table) -> list[Column[Any]]:
 def row_hash(table: str, row: Mapping[str, Any]) -> str:
     """Hash a row as it is stored: 192 bits of SHA-256, in base64 (32 characters).
 
-    NULL is left out, so that a column that a later schema adds changes no hash.
+    Columns with NULL are left out, so that a column that a later schema adds changes no hash.
 
     Args:
         row: Its values by column, as ``stored_rows`` gives them.
@@ -111,14 +111,14 @@ def _changes(connection: Connection) -> _Changes:
 
 
 def begin(connection: Connection) -> None:
-    """Begin to note what a write transaction changes; what an earlier one noted that was rolled back is forgotten."""
+    """Start noting the changes of a write transaction; notes of an earlier one that was rolled back are dropped."""
     connection.info[_CHANGED] = _Changes()
 
 
 def note(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Remember that the transaction is about to write rows, of which each mapping holds at least the key.
+    """Note that the transaction is about to write rows; each mapping holds at least the key.
 
-    Of a table whose keys the database gives, all rows count that are new at the end.
+    In a table whose keys the database assigns, all rows that are new at the end count as noted.
     """
     if not rows or not is_bound(table):
         return
@@ -134,7 +134,7 @@ def note(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
 
 
 def seal(connection: Connection) -> None:
-    """Add the hashes of all rows that were noted to the journal, as they are stored now."""
+    """Add the hashes of all noted rows, as they are stored now, to the journal."""
     changes = _changes(connection)
     begin(connection)
     hashes: dict[str, list[tuple[Key, str | None]]] = {}
@@ -148,7 +148,7 @@ def seal(connection: Connection) -> None:
 
 
 def append(connection: Connection, hashes: Mapping[str, Sequence[tuple[Key, str | None]]]) -> None:
-    """Add an entry with the hashes of rows by table and key; None: the row is gone. Nothing happens without any."""
+    """Add an entry with the hashes of rows by table and key (None: the row was removed), unless there are none."""
     body = {name: [[*key, digest] for key, digest in found] for name, found in sorted(hashes.items()) if found}
     if not body:
         return
@@ -160,8 +160,8 @@ def append(connection: Connection, hashes: Mapping[str, Sequence[tuple[Key, str 
 
 
 def stored_rows(connection: Connection, table: Table, *condition: Any) -> Iterator[tuple[Key, dict[str, Any]]]:
-    """Keys and rows as they are stored, without the domain's types, the same from both databases; fetched as they are
-    consumed."""
+    """Keys and rows as they are stored, without the domain's types and the same from both databases. Rows are fetched
+    while the iterator is consumed."""
     names = [c.name for c in key_columns(table)]
     query: Select[Any] = select(literal_column("*")).select_from(table).where(*condition)
     result = connection.execute(query.execution_options(yield_per=_ROWS))
@@ -172,14 +172,14 @@ def stored_rows(connection: Connection, table: Table, *condition: Any) -> Iterat
 
 
 def _as_sqlite(value: Any) -> Any:
-    """What PostgreSQL returns, as SQLite stores it, which has neither booleans nor times."""
+    """Turn a value of PostgreSQL into the form in which SQLite, which has neither booleans nor times, stores it."""
     if isinstance(value, datetime):
         return timestamp(value)
     return int(value) if isinstance(value, bool) else value
 
 
 def _hashes_of(connection: Connection, table: Table, keys: Sequence[Key]) -> Iterator[tuple[Key, str | None]]:
-    """The hash of every row with one of the keys; None for those that are gone."""
+    """The hash of every row with one of the keys; None for rows that do not exist any more."""
     columns = key_columns(table)
     for start in range(0, len(keys), _KEYS):
         batch = keys[start : start + _KEYS]
@@ -189,7 +189,7 @@ def _hashes_of(connection: Connection, table: Table, keys: Sequence[Key]) -> Ite
 
 
 def entries(connection: Connection) -> Iterator[Row[Any]]:
-    """All entries in order, their bodies as stored text; fetched as they are consumed."""
+    """All entries in order, with their bodies as stored text. They are fetched while the iterator is consumed."""
     table = tables.row_journal.c
     body = type_coerce(table.body, Text).label("body")
     query = select(table.seq, table.size, table.trail, body, table.hash).order_by(table.seq)

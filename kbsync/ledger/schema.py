@@ -1,4 +1,4 @@
-"""The schema: upgrading it, requiring it, and checking whatever a database can prove about itself."""
+"""The schema: upgrades it, requires the right one, and checks all that a database can prove about itself."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ if TYPE_CHECKING:
 REVISION = "0009"
 """The schema revision that this program works with: the newest of ``migrations/versions``, numbered in order."""
 VERSION_TABLE = "kbsync_version"
-"""Holds the revision. Other programs that use Alembic have theirs in ``alembic_version``, where ours was at first."""
+"""Holds the revision. Not ``alembic_version``, as in early ledgers: other programs that use Alembic have theirs
+there."""
 _FIRST_VERSION_TABLE = "alembic_version"
 _SINCE_THE_FIRST = {"audit_events", "statement_history", "watermarks"}
-"""Tables that every ledger has had, by which one is known whose revision is in ``alembic_version``."""
+"""Tables that every ledger has had. A database with them and ``alembic_version`` holds an early ledger."""
 
 
 def migrations_directory() -> Path:
-    """Where the migrations are: inside the package where it is installed, beside it in a checkout."""
+    """Where the migrations are: inside an installed package, beside it in a checkout."""
     package = Path(__file__).resolve().parents[1]
     packaged = package / "share" / "migrations"
     return packaged if packaged.is_dir() else package.parent / "migrations"
@@ -42,7 +43,7 @@ def upgrade(url: str) -> None:
 
     Raises:
         SchemaError: A newer kbsync made the ledger.
-        StoreError: The place can't be written or reached, or the upgrade would break a reference.
+        StoreError: The ledger can't be written or reached, or the upgrade would break a reference.
     """
     from alembic import command
 
@@ -70,15 +71,15 @@ def upgrade(url: str) -> None:
 
 
 def _altered_before(connection: Connection, stored: str | None) -> set[tuple[str, Key]]:
-    """Rows that something other than kbsync altered before the upgrade, which must not make them right."""
+    """Rows that something other than kbsync altered before the upgrade; the upgrade must not accept them."""
     if stored in (None, REVISION) or not inspect(connection).has_table(tables.row_journal.name):
         return set()
     return {(row.table, row.key) for row in altered_rows(connection)}
 
 
 def alembic_config(connection: Connection) -> Config:
-    """The configuration that Alembic's commands take; they work inside the transaction that ``connection`` has open."""
-    # Alembic is imported where it is used: no other command pays for it.
+    """The configuration for Alembic's commands, which then work inside the open transaction of ``connection``."""
+    # Alembic is imported here, so that other commands need not load it.
     from alembic.config import Config
 
     config = Config()
@@ -98,7 +99,7 @@ def _make_directory(directory: Path) -> None:
 
 
 def revision(connection: Connection) -> str | None:
-    """The schema revision that the database says it has; None where there is no ledger."""
+    """The schema revision that the database names; None if it holds no ledger."""
     present = set(inspect(connection).get_table_names())
     holder = VERSION_TABLE
     if holder not in present and present >= _SINCE_THE_FIRST:
@@ -110,7 +111,7 @@ def revision(connection: Connection) -> str | None:
 
 
 def _require_room(connection: Connection, url: URL) -> None:
-    """Raise ``SchemaError`` where another program has tables of the same names."""
+    """Raise ``SchemaError`` if another program has tables of the same names."""
     taken = sorted(set(inspect(connection).get_table_names()) & set(tables.metadata.tables))
     if taken:
         raise SchemaError(
@@ -121,11 +122,11 @@ def _require_room(connection: Connection, url: URL) -> None:
 
 
 def revision_at(url: str) -> str | None:
-    """The schema revision of the ledger at ``url``; None where there is none. Creates nothing.
+    """The schema revision of the ledger at ``url``; None if there is none. Creates nothing.
 
     Raises:
         SchemaError: A newer kbsync made the ledger.
-        StoreError: The place can't be reached.
+        StoreError: The ledger can't be reached.
     """
     with opened(parse_url(url)) as engine:
         stored = _revision_of(engine)
@@ -158,7 +159,7 @@ def require_current(engine: Engine) -> None:
 
 
 def _exists(path: Path) -> bool:
-    """Whether the file is there: opening it would make an empty one where there is none."""
+    """Whether the file exists. It is not opened, because that would make an empty file."""
     try:
         return path.exists()
     except OSError as error:
@@ -176,7 +177,7 @@ def _newer(where: str, stored: str) -> SchemaError:
 
 
 def check(url: str) -> list[str]:
-    """Examine the whole ledger; returns a sentence for each problem, and nothing where it is sound.
+    """Examine the whole ledger; returns a sentence for each problem, and nothing if it is sound.
 
     Raises:
         StoreError: The ledger can't be reached.
@@ -208,7 +209,7 @@ def _events(connection: Connection) -> tuple[list[AuditEvent], str | None]:
 
 
 def _damage(connection: Connection) -> list[str]:
-    """What the database itself finds wrong."""
+    """The damage that the database itself finds."""
     if connection.dialect.name == "sqlite":
         lines = connection.scalars(text("PRAGMA integrity_check")).all()
         return [f"the file is damaged: {line}" for line in lines if line != "ok"]
@@ -221,7 +222,7 @@ def _damage(connection: Connection) -> list[str]:
 
 
 def _broken_references(connection: Connection) -> list[str]:
-    """Foreign keys that lead nowhere, as rows may have that were written while the constraints were off."""
+    """Foreign keys whose row is missing. Rows that were written while the constraints were off may have such keys."""
     problems = []
     for table in tables.metadata.sorted_tables:
         for key in table.foreign_key_constraints:

@@ -1,4 +1,4 @@
-"""What all tables are made with: their names' rules, and the kinds of columns and constraints that several have."""
+"""What all tables are built from: rules for names, and columns and constraints that several tables have."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def table(name: str, *parts: Any) -> Table:
 
 
 def serial() -> Column[int]:
-    """A key that grows with every row; writers are serialised, so its order is the order of commits."""
+    """A key that grows with every row; there is one writer at a time, so its order is the order of commits."""
     return Column("seq", Whole, Identity(), primary_key=True)
 
 
 def partial_index(name: str, *columns: str, where: str) -> Index:
-    """An index of those rows alone for which ``where`` holds, on either database."""
+    """An index of only those rows for which ``where`` holds, on either database."""
     return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))

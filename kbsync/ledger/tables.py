@@ -1,4 +1,4 @@
-"""The ledger's tables. Their constraints refuse what the domain calls impossible, whoever writes.
+"""The ledger's tables. Their constraints refuse states that the domain calls impossible, whatever program writes.
 
 Version 0, the unedited base, has no row: where a column refers to a version, NULL stands for the base.
 """
@@ -55,7 +55,7 @@ pending_names = table(
     Column("since_there", Timestamp, nullable=False),
     Column("origin", Document(Origin), nullable=False),
 )
-"""What the source calls items whose names differ from those that are believed."""
+"""Names that the source gives, as far as they differ from the believed ones."""
 
 statements = table(
     "statements",
@@ -154,7 +154,7 @@ verdicts = table(
     Column("names_hash", Text, nullable=False),
     one_of("kind", VerdictKind),
     ForeignKeyConstraint(["subject", "property"], ["facts.subject", "facts.property"]),
-    # Covers the count of verdicts on what is believed now, so that no row with its evidence is read for it.
+    # Answers the count of verdicts on what is believed now by itself, so that no row with its evidence is read.
     Index("ix_verdicts_count", *_JUDGED, "subject", "value_hash", "names_hash", "kind"),
     Index("ix_verdicts_kind", *_JUDGED, "kind", "subject", "value_hash", "names_hash"),
 )
@@ -272,4 +272,4 @@ leases = table(
 )
 
 APPEND_ONLY = (statement_history, beliefs, alias_moves, audit_events, row_journal)
-"""Tables whose rows are never changed or removed; triggers see to it (``triggers.py``)."""
+"""Tables whose rows are never changed or removed; triggers ensure it (``triggers.py``)."""

@@ -1,4 +1,4 @@
-"""The tables of what was done, and of what every row should be: two hash chains that hold each other's heads."""
+"""The tables of the audit trail and of the row journal: two hash chains that hold each other's heads."""
 
 from __future__ import annotations
 
@@ -35,4 +35,4 @@ row_journal = table(
     CheckConstraint("size >= 1", name="size"),
     CheckConstraint("length(hash) = 64", name="hash"),
 )
-"""Hashes of the rows of all other tables that decide what is written (``row_journal.py``)."""
+"""Hashes of the rows of all other tables that influence what is edited (``row_journal.py``)."""

@@ -1,9 +1,9 @@
 """Triggers that keep the append-only tables append-only, on both databases.
 
 They are installed after every schema upgrade, and not by single migrations: Alembic's batch mode rebuilds a table on
-SQLite, and the rebuilt table has lost its triggers. Installing is idempotent, and puts right what was redefined. They
-are compared by what they do and not by their names, and whatever else sits on a table and could swallow what is
-written, or hide it, is a finding.
+SQLite, and the rebuilt table has no triggers. Installing again is harmless, and repairs a trigger that was redefined.
+Triggers are compared by their definition and not only by their name. Anything else on a table that could drop or hide
+rows (foreign triggers, rules, row security) is reported as a problem.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def install(connection: Connection) -> None:
 
 
 def problems(connection: Connection) -> list[str]:
-    """A sentence for each trigger that is missing, switched off or redefined, and for whatever else could swallow or
+    """A sentence for each trigger that is missing, switched off or redefined, and for anything else that could drop or
     hide rows."""
     found = _sqlite_problems(connection) if connection.dialect.name == "sqlite" else _postgresql_problems(connection)
     return [f"the trigger {name} is missing or switched off" for name in missing(connection)] + found
@@ -81,7 +81,7 @@ def _definition(connection: Connection, table: str, name: str, event: str) -> st
 
 
 def _sqlite_triggers(connection: Connection) -> dict[str, str]:
-    """By name, the definition of every trigger, in the form in which this program writes it."""
+    """The definition of every trigger by name, in the form in which this program writes it."""
     rows = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"))
     return {name: str(sql).replace("CREATE TRIGGER IF NOT EXISTS ", "CREATE TRIGGER ") for name, sql in rows}
 
@@ -126,7 +126,7 @@ def _function_is_whole(connection: Connection) -> bool:
 
 
 def _postgresql_problems(connection: Connection) -> list[str]:
-    """Foreign triggers, rules, row security, and other things than tables under our tables' names."""
+    """A sentence for each foreign trigger, rule or row security, and for each of our names that is no plain table."""
     own = {name for table in APPEND_ONLY for name in _triggers(connection, table.name)}
     names = {"names": list(tables.metadata.tables)}
     here = f"c.relnamespace = {_HERE} AND c.relname = ANY(:names)"

@@ -96,8 +96,8 @@ class Moment(TypeDecorator[TimePoint]):
 class Document(TypeDecorator[Any]):
     """A value of type ``kind`` (a frozen dataclass of the domain, or plain data) as canonical JSON text.
 
-    It is text and not the database's own JSON type, because content hashes cover these very bytes: JSONB writes numbers
-    in its own way, and refuses the NUL that a model's answer may well hold.
+    It is text and not the database's own JSON type, because content hashes cover exactly these bytes: JSONB writes
+    numbers in its own way, and refuses NUL, which a model's answer may contain.
     """
 
     impl = Text
@@ -120,7 +120,7 @@ def _time_point(text: str) -> TimePoint:
 
 
 def _read(convert: Callable[[Any], Any], value: Any) -> Any:
-    """Convert what is stored; raises ``Damaged`` for what kbsync can't have written."""
+    """Convert a stored value; raises ``Damaged`` for one that kbsync can't have written."""
     try:
         return convert(value)
     except (ValueError, RecursionError) as error:
@@ -132,7 +132,7 @@ def _read(convert: Callable[[Any], Any], value: Any) -> Any:
 
 
 def _to_json(value: Any) -> str:
-    """Canonical JSON; raises ``DataError`` for NaN and infinities, which JSON can't say."""
+    """Canonical JSON; raises ``DataError`` for NaN and infinities, which JSON does not have."""
     try:
         return canonical_json(value)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""How kbsync names itself to the services that it asks."""
+"""The ``User-Agent`` header with which kbsync sends its requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def user_agent(contact: str) -> str:
     """The header as Wikimedia's policy wants it: ``kbsync/VERSION (CONTACT) LIBRARY/VERSION``.
 
     Args:
-        contact: The setting, which holds an e-mail address or a URL: bare, or already in the form of such a header.
+        contact: The setting: an e-mail address or a URL, alone or already in the form of such a header.
     """
     bare = re.sub(r"^kbsync(/\S+)?(?=[\s(])", "", contact.strip())
     parts = [part.strip(" ;") for part in re.split(r"[()]", bare)]

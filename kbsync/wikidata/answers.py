@@ -1,8 +1,8 @@
 """Decides what an endpoint's answer means: rows, or a kind of error. Pure functions of status, headers and body.
 
-A status of 200 is no success yet, because it is sent before the query has run to its end: Blazegraph and Oxigraph write
-their timeout into the middle of the JSON, and gateways answer with pages of their own. So the content decides. Whatever
-an answer holds, it ends as rows or as one of the errors that ``parse`` names.
+A status of 200 does not mean success, because it is sent before the query has ended: Blazegraph and Oxigraph write an
+error into the middle of the JSON when the time is over, and gateways answer with pages of their own. So the content
+decides. Every answer becomes rows or one of the errors that ``parse`` names.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from kbsync.domain.errors import SourceDown, SourceError
 MEDIA_TYPES = ("application/sparql-results+json", "application/json")
 
 MAX_ROWS = 100_000
-"""Rows of one answer that are kept in memory. An endpoint gives fewer for a page of items."""
+"""Largest number of rows in one answer. A page of items has fewer."""
 MAX_TERMS = 600_000
-"""Terms of one answer that are kept in memory, about 150 bytes each."""
+"""Largest number of terms in one answer; each takes about 150 bytes of memory."""
 LONGEST_PAUSE = timedelta(days=365)
-"""A pause that an endpoint asks for is not counted beyond this."""
+"""A longer pause that an endpoint asks for is shortened to this."""
 
 _TIMED_OUT = re.compile(
     r"time-?out|timed[ -]out|has been cancell?ed|deadline exceeded|time limit|estimated execution time", re.IGNORECASE
@@ -34,19 +34,19 @@ _QUERYS_OWN = re.compile(
     r"not (yet )?(supported|implemented)|unsupported",
     re.IGNORECASE,
 )
-"""Texts by which engines say that the query itself is at fault, also with a status of 5xx: Virtuoso's SQL states for
-syntax and limits, the exceptions of Blazegraph. The same query would fail again."""
+"""Texts with which engines say that the query itself is wrong, even with a status of 5xx: Virtuoso's SQL states for
+syntax and limits, Blazegraph's exceptions. The same query would fail again."""
 _TOO_MUCH = re.compile(
     r"memory (pool|limit)|out ?of ?memory|tried to allocate|too (many|large|long|big)", re.IGNORECASE
 )
-"""Texts by which engines say that a query needs more than they give: a smaller one may be answered."""
+"""Texts with which engines say that a query exceeds their limits. A smaller query may be answered."""
 _EXCERPT = 200
 """Characters of a body that go into a message."""
 
 
 class QueryTimeout(SourceDown):
-    """The query took longer than the endpoint's limit or ours. A smaller one may be answered; the same one again would
-    not."""
+    """The query took longer than the endpoint's or our limit. A smaller query may be answered; the same query would
+    fail again."""
 
 
 class TooLarge(SourceError):
@@ -54,12 +54,12 @@ class TooLarge(SourceError):
 
 
 class Transient(Exception):
-    """The same query may be answered in a moment. It does not leave this package.
+    """The same query may be answered a little later. This error is not raised outside this package.
 
     Args:
         next_step: What the operator can do about it.
-        retry_after: Seconds that the endpoint asks us to wait; None: it does not say.
-        final: The class of the error that this becomes once all attempts have failed.
+        retry_after: Seconds that the endpoint asks us to wait; None if it does not say.
+        final: The class of the error that is raised after the last attempt.
     """
 
     def __init__(
@@ -103,11 +103,11 @@ class Response:
     """Their names are in lower case."""
     body: bytes
     method: str = "POST"
-    """How it was asked for."""
+    """The method of the request."""
 
     @property
     def text(self) -> str:
-        """The body as UTF-8; what is not is replaced."""
+        """The body as UTF-8; invalid bytes are replaced."""
         return self.body.decode("utf-8", errors="replace")
 
     @property
@@ -125,8 +125,8 @@ class Response:
 def retry_after(response: Response, now: datetime) -> float | None:
     """Seconds that ``Retry-After`` asks us to wait; None where it is absent or unreadable.
 
-    A date counts from the response's own ``Date``, because both come from the same clock; ``now`` may be ahead of it
-    and stands in only where there is no ``Date``. More than ``LONGEST_PAUSE`` counts as that.
+    A date is compared with the response's own ``Date``, because both come from the same clock; ``now`` is used only if
+    there is no ``Date``. The result is at most ``LONGEST_PAUSE``.
     """
     text, longest = response.headers.get("retry-after", "").strip(), LONGEST_PAUSE.total_seconds()
     if re.fullmatch(r"[0-9]{1,9}", text):
@@ -176,7 +176,8 @@ def parse(response: Response, endpoint: str, wait: float | None) -> list[Row]:
         text = response.body.decode(json.detect_encoding(response.body))
         document = json.loads(text, object_pairs_hook=_Reader(endpoint), parse_int=_no_number, parse_float=_no_number)
     except json.JSONDecodeError as error:
-        # Whatever broke the JSON begins where the parser stopped; a label before it may well contain "timeout".
+        # An error message inside the JSON begins where the parser stopped; a label before it may contain "timeout",
+        # too.
         if _TIMED_OUT.search(error.doc, error.pos):
             raise _timeout(response, endpoint) from error
         raise _damaged(f"cut off or damaged at character {error.pos} of {len(error.doc)}") from error
@@ -188,9 +189,9 @@ def parse(response: Response, endpoint: str, wait: float | None) -> list[Row]:
 
 
 def _refuse_cut(response: Response, endpoint: str) -> None:
-    """Raises ``TooLarge`` where a header says that the answer holds a part of the rows only.
+    """Raises ``TooLarge`` if a header says that rows are missing.
 
-    Virtuoso names the largest number of rows where it has cut them, and a state where its time was up.
+    Virtuoso sends its limit of rows if it has left some out, and an SQL state if its time was over.
     """
     rows, state = (response.headers.get(name, "") for name in ("x-sparql-maxrows", "x-sql-state"))
     if rows or state:
@@ -245,7 +246,7 @@ def _damaged(how: str) -> Transient:
 
 
 def _rows(document: Any, response: Response, endpoint: str) -> list[Row]:
-    """Check the document's form (SPARQL 1.1 Query Results JSON Format), and take the rows out."""
+    """Check that the document is in the SPARQL 1.1 Query Results JSON Format, and return its rows."""
     try:
         bindings = document["results"]["bindings"]
         if not isinstance(bindings, list):
@@ -265,8 +266,8 @@ def _rows(document: Any, response: Response, endpoint: str) -> list[Row]:
 
 
 class _Reader:
-    """Makes terms of a document's objects while it is parsed, and counts them: objects of JSON would take ten times the
-    memory, and would all be there before anybody could count them."""
+    """Turns the objects of a JSON document into terms while it is parsed, and counts them. Plain objects would take ten
+    times the memory, and could be counted only after all of them were parsed."""
 
     def __init__(self, endpoint: str) -> None:
         self._endpoint = endpoint
@@ -293,7 +294,7 @@ _KINDS = {"uri": "uri", "literal": "literal", "typed-literal": "literal", "bnode
 
 
 def _no_number(_: str) -> None:
-    """No number of the document is read: one of a million digits would take minutes."""
+    """Reads no number: results need none, and one of a million digits would take minutes."""
 
 
 def _too_many(endpoint: str, what: str) -> NoReturn:

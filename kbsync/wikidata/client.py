@@ -39,14 +39,14 @@ from kbsync.wikidata.answers import (
 from kbsync.wikidata.pace import Pace
 
 BAN = timedelta(hours=24)
-"""How long the public service bans, where the ban does not say until when."""
+"""How long a ban lasts if it does not say until when."""
 
 SHORT = 2000
-"""Longest address in characters that a query is sent in, by GET, which caches and logs of the service understand."""
+"""Longest address in characters for which a query is sent by GET, which the service can cache and log."""
 BEAT = 0.5
-"""Longest time in seconds until a stop is heard, while an answer is waited for."""
+"""Longest time in seconds until a requested stop is noticed while waiting for an answer."""
 _MISTAKEN = frozenset({400, 405, 501})
-"""Statuses by which an endpoint that takes queries by POST only may refuse a GET."""
+"""Statuses with which an endpoint that accepts queries only by POST may refuse a GET."""
 
 _BANNED_UNTIL = re.compile(r"until (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)")
 
@@ -56,27 +56,27 @@ class SparqlClient:
 
     Args:
         user_agent: Says who asks, with an e-mail address or a URL; goes into the header of that name.
-        timeout: Longest silence on the line in seconds.
-        deadline: Longest exchange as a whole in seconds; the public service ends a query at 60.
-        attempts: How often a query is sent while the line or the server fails, the first time included.
-        max_wait: Longest ``Retry-After``, in seconds, that is waited out on the spot. After a longer one, and after a
-            ban, nothing is sent until its time has come.
-        max_bytes: Largest answer, after it was unpacked.
-        pause: After ``UNPACED`` requests, the next one waits until so many seconds have passed for each; what was not
-            used is saved up for a later time.
+        timeout: Longest time in seconds without a byte from the endpoint.
+        deadline: Longest time of a whole exchange in seconds; the public service ends a query at 60.
+        attempts: How often a query is sent while the connection or the server fails, including the first time.
+        max_wait: Longest ``Retry-After``, in seconds, for which ``select`` waits. After a longer one, and after a ban,
+            ``select`` raises an error, and sends nothing until that time has passed.
+        max_bytes: Largest answer in bytes, after decompression.
+        pause: Seconds for each request after the first ``UNPACED`` ones; time without requests allows as many more
+            without a pause later.
         sleep: Waits so many seconds between two attempts.
-        check: Is called again and again while an answer or a pause is waited for; may raise to end the wait.
+        check: Is called repeatedly while waiting for an answer or a pause; may raise to end the wait.
 
     Raises:
         ConfigError: ``endpoint`` is no address, or ``user_agent`` names no contact.
     """
 
     deadline: float
-    """Longest exchange as a whole in seconds."""
+    """Longest time of a whole exchange in seconds."""
     requests: int
-    """Requests that were sent, further attempts included."""
+    """Number of requests that were sent, including further attempts."""
     server: str
-    """What the endpoint calls itself (``Server``); empty where it does not, or before the first answer."""
+    """The endpoint's ``Server`` header; empty if it has none, or before the first answer."""
 
     def __init__(
         self,
@@ -122,7 +122,7 @@ class SparqlClient:
         Raises:
             QueryTimeout: It took too long. A smaller query may be answered.
             TooLarge: It or its answer is too large, or rows are missing. A smaller query may be answered.
-            SourceDown: No attempt succeeded, or the endpoint told us to stay away for a while.
+            SourceDown: No attempt succeeded, or the endpoint asked for a pause or banned us.
             SourceError: The endpoint refuses the query, or its answers are no SPARQL results.
         """
         self._refuse_while_closed()
@@ -157,9 +157,9 @@ class SparqlClient:
         return rows
 
     def _close(self, response: Response, wait: float | None) -> None:
-        """Send nothing until the time that the endpoint named; further requests would only make it later.
+        """Send nothing until the time that the endpoint named, since requests before it may prolong the ban.
 
-        This still holds when the attempts at one query have failed, so that the next query does not come too early.
+        This also holds for the next queries, after all attempts at this one have failed.
         """
         until = self._now() + (BAN if wait is None else timedelta(seconds=wait))
         if ban := _BANNED_UNTIL.search(response.text):
@@ -181,7 +181,7 @@ class SparqlClient:
         self._closed = None
 
     def _rest(self, seconds: float) -> None:
-        """Sleep; a stop is heard meanwhile."""
+        """Sleep, and notice a requested stop meanwhile."""
         if self._check is None:
             self._sleep(seconds)
             return
@@ -192,7 +192,7 @@ class SparqlClient:
         self._check()
 
     def _result(self, response: Future[Response]) -> Response:
-        """The answer, once it is there. Raises ``TimeoutError`` at the deadline."""
+        """Wait for the answer. Raises ``TimeoutError`` at the deadline."""
         end = time.monotonic() + self.deadline
         while True:
             left = max(0.0, end - time.monotonic())
@@ -206,8 +206,8 @@ class SparqlClient:
     def _exchange(self, query: str, *, short: bool) -> Response:
         """Send the query and read the answer in a thread that is abandoned at the deadline.
 
-        The timeout bounds each silence only. It never ends the wait for a name server that hangs, nor for a server that
-        drips its headers or its body byte by byte.
+        The timeout alone does not suffice: it bounds only each time without a byte, so it does not end the wait for a
+        name server that hangs, nor for a server that sends its answer byte by byte.
         """
         if (pause := self._pace.pause()) > 0 or self._check is not None:
             self._rest(pause)
@@ -268,7 +268,7 @@ class SparqlClient:
                 body += piece
                 if abandoned.is_set() or len(body) > self._max_bytes:
                     break
-        # The text of an error is only shown, so it may be cut off; rows may not.
+        # The text of an error is only shown, so it may be incomplete; rows must be complete.
         if len(body) > self._max_bytes and response.status_code == 200:
             raise TooLarge(
                 f"{self.endpoint} answered with more than {self._max_bytes} bytes.",
@@ -279,7 +279,7 @@ class SparqlClient:
 
 
 def _wait(state: tenacity.RetryCallState) -> float:
-    """Seconds before the next attempt: growing, jittered, and never less than the endpoint asked for."""
+    """Seconds before the next attempt: exponential with jitter, and never less than the endpoint asked for."""
     backoff = tenacity.wait_exponential_jitter(initial=1, max=60, jitter=1)(state)
     fault = state.outcome.exception() if state.outcome else None
     demanded = fault.retry_after if isinstance(fault, Transient) else None

@@ -11,21 +11,21 @@ from itertools import takewhile
 import httpx2
 
 BEAT = 1.0
-"""Longest time in seconds until the caller gets control, even if nothing happens."""
+"""Longest time in seconds until the caller gets control, even without an event."""
 _LONGEST = 4 * 2**20
 """Largest event in bytes: a thousand times the usual size."""
 MEDIA_TYPE = "text/event-stream"
 
 Frame = httpx2.ServerSentEvent
-"""One dispatched event: its ``id`` is what ``Last-Event-ID`` resumes from, its ``data`` is JSON."""
+"""One event: its ``data`` is JSON, and its ``id`` is sent as ``Last-Event-ID`` to resume after it."""
 
 
 class Broken(Exception):
-    """The connection, or what came over it, can't be relied on. The reason is for the log."""
+    """The connection, or what it sent, is not reliable. The reason is for the log."""
 
 
 def frames(pieces: Iterable[bytes]) -> Iterator[Frame]:
-    """Server-sent events from the pieces of a body, wherever it is cut. Raises ``Broken`` for an endless event."""
+    """Server-sent events from a body in pieces of any size. Raises ``Broken`` for an event that is too long."""
     body = httpx2.Response(200, headers={"Content-Type": MEDIA_TYPE}, content=pieces, request=httpx2.Request("GET", ""))
     try:
         yield from (frame for frame in httpx2.EventSource(body, max_event_size=_LONGEST) if frame.data)
@@ -36,15 +36,15 @@ def frames(pieces: Iterable[bytes]) -> Iterator[Frame]:
 class FrameReader:
     """Reads one connection in a thread of its own.
 
-    It has to: a socket that met its timeout can't be read any further, and the caller needs control every second.
-    Iterating yields frames, and None after each ``BEAT`` without any; it raises ``Broken``, and ends with the
-    connection.
+    A thread is needed because the caller needs control every second, and a socket can't be read any more after a
+    timeout. Iterating yields frames, and None after each ``BEAT`` without one. It raises ``Broken``, and ends when the
+    connection ends.
     """
 
     def __init__(self, pieces: Generator[bytes]) -> None:
         self._pieces = pieces
         self._closed = threading.Event()
-        # Bounded, so that a busy caller slows the server down instead of filling the memory.
+        # Bounded, so that a busy caller slows down the server instead of filling the memory.
         self._frames: queue.Queue[Frame | Broken | None] = queue.Queue(10_000)
         threading.Thread(target=self._read, name="event-stream", daemon=True).start()
 
@@ -62,7 +62,7 @@ class FrameReader:
             yield frame
 
     def close(self) -> None:
-        """Let the thread end with the next piece that arrives, at the latest after the longest silence."""
+        """Let the thread end at the next piece that arrives, or at the timeout."""
         self._closed.set()
 
     def _read(self) -> None:

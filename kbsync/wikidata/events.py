@@ -1,7 +1,7 @@
 """Wikimedia's EventStreams report items that change as server-sent events, so that they need not be polled.
 
-The stream is only a hint. What it reports is fetched from the endpoint like everything else; where it can't be relied
-on (a gap, silence, a connection that keeps failing, an answer that is no stream), it says so, and the caller polls. The
+The stream only says what to fetch; the statements come from the endpoint as always. If it is not reliable (a gap,
+silence, a connection that keeps failing, an answer that is no stream), it raises an error, and the caller polls. The
 events are those of ``mediawiki.recentchange`` (wikitech.wikimedia.org, "Event Platform/EventStreams HTTP Service"). The
 service ends each connection after a quarter of an hour.
 """
@@ -29,11 +29,11 @@ from kbsync.wikidata.answers import Response, retry_after
 from kbsync.wikidata.event_frames import BEAT, MEDIA_TYPE, Broken, Frame, FrameReader
 
 KEPT = timedelta(days=7)
-"""How far the public stream reaches back at least. If asked for an earlier time, it begins later without saying so."""
+"""How far back the public stream reaches. If asked for an earlier time, it begins later without saying so."""
 PAUSE = timedelta(minutes=5)
-"""How long nothing is sent to a stream that refused and did not say how long to wait."""
+"""How long to wait after a stream has refused a connection without saying how long."""
 _REMEMBERED = 20_000
-"""Number of event ids that are recognised when they come again: some minutes of all wikis."""
+"""Number of event ids that are remembered, in order to drop repeated events: some minutes of all wikis."""
 WIKIDATA = "wikidatawiki"
 """Wikidata's name in the stream."""
 _OTHERS = frozenset({122, 146, 640, 710, 828, 1198, 2300, 2302, 2600})
@@ -41,14 +41,14 @@ _OTHERS = frozenset({122, 146, 640, 710, 828, 1198, 2300, 2302, 2600})
 
 
 class _Gap(Broken):
-    """Connecting again would not help."""
+    """A failure that connecting again would not mend."""
 
 
 def changed_item(event: dict[str, Any], wiki: str) -> ItemId | None:
-    """The item that was edited, created, deleted or restored; None where the event is about something else.
+    """The item that was edited, created, deleted or restored; None if the event is about something else.
 
-    On Wikidata items are the pages of the main namespace. Other Wikibases mostly keep them in a namespace of their own
-    (120, sometimes 860), whose name in the wiki's language stands before the id: ``Item:Q5``.
+    On Wikidata, items are the pages of the main namespace. Most other Wikibases keep them in a separate namespace (120,
+    sometimes 860), whose name in the wiki's language precedes the id: ``Item:Q5``.
     """
     if event.get("wiki") != wiki or event.get("type") not in ("edit", "new", "log"):
         return None
@@ -65,19 +65,19 @@ def changed_item(event: dict[str, Any], wiki: str) -> ItemId | None:
 
 
 def _may_hold_items(namespace: object) -> bool:
-    """Whether a namespace may be that of items: MediaWiki's own are below 100, and those of talk pages are odd."""
+    """Whether a namespace may hold items: MediaWiki's own are below 100, and those of talk pages are odd."""
     return isinstance(namespace, int) and namespace >= 100 and namespace % 2 == 0 and namespace not in _OTHERS
 
 
 def revision(event: dict[str, Any]) -> int:
-    """The revision that the event led to; 0 where it names none."""
+    """The revision that the event led to; 0 if it names none."""
     revisions = event.get("revision")
     new = revisions.get("new") if isinstance(revisions, dict) else None
     return new if isinstance(new, int) and new > 0 else 0
 
 
 def event_time(event: dict[str, Any]) -> datetime:
-    """``meta.dt``. Raises ``Broken`` where it is missing or not a time."""
+    """The time of an event (``meta.dt``). Raises ``Broken`` if it is missing or not a time."""
     try:
         at = datetime.fromisoformat(event["meta"]["dt"])
     except (KeyError, TypeError, ValueError, IndexError):
@@ -88,13 +88,13 @@ def event_time(event: dict[str, Any]) -> datetime:
 
 
 class EventStream:
-    """One connection after the other, each resumed where the one before it ended.
+    """Reads the stream through one connection after the other; each resumes where the last one ended.
 
     Args:
         user_agent: Says who asks, with an e-mail address or a URL; goes into the header of that name.
-        idle: Longest silence on the line in seconds.
-        attempts: How often in a row a connection may end without having reported anything.
-        max_gap: An event that is later than the one before it by more than this means that some are missing.
+        idle: Longest time in seconds without a byte from the service.
+        attempts: How many connections in a row may end without an event.
+        max_gap: A longer time between two events means that some are missing.
         sleep: Waits so many seconds between two connections.
     """
 
@@ -149,7 +149,7 @@ class EventStream:
                 self._sleep(random.uniform(0.5, 1.0))
 
     def _connection(self, position: _Position) -> Iterator[ItemEvent | None]:
-        """The changes that one connection reports, and None once a ``BEAT`` where there is none."""
+        """The changes that one connection reports, and None after each ``BEAT`` without a change."""
         last_report = time.monotonic()
         with closing(FrameReader(self._pieces(position))) as reader:
             for frame in reader:
@@ -159,9 +159,9 @@ class EventStream:
                     yield event
 
     def _item_event(self, frame: Frame, position: _Position) -> ItemEvent | None:
-        """The change of an item that a frame reports, if it does; moves the position on.
+        """The change of an item that a frame reports, or None; also advances the position.
 
-        Raises ``Broken`` for a frame that is no event, and where events are missing between the last one and this.
+        Raises ``Broken`` for a frame that is no event, and if events before it are missing.
         """
         try:
             event = json.loads(frame.data)
@@ -179,9 +179,9 @@ class EventStream:
         return ItemEvent(item, at, revision(event)) if item else None
 
     def _pieces(self, position: _Position) -> Generator[bytes]:
-        """The body of one connection's answer, piece by piece as it arrives. Raises ``Broken``."""
+        """The body of the answer on one connection, in pieces as they arrive. Raises ``Broken``."""
         since = {"since": position.reached.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
-        # In a compressed answer an event would wait until its block is full.
+        # Not compressed: otherwise an event would be delayed until a compressed block is full.
         headers = {"User-Agent": self._agent, "Accept": MEDIA_TYPE, "Accept-Encoding": "identity"}
         if position.id:
             headers["Last-Event-ID"] = position.id
@@ -198,7 +198,8 @@ class EventStream:
             raise Broken(f"the line broke ({type(error).__name__})") from error
 
     def _check(self, response: httpx2.Response) -> None:
-        """Raises ``_Gap`` for an answer that is no stream. After a refusal, nothing is sent for as long as it asks."""
+        """Raises ``_Gap`` for an answer that is no stream. After a refusal, nothing is sent for the time that it
+        names."""
         if not response.is_success:
             wait = retry_after(Response(response.status_code, response.headers, b""), self._now())
             self._closed_until = self._now() + (PAUSE if wait is None else timedelta(seconds=wait))
@@ -216,7 +217,7 @@ class EventStream:
 
 @dataclass(slots=True)
 class _Position:
-    """How far a stream was read."""
+    """How far the stream has been read."""
 
     reached: datetime
     """Time of the newest event."""
@@ -226,7 +227,7 @@ class _Position:
     """Ids (``meta.id``) of the newest events."""
 
     def is_repeated(self, event: object) -> bool:
-        """Whether an event with this id came before; remembers it."""
+        """Whether an event with this id came before; remembers the id."""
         if not isinstance(event, str):
             return False
         repeated = event in self.known

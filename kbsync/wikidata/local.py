@@ -1,4 +1,4 @@
-"""A local SPARQL server: ``oxigraph serve``, on a free port of the loopback interface, for as long as it is needed."""
+"""Runs a local SPARQL server, ``oxigraph serve``, on a free port of the loopback interface."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class OxigraphServer:
     """A context manager: the server runs inside the ``with`` block, as a child process.
 
     Args:
-        location: Directory that holds the data; None: they are kept in memory and end with the server.
-        read_only: Open an existing location, which several processes may read at once.
+        location: Directory for the data; None: they are kept in memory until the server ends.
+        read_only: Open an existing location only for reading, as several processes may at once.
         ready_within: Seconds that the server may take to start.
 
     Raises:
@@ -51,7 +51,7 @@ class OxigraphServer:
 
     @property
     def pid(self) -> int | None:
-        """The server's process id; None while it does not run."""
+        """The server's process id; None while it is not running."""
         return self._process.pid if self._process else None
 
     def __enter__(self) -> OxigraphServer:
@@ -99,7 +99,7 @@ class OxigraphServer:
         self._send("/update", "application/sparql-update", sparql)
 
     def _wait(self) -> None:
-        """Wait until the port accepts connections. A process that ended is reported with what it wrote."""
+        """Wait until the port accepts connections. If the process ends before, the error holds what it wrote."""
         process, deadline = self._running(), time.monotonic() + self._ready_within
         while time.monotonic() < deadline:
             if process.poll() is not None:

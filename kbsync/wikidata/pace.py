@@ -1,4 +1,4 @@
-"""How fast requests may follow each other."""
+"""Limits how fast requests follow each other."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Callable
 from datetime import datetime
 
 UNPACED = 20
-"""So many requests follow each other without a pause; what a pull of a known watch set needs."""
+"""Number of requests without a pause; a pull of a known watch set needs no more."""
 
 
 class Pace:
-    """Lets ``UNPACED`` requests pass at once, and from then on one for each ``pause`` seconds."""
+    """Allows ``UNPACED`` requests at once, and then one for every ``pause`` seconds."""
 
     def __init__(self, pause: float, now: Callable[[], datetime]) -> None:
         self._pause = pause

@@ -1,10 +1,10 @@
 """The texts of the queries: plain SPARQL 1.1, so that all engines give the same answers.
 
-Some rules keep them cheap and safe. Predicates are constants, and every branch of a UNION has its own ``VALUES``, so
-that no engine needs a clever plan for its joins. Identifiers are checked before they become text. Labels never become
-text. Nothing is grouped by more than two variables (Virtuoso groups by 20 at most), and what comes before an OPTIONAL
-is never a bare ``VALUES`` (rdflib loses its rows). Answers with many rows also say how many there must be, because
-engines cut answers off without saying so.
+Some rules keep them fast and safe. Predicates are constants, and every branch of a UNION has its own ``VALUES``, so
+that no engine needs to plan its joins well. Identifiers are checked before they are put into a query; labels are never
+put into one. Nothing is grouped by more than two variables (Virtuoso allows 20), and no OPTIONAL follows a bare
+``VALUES`` (rdflib would lose rows). Answers with many rows also say how many there must be, because engines limit
+answers without saying so.
 
 The names of classes and predicates are those of Wikibase's RDF (mediawiki.org, "Wikibase/Indexing/RDF Dump Format").
 """
@@ -22,7 +22,7 @@ from kbsync.domain.statement import item_id, property_id
 from kbsync.wikidata.answers import Term
 
 LIVE = "http://www.wikidata.org"
-"""The node whose date the live service updates with every change. The IRIs of Wikidata begin with it."""
+"""The node whose date the live service updates at every change; also the beginning of all of Wikidata's IRIs."""
 ENTITY = f"{LIVE}/entity/"
 STATEMENT = ENTITY + "statement/"
 ONTOLOGY = "http://wikiba.se/ontology#"
@@ -36,7 +36,7 @@ class Vocabulary:
     """The IRIs and properties of a Wikibase: Wikidata's, or another one's."""
 
     base: str = LIVE
-    """Concept base: what the IRIs begin with, without a slash at its end."""
+    """Concept base: the beginning of all IRIs, without a slash at its end."""
     start: str = "P580"
     """Property of the qualifier "start time"; empty where there is none."""
     end: str = "P582"
@@ -46,7 +46,7 @@ class Vocabulary:
 
     @property
     def prefixes(self) -> str:
-        """What every query begins with; a relation's ``subject_pattern`` may use all of these prefixes."""
+        """The beginning of every query; a relation's ``subject_pattern`` may use all of these prefixes."""
         return f"""\
 PREFIX wd: <{self.base}/entity/>
 PREFIX wdt: <{self.base}/prop/direct/>
@@ -74,7 +74,7 @@ PREFIX xsd: <{XSD}>
     def as_wikidata(self, term: Term) -> Term:
         """Translate an IRI of this Wikibase into Wikidata's, which everything after the query reads.
 
-        Wikidata's own items are foreign to another Wikibase, and are no items there; its unit for "none" excepted.
+        In another Wikibase, Wikidata's own items are no items; its unit for "none" is the only exception.
         """
         if self.base == LIVE or term.kind != "uri":
             return term
@@ -94,9 +94,9 @@ class Shape(StrEnum):
     """Where an endpoint keeps an item's revision and date."""
 
     SERVICE = "service"
-    """On the item, to which the public service's loader moves them."""
+    """On the item itself, where the public service's loader puts them."""
     DUMP = "dump"
-    """On the data node that is ``schema:about`` the item, as in the published dumps."""
+    """On a data node that is ``schema:about`` the item, as in the published dumps."""
 
 
 def language_code(text: str) -> str:
@@ -107,7 +107,7 @@ def language_code(text: str) -> str:
 
 
 def server_time(vocabulary: Vocabulary = WIKIDATA) -> str:
-    """Q0. ``?root ?t``: the newest change that the endpoint knows. A dump says it of its own node."""
+    """Q0. ``?root ?t``: the time of the newest change that the endpoint knows; a dump states it for its own node."""
     return f"""{vocabulary.prefixes}
 SELECT ?root ?t WHERE {{
   VALUES ?root {{ <{vocabulary.base}> wikibase:Dump }}
@@ -116,7 +116,7 @@ SELECT ?root ?t WHERE {{
 
 
 def probe(vocabulary: Vocabulary = WIKIDATA) -> str:
-    """A few nodes that have a revision (``?node``), and what they are about (``?about``): they show the shape."""
+    """A few nodes that have a revision (``?node``), and what they are about (``?about``), which tells the shape."""
     return f"""{vocabulary.prefixes}
 SELECT ?node ?about WHERE {{
   {{ SELECT ?node WHERE {{ ?node schema:version ?rev }} LIMIT 20 }}
@@ -171,12 +171,12 @@ SELECT {variables} ?refs ?names ?statements WHERE {{
 def subjects(pattern: str, *, after: str, limit: int, vocabulary: Vocabulary = WIKIDATA) -> str:
     """A page of the items that ``pattern`` finds.
 
-    A page begins after the last IRI of the page before, and not at an OFFSET: then an item that appears or vanishes
-    between two pages can't make another one be skipped.
+    A page begins after the last IRI of the page before, and not at an OFFSET, so that no item is skipped when another
+    one appears or vanishes between two pages.
 
     Args:
         pattern: SPARQL graph pattern that binds ``?item``.
-        after: The page begins after this IRI; empty: at the first.
+        after: The page begins after this IRI; empty: at the first item.
 
     Returns:
         The text of a query for ``?item``, in the order of the IRIs.
@@ -199,7 +199,7 @@ def _union(branches: Sequence[str]) -> str:
 
 
 def _tally(count: str, branches: Sequence[str]) -> str:
-    """One row with the number of what ``branches`` find, so that missing rows are noticed."""
+    """One row with the number of rows that ``branches`` find, so that missing rows are noticed."""
     return f"  SELECT ({count}) WHERE {{\n{_union(branches)}\n  }}"
 
 
@@ -255,8 +255,8 @@ def _references(core: str) -> str:
 def _qualifier(name: str, prop: str) -> str:
     """The simple value, and the full one with its precision where the endpoint has value nodes.
 
-    There are two patterns and a nested OPTIONAL instead of three patterns, because Oxigraph then looks up each
-    statement; otherwise, on a page of more than about a hundred items, it joins with all time nodes of the store.
+    Two patterns and a nested OPTIONAL, and not three patterns, make Oxigraph look up each statement; otherwise, for
+    more than about a hundred items, it joins with all time nodes of the store.
     """
     return f"""  OPTIONAL {{ ?st pq:{prop} ?{name} }}
   OPTIONAL {{ ?st pqv:{prop} ?{name}Node . ?{name}Node wikibase:timePrecision ?{name}Precision

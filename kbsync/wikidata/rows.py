@@ -1,4 +1,4 @@
-"""Result rows become heads, labels and records. They may come in any order, and more than once."""
+"""Turns result rows into heads, labels and records. Rows may come in any order, and more than once."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def labels(rows: Sequence[Row], items: Sequence[ItemId], language: str) -> list[
 
 
 def targets(rows: Iterable[Row]) -> dict[ItemId, ItemId]:
-    """Where redirects lead, by the rows of the query ``queries.labels``."""
+    """The targets of redirects, from the rows of the query ``queries.labels``."""
     found: dict[ItemId, ItemId] = {}
     for row in rows:
         if "target" in row and (item := item_of(row["item"])) and (target := item_of(row["target"])):
@@ -112,7 +112,7 @@ def _labels(rows: Iterable[Row], items: Sequence[ItemId], language: str) -> list
 
 
 def _is_name(item: str, term: Term) -> bool:
-    """Whether a label or alias can be a name. One that can't is left out with a warning, so that no other one waits."""
+    """Whether a label or alias can be a name. One that can't is left out with a warning, and the others are kept."""
     if not (what := name_flaw(term.text)):
         return True
     structlog.get_logger(__name__).warning("name left out", item=item, name=ascii(term.text)[:80], holds=what)
@@ -131,10 +131,11 @@ def records(
     Args:
         rows: Of the query ``queries.records``.
         language: As for ``labels``.
-        properties: What was asked for; with none, no statements are counted.
+        properties: Those that were asked for; without any, the number of statements is not checked.
 
     Returns:
-        A record for each of ``items``, in that order; and those items whose rows contradict each other → how.
+        A record for each of ``items``, in that order; and a mapping from the items whose rows contradict each other to
+        the contradiction.
 
     Raises:
         DataError: A row holds something that Wikidata has not.
@@ -177,10 +178,10 @@ def subjects(rows: Iterable[Row]) -> list[ItemId]:
 
 
 def server_time(rows: Iterable[Row]) -> datetime | None:
-    """The date of the live node, or else of the dump's; None where there is neither.
+    """The date of the live node, or else of the dump's node; None if there is neither.
 
-    Of several the oldest counts, because a mirror that was loaded in parts is no newer. Raises ``DataError`` for a date
-    that is no date.
+    The oldest of several dates counts, because a mirror that was loaded in parts is only as new as its oldest part.
+    Raises ``DataError`` for an invalid date.
     """
     dates: dict[str, list[datetime]] = defaultdict(list)
     for row in rows:
@@ -192,16 +193,16 @@ _OF_NO_HEAD = frozenset({"st", "label", "alias", "names", "statements"})
 
 
 def _refuse_cut(rows: Iterable[Row], kind: str, found: int) -> None:
-    """Raises ``Incomplete`` where the answer itself says that there is more of this kind: it was cut off."""
+    """Raises ``Incomplete`` if the answer holds fewer rows of this kind than it says itself."""
     told = max((integer(row[kind]) for row in rows if kind in row), default=None)
     if told is None or told > found:
         raise Incomplete(f"The answer holds {found} of {'an unknown number of' if told is None else told} {kind}.")
 
 
 def _newest(groups: dict[str, list[Row]], head_revision: int) -> tuple[int, dict[str, list[Row]], bool]:
-    """The revision whose statements count, these statements' rows by IRI, and whether it differs from the head's.
+    """The revision whose statements count, the rows of its statements by IRI, and whether it differs from the head's.
 
-    A row that does not say its revision is of the head's: a dump may lack it, and Virtuoso sometimes loses it.
+    A row without a revision counts as of the head's: dumps may lack it, and Virtuoso sometimes loses it.
     """
     of = {iri: [(_revision(row, head_revision), row) for row in group] for iri, group in groups.items()}
     revisions = {revision for group in of.values() for revision, _ in group}

@@ -21,28 +21,28 @@ from kbsync.wikidata.client import SparqlClient
 from kbsync.wikidata.queries import ENTITY, LIVE, WIKIDATA, Shape, Vocabulary
 
 GROW_AFTER = 8
-"""A halved page doubles again after this number of good pages: one large item must not slow down all others."""
+"""Number of good pages after which a halved page is doubled again, so that one large item slows down only a few."""
 
 MAX_HOPS = 50
-"""How many redirects are followed from one to the next. Wikidata's bots shorten chains, so a longer one is a circle."""
+"""Longest chain of redirects that is followed. Wikidata's bots shorten chains, so a longer one is a circle."""
 MAX_MEMBERS = 2_000_000
-"""More members of a subject pattern than this are not read: an endpoint that sends so many sends anything."""
+"""Largest number of members of a subject pattern; an endpoint that sends more is not to be trusted."""
 
 _IRI = re.compile(rf"{re.escape(ENTITY)}[A-Za-z0-9]{{1,40}}\Z")
-"""What a page of members may hold, because the next page's query begins after it."""
+"""The form of a member's IRI. It is checked because the next page's query contains the last one."""
 
 T = TypeVar("T")
 
 
 class Partial(SourceDown):
-    """The answer lacks rows. A smaller query may be answered whole."""
+    """The answer lacks rows. A smaller query may be answered completely."""
 
 
 class WikidataSource(StatementSource):
-    """Queries one endpoint, page by page. A page that is too much for the endpoint is halved, down to one item.
+    """Queries one endpoint, page by page. A page that is too large for the endpoint is halved, down to one item.
 
     Args:
-        name: The ledger keeps the watermarks under this name; another endpoint of the same Wikidata may have it, too.
+        name: The name under which the ledger keeps the watermark. Endpoints of the same Wikidata may share a name.
         language: Code of the language of labels and aliases.
         subject_page: Items per page of a subject pattern.
 
@@ -117,8 +117,8 @@ class WikidataSource(StatementSource):
         return f"{engine}, revisions {places[self._shape()]}"
 
     def _page_of_labels(self, batch: list[ItemId]) -> list[Labels]:
-        """The labels of a page; redirects get those of the item at the end of their chain, because statements may name
-        them until a bot has corrected these."""
+        """The labels of a page. A redirect gets those of the item that it leads to, because statements may still name
+        the redirect until a bot corrects them."""
         found: dict[ItemId, Labels] = {}
         leads: dict[ItemId, ItemId] = {}
         asked = batch
@@ -134,9 +134,8 @@ class WikidataSource(StatementSource):
     def _clear_pages(
         self, items: list[ItemId], ask: Callable[[list[ItemId]], tuple[list[ItemRecord], dict[ItemId, str]]]
     ) -> Iterator[list[ItemRecord]]:
-        """Pages of records whose rows agree with each other; contradictory items come last, after a second try.
-
-        What is still contradictory then is logged.
+        """Pages of records whose rows agree with each other. Contradictory items come last, after a second query; those
+        that are still contradictory are logged.
         """
         again: list[ItemId] = []
         for page, contradictory in self._pages(items, ask):
@@ -149,7 +148,7 @@ class WikidataSource(StatementSource):
             yield page
 
     def _pages(self, items: list[ItemId], ask: Callable[[list[ItemId]], T]) -> Iterator[T]:
-        """Answers page by page. A page shrinks when it is too much, and grows back while all goes well."""
+        """Answers page by page. Pages become smaller when one is too large, and grow again after good ones."""
         start, size, good = 0, self._batch, 0  # first item of the page, its size, good pages in a row
         while start < len(items):
             batch = items[start : start + size]
@@ -170,9 +169,10 @@ class WikidataSource(StatementSource):
             yield answer
 
     def _matching(self, pattern: str) -> Iterator[ItemId]:
-        """Every item that ``pattern`` finds. An empty page is the end; a short one is not: a server may cap pages.
+        """Every item that ``pattern`` finds. The end is an empty page, not a short one, because a server may limit
+        pages.
 
-        All pages together may take the deadline of one exchange for each full page of members, and one more.
+        All pages together may take one deadline, and one more for each full page of members.
         """
         last, limit, count, begun = "", self._subject_page, 0, time.monotonic()
         while True:
@@ -232,14 +232,14 @@ class WikidataSource(StatementSource):
         )
 
     def _select(self, query: str) -> list[Row]:
-        """The rows of an answer that say anything; engines differ in whether nothing can be grouped."""
+        """The rows that bind a variable: some engines send an empty row for an empty group, others none."""
         answer = [row for row in self._client.select(query) if row]
         if self._vocabulary.base == LIVE:
             return answer
         return [{name: self._vocabulary.as_wikidata(term) for name, term in row.items()} for row in answer]
 
     def _read(self, read: Callable[..., T], *args: object) -> T:
-        """``read(*args)``, whose errors become a source's errors."""
+        """Call ``read(*args)``, and turn its errors into those of a source."""
         try:
             return read(*args)
         except rows.Incomplete as error:
@@ -259,7 +259,7 @@ class WikidataSource(StatementSource):
 
 
 def _end(item: ItemId, leads: Mapping[ItemId, ItemId]) -> ItemId:
-    """The item at the end of a chain of redirects; of a circle or an endless chain, ``item`` itself."""
+    """The item at the end of a chain of redirects; ``item`` itself if the chain is a circle or too long."""
     seen = [item]
     while (target := leads.get(seen[-1])) is not None:
         if target in seen or len(seen) >= MAX_HOPS:

@@ -1,4 +1,4 @@
-"""Two endpoints that share one Wikidata: since 2025 its scholarly articles are on an endpoint of their own."""
+"""Two endpoints that share one Wikidata: since 2025 its scholarly articles are on a separate endpoint."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kbsync.ports import StatementSource
 class SplitSource(StatementSource):
     """Asks ``main`` first, and ``scholarly`` for the items that ``main`` does not know.
 
-    A relation's pattern is asked at the endpoint of its ``graph``. An item that neither knows is deleted.
+    A relation's pattern goes to the endpoint of its ``graph``. An item that neither endpoint knows is deleted.
     """
 
     def __init__(self, main: StatementSource, scholarly: StatementSource) -> None:
@@ -22,7 +22,7 @@ class SplitSource(StatementSource):
         self._scholarly = scholarly
 
     def server_time(self) -> datetime:
-        """The time of the endpoint that is further behind."""
+        """The earlier of the two endpoints' times."""
         return min(self._main.server_time(), self._scholarly.server_time())
 
     def subjects(self, relation: Relation) -> list[ItemId]:

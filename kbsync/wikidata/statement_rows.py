@@ -1,4 +1,4 @@
-"""The rows of one statement become a ``Statement``. How a value of Wikidata's RDF becomes a ``Value``:
+"""Turns the rows of one statement into a ``Statement``. A value of Wikidata's RDF becomes a ``Value`` like this:
 
 ========================================  =====================================================================
 the endpoint sends                        kbsync keeps
@@ -17,9 +17,9 @@ a blank node or ``…/.well-known/genid/…``  no value: ``somevalue``
 no ``ps:`` value, type ``wdno:P…``        no value: ``novalue``
 ========================================  =====================================================================
 
-Qualifiers keep the form of the RDF (``-0043``, and days of the Gregorian calendar), so that their order is right across
-calendars. Of several start times the earliest counts, of several end times or points in time the latest. An
-unknown *end* time means that the statement has ended (``UNKNOWN_TIME``); an unknown start time means nothing.
+Qualifiers keep the form of the RDF (``-0043``, and days of the Gregorian calendar), so that times of both calendars can
+be compared. The earliest of several start times counts, and the latest of several end times or points in time. An
+unknown *end* time means that the statement has ended (``UNKNOWN_TIME``); an unknown start time is ignored.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ from kbsync.wikidata.queries import NO_UNIT, ONTOLOGY, STATEMENT, XSD
 from kbsync.wikidata.terms import canonical_number, integer, is_unknown, iso_time, item_of, local_name, shown_time
 
 DAY = 11
-"""Precision of a time whose value node is not known: a day."""
+"""The precision that is assumed for a time without a value node: a day."""
 
 _DATES = (f"{XSD}dateTime", f"{XSD}date")
 
 _NUMBERS = frozenset(f"{XSD}{name}" for name in ("decimal", "integer", "int", "long", "double", "float"))
-"""Wikibase writes decimals; engines give some of them back as what they computed with."""
+"""Wikibase writes decimals, but engines may return them in the type that they compute with."""
 
 _STATEMENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9$-]{0,199}\Z")
 _RANKS = {
@@ -68,10 +68,11 @@ def statement_of(subject: ItemId, iri: str, group: list[Row], references: int) -
         references: The number of its references.
 
     Returns:
-        The statement; and how its rows contradict each other (empty: not at all), in which case its value is unknown.
+        The statement; and how its rows contradict each other (empty if they don't). In a contradiction, its value is
+        unknown.
 
     Raises:
-        DataError: A row holds something that Wikidata has not.
+        DataError: A row holds something that Wikidata can't contain.
     """
     terms = {row["value"] for row in group if "value" in row}
     ranks = {row["rank"].text for row in group}
@@ -118,7 +119,7 @@ def _problem(terms: set[Term], ranks: set[str], *, has_none: bool) -> str:
 
 
 def _value(term: Term, group: list[Row]) -> Value:
-    """Raises ``DataError`` for what no value of Wikidata is."""
+    """Raises ``DataError`` if it is no possible value of Wikidata."""
     value = _read(term, group)
     if what := value_flaw(value):
         raise DataError(f"it is {what}.")
@@ -146,10 +147,10 @@ def _read(term: Term, group: list[Row]) -> Value:
 
 
 def _time_text(term: Term, *, known: bool) -> str | None:
-    """The time that a literal is; None where it is none.
+    """The time that a literal holds; None if it is no time.
 
-    Wikibase writes a date that no calendar has (30 February) as a plain string, in the form of the item's page; the
-    precision of its node (``known``) tells it from other strings.
+    Wikibase writes a date that does not exist (30 February) as a plain string, as on the item's page. It differs from
+    other strings in having a node with a precision (``known``).
     """
     if term.datatype in _DATES or (known and term.datatype in ("", f"{XSD}string")):
         return iso_time(term.text)
@@ -157,7 +158,7 @@ def _time_text(term: Term, *, known: bool) -> str | None:
 
 
 def _qualifier(group: list[Row], name: str) -> TimePoint | None:
-    """The time of the qualifier ``name`` (start, end, point), from its value nodes where there are any."""
+    """The time of the qualifier ``name`` (start, end, point), from its value nodes if there are any."""
     nodes = {
         (row[f"{name}Time"].text, _precision(row[f"{name}Precision"]))
         for row in group
@@ -173,7 +174,7 @@ def _qualifier(group: list[Row], name: str) -> TimePoint | None:
 
 
 def _precision(term: Term) -> int:
-    """Raises ``DataError`` for what is none."""
+    """Raises ``DataError`` if it is not from 0 to 14."""
     precision = integer(term)
     if not 0 <= precision <= 14:
         raise DataError(f"{precision} is no precision of a time.")

@@ -12,7 +12,7 @@ from kbsync.wikidata.events import EventStream
 
 
 class StreamedSource(StatementSource):
-    """Answers every query by ``polled``, and reports changes by ``stream``."""
+    """Sends every query to ``polled``, and reports changes from ``stream``."""
 
     def __init__(self, polled: StatementSource, stream: EventStream) -> None:
         self.name = polled.name

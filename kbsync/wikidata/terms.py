@@ -1,4 +1,4 @@
-"""RDF terms of a result become identifiers, numbers and times. Raises ``DataError`` for what Wikidata can't hold."""
+"""Turns RDF terms of a result into identifiers, numbers and times. Raises ``DataError`` for invalid ones."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ _TIME = re.compile(
 _JULIAN = "/entity/Q1985786"
 _DAY = 11
 _LARGEST = 400
-"""Digits of the largest number that is taken for one: Wikibase allows 127."""
+"""Largest exponent of a number; Wikibase allows 127 digits."""
 _EXACT, _SHORT = 15, 12
-"""Decimal digits that a binary number holds exactly; a number of so few can't have the noise as its own last digits."""
+"""Decimal digits that a binary number holds exactly, and the most digits of a number that rounding restores."""
 
 
 def local_name(term: Term, namespace: str = ENTITY) -> str:
-    """What follows ``namespace`` in an IRI. Raises ``DataError`` for another namespace."""
+    """The part of an IRI after ``namespace``. Raises ``DataError`` for another namespace."""
     if not term.text.startswith(namespace):
         raise DataError(f"{_short(term.text)} is not in {namespace}.")
     return term.text.removeprefix(namespace)
 
 
 def item_of(term: Term) -> ItemId | None:
-    """The item that a term names; None where it names something else."""
+    """The item that a term names; None if it names something else."""
     if term.kind != "uri" or not term.text.startswith(ENTITY):
         return None
     try:
@@ -40,7 +40,7 @@ def item_of(term: Term) -> ItemId | None:
 
 
 def is_unknown(term: Term) -> bool:
-    """Whether a term stands for an unknown value: a blank node, or an IRI in its place."""
+    """Whether a term is an unknown value: a blank node, or an IRI that replaces one."""
     return term.kind == "bnode" or (term.kind == "uri" and "/.well-known/genid/" in term.text)
 
 
@@ -52,7 +52,7 @@ def integer(term: Term) -> int:
 
 
 def moment(term: Term) -> datetime:
-    """A date of an edit, in UTC where it says no zone. Raises ``DataError``."""
+    """The date of an edit; UTC if it names no time zone. Raises ``DataError``."""
     try:
         at = datetime.fromisoformat(term.text)
     except ValueError:
@@ -63,9 +63,9 @@ def moment(term: Term) -> datetime:
 
 
 def iso_time(text: str) -> str | None:
-    """A time of history as ``1969-07-20T00:00:00Z``, of any year and without a plus sign; None where it is none.
+    """A time of any year as ``1969-07-20T00:00:00Z``, without a plus sign; None if the text is no time.
 
-    The year gets the four digits that it should have; QLever writes early ones with fewer (``-043-03-13``).
+    The year gets at least four digits; QLever writes early years with fewer (``-043-03-13``).
     """
     time = _TIME.match(text)
     if time is None:
@@ -76,8 +76,8 @@ def iso_time(text: str) -> str | None:
 def shown_time(iso: str, precision: int, calendar: str) -> str:
     """A time of the RDF as the item's page shows it.
 
-    The RDF counts years astronomically (XSD 1.1: 0000 is 1 BC, -0043 is 44 BC), and turns the days of the Julian
-    calendar into those of the Gregorian one; a year or a month stays as it is. People do neither.
+    The RDF counts years astronomically (XSD 1.1: 0000 is 1 BC, -0043 is 44 BC), and converts days of the Julian
+    calendar into Gregorian ones, but not months and years. The item's page does neither.
 
     Args:
         iso: What ``iso_time`` gave.
@@ -99,8 +99,8 @@ def shown_time(iso: str, precision: int, calendar: str) -> str:
 def _julian(year: int, month: int, day: int) -> tuple[int, int, int]:
     """The Julian date of a proleptic Gregorian one, both with astronomical years.
 
-    By way of the Julian day number. Months are counted from March, so that a leap day is the last day of a year; 4800
-    years are added, so that no division meets a negative number down to 4800 BC, and for earlier ones Python's floors.
+    Computed through the Julian day number. Months are counted from March, so that a leap day is the last day of a year.
+    4800 years are added, so that numbers are positive from 4800 BC on; before that, Python's division rounds down.
     """
     months = (14 - month) // 12
     y, m = year + 4800 - months, month + 12 * months - 3
@@ -113,10 +113,11 @@ def _julian(year: int, month: int, day: int) -> tuple[int, int, int]:
 
 
 def canonical_number(text: str) -> str | None:
-    """A decimal number with its sign and without needless zeros; None for what is no number, or is beyond all measure.
+    """A decimal number with its sign and without needless zeros; None if the text is no number, or one that is too
+    large.
 
-    ``8848.860`` and ``+8848.86`` are one value, and engines differ in which of them they write. QLever computes with
-    binary numbers and writes ``8848.860000000001``: what a sixteenth digit adds to a short number is dropped.
+    Engines write the same value as ``8848.860`` or ``+8848.86``. QLever computes with binary numbers and writes
+    ``8848.860000000001``: if rounding to fifteen digits gives a short number, the short one is taken.
     """
     try:
         number = Decimal(text)
@@ -137,5 +138,5 @@ def canonical_number(text: str) -> str | None:
 
 
 def _short(text: str) -> str:
-    """A text as it stands in a message."""
+    """A text shortened for a message, in ASCII."""
     return ascii(text if len(text) <= 80 else f"{text[:80]}…")

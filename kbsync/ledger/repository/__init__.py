@@ -1,1 +1,1 @@
-"""The ledger's questions and changes, one module a subject; ``kbsync.ledger.ledger`` puts them together."""
+"""Reads and writes the ledger, with one module for each subject; ``kbsync.ledger.ledger`` combines them."""

@@ -79,7 +79,7 @@ class SqlAuditWriter(SqlAuditReader, AuditWriter):
     """Extends the audit trail."""
 
     def append_audit(self, kind: str, actor: str, body: Mapping[str, Any], at: datetime) -> AuditEvent:
-        """Insert the next event; writers are serialised, so the head that is read here is the one that it follows."""
+        """Insert the next event. There is one writer at a time, so the event follows the head that is read here."""
         seq, prev = self._head()
         rows = self.rows_head()
         bound = dict(body) | ({ROWS: rows} if rows != GENESIS else {})

@@ -1,4 +1,4 @@
-"""What all repositories share: the connection, and the only ways to write, which the row journal hears of."""
+"""What all repositories share: the connection, and the only ways to write, which also note each row for the journal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BATCH = 500
 
 
 def batches(values: Sequence[T], size: int = _BATCH) -> Iterator[Sequence[T]]:
-    """``values`` in parts of at most ``size``."""
+    """Split ``values`` into parts of at most ``size``."""
     for start in range(0, len(values), size):
         yield values[start : start + size]
 
@@ -29,7 +29,7 @@ class Repository:
         self._connection = connection
 
     def _insert(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Insert rows; nothing happens where there are none."""
+        """Insert rows, if there are any."""
         if rows:
             row_journal.note(self._connection, table, rows)
             self._connection.execute(table.insert(), rows)
@@ -59,5 +59,5 @@ class Repository:
         row_journal.note(self._connection, table, [dict(row._mapping) for row in keys])
 
     def _dialect_insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
-        """An INSERT that knows ON CONFLICT, as both databases have it."""
+        """The INSERT of this database, which supports ON CONFLICT."""
         return sqlite.insert(table) if self._connection.dialect.name == "sqlite" else postgresql.insert(table)

@@ -16,11 +16,11 @@ from kbsync.ledger.repository.verdicts import judges_belief
 from kbsync.ports import FactCondition, FactPage, FactPageReader, NamedItems
 
 _ITEM: ColumnElement[str] = literal_column("'item'")
-"""Written as the index has it: SQLite uses a partial index only where it sees that its condition holds."""
+"""A literal, as in the index's condition: SQLite uses a partial index only if it can see that the condition holds."""
 EXAMINED = 5_000
-"""Facts that one page may examine where few of them are unasked."""
+"""Number of facts that one page may examine when it searches for unasked ones."""
 NAMES_EXAMINED = 20_000
-"""Names that one search may look through."""
+"""Number of names that one search may examine."""
 
 
 class SqlFactPageReader(Repository, FactPageReader):
@@ -55,12 +55,12 @@ class SqlFactPageReader(Repository, FactPageReader):
         return self._page(query.order_by(subject), limit)
 
     def fact_total(self, property: PropertyId) -> int:
-        """Counted by the index."""
+        """How many facts of the property there are; the index counts them."""
         counted = select(func.count()).select_from(tables.facts).where(tables.facts.c.property == property)
         return int(self._connection.scalar(counted) or 0)
 
     def facts_about(self, item: ItemId, properties: Sequence[PropertyId], *, limit: int) -> list[FactRecord]:
-        """By the primary key, and by the index of values that are items."""
+        """Facts about an item or with it as a value, found by the primary key and by the index of item values."""
         facts, statements = tables.facts.c, tables.statements.c
         own = select(tables.facts).where(facts.subject == item, facts.property.in_(properties)).limit(limit)
         records = [record_of(row) for row in self._connection.execute(own)]
@@ -79,7 +79,7 @@ class SqlFactPageReader(Repository, FactPageReader):
         return sorted(records, key=lambda record: (record.key.subject != item, record.key))
 
     def items_named(self, part: str, *, limit: int, after: ItemId | None = None) -> NamedItems:
-        """A search through a part of all names, which every database does fast, and further ones from there."""
+        """Items with a matching name among the next ``NAMES_EXAMINED`` names, which every database searches fast."""
         labels = tables.labels.c
         looked = select(labels.item, labels.label).order_by(labels.item).limit(NAMES_EXAMINED)
         if after is not None:
@@ -96,7 +96,7 @@ class SqlFactPageReader(Repository, FactPageReader):
         return NamedItems(items=tuple(items), after=ItemId(last) if last else None)
 
     def _unasked(self, property: PropertyId, limit: int, after: ItemId | None, judged_by: tuple[str, str]) -> FactPage:
-        """No index knows what is missing, so a fixed number of facts is examined."""
+        """The next unasked facts. No index can find a missing verdict, so a fixed number of facts is examined."""
         facts = tables.facts.c
         within = (
             facts.property == property if after is None else and_(facts.property == property, facts.subject > after)

@@ -26,7 +26,7 @@ from kbsync.ledger.repository.base import Repository, batches
 from kbsync.ports import Belief, FactCounts, FactReader, FactWriter, Quarantined
 
 _NOTHING = value_hash(())
-"""Hash of what is believed where no statement holds."""
+"""The hash of a belief without any value."""
 
 
 class SqlFactReader(Repository, FactReader):
@@ -45,7 +45,7 @@ class SqlFactReader(Repository, FactReader):
         return record_of(row) if row else None
 
     def waiting(self, property: PropertyId) -> list[FactRecord]:
-        """The fact records of one property that are pending, sorted by key; found by the hashes in the index."""
+        """The pending fact records of one property, sorted by key; the index finds them by their hashes."""
         facts = tables.facts.c
         pending = or_(facts.believed_hash.is_(None), facts.believed_hash != facts.observed_hash)
         query = select(tables.facts).where(facts.property == property, pending)
@@ -57,7 +57,7 @@ class SqlFactReader(Repository, FactReader):
         return [Belief(at=row.at, state=row.state) for row in self._connection.execute(query)]
 
     def fact_counts(self, property: PropertyId) -> FactCounts:
-        """Numbers of facts by state; from the index alone, since the hashes tell what the documents hold."""
+        """Numbers of facts by state. The hashes in the index suffice for them, so no document is read."""
         facts = tables.facts.c
         differs = case((facts.believed_hash == facts.observed_hash, 0), else_=1)
         row = self._connection.execute(
@@ -76,7 +76,7 @@ class SqlFactReader(Repository, FactReader):
         return {key_of(row): Quarantined(value_hash=row.value_hash, reason=row.reason) for row in rows}
 
     def decisions(self) -> dict[FactKey, Decision]:
-        """What people decided and did not withdraw."""
+        """The decisions that people made and did not withdraw."""
         rows = self._connection.execute(select(tables.decisions))
         return {
             key_of(row): Decision(key=key_of(row), kind=row.kind, reason=row.reason, actor=row.actor, at=row.at)
@@ -129,7 +129,7 @@ class SqlFactWriter(SqlFactReader, FactWriter):
         return [record for record in records if record.believed and stored.get(record.key) != _hash(record)]
 
     def set_quarantine(self, key: FactKey, value_hash: str, reason: str, at: datetime) -> None:
-        """Insert the fact, or replace the value and the reason that it is there for."""
+        """Put a fact into quarantine, or replace its value and reason there."""
         self._upsert(tables.quarantine, [{**key._asdict(), "value_hash": value_hash, "reason": reason, "at": at}])
 
     def clear_quarantine(self, key: FactKey) -> None:

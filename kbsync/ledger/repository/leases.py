@@ -15,14 +15,14 @@ from kbsync.ledger.repository.base import Repository
 from kbsync.ports import HeldLease, LeaseReader, LeaseToken, LeaseWriter
 
 LEEWAY = timedelta(hours=1)
-"""How much longer than for the one who asks a lease may be valid: clocks differ a little, and so may settings."""
+"""How much later than a new one a held lease may expire, since clocks and settings may differ a little."""
 
 
 class SqlLeaseReader(Repository, LeaseReader):
     """Reads who holds a lease."""
 
     def held_lease(self, name: str) -> HeldLease | None:
-        """The lease with its last holder; None where nobody holds it."""
+        """The lease with its last holder; None if nobody holds it."""
         row = _stored(self._connection, name)
         if row is None or row.holder is None:
             return None
@@ -42,9 +42,9 @@ class SqlLeaseWriter(SqlLeaseReader, LeaseWriter):
         process: str | None = None,
         is_gone: Callable[[str | None], bool] = lambda _: False,
     ) -> LeaseToken:
-        """Give the lease to ``holder`` with the next token; raises ``Busy`` where another holds it."""
+        """Give the lease to ``holder`` with the next token; raises ``Busy`` if another holder has it."""
         stored, held = _stored(self._connection, name), self.held_lease(name)
-        # An expiry beyond what a holder can ask for comes from a clock that was wrong: such a lease is void.
+        # A lease that expires later than any holder can ask for was made by a wrong clock, so it is void.
         live = held if held and now < held.expires <= now + ttl + LEEWAY else None
         taken_from = held.holder if held and held.expires > now else ""
         if live and not is_gone(live.process):
@@ -67,11 +67,11 @@ class SqlLeaseWriter(SqlLeaseReader, LeaseWriter):
         return replace(lease, expires=now + ttl)
 
     def release_lease(self, lease: LeaseToken) -> None:
-        """Clear the holder; the row stays, so that the token never comes back."""
+        """Clear the holder; the row stays, so that no token is given twice."""
         self._update(tables.leases, _is_held_by(lease), holder=None, expires=None, process=None)
 
     def break_lease(self, name: str) -> HeldLease | None:
-        """Clear the holder, whoever it is, and let the token grow, so that the holder is refused from now on."""
+        """Clear the holder, whoever it is, and increase the token, so that this holder is refused from now on."""
         held, stored = self.held_lease(name), _stored(self._connection, name)
         if held is not None and stored is not None:
             cleared = {"token": stored.token + 1, "holder": None, "expires": None, "process": None}
@@ -86,9 +86,9 @@ def _is_held_by(lease: LeaseToken) -> ColumnElement[bool]:
 
 
 def require_held(connection: Connection, lease: LeaseToken, now: datetime) -> None:
-    """Raise ``LeaseLost`` where the lease is another's or has expired.
+    """Raise ``LeaseLost`` if another holder has the lease, or it has expired.
 
-    The stored expiry counts and not the token's, which may be an older renewal.
+    The stored expiry counts, because that of ``lease`` may be from an earlier renewal.
     """
     stored = _stored(connection, lease.name)
     if stored is None or (stored.token, stored.holder) != (lease.token, lease.holder):

@@ -24,11 +24,11 @@ _ITEMS = 500
 """Items that are compared and written at once."""
 
 _AS_STORED = ("seen_at", "before", "after")
-"""Columns of the history that are read as stored text when it is verified, so that a row that can't be parsed any more
-is named too."""
+"""Columns of the history that are read as stored text when it is verified, so that a row that can't be parsed is
+reported, too."""
 
 _LINKS = 2000
-"""Rows of the history that are in memory at once while it is verified."""
+"""Number of rows of the history that are in memory at once while it is verified."""
 
 
 class SqlStatementReader(Repository, StatementReader):
@@ -77,7 +77,7 @@ class SqlStatementReader(Repository, StatementReader):
         return [_change(row) for row in rows]
 
     def history_links(self) -> Iterator[HistoryLink]:
-        """The hash chain of the history; rows are fetched as the iterator is consumed."""
+        """The hash chain of the history. Rows are fetched while the iterator is consumed."""
         table = tables.statement_history
         plain = [type_coerce(table.c[name], Text).label(name) for name in _AS_STORED]
         columns = [c for c in table.c if c.name not in _AS_STORED]
@@ -99,7 +99,7 @@ class SqlStatementWriter(SqlStatementReader, StatementWriter):
         self._upsert(tables.watermarks, [{"source": source, "at": at}])
 
     def set_members(self, property: PropertyId, items: Sequence[ItemId], at: datetime) -> None:
-        """Insert the new members and delete those that are members no more."""
+        """Insert the new members, and delete items that are no longer members."""
         stored, wanted = set(self.members(property)), set(items)
         for batch in batches(sorted(stored - wanted)):
             left = (tables.members.c.property == property) & tables.members.c.item.in_(batch)
@@ -109,7 +109,7 @@ class SqlStatementWriter(SqlStatementReader, StatementWriter):
         )
 
     def record_items(self, records: Sequence[ItemRecord], properties: Sequence[PropertyId], at: datetime) -> PullCounts:
-        """In batches of distinct items, so that an item that comes twice is compared with its own first record."""
+        """Record in batches of distinct items, so that a second record of an item is compared with its first."""
         counts = PullCounts()
         for batch in _distinct(records):
             counts += self._record(batch, frozenset(properties), at)
@@ -156,21 +156,21 @@ class SqlStatementWriter(SqlStatementReader, StatementWriter):
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """What becomes of one statement; None: it is not there before, or afterwards."""
+    """A statement before and after; None where it does not exist."""
 
     before: Statement | None
     after: Statement | None
 
     @property
     def statement(self) -> Statement:
-        """Whichever there is: both have the same id, subject and property."""
+        """The statement after the change, or else before it; both have the same id, subject and property."""
         statement = self.after or self.before
         assert statement is not None
         return statement
 
 
 def _distinct(records: Sequence[ItemRecord]) -> Iterator[list[ItemRecord]]:
-    """Batches in which no item comes twice, so that every record is compared with what the one before it left."""
+    """Batches in which no item occurs twice, so that each record is compared with the state that the last one left."""
     batch: dict[ItemId, ItemRecord] = {}
     for record in records:
         if record.head.id in batch or len(batch) == _ITEMS:
@@ -182,15 +182,15 @@ def _distinct(records: Sequence[ItemRecord]) -> Iterator[list[ItemRecord]]:
 
 
 def _gone(head: ItemHead) -> bool:
-    """Whether the item has no statements of its own any more."""
+    """Whether the item is deleted or redirected, and so has no statements of its own."""
     return head.deleted or head.redirect_to is not None
 
 
 def _advance(head: ItemHead, stored: ItemHead | None) -> ItemHead | None:
-    """The head to store; None where the source answered with an older revision than the ledger knows.
+    """The head to store; None if the source answered with an older revision than the ledger's.
 
-    A deletion has no revision of its own, and neither has a redirect whose revision the endpoint does not keep: both
-    are always news, and keep the last known revision.
+    A deletion has no revision of its own, nor has a redirect on some endpoints. Both always count as newer, and keep
+    the last known revision.
     """
     if head.deleted or (head.redirect_to and not head.revision):
         revision = max(head.revision, stored.revision if stored else 0)

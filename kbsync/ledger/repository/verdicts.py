@@ -42,7 +42,7 @@ class SqlVerdictReader(Repository, VerdictReader):
     def verdict_counts(
         self, property: PropertyId, model_fingerprint: str, template_hash: str
     ) -> dict[VerdictKind, int]:
-        """By kind, the verdicts on what is believed now; counted by an index that covers the query."""
+        """The number of verdicts on what is believed now, by kind; an index alone answers this."""
         judged = and_(tables.facts.c.property == property, judges_belief(model_fingerprint, template_hash))
         kind = tables.verdicts.c.kind
         rows = self._connection.execute(select(kind, func.count()).where(judged).group_by(kind))
@@ -59,9 +59,9 @@ class SqlVerdictWriter(SqlVerdictReader, VerdictWriter):
     """Writes verdicts."""
 
     def record_verdicts(self, verdicts: Sequence[Verdict], at: datetime) -> int:
-        """Insert them, or replace those that were judged by other names; the database itself tells how many were new.
+        """Insert verdicts, or replace those that were made with other names; the database counts the new ones.
 
-        They hold for the facts' names of now, so these are noted.
+        The hash of the names that each verdict was made with is stored with its fact.
         """
         if not verdicts:
             return 0

@@ -50,7 +50,7 @@ class SqlVersionReader(Repository, VersionReader):
         return _find_version(self._connection, number)
 
     def version_by_build(self, build_hash: str) -> Version | None:
-        """The version that was intended for this build hash, whatever became of it."""
+        """The version with this build hash, in whatever state it is."""
         row = self._connection.execute(
             select(tables.versions).where(tables.versions.c.build_hash == build_hash)
         ).one_or_none()
@@ -88,7 +88,7 @@ class SqlVersionReader(Repository, VersionReader):
         outcomes, newest = tables.outcomes.c, _newest_evaluations()
         about = (outcomes.subject == key.subject) & (outcomes.property == key.property) & (outcomes.group == group)
         query = select(newest.c.version, outcomes.body).join(newest, newest.c.seq == outcomes.evaluation).where(about)
-        # Of several rows of one version the last one stays: the first of the group.
+        # Of several rows of one version the last one in this order stays, which is the first of the group.
         rows = self._connection.execute(query.order_by(outcomes.evaluation, outcomes.place.desc()))
         return {row.version: row.body for row in rows}
 
