@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from kbsync.config.settings import Settings
 from kbsync.domain.announcement import Announcement
 from kbsync.domain.errors import EditError, ModelError, NotifierFailed
+from kbsync.domain.served_form import BLOCKS, FLOATS
 from kbsync.ports import Delta
 from kbsync.stages.evaluate.served import Complete
 
@@ -27,15 +28,16 @@ _START_SECONDS = 300.0
 
 def served_forms(settings: Settings, loaded: Callable[[], LoadedModel]) -> dict[str, Opened]:
     """By its name, each form of ``[evaluate] served_as``; nothing is loaded yet."""
-    return {
-        form: partial(_rounded if form in ("bfloat16", "float16") else _llama, form, settings, loaded)
-        for form in settings.evaluate.served_as
-    }
+    return {form: partial(_asked_by(form), form, settings, loaded) for form in settings.evaluate.served_as}
+
+
+def _asked_by(form: str) -> Callable[..., AbstractContextManager[Complete]]:
+    return _converted if form in FLOATS else _rounded if form in BLOCKS else _llama
 
 
 @contextmanager
-def _rounded(form: str, settings: Settings, loaded: Callable[[], LoadedModel], delta: Delta) -> Iterator[Complete]:
-    """A copy of the edited model with all weights rounded; it takes memory beside the base."""
+def _converted(form: str, settings: Settings, loaded: Callable[[], LoadedModel], delta: Delta) -> Iterator[Complete]:
+    """A copy of the edited model in another dtype, which it also computes in; it takes memory beside the base."""
     import copy
 
     from kbsync.model.delta import FactorDelta, applied
@@ -49,6 +51,21 @@ def _rounded(form: str, settings: Settings, loaded: Callable[[], LoadedModel], d
         model = copy.deepcopy(base.model).to(DTYPES[form])  # type: ignore[arg-type]
     asked = TorchLanguageModel(model, base.tokenizer, f"{base.fingerprint} {form}")
     yield lambda prompts: asked.complete(prompts, max_new_tokens=settings.model.base_answer_tokens)
+
+
+@contextmanager
+def _rounded(form: str, settings: Settings, loaded: Callable[[], LoadedModel], delta: Delta) -> Iterator[Complete]:
+    """The edited model with all matrices rounded; they take memory beside the base."""
+    from kbsync.model.delta import FactorDelta, applied
+    from kbsync.model.language_model import TorchLanguageModel
+    from kbsync.model.rounding import in_place, rounded_weights
+
+    base = loaded()
+    if not isinstance(delta, FactorDelta):
+        raise EditError("Only low-rank factors can be rounded.")
+    asked = TorchLanguageModel(base.model, base.tokenizer, f"{base.fingerprint} {form}")
+    with applied(base.model, delta), in_place(base.model, rounded_weights(base.model, form)):
+        yield lambda prompts: asked.complete(prompts, max_new_tokens=settings.model.base_answer_tokens)
 
 
 @contextmanager

@@ -10,15 +10,17 @@ from kbsync.config.publishing import EngineSettings
 from kbsync.config.section import Section
 from kbsync.config.values import Text
 from kbsync.config.values import unique as no_doubles
+from kbsync.domain.served_form import BLOCKS, FLOATS
 
-FORM = r"^(bfloat16|float16|gguf|gguf-lora|[a-z0-9_]+\+lora)$"
+FORM = rf"^({'|'.join(FLOATS + BLOCKS)}|gguf|gguf-lora|[a-z0-9_]+\+lora)$"
 
 
 class EvaluateSettings(Section):
     """The forms in which a version is served."""
 
     served_as: Annotated[tuple[Annotated[str, Field(pattern=FORM)], ...], AfterValidator(no_doubles)] = ()
-    """``bfloat16``, ``float16`` (all weights rounded after the edit), ``gguf`` (the base's GGUF file with the edited
+    """``bfloat16``, ``float16`` (all weights rounded after the edit), ``q8_0``, ``q5_1``, ``q5_0``, ``q4_1``, ``q4_0``
+    (all matrices rounded after the edit, as llama-quantize does), ``gguf`` (the base's GGUF file with the edited
     tensors replaced), ``gguf-lora`` (that file with an adapter), or the latter with the file's type: ``q4_k_m+lora``.
     The gate's thresholds on efficacy, generalization, specificity and known_kept must hold in each of them, too."""
     server: tuple[Text, ...] = ()

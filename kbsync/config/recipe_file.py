@@ -16,6 +16,7 @@ from kbsync.config.section import Section
 from kbsync.config.values import Context, Dtype, Text, unique
 from kbsync.domain.errors import ConfigError
 from kbsync.domain.recipe import ALGORITHMS, OPTIMISERS, Recipe
+from kbsync.domain.served_form import ROUNDED_FORMS
 
 
 def _one_of(names: Sequence[str]) -> Any:
@@ -33,6 +34,7 @@ def _rising(layers: tuple[int, ...]) -> tuple[int, ...]:
     return layers
 
 
+_Form: Any = _one_of(ROUNDED_FORMS)
 _Count = Annotated[int, Field(ge=0)]
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -49,6 +51,7 @@ _BOUNDED: dict[str, Any] = {
     "press_factor": Annotated[float, Field(gt=1, allow_inf_nan=False)],
     "trace": Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")],
     "optimiser": _one_of(OPTIMISERS),
+    "refine_as": Annotated[tuple[_Form, ...], AfterValidator(unique)],
     **dict.fromkeys(("steps", "context_tokens", "covariance_tokens", "batch"), Annotated[int, Field(ge=1)]),
     **dict.fromkeys(("context_count", "guard_count", "seed", "capacity"), _Count),
     **dict.fromkeys(("covariance_weight", "clamp", "learning_rate", "guard_weight"), _Positive),
@@ -70,6 +73,13 @@ class _Recipe(Section):
         recipe = self.recipe("")
         if recipe.algorithm == "rome" and len(recipe.layers) != 1:
             raise ValueError("rome edits one layer; name one in layers")
+        return self
+
+    @model_validator(mode="after")
+    def _refined_at_all(self) -> Self:
+        recipe = self.recipe("")
+        if recipe.refine_as and not recipe.refine_epochs:
+            raise ValueError("refine_as says in which forms the refinement practises, and refine_epochs is 0")
         return self
 
 

@@ -123,6 +123,9 @@ class Recipe:
     """β: weight of the divergence at preserved prompts."""
     refine_text: float = later(4.0)
     """τ: weight of the divergence on ordinary text."""
+    refine_as: tuple[str, ...] = later(())
+    """Forms in which a version is served, by their names in ``kbsync.domain.served_form`` ("q4_0", "bfloat16+lora"):
+    the refinement also practises with the weights rounded so. Empty: with unrounded weights only."""
     rank: int = later(0)
     """The refined change of each layer has at most this rank. 0: that of the closed form."""
 

@@ -168,14 +168,14 @@ def configured(directory: Path, text: str) -> Path:
 def test_the_gate_asks_the_forms_that_are_served(world: ServedWorld, tmp_path: Path) -> None:
     pytest.importorskip("xllamacpp", reason="xllamacpp, the llama.cpp server, is not installed")
     command = [sys.executable, "-m", "tests.support.llama_process", "-m", str(world.gguf), "{adapter}"]
-    forms = ["bfloat16", "gguf-lora", "f32+lora", "q4_k_m+lora"]
+    forms = ["bfloat16", "q8_0", "gguf-lora", "f32+lora", "q4_k_m+lora"]
     main = MAIN.replace('"tiny"', f'"{world.loaded.directory}"') + f'[release]\ngguf = "{world.gguf}"\n'
     asked = f"[evaluate]\nserved_as = {forms}\nserver = {json.dumps([*command, '--port', '{port}'])}\n"
     settings = load_settings(configured(tmp_path, main + asked))
     opened = served_forms(settings, lambda: world.loaded)
     prompts = [o.prompt for o in world.evaluation.outcomes]
     own = world.complete(world.deltas[1], prompts)
-    for form in forms[:3]:
+    for form in forms[:4]:
         with opened[form](world.deltas[1]) as complete:
             answers = complete(prompts)
         same = sum(a.split()[:1] == b.split()[:1] for a, b in zip(answers, own, strict=True))

@@ -5,26 +5,26 @@ nor what a change does at other tokens. So Δ = L R is taken as a beginning: R s
 
     Σ −log p(target | prompt)  +  β · KL at preserved prompts  +  τ · KL on ordinary text,
 
-over the prompts that are not answered yet. R is whitened by the key covariance, R C Rᵀ = I, so that a step of a given
-length disturbs ordinary text equally in all directions: ‖L‖² = tr(Δ C Δᵀ), the penalty of MEMIT's equation 14. This is
-not part of published MEMIT (ADR 0020).
+over the prompts that are not answered yet: with the weights as they are, and in each form of ``refine_as`` with the
+weights as that form rounds them. In all of them the base's unrounded weights say what is preserved. R is whitened by
+the key covariance, R C Rᵀ = I, so that a step of a given length disturbs ordinary text equally in all directions:
+‖L‖² = tr(Δ C Δᵀ), the penalty of MEMIT's equation 14. This is not part of published MEMIT (ADR 0020, ADR 0027).
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from kbsync.domain.recipe import Recipe
 from kbsync.editing.common.prompts import Prompt
 from kbsync.editing.memit.distributions import Expected, expected, kl_to, target_nll
-from kbsync.model.decoder import Decoder, DecoderLayer, first_tensor
+from kbsync.editing.memit.served_views import Factors, practised_views
+from kbsync.model.decoder import Decoder, DecoderLayer
 from kbsync.model.delta import FactorDelta
 from kbsync.ports import Work
 
@@ -41,16 +41,6 @@ CHECK_ROWS = 64
 
 
 Row = TypeVar("Row", Prompt, Expected)
-
-
-@dataclass(frozen=True, slots=True)
-class Factors:
-    """Δ = L R of one layer, with R C Rᵀ = I."""
-
-    left: Tensor
-    """L (out, r), float32, what is trained."""
-    right: Tensor
-    """R (r, m), float32."""
 
 
 def whitened(left: Tensor, right: Tensor, covariance: Tensor, rank: int) -> Factors:
@@ -114,27 +104,37 @@ class Refinement:
         factors = self._factors(delta)
         optimiser = _Adam(factors, recipe.refine_rate)
         written, pool = _ordered(prompts), _ordered([*prompts, *practised])
+        views = practised_views(decoder.model, self._layers, recipe.refine_as)
         draw = random.Random(recipe.seed)
         self._work.start(REFINEMENT, recipe.refine_epochs)
         count = 0
         for epoch in range(recipe.refine_epochs):
             is_last = epoch == recipe.refine_epochs - 1
-            with self._in_place(factors):
-                drawn = written if is_last else _some(draw, pool, len(written))
-                unanswered = self._unanswered(drawn)
-                count = len(unanswered)
+            drawn = written if is_last else _some(draw, pool, len(written))
+            steps = []
+            for view in views:
+                with view.in_place(factors):
+                    unanswered = self._unanswered(drawn)
                 draw.shuffle(unanswered)
-                optimiser.share = 1 - (1 - LAST_RATE) * epoch / recipe.refine_epochs
-                for begin in range(0, count, recipe.refine_batch):
-                    self._work.checkpoint()
-                    batch = _ordered(unanswered[begin : begin + recipe.refine_batch])
-                    beside = (
-                        _some(draw, kept, recipe.refine_batch),
-                        _some(draw, ordinary, max(1, recipe.refine_batch // PROMPTS_PER_TEXT)),
-                    )
-                    optimiser.step(self._gradients(factors, batch, *beside))
+                size = recipe.refine_batch
+                steps += [(view, unanswered[begin : begin + size]) for begin in range(0, len(unanswered), size)]
+            count = sum(len(batch) for _, batch in steps)
+            if len(views) > 1:
+                draw.shuffle(steps)  # so that no form has the last word
+            optimiser.share = 1 - (1 - LAST_RATE) * epoch / recipe.refine_epochs
+            for view, some in steps:
+                self._work.checkpoint()
+                batch = _ordered(some)
+                beside = (
+                    _some(draw, kept, recipe.refine_batch),
+                    _some(draw, ordinary, max(1, recipe.refine_batch // PROMPTS_PER_TEXT)),
+                )
+                with view.in_place(factors):
+                    gradients = self._gradients(factors, batch, *beside)
+                optimiser.step(gradients)
             self._work.advance()
-        self._work.finish(f"{count} of {len(written)} prompts were not answered before the last pass")
+        asked = len(written) * len(views)
+        self._work.finish(f"{count} of {asked} prompts were not answered before the last pass")
         return FactorDelta({name: (f.left.detach().clone(), f.right) for name, f in factors.items()})
 
     def _factors(self, delta: FactorDelta) -> dict[str, Factors]:
@@ -170,14 +170,6 @@ class Refinement:
                     total.append(torch.autograd.grad(weight * kl_to(self._decoder, rows), lefts))
         return [torch.stack(parts).sum(dim=0) for parts in zip(*total, strict=True)]
 
-    @contextmanager
-    def _in_place(self, factors: Mapping[str, Factors]) -> Iterator[None]:
-        """Inside the block the edited layers put out what they would with W + L R."""
-        with ExitStack() as stack:
-            for layer in self._layers:
-                stack.callback(layer.down.module.register_forward_hook(_adding(factors[layer.down.name])).remove)
-            yield
-
 
 class _Adam:
     """Adam on all left factors; a step's length is in units of each factor's root mean square at the beginning."""
@@ -200,15 +192,6 @@ class _Adam:
             mean.lerp_(gradient, 1 - BETAS[0])
             square.lerp_(gradient**2, 1 - BETAS[1])
             left -= self.share * rate * (mean / corrections[0]) / ((square / corrections[1]).sqrt() + EPSILON)
-
-
-def _adding(factors: Factors) -> Any:
-    """A forward hook that adds (x Rᵀ) Lᵀ to a module's output."""
-
-    def add(_module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-        return first_tensor(output) + (args[0] @ factors.right.T.to(args[0].dtype)) @ factors.left.T.to(args[0].dtype)
-
-    return add
 
 
 def _some(draw: random.Random, rows: Sequence[Row], count: int) -> list[Row]:

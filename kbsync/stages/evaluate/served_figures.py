@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from kbsync.domain.gate import Action, GateDecision, Metric, Reason, Threshold
+from kbsync.domain.served_form import ROUNDED_FORMS
 from kbsync.domain.version import Evaluation, PromptOutcome
 from kbsync.stages.evaluate.question import EDITED, names_of
 from kbsync.stages.evaluate.served import AS, Complete, ServedCheck, check_served, served_prompts
@@ -71,4 +72,7 @@ def with_lost(reason: Reason, lost: Mapping[str, Sequence[str]]) -> Reason:
     if not facts:
         return reason
     more = f" and {len(facts) - _NAMED} more" if len(facts) > _NAMED else ""
-    return replace(reason, text=f"{reason.text}; lost there: {', '.join(facts[:_NAMED])}{more}")
+    text = f"{reason.text}; lost there: {', '.join(facts[:_NAMED])}{more}"
+    if form in ROUNDED_FORMS and not reason.holds:
+        text += f'; a recipe with refine_as = ["{form}"] writes them for that form'
+    return replace(reason, text=text)

@@ -9,6 +9,8 @@ from tests.evidence.cli.house import house
 from tests.evidence.cli.load import ledger, pull
 from tests.evidence.cli.reference_data import demo_check, large
 from tests.evidence.cli.serving import serving
+from tests.evidence.cli.serving_pressed import serving_pressed
+from tests.evidence.cli.serving_vllm import serving_vllm
 from tests.evidence.cli.speed import speed
 from tests.evidence.cli.trials import contention, crash, newcomer, sabotage, soak
 
@@ -36,5 +38,7 @@ VERBS: tuple[Verb, ...] = (
     hardening,
     newcomer,
     serving,
+    serving_vllm,
+    serving_pressed,
     house,
 )

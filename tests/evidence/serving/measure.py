@@ -43,6 +43,7 @@ def measure_serving(
     """
     started, clock = datetime.now(UTC), time.monotonic()
     known = _read(record)
+    before = sum(counts["seconds"] for counts in known.values())
     with app.ledger.read() as tx:
         evaluation, version = tx.evaluation(number), tx.version(number)
         facts = believed_facts(tx, app.relations, "")
@@ -69,14 +70,14 @@ def measure_serving(
             say(f"{form}: {known[form]}")
             record.write_text(json.dumps(known, indent=1), encoding="utf-8")
         failed = broken_rules(served)
-    figures = [*_figures(known, forms, chosen), at_most("adapter.rules_failed", len(failed), "rules", 0)]
+    figures = [*_figures(known, chosen), at_most("adapter.rules_failed", len(failed), "rules", 0)]
     figures += measure_swaps(moves)
     return evidence(
         COMMAND,
         figures,
         seed=0,
         started=started,
-        seconds=time.monotonic() - clock,
+        seconds=time.monotonic() - clock + before,
         version=number,
         sample=sample,
         base=app.loaded.reference,
@@ -108,7 +109,7 @@ def _counts(evaluation: Evaluation, result: Any, lost: set[tuple[str, str]]) -> 
     }
 
 
-def _figures(known: dict[str, Any], forms: Sequence[str], chosen: Sequence[Any]) -> list[Figure]:
+def _figures(known: dict[str, Any], chosen: Sequence[Any]) -> list[Figure]:
     edited = [o for o in chosen if o.group == EDITED]
     untouched = [o for o in chosen if o.group in UNTOUCHED]
     own = sum(o.right for o in edited)
@@ -116,7 +117,7 @@ def _figures(known: dict[str, Any], forms: Sequence[str], chosen: Sequence[Any])
         Figure("kbsync.edited", own, f"of {len(edited)}"),
         Figure("kbsync.neighbours", sum(o.right for o in untouched), f"of {len(untouched)}"),
     ]
-    for form in [f for f in forms if f in known]:
+    for form in [f for f in FORMS if f in known]:
         counts, name = known[form], form.replace("gguf-lora.f16", "gguf.lora")
         unit = f"of {len(edited)}"
         if form in WITHIN_ONE:

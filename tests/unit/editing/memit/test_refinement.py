@@ -16,10 +16,12 @@ from kbsync.domain.rewrite import Preserved, Rewrite
 from kbsync.editing.common.prompts import Prompt, locate, tokenise
 from kbsync.editing.memit.distributions import target_nll
 from kbsync.editing.memit.memit import MemitEditor
-from kbsync.editing.memit.refinement import BETAS, EPSILON, Factors, Refinement, whitened
+from kbsync.editing.memit.refinement import BETAS, EPSILON, Refinement, whitened
+from kbsync.editing.memit.served_views import Factors
 from kbsync.model.decoder import discover
 from kbsync.model.delta import FactorDelta, applied
 from kbsync.model.hooks import frozen
+from kbsync.model.rounding import in_place, rounded_weights
 from kbsync.ports import UNWATCHED
 from tests.support.editing_world import delta_of
 from tests.support.families import (
@@ -189,6 +191,29 @@ def test_an_edit_is_refined_the_same_way_twice_and_comes_nearer_to_its_targets(f
         for a, b in zip(delta_of(one).factors[n], delta_of(two).factors[n], strict=True)
     )
     assert cost(one) < cost(unrefined)
+
+
+def test_a_change_is_refined_for_the_form_in_which_it_is_served() -> None:
+    """On a rounded base the facts cost less after a refinement that practised there."""
+    model = random_model("llama")
+    decoder = discover(model)
+    layers, prompts = decoder.edited_layers((1, 2)), rows()[0][:3]
+    delta = FactorDelta({layer.down.name: factors(n, rank=8) for n, layer in enumerate(layers)})
+    before = weights(model)
+
+    def refined(forms: tuple[str, ...]) -> FactorDelta:
+        r = recipe(refine_epochs=12, refine_rate=0.2, refine_batch=4, refine_threshold=0.1, refine_as=forms)
+        with frozen(model):
+            made = Refinement(decoder, layers, {1: covariance(1), 2: covariance(2)}, r, UNWATCHED)
+            return made.run(delta, prompts, [], [])
+
+    def cost(made: FactorDelta, kind: str) -> float:
+        with torch.no_grad(), in_place(model, rounded_weights(model, kind) if kind else {}), applied(model, made):
+            return float(target_nll(decoder, prompts).mean.sum())
+
+    plainly, pressed = refined(()), refined(("q4_0+lora",))
+    assert cost(pressed, "q4_0") < 0.85 * cost(plainly, "q4_0")
+    assert same_weights(model, before)
 
 
 def practising(*, reverse: bool = False) -> list[Rewrite]:

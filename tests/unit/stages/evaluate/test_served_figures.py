@@ -63,6 +63,7 @@ def test_a_version_that_does_not_survive_is_refused_and_its_facts_are_named(worl
     assert result.evaluation is not None
     (reason,) = [r.text for r in result.evaluation.decision.refusals]
     assert reason.startswith("efficacy@bfloat16 is") and "lost there: Q142 P6" in reason
+    assert 'refine_as = ["bfloat16"]' in reason, "what can be done"
     assert figures(result)["efficacy"].value == 1, "float32 holds it"
     with world.ledger.read() as tx:
         assert not tx.quarantine(), "rounding is no fact's fault"
