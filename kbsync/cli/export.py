@@ -123,6 +123,7 @@ def show(view: ExportView, *, dry_run: bool) -> None:
     for warning in view.warnings:
         say(f"warning: {warning}")
     served = f", of rank {view.rank}" if view.rank else ""
-    served += f": serve it in vLLM with --max-lora-rank {view.server_rank}" if view.server_rank else ""
+    if view.format == "lora" and view.server_rank:
+        served += f": serve it in vLLM with --max-lora-rank {view.server_rank}"
     done = "would export" if dry_run else "exported"
     say(f"{done} version {view.version} as {view.format} to {view.directory}{served}")

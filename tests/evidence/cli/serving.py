@@ -24,7 +24,7 @@ def serving(
     form: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Only this form; may be repeated. Default: all.")
     ] = None,
-    moves: Annotated[int, typer.Option(min=1, metavar="N", help="Moves of current under load.")] = 10,
+    moves: Annotated[int, typer.Option(min=0, metavar="N", help="Moves of current under load; 0: no swaps.")] = 10,
     sample: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="At most so many prompts of each group. Default: all.")
     ] = None,

@@ -71,7 +71,7 @@ def measure_serving(
             record.write_text(json.dumps(known, indent=1), encoding="utf-8")
         failed = broken_rules(served)
     figures = [*_figures(known, chosen), at_most("adapter.rules_failed", len(failed), "rules", 0)]
-    figures += measure_swaps(moves)
+    figures += measure_swaps(moves) if moves else []
     return evidence(
         COMMAND,
         figures,

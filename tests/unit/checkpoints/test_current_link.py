@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -104,7 +106,7 @@ def test_servers_get_the_form_that_they_want(new_site: MakeSite, tmp_path: Path,
 @pytest.mark.slow
 @pytest.mark.parametrize(("form", "file"), [("gguf", "model.gguf"), ("gguf-lora", "adapter.gguf")])
 def test_servers_get_gguf_files_of_a_base_that_came_as_one(
-    new_site: MakeSite, tmp_path: Path, form: str, file: str
+    new_site: MakeSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, file: str
 ) -> None:
     base = write_gguf(*random_model("llama"), tmp_path / "base.gguf")
     site = new_site(tmp_path / "site", more=f'[release]\npublish = "{form}"\ntype = "q8_0"\n')
@@ -128,6 +130,21 @@ def test_servers_get_gguf_files_of_a_base_that_came_as_one(
     names = {p.name for p in (site.state / "current").iterdir()}
     assert names == {"kbsync.json", *(["model.gguf"] if form == "gguf" else [])}
     assert form == "gguf-lora" or (site.state / "current" / file).read_bytes() == base.read_bytes()
+
+    # The disk is full when the version is to be published again: the path stays, and the next command moves it.
+    shutil.rmtree(directory)
+    with monkeypatch.context() as full:
+        writer = {"gguf": "gguf_model._pad", "gguf-lora": "gguf_adapter.record"}[form]
+        full.setattr(f"kbsync.checkpoints.exporters.{writer}", no_room)
+        refused = site("promote", "1")
+    assert refused.code == 74 and "Make room on the disk" in refused.err
+    assert told(site)["version"] == 0 and not directory.exists()
+    site.good("promote", "1")
+    assert told(site)["version"] == 1 and (site.state / "current" / file).is_file()
+
+
+def no_room(*_args: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ class Engine:
         self.loaded: dict[str, str] = {}
         self.calls: list[str] = []
         self.refuses = ""
+        self.late = 0.0
         self._in_place = in_place
         for path, handler in (
             (f"{prefix}/load_lora_adapter", self._load),
@@ -36,6 +38,7 @@ class Engine:
             server.expect_request(path).respond_with_handler(handler)
 
     def _load(self, request: Request) -> Response:
+        time.sleep(self.late)
         body = request.get_json()
         if self.refuses:
             return Response(self.refuses, 400)
@@ -144,3 +147,17 @@ def test_an_engine_that_is_down_is_told_later(announced: Callable[..., Announcem
     for kind in (VllmEngine, SglangEngine):
         with pytest.raises(NotifierFailed, match="can't be reached"):
             kind("http://127.0.0.1:9", "kbsync", "", 5, 8, lost).deliver(announced(1))
+
+
+@pytest.mark.parametrize("kind", [VllmEngine, SglangEngine])
+def test_an_engine_that_is_late_is_told_later(
+    httpserver: HTTPServer, announced: Callable[..., Announcement], kind: type[AdapterEngine]
+) -> None:
+    engine, _ = vllm(httpserver) if kind is VllmEngine else sglang(httpserver)
+    engine.late = 0.4
+    with pytest.raises(NotifierFailed, match="can't be reached"):
+        kind(httpserver.url_for(""), "kbsync", "", 0.1, 8, lost).deliver(announced(1))
+    assert "kbsync" not in engine.loaded, "clients get what they got before"
+    engine.late = 0
+    kind(httpserver.url_for(""), "kbsync", "", 5, 8, lost).deliver(announced(1))
+    assert list(engine.loaded) == ["kbsync"]
