@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from kbsync import __version__
@@ -23,6 +24,8 @@ Ask = Callable[[Sequence[str]], Sequence[str]]
 """Continues prompts greedily."""
 Lost = Callable[[int, Ask], Sequence[str]]
 """Asks canaries of a version: the prompts that it does not answer as it should."""
+_SHOWN = 200
+"""Characters of an answer that go into a message."""
 ADAPTER_CONFIG = "adapter_config.json"
 
 
@@ -99,9 +102,9 @@ class AdapterEngine(Notifier):
             raise NotifierFailed(f"{self._where} can't be reached: {error}.") from error
         if response.is_success or response.status_code in accepted:
             return
-        words = " ".join(response.text.split())[:200]
+        words = shorten(" ".join(response.text.split()), _SHOWN, placeholder=" …") or "nothing more"
         hint = " Start it with a --max-lora-rank that the adapter fits." if "rank" in words else ""
-        raise NotifierFailed(f"{self._where} answered {response.status_code} to {path}: {words}{hint}")
+        raise NotifierFailed(f"{self._where} answered {response.status_code} to {path}: {words}.{hint}")
 
     @abstractmethod
     def _load(self, name: str, directory: str) -> None:

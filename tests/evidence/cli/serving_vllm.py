@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,7 +16,7 @@ from tests.evidence.cli.conclude import RESULTS, OutputOption, conclude
     examples=["python -m tests.evidence serving-vllm http://127.0.0.1:8000"],
     exits=[65, 66, 69, 74],
     prints="kbsync.operations.evidence:Evidence",
-    changes="one file",
+    changes="two files",
 )
 def serving_vllm(
     context: typer.Context,
@@ -26,6 +27,9 @@ def serving_vllm(
     sample: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="At most so many prompts of each group. Default: all.")
     ] = None,
+    record: Annotated[
+        Path, typer.Option(metavar="PATH", help="What was measured so far, by which an interrupted run goes on.")
+    ] = Path("serving-vllm.json"),
     output: OutputOption = RESULTS / "serving-vllm.json",
     json: JsonOption = False,
 ) -> None:
@@ -38,5 +42,5 @@ def serving_vllm(
     from tests.evidence.serving.vllm import measure_vllm
 
     with application(context) as app:
-        document = measure_vllm(app, url, (old, new), moves, sample)
+        document = measure_vllm(app, url, (old, new), moves, sample, record)
     conclude(document, output, json=json)

@@ -6,10 +6,12 @@ vLLM is not started here: its wheels for the CPU bring a torch of their own, so 
 from __future__ import annotations
 
 import contextlib
+import json
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -102,16 +104,16 @@ class Vllm:
         chosen = choose_canaries(self.evaluations[version], CANARIES)
         return lost_canaries(chosen, complete([canary.prompt for canary in chosen]))
 
-    def telling(self) -> tuple[PromptOutcome, str]:
-        """A fact that the newer version answers otherwise than the older one, and what the older one says."""
+    def telling(self) -> PromptOutcome:
+        """A fact that the newer version answers otherwise than the older one."""
         for outcome in self.evaluations[self.numbers[1]].outcomes:
             if outcome.group == EDITED and outcome.right and outcome.previous_right is False:
-                return outcome, outcome.previous_answer or ""
+                return outcome
         raise AssertionError("both versions say the same")
 
     def serves(self, number: int) -> bool:
         """Whether clients get what this version says."""
-        outcome, _ = self.telling()
+        outcome = self.telling()
         tokens = self.app.settings.model.base_answer_tokens
         (answer,) = OpenAiServer(self.url, ADAPTER, timeout=_TIMEOUT).complete([outcome.prompt], tokens)
         is_new = not lost_canaries([outcome], [answer])
@@ -140,7 +142,9 @@ class Vllm:
         return ask
 
 
-def measure_vllm(app: App, url: str, numbers: tuple[int, int], moves: int, sample: int | None) -> dict[str, Any]:
+def measure_vllm(
+    app: App, url: str, numbers: tuple[int, int], moves: int, sample: int | None, record: Path
+) -> dict[str, Any]:
     """The evidence.
 
     Args:
@@ -150,49 +154,61 @@ def measure_vllm(app: App, url: str, numbers: tuple[int, int], moves: int, sampl
         numbers: An older version and a newer one.
         moves: Moves between them under load.
         sample: At most so many prompts of each group; None: all.
+        record: Keeps the result of each part, by which an interrupted run goes on.
     """
-    started, begun = datetime.now(UTC), time.monotonic()
-    old, new = numbers
+    started = datetime.now(UTC)
+    known: dict[str, Any] = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
     with tempfile.TemporaryDirectory() as scratch:
         served = Vllm(app, url, numbers, Path(scratch))
-        served.move(old)
-        lost = int(not served.serves(old))
-        seconds, load = [], RequestLoad(url, ADAPTER, served.telling()[0].prompt)
-        with load:
-            for move in range(moves):
-                number = numbers[(move + 1) % 2]
-                seconds.append(served.move(number))
-                lost += not served.serves(number)
-            for step in range(1, REQUESTS + 1):
-                number = numbers[(moves + step) % 2]
-                with contextlib.suppress(Killed):
-                    served.move(number, dies_at=step)
-                served.move(number)
-                lost += not served.serves(number)
-        say(f"{load.requests} requests, errors {load.errors[:3]}")
-        figures = [
-            at_most("vllm.swap.errors", len(load.errors), f"of {load.requests} requests", 0),
-            Figure("vllm.swap.moves", moves, "moves"),
-            Figure("vllm.swap.seconds", round(median(seconds), 2), "s"),
-            Figure("vllm.swap.kills", REQUESTS, "kills"),
-            at_most("vllm.swap.lost", lost, "moves", 0),
-            *_refusals(served),
-        ]
-        served.move(new)
-        figures += _asked(served, new, sample)
+        parts: dict[str, Callable[[], list[Figure]]] = {
+            "swaps": lambda: _swaps(served, moves),
+            "refusals": lambda: _refusals(served),
+            "answers": lambda: _asked(served, numbers[1], sample),
+        }
+        for name in [part for part in parts if part not in known]:
+            begun = time.monotonic()
+            figures = [asdict(figure) for figure in parts[name]()]
+            known[name] = {"figures": figures, "seconds": time.monotonic() - begun}
+            record.write_text(json.dumps(known, indent=1), encoding="utf-8")
     with http.client({}, _TIMEOUT) as client:
         version = client.get(f"{url}/version").json().get("version")
     return evidence(
         COMMAND,
-        figures,
+        [Figure(**figure) for part in parts for figure in known[part]["figures"]],
         seed=0,
         started=started,
-        seconds=time.monotonic() - begun,
+        seconds=sum(part["seconds"] for part in known.values()),
         vllm=version,
-        version=new,
+        version=numbers[1],
         sample=sample,
         base=app.loaded.reference,
     )
+
+
+def _swaps(served: Vllm, moves: int) -> list[Figure]:
+    """Moves under load, then swaps that are killed at each of their requests and done again."""
+    served.move(served.numbers[0])
+    lost, seconds = int(not served.serves(served.numbers[0])), []
+    load = RequestLoad(served.url, ADAPTER, served.telling().prompt)
+    with load:
+        for move in range(moves):
+            number = served.numbers[(move + 1) % 2]
+            seconds.append(served.move(number))
+            lost += not served.serves(number)
+        for step in range(1, REQUESTS + 1):
+            number = served.numbers[(moves + step) % 2]
+            with contextlib.suppress(Killed):
+                served.move(number, dies_at=step)
+            served.move(number)
+            lost += not served.serves(number)
+    say(f"{load.requests} requests, errors {load.errors[:3]}")
+    return [
+        at_most("vllm.swap.errors", len(load.errors), f"of {load.requests} requests", 0),
+        Figure("vllm.swap.moves", moves, "moves"),
+        Figure("vllm.swap.seconds", round(median(seconds), 2), "s"),
+        Figure("vllm.swap.kills", REQUESTS, "kills"),
+        at_most("vllm.swap.lost", lost, "moves", 0),
+    ]
 
 
 def _refusals(served: Vllm) -> list[Figure]:
