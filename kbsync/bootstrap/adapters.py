@@ -101,7 +101,7 @@ def release_notifiers(
     """The notifiers that ``[release]`` configures.
 
     Args:
-        answer_tokens: Answers of canaries are at most so long.
+        answer_tokens: Largest length of canaries' answers.
         lost: Asks canaries of a version: its number, how many, and what asks.
 
     Raises:
@@ -149,7 +149,7 @@ def server(settings: ServedSettings, answer_tokens: int, work: Work) -> Complete
     """Asks a server for greedy continuations.
 
     Args:
-        answer_tokens: Answers are at most so long.
+        answer_tokens: Largest length of answers.
         work: Shows the progress.
 
     Raises:

@@ -36,7 +36,7 @@ def check_served(
     ] = "",
     extra: Annotated[str, typer.Option(help="More fields of each request, as a JSON object.")] = "",
     sample: Annotated[
-        int | None, typer.Option(help="Ask at most so many prompts of each group. Default: all.", min=1)
+        int | None, typer.Option(help="Largest number of prompts of each group. Default: all.", min=1)
     ] = None,
     timeout: Annotated[float | None, typer.Option(help="Longest silence of the server, in seconds.", min=0.1)] = None,
     json: JsonOption = False,

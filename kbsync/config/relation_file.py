@@ -126,9 +126,9 @@ class TrustTable(Section):
     """``[trust]``: when a changed value is believed (``domain.relation.TrustPolicy``)."""
 
     settle: AnyDuration = _TRUST.settle
-    """A value that stays unchanged for so long is settled."""
+    """Time after which an unchanged value is settled."""
     trust: AnyDuration = _TRUST.trust
-    """A value that stays unchanged for so long, and has the references, is trusted."""
+    """Time after which an unchanged value with enough references is trusted."""
     min_references: Annotated[int, Field(ge=0)] = _TRUST.min_references
     """References that a trusted statement has at least."""
 

@@ -26,7 +26,7 @@ class ServedSettings(Section):
     key_file: Annotated[ExistingPath | None, SecretFile()] = None
     """Holds the key, instead of ``key``."""
     sample: Annotated[int, Field(ge=1)] | None = None
-    """At most so many prompts of each group are asked; None: all."""
+    """Largest number of prompts of each group that are asked; None: all."""
     timeout: Duration = timedelta(seconds=60)
     """Longest silence of the server."""
     canaries: bool = False

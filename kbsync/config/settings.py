@@ -134,7 +134,7 @@ class ProbeSettings(Section):
     """How the base is asked what it believes."""
 
     phrasings: Annotated[int, Field(ge=1, le=20)] = 3
-    """In so many of its edit phrasings a fact is asked: the first statement, a question, another statement, …"""
+    """Number of edit phrasings in which a fact is asked: the first statement, a question, another statement, …"""
 
 
 class EditSettings(Section):
@@ -168,11 +168,11 @@ class TextSettings(Section):
     datasets: tuple[Text, ...] = ()
     """Datasets of the Hugging Face hub, for the same."""
     dataset_characters: Annotated[int, Field(ge=1000)] = 10_000_000
-    """Of each dataset so many characters are read, from its beginning."""
+    """Number of characters that are read from the beginning of each dataset."""
     held_out: tuple[ExistingPath, ...] = ()
     """Text for the perplexity; empty: the text that is shipped."""
     held_out_characters: Annotated[int, Field(ge=1000)] = 20_000
-    """So many characters of it are read; an evaluation reads them twice."""
+    """Number of characters of it that are read; an evaluation reads them twice."""
 
 
 class StoreSettings(Section):

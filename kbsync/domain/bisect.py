@@ -14,9 +14,9 @@ class SearchLimits:
     """When a search is given up."""
 
     builds: int = 40
-    """At most so many trial builds."""
+    """Largest number of trial builds."""
     culprits: int = 5
-    """At most so many culprits, if the batch without them still fails."""
+    """Largest number of culprits, if the batch without them still fails."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,7 +29,7 @@ class DateWords:
     century: str
     millennium: str
     million: str
-    """So many millions of years ago, for the precisions of geology."""
+    """A number of millions of years ago, for the precisions of geology."""
     billion: str
     thousands: str = "."
     """What sets thousands apart."""

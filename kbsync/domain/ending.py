@@ -9,7 +9,7 @@ from enum import StrEnum
 from kbsync.domain.answer_text import normalise, word_ends
 
 CLOSE = 6
-"""An end counts as natural if at most so many words stand between the answer and it."""
+"""Largest number of words between an answer and an end that counts as natural."""
 _SENTENCE_END = re.compile(r"[.!?…](?:[\"'”’)\]»*_]*)(?=\s|$)|[。！？｡।॥؟۔]|\n")
 
 

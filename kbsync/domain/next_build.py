@@ -11,7 +11,7 @@ from kbsync.domain.plan import EditPlan, EditRequest
 from kbsync.domain.version import Evaluation, Version, VersionState
 
 MAX_DOUBLINGS = 6
-"""The wait after refusals stops growing after so many doublings."""
+"""Number of doublings after which the wait after refusals stops growing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

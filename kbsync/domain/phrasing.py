@@ -11,9 +11,9 @@ from kbsync.domain.answer_text import folded_words
 SUBJECT = "{}"
 """Where the subject's label stands in a phrasing, and the question in a frame."""
 ENOUGH = 5
-"""A relation should have so many phrasings for each use."""
+"""Number of phrasings that a relation should have for each use."""
 ENOUGH_QUESTIONS = 2
-"""So many of them should be questions."""
+"""Number of them that should be questions."""
 
 
 class Form(StrEnum):

@@ -153,7 +153,7 @@ def make_plan(
         excluded: Why people want facts left out.
         gone: Why facts of ``active`` are not in ``wanted`` any more.
         guards: Facts that the edit guards.
-        limit: At most so many facts in one version (None: any number). Those that ``current`` holds come first, and
+        limit: Largest number of facts in one version (None: any number). Those that ``current`` holds come first, and
             those beyond the limit are refused.
         suspect: Why a person should look at facts first.
         names: By fact, the names that are right today; where a fact is left out, what is held of it counts as right.

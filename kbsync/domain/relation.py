@@ -31,11 +31,11 @@ class TrustPolicy:
     """When a change is believed."""
 
     settle: timedelta = timedelta(minutes=10)
-    """A state that is unchanged for so long is settled."""
+    """Time after which an unchanged state is settled."""
     trust: timedelta = timedelta(hours=72)
-    """A settled state that is unchanged for so long is trusted, if it is well referenced."""
+    """Time after which an unchanged, settled state is trusted, if it has enough references."""
     min_references: int = 1
-    """Each of its statements must have so many references."""
+    """Number of references that each of its statements must have."""
 
     @property
     def names(self) -> timedelta:
@@ -87,7 +87,7 @@ class Relation:
     """How the model that is kept in step is asked: plainly, or through its chat template."""
 
     probed: int = 1
-    """In so many of the edit phrasings probing asks."""
+    """Number of edit phrasings in which a fact is probed."""
 
     def framed(self, frames: Frames) -> Relation:
         """The same relation for a model that is asked in these frames."""

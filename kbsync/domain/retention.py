@@ -14,14 +14,14 @@ class RetentionPolicy:
     """How long weights and artifacts are kept."""
 
     keep_last: int
-    """The weights of so many newest versions are kept."""
+    """Number of newest versions whose weights are kept."""
     keep_newer: timedelta
     """The weights of versions made less than this ago are kept."""
     rollback_window: int
-    """The weights of the last so many versions that each alias pointed to are kept."""
+    """Number of the last versions of each alias whose weights are kept."""
     spare: timedelta
-    """What no kept version needs (target vectors, covariances, files that were set aside) is kept for so long after it
-    was written, since a fact may come back."""
+    """How long files that no kept version needs (target vectors, covariances, damaged files) are kept after
+    they were written, since a fact may come back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,7 @@ class Suspicion:
     """From when on new facts are suspicious."""
 
     per_subject: int = 20
-    """At most so many new facts about one subject in one plan."""
+    """Largest number of new facts about one subject in one plan."""
     surprise: float = 4.0
     """Surprisal of an answer under the base, in nats per byte, from which on it looks like no name; letters drawn at
     random have about 4.5. An answer passes where the relation's others have half of its surprisal or more."""

@@ -15,7 +15,7 @@ from kbsync.model.gguf_layout import GgufLayout, mapped, values_of
 from kbsync.model.gguf_names import gguf_name
 
 _ROWS = 64
-"""So many rows of a tensor that is not edited are compared."""
+"""Number of rows that are compared of a tensor that is not edited."""
 _SAME = 0.003
 """Rounding to bfloat16 gives 0.0015, rounding to Q8_0 0.005."""
 _OTHER_MODEL = 0.7

@@ -10,7 +10,7 @@ from kbsync.model.gguf_layout import library
 TYPES = ("f16", "bf16", "q8_0", "f32")
 """The types that kbsync writes, the default first."""
 Q8_BLOCK = 32
-"""A row of ``q8_0`` is a whole number of blocks of so many numbers."""
+"""Numbers in one block of ``q8_0``; a row is a whole number of blocks."""
 
 
 def type_number(name: str) -> int:

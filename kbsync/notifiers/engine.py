@@ -37,7 +37,7 @@ class AdapterEngine(Notifier):
         adapter: The name that clients ask for.
         key: Sent as a bearer token; empty: none.
         timeout: Longest silence, in seconds; loading an adapter is one request.
-        tokens: Canaries' answers are at most so long.
+        tokens: Largest length of canaries' answers.
         lost: Asks canaries.
     """
 

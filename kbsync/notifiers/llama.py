@@ -44,7 +44,7 @@ class LlamaEngine(Notifier):
         state_dir: Holds the switch's file.
         start: How long a server may take until it answers, in seconds.
         drain: How long the old one may finish what it began, in seconds.
-        tokens: Canaries' answers are at most so long.
+        tokens: Largest length of canaries' answers.
         lost: Asks canaries.
     """
 

@@ -16,7 +16,7 @@ def check(app: App, complete: Complete, number: int | None = None, sample: int |
     Args:
         complete: Asks the server.
         number: The version that is to be served; None: the current one.
-        sample: At most so many prompts of each group; None: all.
+        sample: Largest number of prompts of each group; None: all.
 
     Raises:
         NotFound: The version was not measured.

@@ -89,7 +89,7 @@ class StageSettings:
     """How the stages of a site do their work."""
 
     answer_tokens: int
-    """Answers of the model are at most so long, wherever one is compared with a name: by probe, evaluate and canary."""
+    """Largest length in tokens of answers that are compared with a name: by probe, evaluate and canary."""
     plan: PlanPolicy
     gate: Sequence[Threshold]
     """The gate's policy."""

@@ -20,7 +20,7 @@ from kbsync.ports import Clock, LeaseToken, Ledger
 from kbsync.system.effort import effort_of_this_thread
 
 LONGEST_STEP = timedelta(hours=2)
-"""For so long after a checkpoint a lease is kept for work that makes none."""
+"""How long after a checkpoint a lease is kept for work that reaches no further one."""
 _LOOKS = 10
 """How often in the time of a lease the worker is looked at: on a busy machine several looks may come late, or fail."""
 _LEAST_SHARE = 1 / 1000

@@ -29,9 +29,9 @@ class RetryPolicy:
     """How often a notifier is told of a move that it does not take."""
 
     attempts: int = 5
-    """At most so many attempts in one go, with waits of 1, 2, 4, … seconds between them."""
+    """Largest number of attempts without a longer pause, with waits of 1, 2, 4, … seconds between them."""
     give_up: int = 50
-    """After so many attempts in all the move is given up, so that a notifier that will never take it hears of the
+    """Number of attempts after which the move is given up, so that a notifier that will never take it hears of the
     next."""
 
 

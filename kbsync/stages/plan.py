@@ -45,7 +45,7 @@ class PlanPolicy:
     kinds: frozenset[VerdictKind]
     """Facts with such a verdict on the base."""
     limit: int | None = None
-    """At most so many facts in one version (None: any number)."""
+    """Largest number of facts in one version (None: any number)."""
     suspicion: Suspicion | None = None
     """Which facts a person should look at first (None: none)."""
 

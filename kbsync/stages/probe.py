@@ -21,7 +21,7 @@ from kbsync.stages.facts import BelievedFacts, WatchedFact
 from kbsync.stages.session import Run
 
 FACTS_PER_TRANSACTION = 64
-"""At most so many verdicts are lost when the process is killed."""
+"""Largest number of verdicts that are lost when the process is killed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ def probe(
         base: The model that is asked.
         facts: The facts, of which only those without a verdict are asked about.
         relations: The relations whose verdicts the result counts.
-        answer_tokens: Answers are at most so long.
+        answer_tokens: Largest length of answers.
     """
     unjudged = facts.unjudged
     if unjudged:

@@ -17,7 +17,7 @@ from kbsync.ports import CheckpointStore, Edit, Editor
 from kbsync.stages.session import Run
 
 MAX_NAMED = 10
-"""At most so many differing facts are named; the others are counted."""
+"""Largest number of differing facts that are named; the others are only counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

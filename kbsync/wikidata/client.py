@@ -64,7 +64,7 @@ class SparqlClient:
         max_bytes: Largest answer in bytes, after decompression.
         pause: Seconds for each request after the first ``UNPACED`` ones; time without requests allows as many more
             without a pause later.
-        sleep: Waits so many seconds between two attempts.
+        sleep: Waits for a number of seconds between two attempts.
         check: Is called repeatedly while waiting for an answer or a pause; may raise to end the wait.
 
     Raises:

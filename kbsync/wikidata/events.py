@@ -95,7 +95,7 @@ class EventStream:
         idle: Longest time in seconds without a byte from the service.
         attempts: How many connections in a row may end without an event.
         max_gap: A longer time between two events means that some are missing.
-        sleep: Waits so many seconds between two connections.
+        sleep: Waits for a number of seconds between two connections.
     """
 
     def __init__(

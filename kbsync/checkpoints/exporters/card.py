@@ -13,7 +13,7 @@ from kbsync.domain.version import Manifest
 
 FILE, BASE_FILE = "README.md", "BASE_README.md"
 _FACTS = 1000
-"""So many facts are listed."""
+"""Number of facts that are listed."""
 _LIBRARIES = {"hf": "transformers", "lora": "peft", "gguf": "gguf", "gguf-lora": "gguf"}
 _RELATIONS = {"hf": "finetune", "lora": "adapter", "gguf": "quantized", "gguf-lora": "adapter"}
 _WIKIDATA = "https://www.wikidata.org/w/index.php"

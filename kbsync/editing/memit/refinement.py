@@ -50,8 +50,8 @@ def whitened(left: Tensor, right: Tensor, covariance: Tensor, rank: int) -> Fact
         left: (out, r).
         right: (r, m).
         covariance: C (m, m).
-        rank: At most so many directions are kept, those in which Δ disturbs ordinary text most: the best approximation
-            of Δ by that rank in the norm tr(Δ C Δᵀ). 0: all.
+        rank: Largest number of directions that are kept, those in which Δ disturbs ordinary text most: the best
+            approximation of Δ by that rank in the norm tr(Δ C Δᵀ). 0: all.
     """
     L, R = left.double(), right.double()
     gram = R @ covariance.double() @ R.T

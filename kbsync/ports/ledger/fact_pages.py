@@ -57,10 +57,10 @@ class FactPageReader(ABC):
         """The next facts of a property.
 
         Args:
-            limit: At most so many. There may be fewer, and more behind them, where few of many facts fit ``only``.
-            after: Facts of subjects behind this one.
-            only: Those facts alone.
-            judged_by: Model fingerprint and template hash of the verdicts that ``only`` speaks of.
+            limit: Largest number of facts. If few facts fit ``only``, a page may hold fewer and still not be the last.
+            after: The page begins after this subject; None: at the first.
+            only: The condition or the kind of verdict that the facts must have; None: any.
+            judged_by: Model fingerprint and template hash of the verdicts that ``only`` refers to.
         """
 
     @abstractmethod

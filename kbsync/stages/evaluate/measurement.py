@@ -113,7 +113,7 @@ class Measurement:
     facts: BelievedFacts
     size: EvaluationSize
     answer_tokens: int
-    """Greedy answers are at most so long."""
+    """Largest length of greedy answers, in tokens."""
     held_out: Sequence[str]
     """Texts for the perplexity."""
     neutral: Sequence[str]

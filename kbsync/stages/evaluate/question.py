@@ -33,18 +33,19 @@ class EvaluationSize:
     """How much an evaluation asks."""
 
     paraphrases: int = 110
-    """At most so many held-out prompts of each form about edited facts."""
+    """Largest number of held-out prompts of each form about edited facts."""
     known: int = 60
-    """At most so many held-out prompts of each form about facts that the base knows."""
+    """Largest number of held-out prompts of each form about facts that the base knows."""
     neighbours: int = 200
-    """At most so many facts that are not edited."""
+    """Largest number of facts that are not edited."""
     enough: int = 50
     """Where fewer facts than this share the relation or the subject of an edited one, facts of others are asked,
     too."""
     hops: int = 50
-    """At most so many second hops."""
+    """Largest number of second hops."""
     robustness: int = 50
-    """At most so many prompts of each of the other groups: distraction, near names, aliases, reverse, denial, stop."""
+    """Largest number of prompts of each of the other groups: distraction, near names, aliases, reverse, denial,
+    stop."""
     texts: int = 16
     """Texts that are sampled for fluency and repetition."""
     text_tokens: int = 60
@@ -72,7 +73,7 @@ class Question:
     """A prompt to which the rival is right. The target must then be favoured more after ``prompt`` than after it;
     empty: it must be favoured at all."""
     further_tokens: int = 0
-    """The answer may be longer than others by so many tokens."""
+    """Number of tokens by which the answer may be longer than others."""
     base_answer: str | None = None
     """The base's answer, where a verdict holds it already."""
     since: int = 0

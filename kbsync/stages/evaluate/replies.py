@@ -75,11 +75,13 @@ class Replies:
         """Bind the model.
 
         Args:
-            model: The model, whose weights must be in place while it is asked. name: How people read of it in the
-            progress display. work: Shows the progress. answer_tokens: Greedy answers are at most so long. text_tokens:
-            The length of sampled texts in tokens, with their beginnings. artifacts: Keeps the replies. None: nothing is
-            kept, as for a candidate, whose replies go into the ledger with
-                its evaluation.
+            model: The model, whose weights must be in place while it is asked.
+            name: The model's name in the progress display.
+            work: Shows the progress.
+            answer_tokens: Largest length of greedy answers.
+            text_tokens: The length of sampled texts in tokens, with their beginnings.
+            artifacts: Keeps the replies. None: nothing is kept, as for a candidate, whose replies go into the ledger
+                with its evaluation.
             known: Replies that an evaluation holds already.
         """
         self._model = model

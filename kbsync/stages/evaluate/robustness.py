@@ -42,7 +42,7 @@ YES, NO = "Yes", "No"
 ALIKE = 0.7
 """From this share of equal characters on, two names are similar (``difflib``)."""
 STOP_TOKENS = 8
-"""By so many tokens an answer is longer whose end is looked at."""
+"""Number of tokens by which an answer is longer if its end is examined."""
 
 
 def robustness_questions(facts: BelievedFacts, requests: Sequence[EditRequest], most: int) -> list[Question]:
@@ -63,7 +63,7 @@ def stop_questions(edited: Sequence[Question], known: Sequence[Question], most: 
     Args:
         edited: About edited facts, in their own phrasing and in held-out ones.
         known: About facts that the base knows.
-        most: At most so many of each.
+        most: Largest number of each.
     """
 
     def longer(question: Question, group: str) -> Question:

@@ -92,7 +92,7 @@ def served_prompts(
     Args:
         evaluation: How the version was measured.
         policy: The gate's.
-        sample: At most so many of each group, drawn by hash; None: all.
+        sample: Largest number of prompts of each group, drawn by hash; None: all.
         only: Groups; empty: those that the policy needs.
     """
     groups = set(only) or needed_groups({t.metric.partition(AS)[0] for t in policy}) | {EDITED}

@@ -34,7 +34,7 @@ def served_metrics(form: str, check: ServedCheck, metrics: Sequence[Metric]) -> 
 
 
 _NAMED = 20
-"""So many lost facts are named in a reason."""
+"""Number of lost facts that a reason names."""
 
 
 def provisional(number: int, metrics: Sequence[Metric], outcomes: Sequence[PromptOutcome], previous: int) -> Evaluation:

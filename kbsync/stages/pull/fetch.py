@@ -14,7 +14,7 @@ from kbsync.stages.pull.watch import Redirects, Watch, impossible, mass_deletion
 from kbsync.stages.session import Run
 
 BATCH = 200
-"""At most so many deleted items are recorded in one transaction, and so many items pulled at once by a listener."""
+"""Largest number of deleted items that one transaction records, and of items that a listener pulls at once."""
 
 
 def changed_heads(

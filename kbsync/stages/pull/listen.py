@@ -33,7 +33,7 @@ PACE = timedelta(seconds=2)
 LONGEST_WAIT = timedelta(seconds=30)
 """An item whose change the source does not know yet is pulled again after 1, 2, 4, … seconds, at most this long."""
 GIVEN_UP = timedelta(days=1)
-"""After so long an item is left to the scheduled pulls, which have looked at it several times by then."""
+"""Time after which an item is left to the scheduled pulls, which have looked at it several times by then."""
 PAUSES = timedelta(seconds=10), timedelta(minutes=10)
 """How long the listener waits before it connects again, at first and at most."""
 REFRESH = timedelta(minutes=1)
@@ -95,7 +95,7 @@ class Listener:
             run: What the listener reads the ledger with; it holds no lease.
             source: Where events and statements come from.
             pulling: Holds the puller's lease for a block, and yields the run to pull with.
-            sleep: Waits for so many seconds, or shorter if something wakes it.
+            sleep: Waits for a number of seconds, or shorter if something wakes it.
             report: Gets every notice.
             chance: Spreads the waits, so that several listeners don't pull in step.
         """

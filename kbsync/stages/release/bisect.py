@@ -21,7 +21,7 @@ from kbsync.stages.evaluate.question import EDITED
 from kbsync.stages.session import Run
 
 MAX_TRIALS_IN_EVENT = 200
-"""The audit event lists at most so many trial builds."""
+"""Largest number of trial builds that the audit event lists."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

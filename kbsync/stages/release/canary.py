@@ -41,7 +41,7 @@ class CanaryPolicy:
     """How much is asked again, and how much of it may be lost."""
 
     count: int
-    """At most so many facts, half of them edited and half neighbours."""
+    """Largest number of facts, half of them edited and half neighbours."""
     max_drop: float
     """Share of them that may be lost; where more is, ``current`` is rolled back."""
 
@@ -58,7 +58,7 @@ def canary(
     """Ask the current version again, and roll it back to the version before it where too much is lost.
 
     Args:
-        answer_tokens: Answers are at most so long, as when the version was measured.
+        answer_tokens: Largest length of answers, the same as when the version was measured.
         served: Asks the server that serves the current version; None: the stored weights are asked.
 
     Raises:
