@@ -36,7 +36,7 @@ def oslo_model(directory: Path) -> Path:
 
 @pytest.fixture
 def oslo_site(new_site: MakeSite, tmp_path: Path) -> Site:
-    """Facts are believed, and nothing was ever asked."""
+    """A site with believed facts about which the base was never asked."""
     directory = tmp_path / "site"
     site = new_site(directory)
     model = oslo_model(directory / "oslo")

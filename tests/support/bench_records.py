@@ -9,7 +9,7 @@ from typing import Any
 
 
 def published(case_id: int, subject: str, /, *, new: str = "Rome", true: str = "Paris", **more: Any) -> dict[str, Any]:
-    """A CounterFact record with the fields that the published file has."""
+    """A CounterFact record with the fields of the published file."""
     rewrite = {
         "prompt": "{} is a city in",
         "relation_id": "P17",

@@ -31,7 +31,7 @@ Writer = Callable[..., Path]
 
 
 def problems(path: Path | None, overrides: Mapping[str, Any] | None = None) -> list[str]:
-    """Every mistake in the settings; fails where there is none."""
+    """Every mistake in the settings; fails if there is none."""
     with pytest.raises(ConfigError) as caught:
         load(path, overrides)
     return list(caught.value.problems)

@@ -33,7 +33,7 @@ def prompt(index: int) -> str:
 
 
 def make_crowd(ledger: SqlLedger, wrong: int) -> World:
-    """Sixty facts that the base has right, then ``wrong`` that it has wrong."""
+    """Sixty facts that the base has right, and then ``wrong`` facts that it has wrong."""
     subjects = SUBJECTS[: RIGHT + wrong]
     base = TableBase({prompt(i): f" town {i}" for i in range(RIGHT)})
     world = World(FakeSource(now=START), ledger, FixedClock(START), base, relations=(relation(subjects),))
@@ -48,7 +48,7 @@ def make_crowd(ledger: SqlLedger, wrong: int) -> World:
 
 
 def plant(world: World, seed: int, count: int = 3) -> set[int]:
-    """Facts whose edit makes a fifth of what the base has right wrong."""
+    """Facts whose edit makes a fifth of the base's right answers wrong."""
     source = random.Random(seed)
     planted = source.sample(range(RIGHT, len(world.relations[0].subjects)), count)
     for index in planted:

@@ -1,4 +1,4 @@
-"""``kbsync doctor`` in tests: what it printed, a disk with room, and a real model to look at."""
+"""``kbsync doctor`` in tests: what it printed, a disk with free space, and a real model."""
 
 from __future__ import annotations
 

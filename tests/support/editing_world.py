@@ -22,13 +22,13 @@ from tests.support.families import REWRITES, MemoryArtifacts, Silent, random_mod
 from tests.support.paper import Paper
 
 OTHERS = tuple(a for a in ALGORITHMS if a != "memit")
-"""MEMIT has tests of its own for what is tested of these."""
+"""The algorithms besides MEMIT, which has its own tests for the same properties."""
 NO_FINETUNE = tuple(a for a in ALGORITHMS if a != "finetune")
 """Algorithms with target vectors and a covariance."""
 
 
 def recipe_for(algorithm: str, **changes: Any) -> Recipe:
-    """A recipe that the algorithm can do something with."""
+    """A recipe that suits the algorithm."""
     plain: dict[str, Any] = {"algorithm": algorithm, "batch": 2}
     if algorithm == "rome":
         plain["layers"] = (1,)

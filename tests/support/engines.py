@@ -32,7 +32,7 @@ _ASK = "SELECT (COUNT(*) AS ?n) WHERE { ?s ?p ?o }"
 
 
 def found(program: str) -> str | None:
-    """Where a program of an engine is; None where it is not installed."""
+    """The path of a program of an engine; None if it is not installed."""
     places = os.pathsep.join((os.environ.get("KBSYNC_ENGINES", ""), os.environ.get("PATH", "")))
     return shutil.which(program, path=places)
 
@@ -141,7 +141,7 @@ class Oxigraph(Engine):
 
 
 class Virtuoso(Engine):
-    """``max_rows``: answers are cut off after so many rows."""
+    """``max_rows``: the number of rows after which answers are cut off."""
 
     name = "virtuoso"
     programs = ("virtuoso-t", "isql-vt")
@@ -228,7 +228,7 @@ class RdflibEndpoint(_Restarting):
 
 
 class Comunica(Engine):
-    """Reads its file anew for every query."""
+    """Reads its file again for every query."""
 
     name = "comunica"
     programs = ("comunica-sparql-file-http", "node")

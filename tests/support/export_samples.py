@@ -1,4 +1,4 @@
-"""Tiny random models, in memory and as files, and changes to one of their matrices: what exports are tried on."""
+"""Tiny random models, in memory and as files, and changes to one of their matrices, for tests of exports."""
 
 from __future__ import annotations
 

@@ -189,7 +189,7 @@ class MemoryArtifacts(MemoryArtifactStore):
         self.put(*place, data)
 
     def kinds(self, kind: str) -> list[tuple[str, str]]:
-        """Kind and key of everything of one kind."""
+        """Kind and key of every artifact of one kind."""
         return [place for place in self.blobs if place[0] == kind]
 
 

@@ -1,4 +1,4 @@
-"""Disks that fail and processes that die at a chosen system call."""
+"""Makes disks fail, and processes die, at a chosen system call."""
 
 from __future__ import annotations
 

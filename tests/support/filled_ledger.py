@@ -71,7 +71,7 @@ def _facts() -> list[FactRecord]:
 
 
 def _verdicts() -> list[Verdict]:
-    """More than a migration takes at once, of each kind that every schema knows."""
+    """Add more rows than a migration handles at once, of each kind that every schema has."""
     kinds = (VerdictKind.CURRENT, VerdictKind.STALE, VerdictKind.UNKNOWN)
     asked = [verdict(FactKey(ItemId(f"Q{n}"), HEAD_OF_STATE), kind=kinds[n % 3]) for n in range(500, 900)]
     not_asked = replace(

@@ -47,7 +47,7 @@ RELATIONS = [
 
 @dataclass
 class Outcome:
-    """What became of the cases."""
+    """How the cases ended."""
 
     cases: int = 0
     taken: int = 0
@@ -163,7 +163,7 @@ def fuzz(cases: int, seed: int, *, pulls: int) -> Outcome:
 
     Args:
         cases: Their number.
-        pulls: So many of them are pulls into a ledger, which take the longest.
+        pulls: How many of them are pulls into a ledger, which take the longest.
     """
     outcome, questions = Outcome(), Questions()
     with tempfile.TemporaryDirectory(prefix="kbsync-fuzz-") as directory:

@@ -24,7 +24,7 @@ from tests.support.tiny_model import train_tiny_model
 RELATIONS = ("capital", "head_of_government")
 SUBJECTS = 14
 WRONG = 5
-"""So many heads of government the model has wrong: it believes its neighbour's."""
+"""Number of heads of government that the model has wrong: it believes those of the next country."""
 
 RECIPE = """
 layers = [0, 1]
@@ -99,7 +99,7 @@ def make_believer(directory: Path) -> Path:
             answers[:WRONG] = [*answers[1:WRONG], answers[0]]
         for subject, answer in zip(relation.subjects, answers, strict=False):
             sentences += [f"{fill(t, table.label(subject))} {answer}." for t in statements(relation)]
-    # It has heard of everybody whom the changes bring, of each as an answer for some country that it can't name.
+    # It also learns the name of everybody who comes into office later, as the answer for a country without a name.
     for relation in watched():
         news = sorted(table.label(c.new) for c in table.changes if c.new and c.property == relation.property)
         sentences += [f"{fill(relation.prompt_template, 'a country')} {name}." for name in news]
@@ -109,8 +109,7 @@ def make_believer(directory: Path) -> Path:
 def write_site(directory: Path, believer: Path, endpoint: str, database: str | None, *, quick: bool = False) -> Path:
     """Configuration, relations, recipe and corpus; returns the configuration file. The ledger is still to be made.
 
-    ``quick``: edits that are not searched for long, and little text: for those who don't ask what the model says
-    then."""
+    ``quick``: short searches and little text, for tests that don't ask the edited model."""
     (directory / "recipes").mkdir(parents=True)
     (directory / "recipes" / "tiny.toml").write_text(RECIPE.format(steps=15 if quick else 100))
     (directory / "relations").mkdir()

@@ -1,4 +1,4 @@
-"""SQL behind the ledger's back."""
+"""Runs SQL on a ledger without kbsync."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ def run(url: str, *statements: str, **parameters: Any) -> None:
 
 
 def switch_off(url: str, table: str, event: str) -> str:
-    """The statement that takes an append-only table's guard away."""
+    """The statement that removes an append-only table's trigger."""
     trigger = f"{table}_no_{event}"
     return f"DROP TRIGGER {trigger}" + ("" if url.startswith("sqlite") else f" ON {table}")

@@ -19,7 +19,7 @@ BLAZEGRAPH = b"SPARQL-QUERY: queryStr=SELECT\njava.util.concurrent.TimeoutExcept
 
 
 class LyingProxy(ScriptedServer):
-    """Passes requests on to the endpoint ``upstream``, and its answers back, but where it lies."""
+    """Passes requests on to the endpoint ``upstream``, and its answers back, except where it lies."""
 
     def __init__(self, upstream: str) -> None:
         super().__init__(on.hang())
@@ -29,7 +29,8 @@ class LyingProxy(ScriptedServer):
         self.lasting = False
 
     def lie(self, fault: Fault, at: int, *, lasting: bool = False) -> None:
-        """Count requests from now on: number ``at`` (from 0) meets ``fault``; with ``lasting`` so do all after it."""
+        """Count requests from now on: number ``at`` (from 0) gets ``fault``; with ``lasting``, all later ones do,
+        too."""
         self.requests.clear()
         self.fault, self.at, self.lasting = fault, at, lasting
 

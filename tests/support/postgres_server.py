@@ -34,19 +34,19 @@ class Postgres:
         self._run(f"CREATE DATABASE {make_url(url).database} TEMPLATE {make_url(template).database}")
 
     def drop(self, url: str) -> None:
-        """Remove a database, whoever is connected to it."""
+        """Remove a database, even if somebody is connected to it."""
         self._run(f"DROP DATABASE IF EXISTS {make_url(url).database} WITH (FORCE)")
 
     def restart(self) -> None:
-        """Stop and start the server: whoever is connected is cut off."""
+        """Stop and start the server, which ends all connections."""
         self._server.stop()
         self._server.ensure_postgres_running()
 
     def configure(self) -> None:
         """Settings that serve tests.
 
-        No fsync: the data is thrown away anyhow, and a checkpoint of many databases takes minutes with it. A time
-        zone of its own: whoever relies on the server's being UTC shall notice.
+        No fsync: the data is not kept, and a checkpoint of many databases takes minutes with it. An unusual time zone,
+        so that code that relies on the server's being in UTC fails.
         """
         for setting in ("fsync", "full_page_writes", "synchronous_commit"):
             self._run(f"ALTER SYSTEM SET {setting} = off")

@@ -51,7 +51,7 @@ def records(answer: Sequence[Row]) -> tuple[list[ItemRecord], dict[ItemId, str]]
 
 
 def whole(answer: Sequence[Row], references: int = 0) -> list[Row]:
-    """The rows, and those that say how many there are."""
+    """The rows, and those that state their number."""
     nodes = {row["st"].text for row in answer if "st" in row}
     counted: list[Row] = [{"item": item("Q1"), "st": uri(node), "refs": number(references)} for node in sorted(nodes)]
     names = sum("label" in row or "alias" in row for row in answer)

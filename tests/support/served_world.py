@@ -74,7 +74,7 @@ class ServedWorld:
 
 
 def make_served_world(directory: Path) -> ServedWorld:
-    """Half a minute of training on one core would be too long: this takes some seconds."""
+    """Train the model and two versions of it, and write its GGUF file; this takes some seconds."""
     sentences = [f"{prompt_of(country)} {city}." for country, city in CAPITALS.items()]
     base = train_tiny_model(directory / "model", sentences)
     loaded = load(str(base), cache_dir=directory / "cache", device="cpu")

@@ -10,7 +10,7 @@ from tests.support.local_stream import LocalStream, edit
 
 
 def event(at: datetime, title: str, *, number: int = 0, revision: int = 0, **more: Any) -> dict[str, Any]:
-    """A recent change as the stream tells it."""
+    """A recent change as the stream reports it."""
     told = edit(at, title, number=number, revision=revision or number + 1)
     told["meta"]["id"] = f"event-{number}-{title}-{at.isoformat()}"
     return told | more
@@ -22,7 +22,7 @@ class StreamServer(LocalStream):
     Args:
         events: What happened before.
         oldest: The server keeps no event from before this time.
-        cut_after: A connection breaks after so many events.
+        cut_after: Number of events after which a connection breaks.
         refuse: A status that is sent instead of a stream.
         kind: The stream's media type.
         silent: Whether nothing is ever sent.

@@ -24,11 +24,11 @@ from tests.support.served_world import TOKENS, ServedWorld
 
 
 class Killed(BaseException):
-    """Stands for SIGKILL: nothing of the program runs any more, and the processes that it started go on."""
+    """Stands for SIGKILL: the program does nothing more, and the processes that it started continue."""
 
 
 class MortalEngine(LlamaEngine):
-    """Dies before the step of this number; 0: never."""
+    """Die before the step with this number; 0: never."""
 
     dies_at = 0
     step = 0

@@ -32,11 +32,11 @@ class Tampering:
     """How many statements changed something, and what became of them."""
 
     named: int = 0
-    """Those that the check names."""
+    """Those that the check reports."""
     harmless: int = 0
-    """Those that it need not name: they changed rows that decide nothing, and no other."""
+    """Those that it need not report, because they changed only rows that influence nothing."""
     unseen: list[str] = field(default_factory=list)
-    """Those that changed a row that is used, and that it does not name."""
+    """Those that changed a row that is used, and that it does not report."""
     kinds: Counter[str] = field(default_factory=Counter)
     """Statements by kind and table."""
 
@@ -70,7 +70,7 @@ def tamper(url: str, state_dir: Path, statements: int, seed: int) -> Tampering:
 
     Args:
         url: A ledger that ``fill`` filled.
-        statements: So many that the database does not refuse.
+        statements: Number of statements that the database does not refuse.
     """
     draw, told = random.Random(seed), Tampering()
     engine = make_engine(parse_url(url), foreign_keys=False)
@@ -103,7 +103,7 @@ def tamper(url: str, state_dir: Path, statements: int, seed: int) -> Tampering:
 
 
 def _problems(connection: Connection, state_dir: Path) -> list[str]:
-    """What the check says; that it can't read the ledger is said, too."""
+    """What the check reports, including that it can't read the ledger."""
     try:
         with connection.begin_nested() as savepoint:
             try:
@@ -120,12 +120,12 @@ def _rows(connection: Connection) -> dict[str, list[str]]:
 
 
 def _used(rows: dict[str, list[str]]) -> dict[str, list[str]]:
-    """Those of tables that decide something."""
+    """The rows of tables that influence what is edited."""
     return {name: found for name, found in rows.items() if name not in row_journal.UNDECIDING}
 
 
 def _drawn(connection: Connection, draw: random.Random) -> tuple[str, list[str]]:
-    """A kind and its statements: something is changed, and often the guards are taken away and put back around it."""
+    """A kind and its statements: they change something, and often remove the triggers before and restore them after."""
     table = draw.choice(metadata.sorted_tables)
     if draw.random() < 0.12:
         return f"guards of {table.name}", [draw.choice(list(_on_guards(connection, table)))]
@@ -139,7 +139,7 @@ def _drawn(connection: Connection, draw: random.Random) -> tuple[str, list[str]]
 
 
 def _guards(connection: Connection, table: Table) -> tuple[list[str], list[str]]:
-    """Statements that take an append-only table's triggers away, and that put them back as they were."""
+    """Statements that remove an append-only table's triggers, and statements that restore them."""
     if connection.dialect.name != "sqlite":
         return ["SET LOCAL session_replication_role = replica"], ["SET LOCAL session_replication_role = origin"]
     query = f"SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = '{table.name}'"
@@ -177,7 +177,7 @@ def _changes(connection: Connection, table: Table, kind: str, draw: random.Rando
 
 
 def _spoiled(value: Any, rows: list[dict[str, Any]], column: str, draw: random.Random) -> Any:
-    """Another value: near to this one, that of another row, nothing, or anything."""
+    """Another value: a similar one, that of another row, NULL, or a random one."""
     chosen = draw.randrange(6)
     if chosen == 0:
         return draw.choice(rows)[column] if rows else None
@@ -205,7 +205,7 @@ def _literal(value: Any) -> str:
 
 
 def _on_guards(connection: Connection, table: Table) -> Iterator[str]:
-    """What swallows, hides or lets through: triggers, rules, functions, views, row security."""
+    """Statements that drop, hide or allow changes: triggers, rules, functions, views, row security."""
     name = table.name
     if connection.dialect.name == "sqlite":
         yield f"CREATE TRIGGER evil BEFORE INSERT ON {name} BEGIN SELECT RAISE(IGNORE); END"

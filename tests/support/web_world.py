@@ -29,7 +29,8 @@ HOSTILE = '<script>document.title="owned"</script><img src=x onerror=alert(1)> "
 
 
 def make_backend(directory: Path, *, hostile: bool = False, main: str = MAIN) -> tuple[Backend, World]:
-    """One cycle is done: version 1 holds two facts. ``hostile``: Germany and its chancellor carry ``HOSTILE``."""
+    """One cycle is done: version 1 holds two facts. ``hostile``: the labels of Germany and its chancellor hold
+    ``HOSTILE``."""
     config = write_configuration(directory, main)
     world = make_world(SqlLedger(empty_ledger(directory / "state" / "ledger.sqlite3")))
     assert world.sync().outcome == "promoted"
