@@ -15,7 +15,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from kbsync.domain.answer_text import LONGEST_ANSWER, Clause, Word, first_clause, word_set, words
 from kbsync.domain.answer_words import Setting, taken_back_after, taken_back_before
-from kbsync.domain.measures import Date, Quantity, date_in, dates_named, find_quantity, quantity_named
+from kbsync.domain.dates_and_quantities import Date, Quantity, date_in, dates_named, find_quantity, quantity_named
 from kbsync.domain.name_search import Found, cut_off, search
 
 _END = ("", ".", "!", "?", "\n")

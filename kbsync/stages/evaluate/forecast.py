@@ -9,7 +9,7 @@ from kbsync.domain.gate import Metric, Threshold, short_of_samples
 from kbsync.domain.plan import EditPlan
 from kbsync.stages.evaluate.metrics import SHARES
 from kbsync.stages.evaluate.question import EvaluationSize
-from kbsync.stages.evaluate.questions import questions
+from kbsync.stages.evaluate.question_set import questions
 from kbsync.stages.facts import BelievedFacts
 
 

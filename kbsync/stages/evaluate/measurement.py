@@ -28,7 +28,7 @@ from kbsync.stages.evaluate.question import (
     EvaluationSize,
     Question,
 )
-from kbsync.stages.evaluate.questions import first_holders, questions
+from kbsync.stages.evaluate.question_set import first_holders, questions
 from kbsync.stages.evaluate.replies import Identity, Replies, Reply, answered
 from kbsync.stages.evaluate.served import Complete
 from kbsync.stages.evaluate.served_figures import check_form, lost_edits, provisional, served_metrics, with_lost

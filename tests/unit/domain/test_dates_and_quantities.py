@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from kbsync.domain.measures import Date, date_named, find_date, find_quantity, quantity_named
+from kbsync.domain.dates_and_quantities import Date, date_named, find_date, find_quantity, quantity_named
 
 
 @pytest.mark.parametrize(
