@@ -45,8 +45,7 @@ _EXCERPT = 200
 
 
 class QueryTimeout(SourceDown):
-    """The query took longer than the endpoint's or our limit. A smaller query may be answered; the same query would
-    fail again."""
+    """The query took longer than the endpoint's or our limit. Only a smaller query may be answered."""
 
 
 class TooLarge(SourceError):
