@@ -31,9 +31,18 @@ class Rewrite:
     @property
     def id(self) -> str:
         """SHA-256 of what shapes the weights: subject, template and target, and how else the fact is asked."""
-        further = [self.end, self.phrasings] if self.end or self.phrasings else []
         practised = [self.practised] if self.practised else []
-        return content_hash([self.subject, self.template, self.target, *further, *practised])
+        return content_hash([*self._searched, *practised])
+
+    @property
+    def search_id(self) -> str:
+        """SHA-256 of what shapes the target vector, to which the phrasings that are only practised don't belong."""
+        return content_hash(self._searched)
+
+    @property
+    def _searched(self) -> list[object]:
+        further = [self.end, self.phrasings] if self.end or self.phrasings else []
+        return [self.subject, self.template, self.target, *further]
 
     @property
     def prompt(self) -> str:

@@ -17,7 +17,7 @@ from kbsync.operations.evidence import Figure, evidence
 from kbsync.research.bench import with_targets
 from kbsync.research.search_time import FIRST, compare_searches
 from kbsync.research.session import ResearchSession
-from kbsync.research.written_facts import PhrasingsExtent, Site, Variant, Written, open_site
+from kbsync.research.written_facts import FreshTargets, PhrasingsExtent, Site, Variant, Written, open_site
 from kbsync.stages.evaluate.question import EDITED_FORMS
 
 COMMAND = "kbsync bench phrasings"
@@ -91,17 +91,19 @@ def run_phrasings(
 def run_ablation(session: ResearchSession, directory: Path, extent: PhrasingsExtent) -> dict[str, Any]:
     """Write the same facts in several ways, each with one more step of the method; returns the evidence document.
 
-    Arguments and errors are those of :func:`run_phrasings`. Figures are named ``<way>.<figure>``.
+    Arguments and errors are those of :func:`run_phrasings`. Figures are named ``<way>.<figure>``. A way whose target
+    vectors another one has searched takes them from there, and has no ``search_seconds``.
     """
     started, begun = session.app.clock.now(), time.monotonic()
     with open_site(session, directory, extent) as site:
-        lines = [site.write(variant) for variant in _ways(site, session.recipes[0])]
+        targets = FreshTargets(session.artifacts)
+        lines = [site.write(variant, targets) for variant in _ways(site, session.recipes[0])]
         figures = [
             replace(figure, name=f"{line.variant.name}.{figure.name.replace('.', '_')}")
             for line in lines
             for figure in [
                 *figures_of(line, site.is_chat),
-                Figure("search_seconds", line.searched.clock, "s"),
+                *([Figure("search_seconds", line.searched.clock, "s")] if line.report.targets_reused == 0 else []),
             ]
         ]
         return evidence(
@@ -115,9 +117,10 @@ def run_ablation(session: ResearchSession, directory: Path, extent: PhrasingsExt
 
 
 def _ways(site: Site, recipe: Recipe) -> Iterator[Variant]:
-    """From the first phrasing alone to everything that the method does."""
-    yield site.variant(replace(recipe, phrasings=FIRST), "first phrasing")
-    whole = site.variant(replace(recipe, phrasings=ALL), "guards in all phrasings, with ends")
+    """From the first phrasing alone to everything that the recipe does."""
+    closed_form = replace(recipe, refine_epochs=0, refine_frames=False)
+    yield site.variant(replace(closed_form, phrasings=FIRST), "first phrasing")
+    whole = site.variant(replace(closed_form, phrasings=ALL), "with ends")
     endless = tuple(
         replace(request, end="", phrasings=tuple(replace(p, end="") for p in request.phrasings))
         for request in whole.requests
@@ -126,6 +129,10 @@ def _ways(site: Site, recipe: Recipe) -> Iterator[Variant]:
     yield replace(whole, name="all phrasings", requests=endless, guards=under_prompts)
     yield replace(whole, name="guards in all phrasings", requests=endless)
     yield whole
+    if recipe.refine_epochs:
+        yield site.variant(replace(recipe, phrasings=ALL, refine_frames=False), "refined")
+        if recipe.refine_frames:
+            yield site.variant(replace(recipe, phrasings=ALL), "refined in further frames")
 
 
 def figures_of(line: Written, is_chat: bool) -> list[Figure]:

@@ -103,20 +103,29 @@ class Edited:
 
 
 class FreshTargets(ArtifactStore):
-    """Another store without its target vectors, so that they are searched each time and the search can be timed."""
+    """Another store without its target vectors, so that they are searched anew and the search can be timed.
+
+    What has been searched since is found again.
+    """
 
     def __init__(self, store: ArtifactStore) -> None:
         self._store = store
+        self._searched: dict[str, bytes] = {}
 
     def get(self, kind: str, key: str) -> bytes | None:
-        return None if kind == SEARCH else self._store.get(kind, key)
+        return self._searched.get(key) if kind == SEARCH else self._store.get(kind, key)
 
     def put(self, kind: str, key: str, data: bytes) -> None:
-        if kind != SEARCH:
+        if kind == SEARCH:
+            self._searched[key] = data
+        else:
             self._store.put(kind, key, data)
 
     def drop(self, kind: str, key: str) -> None:
-        self._store.drop(kind, key)
+        if kind == SEARCH:
+            self._searched.pop(key, None)
+        else:
+            self._store.drop(kind, key)
 
 
 class Stopwatch(Progress):
@@ -166,16 +175,17 @@ class Site:
             raise DataError("The model has none of these facts wrong.", next_step="Name a ledger with other facts.")
         return Variant(name=name, recipe=recipe, requests=planned.requests, guards=planned.guards)
 
-    def edit(self, variant: Variant) -> Edited:
-        """Edit the base, with all target vectors searched anew."""
+    def edit(self, variant: Variant, targets: FreshTargets | None = None) -> Edited:
+        """Edit the base. Target vectors that are not in ``targets`` are searched anew."""
         app, watch = self.app, Stopwatch(self.app.work.progress)
-        editor = app.editor(variant.recipe, FreshTargets(self.session.artifacts), list(app.corpus))
+        artifacts = FreshTargets(self.session.artifacts) if targets is None else targets
+        editor = app.editor(variant.recipe, artifacts, list(app.corpus))
         edit = editor.edit(variant.requests, variant.recipe, app.work.shown_by(watch), guards=variant.guards)
         return Edited(edit=edit, searched=watch.seconds.get(SEARCH, Seconds()))
 
-    def write(self, variant: Variant) -> Written:
-        """Edit the base and measure what came out."""
-        app, edited = self.app, self.edit(variant)
+    def write(self, variant: Variant, targets: FreshTargets | None = None) -> Written:
+        """Edit the base as :meth:`edit` does, and measure what came out."""
+        app, edited = self.app, self.edit(variant, targets)
         measurement = Measurement(
             base=app.base,
             artifacts=self.session.artifacts,

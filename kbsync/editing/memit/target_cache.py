@@ -62,8 +62,8 @@ class TargetCache:
         beside = _beside(rewrites) if self._job.recipe.phrasings == "all" else {}
         keys = {r.id: self._key(r, weights, beside.get(r.id, ())) for r in rewrites}
         blobs = {r.id: artifacts.get(KIND, keys[r.id]) for r in rewrites}
-        lacking = {r.id for r in rewrites if blobs[r.id] is None}
-        missing = [r for r in rewrites if r.id in lacking or not lacking.isdisjoint(beside.get(r.id, ()))]
+        lacking = {r.rewrite.search_id for r in rewrites if blobs[r.id] is None}
+        missing = [r for r in rewrites if not lacking.isdisjoint([r.rewrite.search_id, *beside.get(r.id, ())])]
         if announce:
             work.start(TARGETS, len(missing))
         recipe = self._job.recipe
@@ -87,7 +87,10 @@ class TargetCache:
         )
 
     def _key(self, rewrite: TokenisedRewrite, weights: str, beside: Sequence[str] = ()) -> str:
-        """The same for every algorithm that searches the same vector. ``beside``: ids of the facts that share its δ."""
+        """The same for every algorithm that searches the same vector.
+
+        ``beside``: search ids of the facts that share its δ.
+        """
         recipe = self._job.recipe
         steps: list[float | str] = [recipe.clamp, recipe.steps, recipe.learning_rate, recipe.relative_step]
         loss = [recipe.weight_decay, recipe.kl_weight, recipe.loss_threshold]
@@ -99,12 +102,12 @@ class TargetCache:
         inputs = [self._insertion.name, sites, recipe.dtype, list(self._job.contexts), steps, loss]
         model = [self._job.base, weights] if weights else [self._job.base]
         further = [["all", ROWS_PER_STEP, *beside]] if recipe.phrasings == "all" else []
-        return content_hash(["target", FORMAT, *model, rewrite.id, inputs, *further])
+        return content_hash(["target", FORMAT, *model, rewrite.rewrite.search_id, inputs, *further])
 
 
 def _beside(rewrites: Sequence[TokenisedRewrite]) -> dict[str, list[str]]:
-    """The ids of the facts that share each rewrite's δ, by its own id."""
-    return {one.id: [r.id for r in group if r is not one] for group in groups(rewrites) for one in group}
+    """The search ids of the facts that share each rewrite's δ, by its own id."""
+    return {one.id: [r.rewrite.search_id for r in group if r is not one] for group in groups(rewrites) for one in group}
 
 
 def _stored(z: Tensor) -> Tensor:

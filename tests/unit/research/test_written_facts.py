@@ -13,10 +13,13 @@ def test_target_vectors_are_searched_anew_and_everything_else_is_found_again() -
     fresh = FreshTargets(store)
     fresh.put("targets", "b", b"searched")
     fresh.put("contexts", "c", b"kept")
-    assert (fresh.get("targets", "a"), fresh.get("targets", "b"), fresh.get("contexts", "c")) == (None, None, b"kept")
+    assert (fresh.get("targets", "a"), fresh.get("contexts", "c")) == (None, b"kept")
+    assert (fresh.get("targets", "b"), FreshTargets(store).get("targets", "b")) == (b"searched", None)
     assert store.get("targets", "b") is None
     fresh.drop("contexts", "c")
-    assert store.get("contexts", "c") is None
+    fresh.drop("targets", "b")
+    assert (store.get("contexts", "c"), fresh.get("targets", "b")) == (None, None)
+    assert store.get("targets", "a") == b"known"
 
 
 def test_the_stopwatch_adds_up_each_step_also_inside_others() -> None:

@@ -58,8 +58,12 @@ def test_the_figures_have_the_names_that_the_pages_use_and_the_ledger_stays_as_i
     assert (demo / "ledger.sqlite3").read_bytes() == before
 
 
-def test_every_way_of_the_ablation_is_a_line_and_the_model_is_not_asked_again(bench: Cli, demo: Path) -> None:
+def test_every_way_of_the_ablation_is_a_line_and_the_model_is_not_asked_again(
+    bench: Cli, tmp_path: Path, demo: Path
+) -> None:
     assert demo.is_dir()
+    with (tmp_path / "recipes" / "table.toml").open("a") as recipe:
+        recipe.write("refine_epochs = 1\nrefine_frames = true\n")
     bench.good("bench", "phrasings", *ASKED, "--facts", "3", "--output", "first.json")
     shown = bench.good("bench", "phrasings", *ASKED, "--facts", "3", "--ablation", "--json")
     assert "step=probe" not in shown.err
@@ -68,9 +72,13 @@ def test_every_way_of_the_ablation_is_a_line_and_the_model_is_not_asked_again(be
         "first phrasing",
         "all phrasings",
         "guards in all phrasings",
-        "guards in all phrasings, with ends",
+        "with ends",
+        "refined",
+        "refined in further frames",
     }
     assert figure(shown.json, "first phrasing.search_seconds")["value"] > 0
+    searched = {f["name"].rpartition(".")[0] for f in shown.json["figures"] if f["name"].endswith(".search_seconds")}
+    assert searched == {"first phrasing", "all phrasings", "with ends"}, "the others share these targets"
     assert figure(shown.json, "all phrasings.edited_question")["unit"] == "share"
 
 

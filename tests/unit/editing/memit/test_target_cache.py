@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load
 
 from kbsync.domain.errors import Stopped
+from kbsync.domain.phrasing import FramedPhrasing
 from kbsync.editing.memit.memit import MemitEditor
 from kbsync.editing.memit.target_cache import NOT_FINITE
 from tests.support.editing_world import NAN_REWRITE, NO_FINETUNE, editor_for, nan_token, recipe_for
@@ -46,6 +47,14 @@ def test_a_key_holds_all_that_a_target_depends_on(changes: dict[str, Any], reuse
     editor(model, artifacts).edit(REWRITES, recipe(), Silent())
     again = editor(model, artifacts).edit(REWRITES, replace(recipe(), **changes), Silent())
     assert again.report.targets_reused == reused
+
+
+def test_what_is_only_practised_shapes_no_target() -> None:
+    model, artifacts = random_model("llama"), MemoryArtifacts()
+    editor(model, artifacts).edit(REWRITES, recipe(), Silent())
+    practised = [replace(r, practised=(FramedPhrasing("So: {} is"),)) for r in REWRITES]
+    assert {r.id for r in practised}.isdisjoint(r.id for r in REWRITES)
+    assert editor(model, artifacts).edit(practised, recipe(), Silent()).report.targets_reused == len(REWRITES)
 
 
 def test_in_sandwich_models_a_target_depends_on_every_edited_layer() -> None:
