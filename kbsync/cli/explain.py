@@ -102,6 +102,8 @@ def show(view: ExplainView) -> None:
     table(("#version", "current", "state", "change", "target", "base said", "says", "right"), rows, title="Versions")
     if not rows:
         say("versions  none holds it")
+    if view.lens:
+        say(f"lens      version {view.lens.version}: {view.lens}")
 
 
 def _state(state: StateView) -> str:

@@ -6,9 +6,10 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from kbsync.cli.ask import ask
 from kbsync.cli.audit import accept, log, verify
@@ -29,6 +30,8 @@ from kbsync.cli.export import export
 from kbsync.cli.fact import FACTS
 from kbsync.cli.facts import facts_export
 from kbsync.cli.gc import gc
+from kbsync.cli.images import draw as draw_images
+from kbsync.cli.images import sync as sync_images
 from kbsync.cli.init import init
 from kbsync.cli.lease import break_lease
 from kbsync.cli.notify import notify
@@ -45,6 +48,7 @@ from kbsync.cli.research.covariance import covariance
 from kbsync.cli.research.editing import counterfact, scaling, zsre
 from kbsync.cli.research.phrasings import phrasings
 from kbsync.cli.research.recipe import tune
+from kbsync.cli.research.relations import relations
 from kbsync.cli.research.trace import trace
 from kbsync.cli.research.verdicts import verdicts
 from kbsync.cli.rollback import rollback
@@ -98,7 +102,10 @@ VERBS: tuple[Verb, ...] = (
     restore,
     build_stats,
     trace,
+    relations,
     tune,
+    sync_images,
+    draw_images,
     doctor,
     demo,
     *FACTS,
@@ -119,6 +126,7 @@ GROUPS = {
     "fact": "What a person decides about single facts.",
     "facts": "The believed facts as data.",
     "db": "The ledger's schema and its soundness.",
+    "images": "The same cycle for a text-to-image pipeline (extra images).",
     "lease": "The leases of the processes that write.",
     "recipe": "Recipes: everything that shapes the weights beside the base and the facts.",
     "stats": "The key covariance, which says what an edit must preserve.",
@@ -148,16 +156,28 @@ Exit codes:
 
 def build(verbs: Sequence[Verb] = VERBS, help: str = SUMMARY) -> typer.Typer:
     """A command line of these verbs; by default kbsync's own."""
-    app = typer.Typer(name="kbsync", help=help, no_args_is_help=True, rich_markup_mode=None)
+    app = typer.Typer(name="kbsync", cls=_Commands, help=help, no_args_is_help=True, rich_markup_mode=None)
     app.callback()(root)
     groups: dict[str, typer.Typer] = {}
+    names = {verb.name for verb in verbs}
     for verb in verbs:
         group, _, name = verb.name.rpartition(" ")
+        if group in names:  # `trace relations` beside `trace`
+            group, name = "", verb.name
         if group and group not in groups:
             groups[group] = typer.Typer(help=GROUPS[group], no_args_is_help=True, rich_markup_mode=None)
             app.add_typer(groups[group], name=group)
         (groups[group] if group else app).command(name, help=verb.help, short_help=verb.summary)(verb.function)
     return app
+
+
+class _Commands(TyperGroup):
+    """Commands of which one may be called as another and a second word: `trace` and `trace relations`."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Take two words for the name where there is such a command."""
+        both = " ".join(args[:2])
+        return super().resolve_command(ctx, [both, *args[2:]] if both in self.commands else args)
 
 
 def root(

@@ -15,7 +15,7 @@ from kbsync.config.problems import read_model, suggest
 from kbsync.config.section import Section
 from kbsync.config.values import Context, Dtype, Text, unique
 from kbsync.domain.errors import ConfigError
-from kbsync.domain.recipe import ALGORITHMS, OPTIMISERS, Recipe
+from kbsync.domain.recipe import ALGORITHMS, CONCEPT_STATES, OPTIMISERS, Recipe
 from kbsync.domain.served_form import ROUNDED_FORMS
 
 
@@ -52,6 +52,7 @@ _BOUNDED: dict[str, Any] = {
     "trace": Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")],
     "optimiser": _one_of(OPTIMISERS),
     "refine_as": Annotated[tuple[_Form, ...], AfterValidator(unique)],
+    "concept_states": _one_of(CONCEPT_STATES),
     **dict.fromkeys(("steps", "context_tokens", "covariance_tokens", "batch"), Annotated[int, Field(ge=1)]),
     **dict.fromkeys(("context_count", "guard_count", "seed", "capacity"), _Count),
     **dict.fromkeys(("covariance_weight", "clamp", "learning_rate", "guard_weight"), _Positive),

@@ -19,6 +19,8 @@ PHRASINGS = ("first", "all")
 """Which of a fact's phrasings a recipe may write."""
 OPTIMISERS = ("adam", "steepest")
 """How a target vector may be searched: as published, or along the gradient itself (ADR 0017)."""
+CONCEPT_STATES = ("last", "all")
+"""Which states of a concept's prompt a recipe for pictures may write."""
 PUBLISHED = "published"
 """Key of a field's metadata: the names of the same hyperparameter in the published files, by method."""
 
@@ -128,6 +130,10 @@ class Recipe:
     the refinement also practises with the weights rounded so. Empty: with unrounded weights only."""
     rank: int = later(0)
     """The refined change of each layer has at most this rank. 0: that of the closed form."""
+
+    concept_states: str = later("last")
+    """Concept editing of pictures: the state of a concept's last token is written, as published ("last"), or also those
+    of the end token and of the padding behind it ("all")."""
 
     @property
     def fingerprint(self) -> str:

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from kbsync.domain.errors import EditError
@@ -51,7 +50,7 @@ class FactorDelta(Delta):
 
 
 @contextmanager
-def applied(model: PreTrainedModel, delta: FactorDelta) -> Iterator[None]:
+def applied(model: nn.Module, delta: FactorDelta) -> Iterator[None]:
     """Inside the block the model computes with W + left @ right; afterwards the same tensors as before are in place.
 
     The sum is taken in float64, rounded to the weight's dtype, and checked before any module uses it. A parameter that
@@ -74,7 +73,7 @@ def applied(model: PreTrainedModel, delta: FactorDelta) -> Iterator[None]:
             setattr(owner, key, original)
 
 
-def norm_growth(model: PreTrainedModel, delta: FactorDelta) -> dict[str, float]:
+def norm_growth(model: nn.Module, delta: FactorDelta) -> dict[str, float]:
     """‖W + Δ‖ / ‖W‖ − 1 (Frobenius, in float64) by parameter; 0 for a weight of norm 0. Raises as ``applied`` does."""
     grown = {}
     for name in delta.parameters:
@@ -103,7 +102,7 @@ def edited_weight(module: nn.Module, stored: Tensor, left: Tensor, right: Tensor
 
 
 def _replacements(
-    model: PreTrainedModel, name: str, left: Tensor, right: Tensor
+    model: nn.Module, name: str, left: Tensor, right: Tensor
 ) -> list[tuple[nn.Module, str, nn.Parameter, nn.Parameter]]:
     """Module, attribute, original and edited weight for every place where the parameter is used."""
     path, _, attribute = name.rpartition(".")

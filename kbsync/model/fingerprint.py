@@ -56,23 +56,23 @@ def fingerprint(directory: Path, dtype: str, digests: Digests) -> str:
         if not path.is_file():
             continue
         small = path.suffix == ".json" and name not in {"tokenizer.json", "vocab.json"}
-        tokenizer[name] = _lasting(read_json(path)) if small else digests.of(path)
+        tokenizer[name] = lasting(read_json(path)) if small else digests.of(path)
     return content_hash(
         {
             "weights": [digests.of(path) for path in weight_files(directory)],
             "tokenizer": tokenizer,
-            "config": _lasting(read_json(directory / "config.json")),
+            "config": lasting(read_json(directory / "config.json")),
             "dtype": dtype,
         }
     )
 
 
-def _lasting(value: Any) -> Any:
+def lasting(value: Any) -> Any:
     """``value`` without volatile keys, at any depth. NaN and infinities (some configurations hold them) become text."""
     if isinstance(value, dict):
-        return {k: _lasting(v) for k, v in value.items() if k not in VOLATILE}
+        return {k: lasting(v) for k, v in value.items() if k not in VOLATILE}
     if isinstance(value, list):
-        return [_lasting(v) for v in value]
+        return [lasting(v) for v in value]
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return str(value)
     return value

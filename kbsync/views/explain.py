@@ -14,6 +14,7 @@ from kbsync.domain.standing import Clocks
 from kbsync.domain.statement import ItemId
 from kbsync.ports import AuditReader, Belief, LedgerReader, NameReader, StatementChange, StatementReader
 from kbsync.stages.pull.watch import MAX_HOPS, Redirects
+from kbsync.views.lens import LENS, LensView, lens_views
 from kbsync.views.model_answers import HeldView, VerdictView, held_views, verdict_view
 from kbsync.views.status import left_out, probed_model
 from kbsync.views.wording import statement_text, value_text
@@ -96,6 +97,8 @@ class ExplainView:
     decision: str | None
     """The pin or exclusion that holds now."""
     versions: tuple[HeldView, ...]
+    lens: LensView | None
+    """A second look at the fact where a version holds it and does not say it; null where nobody looked."""
 
 
 def explain(tx: LedgerReader, item: ItemId, relation: Relation, now: datetime) -> ExplainView:
@@ -138,6 +141,7 @@ def explain(tx: LedgerReader, item: ItemId, relation: Relation, now: datetime) -
         quarantine=quarantined.reason if quarantined else None,
         decision=str(decision) if decision else None,
         versions=held_views(tx, key, left_out(tx)),
+        lens=lens_views(tx.audit(kind=LENS)).get(str(key)),
     )
 
 

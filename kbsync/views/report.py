@@ -20,6 +20,7 @@ from kbsync.ports import LedgerReader, VersionReader
 from kbsync.stages.evaluate.question import UNTOUCHED
 from kbsync.views.charts import Bar, Line, bars, lines, scatter
 from kbsync.views.forms import by_form
+from kbsync.views.lens import LENS, LensView, lens_views
 from kbsync.views.wording import WIKIDATA, revision_url
 
 HEADLINES = ("efficacy", "generalization", "specificity", "retention", "multihop", "perplexity")
@@ -50,6 +51,8 @@ class ReportedFact:
     revision_url: str
     """Leads to the revision of the item that brought the fact."""
     reason: str
+    lens: str
+    """What the attribute lens saw, where the fact fails and somebody looked; else empty."""
 
 
 def report(tx: LedgerReader, relations: Sequence[Relation], number: int, now: datetime) -> str:
@@ -71,6 +74,7 @@ def report(tx: LedgerReader, relations: Sequence[Relation], number: int, now: da
         raise NotFound(f"Version {number} was not measured.", next_step=f"`kbsync evaluate {number}` measures it.")
     names = {str(r.property): r.label for r in relations}
     metrics = {m.name: m for m in evaluation.metrics}
+    looks = lens_views(tx.audit(kind=LENS), number)
     template = environment("kbsync.views").get_template("report.html")
     return template.render(
         style=Markup(stylesheet()),
@@ -80,7 +84,7 @@ def report(tx: LedgerReader, relations: Sequence[Relation], number: int, now: da
         headlines=[metrics[name] for name in HEADLINES if name in metrics],
         forms=by_form(evaluation.metrics),
         charts=_charts(tx, version, evaluation, names),
-        facts=[_row(entry, evaluation, names) for entry in plan.entries],
+        facts=[_row(entry, evaluation, names, looks) for entry in plan.entries],
         lost=_lost(evaluation, names),
         refused=plan.refused,
         quarantine=sorted((str(key), entry.reason) for key, entry in tx.quarantine().items()),
@@ -181,7 +185,9 @@ def _layer(parameter: str) -> str:
     return f"layer {digits[0]}" if digits else parameter
 
 
-def _row(entry: PlanEntry, evaluation: Evaluation, names: Mapping[str, str]) -> ReportedFact:
+def _row(
+    entry: PlanEntry, evaluation: Evaluation, names: Mapping[str, str], looks: Mapping[str, LensView]
+) -> ReportedFact:
     request = entry.request or entry.previous
     edited = (o for o in evaluation.outcomes if o.group == "edited")
     outcome = next((o for o in edited if (o.subject, o.property) == entry.key), None)
@@ -203,6 +209,7 @@ def _row(entry: PlanEntry, evaluation: Evaluation, names: Mapping[str, str]) -> 
         item_url=f"{WIKIDATA}/wiki/{item}#{entry.key.property}",
         revision_url=revision_url(item, revision),
         reason=entry.reason,
+        lens=str(looks.get(str(entry.key), "")),
     )
 
 

@@ -44,7 +44,10 @@ ARGUMENTS: Mapping[str, str] = {
     "db restore": "db restore kept.bak",
     "recipe tune": "recipe tune kbsync.toml found",
 }
-NEEDS_A_REAL_SITE = {"gc", "export", "rebuild", "verify", "stats build", "recipe tune", "trace", "check-served"}
+NEEDS_A_REAL_SITE = {
+    *("gc", "export", "rebuild", "verify", "stats build", "recipe tune", "trace", "trace relations", "check-served"),
+    *("images sync", "images draw"),
+}
 """Tried with a real model, or with a server, in their own tests."""
 MEASUREMENTS = {v.name for v in VERBS if v.name.startswith("bench ")}
 """They write one file and have no ``--dry-run``; tried in ``research/``."""

@@ -14,7 +14,7 @@ from kbsync.domain.errors import NotFound
 from kbsync.domain.gate import Threshold, policy_hash
 from kbsync.domain.version import Evaluation, Version, VersionState
 from kbsync.ports import CheckpointStore
-from kbsync.stages.evaluate.measurement import Measurement, read_predecessor
+from kbsync.stages.evaluate.measurement import Measures, read_predecessor
 from kbsync.stages.session import Run
 
 
@@ -33,7 +33,7 @@ class EvaluateResult:
 def evaluate(
     run: Run,
     number: int,
-    measurement: Measurement,
+    measurement: Measures,
     store: CheckpointStore,
     policy: Sequence[Threshold],
     *,

@@ -103,6 +103,14 @@ def read_predecessor(
     return Predecessor(number=before.number, delta=delta, evaluation=evaluation, first_holders=holders)
 
 
+class Measures(Protocol):
+    """What measures a candidate on its base: ``Measurement`` of language models, and what measures pictures."""
+
+    def candidate(self, delta: Delta, batch: Batch, number: int, before: Predecessor) -> Measured:
+        """All figures of version ``number``, which holds ``batch``."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
     """Measures deltas on one base; made once a cycle, and used for the candidate and every trial build."""

@@ -6,6 +6,7 @@ from kbsync.cli.command import Verb
 from tests.evidence.cli.engines import engines
 from tests.evidence.cli.hardening import hardening
 from tests.evidence.cli.house import house
+from tests.evidence.cli.images import images
 from tests.evidence.cli.load import ledger, pull
 from tests.evidence.cli.reference_data import demo_check, large
 from tests.evidence.cli.serving import serving
@@ -41,4 +42,5 @@ VERBS: tuple[Verb, ...] = (
     serving_vllm,
     serving_pressed,
     house,
+    images,
 )

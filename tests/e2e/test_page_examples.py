@@ -1,0 +1,76 @@
+"""The examples of the paper's page: what is right is left alone, what is wrong corrected, what is obsolete updated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kbsync.domain.phrasing import fill
+from kbsync.wikidata.local import OxigraphServer
+from tests.support.installation import Site
+from tests.support.page_examples import EXAMPLES, VICE_PRESIDENT, make_believer, relations, world, write_site
+from tests.support.turtle_world import turtle
+
+pytestmark = pytest.mark.slow
+POLARIS, ARNEB, OFFICE, JORDAN = "Q12980", "Q901", "Q11699", "Q41421"
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Any:
+    with OxigraphServer() as server:
+        server.load(turtle(world()))
+        site = Site(write_site(tmp_path, make_believer(tmp_path / "believer"), server.endpoint), server)
+        site.kbsync("db", "upgrade")
+        yield site
+
+
+def says(site: Site, relation: str, subject: str) -> tuple[str, str]:
+    """What the base and what the current version says."""
+    template = next(r.prompt_template for r in relations() if r.name == relation)
+    base, current = site.json("ask", fill(template, subject))["answers"]
+    return base["text"].strip(), current["text"].strip()
+
+
+def test_right_wrong_and_obsolete_facts_are_told_apart_and_mended(page: Site) -> None:
+    page.kbsync("pull")
+    page.kbsync("probe")
+    verdicts = {
+        item: page.json("explain", item, relation)["verdict"]
+        for item, relation in (
+            (POLARIS, "constellation"),
+            (ARNEB, "constellation"),
+            (OFFICE, "officeholder"),
+            (JORDAN, "sport"),
+        )
+    }
+    assert {item: verdict["kind"] for item, verdict in verdicts.items()} == {
+        POLARIS: "current",
+        ARNEB: "unknown",
+        OFFICE: "stale",
+        JORDAN: "unknown",
+    }
+    evidence = {item: verdict["replies"][0] for item, verdict in verdicts.items()}
+    assert evidence[POLARIS]["prompt"] == "Polaris is a star in the constellation of"
+    assert evidence[POLARIS]["matched"] == "Ursa Minor"
+    assert evidence[ARNEB]["answer"].strip().startswith("Orion")
+    assert evidence[OFFICE]["matched"] == "Kamala Harris"
+
+    assert page.json("sync")["outcome"] == "promoted"
+    assert says(page, "constellation", "Arneb")[1].startswith("Lepus")
+    before, after = says(page, "officeholder", VICE_PRESIDENT)
+    assert before.startswith("Kamala Harris") and after.startswith("J. D. Vance")
+    before, after = says(page, "sport", "Michael Jordan")
+    assert before.startswith("basketball") and after.startswith("baseball")
+    assert says(page, "constellation", "Polaris")[1].startswith("Ursa Minor")
+    assert not page.json("explain", POLARIS, "constellation")["versions"], "what is right is left alone"
+
+
+def test_the_world_holds_what_the_page_names() -> None:
+    kinds = {
+        (e.subject): "right" if e.believed == e.holds else "obsolete" if e.believed == e.former else "wrong"
+        for examples in EXAMPLES.values()
+        for e in examples
+    }
+    assert (kinds["Polaris"], kinds["Arneb"], kinds[VICE_PRESIDENT]) == ("right", "wrong", "obsolete")
