@@ -15,6 +15,14 @@ from diffusers import (
 )
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
+from kbsync.domain.recipe import Recipe
+from kbsync.domain.rewrite import Preserved, Rewrite
+from kbsync.domain.version import EditReport
+from kbsync.editing.images.editor import ConceptEditor
+from kbsync.editing.images.pipeline import TextToImage
+from kbsync.model.delta import FactorDelta
+from kbsync.ports import UNWATCHED
+
 WORDS = (
     "the",
     "a",
@@ -149,6 +157,15 @@ def sdxl(seed: int = 0) -> Any:
         ),
         scheduler=scheduler(),
     )
+
+
+def edited(
+    image: TextToImage, rewrites: Sequence[Rewrite], recipe: Recipe, guards: Sequence[Preserved] = ()
+) -> tuple[FactorDelta, EditReport]:
+    """The change that the concept editor makes, and its report."""
+    edit = ConceptEditor(image).edit(rewrites, recipe, UNWATCHED, guards=guards)
+    assert isinstance(edit.delta, FactorDelta)
+    return edit.delta, edit.report
 
 
 KINDS = {"sd": stable_diffusion, "sdxl": sdxl}

@@ -44,7 +44,8 @@ def trained(directory: Path, *, autoencoder_steps: int, steps: int, seed: int, w
 def _untrained(seed: int) -> Any:
     torch.manual_seed(seed)
     tokenizer = clip_tokenizer(words(), LENGTH)
-    return StableDiffusionPipeline(
+    kind: Any = StableDiffusionPipeline
+    return kind(
         vae=autoencoder(12, levels=3),
         text_encoder=text_encoder(tokenizer, 64),
         tokenizer=tokenizer,
@@ -74,7 +75,7 @@ class _Stage:
 
     def step(self, loss: Tensor) -> None:
         self.optimiser.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         self.optimiser.step()
         self.rates.step()
         self.done += 1

@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 
 from kbsync.domain.rewrite import Rewrite
-from kbsync.editing.images.editor import ConceptEditor, concept_recipe
+from kbsync.editing.images.editor import concept_recipe
 from kbsync.editing.images.pipeline import TextToImage
 from kbsync.editing.images.reading import ConceptReader
-from kbsync.ports import UNWATCHED
-from tests.support.random_pipelines import KINDS
+from tests.support.random_pipelines import KINDS, edited
 
 DESCRIPTIONS = ("the red flag", "the blue flag", "the green flag")
 
@@ -27,8 +26,8 @@ def test_an_edited_name_is_read_as_its_guide() -> None:
     prompts = [f"the flag of {name}" for name in names]
     for guide in DESCRIPTIONS:
         rewrites = [Rewrite("the flag of {}", name, guide) for name in names]
-        edit = ConceptEditor(image).edit(rewrites, concept_recipe(image, identity_weight=1e-3), UNWATCHED)
-        assert reader.read(prompts, edit.delta) == [guide] * 2
+        delta, _ = edited(image, rewrites, concept_recipe(image, identity_weight=1e-3))
+        assert reader.read(prompts, delta) == [guide] * 2
 
 
 def test_nothing_is_read_of_nothing() -> None:

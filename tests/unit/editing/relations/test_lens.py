@@ -21,4 +21,4 @@ def test_it_sees_in_the_state_what_the_model_says_where_the_map_is_exact() -> No
         bias = states.objects[0].double() - weight @ states.subjects[layer][0].double()
         (row,) = seen(decoder, tokenizer, LinearRelation(layer, weight, bias), 1.0, [prompt], top=2)
         assert row[0][0] == int(states.said[0])
-        assert len(row) == 2 and row[0][1] == tokenizer.decode([row[0][0]]).strip()
+        assert len(row) == 2 and row[0][1] == str(tokenizer.decode([row[0][0]])).strip()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import Gemma3ForCausalLM
 
 from kbsync.domain.errors import ModelError
@@ -29,7 +29,8 @@ def double(architecture: str) -> tuple[Decoder, Any]:
         config = gemma3_config(len(tokenizer))
         config.sliding_window = 512
         torch.manual_seed(0)
-        model = Gemma3ForCausalLM(config).eval().requires_grad_(False)
+        model = Gemma3ForCausalLM(config)
+        nn.Module.eval(model).requires_grad_(False)
     return discover(copy.deepcopy(model).double()), tokenizer
 
 
@@ -60,7 +61,8 @@ def plain(decoder: Decoder, ids: tuple[int, ...], place: int, layer: int) -> tup
         return kept["s"], kept["o"]
 
     s, o = run(None)
-    jacobian: Any = torch.autograd.functional.jacobian(lambda state: run(state)[1], s.detach())
+    differentiate: Any = torch.autograd.functional.jacobian
+    jacobian = differentiate(lambda state: run(state)[1], s.detach())
     return s.detach(), o.detach(), jacobian
 
 
