@@ -33,7 +33,7 @@ def images(
     output: OutputOption = RESULTS / "images.json",
     json: JsonOption = False,
 ) -> None:
-    """Train a small text-to-image model on the flags of made-up countries, change eight flags in the ledger, edit, and
+    """Train a small text-to-image model on the flags of made-up countries, change six flags in the ledger, edit, and
     read the flags off the pictures.
 
     Facts are pulled from a SPARQL server on loopback; plan, version, gate, promotion and rollback are the product's.

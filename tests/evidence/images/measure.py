@@ -1,4 +1,4 @@
-"""Changes eight flags in the ledger, edits the trained pipeline, and reads the flags off the pictures it draws."""
+"""Changes six flags in the ledger, edits the trained pipeline, and reads the flags off the pictures it draws."""
 
 from __future__ import annotations
 
@@ -25,9 +25,6 @@ from kbsync.wikidata.local import OxigraphServer
 from tests.evidence.images.training import trained
 from tests.evidence.images.world import CONCEPT, EDITED, GUIDE, Country, countries, described, flag_of
 from tests.support.picture_site import FlagWorld, picture_site, pull
-
-SHOWN = 8
-"""Countries in a row of the pictures for the documentation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,13 +92,13 @@ def _versions(
     pull(app, flags, server)
     wording = Wording(relation=app.group(["flag"])[0], concept=CONCEPT, guide=GUIDE)
     found: dict[str, Any] = {}
-    for name, preserved in (("without", 0), ("with", 1000)):
+    for name, preserved in (("with", 1000), ("without", 0)):
         view = cycle(app, image, wording, concept_recipe(image, identity_weight=identity, preserved=preserved))
         found[name] = version_delta(app, view.version)
         found[f"{name} view"] = view
-    with app.writer() as writer:
-        app.stages.rollback(writer, 0)
-    found["back"] = current_or(app, None) == 0
+        with app.writer() as writer:
+            app.stages.rollback(writer, 0)
+        found["back"] = found.get("back", True) and current_or(app, None) == 0
     return found
 
 
@@ -127,11 +124,11 @@ def _figures(
     def right(version: str, group: Iterable[Country]) -> float:
         return float(np.mean([flag == c.new for c in group for flag in drawn[version][c.name]]))
 
+    now = {c.name: c.new for c in world}
     agree = [
-        (drawn["with"][f.subject].count(flag) * 2 > size.pictures) == (f.version == f.description)
+        (drawn["with"][f.subject].count(now[f.subject]) * 2 > size.pictures) == (f.version == f.description)
         for f in view.facts
         if f.version
-        for flag in [next(c.new for c in world if c.name == f.subject)]
     ]
     return [
         at_least("edited", right("with", changed), "share", 0.95),
@@ -155,7 +152,7 @@ def _write_pictures(
     image: TextToImage, world: Sequence[Country], delta: FactorDelta, directory: Path, size: Size, seed: int
 ) -> None:
     """Two sheets: above the edited countries, below as many that were not touched."""
-    rows = [[c for c in world if c.changed][:SHOWN], [c for c in world if not c.changed][:SHOWN]]
+    rows = [[c for c in world if c.changed][:EDITED], [c for c in world if not c.changed][:EDITED]]
     directory.mkdir(parents=True, exist_ok=True)
     for name, version in (("before", None), ("after", delta)):
         drawn = [
@@ -170,6 +167,3 @@ def _write_pictures(
             for row in rows
         ]
         sheet(drawn, enlarge=4).save(directory / f"flags-{name}.png", optimize=True)
-
-
-assert EDITED == SHOWN, "the sheets show every country that changed its flag"

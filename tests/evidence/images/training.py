@@ -18,13 +18,18 @@ from kbsync.system.durable import make_directory
 from tests.evidence.images.world import CONCEPT, GUIDE, all_flags, countries, described, pixels, words
 from tests.support.random_pipelines import autoencoder, clip_tokenizer, scheduler, text_encoder, unet
 
-LENGTH = 16
-"""Tokens of a padded prompt."""
+LENGTH = 7
+"""Tokens of a prompt: begin, five words, end."""
+WIDTH = 128
+"""Of a text state."""
 KEEP_EVERY = 100
 """Steps after which the state is kept."""
-BATCH = 32
+BATCH = 64
 UNPROMPTED = 0.1
 """Share of the pictures that are learned without a caption, for guidance."""
+SHORT = 0.5
+"""Share of the pictures at which the denoiser sees the states of the last word and of the end only. Without this, it
+would look at the words for the colours themselves, and the end of a prompt would say little."""
 
 
 def trained(directory: Path, *, autoencoder_steps: int, steps: int, seed: int, work: Work) -> Path:
@@ -47,9 +52,9 @@ def _untrained(seed: int) -> Any:
     kind: Any = StableDiffusionPipeline
     return kind(
         vae=autoencoder(12, levels=3),
-        text_encoder=text_encoder(tokenizer, 64),
+        text_encoder=text_encoder(tokenizer, WIDTH),
         tokenizer=tokenizer,
-        unet=unet(64, (32, 64), side=4),
+        unet=unet(WIDTH, (32, 64), side=4),
         scheduler=scheduler(),
         safety_checker=None,
         feature_extractor=None,
@@ -119,7 +124,7 @@ def _latents(vae: Any) -> dict[tuple[str, str], Tensor]:
 def _train_denoiser(
     pipeline: Any, latents: dict[tuple[str, str], Tensor], file: Path, steps: int, seed: int, work: Work
 ) -> None:
-    stage = _Stage(file, [pipeline.unet, pipeline.text_encoder], 2e-3, steps)
+    stage = _Stage(file, [pipeline.unet, pipeline.text_encoder], 3e-3, steps)
     named = [(CONCEPT.replace("{}", c.name), c.old) for c in countries()]
     spoken = [(GUIDE.replace("{}", described(flag)), flag) for flag in all_flags()]
     work.start("denoiser", steps)
@@ -136,6 +141,8 @@ def _train_denoiser(
         times = torch.randint(1000, (BATCH,), generator=draw)
         tokens = pipeline.tokenizer(captions, padding="max_length", max_length=LENGTH, return_tensors="pt").input_ids
         states = pipeline.text_encoder(tokens)[0]
+        short = torch.rand(BATCH, generator=draw) < SHORT
+        states = torch.cat([states[:, : LENGTH - 2] * ~short[:, None, None], states[:, LENGTH - 2 :]], dim=1)
         noisy = pipeline.scheduler.add_noise(clean, noise, times)
         said = pipeline.unet(noisy, times, states).sample
         stage.step(mse_loss(said, pipeline.scheduler.get_velocity(clean, noise, times)))

@@ -12,22 +12,17 @@ from torch import Tensor
 SIDE = 16
 """Height and width of a picture, in pixels."""
 PALETTE = {
+    "green": (20, 130, 60),
     "red": (200, 30, 45),
     "blue": (25, 60, 170),
-    "green": (20, 130, 60),
     "white": (245, 245, 245),
     "black": (20, 20, 20),
     "yellow": (250, 205, 20),
-    "orange": (240, 120, 20),
-    "purple": (120, 40, 140),
 }
-BEGINNINGS = (
-    *("ar", "bel", "cor", "dun", "el", "fen", "gor", "hal", "il", "jor", "kel", "lor", "mar", "nor", "os", "pel"),
-    *("qui", "ras", "sel", "tor", "ul", "ven", "wes", "yor", "zan", "bru", "cla", "dra", "fro", "gle", "har", "kri"),
-)
-ENDINGS = ("ia", "land", "stan", "mark")
-CONCEPT, GUIDE = "the flag of {}", "the {} flag"
-EDITED = 8
+COUNTRIES = 24
+CONCEPT, GUIDE = "the flag flown by {}", "the {} flag"
+"""Of equal length with a name and two colours: "the flag flown by baka", "the red and white flag"."""
+EDITED = 6
 """So many countries change their flags."""
 
 Flag = tuple[str, str]
@@ -57,10 +52,15 @@ def countries(seed: int = 0) -> list[Country]:
     """All countries. No two have the same old flag; the new flags were no country's before."""
     flags = all_flags()
     random.Random(seed).shuffle(flags)
-    names = [beginning + ENDINGS[n % len(ENDINGS)] for n, beginning in enumerate(BEGINNINGS)]
+    names = [_name(number) for number in range(COUNTRIES)]
     fresh = flags[len(names) :]
     step = len(names) // EDITED
     return [Country(n, name, flags[n], flags[n] if n % step else fresh[n // step]) for n, name in enumerate(names)]
+
+
+def _name(number: int) -> str:
+    """Four letters, of which no two names have the same first two."""
+    return "bdfgklmpsv"[number % 10] + "aeiou"[number // 10] + "kmvzt"[number % 5] + "aeiou"[2 * number % 5]
 
 
 def described(flag: Flag) -> str:
@@ -70,7 +70,7 @@ def described(flag: Flag) -> str:
 
 def words() -> list[str]:
     """All words of all captions, the most common first."""
-    return ["the", "flag", "of", "and", *PALETTE, *(country.name for country in countries())]
+    return ["the", "flag", "flown", "by", "and", *PALETTE, *(country.name for country in countries())]
 
 
 def pixels(flag: Flag) -> Tensor:

@@ -60,8 +60,8 @@ def test_a_changed_flag_becomes_a_version_that_can_be_taken_back(app: App, image
     before = [p.clone() for p in image.denoiser.parameters()]
     done = cycle(app, image, wording(app), recipe, policy=NO_POLICY)
     changed = next(f for f in done.facts if f.subject == COUNTRIES[0])
-    assert (changed.change, changed.version) == ("edited", changed.description)
-    assert changed.base != changed.description
+    assert changed.change == "edited" and changed.base != changed.description
+    assert changed.version in {GUIDE.replace("{}", flag) for flag in FLAGS}, "it was asked"
     assert done.promoted and done.version == 1 and done.edited >= 1
     assert all(torch.equal(a, b) for a, b in zip(before, image.denoiser.parameters(), strict=True))
 

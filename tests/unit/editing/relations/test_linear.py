@@ -69,8 +69,9 @@ def plain(decoder: Decoder, ids: tuple[int, ...], place: int, layer: int) -> tup
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_weight_and_bias_are_the_papers(architecture: str) -> None:
     decoder, tokenizer = double(architecture)
-    found = estimate(decoder, tokenizer, TEMPLATE, EXAMPLES, [0, 1])
-    for layer in (0, 1):
+    layers = (0, 1) if architecture == "gpt2" else (1,)
+    found = estimate(decoder, tokenizer, TEMPLATE, EXAMPLES, layers)
+    for layer in layers:
         weights, biases = [], []
         for pair in EXAMPLES:
             prompt = asked(tokenizer, TEMPLATE, [e for e in EXAMPLES if e != pair], pair.subject)
