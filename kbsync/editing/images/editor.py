@@ -61,7 +61,7 @@ class ConceptEditor(Editor):
     key and value matrix W of the cross-attention is to give W g at the concept's state c, where g is the guide's state;
     both are taken at the last token of their prompts, so the template should end in the subject. With the recipe's
     ``concept_states`` "all" they are also taken at every position behind it, as far as both prompts have it: the end
-    token and the padding hold what was said, too.
+    token and the padding hold what was said, too. Then all positions of the preserved prompts are preserved.
     """
 
     def __init__(self, image: TextToImage) -> None:
@@ -110,12 +110,18 @@ class ConceptEditor(Editor):
         )
 
     def _preserved(self, guards: Sequence[Preserved], every: bool) -> Tensor:
-        """The states of the preserved concepts as columns, sorted by id; those that can't be read are left out."""
+        """The states of the preserved concepts as columns, sorted by id; those that can't be read are left out.
+
+        Where every position is written, every position is preserved, too: the words of the template are shared by all
+        names, and what guidance compares with is the empty prompt.
+        """
         asked = [fill(t, g.subject) for g in sorted(guards, key=lambda g: g.id) for t in (g.template, *g.phrasings)]
         prompts = [prompt for prompt in asked if not self._image.flaw(prompt)]
         if not prompts:
             return torch.zeros(self._image.width, 0, dtype=torch.float64)
-        return columns(self._image, [(prompt, prompt) for prompt in prompts], every=every)[0]
+        if every:
+            return self._image.states(["", *prompts]).hidden.flatten(0, 1).double().T
+        return columns(self._image, [(prompt, prompt) for prompt in prompts], every=False)[0]
 
     def _hash(self, guide: str) -> str:
         states = self._image.states([guide])

@@ -39,7 +39,8 @@ def trained(directory: Path, *, autoencoder_steps: int, steps: int, seed: int, w
         return finished
     make_directory(directory)
     pipeline = _untrained(seed)
-    _train_autoencoder(pipeline.vae, directory / "autoencoder.pt", autoencoder_steps, seed, work)
+    _train_autoencoder(pipeline.vae, pipeline.vae, directory / "autoencoder.pt", autoencoder_steps, seed, work)
+    _train_autoencoder(pipeline.vae.decoder, pipeline.vae, directory / "decoder.pt", 2 * autoencoder_steps, seed, work)
     latents = _latents(pipeline.vae)
     _train_denoiser(pipeline, latents, directory / "denoiser.pt", steps, seed, work)
     pipeline.save_pretrained(finished)
@@ -96,10 +97,11 @@ class _Stage:
             fresh.replace(self.file)
 
 
-def _train_autoencoder(vae: Any, file: Path, steps: int, seed: int, work: Work) -> None:
-    stage = _Stage(file, [vae], 3e-3, steps)
+def _train_autoencoder(part: Any, vae: Any, file: Path, steps: int, seed: int, work: Work) -> None:
+    """Train all of it, or its decoder alone, which needs longer to tell colours apart."""
+    stage = _Stage(file, [part], 3e-3, steps)
     pictures = torch.stack([pixels(flag) for flag in all_flags()])
-    work.start("autoencoder", steps)
+    work.start(file.stem, steps)
     work.advance(stage.done)
     while stage.done < steps:
         draw = torch.Generator().manual_seed(seed * 1_000_003 + stage.done)
