@@ -18,7 +18,8 @@ from kbsync.editing.relations.linear import estimate
 from kbsync.model.decoder import Decoder, discover
 from kbsync.model.delta import FactorDelta, applied
 from kbsync.model.hooks import frozen
-from kbsync.research.linearity import Linearity, RelationData, drawn
+from kbsync.research.linearity import Linearity, drawn
+from kbsync.research.relation_pairs import RelationData
 from kbsync.stages.evaluate.question import EDITED
 from kbsync.stages.release.promote import current_version
 from kbsync.views.lens import LENS

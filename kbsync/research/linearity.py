@@ -10,17 +10,15 @@ shares measured on the other half.
 from __future__ import annotations
 
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from kbsync.bootstrap import App
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.errors import DataError
 from kbsync.editing.common.prompts import Prompt, Unlocatable
@@ -30,29 +28,15 @@ from kbsync.editing.relations.states import RelationStates, read_states, said_wi
 from kbsync.model.decoder import Decoder, discover
 from kbsync.model.hooks import frozen
 from kbsync.operations.evidence import Figure, evidence
-from kbsync.research.cases import template_of
-from kbsync.research.records import read_records
 from kbsync.research.relation_edits import EditedRelations, edit_relations
+from kbsync.research.relation_pairs import RelationData
 from kbsync.research.result_cache import EDITED_BY, ResultCache
 from kbsync.research.session import ResearchSession
-from kbsync.stages.facts import believed_facts
 
 FAITHFUL = 0.6
 """Above this faithfulness the paper calls a relation linear."""
 BETAS = tuple(0.25 * n for n in range(1, 21))
 """The published grid, without 0."""
-
-
-@dataclass(frozen=True, slots=True)
-class RelationData:
-    """A relation with pairs to choose from."""
-
-    name: str
-    template: str
-    """Its prompt, with one ``{}``."""
-    pairs: tuple[Pair, ...]
-    paraphrases: tuple[str, ...] = ()
-    """For each pair another prompt that asks the same, in full; empty: there are none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,39 +56,6 @@ class Linearity:
     edits: int = 0
     """Facts of each relation that are written for the correlation with editing; 0: none."""
     seed: int = 0
-
-
-def read_relations(path: Path) -> list[RelationData]:
-    """Relations from records with ``relation_id``, ``prompt``, ``subject`` and ``target_true`` (or ``attribute``,
-    ``ground_truth``); of each relation, the template that occurs most. Raises ``DataError``."""
-    found: dict[str, dict[str, dict[Pair, str]]] = defaultdict(lambda: defaultdict(dict))
-    for record in read_records(path):
-        subject, prompt = record.text("subject"), record.text("prompt")
-        name = next((n for n in ("target_true", "attribute", "ground_truth") if n in record.fields), "target_true")
-        pair = Pair(subject, record.text(name))
-        template = template_of(prompt, subject, record.place)
-        other = record.fields.get("paraphrase")
-        found[record.text("relation_id")][template].setdefault(pair, other.strip() if isinstance(other, str) else "")
-    relations = []
-    for name, templates in sorted(found.items()):
-        template, pairs = max(templates.items(), key=lambda item: (len(item[1]), item[0]))
-        relations.append(RelationData(name, template, tuple(pairs), tuple(pairs.values())))
-    return relations
-
-
-def ledger_relations(app: App) -> list[RelationData]:
-    """The watched relations with their believed facts. Raises ``DataError`` where there are none."""
-    with app.ledger.read() as tx:
-        watched = believed_facts(tx, app.framed, app.loaded.fingerprint).watched
-    pairs: dict[str, list[Pair]] = defaultdict(list)
-    templates = {}
-    for relation, fact in watched.values():
-        templates[relation.name] = relation.prompt_template
-        if fact.subject_label and fact.answers[0].label:
-            pairs[relation.name].append(Pair(fact.subject_label, fact.answers[0].label))
-    if not pairs:
-        raise DataError("The ledger holds no believed fact.", next_step="Run `kbsync pull`, or name a file.")
-    return [RelationData(name, templates[name], tuple(pairs[name])) for name in sorted(pairs)]
 
 
 def trace_relations(

@@ -15,7 +15,7 @@ from kbsync.editing.relations.few_shot import Pair
 from kbsync.research.result_cache import EDITED_BY, ResultCache
 
 if TYPE_CHECKING:
-    from kbsync.research.linearity import RelationData
+    from kbsync.research.relation_pairs import RelationData
     from kbsync.research.session import ResearchSession
 
 

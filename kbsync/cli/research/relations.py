@@ -23,7 +23,7 @@ from kbsync.cli.research.options import (
 )
 
 if TYPE_CHECKING:
-    from kbsync.research.linearity import RelationData
+    from kbsync.research.relation_pairs import RelationData
     from kbsync.research.session import ResearchSession
 
 
@@ -158,8 +158,8 @@ def _session(
 ) -> Iterator[tuple[ResearchSession, list[RelationData], dict[str, Any]]]:
     """The session, the relations, and what the evidence says about their source."""
     from kbsync.cli.context import application
-    from kbsync.research.linearity import ledger_relations, read_relations
     from kbsync.research.records import file_hash
+    from kbsync.research.relation_pairs import ledger_relations, read_relations
     from kbsync.research.session import ResearchSession
 
     if data is None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from kbsync.editing.relations.few_shot import Pair
-from kbsync.research.linearity import Linearity, RelationData, correlation, default_layers, drawn, read_relations
+from kbsync.research.linearity import Linearity, correlation, default_layers, drawn
+from kbsync.research.relation_pairs import RelationData, read_relations
 
 
 def test_of_each_relation_the_commonest_template_is_taken(tmp_path: Path) -> None:
