@@ -25,18 +25,9 @@ from kbsync.system import http
 from kbsync.system.hidden import shown_url
 from kbsync.system.printable import printable
 from kbsync.wikidata import agent
-from kbsync.wikidata.answers import (
-    LONGEST_PAUSE,
-    MEDIA_TYPES,
-    QueryTimeout,
-    Response,
-    Row,
-    TooLarge,
-    Transient,
-    parse,
-    retry_after,
-)
+from kbsync.wikidata.answers import MEDIA_TYPES, Row, parse
 from kbsync.wikidata.pace import Pace
+from kbsync.wikidata.responses import LONGEST_PAUSE, QueryTimeout, Response, TooLarge, Transient, retry_after
 
 BAN = timedelta(hours=24)
 """How long a ban lasts if it does not say until when."""

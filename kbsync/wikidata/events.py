@@ -25,8 +25,8 @@ from kbsync.ports import ItemEvent
 from kbsync.system import http
 from kbsync.system.hidden import hidden, shown_url
 from kbsync.wikidata import agent
-from kbsync.wikidata.answers import Response, retry_after
 from kbsync.wikidata.event_frames import BEAT, MEDIA_TYPE, Broken, Frame, FrameReader
+from kbsync.wikidata.responses import Response, retry_after
 
 KEPT = timedelta(days=7)
 """How far back the public stream reaches. If asked for an earlier time, it begins later without saying so."""

@@ -147,7 +147,7 @@ def records(
             groups[local_name(row["item"])][row["st"].text].append(row)
     if len(nodes := [iri for group in groups.values() for iri in group]) != len(set(nodes)):
         raise DataError("a statement belongs to two items.")
-    references = {row["st"].text: integer(row["refs"]) for row in rows if "refs" in row}
+    references = _references(rows)
     _refuse_cut(rows, "names", sum("label" in row or "alias" in row for row in rows))
     if properties:
         _refuse_cut(rows, "statements", len(nodes))
@@ -189,6 +189,16 @@ def server_time(rows: Iterable[Row]) -> datetime | None:
     return min(dates.get(LIVE) or dates.get(f"{ONTOLOGY}Dump") or [], default=None)
 
 
+def _references(rows: Iterable[Row]) -> dict[str, int]:
+    """Statement → the number of its references.
+
+    Comunica 4 gives no value where there is nothing to count: such a row binds the statement and its item alone.
+    """
+    counted = [row for row in rows if "st" in row and ("refs" in row or row.keys() == _UNCOUNTED)]
+    return {row["st"].text: integer(row["refs"]) if "refs" in row else 0 for row in counted}
+
+
+_UNCOUNTED = frozenset({"item", "st"})
 _OF_NO_HEAD = frozenset({"st", "label", "alias", "names", "statements"})
 
 

@@ -16,9 +16,10 @@ from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemHead, ItemId, ItemRecord, Labels, PropertyId, item_id, property_id
 from kbsync.ports import StatementSource
 from kbsync.wikidata import queries, rows
-from kbsync.wikidata.answers import QueryTimeout, Row, TooLarge
+from kbsync.wikidata.answers import Row
 from kbsync.wikidata.client import SparqlClient
 from kbsync.wikidata.queries import ENTITY, LIVE, WIKIDATA, Shape, Vocabulary
+from kbsync.wikidata.responses import QueryTimeout, TooLarge
 
 GROW_AFTER = 8
 """Number of good pages after which a halved page is doubled again, so that one large item slows down only a few."""

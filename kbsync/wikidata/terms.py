@@ -117,7 +117,8 @@ def canonical_number(text: str) -> str | None:
     large.
 
     Engines write the same value as ``8848.860`` or ``+8848.86``. QLever computes with binary numbers and writes
-    ``8848.860000000001``: if rounding to fifteen digits gives a short number, the short one is taken.
+    ``8848.860000000001``, and the Earth's mass as ``5972000000000000327155712.0``: if the text has a decimal point, and
+    rounding to fifteen digits gives a short number, the short one is taken.
     """
     try:
         number = Decimal(text)
@@ -126,8 +127,7 @@ def canonical_number(text: str) -> str | None:
     if not number.is_finite() or abs(number.adjusted()) > _LARGEST:
         return None
     short = Decimal(f"{number:.14e}").normalize()
-    fraction = number != number.to_integral_value()
-    if fraction and len(number.as_tuple().digits) > _EXACT and len(short.as_tuple().digits) <= _SHORT:
+    if "." in text and len(number.as_tuple().digits) > _EXACT and len(short.as_tuple().digits) <= _SHORT:
         number = short
     plain = format(number, "f")
     if "." in plain:

@@ -12,8 +12,9 @@ import pytest
 from kbsync.domain.errors import SourceDown, SourceError
 from kbsync.ports.work import Work
 from kbsync.wikidata import answers
-from kbsync.wikidata.answers import QueryTimeout, Response, TooLarge, Transient, parse
+from kbsync.wikidata.answers import parse
 from kbsync.wikidata.client import SparqlClient
+from kbsync.wikidata.responses import QueryTimeout, Response, TooLarge, Transient
 from kbsync.wikidata.source import WikidataSource
 from tests.support import scripted_server as on
 from tests.support.broken_answers import JSON, broken_answer

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from kbsync.domain.errors import SourceDown, SourceError
-from kbsync.wikidata.answers import QueryTimeout, TooLarge
+from kbsync.wikidata.responses import QueryTimeout, TooLarge
 from tests.support import scripted_server as on
 from tests.support.scripted_server import Act, ScriptedServer
 from tests.support.sparql_clients import GOOD, NOW, QUERY, Ask, Patience
@@ -32,7 +32,7 @@ TRANSIENT: dict[str, Act] = {
     "chunk shorter than promised": on.cut_chunk(HALF),
     "JSON cut by the end of the connection": on.unbounded(HALF),
     "empty body": on.http(200, b""),
-    "error text inside the JSON": on.http(200, HALF + b"java.lang.RuntimeException: out of memory"),
+    "error text inside the JSON": on.http(200, HALF + b"java.lang.RuntimeException: interrupted"),
     "gzip that is none": on.http(200, on.results(on.GOOD_ROW), Content_Encoding="gzip"),
     "bytes that are not UTF-8": on.http(200, on.results(on.GOOD_ROW).replace(b"42", b"\xff\xfe")),
 }

@@ -7,8 +7,8 @@ import pytest
 from kbsync.domain.errors import SourceDown, SourceError
 from kbsync.domain.statement import ItemId, PropertyId
 from kbsync.testing.fake_source import FakeSource
-from kbsync.wikidata.answers import QueryTimeout
 from kbsync.wikidata.client import SparqlClient
+from kbsync.wikidata.responses import QueryTimeout
 from kbsync.wikidata.source import WikidataSource
 from tests.support.oxigraph_server import OxigraphServer, free_port
 from tests.support.turtle_world import turtle

@@ -17,8 +17,8 @@ import pyoxigraph
 
 from kbsync.domain.statement import ItemId, Rank, Snak, Statement, TimePoint, Value, ValueKind
 from kbsync.testing import FakeSource
-from kbsync.wikidata.answers import Response
 from kbsync.wikidata.client import SparqlClient
+from kbsync.wikidata.responses import Response
 from tests.support.turtle_world import turtle
 
 JSON = "application/sparql-results+json"

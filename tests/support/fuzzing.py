@@ -19,10 +19,11 @@ from kbsync.domain.statement import ItemId, PropertyId
 from kbsync.ledger import schema
 from kbsync.ledger.ledger import SqlLedger
 from kbsync.stages.pull.pull import pull
-from kbsync.wikidata.answers import Response, Transient, parse, retry_after
+from kbsync.wikidata.answers import parse
 from kbsync.wikidata.event_frames import Broken, Frame
 from kbsync.wikidata.events import EventStream, _Position
 from kbsync.wikidata.queries import Shape
+from kbsync.wikidata.responses import Response, Transient, retry_after
 from kbsync.wikidata.source import WikidataSource
 from tests.support.broken_answers import TEXTS, THINGS, BreakingClient, broken_answer, small_world
 from tests.support.stage_world import make_world

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 import pytest
 
 from kbsync.domain.errors import SourceDown, SourceError
-from kbsync.wikidata.answers import QueryTimeout, Response, Row, Term, TooLarge, Transient, parse, retry_after
+from kbsync.wikidata.answers import Row, Term, parse
+from kbsync.wikidata.responses import QueryTimeout, Response, TooLarge, Transient
 from tests.support.wikidata_payloads import members, needs_real, sample
 
 RESULTS = {"content-type": "application/sparql-results+json;charset=utf-8"}
@@ -53,40 +54,12 @@ def test_real_results_are_read_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "expected"),
-    [
-        (400, b"Lexical error", SourceError),
-        (401, b"", SourceError),
-        (404, b"", SourceError),
-        (302, b"", SourceError),
-        (408, b"", QueryTimeout),
-        (413, b"", TooLarge),
-        (429, b"slow down", Transient),
-        (429, b"the query timed out", QueryTimeout),
-        (500, b"NullPointerException", Transient),
-        (500, b"java.util.concurrent.TimeoutException", QueryTimeout),
-        (503, b"", Transient),
-        (504, b"", QueryTimeout),
-    ],
-)
-def test_a_status_says_which_error_it_is(status: int, body: bytes, expected: type[Exception]) -> None:
-    with pytest.raises(expected) as caught:
-        parse(response(status, body), "http://endpoint", None)
-    assert type(caught.value) is expected
-
-
-def test_a_wait_that_the_endpoint_asks_for_makes_it_no_timeout() -> None:
-    with pytest.raises(Transient) as caught:
-        parse(response(503, b"backend timed out"), "http://endpoint", 7.0)
-    assert caught.value.retry_after == 7.0
-
-
-@pytest.mark.parametrize(
     ("body", "expected", "final"),
     [
         (b'{"results": {"bindings": [', Transient, SourceDown),
         (b'{"results": {"bindings": [ java.util.concurrent.TimeoutException', QueryTimeout, None),
         (b'{"label": "time-out", "results": {"bind', Transient, SourceDown),
+        (b'{"results": {"bindings": [ java.lang.OutOfMemoryError', TooLarge, None),
         (b'{"results": "\xff"}', Transient, SourceDown),
         (b"[]", Transient, SourceError),
         (b'{"exception": "Query timed out"}', QueryTimeout, None),
@@ -111,26 +84,10 @@ def test_another_media_type_is_no_result() -> None:
         rows_of(b"<p>time limit exceeded</p>", {"content-type": "text/html"})
 
 
-@pytest.mark.parametrize(
-    ("headers", "seconds"),
-    [
-        ({"retry_after": "120"}, 120.0),
-        ({"retry_after": "Sun, 01 Mar 2026 12:00:40 GMT"}, 40.0),
-        ({"retry_after": "Sun, 01 Mar 2026 11:01:30 GMT", "date": "Sun, 01 Mar 2026 11:00:00 GMT"}, 90.0),
-        ({"retry_after": "Sun, 01 Mar 2026 11:00:00 GMT"}, 0.0),
-        ({"retry_after": "soon"}, None),
-        ({"retry_after": "-5"}, None),
-        ({"retry_after": "1.5"}, None),
-        ({"retry_after": "9" * 400}, None),
-        ({}, None),
-    ],
-)
-def test_how_long_the_endpoint_asks_us_to_wait(headers: dict[str, str], seconds: float | None) -> None:
-    assert retry_after(response(429, b"", **headers), NOW) == seconds
+def test_a_row_that_binds_nothing_may_be_null() -> None:
+    assert rows_of(b'{"results": {"bindings": [null, {"n": {"type": "literal", "value": "1"}}]}}')[0] == {}
 
 
-def test_an_excerpt_is_one_short_line_without_markup() -> None:
-    assert response(500, b"<b>a</b>\n\n b").excerpt == "a b"
-    long = response(500, b"word " * 1000).excerpt
-    assert len(long) == 201 and long.endswith("…")
-    assert response(500, b"\xff").text == "�"
+def test_what_damages_an_answer_is_shown() -> None:
+    with pytest.raises(Transient, match="damaged at character 26 of 33, before '!ERROR!'"):
+        rows_of(b'{"results": {"bindings": [!ERROR!')

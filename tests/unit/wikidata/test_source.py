@@ -17,8 +17,9 @@ from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemId, PropertyId, Rank, Snak, Statement, TimePoint, Value, ValueKind
 from kbsync.domain.wellformed import name_flaw
 from kbsync.testing.fake_source import FakeSource
-from kbsync.wikidata.answers import QueryTimeout, Row, TooLarge
+from kbsync.wikidata.answers import Row
 from kbsync.wikidata.client import SparqlClient
+from kbsync.wikidata.responses import QueryTimeout, TooLarge
 from kbsync.wikidata.source import GROW_AFTER, WikidataSource
 from tests.support.oxigraph_server import OxigraphServer
 from tests.support.turtle_world import PREFIXES, turtle
