@@ -7,6 +7,8 @@ and ``isql-vt`` (Debian's ``virtuoso-opensource-7``), ``rdflib-endpoint`` (packa
 
 from __future__ import annotations
 
+import importlib.metadata
+import json
 import os
 import shutil
 import signal
@@ -37,6 +39,11 @@ def found(program: str) -> str | None:
     return shutil.which(program, path=places)
 
 
+def _said(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return done.stdout + done.stderr
+
+
 def n_triples(turtle: str) -> bytes:
     triples = pyoxigraph.parse(turtle.encode(), format=pyoxigraph.RdfFormat.TURTLE)
     return pyoxigraph.serialize(triples, format=pyoxigraph.RdfFormat.N_TRIPLES)
@@ -58,6 +65,11 @@ class Engine(ABC):
     def missing(cls) -> list[str]:
         """Programs that are not installed."""
         return [program for program in cls.programs if not found(program)]
+
+    @classmethod
+    @abstractmethod
+    def version(cls) -> str:
+        """The version of what is installed."""
 
     @property
     @abstractmethod
@@ -123,6 +135,10 @@ class Oxigraph(Engine):
     name = "oxigraph"
     programs = ()
 
+    @classmethod
+    def version(cls) -> str:
+        return importlib.metadata.version("oxigraph")
+
     def __init__(self) -> None:
         super().__init__()
         self._server = OxigraphServer()
@@ -145,6 +161,11 @@ class Virtuoso(Engine):
 
     name = "virtuoso"
     programs = ("virtuoso-t", "isql-vt")
+
+    @classmethod
+    def version(cls) -> str:
+        told = _said(str(found("virtuoso-t")), "-?")
+        return told.partition("Version ")[2].partition(" ")[0]
 
     def __init__(self, *, max_rows: int = 100_000) -> None:
         super().__init__()
@@ -219,6 +240,11 @@ class RdflibEndpoint(_Restarting):
     name = "rdflib-endpoint"
     programs = ("rdflib-endpoint",)
 
+    @classmethod
+    def version(cls) -> str:
+        python = Path(str(found("rdflib-endpoint"))).with_name("python")
+        return _said(str(python), "-c", "import importlib.metadata as m; print(m.version('rdflib-endpoint'))").strip()
+
     @property
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self.port}/"
@@ -232,6 +258,11 @@ class Comunica(Engine):
 
     name = "comunica"
     programs = ("comunica-sparql-file-http", "node")
+
+    @classmethod
+    def version(cls) -> str:
+        package = Path(str(found("comunica-sparql-file-http"))).resolve().parents[1] / "package.json"
+        return str(json.loads(package.read_text())["version"])
 
     @property
     def endpoint(self) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from kbsync.cli.command import JsonOption, verb
@@ -14,7 +17,14 @@ from tests.evidence.cli.conclude import RESULTS, OutputOption, conclude
     prints="kbsync.operations.evidence:Evidence",
     changes="a file",
 )
-def engines(context: typer.Context, output: OutputOption = RESULTS / "engines.json", json: JsonOption = False) -> None:
+def engines(
+    context: typer.Context,
+    output: OutputOption = RESULTS / "engines.json",
+    state: Annotated[
+        Path, typer.Option(help="What each engine was found to do is kept here, until the code changes.")
+    ] = Path("engines-state"),
+    json: JsonOption = False,
+) -> None:
     """Ask Oxigraph, Virtuoso, rdflib-endpoint and Comunica the questions of a pull, and compare the ledgers.
 
     The engines are started here; their programs are looked for on the PATH and in the directories of KBSYNC_ENGINES.
@@ -22,4 +32,4 @@ def engines(context: typer.Context, output: OutputOption = RESULTS / "engines.js
     """
     from tests.evidence.engines.measure import measure_engines
 
-    conclude(measure_engines(), output, json=json)
+    conclude(measure_engines(state), output, json=json)
