@@ -51,6 +51,8 @@ def pull(
     else:
         changed = result.statements
         say(f"{count(result.fetched, 'item')} of {result.watched} had a new revision")
+        if result.again:
+            say(f"{count(result.again, 'item')} read once more: an older kbsync read their dates wrongly")
         say(f"statements: {changed.added} added, {changed.changed} changed, {changed.removed} removed")
         say(f"facts: {result.observed} changed, {result.believed} became trusted")
     if result.joined or result.left:

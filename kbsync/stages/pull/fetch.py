@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from kbsync.domain.errors import SourceDown
 from kbsync.domain.statement import ItemHead, ItemId, ItemRecord, Labels, PropertyId, Snak, Statement
 from kbsync.domain.wellformed import head_flaw, value_flaw, without_flaws
 from kbsync.ports import PullCounts, StatementSource
+from kbsync.stages.pull.again import misread
 from kbsync.stages.pull.names import NamesPull
 from kbsync.stages.pull.watch import Redirects, Watch, impossible, mass_deletion, suspicious
 from kbsync.stages.session import Run
 
 BATCH = 200
 """Largest number of deleted items that one transaction records, and of items that a listener pulls at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """The items to fetch."""
+
+    heads: list[ItemHead]
+    """Sorted by item."""
+    known: int
+    """The number of known items, fetched or not."""
+    again: int
+    """Items among ``heads`` that have no new revision: their dates are read once more."""
 
 
 def changed_heads(
@@ -26,9 +39,9 @@ def changed_heads(
     *,
     accept: bool,
     at_least: int = 0,
-) -> tuple[list[ItemHead], int]:
-    """Choose the items to fetch: those past their stored revision, and all subjects of a property that was never
-    pulled.
+) -> Changed:
+    """Choose the items to fetch: those past their stored revision, all subjects of a property that was never pulled,
+    and those whose dates an older kbsync read wrongly.
 
     Args:
         source: The source's name.
@@ -37,9 +50,6 @@ def changed_heads(
         accept: Believe the source even where it says that many items are deleted.
         at_least: The number of known items counts as this large at least: of two items that were asked for, both may be
             deleted.
-
-    Returns:
-        The heads to fetch, sorted by item, and the number of known items.
 
     Raises:
         SourceError: Suspiciously many known items are missing from the source.
@@ -53,12 +63,14 @@ def changed_heads(
             for subject in subjects
             for item in (subject, redirects.resolve(subject))
         }
+        again = misread(tx, source, watch.subjects, redirects)
     existing = [head for head in stored.values() if not head.deleted]
     known, vanished = max(at_least, len(existing)), sum(heads[head.id].deleted for head in existing)
     if suspicious(vanished, known) and not accept:
         raise mass_deletion(f"{vanished} of {len(existing)} known items are missing from the source")
-    changed = [head for item, head in sorted(heads.items()) if item in never_pulled or _moved(head, stored.get(item))]
-    return changed, known
+    moved = {item for item, head in heads.items() if item in never_pulled or _moved(head, stored.get(item))}
+    chosen = [head for item, head in sorted(heads.items()) if item in moved | again]
+    return Changed(chosen, known, again=len(chosen) - len(moved))
 
 
 def _moved(head: ItemHead, stored: ItemHead | None) -> bool:

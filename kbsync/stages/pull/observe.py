@@ -13,6 +13,7 @@ from kbsync.domain.relation import Relation
 from kbsync.domain.standing import Clocks, Origin, Unbroken, changed, found, seen, unchanged
 from kbsync.domain.statement import ItemHead, ItemId, Statement
 from kbsync.ports import FactReader, NameReader, StatementReader, StatementWriter
+from kbsync.stages.pull.again import note_read
 from kbsync.stages.pull.between import Between
 from kbsync.stages.pull.names import origin_of
 from kbsync.stages.pull.watch import Redirects, Watch, members_mark
@@ -119,6 +120,7 @@ def _move_watermarks(
         if relation.property in watch.members:
             tx.set_members(relation.property, watch.members[relation.property], server_time)
             tx.set_watermark(members_mark(source, relation), server_time)
+    note_read(tx, source, [relation.property for relation in relations])
     if whole:
         tx.set_watermark(source, server_time)
 

@@ -17,7 +17,7 @@ from kbsync.domain.statement import ItemHead, ItemId
 from kbsync.ports import PullCounts, StatementSource
 from kbsync.stages.pull.between import Between
 from kbsync.stages.pull.clock import checked_time, possible, refused_time
-from kbsync.stages.pull.fetch import changed_heads, fetch_statements
+from kbsync.stages.pull.fetch import Changed, changed_heads, fetch_statements
 from kbsync.stages.pull.names import NamesPull
 from kbsync.stages.pull.observe import ObserveResult, observe_facts
 from kbsync.stages.pull.watch import SUSPICIOUS_COUNT, Redirects, Watch, known_watch, poll, watch_set
@@ -50,10 +50,14 @@ class PullResult:
     impossible: tuple[ItemId, ...] = ()
     """Items that the source says were changed at a time that has not come yet; they stay as they were."""
 
+    again: int = 0
+    """Items without a new revision that were read once more, because an older kbsync read their dates otherwise than
+    their pages show them."""
+
     @property
     def nothing_new(self) -> bool:
         """Whether neither items nor facts changed."""
-        return not (self.fetched or self.observed or self.believed)
+        return not (self.fetched or self.again or self.observed or self.believed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,9 +106,11 @@ def pull(
     redirects = Redirects()
     redirects.note(heads)
 
-    changed, known = changed_heads(run, source.name, watch, heads, redirects, accept=accept_deletions)
+    changed = changed_heads(run, source.name, watch, heads, redirects, accept=accept_deletions)
     names = NamesPull(run, source, relations, clocks, between)
-    counts = fetch_statements(run, source, changed, properties, names, known=known, accept=accept_deletions)
+    counts = fetch_statements(
+        run, source, changed.heads, properties, names, known=changed.known, accept=accept_deletions
+    )
     names.fetch(polled, watch, redirects, heads, unseen=impossible, whole=whole)
     observed = observe_facts(
         run, source.name, polled, watch, redirects, clocks, between, unseen=impossible, whole=whole
@@ -152,16 +158,16 @@ def pull_items(
     narrow = replace(watch, subjects=subjects)
 
     at_least = SUSPICIOUS_COUNT + 1
-    changed, known = changed_heads(run, source.name, narrow, heads, redirects, accept=False, at_least=at_least)
+    changed = changed_heads(run, source.name, narrow, heads, redirects, accept=False, at_least=at_least)
     names = NamesPull(run, source, relations, clocks, between)
-    counts = fetch_statements(run, source, changed, properties, names, known=known, accept=False)
+    counts = fetch_statements(run, source, changed.heads, properties, names, known=changed.known, accept=False)
     names.fetch(relations, narrow, redirects, heads, unseen=impossible, whole=False)
     observed = observe_facts(
         run, source.name, relations, watch, redirects, clocks, between, unseen=impossible, only=nearby
     )
     result = _result(narrow, changed, counts, observed, server_time, impossible)
     _record_pull(run, source.name, result)
-    return ItemsPulled(result=result, heads=heads, moved=frozenset(head.id for head in changed))
+    return ItemsPulled(result=result, heads=heads, moved=frozenset(head.id for head in changed.heads))
 
 
 def _sharing_statements(items: Sequence[ItemId], before: Redirects, now: Redirects) -> set[ItemId]:
@@ -182,7 +188,7 @@ def _poll(
 
 def _result(
     watch: Watch,
-    changed: Sequence[ItemHead],
+    changed: Changed,
     counts: PullCounts,
     observed: ObserveResult,
     server_time: datetime,
@@ -190,7 +196,7 @@ def _result(
 ) -> PullResult:
     return PullResult(
         watched=len(watch.items),
-        fetched=len(changed),
+        fetched=len(changed.heads) - changed.again,
         statements=counts,
         observed=observed.observed,
         believed=observed.believed,
@@ -200,6 +206,7 @@ def _result(
         left=watch.left,
         unasked=watch.unasked,
         impossible=impossible,
+        again=changed.again,
     )
 
 
@@ -213,5 +220,6 @@ def _record_pull(run: Run, source: str, result: PullResult) -> None:
             return
         body = {"source": source, "fetched": result.fetched, "observed": result.observed, "believed": result.believed}
         body |= {"server_time": result.server_time, "history": head}
+        body |= {"again": result.again} if result.again else {}
         body |= {"impossible": list(result.impossible)} if result.impossible else {}
         tx.append_audit("pull", run.actor, body, run.clock.now())
