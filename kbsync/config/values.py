@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr, StringConstraints, ValidationInfo
 
+from kbsync.domain.languages import CODE
 from kbsync.domain.statement import item_id, property_id
 from kbsync.domain.wellformed import flaw, name_flaw
 from kbsync.system.hidden import hide, shown_url
@@ -136,7 +137,7 @@ def _context(text: str) -> str:
 
 def is_language(text: str) -> bool:
     """Whether ``text`` is a code such as ``de`` or ``zh-hant``."""
-    return re.match(_LANGUAGE, text) is not None
+    return re.fullmatch(CODE, text) is not None
 
 
 def unique(values: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -175,8 +176,7 @@ def read_secret(key: str, value: SecretStr | None, file: Path | None) -> str:
     return secret
 
 
-_LANGUAGE = r"^[a-z]{2,3}(-[a-z0-9]+)*$"
-Language = Annotated[str, BeforeValidator(_small), StringConstraints(pattern=_LANGUAGE)]
+Language = Annotated[str, BeforeValidator(_small), StringConstraints(pattern=rf"^{CODE}$")]
 Dtype = Literal["float32", "bfloat16", "float16"]
 AnyDuration = Annotated[timedelta, BeforeValidator(duration)]
 Duration = Annotated[timedelta, BeforeValidator(duration), AfterValidator(positive)]

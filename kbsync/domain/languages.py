@@ -7,6 +7,8 @@ tags are compared in small letters.
 
 from __future__ import annotations
 
+CODE = r"([a-z]{2,3}|simple)(-[a-z0-9]{1,12})*"
+"""Pattern of a code: ``de``, ``zh-classical``."""
 MULTILINGUAL = "mul"
 """Code of the names that Wikidata has once for all languages. One stands in where an item has none in ours."""
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from kbsync.domain.errors import BadIdentifier
-from kbsync.domain.languages import wanted_tags
+from kbsync.domain.languages import CODE, wanted_tags
 from kbsync.domain.statement import item_id, property_id
 from kbsync.wikidata.answers import Term
 
@@ -87,8 +87,6 @@ PREFIX xsd: <{XSD}>
 
 WIKIDATA = Vocabulary()
 
-_LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z0-9]{1,8})*\Z")
-
 
 class Shape(StrEnum):
     """Where an endpoint keeps an item's revision and date."""
@@ -101,7 +99,7 @@ class Shape(StrEnum):
 
 def language_code(text: str) -> str:
     """Check a language code such as ``en`` or ``pt-br``. Raises ``BadIdentifier``."""
-    if not _LANGUAGE.match(text):
+    if not re.fullmatch(CODE, text):
         raise BadIdentifier(f"{text!r} is not a language code as Wikidata writes them (en, pt-br).")
     return text
 

@@ -8,6 +8,7 @@ import pyoxigraph
 import pytest
 from rdflib.plugins.sparql import prepareQuery
 
+from kbsync.config.values import is_language
 from kbsync.domain.errors import BadIdentifier
 from kbsync.domain.statement import ItemId, PropertyId
 from kbsync.wikidata import queries
@@ -84,7 +85,13 @@ def test_only_identifiers_become_text(wrong: str) -> None:
 def test_only_language_codes_become_text(wrong: str) -> None:
     with pytest.raises(BadIdentifier, match="language code"):
         queries.labels([Q1], wrong)
-    assert queries.language_code("zh-hant") == "zh-hant"
+
+
+@pytest.mark.parametrize("code", ["zh-hant", "mul", "simple", "zh-classical", "be-x-old", "zh-min-nan"])
+def test_wikidatas_codes_are_known_to_be_such(code: str) -> None:
+    assert queries.language_code(code) == code
+    assert is_language(code)
+    assert not is_language("edit")
 
 
 def test_a_page_of_subjects_begins_after_the_last_one() -> None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from kbsync.domain.phrasing import from_templates
 from kbsync.domain.relation import Relation
-from kbsync.domain.statement import ItemId, PropertyId, Snak, Statement, Value, ValueKind
-from kbsync.ledger import tables
+from kbsync.domain.statement import ItemId, PropertyId, Rank, Snak, Statement, Value, ValueKind
 from kbsync.stages.pull.again import misread, note_read
 from kbsync.stages.pull.pull import PullResult, pull
 from kbsync.stages.pull.watch import Redirects
+from tests.support import ledger_raw
 from tests.support.stage_world import START, World
 
 BORN = PropertyId("P569")
@@ -33,6 +34,7 @@ def born(item: str, time: str, precision: int = 11) -> Statement:
         property=BORN,
         snak=Snak.VALUE,
         value=Value(ValueKind.TIME, time, str(precision)),
+        rank=Rank.NORMAL,
         references=1,
     )
 
@@ -41,14 +43,13 @@ def look(world: World) -> PullResult:
     return pull(world.run, world.source, [RELATION])
 
 
-def forget(world: World) -> None:
+def forget(place: Path) -> None:
     """Make the ledger one of an older kbsync, which notes no rule."""
-    with world.ledger.write() as tx:
-        tx._delete(tables.watermarks, tables.watermarks.c.source.like("%/dates/%"))
+    ledger_raw.run(f"sqlite:///{place}/ledger.sqlite3", "DELETE FROM watermarks WHERE source LIKE '%/dates/%'")
 
 
 @pytest.fixture
-def old(world: World) -> World:
+def old(world: World, tmp_path: Path) -> World:
     """A ledger of an older kbsync: Q1 has a wrong date, and nothing says by which rule dates were read."""
     for item, statement in (
         ("Q1", born("Q1", "-0043-03-13T00:00:00Z")),
@@ -57,7 +58,7 @@ def old(world: World) -> World:
     ):
         world.source.set_item(item, label=item, statements=[statement])
     look(world)
-    forget(world)
+    forget(tmp_path)
     item = world.source.items[ItemId("Q1")]
     right = replace(item, statements=(born("Q1", "-0044-03-15T00:00:00Z"),))
     world.source.items[ItemId("Q1")] = right
@@ -108,12 +109,12 @@ def test_a_new_ledger_reads_nothing_twice(world: World) -> None:
         ("1930-01-01T00:00:00Z", 11, False),
     ],
 )
-def test_which_dates_are_doubtful(world: World, time: str, precision: int, doubtful: bool) -> None:
+def test_which_dates_are_doubtful(world: World, tmp_path: Path, time: str, precision: int, doubtful: bool) -> None:
     world.source.set_item("Q1", label="one", statements=[born("Q1", time, precision)])
     look(world)
     with world.ledger.write() as tx:
         assert misread(tx, "fake", {BORN: [ItemId("Q1")]}, Redirects()) == set()
-    forget(world)
+    forget(tmp_path)
     with world.ledger.write() as tx:
         assert misread(tx, "fake", {BORN: [ItemId("Q1")]}, Redirects()) == ({"Q1"} if doubtful else set())
         note_read(tx, "fake", [BORN])
