@@ -41,7 +41,7 @@ class FakeSource(StatementSource):
         self.questions: dict[str, int] = {}
         """By method, how often it was called."""
         self.asked: list[ItemId] = []
-        """The items that ``records`` was asked for."""
+        """The items that ``records`` was asked for with properties."""
         self.remembers = True
         """Whether it knows the history of its items (see ``touched``)."""
         self._past: dict[ItemId, list[FakeItem]] = {}
@@ -102,7 +102,7 @@ class FakeSource(StatementSource):
 
     def records(self, items: Sequence[ItemId], properties: Sequence[PropertyId]) -> Iterator[list[ItemRecord]]:
         watched = set(properties)
-        self.asked += items
+        self.asked += items if properties else ()
 
         def record(item: ItemId) -> ItemRecord:
             known = self.items.get(item)

@@ -21,4 +21,4 @@ def pull_requests(*, watched: int, changed: int, new_objects: int, batch: int = 
         new_objects: Items in their statements that the ledger can't name yet.
         batch: Items of one page.
     """
-    return ONCE + ceil(watched / batch) + ceil(changed / batch) + 2 * ceil(new_objects / batch)
+    return ONCE + ceil(watched / batch) + ceil(changed / batch) + ceil(new_objects / batch)

@@ -11,10 +11,10 @@ from kbsync.domain.naming import mentioned_items
 from kbsync.domain.relation import Relation
 from kbsync.domain.standing import Clocks, Origin
 from kbsync.domain.statement import ItemHead, ItemId, ItemRecord, Labels
-from kbsync.domain.wellformed import without_flaws
+from kbsync.domain.wellformed import head_flaw, without_flaws
 from kbsync.ports import NAMES, NameReader, NameWriter, StatementReader, StatementSource
 from kbsync.stages.pull.between import Between
-from kbsync.stages.pull.watch import Redirects, Watch, follow
+from kbsync.stages.pull.watch import MAX_HOPS, Redirects, Watch, impossible
 from kbsync.stages.session import Run
 
 LABELS_REFRESH = timedelta(days=7)
@@ -133,22 +133,44 @@ class NamesPull:
 def _looks(source: StatementSource, items: Sequence[ItemId], known: Mapping[ItemId, ItemHead]) -> list[SeenNames]:
     """The names of items now; those of a redirect are those of the item at the end of its chain.
 
-    Heads are asked for first. Names that are newer than their head are noted under a revision that is gone by the next
-    look, so they start anew then.
+    An item whose head the poll did not bring is asked for its head and its names at once. Names that are newer than
+    their head are noted under a revision that is gone by the next look, so they start anew then.
     """
-    at_hand: dict[ItemId, ItemHead] = {}
+    heads: dict[ItemId, ItemHead] = {}
     for item in items:
         end = item
-        while end in known and end not in at_hand:
-            at_hand[end] = known[end]
+        while end in known and end not in heads:
+            heads[end] = known[end]
             end = known[end].redirect_to or end
-    heads = follow(source, items, at_hand)
+    names = _with_heads(source, items, heads)
     redirects = Redirects()
     redirects.note(heads)
     chains = {item: redirects.chain(item) for item in items}
-    ends = sorted({chain[-1] for chain in chains.values() if not heads[chain[-1]].deleted})
-    names = {entry.item: without_flaws(entry) for page in source.labels(ends) for entry in page}
+    ends = {chain[-1] for chain in chains.values() if not heads[chain[-1]].deleted}
+    for page in source.labels(sorted(ends - names.keys())):
+        names |= {entry.item: without_flaws(entry) for entry in page}
     return list(_joined(chains, heads, names))
+
+
+def _with_heads(
+    source: StatementSource, items: Sequence[ItemId], heads: dict[ItemId, ItemHead]
+) -> dict[ItemId, Labels]:
+    """Ask for the items that ``heads`` lacks and for everything that they lead to; adds their heads, and returns the
+    names of those that are there."""
+    names: dict[ItemId, Labels] = {}
+    asked = sorted(set(items) - heads.keys())
+    for _ in range(MAX_HOPS):
+        for page in source.records(asked, ()) if asked else ():
+            for record in page:
+                if wrong := head_flaw(record.head):
+                    raise impossible(wrong)
+                heads[record.head.id] = record.head
+                if not record.head.deleted:
+                    names[record.head.id] = without_flaws(record.labels)
+        asked = sorted({head.redirect_to for head in heads.values() if head.redirect_to} - heads.keys())
+        if not asked:
+            break
+    return names
 
 
 def _joined(
