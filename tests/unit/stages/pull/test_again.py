@@ -51,12 +51,14 @@ def forget(place: Path) -> None:
 @pytest.fixture
 def old(world: World, tmp_path: Path) -> World:
     """A ledger of an older kbsync: Q1 has a wrong date, and nothing says by which rule dates were read."""
+    world.source.now = START - timedelta(days=30)
     for item, statement in (
         ("Q1", born("Q1", "-0043-03-13T00:00:00Z")),
         ("Q2", born("Q2", "1969-07-20T00:00:00Z")),
         ("Q3", born("Q3", "1750-01-01T00:00:00Z", 9)),
     ):
         world.source.set_item(item, label=item, statements=[statement])
+    world.source.now = START
     look(world)
     forget(tmp_path)
     item = world.source.items[ItemId("Q1")]
