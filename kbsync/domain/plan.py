@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from heapq import nsmallest
+from operator import itemgetter
+from typing import NamedTuple, Protocol, TypeVar
 
-from kbsync.domain.canonical import content_hash
+from kbsync.domain.canonical import content_hash, later
 from kbsync.domain.conflicts import RightFact, conflicts
 from kbsync.domain.fact import FactKey
 from kbsync.domain.rewrite import Preserved, Rewrite
@@ -37,14 +40,25 @@ class Guard(Preserved):
     """The fact: subject and property on Wikidata."""
 
 
-def choose_guards(right: Iterable[Guard], most: int) -> tuple[Guard, ...]:
+class Keyed(Protocol):
+    """A fact, as far as it is known by its key."""
+
+    @property
+    def key(self) -> FactKey: ...
+
+
+K = TypeVar("K", bound=Keyed)
+
+
+def choose_guards(right: Iterable[K], most: int) -> tuple[K, ...]:
     """Choose the facts that an edit guards: about one half of those that the base has right, and at most ``most``.
 
     Specificity is measured on the other half, so that no guarded fact is counted in favour of the guard. Which half a
     fact is in depends on its key alone, and the order on the key's hash, so that a new fact changes no other's place.
     """
-    ranked = sorted((content_hash([g.key.subject, g.key.property]), g) for g in right)
-    return tuple(g for digest, g in ranked if int(digest[-1], 16) % 2)[:most]
+    ranked = ((content_hash([g.key.subject, g.key.property]), g) for g in right)
+    mine = ((digest, g) for digest, g in ranked if int(digest[-1], 16) % 2)
+    return tuple(g for _, g in nsmallest(most, mine, key=itemgetter(0)))
 
 
 class Change(StrEnum):
@@ -79,6 +93,26 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlanCounts:
+    """A plan in numbers of facts."""
+
+    predecessor: int
+    """The version that was current when it was made; 0: the base."""
+    add: int
+    change: int
+    retract: int
+    keep: int
+    refused: int
+    guards: int
+    """Facts that the base has right and that the edit is to leave so."""
+
+    @property
+    def held(self) -> int:
+        """Facts of the version that is built from it."""
+        return self.add + self.change + self.keep
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EditPlan:
     """All facts of the next version, and how they differ from those of the current one."""
 
@@ -91,6 +125,22 @@ class EditPlan:
     refused: tuple[Refusal, ...] = ()
     """Sorted by key."""
     guards: tuple[Guard, ...] = ()
+    unlisted: int = later(0)
+    """So many more facts are over the limit than ``refused`` names."""
+
+    @property
+    def counts(self) -> PlanCounts:
+        """The plan in numbers of facts."""
+        by_change = Counter(entry.change for entry in self.entries)
+        return PlanCounts(
+            predecessor=self.predecessor,
+            add=by_change[Change.ADD],
+            change=by_change[Change.CHANGE],
+            retract=by_change[Change.RETRACT],
+            keep=by_change[Change.KEEP],
+            refused=len(self.refused) + self.unlisted,
+            guards=len(self.guards),
+        )
 
     @property
     def requests(self) -> tuple[EditRequest, ...]:
@@ -107,6 +157,10 @@ class EditPlan:
         """Identifies the version that this plan builds: base, facts, guards and recipe, whatever came before."""
         written = (r.id for r in self.requests)
         return build_hash(self.base_fingerprint, self.recipe_fingerprint, written, self.guards)
+
+
+LISTED = 100
+"""So many facts that are over the limit are named in a plan; the others are counted."""
 
 
 class FactNames(NamedTuple):
@@ -137,6 +191,8 @@ def make_plan(
     suspect: Mapping[FactKey, str] | None = None,
     names: Mapping[FactKey, FactNames] | None = None,
     right: Iterable[RightFact] = (),
+    further: Mapping[FactKey, str] | None = None,
+    behind: int = 0,
 ) -> EditPlan:
     """Compare what has to be written with what ``current`` holds.
 
@@ -158,6 +214,8 @@ def make_plan(
         suspect: Why a person should look at facts first.
         names: By fact, the names that are right today; where a fact is left out, what is held of it counts as right.
         right: Facts that the base has right.
+        further: Why facts are refused that are not in ``wanted``, since nothing else of them is needed.
+        behind: So many more facts have to be written that are behind the limit, and behind all of ``wanted`` by key.
     """
     quarantined, gone = quarantined or {}, gone or {}
     requests = {r.key: _kept(r, active.get(r.key), (names or {}).get(r.key)) for r in wanted}
@@ -168,7 +226,8 @@ def make_plan(
     refused |= {key: f"quarantined: {reason}" for key, reason in quarantined.items() if key in requests}
     refused |= {key: reason for key, reason in (suspect or {}).items() if key in requests}
     refused |= {key: reason for key, reason in (excluded or {}).items() if key in requests}
-    refused |= _beyond([k for k in sorted(requests, key=lambda k: (k not in active, k)) if k not in refused], limit)
+    beyond = _beyond([k for k in sorted(requests, key=lambda k: (k not in active, k)) if k not in refused], limit)
+    refused |= beyond
     entries = []
     for key in sorted(set(requests) | set(active)):
         request = None if key in refused else requests.get(key)
@@ -178,6 +237,10 @@ def make_plan(
         change, reason = _compare(request, previous, refused.get(key) or gone.get(key) or "no longer wanted")
         entries.append(PlanEntry(key=key, change=change, request=request, previous=previous, reason=reason))
     refused |= {key: reason for key, reason in waits.items() if key not in refused}
+    unlisted = list(beyond)[LISTED:]
+    for key in unlisted:
+        del refused[key]
+    refused |= further or {}
     return EditPlan(
         base_fingerprint=base_fingerprint,
         recipe_fingerprint=recipe_fingerprint,
@@ -185,6 +248,7 @@ def make_plan(
         entries=tuple(entries),
         refused=tuple(Refusal(key=k, reason=refused[k]) for k in sorted(refused)),
         guards=tuple(guards),
+        unlisted=len(unlisted) + behind,
     )
 
 

@@ -7,7 +7,8 @@ machine's clock and by the source's time, and the younger age counts.
 
 A change must have stood *whole*: every newer revision of an item that it was read from restarts the clock, unless the
 source can tell that none of the revisions in between was any different. What is reached by a redirect was read from all
-items on the way.
+items on the way. A deletion that the source does not date has no revision: an item that is gone at two looks may have
+been there in between, so such a deletion stands since the last look only, and is left to a person.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from typing import NamedTuple
 from kbsync.domain.statement import ItemId
 
 Origin = tuple[tuple[ItemId, int], ...]
-"""The items that something was read from, each with its revision (0: it is deleted); redirects lead from each to the
-next."""
+"""The items that something was read from, each with its revision (0: it is deleted, and no one says since when);
+redirects lead from each to the next."""
 
 Unbroken = Callable[[ItemId, int, int], bool]
 """Whether an item is known to have said the same in all revisions from one to another."""
@@ -97,4 +98,4 @@ def stood_whole(before: Origin, origin: Origin, unbroken: Unbroken) -> bool:
     if [item for item, _ in before] != [item for item, _ in origin]:
         return False
     looks = zip(before, origin, strict=True)
-    return all(old == new or (old > 0 and new > 0 and unbroken(item, old, new)) for (item, old), (_, new) in looks)
+    return all(old > 0 and new > 0 and (old == new or unbroken(item, old, new)) for (item, old), (_, new) in looks)

@@ -149,7 +149,7 @@ class ItemHead:
     id: ItemId
     revision: int
     modified: datetime | None
-    """When that revision was made; None where the source does not say."""
+    """When that revision was made, or the item was deleted; None where the source does not say."""
     redirect_to: ItemId | None = None
     deleted: bool = False
 

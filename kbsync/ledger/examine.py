@@ -1,48 +1,32 @@
-"""Checks that every row of a ledger is what kbsync wrote last, and that none is missing.
-
-The row journal is streamed and compared with the tables. If it names more rows than fit into memory, this takes several
-passes, each over a share of the rows.
-"""
+"""Everything that a ledger can prove about its own rows: each is what kbsync wrote last, and none is missing."""
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from hashlib import sha256
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Connection, TypeDecorator, func, inspect, select
 
 from kbsync.domain.audit import GENESIS
 from kbsync.domain.canonical import canonical_json
 from kbsync.domain.errors import Damaged
-from kbsync.ledger import row_journal, tables
+from kbsync.ledger import plan_entries, row_journal, tables
+from kbsync.ledger.altered import AlteredRow, altered_rows
+from kbsync.ledger.repository import tallies
 from kbsync.ledger.repository.statement_rows import statement_of
 from kbsync.ledger.repository.statements import SqlStatementReader
 from kbsync.ledger.row_journal import Key
 
-_SHARE = 400_000
-"""Rows that are compared in one pass."""
 _NAMED = 20
 """Number of altered rows of one table that are named; the others are only counted."""
 _ADOPTED = 5_000
 """Number of rows in one entry of the journal that ``adopt`` writes."""
 _WRITER = "writer"
 """The lease under which aliases are moved."""
-_ADDED, _CHANGED, _REMOVED = "was added", "was changed", "was removed"
-
-
-class AlteredRow(NamedTuple):
-    """A row that is not as kbsync wrote it."""
-
-    table: str
-    key: Key
-    what: str
-    """``was added``, ``was changed`` or ``was removed``."""
-    hash: str | None
-    """The hash that it has now; None if it was removed."""
 
 
 def examine(connection: Connection, heads: Collection[str] = (), trail: Collection[str] | None = None) -> list[str]:
@@ -57,7 +41,9 @@ def examine(connection: Connection, heads: Collection[str] = (), trail: Collecti
     missing = [f"the table {name} is gone" for name in tables.metadata.tables if name not in present]
     if missing:
         return problems + missing
-    return problems + altered(connection) + _forgotten_changes(connection) + _low_tokens(connection)
+    problems += altered(connection) + _forgotten_changes(connection)
+    problems += plan_entries.problems(connection) + tallies.problems(connection)
+    return problems + _low_tokens(connection)
 
 
 def altered(connection: Connection) -> list[str]:
@@ -76,27 +62,6 @@ def altered(connection: Connection) -> list[str]:
     return problems
 
 
-def altered_rows(connection: Connection) -> Iterator[AlteredRow]:
-    """Rows that differ from what the journal says."""
-    known = connection.scalar(select(func.coalesce(func.sum(tables.row_journal.c.size), 0))) or 0
-    shares = 1 + int(known) // _SHARE
-    for share in range(shares):
-        expected = _newest(connection, share, shares)
-        for table in row_journal.bound():
-            if not inspect(connection).has_table(table.name):
-                continue  # the upgrade that is running makes it
-            for key, row in row_journal.stored_rows(connection, table):
-                digest = _digest(table.name, key)
-                if digest[0] % shares != share:
-                    continue
-                found = expected.pop(digest, None)
-                now = row_journal.row_hash(table.name, row)
-                if found != now:
-                    yield AlteredRow(table.name, key, _CHANGED if found else _ADDED, now)
-        if expected:
-            yield from _removed(connection, expected)
-
-
 def adopt(connection: Connection, altered: Collection[tuple[str, Key]]) -> None:
     """Record the rows as they are after an upgrade of the schema, which may have changed them.
 
@@ -112,45 +77,6 @@ def adopt(connection: Connection, altered: Collection[tuple[str, Key]]) -> None:
             row_journal.append(connection, {row.table: batch.pop(row.table)})
     for table, rows in batch.items():
         row_journal.append(connection, {table: rows})
-
-
-def _newest(connection: Connection, share: int, shares: int) -> dict[bytes, str]:
-    """By the digest of table and key, the newest hash of each existing row, for one share of the rows."""
-    newest: dict[bytes, str] = {}
-    for table, key, found in _journaled(connection):
-        digest = _digest(table, key)
-        if digest[0] % shares != share:
-            continue
-        if found is None:
-            newest.pop(digest, None)
-        else:
-            newest[digest] = found
-    return newest
-
-
-def _removed(connection: Connection, expected: Collection[bytes]) -> Iterator[AlteredRow]:
-    """The removed rows. Their keys are read from the journal again, because only the digests were kept."""
-    told = set()
-    for table, key, _ in _journaled(connection):
-        digest = _digest(table, key)
-        if digest in expected and digest not in told:
-            told.add(digest)
-            yield AlteredRow(table, key, _REMOVED, None)
-
-
-def _journaled(connection: Connection) -> Iterator[tuple[str, Key, str | None]]:
-    """Table, key and hash of every row in the journal, in order. Unreadable entries are left to ``_broken_chain``."""
-    for entry in row_journal.entries(connection):
-        try:
-            body = json.loads(entry.body)
-            found = [(table, tuple(row[:-1]), row[-1]) for table, rows in body.items() for row in rows]
-        except (ValueError, TypeError, AttributeError):
-            continue
-        yield from found
-
-
-def _digest(table: str, key: Key) -> bytes:
-    return sha256("\0".join((table, *map(str, key))).encode("utf-8", "surrogateescape")).digest()[:16]
 
 
 def _named(key: Key) -> str:

@@ -6,8 +6,9 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from kbsync.ledger import examine, schema, triggers
+from kbsync.ledger import examine, plan_entries, schema, triggers
 from kbsync.ledger.engine import PATIENCE, make_engine, parse_url, reading, writing
+from kbsync.ledger.repository import tallies
 from kbsync.ledger.repository.audit import SqlAuditReader, SqlAuditWriter
 from kbsync.ledger.repository.fact_pages import SqlFactPageReader
 from kbsync.ledger.repository.facts import SqlFactReader, SqlFactWriter
@@ -54,8 +55,11 @@ class SqlLedgerTransaction(
     """One write transaction."""
 
     def accept_rows(self) -> list[str]:
-        """Add the hashes that altered rows have now to the row journal."""
-        altered = examine.altered(self._connection)
+        """Add the hashes that altered rows have now to the row journal, and derive anew what is derived from them."""
+        derived = plan_entries.problems(self._connection) + tallies.problems(self._connection)
+        altered = examine.altered(self._connection) + derived
+        plan_entries.restore(self._connection)
+        tallies.recount(self._connection)
         examine.adopt(self._connection, ())
         return altered
 

@@ -28,6 +28,8 @@ CHAINED = {
     "row_journal": "it is a hash chain itself",
     "statement_history": "it is a hash chain itself",
     "statements": "they are what the statement history leads to, which is checked",
+    "plan_entries": "they are the entries of the plans, whose rows the journal holds, which is checked",
+    "tallies": "they are what facts and verdicts are counted to, which is checked",
 }
 """Tables that another proof covers, and which proof."""
 UNDECIDING = {

@@ -12,16 +12,19 @@ from kbsync.domain import audit, history
 from kbsync.domain.audit import AuditEvent
 from kbsync.domain.errors import Damaged, SchemaError, StoreError
 from kbsync.ledger import tables, triggers
+from kbsync.ledger.altered import altered_rows
 from kbsync.ledger.engine import opened, parse_url, place, reading, schema_of, writing
-from kbsync.ledger.examine import adopt, altered_rows, examine
+from kbsync.ledger.examine import adopt, examine
+from kbsync.ledger.repository import tallies
 from kbsync.ledger.repository.audit import SqlAuditReader
 from kbsync.ledger.repository.statements import SqlStatementReader
+from kbsync.ledger.repository.versions import count_plans
 from kbsync.ledger.row_journal import Key
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
-REVISION = "0009"
+REVISION = "0010"
 """The schema revision that this program works with: the newest of ``migrations/versions``, numbered in order."""
 VERSION_TABLE = "kbsync_version"
 """Holds the revision. Not ``alembic_version``, as in early ledgers: other programs that use Alembic have theirs
@@ -67,6 +70,8 @@ def upgrade(url: str) -> None:
         if broken:
             raise StoreError(f"The upgrade of {place(parsed)} would break the ledger: {'; '.join(broken)}.")
         if stored not in (None, REVISION):
+            tallies.recount(connection)
+            count_plans(connection)
             adopt(connection, altered)
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import CheckConstraint, Column, ForeignKey, ForeignKeyConstraint
 
 from kbsync.domain.decision import DecisionKind
 from kbsync.domain.fact import FactState
-from kbsync.domain.plan import EditPlan, PlanEntry
+from kbsync.domain.plan import EditPlan, PlanCounts, PlanEntry
 from kbsync.domain.standing import Origin
 from kbsync.domain.statement import Rank, Snak, Statement, ValueKind
 from kbsync.domain.verdict import Evidence, VerdictKind
@@ -159,6 +159,17 @@ verdicts = table(
     Index("ix_verdicts_kind", *_JUDGED, "kind", "subject", "value_hash", "names_hash"),
 )
 
+tallies = table(
+    "tallies",
+    Column("property", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("template_hash", Text, primary_key=True),
+    Column("state", Text, primary_key=True),
+    Column("facts", Whole, nullable=False),
+    CheckConstraint("facts >= 1", name="facts"),
+)
+"""How many facts of a property are in a state, or have a verdict of a kind by a model (``repository/tallies.py``)."""
+
 members = table(
     "members",
     Column("property", Text, primary_key=True),
@@ -201,7 +212,10 @@ plan_recordings = table(
     serial(),
     Column("plan", Text, ForeignKey("plans.hash"), nullable=False),
     Column("at", Timestamp, nullable=False),
+    Column("counts", Document(PlanCounts)),
 )
+"""When each plan was the newest one, and its numbers, so that nobody reads a plan to count it."""
+
 
 versions = table(
     "versions",

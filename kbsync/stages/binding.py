@@ -26,6 +26,7 @@ from kbsync.stages.evaluate.measurement import Measurement
 from kbsync.stages.evaluate.question import EvaluationSize
 from kbsync.stages.evaluate.served import AS, Complete
 from kbsync.stages.facts import BelievedFacts, believed_facts, unjudged_facts
+from kbsync.stages.judged import LedgerFacts
 from kbsync.stages.plan import PlanPolicy, PlanResult, plan
 from kbsync.stages.probe import ProbeResult, probe
 from kbsync.stages.pull.pull import PullResult, pull
@@ -144,9 +145,12 @@ class Stages:
         return probe(run, self.site.base, facts, relations, answer_tokens=self.settings.answer_tokens)
 
     def plan(self, writer: Writer, facts: BelievedFacts | None = None) -> PlanResult:
-        """Plan with ``facts`` (None: those that the ledger has now)."""
-        known = self.facts(writer.run) if facts is None else facts
-        return plan(writer.run, known, self.site.recipe, self.settings.plan)
+        """Plan with ``facts`` (None: those that the ledger has now, of which a page is in memory at once)."""
+        site, policy = self.site, self.settings.plan
+        if facts is not None:
+            return plan(writer.run, facts, site.recipe, policy)
+        with writer.run.ledger.read() as tx:
+            return plan(writer.run, LedgerFacts(tx, site.framed, site.base.fingerprint), site.recipe, policy)
 
     def edit(self, writer: Writer, plan_hash: str) -> EditResult:
         return edit(writer.run, plan_hash, self.site.recipe, self.site.editor(), self.site.store)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -12,6 +12,7 @@ from kbsync.domain.naming import Names, items_of
 from kbsync.domain.relation import Relation
 from kbsync.domain.verdict import Verdict, VerdictKey
 from kbsync.ports import NamedFactReader, VerdictReader
+from kbsync.stages.judged import JudgedFact
 
 
 class WatchedFact(NamedTuple):
@@ -35,6 +36,20 @@ class BelievedFacts:
     """In the order of the relations, then of the keys."""
     verdicts: Mapping[FactKey, Verdict]
     """What the base says; facts that it was not asked about yet are left out."""
+
+    @property
+    def relations(self) -> Sequence[Relation]:
+        """Those that the facts are of."""
+        return list(dict.fromkeys(relation for relation, _ in self.watched.values()))
+
+    def each(self) -> Iterator[JudgedFact]:
+        """All of them, in their order."""
+        return (JudgedFact(relation, fact, self.verdicts.get(key)) for key, (relation, fact) in self.watched.items())
+
+    def some(self, keys: Iterable[FactKey]) -> dict[FactKey, JudgedFact]:
+        """Those with these keys, in their order."""
+        wanted = set(keys)
+        return {judged.fact.key: judged for judged in self.each() if judged.fact.key in wanted}
 
     @cached_property
     def unjudged(self) -> list[WatchedFact]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.conflicts import RightFact
@@ -11,16 +11,17 @@ from kbsync.domain.decision import DecisionKind
 from kbsync.domain.errors import KbsyncError
 from kbsync.domain.fact import Fact, FactKey
 from kbsync.domain.phrasing import FramedPhrasing, Use
-from kbsync.domain.plan import EditPlan, EditRequest, FactNames, Guard, capacity_warning, choose_guards, make_plan
+from kbsync.domain.plan import EditPlan, EditRequest, FactNames, Guard, capacity_warning, make_plan
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.reframing import reframed
 from kbsync.domain.relation import Relation
 from kbsync.domain.suspicion import Suspicion, suspects
-from kbsync.domain.verdict import Verdict, VerdictKind
+from kbsync.domain.verdict import VerdictKind
 from kbsync.domain.version import CURRENT
-from kbsync.ports import Quarantined, VersionReader
-from kbsync.stages.facts import BelievedFacts, WatchedFact
+from kbsync.ports import LedgerReader, StoredPlan
+from kbsync.stages.judged import JudgedFact, JudgedFacts
 from kbsync.stages.session import Run
+from kbsync.stages.survey import Survey, survey
 
 NO_STATEMENT = "no statement holds now"
 """Why an active fact that is watched has no believed answer any more."""
@@ -50,7 +51,7 @@ class PlanPolicy:
     """Which facts a person should look at first (None: none)."""
 
 
-def plan(run: Run, facts: BelievedFacts, recipe: Recipe, policy: PlanPolicy) -> PlanResult:
+def plan(run: Run, facts: JudgedFacts, recipe: Recipe, policy: PlanPolicy) -> PlanResult:
     """Compare the facts that have to be edited with what ``current`` holds, and record the plan if something changes.
 
     Args:
@@ -59,56 +60,87 @@ def plan(run: Run, facts: BelievedFacts, recipe: Recipe, policy: PlanPolicy) -> 
     Raises:
         KbsyncError: Facts have no verdict yet.
     """
-    if facts.unjudged:
-        raise KbsyncError(
-            f"{len(facts.unjudged)} facts have no verdict on this base yet.",
-            kept="No plan was made.",
-            next_step="Run `kbsync probe` first (`kbsync sync` does both).",
-        )
     edit_plan = _make_plan(run, facts, recipe, policy)
     warning = capacity_warning(len(edit_plan.requests), recipe.capacity)
     if not edit_plan.changes:
         return PlanResult(plan_hash=content_hash(edit_plan), plan=edit_plan, already=True, warning=warning)
     now = run.clock.now()
     with run.ledger.write() as tx:
+        before = tx.newest_plan()
         recorded = tx.record_plan(edit_plan, now)
         if recorded.is_new:
-            changes = [{"fact": str(e.key), "change": e.change, "reason": e.reason} for e in edit_plan.changes]
-            refused = {str(r.key): r.reason for r in edit_plan.refused}
-            body = {"plan": recorded.plan_hash, "build": edit_plan.build_hash, "changes": changes, "refused": refused}
+            body = {"plan": recorded.plan_hash, "build": edit_plan.build_hash} | plan_news(edit_plan, before)
             body |= {"warning": warning} if warning else {}
             tx.append_audit("plan", run.actor, body, now)
     return PlanResult(plan_hash=recorded.plan_hash, plan=edit_plan, already=not recorded.is_new, warning=warning)
 
 
-def _make_plan(run: Run, facts: BelievedFacts, recipe: Recipe, policy: PlanPolicy) -> EditPlan:
-    wanted = [
-        _request(relation, fact, facts.verdicts[key], recipe)
-        for key, (relation, fact) in facts.watched.items()
-        if facts.verdicts[key].kind in policy.kinds
-    ]
+def _make_plan(run: Run, facts: JudgedFacts, recipe: Recipe, policy: PlanPolicy) -> EditPlan:
     with run.ledger.read() as tx:
-        alias = tx.alias(CURRENT)
+        alias, quarantine = tx.alias(CURRENT), tx.quarantine()
         predecessor = alias.number if alias else 0
-        quarantine = tx.quarantine()
-        active = _active(tx, predecessor, quarantine)
+        active = _active(tx, predecessor)
         excluded = {key: str(d) for key, d in tx.decisions().items() if d.kind is DecisionKind.EXCLUDE}
-        ended = {key: NO_STATEMENT for key in active if key not in facts.watched and tx.fact(key) is not None}
+        found = survey(facts, policy.kinds, active, quarantine, recipe.guard_count)
+        ended = {key: NO_STATEMENT for key in active if key not in found.values and tx.fact(key) is not None}
+    if found.unjudged:
+        raise KbsyncError(
+            f"{found.unjudged} facts have no verdict on this base yet.",
+            kept="No plan was made.",
+            next_step="Run `kbsync probe` first (`kbsync sync` does both).",
+        )
+    # Those whose value has changed since they were tried are free again.
+    quarantined = {key: e.reason for key, e in quarantine.items() if found.values.get(key) == e.value_hash}
+    suspect = _suspect(found, policy)
+    wanted = {fact.key for fact in found.wanted}
+    # Of several reasons the last one is said, as in the plan itself.
+    certain = {key: f"quarantined: {reason}" for key, reason in quarantined.items()} | suspect | excluded
+    certain = {key: reason for key, reason in certain.items() if key in wanted}
+    needed = found.needed(active, certain, policy.limit)
+    whole = facts.some({*needed.keys, *found.guards})
     return make_plan(
-        wanted,
+        [_request(whole[key], recipe) for key in whole if key in needed.keys and key in wanted],
         active,
         base_fingerprint=facts.base_fingerprint,
         recipe_fingerprint=recipe.fingerprint,
         predecessor=predecessor,
         quarantined=_still_quarantined(quarantine, facts),
         excluded=excluded,
-        gone=_not_wanted(facts, policy) | ended,
-        guards=choose_guards(_possible_guards(facts, policy, recipe), recipe.guard_count),
+        gone=found.gone | ended,
+        guards=[_guard(whole[key], recipe) for key in found.guards],
         limit=policy.limit,
-        suspect=_suspect(wanted, active, facts, policy),
-        names={key: _names(fact) for key, (_, fact) in facts.watched.items()},
-        right=_right_facts(facts, policy, recipe),
+        suspect=suspect,
+        names={key: _names(judged.fact) for key, judged in whole.items()},
+        right=[
+            _right_fact(judged, recipe)
+            for key, judged in whole.items()
+            if key in found.shared and _is_right(judged, policy)
+        ],
+        further={key: reason for key, reason in certain.items() if key not in needed.keys},
+        behind=needed.behind,
     )
+
+
+def plan_news(plan: EditPlan, before: StoredPlan | None) -> dict[str, Any]:
+    """What the audit trail says of a plan: its changes and refusals, as far as the plan before did not have them.
+
+    Otherwise a fact that is refused for a year would be in the trail with every plan of that year.
+    """
+    old = before.plan if before and before.plan.predecessor == plan.predecessor else None
+    said = {(e.key, e.change, e.request.id if e.request else None) for e in old.changes} if old else set()
+    changes = [
+        {"fact": str(e.key), "change": e.change, "reason": e.reason}
+        for e in plan.changes
+        if (e.key, e.change, e.request.id if e.request else None) not in said
+    ]
+    was = {r.key: r.reason for r in old.refused} if old else {}
+    refused = {str(r.key): r.reason for r in plan.refused if was.get(r.key) != r.reason}
+    news: dict[str, Any] = {"changes": changes, "refused": refused}
+    if before is not None and old is not None:
+        still = {r.key for r in plan.refused}
+        freed = sorted(str(key) for key in was if key not in still)
+        news |= {"after": before.plan_hash} | ({"no longer refused": freed} if freed else {})
+    return news | ({"unlisted": plan.unlisted} if plan.unlisted else {})
 
 
 def _names(fact: Fact) -> FactNames:
@@ -116,70 +148,40 @@ def _names(fact: Fact) -> FactNames:
     return FactNames(subject, tuple(name for answer in fact.answers for name in answer.names))
 
 
-def _right_facts(facts: BelievedFacts, policy: PlanPolicy, recipe: Recipe) -> list[RightFact]:
-    """What no edit may be written over: facts that the base has right."""
-    return [
-        RightFact(
-            key=key,
-            subject=fact.subject_label or "",
-            templates=(relation.prompt_template, *(p.template for p in _further(relation, recipe))),
-            names=_names(fact).answers,
-        )
-        for key, (relation, fact) in _known_facts(facts, policy)
-    ]
+def _right_fact(judged: JudgedFact, recipe: Recipe) -> RightFact:
+    """What no edit may be written over."""
+    relation, fact, _ = judged
+    return RightFact(
+        key=fact.key,
+        subject=fact.subject_label or "",
+        templates=(relation.prompt_template, *(p.template for p in _further(relation, recipe))),
+        names=_names(fact).answers,
+    )
 
 
-def _not_wanted(facts: BelievedFacts, policy: PlanPolicy) -> dict[FactKey, str]:
-    """Why believed facts are not edited: their verdict, with its reason or the base's answer."""
-    return {
-        key: f"verdict {verdict.kind}: {verdict.evidence.reason or _typical_answer(verdict)}"
-        for key, verdict in facts.verdicts.items()
-        if verdict.kind not in policy.kinds
-    }
+def _is_right(judged: JudgedFact, policy: PlanPolicy) -> bool:
+    """Whether the base has the fact right, and nothing is written over it."""
+    kind = judged.verdict.kind if judged.verdict else None
+    return kind is VerdictKind.CURRENT and kind not in policy.kinds
 
 
-def _typical_answer(verdict: Verdict) -> str:
-    """The first answer of the verdict's own kind; where there is none, that after the prompt."""
-    answers = (reply.greedy for reply in verdict.evidence.replies if reply.kind is verdict.kind)
-    return next(answers, verdict.evidence.greedy).strip()
+def _guard(judged: JudgedFact, recipe: Recipe) -> Guard:
+    relation, fact, _ = judged
+    return Guard(
+        key=fact.key,
+        subject=fact.subject_label or "",
+        template=relation.prompt_template,
+        phrasings=tuple(p.template for p in _further(relation, recipe)),
+        practised=tuple(p.template for p in _practised(relation, fact, recipe)),
+    )
 
 
-def _known_facts(facts: BelievedFacts, policy: PlanPolicy) -> list[tuple[FactKey, WatchedFact]]:
-    """Facts that the base has right and that are not edited."""
-    if VerdictKind.CURRENT in policy.kinds:
-        return []
-    return [(k, watched) for k, watched in facts.watched.items() if facts.verdicts[k].kind is VerdictKind.CURRENT]
-
-
-def _possible_guards(facts: BelievedFacts, policy: PlanPolicy, recipe: Recipe) -> list[Guard]:
-    return [
-        Guard(
-            key=key,
-            subject=fact.subject_label or "",
-            template=relation.prompt_template,
-            phrasings=tuple(p.template for p in _further(relation, recipe)),
-            practised=tuple(p.template for p in _practised(relation, fact, recipe)),
-        )
-        for key, (relation, fact) in _known_facts(facts, policy)
-    ]
-
-
-def _suspect(
-    wanted: Sequence[EditRequest],
-    active: Mapping[FactKey, EditRequest],
-    facts: BelievedFacts,
-    policy: PlanPolicy,
-) -> dict[FactKey, str]:
+def _suspect(found: Survey, policy: PlanPolicy) -> dict[FactKey, str]:
     """Why a person should look at facts that ``current`` does not hold with this value."""
     if policy.suspicion is None:
         return {}
-    held = {(key, request.value_hash) for key, request in active.items()}
-    new = [request for request in wanted if (request.key, request.value_hash) not in held]
-    logprobs = {
-        request.key: logprob
-        for request in wanted
-        if (logprob := facts.verdicts[request.key].evidence.logprob_answer) is not None
-    }
+    new = [fact for fact in found.wanted if fact.is_new]
+    logprobs = {fact.key: fact.logprob for fact in new if fact.logprob is not None}
     return suspects(new, logprobs, policy.suspicion)
 
 
@@ -195,7 +197,8 @@ def _practised(relation: Relation, fact: Fact, recipe: Recipe) -> tuple[FramedPh
     return reframed(relation.of(Use.EDIT), relation.frames, relation.language, fact.subject_label or "")
 
 
-def _request(relation: Relation, fact: Fact, verdict: Verdict, recipe: Recipe) -> EditRequest:
+def _request(judged: JudgedFact, recipe: Recipe) -> EditRequest:
+    relation, fact, verdict = judged
     answer = fact.answers[0]
     return EditRequest(
         key=fact.key,
@@ -208,7 +211,7 @@ def _request(relation: Relation, fact: Fact, verdict: Verdict, recipe: Recipe) -
         value_hash=fact.value_hash,
         revision=fact.state.revision,
         statement_ids=fact.state.statement_ids,
-        base_answer=verdict.evidence.greedy,
+        base_answer=verdict.evidence.greedy if verdict else "",
     )
 
 
@@ -218,9 +221,3 @@ def _active(tx: VersionReader, number: int, quarantine: Mapping[FactKey, Quarant
     edit_plan = tx.plan(version.plan_hash) if version else None
     left_out = {(key, entry.value_hash) for key, entry in quarantine.items()}
     return {r.key: r for r in edit_plan.requests if (r.key, r.value_hash) not in left_out} if edit_plan else {}
-
-
-def _still_quarantined(quarantine: Mapping[FactKey, Quarantined], facts: BelievedFacts) -> dict[FactKey, str]:
-    """Why facts are in quarantine; those whose value has changed since they were tried are free again."""
-    values = {key: fact.value_hash for key, (_, fact) in facts.watched.items()}
-    return {key: entry.reason for key, entry in quarantine.items() if values.get(key) == entry.value_hash}

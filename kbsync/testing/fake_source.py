@@ -43,9 +43,11 @@ class FakeSource(StatementSource):
         self.asked: list[ItemId] = []
         """The items that ``records`` was asked for with properties."""
         self.remembers = True
-        """Whether it knows the history of its items (see ``touched``)."""
+        """Whether it knows the history of its items (see ``touched``), and dates deletions."""
         self._past: dict[ItemId, list[FakeItem]] = {}
         """All revisions of each item, since it was deleted last."""
+        self._deleted: dict[ItemId, ItemHead] = {}
+        """Of items that were deleted, the heads that a source gives that dates deletions."""
         self._revision = 1000
         self._failures: deque[tuple[int, Exception]] = deque()
 
@@ -69,8 +71,11 @@ class FakeSource(StatementSource):
 
     def delete(self, item: str) -> None:
         """Remove the item."""
-        del self.items[ItemId(item)]
-        self._past.pop(ItemId(item), None)
+        gone = item_id(item)
+        del self.items[gone]
+        self._past.pop(gone, None)
+        self._revision += 1
+        self._deleted[gone] = ItemHead(id=gone, revision=self._revision, modified=self.now, deleted=True)
 
     def redirect(self, item: str, target: str, *, revision: int | None = None) -> ItemHead:
         """Make the item a redirect to ``target``, without statements and names; returns its new head."""
@@ -132,7 +137,8 @@ class FakeSource(StatementSource):
     def _head(self, item: ItemId) -> ItemHead:
         known = self.items.get(item)
         if known is None:
-            return ItemHead(id=item, revision=0, modified=None, deleted=True)
+            unknown = ItemHead(id=item, revision=0, modified=None, deleted=True)
+            return self._deleted.get(item, unknown) if self.remembers else unknown
         return ItemHead(id=item, revision=known.revision, modified=known.modified, redirect_to=known.redirect_to)
 
     def _labels(self, item: ItemId) -> Labels:

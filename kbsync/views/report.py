@@ -141,10 +141,10 @@ class _Measured:
         return self.metrics[name].value
 
 
-def _history(tx: VersionReader, version: Version) -> list[_Measured]:
-    facts = tx.request_counts()
+def _history(tx: LedgerReader, version: Version) -> list[_Measured]:
+    plans = tx.plan_counts()
     return [
-        _Measured(other.number, facts.get(other.plan_hash, 0), {m.name: m for m in evaluation.metrics})
+        _Measured(other.number, plans[other.plan_hash].held, {m.name: m for m in evaluation.metrics})
         for other in tx.versions()
         if other.base_fingerprint == version.base_fingerprint
         and (evaluation := tx.evaluation_summary(other.number)) is not None

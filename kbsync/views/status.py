@@ -5,18 +5,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from kbsync.domain.errors import NotFound
 from kbsync.domain.gate import Metric
-from kbsync.domain.plan import Change
+from kbsync.domain.plan import PlanCounts
 from kbsync.domain.relation import Relation
 from kbsync.domain.verdict import VerdictKind
 from kbsync.domain.version import Version
-from kbsync.ports import AuditReader, LedgerReader, NamedFactReader, StoredPlan, VersionReader
+from kbsync.ports import LedgerReader
 from kbsync.stages.pull.clock import ahead_of_time, refused_time
 from kbsync.stages.release.promote import current_number
 from kbsync.stages.release.refusals import refusals_in_a_row
@@ -153,10 +152,10 @@ def status(tx: LedgerReader, relations: Sequence[Relation], now: datetime) -> St
     Args:
         relations: The watched ones, in the order in which they are shown.
     """
-    pulled, newest = tx.newest_event("pull"), tx.newest_plan()
+    pulled, planned = tx.newest_event("pull"), tx.plan_counts()
     model, source = probed_model(tx), str(pulled.body["source"]) if pulled else None
     watermark = tx.watermark(source) if source else None
-    current, stored, dropped, planned = current_number(tx), tx.versions(), left_out(tx), tx.request_counts()
+    current, stored, dropped = current_number(tx), tx.versions(), left_out(tx)
     return StatusView(
         at=now,
         source=source,
@@ -164,7 +163,7 @@ def status(tx: LedgerReader, relations: Sequence[Relation], now: datetime) -> St
         time_problem=_time_problem(tx, watermark, now),
         model=model,
         relations=tuple(_relation(tx, relation, model) for relation in relations),
-        plan=_summary(newest) if newest else None,
+        plan=_summary(*list(planned.items())[-1]) if planned else None,
         current=next((_version(tx, v, current, dropped, planned) for v in stored if v.number == current), None),
         newest=_version(tx, stored[-1], current, dropped, planned) if stored else None,
         quarantine=tuple(
@@ -195,7 +194,7 @@ def _time_problem(tx: AuditReader, watermark: datetime | None, now: datetime) ->
 
 def versions(tx: LedgerReader) -> VersionsView:
     """All versions, from the first on."""
-    current, dropped, planned = current_number(tx), left_out(tx), tx.request_counts()
+    current, dropped, planned = current_number(tx), left_out(tx), tx.plan_counts()
     views = tuple(_version(tx, v, current, dropped, planned) for v in tx.versions())
     return VersionsView(current=current, versions=views)
 
@@ -231,14 +230,14 @@ def _version(
     version: Version,
     current: int,
     dropped: Mapping[int, Mapping[str, str]],
-    planned: Mapping[str, int],
+    planned: Mapping[str, PlanCounts],
 ) -> VersionView:
     evaluation = tx.evaluation_summary(version.number)
     return VersionView(
         number=version.number,
         state=version.state.value,
         current=version.number == current,
-        facts=planned.get(version.plan_hash, 0) - len(dropped.get(version.number, {})),
+        facts=planned[version.plan_hash].held - len(dropped.get(version.number, {})),
         predecessor=version.predecessor,
         created_at=version.created_at,
         hash=version.version_hash,
@@ -264,16 +263,14 @@ def _relation(tx: NamedFactReader, relation: Relation, model: str | None) -> Rel
     )
 
 
-def _summary(stored: StoredPlan) -> PlanSummary:
-    plan = stored.plan
-    counts = Counter(entry.change for entry in plan.entries)
+def _summary(plan_hash: str, counts: PlanCounts) -> PlanSummary:
     return PlanSummary(
-        hash=stored.plan_hash,
-        predecessor=plan.predecessor,
-        add=counts[Change.ADD],
-        change=counts[Change.CHANGE],
-        retract=counts[Change.RETRACT],
-        keep=counts[Change.KEEP],
-        refused=len(plan.refused),
-        guards=len(plan.guards),
+        hash=plan_hash,
+        predecessor=counts.predecessor,
+        add=counts.add,
+        change=counts.change,
+        retract=counts.retract,
+        keep=counts.keep,
+        refused=counts.refused,
+        guards=counts.guards,
     )

@@ -151,15 +151,20 @@ def _form(document: Document, draw: random.Random) -> Any:
 
     collect(document)
     if not paths or draw.random() < 0.05:
-        return draw.choice(THINGS)
+        return any_thing(draw)
     node, key = draw.choice(paths)
-    node[key] = draw.choice(THINGS)
+    node[key] = any_thing(draw)
     return document
+
+
+def any_thing(draw: random.Random) -> Any:
+    """One of ``THINGS``, as a copy: a case changes what it holds, and must leave the next case's as they are."""
+    return copy.deepcopy(draw.choice(THINGS))
 
 
 def hostile_term(draw: random.Random) -> Any:
     if draw.random() < 0.1:
-        return draw.choice(THINGS)
+        return any_thing(draw)
     term: dict[str, Any] = {"type": draw.choice(TYPES), "value": draw.choice(TEXTS)}
     if draw.random() < 0.6:
         term["datatype"] = draw.choice(DATATYPES)

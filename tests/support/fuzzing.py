@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 import tempfile
@@ -152,7 +153,7 @@ def events(draw: random.Random) -> None:
     }  # fmt: skip
     for _ in range(draw.choice((1, 2, 3))):
         inside = draw.choice([event, *(part for part in event.values() if isinstance(part, dict))])
-        inside[draw.choice([*inside, "x"])] = draw.choice((*THINGS, *TEXTS))
+        inside[draw.choice([*inside, "x"])] = copy.deepcopy(draw.choice((*THINGS, *TEXTS)))
     data = json.dumps(event)
     if draw.random() < 0.2:
         data = draw.choice((data[:20], "[" * 60_000, "null", "[]", '"x"', "9" * 6_000, data + data))

@@ -55,6 +55,8 @@ class Repository:
         self._connection.execute(table.delete().where(condition))
 
     def _note_where(self, table: Table, condition: ColumnElement[bool]) -> None:
+        if not row_journal.is_bound(table):
+            return
         keys = self._connection.execute(select(*table.primary_key).where(condition))
         row_journal.note(self._connection, table, [dict(row._mapping) for row in keys])
 

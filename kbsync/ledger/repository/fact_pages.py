@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, literal_column, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, exists, literal_column, or_, select, tuple_
 
 from kbsync.domain.fact import FactKey, FactRecord
 from kbsync.domain.statement import ItemId, PropertyId
 from kbsync.domain.verdict import VerdictKind
 from kbsync.ledger import tables
+from kbsync.ledger.repository import tallies
 from kbsync.ledger.repository.base import Repository
-from kbsync.ledger.repository.facts import askable, record_of
+from kbsync.ledger.repository.facts import record_of
+from kbsync.ledger.repository.tallies import askable
 from kbsync.ledger.repository.verdicts import judges_belief
 from kbsync.ports import FactCondition, FactPage, FactPageReader, NamedItems
 
@@ -55,9 +57,8 @@ class SqlFactPageReader(Repository, FactPageReader):
         return self._page(query.order_by(subject), limit)
 
     def fact_total(self, property: PropertyId) -> int:
-        """How many facts of the property there are; the index counts them."""
-        counted = select(func.count()).select_from(tables.facts).where(tables.facts.c.property == property)
-        return int(self._connection.scalar(counted) or 0)
+        """As it was counted when facts were written."""
+        return tallies.read(self._connection, property).get(tallies.FACTS, 0)
 
     def facts_about(self, item: ItemId, properties: Sequence[PropertyId], *, limit: int) -> list[FactRecord]:
         """Facts about an item or with it as a value, found by the primary key and by the index of item values."""

@@ -11,22 +11,18 @@ from sqlalchemy import (
     Row,
     Table,
     and_,
-    case,
-    func,
     or_,
     select,
     tuple_,
 )
 
 from kbsync.domain.decision import Decision
-from kbsync.domain.fact import FactKey, FactRecord, value_hash
+from kbsync.domain.fact import FactKey, FactRecord
 from kbsync.domain.statement import ItemId, PropertyId
 from kbsync.ledger import tables
+from kbsync.ledger.repository import tallies
 from kbsync.ledger.repository.base import Repository, batches
 from kbsync.ports import Belief, FactCounts, FactReader, FactWriter, Quarantined
-
-_NOTHING = value_hash(())
-"""The hash of a belief without any value."""
 
 
 class SqlFactReader(Repository, FactReader):
@@ -44,6 +40,14 @@ class SqlFactReader(Repository, FactReader):
         row = self._connection.execute(select(tables.facts).where(is_about(tables.facts, key))).one_or_none()
         return record_of(row) if row else None
 
+    def facts_of(self, keys: Sequence[FactKey]) -> list[FactRecord]:
+        """Read by the primary key, in batches."""
+        query, records = select(tables.facts), list[FactRecord]()
+        for batch in batches(keys):
+            among = tuple_(tables.facts.c.subject, tables.facts.c.property).in_(batch)
+            records += [record_of(row) for row in self._connection.execute(query.where(among))]
+        return sorted(records, key=lambda record: record.key)
+
     def waiting(self, property: PropertyId) -> list[FactRecord]:
         """The pending fact records of one property, sorted by key; the index finds them by their hashes."""
         facts = tables.facts.c
@@ -57,18 +61,10 @@ class SqlFactReader(Repository, FactReader):
         return [Belief(at=row.at, state=row.state) for row in self._connection.execute(query)]
 
     def fact_counts(self, property: PropertyId) -> FactCounts:
-        """Numbers of facts by state. The hashes in the index suffice for them, so no document is read."""
-        facts = tables.facts.c
-        differs = case((facts.believed_hash == facts.observed_hash, 0), else_=1)
-        row = self._connection.execute(
-            select(
-                func.count(),
-                func.count(facts.believed_hash),
-                func.count(case((askable(), 1))),
-                func.coalesce(func.sum(differs), 0),
-            ).where(facts.property == property)
-        ).one()
-        return FactCounts(facts=row[0], believed=row[1], askable=row[2], waiting=int(row[3]))
+        """Numbers of facts by state, as they were counted when facts were written."""
+        counted = tallies.read(self._connection, property)
+        states = (tallies.FACTS, tallies.BELIEVED, tallies.ASKABLE, tallies.WAITING)
+        return FactCounts(**{state: counted.get(state, 0) for state in states})
 
     def quarantine(self) -> dict[FactKey, Quarantined]:
         """All facts in quarantine."""
@@ -99,6 +95,14 @@ class SqlFactWriter(SqlFactReader, FactWriter):
     def put_facts(self, records: Sequence[FactRecord]) -> None:
         """Insert or replace facts, and add a row of ``beliefs`` for each belief that differs from the stored one."""
         changed = self._newly_believed(records)
+        with tallies.tallied(self._connection, [record.key for record in records]):
+            self._put_rows(records)
+        self._insert(
+            tables.beliefs,
+            [{**record.key._asdict(), "at": record.believed_at, "state": record.believed} for record in changed],
+        )
+
+    def _put_rows(self, records: Sequence[FactRecord]) -> None:
         self._upsert(
             tables.facts,
             [
@@ -113,10 +117,6 @@ class SqlFactWriter(SqlFactReader, FactWriter):
                 }
                 for record in records
             ],
-        )
-        self._insert(
-            tables.beliefs,
-            [{**record.key._asdict(), "at": record.believed_at, "state": record.believed} for record in changed],
         )
 
     def _newly_believed(self, records: Sequence[FactRecord]) -> list[FactRecord]:
@@ -135,11 +135,6 @@ class SqlFactWriter(SqlFactReader, FactWriter):
     def clear_quarantine(self, key: FactKey) -> None:
         """Delete the fact from the quarantine."""
         self._delete(tables.quarantine, is_about(tables.quarantine, key))
-
-
-def askable() -> ColumnElement[bool]:
-    """Whether a row of ``facts`` is believed and has a value to ask for."""
-    return and_(tables.facts.c.believed_hash.is_not(None), tables.facts.c.believed_hash != _NOTHING)
 
 
 def is_about(table: Table, key: FactKey) -> ColumnElement[bool]:

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, bindparam, exists, func, select, update
+from sqlalchemy import ColumnElement, Row, and_, bindparam, exists, select, tuple_, update
 
-from kbsync.domain.fact import FactRecord
+from kbsync.domain.fact import FactKey, FactRecord
 from kbsync.domain.statement import PropertyId
 from kbsync.domain.verdict import Verdict, VerdictKey, VerdictKind
 from kbsync.ledger import row_journal, tables
-from kbsync.ledger.repository.base import Repository
-from kbsync.ledger.repository.facts import askable, is_about, key_of, record_of
+from kbsync.ledger.repository import tallies
+from kbsync.ledger.repository.base import Repository, batches
+from kbsync.ledger.repository.facts import is_about, key_of, record_of
+from kbsync.ledger.repository.tallies import askable
 from kbsync.ports import VerdictReader, VerdictWriter
 
 
@@ -39,14 +41,21 @@ class SqlVerdictReader(Repository, VerdictReader):
         row = self._connection.execute(select(table).where(wanted)).one_or_none()
         return _verdict(row) if row else None
 
+    def verdicts_on(self, facts: Sequence[FactKey], model_fingerprint: str) -> dict[VerdictKey, Verdict]:
+        """Read by the primary key, in batches."""
+        table, found = tables.verdicts.c, dict[VerdictKey, Verdict]()
+        for batch in batches(facts):
+            about = tuple_(table.subject, table.property).in_(batch), table.model_fingerprint == model_fingerprint
+            verdicts = map(_verdict, self._connection.execute(select(tables.verdicts).where(*about)))
+            found |= {verdict.key: verdict for verdict in verdicts}
+        return found
+
     def verdict_counts(
         self, property: PropertyId, model_fingerprint: str, template_hash: str
     ) -> dict[VerdictKind, int]:
-        """The number of verdicts on what is believed now, by kind; an index alone answers this."""
-        judged = and_(tables.facts.c.property == property, judges_belief(model_fingerprint, template_hash))
-        kind = tables.verdicts.c.kind
-        rows = self._connection.execute(select(kind, func.count()).where(judged).group_by(kind))
-        return {VerdictKind(word): count for word, count in rows}
+        """By kind, the verdicts on what is believed now, as they were counted when facts and verdicts were written."""
+        counted = tallies.read(self._connection, property, model_fingerprint, template_hash)
+        return {kind: counted[kind.value] for kind in VerdictKind if kind.value in counted}
 
     def unjudged(self, property: PropertyId, model_fingerprint: str, template_hash: str) -> list[FactRecord]:
         """Askable facts without a verdict on what is believed now, sorted by key."""
@@ -65,6 +74,10 @@ class SqlVerdictWriter(SqlVerdictReader, VerdictWriter):
         """
         if not verdicts:
             return 0
+        with tallies.tallied(self._connection, [v.key.fact for v in verdicts]):
+            return self._write(verdicts, at)
+
+    def _write(self, verdicts: Sequence[Verdict], at: datetime) -> int:
         table, facts = tables.verdicts, tables.facts
         names = [
             {"of_subject": v.key.fact.subject, "of_property": v.key.fact.property, "names": v.key.names_hash}
@@ -85,13 +98,10 @@ class SqlVerdictWriter(SqlVerdictReader, VerdictWriter):
 
 
 def judges_belief(model_fingerprint: str, template_hash: str) -> ColumnElement[bool]:
-    """Whether a row of ``verdicts`` is about what its row of ``facts`` believes now."""
-    facts, verdicts = tables.facts.c, tables.verdicts.c
+    """Whether a row of ``verdicts`` is one model's about what its row of ``facts`` believes now."""
+    verdicts = tables.verdicts.c
     return and_(
-        verdicts.subject == facts.subject,
-        verdicts.property == facts.property,
-        verdicts.value_hash == facts.believed_hash,
-        verdicts.names_hash == facts.names_hash,
+        tallies.judges(),
         verdicts.model_fingerprint == model_fingerprint,
         verdicts.template_hash == template_hash,
     )

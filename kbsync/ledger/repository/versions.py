@@ -6,16 +6,17 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Subquery, func, select
+from sqlalchemy import Connection, Row, Subquery, exists, func, select
 
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.errors import DataError, NotFound
 from kbsync.domain.fact import FactKey
-from kbsync.domain.plan import EditPlan, PlanEntry
+from kbsync.domain.plan import EditPlan, PlanCounts, PlanEntry
 from kbsync.domain.version import Evaluation, PromptOutcome, Version, VersionState
 from kbsync.ledger import row_journal, tables
 from kbsync.ledger.repository.base import Repository
 from kbsync.ports import RecordedPlan, StoredPlan, VersionReader, VersionWriter
+from kbsync.ports.ledger.versions import KEPT_PLANS
 
 
 class SqlVersionReader(Repository, VersionReader):
@@ -63,11 +64,14 @@ class SqlVersionReader(Repository, VersionReader):
         rows = self._connection.execute(select(entries.plan, entries.body).where(about))
         return {row.plan: row.body for row in rows}
 
-    def request_counts(self) -> dict[str, int]:
-        """How many facts each plan writes, by plan hash; counted by an index."""
-        entries = tables.plan_entries.c
-        query = select(entries.plan, func.count().label("facts")).where(entries.held).group_by(entries.plan)
-        return {row.plan: row.facts for row in self._connection.execute(query)}
+    def plan_counts(self) -> dict[str, PlanCounts]:
+        """Every plan that is kept in numbers, by its hash; the newest plan is the last."""
+        recordings = tables.plan_recordings.c
+        rows = self._connection.execute(select(recordings.plan, recordings.counts).order_by(recordings.seq.desc()))
+        counts: dict[str, PlanCounts] = {}
+        for row in rows:
+            counts.setdefault(row.plan, row.counts)
+        return dict(reversed(counts.items()))
 
     def evaluation(self, number: int) -> Evaluation | None:
         """The newest evaluation of a version, with its outcomes in their order."""
@@ -109,10 +113,24 @@ class SqlVersionWriter(SqlVersionReader, VersionWriter):
         known = self._connection.scalar(select(tables.plans.c.hash).where(tables.plans.c.hash == plan_hash))
         if known is None:
             self._insert(tables.plans, [{"hash": plan_hash, "body": plan}])
-            self._insert(tables.plan_entries, [_entry_row(plan_hash, entry) for entry in plan.entries])
+            self._insert(tables.plan_entries, [entry_row(plan_hash, entry) for entry in plan.entries])
         if self._newest_plan_hash() != plan_hash:
-            self._insert(tables.plan_recordings, [{"plan": plan_hash, "at": at}])
+            self._insert(tables.plan_recordings, [{"plan": plan_hash, "at": at, "counts": plan.counts}])
+            self._forget_old_plans()
         return RecordedPlan(plan_hash=plan_hash, is_new=known is None)
+
+    def _forget_old_plans(self) -> None:
+        """Remove what nothing was built from, but for the newest ones, and recordings that others have replaced."""
+        recordings, plans = tables.plan_recordings, tables.plans
+        kept = select(recordings.c.seq).order_by(recordings.c.seq.desc()).limit(KEPT_PLANS)
+        first = min(self._connection.scalars(kept))
+        built = select(tables.versions.c.plan)
+        newer = recordings.alias()
+        repeated = exists().where(newer.c.plan == recordings.c.plan, newer.c.seq > recordings.c.seq)
+        self._delete(recordings, (recordings.c.seq < first) & (recordings.c.plan.not_in(built) | repeated))
+        gone = plans.c.hash.not_in(select(recordings.c.plan)) & plans.c.hash.not_in(built)
+        self._delete(tables.plan_entries, tables.plan_entries.c.plan.in_(select(plans.c.hash).where(gone)))
+        self._delete(plans, gone)
 
     def add_version(self, plan_hash: str, plan: EditPlan, at: datetime) -> Version:
         """Insert the next number in state ``building``, unless the build hash has a version already."""
@@ -177,7 +195,8 @@ def _newest_evaluations() -> Subquery:
     return select(table.version, func.max(table.seq).label("seq")).group_by(table.version).subquery()
 
 
-def _entry_row(plan_hash: str, entry: PlanEntry) -> dict[str, Any]:
+def entry_row(plan_hash: str, entry: PlanEntry) -> dict[str, Any]:
+    """The row of ``plan_entries`` for an entry of a plan."""
     return {**entry.key._asdict(), "plan": plan_hash, "held": entry.request is not None, "body": entry}
 
 
@@ -197,3 +216,14 @@ def _version(row: Row[Any]) -> Version:
         predecessor=row.predecessor or 0,
         created_at=row.created_at,
     )
+
+
+def count_plans(connection: Connection) -> None:
+    """Give those recordings the numbers of their plans that an earlier kbsync made without."""
+    recordings, plans = tables.plan_recordings, tables.plans
+    for plan_hash in connection.scalars(
+        select(recordings.c.plan).where(recordings.c.counts.is_(None)).distinct()
+    ).all():
+        plan: EditPlan | None = connection.scalar(select(plans.c.body).where(plans.c.hash == plan_hash))
+        if plan is not None:
+            connection.execute(recordings.update().where(recordings.c.plan == plan_hash).values(counts=plan.counts))

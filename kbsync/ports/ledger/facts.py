@@ -24,6 +24,10 @@ class FactReader(ABC):
         """One fact record; None for an unknown fact."""
 
     @abstractmethod
+    def facts_of(self, keys: Sequence[FactKey]) -> list[FactRecord]:
+        """The fact records with these keys, sorted by key; unknown ones are left out."""
+
+    @abstractmethod
     def waiting(self, property: PropertyId) -> list[FactRecord]:
         """The fact records of one property that are pending, sorted by key."""
 

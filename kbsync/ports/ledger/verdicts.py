@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import datetime
 
-from kbsync.domain.fact import FactRecord
+from kbsync.domain.fact import FactKey, FactRecord
 from kbsync.domain.statement import PropertyId
 from kbsync.domain.verdict import Verdict, VerdictKey, VerdictKind
 
@@ -21,6 +21,10 @@ class VerdictReader(ABC):
     @abstractmethod
     def verdict(self, key: VerdictKey) -> Verdict | None:
         """One verdict; None where the question was not asked yet."""
+
+    @abstractmethod
+    def verdicts_on(self, facts: Sequence[FactKey], model_fingerprint: str) -> dict[VerdictKey, Verdict]:
+        """All verdicts on one model about these facts, also about values that they had once."""
 
     @abstractmethod
     def verdict_counts(

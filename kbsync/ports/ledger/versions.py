@@ -6,9 +6,12 @@ from abc import ABC, abstractmethod
 from datetime import datetime
 
 from kbsync.domain.fact import FactKey
-from kbsync.domain.plan import EditPlan, PlanEntry
+from kbsync.domain.plan import EditPlan, PlanCounts, PlanEntry
 from kbsync.domain.version import Evaluation, PromptOutcome, Version, VersionState
 from kbsync.ports.ledger.records import RecordedPlan, StoredPlan
+
+KEPT_PLANS = 20
+"""Of the plans from which nothing was built, those stay that are among so many that were recorded last."""
 
 
 class VersionReader(ABC):
@@ -27,8 +30,8 @@ class VersionReader(ABC):
         """What each plan does with one fact, by plan hash; plans that do not mention it are left out."""
 
     @abstractmethod
-    def request_counts(self) -> dict[str, int]:
-        """How many facts each plan writes, by plan hash; plans that write none are left out."""
+    def plan_counts(self) -> dict[str, PlanCounts]:
+        """Every plan that is kept in numbers, by its hash; the newest plan is the last."""
 
     @abstractmethod
     def versions(self) -> list[Version]:
@@ -60,7 +63,11 @@ class VersionWriter(VersionReader):
 
     @abstractmethod
     def record_plan(self, plan: EditPlan, at: datetime) -> RecordedPlan:
-        """Store the plan and make it the newest, even where it was recorded before."""
+        """Store the plan and make it the newest, even where it was recorded before.
+
+        A plan from which no version was built stays until ``KEPT_PLANS`` others were recorded after it; the audit
+        trail holds what it was.
+        """
 
     @abstractmethod
     def add_version(self, plan_hash: str, plan: EditPlan, at: datetime) -> Version:

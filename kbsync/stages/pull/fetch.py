@@ -77,7 +77,7 @@ def _moved(head: ItemHead, stored: ItemHead | None) -> bool:
     if stored is None:
         return True
     if head.deleted or stored.deleted:
-        return head.deleted != stored.deleted
+        return head.deleted != stored.deleted or (head.modified is not None and head.revision > stored.revision)
     if head.redirect_to != stored.redirect_to:
         return True
     return head.revision != stored.revision and not head.is_older_than(stored)

@@ -24,12 +24,16 @@ BATCH = 2000
 
 
 def origin_of(items: Sequence[ItemId], heads: Mapping[ItemId, ItemHead]) -> tuple[Origin, datetime | None]:
-    """The revisions of a chain of redirects, and the newest of their dates (None: one of them has no date)."""
+    """The revisions of a chain of redirects, and the newest of their dates (None: one of them has no date).
+
+    A deletion without a date has no revision: whether the item was there in between, no later look can tell.
+    """
     known = [heads.get(item) for item in items]
     origin = tuple(
-        (item, head.revision if head and not head.deleted else 0) for item, head in zip(items, known, strict=True)
+        (item, head.revision if head and (head.modified or not head.deleted) else 0)
+        for item, head in zip(items, known, strict=True)
     )
-    dates = [head.modified if head and not head.deleted else None for head in known]
+    dates = [head.modified if head else None for head in known]
     return origin, None if None in dates else max(date for date in dates if date is not None)
 
 

@@ -106,7 +106,10 @@ class VersionConformance:
         with ledger.read() as tx:
             assert tx.plan_entries(key) == {content_hash(p): p.entries[0] for p in (first, second)}
             assert tx.plan_entries(fact_key("Q2")) == {content_hash(first): first.entries[1]}
-            assert tx.request_counts() == {content_hash(first): 2, content_hash(second): 1}
+            assert {plan: counts.held for plan, counts in tx.plan_counts().items()} == {
+                content_hash(first): 2,
+                content_hash(second): 1,
+            }
             assert tx.outcomes(key, "edited") == {2: evaluation(2).outcomes[0]}, "the newest evaluation counts"
             assert tx.outcomes(key, "neighbour") == tx.outcomes(fact_key("Q2"), "edited") == {}
             assert tx.evaluation(2) == evaluation(2)

@@ -10,6 +10,7 @@ import pytest
 from kbsync.domain.fact import FactKey
 from kbsync.domain.statement import ItemId, Rank, Value, ValueKind
 from kbsync.stages.cycle import CycleOutcome
+from kbsync.stages.decide import approve
 from kbsync.stages.pull.pull import PullResult, pull
 from kbsync.views.explain import explain
 from tests.support.stage_world import BORNE, CAPITAL, CASTEX_ENDED, HEAD, PARIS, RELATIONS, World, statement
@@ -37,6 +38,31 @@ def test_a_deleted_item_loses_its_fact_only_after_the_trust_time(world: World) -
     assert world.believed("Q38", CAPITAL) == set()
     with world.ledger.read() as tx:
         assert tx.statement_history(ItemId("Q38"), CAPITAL)[-1].after is None
+
+
+@pytest.mark.parametrize("remembers", [True, False])
+def test_an_item_that_is_deleted_only_when_somebody_looks_keeps_its_fact(world: World, remembers: bool) -> None:
+    world.source.remembers = remembers
+    pull_all(world)
+    for _ in range(5):
+        world.source.delete("Q38")
+        pull_all(world)
+        world.set_statements("Q38", statement("Q38", "P36", "Q220"), age=timedelta(0))
+        world.pass_time(timedelta(hours=35))
+    assert world.believed("Q38", CAPITAL) == {"Q220"}
+
+
+def test_a_deletion_that_nobody_dates_waits_for_a_person(world: World) -> None:
+    world.source.remembers = False
+    pull_all(world)
+    world.source.delete("Q38")
+    for _ in range(3):
+        pull_all(world)
+        world.pass_time(timedelta(days=5))
+    assert (world.believed("Q38", CAPITAL), pull_all(world).waiting) == ({"Q220"}, 1)
+    approve(world.run, FactKey(ItemId("Q38"), CAPITAL), "it is gone for good")
+    pull_all(world)
+    assert world.believed("Q38", CAPITAL) == set()
 
 
 def test_a_statement_that_ends_by_time_alone_is_noticed_without_a_new_revision(world: World) -> None:
