@@ -62,7 +62,7 @@ class Survey:
     def needed(
         self, active: Mapping[FactKey, EditRequest], refused: Mapping[FactKey, str], limit: int | None
     ) -> Needed:
-        """Choose what is needed as a whole: what ``current`` holds, what may conflict, and what may be within the limit.
+        """Choose what is needed as a whole: what is held, what may conflict, and what may be within the limit.
 
         Args:
             active: What ``current`` holds.

@@ -12,14 +12,19 @@ import psycopg
 from sqlalchemy import make_url
 
 from kbsync.config import Configuration, load_all
+from kbsync.domain.audit import GENESIS
 from kbsync.domain.canonical import canonical_json
 from kbsync.domain.fact import FactKey, FactState
+from kbsync.domain.history import link_hash
 from kbsync.domain.naming import Names
 from kbsync.domain.relation import Relation
-from kbsync.domain.statement import ItemId, Labels, Value, ValueKind
+from kbsync.domain.statement import ItemId, Labels, Rank, Snak, Statement, Value, ValueKind
 from kbsync.domain.verdict import Evidence, Reply, VerdictKind
 from kbsync.ledger import schema
+from kbsync.ledger.engine import opened, parse_url, writing
+from kbsync.ledger.examine import adopt
 from kbsync.ledger.ledger import SqlLedger
+from kbsync.ledger.repository import tallies
 from tests.support.world_app import MAIN
 
 BASE = "b" * 64
@@ -48,10 +53,11 @@ def configured(directory: Path) -> Configuration:
     return load_all(directory / "kbsync.toml")
 
 
-def fill(url: str, relations: Sequence[Relation], facts: int) -> None:
-    """Write ``facts`` facts, a tenth of each relation's; each is judged, but for the last thousand of each relation.
+def fill(url: str, relations: Sequence[Relation], facts: int, *, unjudged: int = 1000) -> None:
+    """Write ``facts`` facts, a tenth of each relation's; each is judged, but for the last ones of each relation.
 
-    A fact of every hundred is waiting; values are items with names.
+    A fact of every hundred is waiting; values are items with names. All rows are in the row journal, and every
+    statement has its history, so that the ledger vouches for itself.
     """
     schema.upgrade(url)
     subjects = facts // len(relations)
@@ -63,10 +69,15 @@ def fill(url: str, relations: Sequence[Relation], facts: int) -> None:
         ("facts", "subject, property, observed, believed, believed_at, observed_hash, believed_hash, names_hash",
          _facts(relations, subjects)),
         ("verdicts", "subject, property, value_hash, model_fingerprint, template_hash, kind, evidence, at, names_hash",
-         _verdicts(relations, subjects)),
+         _verdicts(relations, subjects - unjudged, subjects)),
+        ("statement_history", "statement_id, subject, property, revision, seen_at, before, after, hash",
+         _history(relations, subjects)),
     )  # fmt: skip
     for table, columns, rows in tables:
         _write(url, table, columns, rows)
+    with opened(parse_url(url)) as engine, writing(engine) as connection:
+        tallies.recount(connection)
+        adopt(connection, ())
     with closing(SqlLedger(url)) as ledger, ledger.write() as tx:
         tx.append_audit("pull", "evidence", {"source": "evidence", "history": tx.history_head()}, NOW)
         tx.append_audit("probe", "evidence", {"model": BASE}, NOW)
@@ -100,6 +111,36 @@ def _labels(count: int) -> Rows:
         yield f"Q{number}", f"Some longer name number {number}", "[]"
 
 
+def _history(relations: Sequence[Relation], subjects: int) -> Rows:
+    prev = GENESIS
+    for relation in relations:
+        for number in range(1, subjects + 1):
+            row = {
+                "statement_id": f"Q{number}${relation.property}",
+                "subject": f"Q{number}",
+                "property": relation.property,
+                "revision": 1000,
+                "seen_at": STAMP,
+                "before": None,
+                "after": canonical_json(_statement(relation, number, subjects)),
+            }
+            prev = link_hash(prev, **row)
+            yield *row.values(), prev
+
+
+def _statement(relation: Relation, number: int, subjects: int) -> Statement:
+    subject = ItemId(f"Q{number}")
+    return Statement(
+        id=f"{subject}${relation.property}",
+        subject=subject,
+        property=relation.property,
+        snak=Snak.VALUE,
+        value=Value(ValueKind.ITEM, f"Q{subjects + number}"),
+        rank=Rank.NORMAL,
+        references=1,
+    )
+
+
 def _statements(relations: Sequence[Relation], subjects: int) -> Rows:
     for relation in relations:
         for number in range(1, subjects + 1):
@@ -130,10 +171,10 @@ def _facts(relations: Sequence[Relation], subjects: int) -> Rows:
             yield f"Q{number}", relation.property, state, state, STAMP, observed, value_hash, names[number - 1]
 
 
-def _verdicts(relations: Sequence[Relation], subjects: int) -> Rows:
+def _verdicts(relations: Sequence[Relation], judged: int, subjects: int) -> Rows:
     hashes, names = _hashes(subjects), _names(relations[0], subjects)
     for relation in relations:
-        for number, value_hash in enumerate(hashes[: subjects - 1000], 1):
+        for number, value_hash in enumerate(hashes[:judged], 1):
             kind = VerdictKind.CURRENT if number % 2 else VerdictKind.STALE
             reply = Reply(prompt="The relation of it is", greedy=" Some name and more text", kind=kind)
             evidence = canonical_json(Evidence(replies=(reply,), logprob_answer=-7.25, logprob_former=-3.5))

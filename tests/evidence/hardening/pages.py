@@ -1,13 +1,15 @@
-"""What a page of facts costs in a ledger of a million, on both databases."""
+"""What pages of facts, the status, a plan and the checks cost in a ledger of a million facts, on both databases."""
 
 from __future__ import annotations
 
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from starlette.testclient import TestClient
 
@@ -22,6 +24,7 @@ from kbsync.web.app import make_app
 from kbsync.web.backend import Backend
 from tests.evidence.hardening.million import configured, fill
 from tests.evidence.hardening.parts import Measured
+from tests.evidence.hardening.scale import Cost, checked, planned
 from tests.evidence.messages import say
 from tests.support.postgres_server import shared
 
@@ -38,25 +41,45 @@ LOOKS = (
     "?q=number+77",
     "?q=nobody",
     "?q=number+77&only=stale",
+    "?q=nobody&only=waiting&relation=relation-03",
+    *(f"?only={only}&relation=relation-09&after=relation-09~Q5" for only in FILTERS),
 )
 """What is looked at: beginning and end, each filter, an item, and names that are frequent and that nobody has."""
 
 
 def measure(seed: int, facts: int = FACTS) -> Measured:
-    """Fill a ledger on each database and take the slowest of all looks, each at its median of three."""
-    details: dict[str, dict[str, float]] = {}
+    """Fill a ledger on each database, and take the slowest of all looks, each at its median of three.
+
+    The plan is made first, so that the status has one to show.
+    """
+    details: dict[str, Any] = {"facts": facts}
+    costs: dict[str, Cost] = {}
     with tempfile.TemporaryDirectory(prefix="kbsync-pages-") as name:
         directory = Path(name)
         configuration = configured(directory)
         for backend, url in (("sqlite", sqlite_url(directory / "ledger.db")), ("postgresql", shared().database())):
             begun = time.monotonic()
-            fill(url, configuration.relations, facts)
-            say(f"{backend}: filled in {time.monotonic() - begun:.0f} s")
+            fill(url, configuration.relations, facts, unjudged=0)
+            details[f"{backend}: filled in seconds"] = round(time.monotonic() - begun)
+            costs[f"{backend}: plan"] = planned(url, directory)
             details[backend] = looked_at(url, configuration)
             say(f"{backend}: {details[backend]}")
+            for verb in ("audit verify", "verify"):
+                costs[f"{backend}: {verb}"] = checked(url, directory, verb.split())
+            say(f"{backend}: {costs}")
         shared().drop(url)
-    slowest = max(seconds for looks in details.values() for look, seconds in looks.items() if look.startswith("/facts"))
-    return Measured(figures={f"facts_page.seconds@{FACTS}": slowest}, details={"facts": facts, "seconds": details})
+    figures = {f"facts_page.seconds@{FACTS}": _slowest(details, "/"), f"status.seconds@{FACTS}": _slowest(details, "s")}
+    for verb in ("plan", "audit verify", "verify"):
+        of_verb = [cost for what, cost in costs.items() if what.endswith(f": {verb}")]
+        figures[f"{verb.replace(' ', '_')}.gibibytes@{FACTS}"] = round(max(c.peak_bytes for c in of_verb) / 2**30, 3)
+        figures[f"{verb.replace(' ', '_')}.seconds@{FACTS}"] = max(c.seconds for c in of_verb)
+    return Measured(figures=figures, details=details | {"costs": {what: asdict(c) for what, c in costs.items()}})
+
+
+def _slowest(details: Mapping[str, Any], begins: str) -> float:
+    """Of the looks whose names begin so, on both databases."""
+    looks = [look for backend in ("sqlite", "postgresql") for look in details[backend].items()]
+    return max(seconds for look, seconds in looks if look.startswith(begins))
 
 
 def looked_at(url: str, configuration: Configuration) -> dict[str, float]:
@@ -79,7 +102,7 @@ def looked_at(url: str, configuration: Configuration) -> dict[str, float]:
                 status(tx, backend.relations, backend.clock.now())
 
         seconds = {f"/facts{query}": _median(look(f"/facts{query}")) for query in LOOKS}
-        return seconds | {"/facts/Q7777/P7": _median(look("/facts/Q7777/P7")), "status": _median(show_status)}
+        return seconds | {"/facts/Q777/P7": _median(look("/facts/Q777/P7")), "status": _median(show_status)}
 
 
 def _median(work: Callable[[], None]) -> float:

@@ -99,6 +99,19 @@ PARTS: tuple[Part, ...] = (
         (Owed("secrets.planted", "settings", at_least, None), Owed("secrets.told", "settings", at_most, 0)),
     ),
     Part("silent", "silent", (Owed("silent.health_seconds", "s", at_most, 1),)),
-    Part("pages", "pages", (Owed("facts_page.seconds@1000000", "s", at_most, 0.3),)),
+    Part(
+        "pages",
+        "pages",
+        (
+            Owed("facts_page.seconds@1000000", "s", at_most, 0.3),
+            Owed("status.seconds@1000000", "s", at_most, 0.3),
+            Owed("plan.gibibytes@1000000", "GiB", at_most, 1.5),
+            Owed("plan.seconds@1000000", "s", at_most, 600),
+            Owed("audit_verify.gibibytes@1000000", "GiB", at_most, 1.5),
+            Owed("audit_verify.seconds@1000000", "s", at_most, 600),
+            Owed("verify.gibibytes@1000000", "GiB", at_most, 1.5),
+            Owed("verify.seconds@1000000", "s", at_most, 600),
+        ),
+    ),
     Part("cases", "cases", (Owed("cases.failed", "tests", at_most, 0),)),
 )

@@ -64,6 +64,13 @@ def test_the_figures_have_the_names_and_bounds_that_were_agreed() -> None:
         "secrets.told": ("at_most", 0),
         "silent.health_seconds": ("at_most", 1),
         "facts_page.seconds@1000000": ("at_most", 0.3),
+        "status.seconds@1000000": ("at_most", 0.3),
+        "plan.gibibytes@1000000": ("at_most", 1.5),
+        "plan.seconds@1000000": ("at_most", 600),
+        "audit_verify.gibibytes@1000000": ("at_most", 1.5),
+        "audit_verify.seconds@1000000": ("at_most", 600),
+        "verify.gibibytes@1000000": ("at_most", 1.5),
+        "verify.seconds@1000000": ("at_most", 600),
         "cases.failed": ("at_most", 0),
     }
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Column, MetaData, Table, Text
+from sqlalchemy import Column, Connection, MetaData, Table, Text
 
-from kbsync.ledger import examine, row_journal, schema, tables
+from kbsync.ledger import altered, examine, row_journal, schema, tables
 from kbsync.ledger.engine import make_engine, opened, parse_url, reading, writing
 from kbsync.ledger.ledger import SqlLedger
+from kbsync.ledger.row_journal import Key
 from kbsync.stages.session import WRITER
 from kbsync.testing.samples import NOW
 from tests.support import ledger_raw as raw
@@ -42,7 +44,7 @@ def test_the_writers_lease_is_the_one_whose_token_is_compared() -> None:
 
 def test_many_rows_are_compared_in_shares(ledger_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     fill_much(ledger_url)
-    monkeypatch.setattr(examine, "_SHARE", 100)
+    monkeypatch.setattr(altered, "_SHARE", 100)
     assert schema.check(ledger_url) == []
     raw.run(
         ledger_url,
@@ -55,6 +57,21 @@ def test_many_rows_are_compared_in_shares(ledger_url: str, monkeypatch: pytest.M
     assert "labels: row Q521 was removed by something other than kbsync" in found
     assert sum(what.startswith("facts: row Q7") for what in found) == 20
     assert "facts: 30 more rows differ from what kbsync wrote" in found
+
+
+def test_rows_are_read_once_however_many_there_are(ledger_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill_much(ledger_url)
+    read: list[str] = []
+    whole = row_journal.stored_rows
+
+    def counted(connection: Connection, table: Table, *condition: object) -> Iterator[tuple[Key, dict[str, object]]]:
+        read.extend([table.name] * (not condition))
+        return whole(connection, table, *condition)
+
+    monkeypatch.setattr(altered, "_SHARE", 50)
+    monkeypatch.setattr(row_journal, "stored_rows", counted)
+    assert schema.check(ledger_url) == []
+    assert len(read) == len(set(read)), "none was read twice"
 
 
 def test_what_a_transaction_undoes_is_not_noted(ledger_url: str) -> None:

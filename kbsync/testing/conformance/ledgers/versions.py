@@ -10,6 +10,7 @@ from kbsync.domain.canonical import content_hash
 from kbsync.domain.errors import DataError, NotFound
 from kbsync.domain.version import VersionState
 from kbsync.ports import Ledger, RecordedPlan, StoredPlan
+from kbsync.ports.ledger.versions import KEPT_PLANS
 from kbsync.testing.conformance.ledgers.support import add_version, fact_key
 from kbsync.testing.samples import HOUR, NOW, edit_plan, evaluation
 
@@ -35,6 +36,39 @@ class VersionConformance:
             assert tx.newest_plan() == StoredPlan(plan_hash=second, plan=edit_plan("Bob"))
             tx.record_plan(edit_plan("Ada"), NOW)
             assert tx.newest_plan() == StoredPlan(plan_hash=first, plan=edit_plan("Ada"))
+
+    def test_plans_in_numbers_end_with_the_newest(self, ledger: Ledger) -> None:
+        first, second = edit_plan("Ada", "Bob"), edit_plan("Cleo")
+        with ledger.write() as tx:
+            for plan in (first, second, first):
+                tx.record_plan(plan, NOW)
+        with ledger.read() as tx:
+            assert list(tx.plan_counts().items()) == [
+                (content_hash(second), second.counts),
+                (content_hash(first), first.counts),
+            ]
+
+    def test_of_plans_that_nothing_is_built_from_the_newest_stay(self, ledger: Ledger) -> None:
+        built = edit_plan("Ada", "Bob")
+        add_version(ledger, "Ada", "Bob")
+        plans = [edit_plan(f"Name {number}") for number in range(3 * KEPT_PLANS)]
+        with ledger.write() as tx:
+            for plan in plans:
+                tx.record_plan(plan, NOW)
+        hashes = [content_hash(plan) for plan in plans]
+        with ledger.read() as tx:
+            assert [known for known in hashes if tx.plan(known)] == hashes[-KEPT_PLANS:]
+            assert list(tx.plan_counts()) == [content_hash(built), *hashes[-KEPT_PLANS:]]
+            assert tx.plan(content_hash(built)) == built
+            assert set(tx.plan_entries(fact_key("Q1"))) == {content_hash(built), *hashes[-KEPT_PLANS:]}
+        with ledger.write() as tx:
+            assert tx.record_plan(plans[0], NOW).is_new, "it is recorded anew"
+        for _ in range(2 * KEPT_PLANS):
+            with ledger.write() as tx:
+                tx.record_plan(built, NOW)
+                tx.record_plan(plans[0], NOW)
+        with ledger.read() as tx:
+            assert list(tx.plan_counts()) == [content_hash(built), hashes[0]], "recordings do not grow either"
 
     def test_versions_are_numbered_intents_with_their_plan(self, ledger: Ledger) -> None:
         first, second = add_version(ledger, "Ada", built=True), add_version(ledger, "Bob", predecessor=1)
@@ -106,10 +140,8 @@ class VersionConformance:
         with ledger.read() as tx:
             assert tx.plan_entries(key) == {content_hash(p): p.entries[0] for p in (first, second)}
             assert tx.plan_entries(fact_key("Q2")) == {content_hash(first): first.entries[1]}
-            assert {plan: counts.held for plan, counts in tx.plan_counts().items()} == {
-                content_hash(first): 2,
-                content_hash(second): 1,
-            }
+            held = [(plan, counts.held) for plan, counts in tx.plan_counts().items()]
+            assert held == [(content_hash(first), 2), (content_hash(second), 1), (content_hash(edit_plan()), 0)]
             assert tx.outcomes(key, "edited") == {2: evaluation(2).outcomes[0]}, "the newest evaluation counts"
             assert tx.outcomes(key, "neighbour") == tx.outcomes(fact_key("Q2"), "edited") == {}
             assert tx.evaluation(2) == evaluation(2)
