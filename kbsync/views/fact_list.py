@@ -147,13 +147,14 @@ def _condition(only: str) -> FactCondition | VerdictKind | None:
     return FactCondition(only) if only in set(FactCondition) else VerdictKind(only)
 
 
-def _rows(tx: NamedFactReader, found: Found, model: str) -> Iterator[FactRow]:
-    quarantine = tx.quarantine()
+def _rows(tx: LedgerReader, found: Found, model: str) -> Iterator[FactRow]:
+    keys = [record.key for _, record in found]
+    quarantine, verdicts = tx.quarantine(keys), tx.verdicts_on(keys, model)
     labels = tx.labels(sorted({item for _, record in found for item in _items(record)}))
     for relation, record in found:
         fact = Names(labels, relation.language).fact(record.key, record.believed or record.observed)
         askable = record.believed is not None and bool(record.believed.values)
-        verdict = tx.verdict(VerdictKey.of(relation, fact, model)) if askable else None
+        verdict = verdicts.get(VerdictKey.of(relation, fact, model)) if askable else None
         yield FactRow(
             subject=record.key.subject,
             label=fact.subject_label,

@@ -13,6 +13,7 @@ from sqlalchemy import (
     and_,
     or_,
     select,
+    true,
     tuple_,
 )
 
@@ -66,9 +67,11 @@ class SqlFactReader(Repository, FactReader):
         states = (tallies.FACTS, tallies.BELIEVED, tallies.ASKABLE, tallies.WAITING)
         return FactCounts(**{state: counted.get(state, 0) for state in states})
 
-    def quarantine(self) -> dict[FactKey, Quarantined]:
-        """All facts in quarantine."""
-        rows = self._connection.execute(select(tables.quarantine))
+    def quarantine(self, among: Sequence[FactKey] | None = None) -> dict[FactKey, Quarantined]:
+        """The facts in quarantine (of those in ``among``; None: all)."""
+        table = tables.quarantine
+        conditions = [true()] if among is None else [tuple_(*table.primary_key).in_(batch) for batch in batches(among)]
+        rows = (row for condition in conditions for row in self._connection.execute(select(table).where(condition)))
         return {key_of(row): Quarantined(value_hash=row.value_hash, reason=row.reason) for row in rows}
 
     def decisions(self) -> dict[FactKey, Decision]:

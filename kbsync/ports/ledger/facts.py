@@ -40,8 +40,8 @@ class FactReader(ABC):
         """How many facts of the property there are, and in which state."""
 
     @abstractmethod
-    def quarantine(self) -> dict[FactKey, Quarantined]:
-        """All facts in quarantine."""
+    def quarantine(self, among: Sequence[FactKey] | None = None) -> dict[FactKey, Quarantined]:
+        """The facts in quarantine (of those in ``among``; None: all)."""
 
     @abstractmethod
     def decisions(self) -> dict[FactKey, Decision]:

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,18 +55,31 @@ def checked(url: str, directory: Path, verb: Sequence[str]) -> Cost:
 
 
 def _cost(command: Sequence[str], environment: Mapping[str, str]) -> Cost:
-    begun = time.monotonic()
+    begun, peak = time.monotonic(), 0
     with tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen(
             command, cwd=ROOT, env={**os.environ, **environment}, stdout=said, stderr=subprocess.STDOUT
         )
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
+        while process.poll() is None:
+            peak = max(peak, _peak(process.pid))
+            time.sleep(0.05)
         said.seek(0)
         text = said.read()
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}:\n{text[-3000:]}")
-    return Cost(round(time.monotonic() - begun, 1), usage.ru_maxrss * 1024, text.strip().splitlines()[-1])
+    return Cost(round(time.monotonic() - begun, 1), peak, text.strip().splitlines()[-1])
+
+
+def _peak(pid: int) -> int:
+    """The most memory that a process has had so far, in bytes; 0 once it has ended.
+
+    ``ru_maxrss`` would not do: a new process begins with that of the one that started it.
+    """
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return 0
 
 
 def main(url: str, directory: str) -> None:
