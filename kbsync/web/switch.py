@@ -17,10 +17,13 @@ from starlette.routing import Route
 
 from kbsync.domain.errors import StoreError
 from kbsync.notifiers.llama import upstream
+from kbsync.web.patience import PatientProtocol
 
 _DROPPED = frozenset({"host", "connection", "content-length", "transfer-encoding", "keep-alive"})
 _METHODS = ["GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD"]
 _TRIES = 3
+MOST_BYTES = 16 * 2**20
+"""Of one request: far more than any model's context."""
 _ENDS_WITHIN_SECONDS = 30
 """How long running requests may take to end when the switch stops."""
 
@@ -38,9 +41,12 @@ def switching(state_dir: Path, host: str, port: int) -> Iterator[str]:
     with listener:
         config = uvicorn.Config(
             switch(state_dir),
+            http=PatientProtocol,
+            ws="none",
             log_config=None,
             log_level="error",
             access_log=False,
+            server_header=False,
             timeout_graceful_shutdown=_ENDS_WITHIN_SECONDS,
         )
         server = uvicorn.Server(config)
@@ -68,7 +74,9 @@ def switch(state_dir: Path, timeout: float = 600) -> Starlette:
             yield
 
     async def forward(request: Request) -> Response:
-        body = await request.body()
+        body = await _body(request)
+        if body is None:
+            return JSONResponse({"error": {"message": f"A request may have {MOST_BYTES} bytes."}}, 413)
         headers = {k: v for k, v in request.headers.items() if k not in _DROPPED}
         # A process that is being stopped refuses the connection, so nothing was sent; the file then names the next one.
         for _ in range(_TRIES):
@@ -92,6 +100,16 @@ def switch(state_dir: Path, timeout: float = 600) -> Starlette:
         return JSONResponse({"error": {"message": "No server runs yet: `kbsync notify` starts one."}}, 503)
 
     return Starlette(routes=[Route("/{path:path}", forward, methods=_METHODS)], lifespan=lifespan)
+
+
+async def _body(request: Request) -> bytes | None:
+    """The whole body, which is sent again where a process has just been replaced; None: it is too long."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MOST_BYTES:
+            return None
+    return bytes(body)
 
 
 async def _bytes(answer: httpx2.Response) -> AsyncIterator[bytes]:
