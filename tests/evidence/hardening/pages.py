@@ -49,7 +49,7 @@ LOOKS = (
 def measure(seed: int, facts: int = FACTS) -> Measured:
     """Fill a ledger on each database, and take the slowest of all looks, each at its fastest of five.
 
-    Other work on the machine only adds to what a look takes. The plan is made first, so that the status has one to show.
+    Other work on the machine only adds to what a look takes. The plan is made first: the status has one to show then.
     """
     details: dict[str, Any] = {"facts": facts}
     costs: dict[str, Cost] = {}

@@ -91,6 +91,19 @@ class FactConformance:
             tx.record_verdicts([verdict(key, value_hash=str(n)) for n in range(700)], NOW)
             assert tx.record_verdicts([verdict(key, value_hash=str(n)) for n in range(2500)], NOW) == 1800
 
+    def test_chosen_facts_are_read_with_all_that_one_model_said_of_them(self, known: Ledger) -> None:
+        first, second, unknown = fact_key("Q145"), fact_key("Q10"), fact_key("Q999")
+        with known.write() as tx:
+            tx.put_facts([fact(), fact("Q10"), fact("Q9")])
+            said = [verdict(first, value_hash="a"), verdict(first, value_hash="b")]
+            tx.record_verdicts([*said, verdict(first, model="another")], NOW)
+        with known.read() as tx:
+            assert tx.facts_of([unknown, first, second]) == [fact("Q10"), fact()]
+            assert tx.facts_of([]) == []
+            model = said[0].key.model_fingerprint
+            assert tx.verdicts_on([unknown, first], model) == {one.key: one for one in said}
+            assert tx.verdicts_on([], model) == {}
+
     def test_quarantine_holds_the_value_that_was_tried(self, known: Ledger) -> None:
         key = fact_key("Q145")
         with known.write() as tx:
@@ -99,6 +112,8 @@ class FactConformance:
             tx.set_quarantine(key, "w", "drifts again", NOW)
         with known.read() as tx:
             assert tx.quarantine() == {key: Quarantined(value_hash="w", reason="drifts again")}
+            assert tx.quarantine([fact_key("Q30"), key]) == tx.quarantine()
+            assert tx.quarantine([fact_key("Q30")]) == tx.quarantine([]) == {}
         with known.write() as tx:
             tx.clear_quarantine(key)
             tx.clear_quarantine(key)
