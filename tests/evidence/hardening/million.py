@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from sqlalchemy import make_url
@@ -115,7 +116,7 @@ def _history(relations: Sequence[Relation], subjects: int) -> Rows:
     prev = GENESIS
     for relation in relations:
         for number in range(1, subjects + 1):
-            row = {
+            row: dict[str, Any] = {
                 "statement_id": f"Q{number}${relation.property}",
                 "subject": f"Q{number}",
                 "property": relation.property,

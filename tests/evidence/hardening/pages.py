@@ -78,7 +78,7 @@ def measure(seed: int, facts: int = FACTS) -> Measured:
 def _slowest(details: Mapping[str, Any], begins: str) -> float:
     """Of the looks whose names begin so, on both databases."""
     looks = [look for backend in ("sqlite", "postgresql") for look in details[backend].items()]
-    return max(seconds for look, seconds in looks if look.startswith(begins))
+    return max(float(seconds) for look, seconds in looks if look.startswith(begins))
 
 
 def looked_at(url: str, configuration: Configuration) -> dict[str, float]:
