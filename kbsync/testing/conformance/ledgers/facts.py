@@ -98,7 +98,7 @@ class FactConformance:
             said = [verdict(first, value_hash="a"), verdict(first, value_hash="b")]
             tx.record_verdicts([*said, verdict(first, model="another")], NOW)
         with known.read() as tx:
-            assert tx.facts_of([unknown, first, second]) == [fact("Q10"), fact()]
+            assert tx.facts_of([unknown, first, second]) == [tx.fact(second), tx.fact(first)]
             assert tx.facts_of([]) == []
             model = said[0].key.model_fingerprint
             assert tx.verdicts_on([unknown, first], model) == {one.key: one for one in said}
