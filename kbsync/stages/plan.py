@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,7 @@ from kbsync.domain.relation import Relation
 from kbsync.domain.suspicion import Suspicion, suspects
 from kbsync.domain.verdict import VerdictKind
 from kbsync.domain.version import CURRENT
-from kbsync.ports import LedgerReader, StoredPlan
+from kbsync.ports import Quarantined, StoredPlan, VersionReader
 from kbsync.stages.judged import JudgedFact, JudgedFacts
 from kbsync.stages.session import Run
 from kbsync.stages.survey import Survey, survey
@@ -79,7 +80,7 @@ def _make_plan(run: Run, facts: JudgedFacts, recipe: Recipe, policy: PlanPolicy)
     with run.ledger.read() as tx:
         alias, quarantine = tx.alias(CURRENT), tx.quarantine()
         predecessor = alias.number if alias else 0
-        active = _active(tx, predecessor)
+        active = _active(tx, predecessor, quarantine)
         excluded = {key: str(d) for key, d in tx.decisions().items() if d.kind is DecisionKind.EXCLUDE}
         found = survey(facts, policy.kinds, active, quarantine, recipe.guard_count)
         ended = {key: NO_STATEMENT for key in active if key not in found.values and tx.fact(key) is not None}
@@ -104,7 +105,7 @@ def _make_plan(run: Run, facts: JudgedFacts, recipe: Recipe, policy: PlanPolicy)
         base_fingerprint=facts.base_fingerprint,
         recipe_fingerprint=recipe.fingerprint,
         predecessor=predecessor,
-        quarantined=_still_quarantined(quarantine, facts),
+        quarantined=quarantined,
         excluded=excluded,
         gone=found.gone | ended,
         guards=[_guard(whole[key], recipe) for key in found.guards],

@@ -147,7 +147,7 @@ def _condition(only: str) -> FactCondition | VerdictKind | None:
     return FactCondition(only) if only in set(FactCondition) else VerdictKind(only)
 
 
-def _rows(tx: LedgerReader, found: Found, model: str) -> Iterator[FactRow]:
+def _rows(tx: NamedFactReader, found: Found, model: str) -> Iterator[FactRow]:
     keys = [record.key for _, record in found]
     quarantine, verdicts = tx.quarantine(keys), tx.verdicts_on(keys, model)
     labels = tx.labels(sorted({item for _, record in found for item in _items(record)}))

@@ -141,7 +141,7 @@ class _Measured:
         return self.metrics[name].value
 
 
-def _history(tx: LedgerReader, version: Version) -> list[_Measured]:
+def _history(tx: VersionReader, version: Version) -> list[_Measured]:
     plans = tx.plan_counts()
     return [
         _Measured(other.number, plans[other.plan_hash].held, {m.name: m for m in evaluation.metrics})

@@ -15,7 +15,7 @@ from kbsync.domain.plan import PlanCounts
 from kbsync.domain.relation import Relation
 from kbsync.domain.verdict import VerdictKind
 from kbsync.domain.version import Version
-from kbsync.ports import LedgerReader
+from kbsync.ports import AuditReader, LedgerReader, NamedFactReader, VersionReader
 from kbsync.stages.pull.clock import ahead_of_time, refused_time
 from kbsync.stages.release.promote import current_number
 from kbsync.stages.release.refusals import refusals_in_a_row
