@@ -6,9 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from heapq import nsmallest
-from operator import itemgetter
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple
 
 from kbsync.domain.canonical import content_hash, later
 from kbsync.domain.conflicts import RightFact, conflicts
@@ -38,27 +36,6 @@ class Guard(Preserved):
 
     key: FactKey
     """The fact: subject and property on Wikidata."""
-
-
-class Keyed(Protocol):
-    """A fact, as far as it is known by its key."""
-
-    @property
-    def key(self) -> FactKey: ...
-
-
-K = TypeVar("K", bound=Keyed)
-
-
-def choose_guards(right: Iterable[K], most: int) -> tuple[K, ...]:
-    """Choose the facts that an edit guards: about one half of those that the base has right, and at most ``most``.
-
-    Specificity is measured on the other half, so that no guarded fact is counted in favour of the guard. Which half a
-    fact is in depends on its key alone, and the order on the key's hash, so that a new fact changes no other's place.
-    """
-    ranked = ((content_hash([g.key.subject, g.key.property]), g) for g in right)
-    mine = ((digest, g) for digest, g in ranked if int(digest[-1], 16) % 2)
-    return tuple(g for _, g in nsmallest(most, mine, key=itemgetter(0)))
 
 
 class Change(StrEnum):

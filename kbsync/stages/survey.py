@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from kbsync.domain.answer_text import normalise
 from kbsync.domain.fact import FactKey
-from kbsync.domain.plan import LISTED, EditRequest, choose_guards
+from kbsync.domain.guards import choose_guards
+from kbsync.domain.plan import LISTED, EditRequest
 from kbsync.domain.relation import Relation
 from kbsync.domain.verdict import Verdict, VerdictKind
 from kbsync.stages.judged import JudgedFact, JudgedFacts

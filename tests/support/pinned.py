@@ -38,9 +38,9 @@ from kbsync.domain.audit import GENESIS, chain
 from kbsync.domain.canonical import canonical_json, content_hash
 from kbsync.domain.fact import Answer, Fact, FactState, value_hash
 from kbsync.domain.gate import policy_hash
+from kbsync.domain.guards import choose_guards
 from kbsync.domain.history import link_hash
 from kbsync.domain.phrasing import from_templates
-from kbsync.domain.plan import choose_guards
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemId, Rank, Snak, Statement, TimePoint
 from kbsync.domain.verdict import VerdictKey

@@ -12,7 +12,6 @@ from kbsync.domain.plan import (
     FactNames,
     Guard,
     capacity_warning,
-    choose_guards,
     make_plan,
 )
 from kbsync.domain.statement import ItemId, PropertyId
@@ -146,16 +145,6 @@ def test_of_too_many_facts_the_active_ones_stay() -> None:
 
 def guard(item: int) -> Guard:
     return Guard(key=FactKey(ItemId(f"Q{item}"), PropertyId("P6")), subject=f"Country {item}", template="{} is led by")
-
-
-def test_about_half_of_what_the_base_has_right_is_guarded_and_a_new_fact_moves_no_other() -> None:
-    all_guards = [guard(i) for i in range(400)]
-    chosen = choose_guards(all_guards, 400)
-    assert 160 < len(chosen) < 240
-    assert choose_guards(reversed(all_guards), 400) == chosen
-    assert set(choose_guards(all_guards[:300], 400)) <= set(chosen)
-    assert choose_guards(all_guards, 7) == chosen[:7]
-    assert choose_guards(all_guards, 0) == ()
 
 
 def test_guards_are_part_of_what_a_version_is() -> None:
