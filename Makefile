@@ -43,8 +43,10 @@ test-fast: $(VENV)/.installed ## unit tests without database server, browser and
 	$(PYTEST) tests/unit --numprocesses 2 --dist loadfile \
 		-m "not slow and not postgres and not browser and not model"
 
+# In the order of the folders, whose first ones have the longest tests: xdist would take the files with most tests first, and
+# so leave whole synchronisations to the end, where one worker runs them while the other one has nothing to do.
 test: $(VENV)/.installed ## all tests
-	$(PYTEST) --numprocesses 2 --dist loadfile --durations 40
+	$(PYTEST) --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 40
 
 # A month of the daemon in 20 minutes, while everything around it fails; run again, it goes on where it was cut off.
 soak: $(VENV)/.installed ## a month of the daemon in 20 minutes, among failures
