@@ -14,18 +14,16 @@ from typing import TYPE_CHECKING
 from kbsync.bootstrap import App
 from kbsync.domain.errors import DataError, KbsyncError, NotFound
 from kbsync.domain.fact import Answer, Fact, FactKey
-from kbsync.domain.gate import Metric, Threshold
+from kbsync.domain.gate import Threshold
 from kbsync.domain.phrasing import fill, from_templates
 from kbsync.domain.plan import EditPlan
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.relation import Relation
 from kbsync.domain.verdict import Evidence, Reply, Verdict, VerdictKey, VerdictKind, ambiguity
 from kbsync.domain.version import PromptOutcome
+from kbsync.operations.picture_measurement import PictureMeasurement
 from kbsync.stages.edit import edit
 from kbsync.stages.evaluate.evaluate import evaluate
-from kbsync.stages.evaluate.measurement import Batch, Measured, Predecessor
-from kbsync.stages.evaluate.metrics import shares
-from kbsync.stages.evaluate.question import EDITED, NEIGHBOUR
 from kbsync.stages.facts import BelievedFacts, WatchedFact, believed_facts
 from kbsync.stages.plan import PlanPolicy, plan
 from kbsync.stages.release.promote import current_number, promote
@@ -35,7 +33,6 @@ if TYPE_CHECKING:
     from kbsync.editing.images.pipeline import TextToImage
     from kbsync.editing.images.reading import ConceptReader
     from kbsync.model.delta import FactorDelta
-    from kbsync.ports import Delta
 
 POLICY = (Threshold(metric="efficacy", at_least=0.95), Threshold(metric="specificity", at_least=0.95))
 """What a version must hold: edited names are drawn as their facts say, names that were right stay so."""
@@ -154,52 +151,6 @@ def cycle(
             promoted=passed,
             reasons=tuple(reason.text for reason in measured.evaluation.decision.reasons),
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PictureMeasurement:
-    """Measures versions of a pipeline: names that were edited, and names that the base drew rightly."""
-
-    image: TextToImage
-    reader: ConceptReader
-    facts: BelievedFacts
-
-    def candidate(self, delta: Delta, batch: Batch, number: int, before: Predecessor) -> Measured:
-        """Every edited name, and every name that the base draws rightly and that the edit did not preserve."""
-        from kbsync.model.delta import FactorDelta, norm_growth
-
-        if not isinstance(delta, FactorDelta):
-            raise TypeError(f"pictures are drawn by factors, not {type(delta).__name__}")
-        written, preserved = {r.key for r in batch.requests}, {g.key for g in batch.guards}
-        asked = [
-            (EDITED if key in written else NEIGHBOUR, fact, self.facts.verdicts[key].evidence)
-            for key, (_, fact) in self.facts.watched.items()
-            if key in written or (self.facts.verdicts[key].kind is VerdictKind.CURRENT and key not in preserved)
-        ]
-        answers = self.reader.read([evidence.prompt for _, _, evidence in asked], delta)
-        outcomes = tuple(
-            _outcome(group, fact, evidence, answer, before)
-            for (group, fact, evidence), answer in zip(asked, answers, strict=True)
-        )
-        growth = norm_growth(self.image.denoiser, delta)
-        most = Metric(name="norm_growth", value=max(growth.values()), base=0.0, samples=len(growth))
-        return Measured(metrics=(*shares(outcomes, number), most), outcomes=outcomes, norm_growth=growth)
-
-
-def _outcome(group: str, fact: Fact, evidence: Evidence, answer: str, before: Predecessor) -> PromptOutcome:
-    right = [a.label for a in fact.answers]
-    return PromptOutcome(
-        group=group,
-        subject=fact.key.subject,
-        property=fact.key.property,
-        prompt=evidence.prompt,
-        expected=right[0] or "",
-        base_answer=evidence.greedy,
-        answer=answer,
-        base_right=evidence.greedy in right,
-        right=answer in right,
-        since=before.first_holders.get(fact.key, 0) if group == EDITED else 0,
-    )
 
 
 def _require_base(run: Run, fingerprint: str) -> None:

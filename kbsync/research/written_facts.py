@@ -25,7 +25,8 @@ from kbsync.ledger.engine import sqlite_url
 from kbsync.ports import ArtifactStore, Edit, Progress
 from kbsync.research.records import file_hash
 from kbsync.research.session import ResearchSession, shown_reference
-from kbsync.stages.evaluate.measurement import Measured, Measurement, Predecessor
+from kbsync.stages.evaluate.measurement import Measured, Measurement
+from kbsync.stages.evaluate.predecessor import Predecessor
 from kbsync.stages.evaluate.question import EvaluationSize
 from kbsync.stages.facts import BelievedFacts
 from kbsync.stages.plan import plan

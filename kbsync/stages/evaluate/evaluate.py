@@ -14,7 +14,8 @@ from kbsync.domain.errors import NotFound
 from kbsync.domain.gate import Threshold, policy_hash
 from kbsync.domain.version import Evaluation, Version, VersionState
 from kbsync.ports import CheckpointStore
-from kbsync.stages.evaluate.measurement import Measures, read_predecessor
+from kbsync.stages.evaluate.measurement import Measures
+from kbsync.stages.evaluate.predecessor import read_predecessor
 from kbsync.stages.session import Run
 
 

@@ -9,15 +9,15 @@ from typing import Protocol
 
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.ending import ending
-from kbsync.domain.errors import EditError, ModelError, NotFound, ServerError, StoreError
-from kbsync.domain.fact import FactKey
+from kbsync.domain.errors import EditError, ModelError, ServerError
 from kbsync.domain.gate import GateDecision, Metric, Reason, Threshold, decide
 from kbsync.domain.judging import asserts, judge
 from kbsync.domain.plan import EditRequest, Guard
-from kbsync.domain.version import Evaluation, PromptOutcome, Version
-from kbsync.ports import ArtifactStore, BaseModel, CheckpointStore, Delta, LanguageModel, Work
+from kbsync.domain.version import PromptOutcome
+from kbsync.ports import ArtifactStore, BaseModel, Delta, LanguageModel, Work
 from kbsync.stages.evaluate.language import language_metrics, sample_language
 from kbsync.stages.evaluate.metrics import needed_groups, shares
+from kbsync.stages.evaluate.predecessor import Predecessor
 from kbsync.stages.evaluate.question import (
     DENIAL,
     EDITED,
@@ -28,12 +28,11 @@ from kbsync.stages.evaluate.question import (
     EvaluationSize,
     Question,
 )
-from kbsync.stages.evaluate.question_set import first_holders, questions
+from kbsync.stages.evaluate.question_set import questions
 from kbsync.stages.evaluate.replies import Identity, Replies, Reply, answered
 from kbsync.stages.evaluate.served import Complete
 from kbsync.stages.evaluate.served_figures import check_form, lost_edits, provisional, served_metrics, with_lost
 from kbsync.stages.facts import BelievedFacts
-from kbsync.stages.session import Run
 from kbsync.system.log import logger
 
 
@@ -66,41 +65,6 @@ class Measured:
             return GateDecision(passed=False, reasons=(Reason(metric="finite", holds=False, text=self.broken),))
         decision = decide(self.metrics, policy)
         return replace(decision, reasons=tuple(with_lost(r, self.lost) for r in decision.reasons))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Predecessor:
-    """The version that another one is compared with."""
-
-    number: int = 0
-    """0: the base, or a version on another base, which nothing is compared with."""
-    delta: Delta | None = None
-    """None where its weights are not stored any more, or damaged."""
-    evaluation: Evaluation | None = None
-    first_holders: Mapping[FactKey, int] = field(default_factory=dict)
-    """For each fact of the compared version, the version since which it is held without a break."""
-
-    def metric(self, name: str) -> Metric | None:
-        """What its own evaluation measured."""
-        metrics = self.evaluation.metrics if self.evaluation else ()
-        return next((metric for metric in metrics if metric.name == name), None)
-
-
-def read_predecessor(
-    run: Run, store: CheckpointStore, version: Version, requests: Sequence[EditRequest]
-) -> Predecessor:
-    """The predecessor of ``version``, which holds ``requests``."""
-    with run.ledger.read() as tx:
-        holders = first_holders(tx, version, requests)
-        before = tx.version(version.predecessor) if version.predecessor else None
-        evaluation = tx.evaluation(before.number) if before else None
-    if before is None or before.base_fingerprint != version.base_fingerprint:
-        return Predecessor(first_holders=holders)
-    try:
-        delta = store.read(before.version_hash or "")[1]
-    except (NotFound, StoreError):
-        delta = None
-    return Predecessor(number=before.number, delta=delta, evaluation=evaluation, first_holders=holders)
 
 
 class Measures(Protocol):

@@ -16,7 +16,8 @@ from kbsync.domain.plan import Change, EditPlan, EditRequest
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.version import Evaluation, Version
 from kbsync.ports import CheckpointStore, Editor
-from kbsync.stages.evaluate.measurement import Measurement, Predecessor, read_predecessor
+from kbsync.stages.evaluate.measurement import Measurement
+from kbsync.stages.evaluate.predecessor import Predecessor, read_predecessor
 from kbsync.stages.evaluate.question import EDITED
 from kbsync.stages.session import Run
 
