@@ -23,7 +23,7 @@ from kbsync.web.app import make_app
 from kbsync.web.backend import Backend
 from tests.evidence.hardening.million import configured, fill
 from tests.evidence.hardening.parts import Measured
-from tests.evidence.hardening.scale import Cost, checked, planned
+from tests.evidence.hardening.scale import checked, planned
 from tests.evidence.messages import say
 from tests.support.postgres_server import shared
 
@@ -49,35 +49,57 @@ LOOKS = (
 def measure(seed: int, facts: int = FACTS) -> Measured:
     """Fill a ledger on each database, and take the slowest of all looks, each at its fastest of five.
 
-    Other work on the machine only adds to what a look takes. The plan is made first: the status has one to show then.
+    Other work on the machine only adds to what a look takes.
     """
-    details: dict[str, Any] = {"facts": facts}
-    costs: dict[str, Cost] = {}
     with tempfile.TemporaryDirectory(prefix="kbsync-pages-") as name:
         directory = Path(name)
-        configuration = configured(directory)
-        for backend, url in (("sqlite", sqlite_url(directory / "ledger.db")), ("postgresql", shared().database())):
-            begun = time.monotonic()
-            fill(url, configuration.relations, facts, unjudged=0)
-            details[f"{backend}: filled in seconds"] = round(time.monotonic() - begun)
-            costs[f"{backend}: plan"] = planned(url, directory)
-            details[backend] = looked_at(url, configuration)
-            say(f"{backend}: {details[backend]}")
-            for verb in ("audit verify", "verify"):
-                costs[f"{backend}: {verb}"] = checked(url, directory, verb.split())
-            say(f"{backend}: {costs}")
-        shared().drop(url)
-    figures = {f"facts_page.seconds@{FACTS}": _slowest(details, "/"), f"status.seconds@{FACTS}": _slowest(details, "s")}
-    for verb in ("plan", "audit verify", "verify"):
-        of_verb = [cost for what, cost in costs.items() if what.endswith(f": {verb}")]
-        figures[f"{verb.replace(' ', '_')}.gibibytes@{FACTS}"] = round(max(c.peak_bytes for c in of_verb) / 2**30, 3)
-        figures[f"{verb.replace(' ', '_')}.seconds@{FACTS}"] = max(c.seconds for c in of_verb)
-    return Measured(figures=figures, details=details | {"costs": {what: asdict(c) for what, c in costs.items()}})
+        postgresql = shared().database()
+        found = {"sqlite": on_sqlite(directory, facts), "postgresql": on_postgresql(directory, postgresql, facts)}
+        shared().drop(postgresql)
+    return summary(found, facts)
 
 
-def _slowest(details: Mapping[str, Any], begins: str) -> float:
+def on_sqlite(directory: Path, facts: int) -> dict[str, Any]:
+    """Fill a ledger below ``directory`` unless it is there, look at it, and run what goes through all of it.
+
+    The plan is made first: the status has one to show then.
+    """
+    url = sqlite_url(directory / "ledger.db")
+    configuration = configured(directory)
+    if not (directory / "ledger.db").exists():
+        fill(url, configuration.relations, facts, unjudged=0)
+    costs = {"plan": planned(url, directory)}
+    say(f"plan: {costs['plan']}")
+    looks = looked_at(url, configuration)
+    say(f"sqlite: {looks}")
+    for verb in ("audit verify", "verify"):
+        costs[verb] = checked(url, directory, verb.split())
+        say(f"{verb}: {costs[verb]}")
+    return {"looks": looks, "costs": {what: asdict(cost) for what, cost in costs.items()}}
+
+
+def on_postgresql(directory: Path, url: str, facts: int) -> dict[str, Any]:
+    """Fill an empty database and look at it."""
+    configuration = configured(directory)
+    fill(url, configuration.relations, facts, unjudged=0)
+    looks = looked_at(url, configuration)
+    say(f"postgresql: {looks}")
+    return {"looks": looks}
+
+
+def summary(found: Mapping[str, Mapping[str, Any]], facts: int) -> Measured:
+    """The figures of what was found on each database."""
+    figures = {f"facts_page.seconds@{FACTS}": _slowest(found, "/"), f"status.seconds@{FACTS}": _slowest(found, "s")}
+    for verb, cost in found["sqlite"]["costs"].items():
+        name = verb.replace(" ", "_")
+        figures[f"{name}.gibibytes@{FACTS}"] = round(cost["peak_bytes"] / 2**30, 3)
+        figures[f"{name}.seconds@{FACTS}"] = cost["seconds"]
+    return Measured(figures=figures, details={"facts": facts, **found})
+
+
+def _slowest(found: Mapping[str, Mapping[str, Any]], begins: str) -> float:
     """Of the looks whose names begin so, on both databases."""
-    looks = [look for backend in ("sqlite", "postgresql") for look in details[backend].items()]
+    looks = [look for of_one in found.values() for look in of_one["looks"].items()]
     return max(float(seconds) for look, seconds in looks if look.startswith(begins))
 
 
