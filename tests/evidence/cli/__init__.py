@@ -10,6 +10,7 @@ from tests.evidence.cli.images import images
 from tests.evidence.cli.load import ledger, pull
 from tests.evidence.cli.reference_data import demo_check, large
 from tests.evidence.cli.serving import serving
+from tests.evidence.cli.serving_large import serving_large
 from tests.evidence.cli.serving_pressed import serving_pressed
 from tests.evidence.cli.serving_vllm import serving_vllm
 from tests.evidence.cli.speed import speed
@@ -41,6 +42,7 @@ VERBS: tuple[Verb, ...] = (
     serving,
     serving_vllm,
     serving_pressed,
+    serving_large,
     house,
     images,
 )
