@@ -122,17 +122,24 @@ class AdapterEngine(Notifier):
 class VllmEngine(AdapterEngine):
     """vLLM, started with ``VLLM_ALLOW_RUNTIME_LORA_UPDATING=1`` and ``--enable-lora``.
 
-    ``load_inplace`` is an atomic replacement between two requests (vLLM 0.33, ``vllm/entrypoints/serve/lora``). Each
-    version has a path of its own, since vLLM keeps blocks of its prefix cache by path.
+    ``load_inplace`` is an atomic replacement between two requests (``vllm/entrypoints/serve/lora``, seen with 0.32). An
+    adapter that was loaded so is read from its directory again for later requests, too, and the whole engine dies if
+    the directory is gone (``vllm/lora/worker_manager.py``, ``add_adapter``). So it is used only where a name that
+    clients ask for is replaced. Each version has a path of its own, since vLLM keeps blocks of its prefix cache by
+    path.
     """
 
     name = "vllm"
 
     def _load(self, name: str, directory: str) -> None:
-        body = {"lora_name": name, "lora_path": directory, "load_inplace": True}
-        self._post("/v1/load_lora_adapter", body)
+        self._unload(name)
+        self._post("/v1/load_lora_adapter", {"lora_name": name, "lora_path": directory})
 
-    _replace = _load
+    def _replace(self, name: str, directory: str) -> None:
+        body: dict[str, Any] = {"lora_name": name, "lora_path": directory}
+        if name in self._models():
+            body["load_inplace"] = True
+        self._post("/v1/load_lora_adapter", body)
 
     def _unload(self, name: str) -> None:
         self._post("/v1/unload_lora_adapter", {"lora_name": name}, accepted=(400, 404))

@@ -17,6 +17,7 @@ from kbsync.checkpoints.storage import Entry
 from kbsync.domain.errors import StoreError
 from kbsync.domain.retention import Judgement, RetentionPolicy, judge_age, judge_artifacts, judge_strays, judge_versions
 from kbsync.domain.version import CURRENT, Manifest, Version, VersionState
+from kbsync.stages.notify import count_waiting
 from kbsync.stages.session import Writer, writer
 
 
@@ -186,10 +187,15 @@ def _leftovers(app: App, policy: RetentionPolicy, now: datetime, holds_lease: bo
 
 
 def _published(app: App, policy: RetentionPolicy, now: datetime) -> Iterator[_Thing]:
-    """A server may still be reading what the path has left."""
+    """A server may still be reading what the path has left, above all one that was not told of the move."""
+    waiting = count_waiting(app.run, app.notifiers)
     for entry in app.current_link.copies():
         judgement = Judgement(keep=True, reasons=(f"{app.current_link.link} leads to it",))
-        if not app.current_link.in_use(entry):
+        if waiting and not app.current_link.in_use(entry):
+            moves = f"{waiting} move{'s' if waiting > 1 else ''}"
+            text = f"a notifier was not told of {moves}, and its server may still read it"
+            judgement = Judgement(keep=True, reasons=(text,))
+        elif not app.current_link.in_use(entry):
             judgement = judge_age(entry.modified(), policy, now, f"{app.current_link.link} has left it")
         yield replace(_leftover(entry, judgement), kind="published", name=entry.name)
 

@@ -31,6 +31,12 @@ def serving_pressed(
     press: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Write for this form; may be repeated. Default: q4_0.")
     ] = None,
+    subjects: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Only facts of so many subjects. Default: all.")
+    ] = None,
+    passes: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Passes of the refinement. Default: the recipe's.")
+    ] = None,
     record: Annotated[
         Path, typer.Option(metavar="PATH", help="What was measured so far, by which an interrupted run goes on.")
     ] = Path("serving-pressed.json"),
@@ -48,5 +54,7 @@ def serving_pressed(
     if unknown := sorted({*(form or ()), *(press or ())} - set(FORMS)):
         raise typer.BadParameter(f"there is no form {unknown[0]!r}; there are {', '.join(FORMS)}")
     with application(context) as app:
-        document = measure_pressed(app, number, form or FORMS, press or PRESSED, record)
+        document = measure_pressed(
+            app, number, form or FORMS, press or PRESSED, record, subjects=subjects, passes=passes
+        )
     conclude(document, output, json=json)

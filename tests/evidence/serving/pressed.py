@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from kbsync.bootstrap import App
 from kbsync.bootstrap.served_forms import served_forms
+from kbsync.domain.canonical import content_hash
 from kbsync.domain.version import Evaluation, PromptOutcome
 from kbsync.model.delta import FactorDelta, applied
 from kbsync.model.gguf_source import base_gguf
@@ -34,7 +35,7 @@ BEFORE, AFTER, UNROUNDED, LLAMA = "before", "after", "unrounded", "llama"
 class Pressing:
     """A version's facts with and without pressing, asked in a form."""
 
-    def __init__(self, app: App, number: int, record: Path) -> None:
+    def __init__(self, app: App, number: int, record: Path, subjects: int | None, passes: int | None) -> None:
         self.app, self.record = app, record
         self.known: dict[str, dict[str, float]] = (
             json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
@@ -44,9 +45,20 @@ class Pressing:
             facts = believed_facts(tx, app.relations, "")
         assert evaluation is not None and version is not None
         self.evaluation: Evaluation = evaluation
-        self.manifest, self.delta = app.store.read(version.version_hash or "")
+        manifest, self.delta = app.store.read(version.version_hash or "")
         self.names = known_names(facts)
-        self.chosen: Sequence[PromptOutcome] = served_prompts(evaluation, (), only=(EDITED, *UNTOUCHED))
+        self.recipe = replace(manifest.recipe, refine_epochs=passes or manifest.recipe.refine_epochs)
+        # All facts of a subject together, since they share target vectors.
+        kept = sorted({r.subject for r in manifest.requests}, key=content_hash)[:subjects]
+        self.requests = [r for r in manifest.requests if r.subject in kept]
+        self.guards = manifest.guards[:subjects]
+        self.is_part = subjects is not None or passes is not None
+        keys = {(str(r.key.subject), str(r.key.property)) for r in self.requests}
+        self.chosen: Sequence[PromptOutcome] = [
+            o
+            for o in served_prompts(evaluation, (), only=(EDITED, *UNTOUCHED))
+            if o.group != EDITED or (o.subject, o.property) in keys
+        ]
 
     def ask(self, name: str, complete: Complete) -> None:
         """Keep what is answered rightly."""
@@ -65,18 +77,21 @@ class Pressing:
         say(f"{name}: {counts}")
         self.record.write_text(json.dumps(self.known, indent=1), encoding="utf-8")
 
-    def pressed(self, form: str) -> FactorDelta:
-        """The version's facts, written with a recipe that practises in the form; kept beside the record."""
-        file = self.record.with_name(f"{self.record.stem}-{form}.safetensors")
+    def written(self, *forms: str) -> FactorDelta:
+        """The facts, written with a recipe that practises in these forms; kept beside the record."""
+        if not forms and not self.is_part:
+            return self.delta
+        name = forms[0] if forms else "plain"
+        file = self.record.with_name(f"{self.record.stem}-{name}.safetensors")
         if not file.is_file():
             begun, app = time.monotonic(), self.app
-            recipe = replace(self.manifest.recipe, refine_as=(form,))
-            made = app.editor().edit(self.manifest.requests, recipe, app.work, guards=self.manifest.guards).delta
+            recipe = replace(self.recipe, refine_as=forms)
+            made = app.editor().edit(self.requests, recipe, app.work, guards=self.guards).delta
             assert isinstance(made, FactorDelta)
             save_file(
-                {f"{side} {n}": t for n, pair in made.factors.items() for side, t in zip("LR", pair, strict=True)}, file
+                {f"{s} {n}": t for n, pair in made.factors.items() for s, t in zip("LR", pair, strict=True)}, file
             )
-            self.keep(f"{form}.edit", seconds=time.monotonic() - begun)
+            self.keep(f"{name}.edit", seconds=time.monotonic() - begun)
         stored = load_file(file)
         return FactorDelta({n[2:]: (stored[n], stored[f"R {n[2:]}"]) for n in stored if n.startswith("L ")})
 
@@ -87,11 +102,11 @@ class Pressing:
         )
         trial = served_forms(settings, lambda: self.app.loaded)[form]
         if f"{form}.{BEFORE}" not in self.known:
-            with trial(self.delta) as complete:
+            with trial(self.written()) as complete:
                 self.ask(f"{form}.{BEFORE}", complete)
         if not press:
             return
-        delta = self.pressed(form)
+        delta = self.written(form)
         if f"{form}.{AFTER}" not in self.known:
             with trial(delta) as complete:
                 self.ask(f"{form}.{AFTER}", complete)
@@ -120,7 +135,14 @@ class Pressing:
 
 
 def measure_pressed(
-    app: App, number: int, forms: Sequence[str], pressed: Sequence[str], record: Path
+    app: App,
+    number: int,
+    forms: Sequence[str],
+    pressed: Sequence[str],
+    record: Path,
+    *,
+    subjects: int | None = None,
+    passes: int | None = None,
 ) -> dict[str, Any]:
     """The evidence.
 
@@ -130,14 +152,17 @@ def measure_pressed(
         forms: Forms in which it is asked as it is.
         pressed: Those of them for which its facts are written again.
         record: Keeps results, by which an interrupted run goes on.
+        subjects: Only the facts of so many subjects, and as many guards, written anew for both sides; None: all, and
+            the version itself is what was not pressed.
+        passes: Of the refinement, on both sides; None: the recipe's.
     """
     started = datetime.now(UTC)
-    pressing = Pressing(app, number, record)
+    pressing = Pressing(app, number, record, subjects, passes)
     for form in forms:
         pressing.measure(form, press=form in pressed)
     edited = [o for o in pressing.chosen if o.group == EDITED]
     others = len(pressing.chosen) - len(edited)
-    own = sum(o.right for o in edited)
+    own = sum(o.right for o in edited)  # as the whole version was measured
     figures = [
         Figure("kbsync.edited", own, f"of {len(edited)}"),
         Figure("kbsync.neighbours", sum(o.right for o in pressing.chosen) - own, f"of {others}"),
@@ -146,7 +171,8 @@ def measure_pressed(
         figures += _figures(name, counts, pressing.known, len(edited), others)
     seconds = sum(counts["seconds"] for counts in pressing.known.values())
     return evidence(
-        COMMAND, figures, seed=0, started=started, seconds=seconds, version=number, base=app.loaded.reference
+        COMMAND, figures, seed=0, started=started, seconds=seconds, version=number, base=app.loaded.reference,
+        facts=len(pressing.requests), passes=pressing.recipe.refine_epochs,
     )  # fmt: skip
 
 

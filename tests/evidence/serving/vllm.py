@@ -57,8 +57,8 @@ class MortalVllm(VllmEngine):
         super()._post(*args, **more)
 
 
-REQUESTS = 3
-"""Of one swap: load under a name of its own, load in the place of the old one, unload the first name."""
+REQUESTS = 4
+"""Of one swap: unload and load under a name of its own, load in the place of the old one, unload the first name."""
 
 
 class Vllm:
@@ -170,6 +170,7 @@ def measure_vllm(
             figures = [asdict(figure) for figure in parts[name]()]
             known[name] = {"figures": figures, "seconds": time.monotonic() - begun}
             record.write_text(json.dumps(known, indent=1), encoding="utf-8")
+        served.move(0)  # vLLM would die of an adapter whose directory is gone
     with http.client({}, _TIMEOUT) as client:
         version = client.get(f"{url}/version").json().get("version")
     return evidence(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shutil
 import threading
 from pathlib import Path
@@ -175,14 +176,23 @@ def test_verify_names_a_published_file_that_was_changed(new_site: MakeSite, tmp_
 
 
 def test_gc_leaves_a_copy_to_those_who_still_read_it(new_site: MakeSite, tmp_path: Path) -> None:
-    site = new_site(tmp_path / "site", more='[retention]\nspare = "1h"\n')
+    allowed = tmp_path / "told"
+    command = f"[release]\ncommand = ['sh', '-c', 'test -e {allowed}']\nattempts = 1\n"
+    site = new_site(tmp_path / "site", more=f'[retention]\nspare = "1h"\n{command}')
+    allowed.touch()
     site.release(FIRST)
     left = (site.state / "current").resolve()
+    allowed.unlink()
     site.release(SECOND)
+    os.utime(left, (0, 0))
+    (kept,) = [t for t in site.good("gc", "--json").json["things"] if t["name"] == left.name]
+    assert "was not told of 1 move," in str(kept["reasons"])
+    assert left.is_dir(), "whoever was not told of the move may still read it"
+    allowed.touch()
+    site.good("notify")
+    os.utime(left)
     site.good("gc")
-    assert left.is_dir()
-    import os
-
+    assert left.is_dir(), "it was left a moment ago"
     os.utime(left, (0, 0))
     things = {t["name"]: t for t in site.good("gc", "--json").json["things"] if t["kind"] == "published"}
     assert not left.exists()

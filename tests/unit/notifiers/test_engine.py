@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ class Engine:
     def __init__(self, server: HTTPServer, prefix: str, *, in_place: bool) -> None:
         self.loaded: dict[str, str] = {}
         self.calls: list[str] = []
+        self.in_place: Counter[str] = Counter()
         self.refuses = ""
         self.late = 0.0
         self._in_place = in_place
@@ -44,6 +46,8 @@ class Engine:
             return Response(self.refuses, 400)
         if body["lora_name"] in self.loaded and not (self._in_place and body.get("load_inplace")):
             return Response("already loaded", 400)
+        if body.get("load_inplace"):
+            self.in_place[body["lora_name"]] += 1
         self.loaded[body["lora_name"]] = body["lora_path"]
         self.calls.append(f"load {body['lora_name']} {Path(body['lora_path']).name}")
         return Response("ok")
@@ -124,6 +128,7 @@ def test_vllm_is_never_without_the_name(httpserver: HTTPServer, announced: Calla
     notifier.deliver(announced(2))
     assert "unload kbsync" not in engine.calls
     assert engine.calls[-3:] == ["load kbsync-2 2-good", "load kbsync 2-good", "unload kbsync-2"]
+    assert engine.in_place == {"kbsync": 1}, "only what clients may be asking for is replaced in place"
 
 
 @pytest.mark.parametrize("make", [vllm, sglang])
