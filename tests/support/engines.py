@@ -273,7 +273,7 @@ class Comunica(Engine):
         world.write_bytes(n_triples(turtle))
         if self._process is None:
             program = str(found("comunica-sparql-file-http"))
-            self._start([str(found("node")), program, "-p", str(self.port), "-w", "1", "-i", str(world)])
+            self._start([str(found("node")), program, "-p", str(self.port), "-w", "1", "-t", "600", "-i", str(world)])
 
 
 ENGINES: dict[str, type[Engine]] = {kind.name: kind for kind in (Oxigraph, Virtuoso, RdflibEndpoint, Comunica)}
