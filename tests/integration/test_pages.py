@@ -117,7 +117,8 @@ def require_command(words: list[str], line: str) -> None:
 def options_of(name: str) -> set[str]:
     """The long options of the command ``name``."""
     command = typer.main.get_command(build())
-    for word in name.split():
+    both = name in command.commands  # type: ignore[attr-defined]  # `trace relations` beside `trace`
+    for word in [name] if both else name.split():
         command = command.commands[word]  # type: ignore[attr-defined]
     return {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
 
