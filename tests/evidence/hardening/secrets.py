@@ -33,6 +33,8 @@ from tests.support.invoke import invoke
 from tests.support.sqlite_ledger import empty_ledger
 from tests.support.world_app import MAIN, write_configuration
 
+TAKEN = "taken"
+"""Stands for a port that another server has, so that ``serve`` ends at once, whoever runs it."""
 COMMANDS: tuple[tuple[str, ...], ...] = (
     ("status",),
     ("status", "--json"),
@@ -46,7 +48,7 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("verify",),
     ("backup", "copy.sqlite3"),
     ("audit", "log", "--json"),
-    ("serve", "--port", "1"),
+    ("serve", "--port", TAKEN),
 )
 URLS = (
     "http://user:{}@127.0.0.1:9/x",
