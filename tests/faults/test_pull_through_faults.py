@@ -38,9 +38,9 @@ RELATIONS = [
     )
     for name, prop in (("capital", CAPITAL), ("head", HEAD))
 ]
-REQUESTS = 9
-"""Requests of a second pull without faults: time, shape, two pages of heads, two of records, one of objects' heads, two
-of labels."""
+REQUESTS = 8
+"""Requests of a second pull without faults: time, shape, two pages of heads, two of records, two of names, those of
+objects with their heads."""
 FOREVER = timedelta(days=2)
 EVERYWHERE = bool(os.environ.get("KBSYNC_TEST_EVERYWHERE"))
 """Whether every fault is tried at every request, once and lasting: 448 pulls, some minutes. Else at two requests."""
