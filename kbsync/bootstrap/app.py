@@ -13,6 +13,8 @@ from kbsync.bootstrap.adapters import SystemClock
 from kbsync.bootstrap.anchoring import anchored, update_link
 from kbsync.bootstrap.served_forms import Opened, served_forms
 from kbsync.bootstrap.stage_settings import stage_settings
+from kbsync.bootstrap.texts import SiteTexts
+from kbsync.bootstrap.tuning import SiteRecipe, tuning_of
 from kbsync.config import Configuration
 from kbsync.domain.errors import ConfigError, NotFound
 from kbsync.domain.phrasing import Frames
@@ -24,6 +26,7 @@ from kbsync.stages.binding import Stages
 from kbsync.stages.evaluate.served import Complete
 from kbsync.stages.notify import NotifyResult, count_waiting, introduce
 from kbsync.stages.session import Run, Writer, puller, writer
+from kbsync.stages.tune.tune import Tuning
 
 # torch, transformers and SPARQLWrapper take seconds to import: each is imported by the part that needs it, so that
 # `kbsync status` answers at once.
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
     from kbsync.model.load import LoadedModel
 
 
-class App:
+class App(SiteTexts):
     """Everything that a command may need; each part is built when it is first asked for.
 
     So ``kbsync status`` opens the ledger and loads no model.
@@ -62,12 +65,32 @@ class App:
         """
         self.configuration = configuration
         self.settings = configuration.settings
-        self.recipe = configuration.recipe
         self.actor = actor
         self.rehearsing = rehearsing
         self.work = work
         self.clock = clock or SystemClock()
         self._closing = ExitStack()
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe of the next version, or what a rehearsal takes for it; raises ``NotFound`` as
+        ``SiteRecipe.required``."""
+        return self.recipes.required(rehearsing=self.rehearsing)
+
+    @property
+    def known_recipe(self) -> Recipe | None:
+        """The same; None where none was found yet."""
+        return self.recipes.known
+
+    @cached_property
+    def recipes(self) -> SiteRecipe:
+        """The recipe that is named, or the place of the one that is found."""
+        return SiteRecipe(self.configuration.recipe, self.settings, lambda: self.fingerprint)
+
+    @property
+    def tuning(self) -> Tuning:
+        """What a recipe is found with."""
+        return tuning_of(self)
 
     @property
     def run(self) -> Run:
@@ -231,27 +254,6 @@ class App:
     def _storage(self) -> Storage:
         """Where versions and artifacts are stored."""
         return adapters.artifact_storage(self.settings.store, self.settings.state_dir)
-
-    @cached_property
-    def corpus(self) -> list[str]:
-        """Texts for the key covariance; empty: the model samples its own."""
-        from kbsync.text import site_texts
-
-        return site_texts.corpus(self.settings.text, self.settings.state_dir / "texts", self.work)
-
-    @cached_property
-    def held_out(self) -> list[str]:
-        """Texts for the perplexity."""
-        from kbsync.text import site_texts
-
-        return site_texts.held_out(self.settings.text)
-
-    @cached_property
-    def neutral(self) -> list[str]:
-        """Beginnings of sentences that an edit should leave alone, for the divergence from the base."""
-        from kbsync.text import shipped
-
-        return shipped.neutral()[: self.settings.gate.neutral]
 
     def statistics(self, recipe: Recipe, texts: Sequence[str]) -> RecipeCovariances:
         """The key covariances that ``recipe`` asks for, over ``texts``; raises ``ModelError`` for layers that the model

@@ -43,6 +43,7 @@ from kbsync.cli.rebuild import rebuild
 from kbsync.cli.release import release
 from kbsync.cli.report import report
 from kbsync.cli.research.alternatives import alternatives
+from kbsync.cli.research.auto import auto
 from kbsync.cli.research.capacity import capacity
 from kbsync.cli.research.covariance import covariance
 from kbsync.cli.research.editing import counterfact, scaling, zsre
@@ -116,6 +117,7 @@ VERBS: tuple[Verb, ...] = (
     covariance,
     capacity,
     phrasings,
+    auto,
     verdicts,
     alternatives,
 )

@@ -48,10 +48,13 @@ def sync(context: typer.Context, dry_run: DryRunOption = False, json: JsonOption
 def show(view: CycleView) -> None:
     from kbsync.cli import evaluate, plan
     from kbsync.cli.output import count, say
+    from kbsync.cli.research import recipe
 
     pulled, probed = view.pulled, view.probed
     say(f"pull: {count(pulled.fetched, 'item')} of {pulled.watched} fetched, {pulled.waiting} facts wait to be trusted")
     say(f"probe: {count(probed.asked, 'fact')} asked")
+    if view.recipe:
+        recipe.show(view.recipe)
     if view.plan.changes:
         plan.show(view.plan)
     if view.evaluation:

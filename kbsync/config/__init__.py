@@ -1,12 +1,12 @@
 """Typed settings, relations and recipe (TOML and environment); every mistake is reported at once."""
 
+from kbsync.config.edit import EditSettings
 from kbsync.config.gate import GateSettings, ThresholdSettings
 from kbsync.config.loading import Configuration, load, load_all
 from kbsync.config.recipe_file import load_recipe
 from kbsync.config.relation_file import load_relations
 from kbsync.config.schedule import JobSettings, ScheduleSettings, interval_of
 from kbsync.config.settings import (
-    EditSettings,
     LeaseSettings,
     LogSettings,
     ModelSettings,

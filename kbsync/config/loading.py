@@ -13,12 +13,13 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
+from kbsync.config.edit import EditSettings
 from kbsync.config.gate import POLICY_FILE
 from kbsync.config.problems import describe, dotted, read_toml, suggest
-from kbsync.config.recipe_file import read_recipe
+from kbsync.config.recipe_file import AUTO, read_recipe
 from kbsync.config.relation_file import read_relations
 from kbsync.config.secret_settings import exposure, secret_files, secret_settings, secrets_in, value_at
-from kbsync.config.settings import EditSettings, Settings
+from kbsync.config.settings import Settings
 from kbsync.config.values import BASE
 from kbsync.domain.errors import ConfigError
 from kbsync.domain.recipe import Recipe
@@ -39,7 +40,8 @@ class Configuration:
 
     settings: Settings
     relations: tuple[Relation, ...]
-    recipe: Recipe
+    recipe: Recipe | None
+    """None where it is to be found for the base."""
     file: Path | None = None
     """The main file; None when there is none."""
     warnings: tuple[str, ...] = ()
@@ -92,13 +94,14 @@ def load_all(path: Path | None = None, overrides: Mapping[str, Any] | None = Non
     if relations_dir := layers.directory("relations_dir"):
         language = settings.source.language if settings else "en"
         relations = read_relations(relations_dir, problems, language, warnings)
-    if recipes_dir := layers.directory("recipes_dir"):
-        recipe = read_recipe(layers.recipe(), recipes_dir, problems)
+    name = layers.recipe()
+    if name != AUTO and (recipes_dir := layers.directory("recipes_dir")):
+        recipe = read_recipe(name, recipes_dir, problems)
     if settings is not None and relations:
         relations = tuple(replace(relation, probed=settings.probe.phrasings) for relation in relations)
         problems.extend(_unknown_relations(settings, relations))
         problems.extend(_nowhere(settings, relations))
-    if settings is None or recipe is None or problems:
+    if settings is None or (recipe is None and name != AUTO) or problems:
         raise ConfigError(problems)
     return Configuration(
         settings=settings, relations=relations, recipe=recipe, file=layers.file, warnings=tuple(warnings)

@@ -18,6 +18,9 @@ from kbsync.domain.errors import ConfigError
 from kbsync.domain.recipe import ALGORITHMS, CONCEPT_STATES, OPTIMISERS, Recipe
 from kbsync.domain.served_form import ROUNDED_FORMS
 
+AUTO = "auto"
+"""Names no file: the recipe is found for the base, and its file is called ``auto-<fingerprint>``."""
+
 
 def _one_of(names: Sequence[str]) -> Any:
     def check(name: str) -> str:

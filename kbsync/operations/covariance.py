@@ -85,7 +85,7 @@ def build(app: App, recipe: Recipe, *, as_configured: bool, anew: bool = False, 
         fingerprint=fingerprint,
         bytes=8 * width**2 * len(layers),
         seconds=round(time.monotonic() - began, 3),
-        used_by_edits=as_configured and _covers(recipe, app.recipe),
+        used_by_edits=as_configured and app.known_recipe is not None and _covers(recipe, app.known_recipe),
     )
 
 

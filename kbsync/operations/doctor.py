@@ -65,6 +65,7 @@ CHECKS: tuple[_Check, ...] = (
     _Check("phrasings", phrasings.phrasings),
     _Check("model", model.model, needs=("state directory",)),
     _Check("chat", model.chat, needs=("model",)),
+    _Check("recipe", model.recipe, needs=("model",)),
     _Check("covariance", model.covariance, needs=("model",)),
     _Check("gate", gate.gate, needs=("database",)),
     _Check("capacity", model.capacity, needs=("database",)),

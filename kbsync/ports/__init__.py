@@ -29,6 +29,7 @@ from kbsync.ports.notifier import Notifier
 from kbsync.ports.progress import Progress
 from kbsync.ports.source import NAMES, ItemEvent, StatementSource
 from kbsync.ports.store import ArtifactStore, CheckpointStore, StoredVersion
+from kbsync.ports.tracer import LayerTrace, LayerTracer, TracedFact
 from kbsync.ports.work import UNWATCHED, Check, Work
 
 __all__ = [
@@ -56,6 +57,8 @@ __all__ = [
     "HeldLease",
     "ItemEvent",
     "LanguageModel",
+    "LayerTrace",
+    "LayerTracer",
     "LeaseReader",
     "LeaseToken",
     "LeaseWriter",
@@ -82,6 +85,7 @@ __all__ = [
     "StatementWriter",
     "StoredPlan",
     "StoredVersion",
+    "TracedFact",
     "VerdictReader",
     "VerdictWriter",
     "VersionReader",

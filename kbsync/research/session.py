@@ -12,11 +12,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from kbsync.bootstrap import App
+from kbsync.bootstrap.tuning import START
 from kbsync.checkpoints.artifacts import FileArtifactStore
 from kbsync.checkpoints.disk import DiskStorage
 from kbsync.checkpoints.storage import Storage
 from kbsync.checkpoints.store import FileCheckpointStore
 from kbsync.config import Configuration, load, load_recipe, shipped_config
+from kbsync.config.recipe_file import AUTO
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.errors import ConfigError
 from kbsync.domain.recipe import Recipe
@@ -37,7 +39,8 @@ class SessionOptions:
     model: str | None = None
     """Reference of the model."""
     recipes: tuple[str, ...] = ()
-    """Names or paths."""
+    """Names or paths. Where none are named: the configured one or, if that is to be found, the one that every search
+    starts from."""
     state: Path | None = None
     """Directory of models and finished parts."""
     corpus: tuple[Path, ...] | None = None
@@ -139,7 +142,8 @@ def research_session(options: SessionOptions, work: Work) -> Iterator[ResearchSe
         ConfigError: A configuration, recipe or text is missing.
     """
     settings = load(options.config, _overrides(options))
-    recipes = [_recipe(name, settings.recipes_dir) for name in options.recipes or (settings.edit.recipe,)]
+    configured = START if settings.edit.recipe == AUTO else settings.edit.recipe
+    recipes = [_recipe(name, settings.recipes_dir) for name in options.recipes or (configured,)]
     if UNEDITED in {recipe.name for recipe in recipes}:
         raise ConfigError([f"a recipe must not be named {UNEDITED!r}: that is the line of the base"])
     configuration = Configuration(settings=settings, relations=(), recipe=recipes[0])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -140,40 +139,11 @@ def recipe_of(recipe: Recipe, name: str, document: dict[str, Any], written: Path
     return replace(recipe, name=name, layers=chosen, trace=hashlib.sha256(written.read_bytes()).hexdigest())
 
 
-@dataclass(frozen=True, slots=True)
-class Suggestion:
-    """What a trace's evidence file suggests."""
-
-    layers: tuple[int, ...]
-    """Ascending."""
-    trace: str
-    """SHA-256 of the file, as a recipe records it."""
-
-    def of(self, recipe: Recipe) -> Recipe:
-        """``recipe``; it records the trace if it edits the suggested layers."""
-        return replace(recipe, trace=self.trace) if recipe.layers == self.layers else recipe
-
-
-def read_suggestion(path: Path, fingerprint: str) -> Suggestion:
-    """Read the evidence of ``kbsync trace``. Raises ``DataError`` for another file, another model, or no layers."""
-    try:
-        data = path.read_bytes()
-        document = json.loads(data)
-        layers, model = tuple(map(int, document["suggestion"]["layers"])), str(document["model"]["fingerprint"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} holds no trace.", next_step="`kbsync trace` writes one.") from error
-    if model != fingerprint:
-        raise DataError(f"{path} is the trace of another model.", next_step="Trace this one with `kbsync trace`.")
-    if not layers:
-        raise DataError(f"{path} suggests no layers.", next_step="Trace more facts, or name layers with --layers.")
-    return Suggestion(layers, hashlib.sha256(data).hexdigest())
-
-
 def write_recipe(path: Path, recipe: Recipe, document: dict[str, Any]) -> None:
     """Write the recipe below a comment about where its layers come from."""
     comment = (
         f"Layers suggested by `kbsync trace` of {document['model']['reference']} on {document['data']['traced']} facts "
-        f"(seed {document['seed']}): {RULE}. A start for `kbsync recipe tune`."
+        f"(seed {document['seed']}): {RULE}. `kbsync recipe tune` tries them beside others."
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     write_file(path, recipe_text(recipe, printable(comment)).encode())

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Protocol
 
 from kbsync.domain.bisect import SearchLimits
+from kbsync.domain.canonical import content_hash
 from kbsync.domain.gate import Threshold
 from kbsync.domain.plan import EditPlan
 from kbsync.domain.recipe import Recipe
@@ -27,13 +28,14 @@ from kbsync.stages.evaluate.question import EvaluationSize
 from kbsync.stages.evaluate.served import AS, Complete
 from kbsync.stages.facts import BelievedFacts, believed_facts, unjudged_facts
 from kbsync.stages.judged import LedgerFacts
-from kbsync.stages.plan import PlanPolicy, PlanResult, plan
+from kbsync.stages.plan import PlanPolicy, PlanResult, draft, plan
 from kbsync.stages.probe import ProbeResult, probe
 from kbsync.stages.pull.pull import PullResult, pull
 from kbsync.stages.release.bisect import BisectResult, RefusedBuild, TrialBuilder, bisect
 from kbsync.stages.release.canary import CanaryPolicy, CanaryResult, canary
 from kbsync.stages.release.promote import MoveResult, promote, rollback
 from kbsync.stages.session import Run, Writer
+from kbsync.stages.tune.tune import TuneResult, TuneSettings, Tuning, tune
 
 
 class Site(Protocol):
@@ -48,7 +50,9 @@ class Site(Protocol):
         ...
 
     @property
-    def recipe(self) -> Recipe: ...
+    def recipe(self) -> Recipe:
+        """Raises ``NotFound`` where it is to be found by ``tune`` and was not yet."""
+        ...
 
     @property
     def source(self) -> StatementSource: ...
@@ -79,6 +83,16 @@ class Site(Protocol):
 
     @property
     def neutral(self) -> Sequence[str]: ...
+
+    @property
+    def known_recipe(self) -> Recipe | None:
+        """The same; None where it was not found yet."""
+        ...
+
+    @property
+    def tuning(self) -> Tuning:
+        """What a recipe is found with."""
+        ...
 
     def editor(self) -> Editor:
         """The editor that the recipe names, which loads the base's weights when it first edits."""
@@ -144,6 +158,31 @@ class Stages:
                 facts = unjudged_facts(tx, relations, self.site.base.fingerprint)
         return probe(run, self.site.base, facts, relations, answer_tokens=self.settings.answer_tokens)
 
+    def tune(
+        self,
+        writer: Writer,
+        facts: BelievedFacts | None = None,
+        *,
+        budget: timedelta | None = None,
+        units: int | None = None,
+    ) -> TuneResult:
+        """Find a recipe, also where there is one, within ``budget`` (None: the configured one) or ``units``."""
+        site, settings, tuning = self.site, self.settings, self.site.tuning
+        return tune(
+            writer,
+            self.facts(writer.run) if facts is None else facts,
+            site.base,
+            site.artifacts,
+            tuning if budget is None else replace(tuning, budget=budget),
+            TuneSettings(
+                plan=settings.plan,
+                gate=settings.gate,
+                evaluation=settings.evaluation,
+                answer_tokens=settings.answer_tokens,
+            ),
+            units=units,
+        )
+
     def plan(self, writer: Writer, facts: BelievedFacts | None = None) -> PlanResult:
         """Plan with ``facts`` (None: those that the ledger has now, of which a page is in memory at once)."""
         site, policy = self.site, self.settings.plan
@@ -151,6 +190,11 @@ class Stages:
             return plan(writer.run, facts, site.recipe, policy)
         with writer.run.ledger.read() as tx:
             return plan(writer.run, LedgerFacts(tx, site.framed, site.base.fingerprint), site.recipe, policy)
+
+    def draft(self, writer: Writer, facts: BelievedFacts) -> PlanResult:
+        """What would be planned with the recipe that every search starts from; recorded nowhere."""
+        drafted = draft(writer.run, facts, self.site.tuning.start, self.settings.plan)
+        return PlanResult(plan_hash=content_hash(drafted), plan=drafted, already=True)
 
     def edit(self, writer: Writer, plan_hash: str) -> EditResult:
         return edit(writer.run, plan_hash, self.site.recipe, self.site.editor(), self.site.store)

@@ -1,4 +1,4 @@
-"""sync: one whole cycle. Pull, probe, plan, edit, evaluate, promote."""
+"""sync: one whole cycle. Pull, probe, tune where there is no recipe yet, plan, edit, evaluate, promote."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from kbsync.stages.pull.pull import PullResult
 from kbsync.stages.release.bisect import BisectResult, RefusedBuild
 from kbsync.stages.release.refusals import refusals_in_a_row, why_refused
 from kbsync.stages.session import Run, Writer
+from kbsync.stages.tune.tune import TuneResult
 
 
 class CycleOutcome(StrEnum):
@@ -42,6 +43,9 @@ class CycleResult:
     pulled: PullResult
     probed: ProbeResult
     planned: PlanResult
+    """Where no recipe was found yet, what would be planned with the one that every search starts from."""
+    tuned: TuneResult | None = None
+    """The search for a recipe, where there was one."""
     version: Version | None = None
     """The version that was built, or that is held."""
     evaluation: Evaluation | None = None
@@ -53,7 +57,9 @@ class CycleResult:
 
 def sync(writer: Writer, stages: Stages) -> CycleResult:
     """Run the stages in order; each is safe to repeat, so a cycle that was killed anywhere is simply run again."""
-    done, facts = _until_plan(writer, stages)
+    done, facts = _until_plan(writer, stages, rehearsing=False)
+    if done.outcome is CycleOutcome.REFUSED:
+        return done
     step = _next_step(writer.run, stages, done.planned.plan)
     if isinstance(step, Rejudge):
         stages.rejudge(writer, step.version)
@@ -70,11 +76,11 @@ def sync(writer: Writer, stages: Stages) -> CycleResult:
 
 
 def rehearse(writer: Writer, stages: Stages) -> CycleResult:
-    """Run the stages before the edit: pull, probe, plan."""
-    return _until_plan(writer, stages)[0]
+    """Run the stages before the edit: pull, probe, plan. No recipe is searched for."""
+    return _until_plan(writer, stages, rehearsing=True)[0]
 
 
-def _until_plan(writer: Writer, stages: Stages) -> tuple[CycleResult, BelievedFacts]:
+def _until_plan(writer: Writer, stages: Stages, *, rehearsing: bool) -> tuple[CycleResult, BelievedFacts]:
     """Returns the facts, too, for the stages that follow: they are read once a cycle."""
     with writer.pulling() as pulling:
         pulled = stages.pull(pulling)
@@ -83,9 +89,18 @@ def _until_plan(writer: Writer, stages: Stages) -> tuple[CycleResult, BelievedFa
     if probed.asked:  # new verdicts are in the ledger now
         with writer.run.ledger.read() as tx:
             facts = facts.judged(tx)
-    planned = stages.plan(writer, facts)
+    tuned = None
+    if stages.site.known_recipe is None:
+        planned = stages.draft(writer, facts)
+        if planned.plan.requests and not rehearsing:
+            tuned = stages.tune(writer, facts)
+    if stages.site.known_recipe is not None:
+        planned = stages.plan(writer, facts)
     outcome = CycleOutcome.PLANNED if planned.plan.changes else CycleOutcome.NOTHING
-    return CycleResult(outcome=outcome, pulled=pulled, probed=probed, planned=planned), facts
+    done = CycleResult(outcome=outcome, pulled=pulled, probed=probed, planned=planned, tuned=tuned)
+    if tuned is not None and tuned.refusal:
+        return replace(done, outcome=CycleOutcome.REFUSED, reason=tuned.refusal), facts
+    return done, facts
 
 
 def _next_step(run: Run, stages: Stages, plan: EditPlan) -> NextStep:

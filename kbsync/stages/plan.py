@@ -61,7 +61,7 @@ def plan(run: Run, facts: JudgedFacts, recipe: Recipe, policy: PlanPolicy) -> Pl
     Raises:
         KbsyncError: Facts have no verdict yet.
     """
-    edit_plan = _make_plan(run, facts, recipe, policy)
+    edit_plan = draft(run, facts, recipe, policy)
     warning = capacity_warning(len(edit_plan.requests), recipe.capacity)
     if not edit_plan.changes:
         return PlanResult(plan_hash=content_hash(edit_plan), plan=edit_plan, already=True, warning=warning)
@@ -76,7 +76,8 @@ def plan(run: Run, facts: JudgedFacts, recipe: Recipe, policy: PlanPolicy) -> Pl
     return PlanResult(plan_hash=recorded.plan_hash, plan=edit_plan, already=not recorded.is_new, warning=warning)
 
 
-def _make_plan(run: Run, facts: JudgedFacts, recipe: Recipe, policy: PlanPolicy) -> EditPlan:
+def draft(run: Run, facts: JudgedFacts, recipe: Recipe, policy: PlanPolicy) -> EditPlan:
+    """The plan of ``plan``, recorded nowhere; raises as ``plan`` does."""
     with run.ledger.read() as tx:
         alias, quarantine = tx.alias(CURRENT), tx.quarantine()
         predecessor = alias.number if alias else 0
@@ -100,7 +101,7 @@ def _make_plan(run: Run, facts: JudgedFacts, recipe: Recipe, policy: PlanPolicy)
     needed = found.needed(active, certain, policy.limit)
     whole = facts.some({*needed.keys, *found.guards})
     return make_plan(
-        [_request(whole[key], recipe) for key in whole if key in needed.keys and key in wanted],
+        [request_of(whole[key], recipe) for key in whole if key in needed.keys and key in wanted],
         active,
         base_fingerprint=facts.base_fingerprint,
         recipe_fingerprint=recipe.fingerprint,
@@ -108,7 +109,7 @@ def _make_plan(run: Run, facts: JudgedFacts, recipe: Recipe, policy: PlanPolicy)
         quarantined=quarantined,
         excluded=excluded,
         gone=found.gone | ended,
-        guards=[_guard(whole[key], recipe) for key in found.guards],
+        guards=[guard_of(whole[key], recipe) for key in found.guards],
         limit=policy.limit,
         suspect=suspect,
         names={key: _names(judged.fact) for key, judged in whole.items()},
@@ -166,7 +167,8 @@ def _is_right(judged: JudgedFact, policy: PlanPolicy) -> bool:
     return kind is VerdictKind.CURRENT and kind not in policy.kinds
 
 
-def _guard(judged: JudgedFact, recipe: Recipe) -> Guard:
+def guard_of(judged: JudgedFact, recipe: Recipe) -> Guard:
+    """What the recipe guards of a fact that the base has right."""
     relation, fact, _ = judged
     return Guard(
         key=fact.key,
@@ -198,7 +200,8 @@ def _practised(relation: Relation, fact: Fact, recipe: Recipe) -> tuple[FramedPh
     return reframed(relation.of(Use.EDIT), relation.frames, relation.language, fact.subject_label or "")
 
 
-def _request(judged: JudgedFact, recipe: Recipe) -> EditRequest:
+def request_of(judged: JudgedFact, recipe: Recipe) -> EditRequest:
+    """What the recipe writes of a fact."""
     relation, fact, verdict = judged
     answer = fact.answers[0]
     return EditRequest(

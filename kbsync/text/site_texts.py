@@ -36,6 +36,20 @@ def held_out(settings: TextSettings) -> list[str]:
     return texts
 
 
+def development(settings: TextSettings) -> list[str]:
+    """Texts for the perplexity of trials: what follows those of ``held_out``, and as much of it; may be empty."""
+    texts, skipped, left = [], settings.held_out_characters, settings.held_out_characters
+    for text in _read(settings.held_out):
+        rest = text[skipped:][:left]
+        skipped = max(0, skipped - len(text))
+        if rest:
+            texts.append(rest)
+            left -= len(rest)
+        if left <= 0:
+            break
+    return texts
+
+
 def _fetched(settings: TextSettings, directory: Path, work: Work) -> list[Path]:
     if not settings.datasets:
         return []

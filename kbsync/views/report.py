@@ -21,6 +21,7 @@ from kbsync.stages.evaluate.question import UNTOUCHED
 from kbsync.views.charts import Bar, Line, bars, lines, scatter
 from kbsync.views.forms import by_form
 from kbsync.views.lens import LENS, LensView, lens_views
+from kbsync.views.tuning import searched
 from kbsync.views.wording import WIKIDATA, revision_url
 
 HEADLINES = ("efficacy", "generalization", "specificity", "retention", "multihop", "perplexity")
@@ -81,6 +82,7 @@ def report(tx: LedgerReader, relations: Sequence[Relation], number: int, now: da
         version=version,
         evaluation=evaluation,
         capacity_warning=_crowding(tx.audit(kind="plan"), version),
+        recipe_search=searched(tx.audit(kind="tune"), plan.recipe_fingerprint),
         headlines=[metrics[name] for name in HEADLINES if name in metrics],
         forms=by_form(evaluation.metrics),
         charts=_charts(tx, version, evaluation, names),

@@ -15,6 +15,7 @@ from kbsync.stages.plan import PlanResult
 from kbsync.stages.probe import ProbeResult
 from kbsync.stages.pull.pull import PullResult
 from kbsync.stages.release.refusals import why_refused
+from kbsync.views.tuning import TuneView, tune_view
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +123,10 @@ class CycleView:
     reason: str
     pulled: PullResult
     probed: ProbeResult
+    recipe: TuneView | None
+    """The search for a recipe; null where the cycle had one."""
     plan: PlanView
+    """Where there is no recipe yet, what would be planned with the one that every search starts from."""
     version: int | None
     """Null where none was made."""
     evaluation: EvaluationView | None
@@ -212,6 +216,7 @@ def cycle_view(result: CycleResult) -> CycleView:
         reason=result.reason,
         pulled=result.pulled,
         probed=result.probed,
+        recipe=tune_view(result.tuned) if result.tuned else None,
         plan=plan_view(result.planned),
         version=version.number if version else None,
         evaluation=evaluation_view(evaluation, version.state.value, refusal=_reason(result, evaluation))

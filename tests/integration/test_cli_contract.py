@@ -42,7 +42,6 @@ ARGUMENTS: Mapping[str, str] = {
     "fact clear": "fact clear Q142 P6",
     "db backup": "db backup copy.bak",
     "db restore": "db restore kept.bak",
-    "recipe tune": "recipe tune kbsync.toml found",
 }
 NEEDS_A_REAL_SITE = {
     *("gc", "export", "rebuild", "verify", "stats build", "recipe tune", "trace", "trace relations", "check-served"),

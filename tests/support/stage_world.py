@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from kbsync.domain.bisect import SearchLimits
 from kbsync.domain.gate import Metric, Threshold
@@ -16,7 +17,7 @@ from kbsync.domain.relation import Cardinality, Relation
 from kbsync.domain.statement import ItemId, PropertyId, Rank, Snak, Statement, TimePoint, Value, ValueKind
 from kbsync.domain.verdict import VerdictKind
 from kbsync.ledger.ledger import SqlLedger
-from kbsync.ports import Clock, Delta, Work
+from kbsync.ports import UNWATCHED, Clock, Delta, LayerTrace, LayerTracer, TracedFact, Work
 from kbsync.stages.binding import Stages, StageSettings
 from kbsync.stages.cycle import CycleResult, sync
 from kbsync.stages.evaluate.question import EvaluationSize
@@ -27,6 +28,8 @@ from kbsync.stages.pull.pull import PullResult, pull
 from kbsync.stages.release.canary import CanaryPolicy
 from kbsync.stages.release.promote import current_number
 from kbsync.stages.session import Run, writer
+from kbsync.stages.tune.shelf import RecipeShelf
+from kbsync.stages.tune.tune import Tuning
 from kbsync.testing.fake_model import TableBase, TableEditor
 from kbsync.testing.fake_source import FakeSource
 from kbsync.testing.memory_artifacts import MemoryArtifactStore
@@ -75,6 +78,13 @@ BELIEFS = {
     "The head of government of Germany is": " Angela Merkel.",
     "The head of government of France is": " the president.",
 }
+
+
+class FlatTracer(LayerTracer):
+    """Six layers; it suggests the third and the fourth."""
+
+    def trace(self, facts: Sequence[TracedFact], *, work: Work = UNWATCHED) -> LayerTrace:
+        return LayerTrace(facts=len(facts), layers=6, suggested=(2, 3), bounded=False)
 
 
 class FixedClock(Clock):
@@ -137,6 +147,9 @@ class World:
     guard_count: int = 0
     capacity: int = 0
     relations: tuple[Relation, ...] = RELATIONS
+    recipes: Path | None = None
+    """Where a recipe is found; None: one is named."""
+    tracer: LayerTracer = field(default_factory=FlatTracer)
     served_as: dict[str, Callable[[Delta], AbstractContextManager[Complete]]] = field(default_factory=dict)
     pause: timedelta = timedelta(hours=6)
     size: EvaluationSize = field(default_factory=EvaluationSize)
@@ -242,7 +255,32 @@ class WorldSite:
 
     @property
     def recipe(self) -> Recipe:
+        assert self.known_recipe is not None
+        return self.known_recipe
+
+    @property
+    def known_recipe(self) -> Recipe | None:
+        if self.world.recipes is None:
+            return self.named
+        found = self.tuning.shelf.read()
+        return found.recipe if found else None
+
+    @property
+    def named(self) -> Recipe:
         return Recipe(name="table", layers=(1, 2), guard_count=self.world.guard_count, capacity=self.world.capacity)
+
+    @property
+    def tuning(self) -> Tuning:
+        world = self.world
+        return Tuning(
+            start=self.named,
+            shelf=RecipeShelf((world.recipes or Path("recipes"),), world.base.fingerprint),
+            tracer=world.tracer,
+            editor=lambda recipe: world.editor,
+            covariances=lambda recipe: None,
+            texts=["a text of their own"],
+            budget=timedelta(seconds=2),
+        )
 
     @property
     def source(self) -> FakeSource:

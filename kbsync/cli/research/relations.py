@@ -157,6 +157,7 @@ def _session(
     corpus: list[Path] | None,
 ) -> Iterator[tuple[ResearchSession, list[RelationData], dict[str, Any]]]:
     """The session, the relations, and what the evidence says about their source."""
+    from kbsync.bootstrap.tuning import start_recipe
     from kbsync.cli.context import application
     from kbsync.research.records import file_hash
     from kbsync.research.relation_pairs import ledger_relations, read_relations
@@ -168,7 +169,8 @@ def _session(
                 "--model, --state and --corpus need a FILE: the ledger's facts belong to the configured model"
             )
         with application(context, {"edit": {"recipe": recipe[0]}} if recipe else {}) as app:
-            yield ResearchSession(app, [app.recipe]), ledger_relations(app), {"source": "ledger"}
+            session = ResearchSession(app, [app.known_recipe or start_recipe()])
+            yield session, ledger_relations(app), {"source": "ledger"}
         return
     with session_of(context, session_options(context, model, recipe, state, corpus, None)) as session:
         yield session, read_relations(data), {"source": data.name, "sha256": file_hash(data)}

@@ -127,6 +127,7 @@ def _session(
     context: typer.Context, data: Path | None, model: str | None, recipe: str | None, state: Path | None
 ) -> Iterator[tuple[ResearchSession, list[KnownFact], dict[str, Any]]]:
     """The session, the known facts, and what the evidence says about their source."""
+    from kbsync.bootstrap.tuning import start_recipe
     from kbsync.cli.context import application
     from kbsync.research.known import read_known
     from kbsync.research.records import file_hash
@@ -140,7 +141,11 @@ def _session(
             )
         with application(context, {"edit": {"recipe": recipe}} if recipe else {}) as app:
             known = ledger_facts(app)
-            yield ResearchSession(app, [app.recipe]), known, {"source": "ledger", "facts": len(known)}
+            yield (
+                ResearchSession(app, [app.known_recipe or start_recipe()]),
+                known,
+                {"source": "ledger", "facts": len(known)},
+            )
         return
     with session_of(
         context, session_options(context, model, [recipe] if recipe else None, state, None, None)

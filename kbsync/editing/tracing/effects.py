@@ -95,7 +95,7 @@ def suggest(profile: Sequence[float], share: float = 0.5) -> tuple[int, ...]:
     """The run of layers around the profile's peak with at least ``share`` of it; empty where nothing is above zero.
 
     MEMIT chose its layers where this effect is (section 4.3). Where exactly the run ends is a rule of this code, and a
-    start for ``kbsync recipe tune``.
+    start for ``kbsync recipe tune``, which tries other layers beside them.
 
     Args:
         profile: By layer, the average effect of the MLPs at the subject's last token.

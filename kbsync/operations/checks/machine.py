@@ -17,7 +17,7 @@ LITTLE_SPACE, TOO_LITTLE_SPACE = 5 * GIB, GIB // 2
 
 def configuration(app: App) -> str:
     """The configuration was loaded, so it is right."""
-    return f"{app.configuration.file}: {len(app.relations)} relations, recipe {app.recipe.name}"
+    return f"{app.configuration.file}: {len(app.relations)} relations, recipe {app.settings.edit.recipe}"
 
 
 def secrets(app: App) -> str:

@@ -8,6 +8,7 @@ from kbsync.bootstrap import App
 from kbsync.domain.phrasing import PLAIN
 from kbsync.domain.plan import capacity_warning
 from kbsync.operations.checks.doubt import Doubt
+from kbsync.views.tuning import goodness
 
 CHAT_ANSWER = 24
 """Tokens in which a chat model mostly comes to the name."""
@@ -17,13 +18,28 @@ def model(app: App) -> str:
     """Load the model, and find the layers that the recipe edits."""
     from kbsync.model.decoder import discover
 
-    decoder = discover(app.loaded.model)
-    decoder.edited_layers(app.recipe.layers)
+    decoder, recipe = discover(app.loaded.model), app.known_recipe
+    if recipe is not None:
+        decoder.edited_layers(recipe.layers)
+    edited = f"recipe {recipe.name} edits {_listed(recipe.layers)}" if recipe else "no recipe yet"
     return (
         f"{app.loaded.reference}: {len(decoder.layers)} layers, width {decoder.hidden_size}, {decoder.dtype}, "
-        f"recipe {app.recipe.name} edits {_listed(app.recipe.layers)}; "
-        f"fingerprint {app.loaded.fingerprint[:12]}"
+        f"{edited}; fingerprint {app.loaded.fingerprint[:12]}"
     )
+
+
+def recipe(app: App) -> str:
+    """How good the recipe is, and what more time would bring; or what the first sync will do to find one."""
+    if app.configuration.recipe is not None:
+        return f"{app.configuration.recipe.name}, as the configuration names it"
+    found = app.recipes.shelf.read()
+    if found is None:
+        minutes = app.settings.tune.budget.total_seconds() / 60
+        return (
+            f"none yet: the first sync finds one, within about {minutes:g} minutes (tune.budget; "
+            "`kbsync recipe tune --dry-run` foretells it)"
+        )
+    return f"{found.recipe.name}: {goodness(found.evidence)}" if found.evidence else found.recipe.name
 
 
 def chat(app: App) -> str:
@@ -42,17 +58,20 @@ def chat(app: App) -> str:
 
 def covariance(app: App) -> str:
     """Whether the key covariance of this model, recipe and text is measured."""
-    layers = app.recipe.layers
+    recipe = app.known_recipe
+    if recipe is None:
+        return "measured for the layers of the recipes that are tried, when one is searched for"
+    layers = recipe.layers
     if app.settings.text.datasets and not (app.settings.state_dir / "texts").is_dir():
         return (
             f"the text is to be fetched from the hub; then the first edit measures {len(layers)} layers, which takes "
             "minutes"
         )
-    statistics = app.statistics(app.recipe, app.corpus)
+    statistics = app.statistics(recipe, app.corpus)
     missing = sorted(set(layers) - set(statistics.known()))
-    if app.recipe.covariance_tokens < statistics.width:
+    if recipe.covariance_tokens < statistics.width:
         raise Doubt(
-            f"a budget of {app.recipe.covariance_tokens} tokens for {statistics.width} dimensions: an edit has to add "
+            f"a budget of {recipe.covariance_tokens} tokens for {statistics.width} dimensions: an edit has to add "
             "a ridge",
             "Raise covariance_tokens in the recipe.",
         )
@@ -63,9 +82,12 @@ def covariance(app: App) -> str:
 
 def capacity(app: App) -> str:
     """Whether the newest plan, which has the facts of the next version, holds more than the recipe was measured for."""
-    capacity = app.recipe.capacity
+    recipe = app.known_recipe
+    if recipe is None:
+        return "foretold when a recipe is found"
+    capacity = recipe.capacity
     if not capacity:
-        return f"recipe {app.recipe.name} was not measured for it (`kbsync bench capacity`)"
+        return f"recipe {recipe.name} was not measured for it (`kbsync bench capacity`)"
     with app.ledger.read() as tx:
         newest = tx.newest_plan()
     facts = len(newest.plan.requests) if newest else 0
@@ -74,7 +96,7 @@ def capacity(app: App) -> str:
             warning,
             "Watch fewer facts (`relations/`, `edit.max_facts`), or use a recipe or a model with more room.",
         )
-    return f"{facts} facts in the newest plan, recipe {app.recipe.name} was measured to hold {capacity}"
+    return f"{facts} facts in the newest plan, recipe {recipe.name} was measured to hold {capacity}"
 
 
 def _listed(numbers: Iterable[int]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kbsync.cli.command import Verb
 from tests.evidence.cli.engines import engines
+from tests.evidence.cli.families import families
 from tests.evidence.cli.hardening import hardening
 from tests.evidence.cli.house import house
 from tests.evidence.cli.images import images
@@ -37,6 +38,7 @@ VERBS: tuple[Verb, ...] = (
     crash,
     contention,
     engines,
+    families,
     hardening,
     newcomer,
     serving,

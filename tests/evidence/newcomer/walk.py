@@ -40,6 +40,7 @@ SITE_COMMANDS = {
     "verify": "verify",
     "stats build": "stats build --dry-run",
     "trace": "trace --dry-run",
+    "recipe tune": "recipe tune --dry-run",
 }
 """Commands that the contract's test can't run without a real model. Here they are run with ``--json``, and their fields
 compared with the documented ones."""

@@ -72,6 +72,7 @@ PROMISED = [
     "bench covariance",
     "bench capacity",
     "bench phrasings",
+    "bench auto",
     "bench verdicts",
     "bench alternatives",
 ]

@@ -10,7 +10,7 @@ from kbsync.config.settings import TextSettings
 from kbsync.domain.errors import ConfigError
 from kbsync.ports import Work
 from kbsync.text import shipped
-from kbsync.text.site_texts import corpus, held_out
+from kbsync.text.site_texts import corpus, development, held_out
 
 
 @pytest.fixture
@@ -42,3 +42,13 @@ def test_held_out_text_is_cut_where_enough_was_read() -> None:
 
 def test_configured_held_out_text_stands_in_for_the_shipped(texts: Path) -> None:
     assert held_out(TextSettings(held_out=(texts / "a.txt",))) == ["first text"]
+
+
+def test_development_text_begins_where_the_held_out_text_ends(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a" * 900 + "b" * 500, encoding="utf-8")
+    (tmp_path / "b.txt").write_text("c" * 3000, encoding="utf-8")
+    settings = TextSettings(held_out=(tmp_path / "a.txt", tmp_path / "b.txt"), held_out_characters=1000)
+    assert "".join(held_out(settings)) == "a" * 900 + "b" * 100
+    assert development(settings) == ["b" * 400, "c" * 600]
+    assert development(TextSettings(held_out=(tmp_path / "a.txt",), held_out_characters=1400)) == []
+    assert development(TextSettings()) == [], "what is shipped is the gate's"

@@ -1,97 +1,88 @@
-"""``kbsync recipe tune``: real MEMIT on a small random Llama, from records to a recipe and its evidence."""
+"""``kbsync recipe tune``, and what the other commands say where the recipe is to be found."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from kbsync.config import load_recipe
-from kbsync.domain.recipe import Recipe
-from kbsync.ports import Work
-from kbsync.research.session import SessionOptions, research_session
-from kbsync.research.tracing import Suggestion
-from tests.support.bench_cli import RECIPE, SMALL, figure
-from tests.support.bench_records import flattened, write
+from kbsync.ledger.ledger import SqlLedger
 from tests.support.cli import Cli
+from tests.support.sqlite_ledger import empty_ledger
+from tests.support.tuning_world import tuning_world
+from tests.support.world_app import MAIN, app_of, write_configuration
 
-pytestmark = pytest.mark.slow
-
-
-def test_a_recipe_is_found_on_one_part_and_checked_on_the_other(bench: Cli, tmp_path: Path) -> None:
-    write(tmp_path / "many.json", [flattened(n, f"Town {n}") for n in range(40)])
-    arguments = [
-        "--layers",
-        "1-2",
-        "--layers",
-        "0-1",
-        "--lambda",
-        "1",
-        "--lambda",
-        "10",
-        "--rate",
-        "0.2",
-        "--clamp",
-        "0.6",
-    ]
-    small = ["--dev", "2", "--check", "3", "--answer-tokens", "1"]
-    (tmp_path / "recipes" / "table.toml").write_text(RECIPE + f"capacity = 7\ntrace = '{'0' * 64}'\n")
-    planned = bench.good("recipe", "tune", "many.json", "mine", *arguments, *small, "--dry-run", "--json").json
-    assert planned["trials"] == 5 and not (tmp_path / "docs").exists()
-    shown = bench.good("recipe", "tune", "many.json", "mine", *arguments, *small)
-    assert "recipe written to" in shown.out
-    path = tmp_path / "recipes" / "mine.toml"
-    recipe = load_recipe("mine", tmp_path / "recipes")
-    document = json.loads((tmp_path / "docs" / "results" / "recipe-mine.json").read_text())
-    assert (recipe.learning_rate, recipe.clamp, recipe.steps, recipe.covariance_tokens) == (0.2, 0.6, 3, 900)
-    assert recipe.capacity == 0, "it was measured with another step"
-    assert bool(recipe.trace) == (recipe.layers == (1, 2)), "the trace is that of the layers"
-    assert recipe.fingerprint == document["recipe"]["fingerprint"]
-    assert document["data"]["dev"]["cases"] == 2 and document["data"]["held_out"]["cases"] == 3
-    best = max(
-        document["trials"], key=lambda t: (t["sound"], round(t["figures"]["score"], 3), t["figures"]["efficacy_strict"])
-    )
-    assert figure(document, "dev.score")["value"] == best["figures"]["score"]
-    tried = "layers {}, λ {:g}, step {:g}, clamp {:g}.score"
-    for t in document["trials"]:
-        name = tried.format(",".join(map(str, t["layers"])), t["covariance_weight"], t["learning_rate"], t["clamp"])
-        assert figure(document, name)["value"] == t["figures"]["score"]
-    assert f"{figure(document, 'held-out.score')['value']:.3f}" in path.read_text()
-    before = path.read_bytes()
-    again = bench.good("recipe", "tune", "many.json", "mine", *arguments, *small)
-    assert path.read_bytes() == before and "targets" not in again.err, "all trials were kept"
-    assert bench.good("bench", "counterfact", "many.json", "--edits", "2", "--recipe", "mine", *SMALL).code == 0
+AUTO = MAIN.replace('recipe = "table"', 'recipe = "auto"') + '[tune]\nbudget = "2s"\n'
 
 
-def test_layers_of_a_trace_are_tried_and_the_recipe_records_it(bench: Cli, tmp_path: Path) -> None:
-    write(tmp_path / "many.json", [flattened(n, f"Town {n}") for n in range(40)])
-    plain = ["--lambda", "1", "--rate", "0.2", "--clamp", "0.6", "--dev", "2", "--check", "2", "--answer-tokens", "1"]
-    ask = ["recipe", "tune", "many.json", "mine", *plain, "--trace", "trace.json"]
-    trace, recipe = tmp_path / "trace.json", tmp_path / "recipes" / "mine.toml"
-    with research_session(SessionOptions(model=str(tmp_path / "model"), state=tmp_path / "look"), Work()) as session:
-        model = {"fingerprint": session.app.base.fingerprint}
-    for text, says in (
-        ("no JSON", "holds no trace"),
-        ('{"model": {}}', "holds no trace"),
-        (json.dumps({"suggestion": {"layers": [1]}, "model": {"fingerprint": "x"}}), "trace of another model"),
-        (json.dumps({"suggestion": {"layers": []}, "model": model}), "suggests no layers"),
-    ):
-        trace.write_text(text)
-        result = bench(*ask)
-        assert result.code == 65 and says in result.err and not recipe.exists()
-    trace.write_text(json.dumps({"suggestion": {"layers": [1, 2]}, "model": model}))
-    digest = hashlib.sha256(trace.read_bytes()).hexdigest()
-    assert bench.good(*ask, "--layers", "0-1", "--dry-run", "--json").json["layers"] == [[0, 1], [1, 2]]
-    bench.good(*ask, "--layers", "1-2")
-    assert load_recipe("mine", tmp_path / "recipes").trace == digest and digest in recipe.read_text()
-    document = json.loads((tmp_path / "docs" / "results" / "recipe-mine.json").read_text())
-    assert document["trace"] == {"layers": [1, 2], "trace": digest}
+@pytest.fixture
+def auto(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
+    """A command line over a world without a recipe."""
+    import kbsync.bootstrap
+
+    ledger = SqlLedger(empty_ledger(tmp_path / "state" / "ledger.sqlite3"))
+    world = tuning_world(ledger, tmp_path / "recipes")
+    config = write_configuration(tmp_path, AUTO, world.relations)
+    (tmp_path / "recipes" / "table.toml").unlink()
+    monkeypatch.setattr(kbsync.bootstrap, "App", app_of(world))
+    yield Cli(config, world)
+    ledger.close()
 
 
-def test_a_recipe_with_other_layers_names_no_trace() -> None:
-    found = Suggestion((2, 3), "0" * 64)
-    plain = Recipe(name="x", layers=(1, 2))
-    assert found.of(plain) == plain and found.of(replace(plain, layers=(2, 3))).trace == "0" * 64
+def recipe_of(cli: Cli) -> Path:
+    return cli.config.parent / "recipes" / f"auto-{cli.world.base.fingerprint[:12]}.toml"
+
+
+def test_a_sync_finds_a_recipe_and_says_so(auto: Cli) -> None:
+    dry = auto.good("sync", "--dry-run", "--json").json
+    assert (dry["outcome"], dry["recipe"], dry["plan"]["changes"]) == ("planned", None, 4)
+    assert not recipe_of(auto).exists()
+    shown = auto.good("sync", "--json").json
+    assert shown["outcome"] == "promoted"
+    assert shown["recipe"]["file"] == str(recipe_of(auto))
+    assert recipe_of(auto).is_file()
+    assert json.loads(recipe_of(auto).with_suffix(".json").read_text())["score"] == shown["recipe"]["score"]
+    events = auto.good("audit", "log", "--json").json
+    assert [e["kind"] for e in events].count("tune") == 1
+    auto.good("report", "1", "--output", "report.html")
+    assert "the best of" in Path("report.html").read_text()
+
+
+def test_more_time_is_the_same_search(auto: Cli) -> None:
+    auto.good("sync")
+    before = recipe_of(auto).read_text()
+    planned = auto.good("recipe", "tune", "--units", "120", "--dry-run", "--json").json
+    assert planned["units"] <= 120 and planned["trials"] >= 2
+    assert recipe_of(auto).read_text() == before
+    shown = auto.good("recipe", "tune", "--units", "120")
+    assert "development facts" in shown.out and "more time:" in shown.out
+    assert recipe_of(auto).read_text() != before
+
+
+def test_commands_that_need_a_recipe_say_how_one_is_found(auto: Cli) -> None:
+    auto.good("pull")
+    unasked = auto("recipe", "tune")
+    assert unasked.code == 1 and "kbsync probe" in unasked.err
+    auto.good("probe")
+    result = auto("plan")
+    assert result.code == 66
+    assert "kbsync recipe tune" in result.err
+    told = {check["name"]: check for check in auto("doctor", "--json").json["checks"]}
+    assert "recipe auto" in told["configuration"]["detail"]
+
+
+def test_a_base_that_no_recipe_fits_ends_with_the_gate_s_code(auto: Cli) -> None:
+    auto.world.base.perplexity = 40.0
+    auto.config.write_text(AUTO + '[[gate.thresholds]]\nmetric = "perplexity"\nmax_growth = 0.05\n')
+    refused = auto("sync")
+    assert refused.code == 3
+    assert "perplexity" in refused.out and "demanded: at most 0.05, 0.95 short" in refused.out
+    assert auto("recipe", "tune").code == 3
+    assert not recipe_of(auto).exists()
+
+
+@pytest.mark.parametrize("budget", ["soon", "0m"])
+def test_a_budget_must_be_a_duration(auto: Cli, budget: str) -> None:
+    assert auto("recipe", "tune", "--budget", budget).code == 2

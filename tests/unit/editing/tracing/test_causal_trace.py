@@ -24,7 +24,7 @@ from kbsync.editing.tracing.causal_trace import (
     trace_fact,
     trace_prompt,
 )
-from kbsync.editing.tracing.effects import State
+from kbsync.editing.tracing.effects import Role, State
 from kbsync.model.decoder import Decoder, discover, first_tensor
 from kbsync.model.hooks import frozen
 from tests.support.families import FAMILIES, random_model, same_weights, tokenizer, weights
@@ -189,3 +189,17 @@ def test_windows_and_lengths() -> None:
     assert [default_window(layers) for layers in (1, 4, 12, 48)] == [1, 1, 2, 10]
     assert max_prompt_tokens(discover(random_model("llama"))) == 95
     assert max_prompt_tokens(discover(random_model("gemma3"))) == 44, "half of a sliding window of 90"
+
+
+def test_a_brief_trace_is_a_part_of_the_whole_one() -> None:
+    decoder = discover(random_model("llama"))
+    prompt = trace_prompt(tokenizer(), "The capital of {} is", "France", "Paris", 90)
+    with frozen(decoder.model):
+        whole = trace_fact(decoder, prompt, 1.0, TraceSettings(samples=2, window=2), 5)
+        brief = trace_fact(decoder, prompt, 1.0, TraceSettings(samples=2, window=2), 5, brief=True)
+    (place,) = (n for n, role in enumerate(whole.roles) if role is Role.LAST_SUBJECT)
+    assert brief.roles == (Role.LAST_SUBJECT,)
+    assert (brief.clean, brief.corrupted) == pytest.approx((whole.clean, whole.corrupted))
+    for one, all_places in zip(brief.effects[State.MLP], whole.effects[State.MLP], strict=True):
+        assert one == pytest.approx([all_places[place]], abs=1e-6)
+    assert set(brief.effects) == {State.MLP}

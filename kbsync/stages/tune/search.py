@@ -1,0 +1,144 @@
+"""The search itself, as a pure procedure: which recipes are tried, on how many facts, and which one is best."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice, product
+from typing import Any
+
+from kbsync.domain.recipe import Recipe
+from kbsync.ports import LayerTrace
+from kbsync.stages.tune.extent import FINER, Extent
+
+LAMBDAS = (3000.0, 300.0, 30_000.0, 30.0, 3.0)
+"""λ, in the order in which it is tried. 500 and 3,000 are best for the models with a shipped recipe; models of a few
+layers want less."""
+REFINEMENT = 10**0.5
+"""λ is searched more finely by this factor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How target vectors are searched."""
+
+    rate: float
+    clamp: float
+    steps: int
+
+
+PLAIN_STEP = Step(0.2, 0.75, 30)
+"""For models whose MLPs add to the residual stream as they are: SmolLM2's."""
+BOUNDED_STEP = Step(0.05, 0.5, 30)
+"""For models with a norm in between: Gemma 3's."""
+WIDE_STEP = Step(0.3, 4.0, 60)
+"""For models so small that a fact takes more than the residual stream's own norm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A recipe that was written and measured on development facts."""
+
+    recipe: Recipe
+    facts: int
+    """The number of facts that were written."""
+    score: float
+    """Harmonic mean of efficacy, generalization and specificity: 0 to 1."""
+    short: float
+    """By how much the gate's bounds are missed, summed over those that are; 0 where all hold."""
+    beyond_chance: tuple[str, ...]
+    """What is said of each bound that is missed by more than the samples allow to doubt."""
+    growth: float
+    """By how much the perplexity grew, as a share."""
+    figures: dict[str, float] = field(default_factory=dict)
+    """The gate's figures by name."""
+    seconds: float = 0.0
+    """How long it took; decides nothing."""
+    broken: str = ""
+    """Why the recipe could not be written or measured; empty where it could."""
+
+    @property
+    def rank(self) -> tuple[float, ...]:
+        """What a search maximises: the bounds first, then the score to a point; of equal ones the gentler and then the
+        one with the larger λ, since a version mostly holds more facts than a trial."""
+        return (
+            -float(bool(self.broken)),
+            -round(self.short, 2),
+            round(self.score, 2),
+            -round(max(self.growth, 0.0), 3),
+            self.recipe.covariance_weight,
+        )
+
+
+def windows(trace: LayerTrace) -> tuple[tuple[int, ...], ...]:
+    """Runs of layers to try.
+
+    First what the depth says: from the second layer to the middle. Both shipped recipes are of that kind, and MEMIT's
+    own layers are (figure 3 of the paper). Then what the trace suggests, and the run that begins at a sixth of the
+    depth.
+    """
+    last = max(0, trace.layers - 2)
+    first = min(1, last)
+    middle = tuple(range(first, max(first, min(last, trace.layers // 2)) + 1))
+    begin = min(round(trace.layers / 6), max(0, last - 4))
+    early = tuple(range(begin, min(last, begin + 4) + 1))
+    traced = tuple(layer for layer in trace.suggested if layer <= last)
+    return tuple(dict.fromkeys(window for window in (middle, traced, early) if window))
+
+
+def recipes(start: Recipe, trace: LayerTrace) -> Iterator[Recipe]:
+    """The recipes to try, the likeliest first: those that are farther down in the lists of λ, windows and steps come
+    later, so that few recipes differ in all three."""
+    steps = (BOUNDED_STEP if trace.bounded else PLAIN_STEP, WIDE_STEP)
+    places = product(enumerate(LAMBDAS), enumerate(windows(trace)), enumerate(steps))
+    for (_, weight), (_, window), (_, step) in sorted(places, key=_lateness):
+        yield with_step(replace(start, layers=window, covariance_weight=weight), step)
+
+
+def _lateness(places: tuple[tuple[int, Any], tuple[int, Any], tuple[int, Any]]) -> int:
+    (weight, _), (window, _), (step, _) = places
+    return weight + window + 2 * step
+
+
+def with_step(recipe: Recipe, step: Step) -> Recipe:
+    return replace(recipe, learning_rate=step.rate, clamp=step.clamp, steps=step.steps)
+
+
+@dataclass(slots=True)
+class Search:
+    """A search, and what it has measured so far."""
+
+    measure: Callable[[Recipe, int], Trial]
+    """Writes a recipe's first facts, so many as asked, and measures them."""
+    facts: int
+    """So many can be written at most."""
+    trials: list[Trial] = field(default_factory=list)
+    """In their order."""
+
+    def run(self, offered: Sequence[Recipe], extent: Extent) -> Trial:
+        """The best trial of the last round, or one with a finer λ that is better."""
+        left = list(islice(offered, extent.recipes))
+        ranked: list[Trial] = []
+        for one in extent.rounds:
+            ranked = sorted((self._trial(r, one.facts) for r in left[: one.recipes]), key=_rank, reverse=True)
+            left = [trial.recipe for trial in ranked]
+        best = ranked[0]
+        if extent.finer:
+            weight = best.recipe.covariance_weight
+            finer = (round(weight * REFINEMENT, 3), round(weight / REFINEMENT, 3))[:FINER]
+            tried = [self._trial(replace(best.recipe, covariance_weight=value), extent.facts) for value in finer]
+            best = max([best, *tried], key=_rank)
+        return best
+
+    def _trial(self, recipe: Recipe, facts: int) -> Trial:
+        size = min(facts, self.facts)
+        for trial in self.trials:
+            if trial.recipe.fingerprint == recipe.fingerprint and trial.facts == size:
+                return trial
+        trial = self.measure(recipe, size)
+        self.trials.append(trial)
+        return trial
+
+
+def _rank(trial: Trial) -> tuple[float, ...]:
+    return trial.rank

@@ -1,0 +1,123 @@
+"""Finds a recipe for each family, as a first synchronisation does, and counts how they end."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from kbsync.config import load_all
+from kbsync.domain.errors import KbsyncError
+from kbsync.operations.evidence import Figure, at_most, evidence
+from kbsync.stages.cycle import rehearse
+from kbsync.stages.tune.extent import Extent
+from kbsync.testing.fake_source import FakeSource
+from tests.evidence.families.models import FAMILIES, make_model
+from tests.evidence.messages import say
+from tests.support.sqlite_ledger import empty_ledger
+from tests.support.stage_world import START, statement
+from tests.support.tuning_world import FIRST, TOWNS, land, town
+
+LANDS, WRONG = 48, 4
+UNITS = Extent(3, 16).units
+RECIPE, REFUSED, OTHER = "recipe", "refused", "other"
+ASKED, HELD_OUT = "The capital of {} is", "The main town of {} is"
+SETTINGS = """
+state_dir = "state"
+[source]
+user_agent = "kbsync tests (mailto:tests@kbsync.invalid)"
+endpoint = "http://127.0.0.1:9/sparql"
+[model]
+reference = "./model"
+device = "cpu"
+"""
+RELATION = """property = "P36"
+label = "capital"
+phrasings.edit.statement = ["{asked}"]
+phrasings.held_out.statement = ["{held_out}"]
+subjects = [{subjects}]
+"""
+
+
+def measure_families(families: Iterable[str] = tuple(FAMILIES)) -> dict[str, Any]:
+    """Find a recipe for a small model of each family; returns the evidence."""
+    started, begun = datetime.now(UTC), time.monotonic()
+    ends = {family: _end(family) for family in families}
+    counts = Counter(end["end"] for end in ends.values())
+    figures = [
+        Figure("families.recipe", counts[RECIPE], "families"),
+        Figure("families.refused", counts[REFUSED], "families"),
+        at_most("families.other", counts[OTHER], "families", 0),
+    ]
+    return evidence(
+        "python -m tests.evidence families",
+        figures,
+        seed=3,
+        started=started,
+        seconds=time.monotonic() - begun,
+        families=ends,
+    )
+
+
+def _end(family: str) -> dict[str, Any]:
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="kbsync-family-") as directory:
+        try:
+            end, said = _found(family, Path(directory))
+        except KbsyncError as error:
+            end, said = REFUSED, error.what
+        except Exception as error:  # that is what is counted
+            end, said = OTHER, f"{type(error).__name__}: {error}"
+    if end == REFUSED and len(said.strip().splitlines()) != 1:
+        end = OTHER
+    say(f"{family}: {end}: {said}")
+    return {"end": end, "said": said, "seconds": round(time.monotonic() - begun, 1)}
+
+
+def _found(family: str, place: Path) -> tuple[str, str]:
+    from kbsync.bootstrap import App
+
+    make_model(family, sentences(), place / "model")
+    subjects = ", ".join(f'"Q{FIRST + n}"' for n in range(LANDS))
+    files = {
+        "kbsync.toml": SETTINGS,
+        "relations/capital.toml": RELATION.format(asked=ASKED, held_out=HELD_OUT, subjects=subjects),
+    }
+    for name, text in files.items():
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_text(text, encoding="utf-8")
+    (place / "recipes").mkdir()
+    empty_ledger(place / "state" / "ledger.sqlite3")
+    source = _source()
+
+    class FamilyApp(App):
+        """Pulls from a source in memory."""
+
+    FamilyApp.source = source  # type: ignore[assignment]
+    with closing(FamilyApp(load_all(place / "kbsync.toml"), actor="evidence")) as app, app.writer() as writer:
+        rehearse(writer, app.stages)
+        tuned = app.stages.tune(writer, units=UNITS)
+    if tuned.path is None:
+        return REFUSED, tuned.refusal
+    layers = ", ".join(map(str, tuned.recipe.layers))
+    return RECIPE, f"layers {layers}, λ {tuned.recipe.covariance_weight:g}: score {tuned.best.score:.2f}"
+
+
+def sentences() -> list[str]:
+    """What a model is taught: all capitals, some of them wrong, in both wordings."""
+    taught = [town(n if n >= WRONG else n + WRONG) for n in range(LANDS)]
+    return [f"{form.format(land(n))} {taught[n]}." for n in range(LANDS) for form in (ASKED, HELD_OUT)]
+
+
+def _source() -> FakeSource:
+    source = FakeSource(now=START)
+    for n in range(LANDS):
+        source.set_item(f"Q{TOWNS + n}", label=town(n))
+        capital = statement(f"Q{FIRST + n}", "P36", f"Q{TOWNS + n}")
+        source.set_item(f"Q{FIRST + n}", label=land(n), statements=(capital,))
+    return source

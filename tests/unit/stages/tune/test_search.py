@@ -1,0 +1,84 @@
+"""Which recipes are tried and which one is best."""
+
+from __future__ import annotations
+
+from kbsync.domain.recipe import Recipe
+from kbsync.ports import LayerTrace
+from kbsync.stages.tune.extent import Extent
+from kbsync.stages.tune.search import LAMBDAS, Search, Trial, recipes, windows
+
+START = Recipe(name="start", layers=(0,), phrasings="all")
+
+
+def trace(layers: int = 18, suggested: tuple[int, ...] = (2, 3, 4, 5), *, bounded: bool = False) -> LayerTrace:
+    return LayerTrace(facts=10, layers=layers, suggested=suggested, bounded=bounded)
+
+
+def trial(recipe: Recipe, facts: int = 8, score: float = 0.5, short: float = 0.0, growth: float = 0.0) -> Trial:
+    return Trial(recipe=recipe, facts=facts, score=score, short=short, beyond_chance=(), growth=growth)
+
+
+def test_windows_are_the_lower_half_the_trace_s_and_an_early_run() -> None:
+    assert windows(trace())[:3] == (tuple(range(1, 10)), (2, 3, 4, 5), (3, 4, 5, 6, 7))
+
+
+def test_no_window_holds_the_last_layer() -> None:
+    for layers in range(1, 40):
+        suggested = tuple(sorted({max(0, layers - 2), layers - 1}))
+        for window in windows(trace(layers, suggested)):
+            assert window and window == tuple(sorted(set(window)))
+            assert max(window) <= max(0, layers - 2)
+
+
+def test_every_recipe_is_offered_once_and_the_likeliest_first() -> None:
+    offered = list(recipes(START, trace()))
+    assert len({r.fingerprint for r in offered}) == len(offered)
+    first, second, third = offered[:3]
+    assert (first.covariance_weight, first.layers) == (LAMBDAS[0], windows(trace())[0])
+    assert (second.covariance_weight, second.layers) == (LAMBDAS[0], windows(trace())[1])
+    assert (third.covariance_weight, third.layers) == (LAMBDAS[1], windows(trace())[0])
+    assert len({r.learning_rate for r in offered[:8]}) == 2
+
+
+def test_a_bounded_model_gets_a_smaller_step() -> None:
+    plain, bounded = next(recipes(START, trace())), next(recipes(START, trace(bounded=True)))
+    assert bounded.learning_rate < plain.learning_rate
+    assert bounded.clamp < plain.clamp
+
+
+def test_bounds_come_before_the_score_and_gentleness_after_it() -> None:
+    good, better = trial(START, score=0.9), trial(START, score=0.95)
+    assert better.rank > good.rank
+    assert good.rank > trial(START, score=0.99, short=0.1).rank
+    assert trial(START, score=0.9, growth=0.01).rank > trial(START, score=0.903, growth=0.03).rank
+
+
+def best_at(weight: float) -> Search:
+    """Recipes are the better the nearer their λ is to ``weight``."""
+
+    def measure(recipe: Recipe, facts: int) -> Trial:
+        ratio = max(recipe.covariance_weight / weight, weight / recipe.covariance_weight)
+        return trial(recipe, facts, score=1 / ratio)
+
+    return Search(measure, facts=100)
+
+
+def test_the_best_recipe_is_found_and_refined() -> None:
+    search = best_at(30.0)
+    found = search.run(list(recipes(START, trace())), Extent(12, 32))
+    assert found.recipe.covariance_weight == 30.0
+    assert {t.recipe.covariance_weight for t in search.trials[-2:]} == {94.868, 9.487}
+    assert [t.facts for t in search.trials] == sorted(t.facts for t in search.trials)
+
+
+def test_no_trial_is_made_twice() -> None:
+    search = best_at(3000.0)
+    search.run(list(recipes(START, trace())), Extent(4, 8))
+    made = [(t.recipe.fingerprint, t.facts) for t in search.trials]
+    assert len(made) == len(set(made)) == 4, "all rounds of so small a search write the same eight facts"
+
+
+def test_fewer_facts_than_wanted_are_all_written() -> None:
+    search = best_at(3000.0)
+    search.facts = 5
+    assert search.run(list(recipes(START, trace())), Extent(8, 32)).facts == 5
