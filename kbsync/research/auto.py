@@ -17,7 +17,8 @@ from kbsync.research.metrics import harmonic_mean
 from kbsync.research.result_cache import EDITED_BY, MEASURED_BY, ResultCache
 from kbsync.research.session import ResearchSession
 from kbsync.research.written_facts import PhrasingsExtent, Site, Variant, open_site
-from kbsync.stages.evaluate.measurement import Measurement, Predecessor
+from kbsync.stages.evaluate.measurement import Measurement
+from kbsync.stages.evaluate.predecessor import Predecessor
 from kbsync.stages.session import writer
 from kbsync.stages.tune.shelf import RecipeShelf
 from kbsync.stages.tune.trials import SCORED

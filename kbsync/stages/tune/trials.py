@@ -14,7 +14,8 @@ from kbsync.domain.gate import Action, Metric, Threshold
 from kbsync.domain.plan import EditRequest, Guard
 from kbsync.domain.recipe import Recipe
 from kbsync.ports import ArtifactStore, BaseModel, Clock, Editor, Work
-from kbsync.stages.evaluate.measurement import Measurement, Predecessor
+from kbsync.stages.evaluate.measurement import Measurement
+from kbsync.stages.evaluate.predecessor import Predecessor
 from kbsync.stages.evaluate.question import EvaluationSize
 from kbsync.stages.tune.development import Development
 from kbsync.stages.tune.search import Trial
