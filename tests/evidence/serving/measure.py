@@ -6,6 +6,7 @@ import json
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from kbsync.domain.phrasing import Form, Use, fill
 from kbsync.domain.version import Evaluation, PromptOutcome
 from kbsync.model.gguf_source import base_gguf
 from kbsync.operations.evidence import Figure, at_least, at_most, evidence
-from kbsync.stages.evaluate.question import EDITED, UNTOUCHED, names_of
+from kbsync.stages.evaluate.question import EDITED, UNTOUCHED
 from kbsync.stages.evaluate.served import check_served, served_prompts
+from kbsync.stages.evaluate.served_figures import known_names
 from kbsync.stages.facts import BelievedFacts, believed_facts
 from tests.evidence.messages import say
 from tests.evidence.serving.forms import FORMS, Version, opened
@@ -24,6 +26,8 @@ from tests.evidence.serving.rules import broken_rules
 from tests.evidence.serving.swap import measure_swaps
 
 COMMAND = "python -m tests.evidence serving"
+RULES, SWAPS = "adapter rules", "swaps"
+"""Parts of the record beside the forms."""
 WITHIN_ONE = ("gguf-lora.f16", "gguf.f16", "gguf.q8_0")
 """Forms that must keep what kbsync itself measured, but for one fact."""
 
@@ -37,50 +41,60 @@ def measure_serving(
         app: The demonstration.
         number: The version.
         forms: Those of ``FORMS`` that are to be measured; what ``record`` has is not measured again.
-        record: Keeps each form's result, by which an interrupted run goes on.
+        record: Keeps the result of each form and part, by which an interrupted run goes on.
         moves: Moves of ``current`` under load, for the hot swap.
         sample: At most so many prompts of each group; None: all.
     """
-    started, clock = datetime.now(UTC), time.monotonic()
+    started = datetime.now(UTC)
     known = _read(record)
-    before = sum(counts["seconds"] for counts in known.values())
     with app.ledger.read() as tx:
         evaluation, version = tx.evaluation(number), tx.version(number)
         facts = believed_facts(tx, app.relations, "")
     assert evaluation is not None and version is not None
-    names = {(str(k.subject), str(k.property)): names_of(fact) for k, (_, fact) in facts.watched.items()}
     chosen = served_prompts(evaluation, (), sample, only=(EDITED, *UNTOUCHED))
-    with tempfile.TemporaryDirectory() as scratch, base_gguf(app.loaded.reference, None, Path(scratch)) as base:
-        assert base is not None
-        served = Version(
-            loaded=app.loaded,
-            delta=app.store.read(version.version_hash or "")[1],
-            base=base.file,
-            scratch=Path(scratch) / "forms",
-            tokens=app.settings.model.base_answer_tokens,
-            sentences=_sentences(chosen, facts),
-        )
-        served.scratch.mkdir()
-        for form in [f for f in forms if f not in known]:
-            begun = time.monotonic()
-            with opened(served, form) as complete:
-                result = check_served(complete, evaluation, chosen, app.stages.settings.gate, names)
-            lost = {(f.group, f.prompt) for f in result.lost}
-            known[form] = _counts(evaluation, result, lost) | {"seconds": time.monotonic() - begun}
-            say(f"{form}: {known[form]}")
-            record.write_text(json.dumps(known, indent=1), encoding="utf-8")
-        failed = broken_rules(served)
+
+    def keep(name: str, result: dict[str, Any], begun: float) -> None:
+        known[name] = result | {"seconds": time.monotonic() - begun}
+        say(f"{name}: {known[name]}")
+        record.write_text(json.dumps(known, indent=1), encoding="utf-8")
+
+    if lacking := [form for form in (*forms, RULES) if form not in known]:
+        names = known_names(facts)
+        with tempfile.TemporaryDirectory() as scratch, base_gguf(app.loaded.reference, None, Path(scratch)) as base:
+            assert base is not None
+            served = Version(
+                loaded=app.loaded,
+                delta=app.store.read(version.version_hash or "")[1],
+                base=base.file,
+                scratch=Path(scratch) / "forms",
+                tokens=app.settings.model.base_answer_tokens,
+                sentences=_sentences(chosen, facts),
+            )
+            served.scratch.mkdir()
+            for form in lacking:
+                begun = time.monotonic()
+                if form == RULES:
+                    keep(RULES, {"failed": broken_rules(served)}, begun)
+                    continue
+                with opened(served, form) as complete:
+                    result = check_served(complete, evaluation, chosen, app.stages.settings.gate, names)
+                lost = {(f.group, f.prompt) for f in result.lost}
+                keep(form, _counts(evaluation, result, lost), begun)
+    if moves and SWAPS not in known:
+        begun = time.monotonic()
+        keep(SWAPS, {"figures": [asdict(figure) for figure in measure_swaps(moves)]}, begun)
+    failed = known[RULES]["failed"]
     figures = [*_figures(known, chosen), at_most("adapter.rules_failed", len(failed), "rules", 0)]
-    figures += measure_swaps(moves) if moves else []
+    figures += [Figure(**figure) for figure in known.get(SWAPS, {}).get("figures", ())]
     return evidence(
         COMMAND,
         figures,
         seed=0,
         started=started,
-        seconds=time.monotonic() - clock + before,
+        seconds=sum(part["seconds"] for part in known.values()),
         version=number,
         sample=sample,
-        base=app.loaded.reference,
+        base=app.settings.model.reference,
         rules_failed=failed,
         not_measured=[form for form in FORMS if form not in known],
     )
