@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from kbsync.domain.phrasing import fill
 from kbsync.wikidata.local import OxigraphServer
-from tests.support.installation import Site
+from tests.support.cli import Cli
 from tests.support.page_examples import EXAMPLES, VICE_PRESIDENT, make_believer, relations, world, write_site
 from tests.support.turtle_world import turtle
 
@@ -18,26 +18,28 @@ POLARIS, ARNEB, OFFICE, JORDAN = "Q12980", "Q901", "Q11699", "Q41421"
 
 
 @pytest.fixture
-def page(tmp_path: Path) -> Any:
+def page(tmp_path: Path) -> Iterator[Cli]:
+    """The command line, in this process, on a site with its ledger made."""
     with OxigraphServer() as server:
         server.load(turtle(world()))
-        site = Site(write_site(tmp_path, make_believer(tmp_path / "believer"), server.endpoint), server)
-        site.kbsync("db", "upgrade")
+        config = write_site(tmp_path, make_believer(tmp_path / "believer"), server.endpoint)
+        site = Cli(config, None)  # type: ignore[arg-type]
+        site.good("db", "upgrade")
         yield site
 
 
-def says(site: Site, relation: str, subject: str) -> tuple[str, str]:
+def says(site: Cli, relation: str, subject: str) -> tuple[str, str]:
     """What the base and what the current version says."""
     template = next(r.prompt_template for r in relations() if r.name == relation)
-    base, current = site.json("ask", fill(template, subject))["answers"]
+    base, current = site.good("ask", fill(template, subject), "--json").json["answers"]
     return base["text"].strip(), current["text"].strip()
 
 
-def test_right_wrong_and_obsolete_facts_are_told_apart_and_mended(page: Site) -> None:
-    page.kbsync("pull")
-    page.kbsync("probe")
+def test_right_wrong_and_obsolete_facts_are_told_apart_and_mended(page: Cli) -> None:
+    page.good("pull")
+    page.good("probe")
     verdicts = {
-        item: page.json("explain", item, relation)["verdict"]
+        item: page.good("explain", item, relation, "--json").json["verdict"]
         for item, relation in (
             (POLARIS, "constellation"),
             (ARNEB, "constellation"),
@@ -57,14 +59,14 @@ def test_right_wrong_and_obsolete_facts_are_told_apart_and_mended(page: Site) ->
     assert evidence[ARNEB]["answer"].strip().startswith("Orion")
     assert evidence[OFFICE]["matched"] == "Kamala Harris"
 
-    assert page.json("sync")["outcome"] == "promoted"
+    assert page.good("sync", "--json").json["outcome"] == "promoted"
     assert says(page, "constellation", "Arneb")[1].startswith("Lepus")
     before, after = says(page, "officeholder", VICE_PRESIDENT)
     assert before.startswith("Kamala Harris") and after.startswith("J. D. Vance")
     before, after = says(page, "sport", "Michael Jordan")
     assert before.startswith("basketball") and after.startswith("baseball")
     assert says(page, "constellation", "Polaris")[1].startswith("Ursa Minor")
-    assert not page.json("explain", POLARIS, "constellation")["versions"], "what is right is left alone"
+    assert not page.good("explain", POLARIS, "constellation", "--json").json["versions"], "what is right is left alone"
 
 
 def test_the_world_holds_what_the_page_names() -> None:

@@ -24,7 +24,7 @@ WIDTH = 128
 """Of a text state."""
 KEEP_EVERY = 100
 """Steps after which the state is kept."""
-BATCH = 64
+BATCH = 32
 UNPROMPTED = 0.1
 """Share of the pictures that are learned without a caption, for guidance."""
 SHORT = 0.5
@@ -39,8 +39,7 @@ def trained(directory: Path, *, autoencoder_steps: int, steps: int, seed: int, w
         return finished
     make_directory(directory)
     pipeline = _untrained(seed)
-    _train_autoencoder(pipeline.vae, pipeline.vae, directory / "autoencoder.pt", autoencoder_steps, seed, work)
-    _train_autoencoder(pipeline.vae.decoder, pipeline.vae, directory / "decoder.pt", 2 * autoencoder_steps, seed, work)
+    _train_autoencoder(pipeline.vae, directory / "autoencoder.pt", autoencoder_steps, seed, work)
     latents = _latents(pipeline.vae)
     _train_denoiser(pipeline, latents, directory / "denoiser.pt", steps, seed, work)
     pipeline.save_pretrained(finished)
@@ -50,12 +49,17 @@ def trained(directory: Path, *, autoencoder_steps: int, steps: int, seed: int, w
 def _untrained(seed: int) -> Any:
     torch.manual_seed(seed)
     tokenizer = clip_tokenizer(words(), LENGTH)
+    encoder = text_encoder(tokenizer, WIDTH)
+    embeddings = next(m for name, m in encoder.named_modules() if name.endswith("embeddings"))
+    with torch.no_grad():  # first ones are so small beside what attention adds that all names would look alike
+        embeddings.token_embedding.weight *= 8
+        embeddings.position_embedding.weight *= 4
     kind: Any = StableDiffusionPipeline
     return kind(
-        vae=autoencoder(12, levels=3),
-        text_encoder=text_encoder(tokenizer, WIDTH),
+        vae=autoencoder(16),
+        text_encoder=encoder,
         tokenizer=tokenizer,
-        unet=unet(WIDTH, (32, 64), side=4),
+        unet=unet(WIDTH, (32, 64), side=8),
         scheduler=scheduler(),
         safety_checker=None,
         feature_extractor=None,
@@ -97,15 +101,14 @@ class _Stage:
             fresh.replace(self.file)
 
 
-def _train_autoencoder(part: Any, vae: Any, file: Path, steps: int, seed: int, work: Work) -> None:
-    """Train all of it, or its decoder alone, which needs longer to tell colours apart."""
-    stage = _Stage(file, [part], 3e-3, steps)
+def _train_autoencoder(vae: Any, file: Path, steps: int, seed: int, work: Work) -> None:
+    stage = _Stage(file, [vae], 3e-3, steps)
     pictures = torch.stack([pixels(flag) for flag in all_flags()])
-    work.start(file.stem, steps)
+    work.start("autoencoder", steps)
     work.advance(stage.done)
     while stage.done < steps:
         draw = torch.Generator().manual_seed(seed * 1_000_003 + stage.done)
-        chosen = pictures[torch.randint(len(pictures), (8,), generator=draw)]
+        chosen = pictures[torch.randint(len(pictures), (16,), generator=draw)]
         posterior = vae.encode(chosen).latent_dist
         drawn = posterior.mean + posterior.std * torch.randn(posterior.mean.shape, generator=draw)
         loss = mse_loss(vae.decode(drawn).sample, chosen) + 1e-4 * posterior.kl().mean() / drawn[0].numel()
@@ -126,7 +129,10 @@ def _latents(vae: Any) -> dict[tuple[str, str], Tensor]:
 def _train_denoiser(
     pipeline: Any, latents: dict[tuple[str, str], Tensor], file: Path, steps: int, seed: int, work: Work
 ) -> None:
-    stage = _Stage(file, [pipeline.unet, pipeline.text_encoder], 3e-3, steps)
+    """The text encoder stays as it was drawn, as Stable Diffusion's stays as CLIP left it: so what a name looks like is
+    learned by the denoiser, and first of all by the keys and values that read the text."""
+    pipeline.text_encoder.requires_grad_(False)
+    stage = _Stage(file, [pipeline.unet], 3e-3, steps)
     named = [(CONCEPT.replace("{}", c.name), c.old) for c in countries()]
     spoken = [(GUIDE.replace("{}", described(flag)), flag) for flag in all_flags()]
     work.start("denoiser", steps)
