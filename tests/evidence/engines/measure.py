@@ -11,15 +11,16 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from xml.etree import ElementTree
 
 from kbsync.config.relation_file import load_relations
 from kbsync.demo.snapshot import snapshot_turtle
+from kbsync.domain.errors import SourceError
 from kbsync.ledger import schema
 from kbsync.ledger.ledger import SqlLedger
 from kbsync.operations.evidence import at_least, at_most, evidence
@@ -30,6 +31,8 @@ from tests.evidence.messages import say
 from tests.support.engines import ENGINES, Engine
 from tests.support.paths import ROOT
 from tests.support.stage_world import make_world
+
+T = TypeVar("T")
 
 COMMAND = "python -m tests.evidence engines"
 SUITE = "tests/conformance/test_engines.py"
@@ -101,12 +104,21 @@ def _outcome(name: str, kind: type[Engine], state: Path) -> Outcome:
     if kind.missing():
         say(f"{name} is not installed: {', '.join(kind.missing())} not found")
         return Outcome("", {}, "")
-    kept = state / f"{name}-{kind.version()}-{_code()[:16]}.json"
-    if not kept.is_file():
-        outcome = Outcome(kind.version(), _suite(name), _ledger(name, kind))
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_text(json.dumps(asdict(outcome)))
-    return Outcome(**json.loads(kept.read_text()))
+    kept = f"{name}-{kind.version()}-{_code()[:16]}"
+    answered = _kept(state / f"{kept}-questions.json", lambda: _suite(name))
+    return Outcome(kind.version(), answered, _kept(state / f"{kept}-ledger.json", lambda: _ledger(name, kind)))
+
+
+def _kept(file: Path, find: Callable[[], T]) -> T:
+    """What ``file`` holds of an earlier run, or what is found now; nothing is kept of what was found empty."""
+    if file.is_file():
+        found: T = json.loads(file.read_text())
+        return found
+    found = find()
+    if found:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(found))
+    return found
 
 
 def _code() -> str:
@@ -152,21 +164,28 @@ def _named(case: str) -> tuple[str, str]:
 
 
 def _ledger(name: str, kind: type[Engine]) -> str:
-    """A hash of what the demonstration's pull from this engine writes into a new ledger."""
+    """A hash of what the demonstration's pull from this engine writes into a new ledger; empty where it fails."""
     say(f"{name}: pulls the demonstration")
-    with tempfile.TemporaryDirectory(prefix="kbsync-ledger-") as directory, kind() as engine:
-        engine.replace(snapshot_turtle(MOMENT))
-        file = Path(directory) / "ledger.sqlite3"
-        schema.upgrade(f"sqlite:///{file}")
-        ledger = SqlLedger(f"sqlite:///{file}")
+    try:
+        with tempfile.TemporaryDirectory(prefix="kbsync-ledger-") as directory, kind() as engine:
+            engine.replace(snapshot_turtle(MOMENT))
+            return _pulled(engine, Path(directory) / "ledger.sqlite3")
+    except (RuntimeError, SourceError) as error:
+        say(f"{name}: {error}")
+        return ""
+
+
+def _pulled(engine: Engine, file: Path) -> str:
+    schema.upgrade(f"sqlite:///{file}")
+    ledger = SqlLedger(f"sqlite:///{file}")
+    try:
         world = make_world(ledger)
         world.clock.time = MOMENT
-        client = SparqlClient(engine.endpoint, "tests@kbsync.invalid", timeout=240, deadline=300)
+        client = SparqlClient(engine.endpoint, "tests@kbsync.invalid", timeout=600, deadline=600)
         result = pull(world.run, WikidataSource(client), load_relations(ROOT / "config" / "relations"))
+    finally:
         ledger.close()
-        if not result.fetched:
-            return ""
-        return hashlib.sha256("\n".join(_rows(file)).encode()).hexdigest()
+    return hashlib.sha256("\n".join(_rows(file)).encode()).hexdigest() if result.fetched else ""
 
 
 def _rows(file: Path) -> Iterator[str]:
