@@ -17,11 +17,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Connection, Row, Select, Table, Text, func, literal_column, select, tuple_, type_coerce
+from sqlalchemy import Column, Connection, Row, Select, Table, Text, func, literal_column, select, type_coerce
 
 from kbsync.domain.audit import GENESIS
 from kbsync.domain.canonical import canonical_json, content_hash, timestamp
 from kbsync.ledger import tables
+from kbsync.ledger.table_parts import has_key
 
 CHAINED = {
     "audit_events": "it is a hash chain itself",
@@ -185,7 +186,7 @@ def _hashes_of(connection: Connection, table: Table, keys: Sequence[Key]) -> Ite
     columns = key_columns(table)
     for start in range(0, len(keys), _KEYS):
         batch = keys[start : start + _KEYS]
-        wanted = columns[0].in_([key[0] for key in batch]) if len(columns) == 1 else tuple_(*columns).in_(batch)
+        wanted = has_key(columns, batch)
         found = {key: row_hash(table.name, row) for key, row in stored_rows(connection, table, wanted)}
         yield from ((key, found.get(key)) for key in batch)
 

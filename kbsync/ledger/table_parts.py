@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import CheckConstraint, Column, Identity, Index, MetaData, Table, text
+from sqlalchemy import CheckConstraint, Column, ColumnElement, Identity, Index, MetaData, Table, and_, text, tuple_
 
 from kbsync.ledger.types import Whole
 
@@ -38,3 +39,15 @@ def serial() -> Column[int]:
 def partial_index(name: str, *columns: str, where: str) -> Index:
     """An index of only those rows for which ``where`` holds, on either database."""
     return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
+
+
+def has_key(columns: Sequence[Any], keys: Sequence[Any]) -> ColumnElement[bool]:
+    """Whether a row's key, in these columns, is one of ``keys``.
+
+    SQLite compares a row of values with a list by reading the whole table, so the first column is compared by itself,
+    which leads along the index that begins with it.
+    """
+    if len(columns) == 1:
+        return cast(ColumnElement[bool], columns[0].in_([key[0] for key in keys]))
+    firsts = list(dict.fromkeys(key[0] for key in keys))
+    return and_(columns[0].in_(firsts), tuple_(*columns).in_(keys))

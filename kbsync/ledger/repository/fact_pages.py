@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Select, and_, exists, literal_column, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, exists, literal_column, or_, select
 
 from kbsync.domain.fact import FactKey, FactRecord
 from kbsync.domain.statement import ItemId, PropertyId
@@ -15,6 +15,7 @@ from kbsync.ledger.repository.base import Repository
 from kbsync.ledger.repository.facts import record_of
 from kbsync.ledger.repository.tallies import askable
 from kbsync.ledger.repository.verdicts import judges_belief
+from kbsync.ledger.table_parts import has_key
 from kbsync.ports import FactCondition, FactPage, FactPageReader, NamedItems
 
 _ITEM: ColumnElement[str] = literal_column("'item'")
@@ -75,7 +76,7 @@ class SqlFactPageReader(Repository, FactPageReader):
         keys = [FactKey(ItemId(subject), PropertyId(property)) for subject, property in rows]
         keys = [key for key in keys if key.subject != item][: limit - len(records)]
         if keys:
-            others = select(tables.facts).where(tuple_(facts.subject, facts.property).in_(keys))
+            others = select(tables.facts).where(has_key((facts.subject, facts.property), keys))
             records += [record_of(row) for row in self._connection.execute(others)]
         return sorted(records, key=lambda record: (record.key.subject != item, record.key))
 

@@ -14,7 +14,6 @@ from sqlalchemy import (
     or_,
     select,
     true,
-    tuple_,
 )
 
 from kbsync.domain.decision import Decision
@@ -23,6 +22,7 @@ from kbsync.domain.statement import ItemId, PropertyId
 from kbsync.ledger import tables
 from kbsync.ledger.repository import tallies
 from kbsync.ledger.repository.base import Repository, batches
+from kbsync.ledger.table_parts import has_key
 from kbsync.ports import Belief, FactCounts, FactReader, FactWriter, Quarantined
 
 
@@ -45,8 +45,8 @@ class SqlFactReader(Repository, FactReader):
         """Read by the primary key, in batches."""
         query, records = select(tables.facts), list[FactRecord]()
         for batch in batches(keys):
-            among = tuple_(tables.facts.c.subject, tables.facts.c.property).in_(batch)
-            records += [record_of(row) for row in self._connection.execute(query.where(among))]
+            chosen = query.where(has_key((tables.facts.c.subject, tables.facts.c.property), batch))
+            records += [record_of(row) for row in self._connection.execute(chosen)]
         return sorted(records, key=lambda record: record.key)
 
     def waiting(self, property: PropertyId) -> list[FactRecord]:
@@ -70,7 +70,9 @@ class SqlFactReader(Repository, FactReader):
     def quarantine(self, among: Sequence[FactKey] | None = None) -> dict[FactKey, Quarantined]:
         """The facts in quarantine (of those in ``among``; None: all)."""
         table = tables.quarantine
-        conditions = [true()] if among is None else [tuple_(*table.primary_key).in_(batch) for batch in batches(among)]
+        conditions = (
+            [true()] if among is None else [has_key(list(table.primary_key), batch) for batch in batches(among)]
+        )
         rows = (row for condition in conditions for row in self._connection.execute(select(table).where(condition)))
         return {key_of(row): Quarantined(value_hash=row.value_hash, reason=row.reason) for row in rows}
 
@@ -126,7 +128,7 @@ class SqlFactWriter(SqlFactReader, FactWriter):
         """The records whose belief differs from the stored one."""
         stored: dict[FactKey, str | None] = {}
         for batch in batches([record.key for record in records if record.believed]):
-            wanted = tuple_(tables.facts.c.subject, tables.facts.c.property).in_(batch)
+            wanted = has_key((tables.facts.c.subject, tables.facts.c.property), batch)
             query = select(tables.facts.c.subject, tables.facts.c.property, tables.facts.c.believed_hash).where(wanted)
             stored |= {FactKey(row[0], row[1]): row[2] for row in self._connection.execute(query)}
         return [record for record in records if record.believed and stored.get(record.key) != _hash(record)]

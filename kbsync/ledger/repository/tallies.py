@@ -11,11 +11,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from sqlalchemy import ColumnElement, Connection, case, delete, func, insert, select, true, tuple_
+from sqlalchemy import ColumnElement, Connection, case, delete, func, insert, select, true
 
 from kbsync.domain.fact import FactKey, value_hash
 from kbsync.ledger import tables
 from kbsync.ledger.repository.base import batches
+from kbsync.ledger.table_parts import has_key
 
 FACTS, BELIEVED, ASKABLE, WAITING = "facts", "believed", "askable", "waiting"
 """States of facts. They are counted for the empty fingerprint and the empty hash, verdicts by their kind for each."""
@@ -66,7 +67,7 @@ def tallied(connection: Connection, keys: Sequence[FactKey]) -> Iterator[None]:
 def recount(connection: Connection) -> None:
     """Count everything anew."""
     connection.execute(delete(tables.tallies))
-    _put(connection, _counted(connection, true()))
+    _put(connection, _counted(connection, true(), true()))
 
 
 def problems(connection: Connection) -> list[str]:
@@ -74,7 +75,7 @@ def problems(connection: Connection) -> list[str]:
     table = tables.tallies.c
     columns = (table.property, table.model, table.template_hash, table.state, table.facts)
     stored = {(p, m, t, s): count for p, m, t, s, count in connection.execute(select(*columns))}
-    right = _counted(connection, true())
+    right = _counted(connection, true(), true())
     wrong = sorted(tally for tally in stored.keys() | right.keys() if stored.get(tally) != (right[tally] or None))
     named = ((" ".join(part[:12] for part in tally if part), tally) for tally in wrong)
     return [f"tallies: {name} is {stored.get(tally, 0)} and should be {right[tally]}" for name, tally in named]
@@ -83,11 +84,13 @@ def problems(connection: Connection) -> list[str]:
 def _counted_among(connection: Connection, keys: Sequence[FactKey]) -> Counter[_Tally]:
     counted: Counter[_Tally] = Counter()
     for batch in batches(keys):
-        counted += _counted(connection, tuple_(tables.facts.c.subject, tables.facts.c.property).in_(batch))
+        facts, verdicts = tables.facts.c, tables.verdicts.c
+        own = has_key((facts.subject, facts.property), batch)
+        counted += _counted(connection, own, own & verdicts.subject.in_([key.subject for key in batch]))
     return counted
 
 
-def _counted(connection: Connection, among: ColumnElement[bool]) -> Counter[_Tally]:
+def _counted(connection: Connection, among: ColumnElement[bool], judged: ColumnElement[bool]) -> Counter[_Tally]:
     facts, verdicts = tables.facts.c, tables.verdicts.c
     counted: Counter[_Tally] = Counter()
     states = (
@@ -104,7 +107,7 @@ def _counted(connection: Connection, among: ColumnElement[bool]) -> Counter[_Tal
             }
         )
     by = (verdicts.property, verdicts.model_fingerprint, verdicts.template_hash, verdicts.kind)
-    query = select(*by, func.count()).join(tables.facts, judges()).where(among).group_by(*by)
+    query = select(*by, func.count()).join(tables.facts, judges()).where(judged).group_by(*by)
     for property, model, template_hash, kind, count in connection.execute(query):
         counted[property, model, template_hash, str(kind.value)] += count
     return counted

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, bindparam, exists, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, and_, bindparam, exists, select, update
 
 from kbsync.domain.fact import FactKey, FactRecord
 from kbsync.domain.statement import PropertyId
@@ -16,6 +16,7 @@ from kbsync.ledger.repository import tallies
 from kbsync.ledger.repository.base import Repository, batches
 from kbsync.ledger.repository.facts import is_about, key_of, record_of
 from kbsync.ledger.repository.tallies import askable
+from kbsync.ledger.table_parts import has_key
 from kbsync.ports import VerdictReader, VerdictWriter
 
 
@@ -45,9 +46,10 @@ class SqlVerdictReader(Repository, VerdictReader):
         """Read by the primary key, in batches."""
         table, found = tables.verdicts.c, dict[VerdictKey, Verdict]()
         for batch in batches(facts):
-            about = tuple_(table.subject, table.property).in_(batch), table.model_fingerprint == model_fingerprint
-            verdicts = map(_verdict, self._connection.execute(select(tables.verdicts).where(*about)))
-            found |= {verdict.key: verdict for verdict in verdicts}
+            query = select(tables.verdicts).where(has_key((table.subject, table.property), batch))
+            # Asked for the model as well, SQLite would go along an index of all that the model said.
+            verdicts = map(_verdict, self._connection.execute(query))
+            found |= {one.key: one for one in verdicts if one.key.model_fingerprint == model_fingerprint}
         return found
 
     def verdict_counts(
