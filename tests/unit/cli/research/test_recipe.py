@@ -53,10 +53,10 @@ def test_a_sync_finds_a_recipe_and_says_so(auto: Cli) -> None:
 def test_more_time_is_the_same_search(auto: Cli) -> None:
     auto.good("sync")
     before = recipe_of(auto).read_text()
-    planned = auto.good("recipe", "tune", "--units", "120", "--dry-run", "--json").json
-    assert planned["units"] <= 120 and planned["trials"] >= 2
+    planned = auto.good("recipe", "tune", "--units", "150", "--dry-run", "--json").json
+    assert planned["units"] <= 150 and planned["trials"] >= 2
     assert recipe_of(auto).read_text() == before
-    shown = auto.good("recipe", "tune", "--units", "120")
+    shown = auto.good("recipe", "tune", "--units", "150")
     assert "development facts" in shown.out and "more time:" in shown.out
     assert recipe_of(auto).read_text() != before
 
