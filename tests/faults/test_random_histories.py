@@ -245,8 +245,11 @@ def test_the_ledger_ends_equal_to_the_truth(
         for item in ITEMS:
             for prop in PROPERTIES:
                 record = tx.fact(FactKey(item, prop))
-                assert record is not None and record.believed is not None
-                assert set(record.observed.values) == truth.answers(item, prop) == set(record.believed.values)
+                assert record is not None
+                assert set(record.observed.values) == truth.answers(item, prop)
+                # SPARQL dates no deletion, so it waits for a person.
+                deleted = any(revision == 0 for _, revision in record.observed.origin)
+                assert deleted or not record.pending
     ledger.close()
 
 
