@@ -11,7 +11,7 @@ SETUP = 40
 """What the traces and the key covariances cost, in units."""
 TOKENS_PER_UNIT = 1500
 """A unit of work (a fact that one trial writes in all its phrasings and asks for) takes as long as the model takes to
-read so many tokens of text. Measured on Gemma 3 270M and SmolLM2 135M (docs/how-to/recipe.md)."""
+read so many tokens of text. A guess that no real model has confirmed yet: a search may take several times as long."""
 FINER = 2
 """Trials with a λ between those of the first ones, at the end of a search."""
 
