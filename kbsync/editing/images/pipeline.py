@@ -138,7 +138,8 @@ def load_pipeline(directory: Path, digests: Digests) -> TextToImage:
 
     Raises:
         ConfigError: The extra ``images`` is not installed.
-        ModelError: The directory holds no pipeline, or one that can't be edited.
+        ModelError: The directory holds no pipeline, weights that are not safetensors, code of its own, or a pipeline
+            that can't be edited.
     """
     try:
         import diffusers
@@ -150,7 +151,9 @@ def load_pipeline(directory: Path, digests: Digests) -> TextToImage:
     fingerprint = pipeline_fingerprint(directory, digests)
     kind: Any = diffusers.DiffusionPipeline
     try:
-        pipeline = kind.from_pretrained(directory, dtype=torch.float32, local_files_only=True)
+        pipeline = kind.from_pretrained(
+            directory, dtype=torch.float32, local_files_only=True, use_safetensors=True, trust_remote_code=False
+        )
     except (OSError, ValueError, AttributeError, ImportError) as error:
         raise ModelError(f"{directory} can't be loaded as a pipeline: {error}.") from error
     return TextToImage(pipeline, fingerprint)

@@ -20,7 +20,7 @@ from tests.evidence.cli.conclude import RESULTS, OutputOption, conclude
 )
 def serving_large(
     context: typer.Context,
-    model: Annotated[Path, typer.Argument(metavar="FILE", help="A GGUF file.", exists=True, dir_okay=False)],
+    model: Annotated[Path, typer.Argument(metavar="FILE", help="A GGUF file.")],
     cache: Annotated[Path, typer.Option(metavar="DIR", help="Where it is kept after it was converted.")] = Path(
         "models"
     ),

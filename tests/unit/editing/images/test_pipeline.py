@@ -53,3 +53,12 @@ def test_prompts_that_can_not_be_read_whole_are_told() -> None:
     assert image.flaw("the flag of kelia") == ""
     assert "tokens" in image.flaw("a long name of so many letters")
     assert "no token" in image.flaw("")
+
+
+def test_weights_that_are_no_safetensors_are_never_read(tmp_path: Path) -> None:
+    stable_diffusion(0).save_pretrained(tmp_path / "one")
+    (weights,) = (tmp_path / "one" / "vae").glob("*.safetensors")
+    weights.unlink()
+    (tmp_path / "one" / "vae" / "diffusion_pytorch_model.bin").write_bytes(b"a pickle")
+    with pytest.raises(ModelError, match="can't be loaded as a pipeline"):
+        load_pipeline(tmp_path / "one", digests_in(tmp_path / "cache"))
