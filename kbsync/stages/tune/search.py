@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice, product
-from typing import Any
 
 from kbsync.domain.recipe import Recipe
 from kbsync.ports import LayerTrace
 from kbsync.stages.tune.extent import FINER, Extent
 
-LAMBDAS = (3000.0, 300.0, 30_000.0, 30.0, 3.0)
-"""λ, in the order in which it is tried. 500 and 3,000 are best for the models with a shipped recipe; models of a few
-layers want less."""
 REFINEMENT = 10**0.5
 """λ is searched more finely by this factor."""
 
@@ -31,8 +27,32 @@ PLAIN_STEP = Step(0.2, 0.75, 30)
 """For models whose MLPs add to the residual stream as they are: SmolLM2's."""
 BOUNDED_STEP = Step(0.05, 0.5, 30)
 """For models with a norm in between: Gemma 3's."""
-WIDE_STEP = Step(0.3, 4.0, 60)
-"""For models so small that a fact takes more than the residual stream's own norm."""
+WIDE_STEP = Step(0.3, 8.0, 100)
+"""For models of a few layers: there a fact takes several times the residual stream's own norm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Force:
+    """How strongly a recipe writes."""
+
+    weight: float
+    """λ."""
+    wide: bool = False
+    """Whether target vectors are searched by ``WIDE_STEP``."""
+
+
+FORCES = (
+    Force(3000.0),
+    Force(300.0),
+    Force(3.0, wide=True),
+    Force(30_000.0),
+    Force(30.0),
+    Force(30.0, wide=True),
+    Force(300.0, wide=True),
+    Force(3.0),
+)
+"""In the order in which they are tried. λ of 500 and 3,000 is best for the models with a shipped recipe; models of a
+few layers want a much smaller one, and wide steps with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +107,12 @@ def windows(trace: LayerTrace) -> tuple[tuple[int, ...], ...]:
 
 
 def recipes(start: Recipe, trace: LayerTrace) -> Iterator[Recipe]:
-    """The recipes to try, the likeliest first: those that are farther down in the lists of λ, windows and steps come
-    later, so that few recipes differ in all three."""
-    steps = (BOUNDED_STEP if trace.bounded else PLAIN_STEP, WIDE_STEP)
-    places = product(enumerate(LAMBDAS), enumerate(windows(trace)), enumerate(steps))
-    for (_, weight), (_, window), (_, step) in sorted(places, key=_lateness):
-        yield with_step(replace(start, layers=window, covariance_weight=weight), step)
-
-
-def _lateness(places: tuple[tuple[int, Any], tuple[int, Any], tuple[int, Any]]) -> int:
-    (weight, _), (window, _), (step, _) = places
-    return weight + window + 2 * step
+    """The recipes to try, the likeliest first: those that are farther down in both lists come later."""
+    step = BOUNDED_STEP if trace.bounded else PLAIN_STEP
+    places = product(enumerate(FORCES), enumerate(windows(trace)))
+    for (_, force), (_, window) in sorted(places, key=lambda pair: pair[0][0] + pair[1][0]):
+        written = replace(start, layers=window, covariance_weight=force.weight)
+        yield with_step(written, WIDE_STEP if force.wide else step)
 
 
 def with_step(recipe: Recipe, step: Step) -> Recipe:

@@ -20,8 +20,13 @@ def test_the_default_file_needs_a_contact_only(tmp_path: Path) -> None:
 
 
 def test_the_default_file_comments_out_the_real_defaults(tmp_path: Path, write: Writer) -> None:
-    """With every commented assignment switched on, the settings equal those of an empty file."""
-    bare = load(write('[source]\nuser_agent = "x@y"\n[model]\nreference = "google/gemma-3-270m"\n'))
+    """With every commented assignment switched on, the settings equal those of a file with the few that it sets."""
+    bare = load(
+        write(
+            '[source]\nuser_agent = "x@y"\n[model]\nreference = "google/gemma-3-270m"\n'
+            '[edit]\nrecipe = "gemma-3-270m"\n'
+        )
+    )
     lines = default_config_text().replace('user_agent = ""', 'user_agent = "x@y"').splitlines()
     on = [
         x.removeprefix("# ") if x.startswith("# ") and x[2] != " " and (" = " in x or "[[" in x) else x for x in lines

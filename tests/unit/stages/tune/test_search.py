@@ -5,7 +5,7 @@ from __future__ import annotations
 from kbsync.domain.recipe import Recipe
 from kbsync.ports import LayerTrace
 from kbsync.stages.tune.extent import Extent
-from kbsync.stages.tune.search import LAMBDAS, Search, Trial, recipes, windows
+from kbsync.stages.tune.search import FORCES, Search, Trial, recipes, windows
 
 START = Recipe(name="start", layers=(0,), phrasings="all")
 
@@ -34,9 +34,9 @@ def test_every_recipe_is_offered_once_and_the_likeliest_first() -> None:
     offered = list(recipes(START, trace()))
     assert len({r.fingerprint for r in offered}) == len(offered)
     first, second, third = offered[:3]
-    assert (first.covariance_weight, first.layers) == (LAMBDAS[0], windows(trace())[0])
-    assert (second.covariance_weight, second.layers) == (LAMBDAS[0], windows(trace())[1])
-    assert (third.covariance_weight, third.layers) == (LAMBDAS[1], windows(trace())[0])
+    assert (first.covariance_weight, first.layers) == (FORCES[0].weight, windows(trace())[0])
+    assert (second.covariance_weight, second.layers) == (FORCES[0].weight, windows(trace())[1])
+    assert (third.covariance_weight, third.layers) == (FORCES[1].weight, windows(trace())[0])
     assert len({r.learning_rate for r in offered[:8]}) == 2
 
 
