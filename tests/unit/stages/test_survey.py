@@ -71,12 +71,12 @@ def test_the_plan_is_the_one_that_is_made_of_everything(
     for limit in (2, 5, 9, 1000):
         policy = replace(POLICY, limit=limit)
         monkeypatch.setattr(surveys.Survey, "needed", NEEDED)
-        chosen = stage._make_plan(world.run, world.facts, recipe, policy)
+        chosen = stage.draft(world.run, world.facts, recipe, policy)
         with world.ledger.read() as tx:
             stored = LedgerFacts(tx, world.relations, world.base.fingerprint)
-            paged = stage._make_plan(world.run, stored, recipe, policy)
+            paged = stage.draft(world.run, stored, recipe, policy)
         monkeypatch.setattr(surveys.Survey, "needed", everything(world.facts))
-        whole = stage._make_plan(world.run, world.facts, recipe, policy)
+        whole = stage.draft(world.run, world.facts, recipe, policy)
         assert chosen == paged == whole
         assert len(chosen.requests) <= limit
         assert chosen.counts.refused == len(chosen.refused) + chosen.unlisted
@@ -101,7 +101,7 @@ def test_the_trail_says_of_a_plan_what_the_plan_before_did_not(world: World) -> 
     pull(world.run, world.source, world.relations)
     probe(world.run, world.base, world.facts, world.relations, answer_tokens=10)
     recipe = WorldSite(world).recipe
-    keys = [fact.key for fact in stage._make_plan(world.run, world.facts, recipe, POLICY).requests]
+    keys = [fact.key for fact in stage.draft(world.run, world.facts, recipe, POLICY).requests]
     for number, key in enumerate(keys[:4]):
         stage.plan(world.run, world.facts, recipe, POLICY)
         exclude(world.run, key, f"reason {number}")
