@@ -28,9 +28,12 @@ class RelationData:
 
 def read_relations(path: Path) -> list[RelationData]:
     """Relations from records with ``relation_id``, ``prompt``, ``subject`` and ``target_true`` (or ``attribute``,
-    ``ground_truth``); of each relation, the template that occurs most. Raises ``DataError``."""
+    ``ground_truth``); of each relation, the template that occurs most. Records whose ``relation_id`` is null are passed
+    over. Raises ``DataError``."""
     found: dict[str, dict[str, dict[Pair, str]]] = defaultdict(lambda: defaultdict(dict))
     for record in read_records(path):
+        if "relation_id" in record.fields and record.fields["relation_id"] is None:
+            continue
         subject, prompt = record.text("subject"), record.text("prompt")
         name = next((n for n in ("target_true", "attribute", "ground_truth") if n in record.fields), "target_true")
         pair = Pair(subject, record.text(name))
