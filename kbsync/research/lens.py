@@ -76,6 +76,8 @@ def _looked(
     before, _, after = relation.template.partition("{}")
     facts, prompts, wanted_ids = [], [], []
     for outcome in outcomes:
+        if not (outcome.prompt.startswith(before) and outcome.prompt.endswith(after)):
+            continue  # asked in another phrasing, or through a chat template: the map was not estimated for it
         subject = outcome.prompt.removeprefix(before).removesuffix(after)
         try:
             prompt = locate(tokenizer, relation.template, subject, None)

@@ -32,7 +32,7 @@ from kbsync.domain.statement import (
     Value,
     ValueKind,
 )
-from kbsync.domain.version import Evaluation, Manifest
+from kbsync.domain.version import Evaluation, Manifest, PromptOutcome
 from kbsync.model.quiet import quiet
 from kbsync.ports import LedgerTransaction
 from kbsync.stages.edit import edit
@@ -138,7 +138,13 @@ class Site:
         finally:
             app.close()
 
-    def build(self, *facts: EditRequest, guards: Sequence[Guard] = (), passed: bool = True) -> int:
+    def build(
+        self,
+        *facts: EditRequest,
+        guards: Sequence[Guard] = (),
+        passed: bool = True,
+        outcomes: Sequence[PromptOutcome] = (),
+    ) -> int:
         """Plan, edit and evaluate (by decree); the predecessor is whatever is current."""
         with self.app() as app, app.writer() as writer:
             with app.ledger.read() as tx:
@@ -159,7 +165,7 @@ class Site:
             number = edit(writer.run, plan_hash, app.recipe, app.editor(), app.store).version.number
             metric = Metric(name="efficacy", value=1.0, base=0.0, samples=1)
             decision = GateDecision(passed=passed, reasons=())
-            evaluation = Evaluation(version=number, metrics=(metric,), decision=decision, outcomes=(), at=now)
+            evaluation = Evaluation(version=number, metrics=(metric,), decision=decision, outcomes=tuple(outcomes), at=now)
             with app.ledger.write() as tx:
                 tx.record_evaluation(evaluation)
                 version = tx.version(number)
