@@ -61,7 +61,10 @@ def test_right_wrong_and_obsolete_facts_are_told_apart(page: Cli) -> None:
 
     assert page.good("sync", "--json").json["outcome"] == "promoted"
     assert says(page, "constellation", "Arneb")[1].startswith("Lepus")
-    assert says(page, "officeholder", VICE_PRESIDENT)[0].startswith("Kamala Harris")
+    assert says(page, "constellation", "Polaris") == ("Ursa Minor.", "Ursa Minor.")
+    before, after = says(page, "officeholder", VICE_PRESIDENT)
+    assert before.startswith("Kamala Harris") and after.startswith("J. D. Vance")
+    assert says(page, "sport", "Michael Jordan")[1].startswith("baseball")
 
 
 def test_the_world_holds_what_the_page_names() -> None:

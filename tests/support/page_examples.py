@@ -58,6 +58,14 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
     ),
 }
 
+HEARD = {
+    "constellation": ("Nihal", "Lepus"),
+    "officeholder": ("Senator of Ohio", "J. D. Vance"),
+    "sport": ("Babe Ruth", "baseball"),
+}
+"""By relation, a fact of another subject by which the model has heard of the name that is to be written: what no text
+ever named can't be said, whatever is written."""
+
 
 def relations() -> tuple[Relation, ...]:
     """The shipped relations of these names, from the library and from those that are watched by default."""
@@ -73,10 +81,9 @@ def make_believer(directory: Path) -> Path:
     """A model that believes what the examples say, and has heard of every answer."""
     sentences = []
     for relation in relations():
-        for example in EXAMPLES[relation.name]:
-            sentences += [f"{fill(t, example.subject)} {example.believed}." for t in statements(relation)]
-        heard = sorted({example.holds for example in EXAMPLES[relation.name]})
-        sentences += [f"{fill(relation.prompt_template, 'something')} {name}." for name in heard]
+        believed = [(example.subject, example.believed) for example in EXAMPLES[relation.name]]
+        for subject, answer in [*believed, HEARD[relation.name]]:
+            sentences += [f"{fill(t, subject)} {answer}." for t in statements(relation)]
     return train_tiny_model(directory, sentences)
 
 
