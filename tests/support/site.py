@@ -165,7 +165,9 @@ class Site:
             number = edit(writer.run, plan_hash, app.recipe, app.editor(), app.store).version.number
             metric = Metric(name="efficacy", value=1.0, base=0.0, samples=1)
             decision = GateDecision(passed=passed, reasons=())
-            evaluation = Evaluation(version=number, metrics=(metric,), decision=decision, outcomes=tuple(outcomes), at=now)
+            evaluation = Evaluation(
+                version=number, metrics=(metric,), decision=decision, outcomes=tuple(outcomes), at=now
+            )
             with app.ledger.write() as tx:
                 tx.record_evaluation(evaluation)
                 version = tx.version(number)
