@@ -75,8 +75,8 @@ class _Recipe(Section):
     @model_validator(mode="after")
     def _one_layer(self) -> Self:
         recipe = self.recipe("")
-        if recipe.algorithm == "rome" and len(recipe.layers) != 1:
-            raise ValueError("rome edits one layer; name one in layers")
+        if recipe.algorithm in ("rome", "breadth-first") and len(recipe.layers) != 1:
+            raise ValueError(f"{recipe.algorithm} edits one layer; name one in layers")
         return self
 
     @model_validator(mode="after")

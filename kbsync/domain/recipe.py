@@ -13,7 +13,7 @@ from kbsync.domain.canonical import content_hash, later
 from kbsync.domain.errors import DataError
 from kbsync.domain.published_recipe import read_published
 
-ALGORITHMS = ("memit", "memit-sequential", "alphaedit", "rome", "finetune")
+ALGORITHMS = ("memit", "memit-sequential", "alphaedit", "rome", "finetune", "breadth-first")
 """What a recipe may name."""
 PHRASINGS = ("first", "all")
 """Which of a fact's phrasings a recipe may write."""
@@ -58,7 +58,7 @@ class Recipe:
     """Bound of ‖δ‖, in units of ‖h₀‖. Fine-tuning: bound of each entry of the change, in units of the weights' root
     mean square if ``relative_step``, else absolute."""
     steps: int = field(default=25, metadata=published("v_num_grad_steps", finetune="num_steps"))
-    """Most steps of the search for a target vector. Fine-tuning: passes over all facts."""
+    """Most steps of the search for a target vector. Fine-tuning, breadth-first or not: passes over all facts."""
     learning_rate: float = field(default=0.5, metadata=published("v_lr", finetune="lr"))
     """Length of a step: of δ, or, for fine-tuning, of the weights. The unit is that of ``relative_step``."""
     relative_step: bool = True
@@ -90,7 +90,8 @@ class Recipe:
     seed: int = 0
     """Of sampled contexts, of sampled text and of the order in which given text is read."""
     batch: int = later(100)
-    """Facts in one step (``memit-sequential``, ``alphaedit``) or in one gradient (fine-tuning)."""
+    """Facts in one step (``memit-sequential``, ``alphaedit``) or in one gradient (fine-tuning); prompts in one gradient
+    (breadth-first)."""
     null_space_share: float = later(0.02)
     """AlphaEdit's null space holds the directions with at most this share of C's trace."""
     trace: str = later("")
@@ -122,9 +123,9 @@ class Recipe:
     refine_threshold: float = later(0.5)
     """A prompt is refined while one token of its target costs so much or more, in nats."""
     refine_preserved: float = later(4.0)
-    """β: weight of the divergence at preserved prompts."""
+    """β: weight of the divergence at preserved prompts, in the refinement and in breadth-first fine-tuning."""
     refine_text: float = later(4.0)
-    """τ: weight of the divergence on ordinary text."""
+    """τ: weight of the divergence on ordinary text, in the same two."""
     refine_as: tuple[str, ...] = later(())
     """Forms in which a version is served, by their names in ``kbsync.domain.served_form`` ("q4_0", "bfloat16+lora"):
     the refinement also practises with the weights rounded so. Empty: with unrounded weights only."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kbsync.editing.baselines.alphaedit import AlphaEditor
+from kbsync.editing.baselines.breadth_first import BreadthFirstEditor
 from kbsync.editing.baselines.finetune import FinetuneEditor
 from kbsync.editing.baselines.rome import RomeEditor
 from kbsync.editing.baselines.sequential import SequentialEditor
@@ -15,5 +16,6 @@ EDITORS: dict[str, type[TorchEditor]] = {
     "alphaedit": AlphaEditor,
     "rome": RomeEditor,
     "finetune": FinetuneEditor,
+    "breadth-first": BreadthFirstEditor,
 }
 """Keys are ``kbsync.domain.recipe.ALGORITHMS``."""

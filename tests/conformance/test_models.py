@@ -38,6 +38,7 @@ RECIPES = {
     "alphaedit": replace(RECIPE, algorithm="alphaedit", batch=2, covariance_weight=0.01),
     "rome": replace(RECIPE, algorithm="rome", layers=(1,)),
     "finetune": replace(RECIPE, algorithm="finetune", layers=(1,), learning_rate=0.1, clamp=3.0, steps=30),
+    "breadth-first": replace(RECIPE, algorithm="breadth-first", layers=(1,), learning_rate=0.1, steps=30),
 }
 
 
@@ -58,7 +59,7 @@ class TransformerKit(ModelKit):
         self.base = TorchBase(loaded)
         self.editor = make(loaded.model, loaded.tokenizer, loaded.fingerprint, MemoryArtifactStore(), texts)
         self.recipe = RECIPES[algorithm]
-        self.has_targets = algorithm != "finetune"
+        self.has_targets = algorithm not in ("finetune", "breadth-first")
 
     def same(self, one: Delta, other: Delta) -> bool:
         assert isinstance(one, FactorDelta)

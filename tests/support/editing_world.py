@@ -23,7 +23,7 @@ from tests.support.paper import Paper
 
 OTHERS = tuple(a for a in ALGORITHMS if a != "memit")
 """The algorithms besides MEMIT, which has its own tests for the same properties."""
-NO_FINETUNE = tuple(a for a in ALGORITHMS if a != "finetune")
+WITH_TARGETS = tuple(a for a in ALGORITHMS if a not in ("finetune", "breadth-first"))
 """Algorithms with target vectors and a covariance."""
 
 
@@ -34,6 +34,8 @@ def recipe_for(algorithm: str, **changes: Any) -> Recipe:
         plain["layers"] = (1,)
     if algorithm == "finetune":
         plain |= {"learning_rate": 0.02, "weight_decay": 0.0}
+    if algorithm == "breadth-first":
+        plain |= {"learning_rate": 0.02, "layers": (1,)}
     return recipe(**plain | changes)
 
 

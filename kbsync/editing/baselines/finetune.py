@@ -8,30 +8,25 @@ bound (Zhu et al., 2020: the L∞ ball around the base).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from kbsync.domain.errors import EditError
-from kbsync.domain.recipe import Recipe
-from kbsync.domain.version import LayerReport
-from kbsync.editing.common.low_rank import compressed
+from kbsync.editing.baselines.whole_change import WholeChanges
 from kbsync.editing.common.prompts import TokenisedRewrite
 from kbsync.editing.common.target_positions import TargetPositions, target_positions
 from kbsync.editing.common.vocabulary_head import VocabularyHead
 from kbsync.editing.editor import AlgorithmResult, EditJob, TorchEditor, survivors
-from kbsync.model.decoder import Decoder, DecoderLayer
-from kbsync.model.delta import FactorDelta
+from kbsync.model.decoder import Decoder
 from kbsync.model.suffix import Suffixes, prepare_suffixes
 
 NOT_FINITE = "the loss of its target is not finite"
 
 
 class FinetuneEditor(TorchEditor):
-    """The change has full rank and is stored exactly: as the identity times itself (ADR 0015). There are no target
-    vectors, no covariance, and no place for preserved keys."""
+    """There are no target vectors, no covariance, and no place for preserved keys."""
 
     def _write(self, job: EditJob) -> AlgorithmResult:
         training = _Training(self._decoder, job)
@@ -39,23 +34,10 @@ class FinetuneEditor(TorchEditor):
         failed = {i: NOT_FINITE for i, loss in losses.items() if not torch.isfinite(torch.tensor(loss))}
         rewrites = survivors(job.rewrites, failed)
         final_losses = training.run(rewrites)
-        factors, reports = {}, []
-        for layer in job.layers:
-            change = training.changes[layer.index].detach().double().cpu()
-            left, right = compressed(torch.eye(change.shape[0], dtype=torch.float64), change)
-            factors[layer.down.name] = (left.float().contiguous(), right.float().contiguous())
-            reports.append(
-                LayerReport(
-                    layer=layer.index,
-                    residual_before=0.0,
-                    residual_after=0.0,
-                    delta_ratio=float(change.norm() / layer.down.weight.double().norm()),
-                    condition=1.0,
-                )
-            )
+        delta, reports = training.changes.result()
         return AlgorithmResult(
-            delta=FactorDelta(factors),
-            layers=tuple(reports),
+            delta=delta,
+            layers=reports,
             losses=final_losses,
             targets={},
             failed=failed,
@@ -75,22 +57,17 @@ class _Batch:
 
 
 class _Training:
-    """The changes of the edited layers while they are trained; the model's own weights are not touched."""
+    """The training of the edited layers' changes."""
 
     def __init__(self, decoder: Decoder, job: EditJob) -> None:
         self._decoder, self._job = decoder, job
         self._head = VocabularyHead(decoder)
-        wide = torch.promote_types(decoder.dtype, torch.float32)
-        self.changes = {
-            x.index: torch.zeros(x.down.weight.shape, dtype=wide, device=x.down.weight.device) for x in job.layers
-        }
-        """(out, m) by layer, float32 or wider."""
-        self._units = {x.index: _unit(x, job.recipe) for x in job.layers}
+        self.changes = WholeChanges(decoder, job.layers, job.recipe)
 
     def losses(self, rewrites: Sequence[TokenisedRewrite]) -> dict[str, float]:
         """NLL of each fact, in nats, with the changes as they are now."""
         losses: dict[str, float] = {}
-        with torch.no_grad(), self._in_place():
+        with torch.no_grad(), self.changes.in_place():
             for batch in self._batches(rewrites):
                 losses |= self._loss(batch)[0]
         return losses
@@ -106,15 +83,11 @@ class _Training:
         """
         recipe, work = self._job.recipe, self._job.work
         batches = list(self._batches(rewrites))
-        groups = [
-            {"params": [change.requires_grad_()], "lr": recipe.learning_rate * self._units[index]}
-            for index, change in self.changes.items()
-        ]
-        adam = torch.optim.Adam(groups)
+        adam = self.changes.adam(recipe.learning_rate)
         work.start("fine-tuning", recipe.steps)
         for _ in range(recipe.steps):
             mean = sum(self._update(batch, adam) * len(batch.ids) for batch in batches) / len(rewrites)
-            if not all(torch.isfinite(change).all() for change in self.changes.values()) or mean != mean:
+            if not self.changes.are_finite or mean != mean:
                 raise EditError("Fine-tuning diverged.", next_step="Lower the recipe's learning_rate or its clamp.")
             work.advance()
             if mean < recipe.loss_threshold:
@@ -124,9 +97,9 @@ class _Training:
 
     def _update(self, batch: _Batch, adam: torch.optim.Optimizer) -> float:
         """One step of Adam, then the bound. Returns the batch's mean loss before the step."""
-        with torch.enable_grad(), self._in_place():
+        with torch.enable_grad(), self.changes.in_place():
             losses, states, by_states = self._loss(batch)
-            changes = list(self.changes.values())
+            changes = list(self.changes.by_layer.values())
             gradients = torch.autograd.grad([states], changes, [by_states / len(batch.ids)])
         with torch.no_grad():
             for layer, change, gradient in zip(self._job.layers, changes, gradients, strict=True):
@@ -134,8 +107,8 @@ class _Training:
                 change.grad = gradient + self._job.recipe.weight_decay * weight
             adam.step()
             for layer in self._job.layers:
-                bound = self._job.recipe.clamp * self._units[layer.index]
-                self.changes[layer.index].clamp_(-bound, bound)
+                bound = self._job.recipe.clamp * self.changes.units[layer.index]
+                self.changes.by_layer[layer.index].clamp_(-bound, bound)
         return sum(losses.values()) / len(losses)
 
     def _loss(self, batch: _Batch) -> tuple[dict[str, float], Tensor, Tensor]:
@@ -156,25 +129,3 @@ class _Training:
             yield _Batch(
                 tuple(r.id for r in some), suffixes, target_positions([[r.bare] for r in some], from_lookup=False)
             )
-
-    @contextmanager
-    def _in_place(self) -> Iterator[None]:
-        """Inside the block each down projection computes with its change added."""
-
-        def add(change: Tensor):  # type: ignore[no-untyped-def]
-            def hook(_module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
-                return output + (args[0].to(change.dtype) @ change.T).to(output.dtype)
-
-            return hook
-
-        with ExitStack() as stack:
-            for layer in self._job.layers:
-                handle = layer.down.module.register_forward_hook(add(self.changes[layer.index]))
-                stack.callback(handle.remove)
-            yield
-
-
-def _unit(layer: DecoderLayer, recipe: Recipe) -> float:
-    """What learning rate and bound are measured in: the weights' root mean square, or 1."""
-    weight = layer.down.weight.double()
-    return float(weight.norm() / weight.numel() ** 0.5) if recipe.relative_step else 1.0

@@ -42,9 +42,10 @@ def test_recipes_by_name_and_by_path(write: Writer, tmp_path: Path) -> None:
         ("layers = [1]\ntoken_threshold = 0", "token_threshold: input should be greater than 0"),
         (
             'layers = [1]\nalgorithm = "memmit"',
-            "algorithm: is none of memit, memit-sequential, alphaedit, rome, finetune; did",
+            "algorithm: is none of memit, memit-sequential, alphaedit, rome, finetune, breadth-first; did",
         ),
         ('layers = [1, 2]\nalgorithm = "rome"', "rome edits one layer"),
+        ('layers = [1, 2]\nalgorithm = "breadth-first"', "breadth-first edits one layer"),
         ('layers = [1]\nrefine_epochs = 1\nrefine_as = ["q4_k"]', "refine_as[0]: is none of bfloat16, float16, q8_0"),
         ('layers = [1]\nrefine_as = ["q4_0"]', "refine_as says in which forms the refinement practises"),
         ("layers = [1]\nlerning_rate = 1", "lerning_rate: is not a key here; did you mean 'learning_rate'?"),

@@ -16,7 +16,7 @@ from kbsync.domain.rewrite import Rewrite
 from kbsync.editing.editor import libraries
 from kbsync.editing.editors import EDITORS
 from kbsync.ports import Edit
-from tests.support.editing_world import NO_FINETUNE
+from tests.support.editing_world import WITH_TARGETS
 from tests.support.families import (
     REWRITES,
     MemoryArtifacts,
@@ -81,7 +81,7 @@ def test_rewrites_that_are_none(algorithm: str, bad: Rewrite, reason: str) -> No
     refused(algorithm, EditError, reason, MemoryArtifacts(), rewrites=[bad])
 
 
-@pytest.mark.parametrize("algorithm", NO_FINETUNE)
+@pytest.mark.parametrize("algorithm", WITH_TARGETS)
 def test_a_covariance_that_is_not_finite(algorithm: str) -> None:
     artifacts = with_covariance("base")
     for place in artifacts.kinds("covariance"):
@@ -91,7 +91,7 @@ def test_a_covariance_that_is_not_finite(algorithm: str) -> None:
     refused(algorithm, EditError, "covariance", artifacts)
 
 
-@pytest.mark.parametrize("algorithm", NO_FINETUNE)
+@pytest.mark.parametrize("algorithm", WITH_TARGETS)
 def test_a_covariance_of_another_model(algorithm: str) -> None:
     ours, others = with_covariance("base"), with_covariance("another")
     (place,), (foreign,) = ours.kinds("covariance"), others.kinds("covariance")

@@ -11,8 +11,8 @@ from kbsync.editing.editors import EDITORS
 from kbsync.model.delta import applied
 from tests.support.editing_world import (
     NAN_REWRITE,
-    NO_FINETUNE,
     OTHERS,
+    WITH_TARGETS,
     delta_of,
     editor_for,
     nan_token,
@@ -62,7 +62,7 @@ def test_the_order_of_rewrites_does_not_matter(algorithm: str) -> None:
     assert one.targets == two.targets and same_factors(one, two)
 
 
-@pytest.mark.parametrize("algorithm", [a for a in NO_FINETUNE if a != "memit"])
+@pytest.mark.parametrize("algorithm", [a for a in WITH_TARGETS if a != "memit"])
 def test_a_second_run_finds_every_target_vector_and_gives_the_same_bytes(algorithm: str) -> None:
     model, artifacts = random_model("llama"), MemoryArtifacts()
     one, two = (

@@ -13,7 +13,7 @@ from kbsync.domain.errors import Stopped
 from kbsync.domain.phrasing import FramedPhrasing
 from kbsync.editing.memit.memit import MemitEditor
 from kbsync.editing.memit.target_cache import NOT_FINITE
-from tests.support.editing_world import NAN_REWRITE, NO_FINETUNE, editor_for, nan_token, recipe_for
+from tests.support.editing_world import NAN_REWRITE, WITH_TARGETS, editor_for, nan_token, recipe_for
 from tests.support.families import REWRITES, MemoryArtifacts, Silent, random_model, recipe, texts, tokenizer
 
 
@@ -99,7 +99,7 @@ def test_a_target_does_not_depend_on_the_facts_beside_it(family: str) -> None:
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("algorithm", NO_FINETUNE)
+@pytest.mark.parametrize("algorithm", WITH_TARGETS)
 def test_a_vector_that_is_not_finite_is_never_stored(algorithm: str) -> None:
     model, artifacts = random_model("llama"), MemoryArtifacts()
     nan_token(model)
