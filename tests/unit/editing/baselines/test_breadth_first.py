@@ -85,7 +85,8 @@ def plain(model: Any, r: Recipe, rows: list[Prompt]) -> Tensor:
             adam.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             adam.step()
-    return (weight - origin).detach()
+    moved: Tensor = (weight - origin).detach()
+    return moved
 
 
 def test_the_change_is_that_of_the_plain_loop() -> None:
