@@ -47,6 +47,7 @@ from kbsync.cli.research.auto import auto
 from kbsync.cli.research.capacity import capacity
 from kbsync.cli.research.covariance import covariance
 from kbsync.cli.research.editing import counterfact, scaling, zsre
+from kbsync.cli.research.mend import mend
 from kbsync.cli.research.phrasings import phrasings
 from kbsync.cli.research.recipe import tune
 from kbsync.cli.research.relations import relations
@@ -116,6 +117,7 @@ VERBS: tuple[Verb, ...] = (
     scaling,
     covariance,
     capacity,
+    mend,
     phrasings,
     auto,
     verdicts,

@@ -13,7 +13,7 @@ from kbsync.domain.canonical import content_hash, later
 from kbsync.domain.errors import DataError
 from kbsync.domain.published_recipe import read_published
 
-ALGORITHMS = ("memit", "memit-sequential", "alphaedit", "rome", "finetune", "breadth-first")
+ALGORITHMS = ("memit", "memit-sequential", "alphaedit", "rome", "finetune", "breadth-first", "mend")
 """What a recipe may name."""
 PHRASINGS = ("first", "all")
 """Which of a fact's phrasings a recipe may write."""
@@ -58,9 +58,11 @@ class Recipe:
     """Bound of ‖δ‖, in units of ‖h₀‖. Fine-tuning: bound of each entry of the change, in units of the weights' root
     mean square if ``relative_step``, else absolute."""
     steps: int = field(default=25, metadata=published("v_num_grad_steps", finetune="num_steps"))
-    """Most steps of the search for a target vector. Fine-tuning, breadth-first or not: passes over all facts."""
+    """Most steps of the search for a target vector. Fine-tuning, breadth-first or not: passes over all facts. MEND: steps of
+    the network's training."""
     learning_rate: float = field(default=0.5, metadata=published("v_lr", finetune="lr"))
-    """Length of a step: of δ, or, for fine-tuning, of the weights. The unit is that of ``relative_step``."""
+    """Length of a step: of δ, or, for fine-tuning, of the weights. The unit is that of ``relative_step``. MEND: Adam's
+    rate in the network's training, absolute."""
     relative_step: bool = True
     """The unit of ``learning_rate``: ‖h₀‖/√d if true (models differ a thousandfold in the norm of their residual
     stream), absolute as published if false. Fine-tuning: the weights' root mean square if true."""
@@ -91,7 +93,7 @@ class Recipe:
     """Of sampled contexts, of sampled text and of the order in which given text is read."""
     batch: int = later(100)
     """Facts in one step (``memit-sequential``, ``alphaedit``) or in one gradient (fine-tuning); prompts in one gradient
-    (breadth-first)."""
+    (breadth-first); the most facts that are written together in one step of the network's training (MEND)."""
     null_space_share: float = later(0.02)
     """AlphaEdit's null space holds the directions with at most this share of C's trace."""
     trace: str = later("")
@@ -130,7 +132,8 @@ class Recipe:
     """Forms in which a version is served, by their names in ``kbsync.domain.served_form`` ("q4_0", "bfloat16+lora"):
     the refinement also practises with the weights rounded so. Empty: with unrounded weights only."""
     rank: int = later(0)
-    """The refined change of each layer has at most this rank. 0: that of the closed form."""
+    """The refined change of each layer has at most this rank. 0: that of the closed form. MEND: the network's hidden
+    rank."""
 
     concept_states: str = later("last")
     """Concept editing of pictures: the state of a concept's last token is written, as published ("last"), or also those

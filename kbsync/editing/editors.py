@@ -9,6 +9,7 @@ from kbsync.editing.baselines.rome import RomeEditor
 from kbsync.editing.baselines.sequential import SequentialEditor
 from kbsync.editing.editor import TorchEditor
 from kbsync.editing.memit.memit import MemitEditor
+from kbsync.editing.mend.editor import MendEditor
 
 EDITORS: dict[str, type[TorchEditor]] = {
     "memit": MemitEditor,
@@ -17,5 +18,6 @@ EDITORS: dict[str, type[TorchEditor]] = {
     "rome": RomeEditor,
     "finetune": FinetuneEditor,
     "breadth-first": BreadthFirstEditor,
+    "mend": MendEditor,
 }
 """Keys are ``kbsync.domain.recipe.ALGORITHMS``."""

@@ -21,9 +21,11 @@ from kbsync.ports import ArtifactStore, Edit
 from tests.support.families import REWRITES, MemoryArtifacts, Silent, random_model, recipe, texts, tokenizer
 from tests.support.paper import Paper
 
-OTHERS = tuple(a for a in ALGORITHMS if a != "memit")
-"""The algorithms besides MEMIT, which has its own tests for the same properties."""
-WITH_TARGETS = tuple(a for a in ALGORITHMS if a not in ("finetune", "breadth-first"))
+UNTRAINED = tuple(a for a in ALGORITHMS if a != "mend")
+"""All but MEND, which needs a trained network and has tests of its own."""
+OTHERS = tuple(a for a in ALGORITHMS if a not in ("memit", "mend"))
+"""The algorithms besides MEMIT, which has its own tests for the same properties, and MEND, which needs a training."""
+WITH_TARGETS = tuple(a for a in ALGORITHMS if a not in ("finetune", "breadth-first", "mend"))
 """Algorithms with target vectors and a covariance."""
 
 

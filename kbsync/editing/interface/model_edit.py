@@ -47,7 +47,8 @@ def edit_model(
         rewrites: What is written. Their order does not matter; one that can't be located in its tokens is left out, and
             ``ModelEdit.left_out`` says why.
         recipe: Method, layers and hyperparameters. ``recipe.algorithm`` chooses between "memit", "memit-sequential",
-            "alphaedit", "rome", "finetune" and "breadth-first".
+            "alphaedit", "rome", "finetune", "breadth-first" and "mend" (which
+            needs a trained network among ``artifacts``).
         preserved: Prompts whose keys must not move (MEMIT, AlphaEdit and sequences; ROME and fine-tuning have no place
             for them).
         texts: Ordinary text for the key covariance; empty: text that the model samples. Fine-tuning needs none.

@@ -47,9 +47,13 @@ class Expected:
 
 def target_nll(decoder: Decoder, prompts: Sequence[Prompt]) -> TargetNll:
     """−log p of the targets, with the weights and hooks that are in place."""
-    logprobs, positions = _logprobs(decoder, prompts)
+    return nll_of(*_logprobs(decoder, prompts))
+
+
+def nll_of(logprobs: Tensor, positions: TargetPositions) -> TargetNll:
+    """The same from log-probabilities (k, vocabulary) before each target token."""
     nll = -logprobs.gather(1, positions.token[:, None])[:, 0]
-    zeros = torch.zeros(len(prompts), dtype=nll.dtype)
+    zeros = torch.zeros(int(positions.fact[-1]) + 1, dtype=nll.dtype)
     mean = zeros.index_add(0, positions.fact, nll * positions.weight.to(nll.dtype))
     return TargetNll(mean, zeros.scatter_reduce(0, positions.fact, nll, "amax", include_self=False))
 
@@ -73,7 +77,11 @@ def kl_to(decoder: Decoder, rows: Sequence[Expected]) -> Tensor:
 
     Tokens that are not among the likeliest count as one, so it is a lower bound of the whole divergence.
     """
-    logprobs, _ = _logprobs(decoder, [row.prompt for row in rows])
+    return kl_of(_logprobs(decoder, [row.prompt for row in rows])[0], rows)
+
+
+def kl_of(logprobs: Tensor, rows: Sequence[Expected]) -> Tensor:
+    """The same from log-probabilities (k, vocabulary) before all looked-at tokens, in the order of the texts."""
     before, tokens = (torch.cat(parts) for parts in zip(*((r.logprobs, r.tokens) for r in rows), strict=True))
     now, p = logprobs.gather(1, tokens), before.exp()
     others, others_now = ((1 - q.sum(dim=-1)).clamp(min=_LEAST) for q in (p, now.exp()))

@@ -42,7 +42,7 @@ def test_recipes_by_name_and_by_path(write: Writer, tmp_path: Path) -> None:
         ("layers = [1]\ntoken_threshold = 0", "token_threshold: input should be greater than 0"),
         (
             'layers = [1]\nalgorithm = "memmit"',
-            "algorithm: is none of memit, memit-sequential, alphaedit, rome, finetune, breadth-first; did",
+            "algorithm: is none of memit, memit-sequential, alphaedit, rome, finetune, breadth-first, mend; did",
         ),
         ('layers = [1, 2]\nalgorithm = "rome"', "rome edits one layer"),
         ('layers = [1, 2]\nalgorithm = "breadth-first"', "breadth-first edits one layer"),

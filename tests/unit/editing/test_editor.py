@@ -11,12 +11,11 @@ import torch
 from safetensors.torch import load, save
 
 from kbsync.domain.errors import EditError, ModelError
-from kbsync.domain.recipe import ALGORITHMS
 from kbsync.domain.rewrite import Rewrite
 from kbsync.editing.editor import libraries
 from kbsync.editing.editors import EDITORS
 from kbsync.ports import Edit
-from tests.support.editing_world import WITH_TARGETS
+from tests.support.editing_world import UNTRAINED, WITH_TARGETS
 from tests.support.families import (
     REWRITES,
     MemoryArtifacts,
@@ -53,12 +52,12 @@ def refused(algorithm: str, error: type[Exception], match: str, artifacts: Memor
     assert same_weights(model, before) and artifacts.contents == stored
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", UNTRAINED)
 def test_layers_that_the_model_lacks(algorithm: str) -> None:
     refused(algorithm, ModelError, "layers 0 to 3", MemoryArtifacts(), layers=(4,))
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", UNTRAINED)
 def test_another_dtype_than_the_models(algorithm: str) -> None:
     message = "bfloat16 weights, and the model is loaded in float32"
     refused(algorithm, EditError, message, MemoryArtifacts(), dtype="bfloat16")
@@ -68,7 +67,7 @@ def test_a_search_without_a_step() -> None:
     refused("memit", EditError, "gives the target vectors no step", MemoryArtifacts(), steps=0)
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", UNTRAINED)
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [

@@ -16,6 +16,7 @@ import kbsync.editing as ke
 from kbsync.domain.errors import StoreError
 from kbsync.editing.editors import EDITORS
 from kbsync.ports import Progress
+from tests.support.editing_world import UNTRAINED
 from tests.support.families import (
     CONV1D,
     REWRITES,
@@ -42,7 +43,7 @@ def edited(model: PreTrainedModel, **options: Any) -> ke.ModelEdit:
     return ke.edit_model(model, tokenizer(), REWRITES, recipe(**changes), texts=texts(), **options)
 
 
-@pytest.mark.parametrize("algorithm", ke.ALGORITHMS)
+@pytest.mark.parametrize("algorithm", UNTRAINED)
 def test_inside_the_block_the_model_is_edited_and_afterwards_it_is_itself_bit_for_bit(algorithm: str) -> None:
     model = random_model("llama").train()
     before, plain = weights(model), logits(model)
