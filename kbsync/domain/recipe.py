@@ -58,8 +58,8 @@ class Recipe:
     """Bound of ‖δ‖, in units of ‖h₀‖. Fine-tuning: bound of each entry of the change, in units of the weights' root
     mean square if ``relative_step``, else absolute."""
     steps: int = field(default=25, metadata=published("v_num_grad_steps", finetune="num_steps"))
-    """Most steps of the search for a target vector. Fine-tuning, breadth-first or not: passes over all facts. MEND: steps of
-    the network's training."""
+    """Most steps of the search for a target vector. Fine-tuning, breadth-first or not: passes over all facts. MEND:
+    steps of the network's training."""
     learning_rate: float = field(default=0.5, metadata=published("v_lr", finetune="lr"))
     """Length of a step: of δ, or, for fine-tuning, of the weights. The unit is that of ``relative_step``. MEND: Adam's
     rate in the network's training, absolute."""

@@ -94,7 +94,7 @@ def stored_network(network: MendNetwork, job: EditJob) -> MendNetwork:
     if data is None:
         raise EditError(
             f"No network was trained for this model by the recipe {job.recipe.name!r}; nothing was written.",
-            next_step=f"Run `kbsync bench mend FILE --recipe {job.recipe.name}` first, with this model and state directory.",
+            next_step=f"Run `kbsync bench mend FILE --recipe {job.recipe.name}` first, with this model and state.",
         )
     network.load_bytes(data)
     return network
