@@ -89,6 +89,19 @@ class ServerDown(ServerError):
     transient = True
 
 
+class WorkersRefused(KbsyncError):
+    """Workers can't do what they are asked: they have another base, another version, or end in the midst of it."""
+
+    exit_code = 76
+
+
+class WorkersDown(KbsyncError):
+    """The cluster of the workers can't be reached, or was lost while it worked."""
+
+    exit_code = 69
+    transient = True
+
+
 class ModelError(KbsyncError):
     """A model can't be loaded, or kbsync can't edit models of its shape."""
 

@@ -26,7 +26,7 @@ from kbsync.model.delta import FactorDelta
 from kbsync.model.editable import editable
 from kbsync.model.hooks import frozen
 from kbsync.model.suffix import longest_row
-from kbsync.ports import ArtifactStore, Edit, Editor, Work
+from kbsync.ports import ArtifactStore, Edit, Editor, Executor, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,9 @@ class EditJob:
     """The model's fingerprint, for cache keys."""
     artifacts: ArtifactStore
     work: Work
+    tokenizer: PreTrainedTokenizerFast
+    executor: Executor | None = None
+    """Does what needs nothing but the base and the recipe; None: it is done in this process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +80,7 @@ class TorchEditor(Editor):
         base: str,
         artifacts: ArtifactStore,
         texts: Sequence[str] = (),
+        executor: Executor | None = None,
     ) -> None:
         """Find the decoder's parts.
 
@@ -84,6 +88,7 @@ class TorchEditor(Editor):
             base: The model's fingerprint, part of every cache key.
             artifacts: Keeps target vectors, covariances and contexts.
             texts: Text for the covariance; empty: text that the model samples.
+            executor: Searches target vectors; None: this process does.
 
         Raises:
             ModelError: The model's structure can't be edited.
@@ -93,6 +98,7 @@ class TorchEditor(Editor):
         self._base = base
         self._artifacts = artifacts
         self._texts = tuple(texts)
+        self._executor = executor
 
     def edit(
         self, rewrites: Sequence[Rewrite], recipe: Recipe, work: Work, *, guards: Sequence[Preserved] = ()
@@ -128,9 +134,19 @@ class TorchEditor(Editor):
                 phrasings=recipe.phrasings == "all",
             )
             _require_some(tokenised, len(distinct), left_out)
-            result = self._write(
-                EditJob(tokenised, preserved, prefixes, layers, recipe, self._base, self._artifacts, work)
+            job = EditJob(
+                tokenised,
+                preserved,
+                prefixes,
+                layers,
+                recipe,
+                self._base,
+                self._artifacts,
+                work,
+                self._tokenizer,
+                self._executor,
             )
+            result = self._write(job)
         report = EditReport(
             layers=result.layers,
             losses=dict(result.losses),

@@ -1,6 +1,7 @@
 """What a stage needs from the outside. Adapters and fakes subclass these, and pass the same conformance suite."""
 
 from kbsync.ports.clock import Clock
+from kbsync.ports.executor import Executor, InProcessExecutor, Part, Worker
 from kbsync.ports.ledger.audit import AuditReader, AuditWriter
 from kbsync.ports.ledger.fact_pages import FactCondition, FactPage, FactPageReader, NamedItems
 from kbsync.ports.ledger.facts import FactReader, FactWriter
@@ -48,6 +49,7 @@ __all__ = [
     "Delta",
     "Edit",
     "Editor",
+    "Executor",
     "FactCondition",
     "FactCounts",
     "FactPage",
@@ -55,6 +57,7 @@ __all__ = [
     "FactReader",
     "FactWriter",
     "HeldLease",
+    "InProcessExecutor",
     "ItemEvent",
     "LanguageModel",
     "LayerTrace",
@@ -71,6 +74,7 @@ __all__ = [
     "NamedItems",
     "Notifier",
     "PairScore",
+    "Part",
     "Perplexity",
     "Progress",
     "PullCounts",
@@ -91,4 +95,5 @@ __all__ = [
     "VersionReader",
     "VersionWriter",
     "Work",
+    "Worker",
 ]

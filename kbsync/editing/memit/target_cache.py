@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-
-import torch
-from safetensors.torch import load, save
-from torch import Tensor
 
 from kbsync.domain.canonical import content_hash
 from kbsync.editing.common.prompts import TokenisedRewrite
-from kbsync.editing.common.vocabulary_head import VocabularyHead
 from kbsync.editing.editor import EditJob
 from kbsync.editing.memit.insertion import Insertion
 from kbsync.editing.memit.target_pool import ROWS_PER_STEP, Target
-from kbsync.editing.memit.targets import WINDOW, groups, search
+from kbsync.editing.memit.target_tasks import (
+    TARGET_TASKS,
+    TargetWorker,
+    found_in,
+    loaded_target,
+    shared_by_all,
+    task_of,
+)
+from kbsync.editing.memit.targets import WINDOW, batches, groups
+from kbsync.ports import InProcessExecutor
 
 FORMAT = 2
 """Of what is stored; part of each key."""
@@ -24,8 +28,6 @@ KIND = "targets"
 TARGETS = "targets"
 """The step of an edit that searches target vectors, as it is shown."""
 NOT_FINITE = "the loss of its target vector is not finite"
-_Z, _LOSS = "goal", "loss"
-"""Names of the stored tensors. The stored bytes' hashes stand in manifests, so the names never change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +49,13 @@ class TargetCache:
     def __init__(self, insertion: Insertion, job: EditJob, window: int = WINDOW) -> None:
         """``window``: facts that are searched at once (``search``)."""
         self._insertion, self._job, self._window = insertion, job, window
-        self._head = VocabularyHead(insertion.decoder)
+        self._in_process = InProcessExecutor(TargetWorker(insertion.decoder, job.tokenizer))
 
     def find(self, rewrites: Sequence[TokenisedRewrite], weights: str = "", *, announce: bool = True) -> FoundTargets:
         """Target vectors on the weights that are in place.
 
-        New ones are stored as they are found, so that a stop loses at most those that are being searched.
+        New ones are stored as they are found, so that a stop loses at most those that are being searched. Only those
+        of the base are searched by other workers: no other weights are in place there.
 
         Args:
             weights: Hash of the weights in place; empty: the base's.
@@ -66,25 +69,30 @@ class TargetCache:
         missing = [r for r in rewrites if not lacking.isdisjoint([r.rewrite.search_id, *beside.get(r.id, ())])]
         if announce:
             work.start(TARGETS, len(missing))
-        recipe = self._job.recipe
-        for rewrite, target in search(missing, recipe, self._insertion, self._head, work.checkpoint, self._window):
-            if target is not None:
-                blob = save({_Z: _stored(target.z), _LOSS: torch.tensor(target.loss, dtype=torch.float64)})
-                artifacts.put(KIND, keys[rewrite.id], blob)
-                blobs[rewrite.id] = blob
+        for key, blob in self._search(missing, weights):
+            if blob:
+                artifacts.put(KIND, keys[key], blob)
+                blobs[key] = blob
             if announce:
                 work.advance()
         reused = len(rewrites) - len(missing)
         if announce:
             work.finish(f"{reused} were known")
         stored = {i: blob for i, blob in blobs.items() if blob is not None}
-        tensors = {i: load(blob) for i, blob in stored.items()}
         return FoundTargets(
-            targets={i: Target(_loaded(t[_Z]), float(t[_LOSS])) for i, t in tensors.items()},
+            targets={i: loaded_target(blob) for i, blob in stored.items()},
             hashes={i: hashlib.sha256(blob).hexdigest() for i, blob in stored.items()},
             failed={i: NOT_FINITE for i in blobs if i not in stored},
             reused=reused,
         )
+
+    def _search(self, rewrites: Sequence[TokenisedRewrite], weights: str) -> Iterator[tuple[str, bytes]]:
+        """Each rewrite's id with its target as it is stored; empty where that is not finite."""
+        job = self._job
+        executor = self._in_process if weights or job.executor is None else job.executor
+        shared = shared_by_all(self._insertion, job.recipe, job.contexts, self._window)
+        tasks = [task_of(batch) for batch in batches(rewrites, job.recipe, self._window)]
+        return (found_in(part.data) for part in executor.map(TARGET_TASKS, shared, tasks, job.work))
 
     def _key(self, rewrite: TokenisedRewrite, weights: str, beside: Sequence[str] = ()) -> str:
         """The same for every algorithm that searches the same vector.
@@ -108,12 +116,3 @@ class TargetCache:
 def _beside(rewrites: Sequence[TokenisedRewrite]) -> dict[str, list[str]]:
     """The search ids of the facts that share each rewrite's δ, by its own id."""
     return {one.id: [r.rewrite.search_id for r in group if r is not one] for group in groups(rewrites) for one in group}
-
-
-def _stored(z: Tensor) -> Tensor:
-    """z as it is stored: (sites, d) for the bare prompt alone, as it always was."""
-    return z[0] if len(z) == 1 else z
-
-
-def _loaded(z: Tensor) -> Tensor:
-    return z[None] if z.ndim == 2 else z

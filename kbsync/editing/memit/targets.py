@@ -41,8 +41,7 @@ def search(
         Each rewrite with its target as soon as that is found; None for a fact whose loss is not finite, which stops no
         other fact.
     """
-    grouped = groups(rewrites) if recipe.phrasings == "all" else [(r,) for r in rewrites]
-    waiting = deque(_pools(grouped, POOL_WINDOWS * window))
+    waiting = deque(_pools(_grouped(rewrites, recipe), POOL_WINDOWS * window))
     running: list[TargetPool] = []
     while waiting or running:
         checkpoint()
@@ -54,6 +53,20 @@ def search(
             room -= running[-1].admit(room)
         yield from _step(running, head, recipe)
         running = [pool for pool in running if not pool.done]
+
+
+def batches(rewrites: Sequence[TokenisedRewrite], recipe: Recipe, window: int = WINDOW) -> list[list[TokenisedRewrite]]:
+    """Cut the facts into batches that are searched apart, so that several workers can do them.
+
+    The cut depends on the facts alone. All batches but the last have ``window`` groups, so a search that is taken up
+    again after some batches were stored cuts the others as before.
+    """
+    pools = _pools(_grouped(rewrites, recipe), window)
+    return [[rewrite for group in pool for rewrite in group] for pool in pools]
+
+
+def _grouped(rewrites: Sequence[TokenisedRewrite], recipe: Recipe) -> list[Group]:
+    return groups(rewrites) if recipe.phrasings == "all" else [(r,) for r in rewrites]
 
 
 def groups(rewrites: Sequence[TokenisedRewrite]) -> list[Group]:
