@@ -63,6 +63,8 @@ def pull(
         )
     if result.impossible:
         say(f"left as they were, changed at a time that has not come yet: {', '.join(result.impossible)}")
+    if result.late:
+        say(f"came older than the source had said a moment before, and grow no older: {', '.join(result.late)}")
     if result.waiting:
         say(f"{count(result.waiting, 'fact')} wait to be trusted")
     return None

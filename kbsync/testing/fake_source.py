@@ -43,7 +43,8 @@ class FakeSource(StatementSource):
         self.asked: list[ItemId] = []
         """The items that ``records`` was asked for with properties."""
         self.remembers = True
-        """Whether it knows the history of its items (see ``touched``), and dates deletions."""
+        """Whether it knows the history of its items (see ``touched``), and dates deletions and redirects. The public
+        service keeps of a redirect where it leads, and nothing else."""
         self._past: dict[ItemId, list[FakeItem]] = {}
         """All revisions of each item, since it was deleted last."""
         self._deleted: dict[ItemId, ItemHead] = {}
@@ -139,6 +140,8 @@ class FakeSource(StatementSource):
         if known is None:
             unknown = ItemHead(id=item, revision=0, modified=None, deleted=True)
             return self._deleted.get(item, unknown) if self.remembers else unknown
+        if known.redirect_to and not self.remembers:
+            return ItemHead(id=item, revision=0, modified=None, redirect_to=known.redirect_to)
         return ItemHead(id=item, revision=known.revision, modified=known.modified, redirect_to=known.redirect_to)
 
     def _labels(self, item: ItemId) -> Labels:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from kbsync.domain.errors import SourceDown
@@ -28,6 +28,15 @@ class Changed:
     """The number of known items, fetched or not."""
     again: int
     """Items among ``heads`` that have no new revision: their dates are read once more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched:
+    """What came of fetching."""
+
+    counts: PullCounts
+    late: frozenset[ItemId]
+    """Items that came older than they were polled, as from a replica that lags: nothing is known of them now."""
 
 
 def changed_heads(
@@ -92,7 +101,7 @@ def fetch_statements(
     *,
     known: int,
     accept: bool,
-) -> PullCounts:
+) -> Fetched:
     """Fetch the changed items and record them page by page.
 
     Items that the poll knew and the fetch does not are left for the next pull, since one of the two answers is wrong.
@@ -108,7 +117,8 @@ def fetch_statements(
         SourceError: Suspiciously many items have lost all their statements.
         SourceDown: Items had a revision when they were polled and are missing now.
     """
-    counts, contradicted = PullCounts(), 0
+    counts, contradicted, late = PullCounts(), 0, set[ItemId]()
+    polled = {head.id: head for head in changed}
     emptied: list[ItemRecord] = []
     run.work.start("pull statements", len(changed))
     deleted = [head for head in changed if head.deleted]
@@ -120,12 +130,13 @@ def fetch_statements(
     for page in source.records([head.id for head in changed if not head.deleted], properties):
         present = [record for record in page if not record.head.deleted]
         contradicted += len(page) - len(present)
+        late |= {r.head.id for r in present if r.head.is_older_than(polled.get(r.head.id, r.head))}
         lost = _without_statements(run, present, properties)
         emptied += [record for record in present if record.head.id in lost]
-        counts += _record(run, [record for record in present if record.head.id not in lost], properties, names)
+        counts += _record(run, [record for record in present if record.head.id not in lost], properties, names, late)
     if suspicious(len(emptied), known) and not accept:
         raise mass_deletion(f"{len(emptied)} of {known} known items have lost all their statements")
-    counts += _record(run, emptied, properties, names)
+    counts += _record(run, emptied, properties, names, late)
     run.work.finish()
     if contradicted:
         raise SourceDown(
@@ -133,7 +144,7 @@ def fetch_statements(
             kept="Finished pages are kept; these items stay as they were.",
             next_step="The next pull looks again.",
         )
-    return counts
+    return Fetched(counts=counts, late=frozenset(late))
 
 
 def _without_statements(run: Run, page: Sequence[ItemRecord], properties: Sequence[PropertyId]) -> set[ItemId]:
@@ -145,8 +156,14 @@ def _without_statements(run: Run, page: Sequence[ItemRecord], properties: Sequen
         return {item for prop in properties for item in tx.statements_of(prop, bare)}
 
 
-def _record(run: Run, page: Sequence[ItemRecord], properties: Sequence[PropertyId], names: NamesPull) -> PullCounts:
-    """Record a page; what is no value counts as unknown, what is no name is left out.
+def _record(
+    run: Run,
+    page: Sequence[ItemRecord],
+    properties: Sequence[PropertyId],
+    names: NamesPull,
+    late: Set[ItemId] = frozenset(),
+) -> PullCounts:
+    """Record a page; what is no value counts as unknown, what is no name is left out, nor are the names of ``late``.
 
     Raises ``SourceError`` for a revision or date that no item has.
     """
@@ -157,7 +174,7 @@ def _record(run: Run, page: Sequence[ItemRecord], properties: Sequence[PropertyI
     storable = [
         replace(r, labels=without_flaws(r.labels), statements=tuple(_storable(s) for s in r.statements)) for r in page
     ]
-    looks = names.of_records(storable)
+    looks = names.of_records([record for record in storable if record.head.id not in late])
     with run.ledger.write() as tx:
         counts = tx.record_items(storable, properties, run.clock.now())
         names.note(tx, looks)

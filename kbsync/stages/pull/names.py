@@ -23,16 +23,25 @@ BATCH = 2000
 """Items whose names are in memory at once."""
 
 
-def origin_of(items: Sequence[ItemId], heads: Mapping[ItemId, ItemHead]) -> tuple[Origin, datetime | None]:
+def origin_of(
+    items: Sequence[ItemId], heads: Mapping[ItemId, ItemHead], *, believed: bool = False
+) -> tuple[Origin, datetime | None]:
     """The revisions of a chain of redirects, and the newest of their dates (None: one of them has no date).
 
-    A deletion without a date has no revision: whether the item was there in between, no later look can tell.
+    A deletion or a redirect without a date has no revision: what the item was in between, no later look can tell.
+
+    Args:
+        believed: It was believed before that these items lead to each other, so that a redirect needs no date.
     """
+
+    def revision(head: ItemHead | None) -> int:
+        if head is None:
+            return 0
+        dated = head.modified is not None or not (head.deleted or head.redirect_to)
+        return head.revision if dated or (believed and not head.deleted) else 0
+
     known = [heads.get(item) for item in items]
-    origin = tuple(
-        (item, head.revision if head and (head.modified or not head.deleted) else 0)
-        for item, head in zip(items, known, strict=True)
-    )
+    origin = tuple((item, revision(head)) for item, head in zip(items, known, strict=True))
     dates = [head.modified if head else None for head in known]
     return origin, None if None in dates else max(date for date in dates if date is not None)
 

@@ -11,7 +11,7 @@ from kbsync.domain.fact import FactKey, FactRecord, began, observe, settle
 from kbsync.domain.naming import Names, items_of
 from kbsync.domain.relation import Relation
 from kbsync.domain.standing import Clocks, Origin, Unbroken, changed, found, seen, unchanged
-from kbsync.domain.statement import ItemHead, ItemId, Statement
+from kbsync.domain.statement import ItemHead, ItemId, PropertyId, Statement
 from kbsync.ports import FactReader, NameReader, StatementReader, StatementWriter
 from kbsync.stages.pull.again import note_read
 from kbsync.stages.pull.between import Between
@@ -58,7 +58,8 @@ def observe_facts(
         whole: These are all relations, so the source's own watermark moves, too.
         only: Observe the facts of these subjects alone, and move no watermark (None: all subjects).
     """
-    _ask_between(run, relations, redirects, between, only)
+    holders = {r.property: redirects.holders(watch.subjects[r.property]) for r in relations}
+    _ask_between(run, relations, redirects, holders, between, only)
     observed = believed = waiting = 0
     with run.ledger.write() as tx:
         decisions = tx.decisions()
@@ -69,10 +70,13 @@ def observe_facts(
             look = _Look(
                 relation=relation,
                 redirects=redirects,
-                holders=redirects.holders(subjects),
+                holders=holders[relation.property],
                 now=now,
                 unbroken=between.of(relation.property),
                 first=tx.watermark(f"{source}/{relation.property}") is None,
+                anew=frozenset(watch.members.get(relation.property, ())).difference(
+                    tx.members(relation.property), relation.subjects
+                ),
                 unseen=unseen,
             )
             after = _with_names(tx, relation, _records(tx, look, chosen, before, decisions))
@@ -89,6 +93,7 @@ def _ask_between(
     run: Run,
     relations: Sequence[Relation],
     redirects: Redirects,
+    holders: Mapping[PropertyId, Mapping[ItemId, ItemId]],
     between: Between,
     only: Set[ItemId] | None,
 ) -> None:
@@ -100,10 +105,11 @@ def _ask_between(
             for record in tx.waiting(relation.property)
             if only is None or record.key.subject in only
         ]
-        chains = {record.key.subject: redirects.chain(record.key.subject) for record in waiting}
-        heads = tx.heads(sorted({item for chain in chains.values() for item in chain}))
+        paths = {r.key: redirects.path(r.key.subject, holders[r.key.property]) for r in waiting}
+        heads = tx.heads(sorted({item for path in paths.values() for item in path}))
     for record in waiting:
-        between.ask(record.observed.origin, origin_of(chains[record.key.subject], heads)[0])
+        path = paths[record.key]
+        between.ask(record.observed.origin, origin_of(path, heads, believed=_believed_way(record, path))[0])
 
 
 def _move_watermarks(
@@ -145,6 +151,8 @@ class _Look:
     unbroken: Unbroken
     first: bool
     """The relation was never pulled before."""
+    anew: frozenset[ItemId]
+    """What the relation's pattern finds now and did not find at the last look."""
     unseen: Collection[ItemId]
 
 
@@ -161,24 +169,33 @@ def _records(
     another watched subject has the same statements (see ``Redirects.holders``), its fact has no value.
     """
     relation = look.relation
-    chains = {subject: look.redirects.chain(subject) for subject in subjects}
-    heads = tx.heads(sorted({item for chain in chains.values() for item in chain}))
-    statements = tx.statements_of(relation.property, sorted({chain[-1] for chain in chains.values()}))
+    paths = {subject: look.redirects.path(subject, look.holders) for subject in subjects}
+    heads = tx.heads(sorted({item for path in paths.values() for item in path}))
+    # A path ends where the statements are, whoever holds the fact.
+    statements = tx.statements_of(relation.property, sorted({path[-1] for path in paths.values()}))
     records = []
-    for subject, chain in chains.items():
-        key, target = FactKey(subject, relation.property), chain[-1]
+    for subject, path in paths.items():
+        key, target = FactKey(subject, relation.property), path[-1]
         head = heads.get(target) or heads.get(subject)
-        if any(item in look.unseen for item in chain):
+        if any(item in look.unseen for item in path):
             records += [before[key]] if key in before else []
             continue
         if head is None:
             continue
         held = statements.get(target, []) if look.holders[target] == subject else []
-        record = _observed(look, key, before.get(key), held, head, origin_of(chain, heads))
+        read_from = origin_of(path, heads, believed=_believed_way(before.get(key), path))
+        record = _observed(look, key, before.get(key), held, head, read_from)
         decision = decisions.get(key)
         pinned = decision is not None and decision.kind is DecisionKind.PIN and record.believed is not None
         records.append(record if pinned else settle(record, relation.trust, look.now))
     return records
+
+
+def _believed_way(record: FactRecord | None, path: Sequence[ItemId]) -> bool:
+    """Whether what is believed was read by the same redirects."""
+    if record is None or record.believed is None:
+        return False
+    return [item for item, _ in record.believed.origin] == list(path)
 
 
 def _observed(
@@ -191,12 +208,14 @@ def _observed(
 ) -> FactRecord:
     """The record with what its statements say now, and with how long they have said it.
 
-    A subject that a pattern has found anew was not looked at before: what it says is a change, however old it is.
+    A subject that a pattern has found anew was not looked at before, so what it says is a change, however old it is;
+    and so is that another subject, which was found anew, holds the fact instead.
     """
     relation, now, (origin, edited) = look.relation, look.now, read_from
     if edited is not None:
         edited = began(statements, relation.cardinality, now.here, edited) or edited
-    expected = look.first or key.subject in relation.subjects
+    known = stored is not None or key.subject in relation.subjects
+    expected = look.first or (known and look.anew.isdisjoint((key.subject, look.holders[origin[-1][0]])))
     standing = found(origin, edited, now) if expected else changed(origin, edited, now)
     state = observe(
         statements,
@@ -211,7 +230,7 @@ def _observed(
     same = stored.observed.value_hash == state.value_hash
     if same and not stored.pending:  # whatever happened in between, it is what is believed
         state = state.standing_as(unchanged(stored.observed.standing, origin, now))
-    else:
+    elif expected:
         standing = seen(
             stored.observed.standing, same=same, origin=origin, edited=edited, now=now, unbroken=look.unbroken
         )

@@ -17,7 +17,7 @@ from kbsync.domain.statement import ItemHead, ItemId
 from kbsync.ports import PullCounts, StatementSource
 from kbsync.stages.pull.between import Between
 from kbsync.stages.pull.clock import checked_time, possible, refused_time
-from kbsync.stages.pull.fetch import Changed, changed_heads, fetch_statements
+from kbsync.stages.pull.fetch import Changed, Fetched, changed_heads, fetch_statements
 from kbsync.stages.pull.names import NamesPull
 from kbsync.stages.pull.observe import ObserveResult, observe_facts
 from kbsync.stages.pull.watch import SUSPICIOUS_COUNT, Redirects, Watch, known_watch, poll, watch_set
@@ -50,6 +50,8 @@ class PullResult:
     impossible: tuple[ItemId, ...] = ()
     """Items that the source says were changed at a time that has not come yet; they stay as they were."""
 
+    late: tuple[ItemId, ...] = ()
+    """Items that came older than the source had said a moment before; what waits of them grows no older."""
     again: int = 0
     """Items without a new revision that were read once more, because an older kbsync read their dates otherwise than
     their pages show them."""
@@ -108,14 +110,13 @@ def pull(
 
     changed = changed_heads(run, source.name, watch, heads, redirects, accept=accept_deletions)
     names = NamesPull(run, source, relations, clocks, between)
-    counts = fetch_statements(
+    fetched = fetch_statements(
         run, source, changed.heads, properties, names, known=changed.known, accept=accept_deletions
     )
-    names.fetch(polled, watch, redirects, heads, unseen=impossible, whole=whole)
-    observed = observe_facts(
-        run, source.name, polled, watch, redirects, clocks, between, unseen=impossible, whole=whole
-    )
-    result = _result(watch, changed, counts, observed, server_time, impossible)
+    unseen = fetched.late.union(impossible)
+    names.fetch(polled, watch, redirects, heads, unseen=unseen, whole=whole)
+    observed = observe_facts(run, source.name, polled, watch, redirects, clocks, between, unseen=unseen, whole=whole)
+    result = _result(watch, changed, fetched, observed, server_time, impossible)
     _record_pull(run, source.name, result)
     return result
 
@@ -131,7 +132,8 @@ def pull_items(
 ) -> ItemsPulled:
     """Bring some watched items up to the source; no watermark moves.
 
-    The subjects whose facts their statements tell, by an old or a new redirect, are looked at as well.
+    The subjects whose facts their statements tell, by an old or a new redirect, are looked at as well. Nothing grows
+    older of what the source was not asked for, or contradicts itself in.
 
     Args:
         run: Must hold the puller's lease.
@@ -149,8 +151,13 @@ def pull_items(
     between = Between(source, properties)
     with run.ledger.read() as tx:
         watch, before = known_watch(tx, relations), Redirects(tx.redirects())
-    polled, impossible = _poll(run, source, items, clocks)
-    heads = {item: head for item, head in polled.items() if not (head.deleted and item in edited)}
+    heads, impossible = _poll(run, source, items, clocks)
+    redirects = Redirects(dict(before.targets))
+    redirects.note(heads)
+    if further := sorted(_sharing_statements(items, before, redirects) - heads.keys()):
+        more, wrong = _poll(run, source, further, clocks)
+        heads, impossible = heads | more, tuple(sorted({*impossible, *wrong}))
+    heads = {item: head for item, head in heads.items() if not (head.deleted and item in edited)}
     redirects = Redirects(dict(before.targets))
     redirects.note(heads)
     nearby = _sharing_statements(items, before, redirects)
@@ -160,12 +167,11 @@ def pull_items(
     at_least = SUSPICIOUS_COUNT + 1
     changed = changed_heads(run, source.name, narrow, heads, redirects, accept=False, at_least=at_least)
     names = NamesPull(run, source, relations, clocks, between)
-    counts = fetch_statements(run, source, changed.heads, properties, names, known=changed.known, accept=False)
-    names.fetch(relations, narrow, redirects, heads, unseen=impossible, whole=False)
-    observed = observe_facts(
-        run, source.name, relations, watch, redirects, clocks, between, unseen=impossible, only=nearby
-    )
-    result = _result(narrow, changed, counts, observed, server_time, impossible)
+    fetched = fetch_statements(run, source, changed.heads, properties, names, known=changed.known, accept=False)
+    unseen = fetched.late.union(impossible, nearby - heads.keys())
+    names.fetch(relations, narrow, redirects, heads, unseen=unseen, whole=False)
+    observed = observe_facts(run, source.name, relations, watch, redirects, clocks, between, unseen=unseen, only=nearby)
+    result = _result(narrow, changed, fetched, observed, server_time, impossible)
     _record_pull(run, source.name, result)
     return ItemsPulled(result=result, heads=heads, moved=frozenset(head.id for head in changed.heads))
 
@@ -189,7 +195,7 @@ def _poll(
 def _result(
     watch: Watch,
     changed: Changed,
-    counts: PullCounts,
+    fetched: Fetched,
     observed: ObserveResult,
     server_time: datetime,
     impossible: tuple[ItemId, ...],
@@ -197,7 +203,7 @@ def _result(
     return PullResult(
         watched=len(watch.items),
         fetched=len(changed.heads) - changed.again,
-        statements=counts,
+        statements=fetched.counts,
         observed=observed.observed,
         believed=observed.believed,
         waiting=observed.waiting,
@@ -206,6 +212,7 @@ def _result(
         left=watch.left,
         unasked=watch.unasked,
         impossible=impossible,
+        late=tuple(sorted(fetched.late)),
         again=changed.again,
     )
 

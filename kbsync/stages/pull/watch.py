@@ -165,6 +165,13 @@ class Redirects:
                 holders[target] = subject
         return holders
 
+    def path(self, subject: ItemId, holders: Mapping[ItemId, ItemId]) -> list[ItemId]:
+        """Everything that decides where the fact of ``subject`` is read: its chain, and that of the subject that holds
+        the fact instead, if another one does (see ``holders``)."""
+        chain = self.chain(subject)
+        holder = holders.get(chain[-1], subject)
+        return chain if holder == subject else chain + self.chain(holder)
+
 
 def known_watch(tx: StatementReader, relations: Sequence[Relation]) -> Watch:
     """Combine the listed subjects with the members of patterns that the ledger knows; the source is not asked."""

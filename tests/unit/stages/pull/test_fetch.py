@@ -146,3 +146,25 @@ def test_a_redirect_without_a_revision_of_its_own_is_followed_too(world: World) 
     world.source.asked.clear()
     assert pull(world.run, world.source, RELATIONS).nothing_new
     assert world.source.asked == []
+
+
+def test_an_item_that_is_fetched_older_than_it_was_polled_grows_no_older(world: World) -> None:
+    """Of several replicas behind one endpoint, one may lag for days."""
+    pull_all(world)
+    world.set_statements("Q38", statement("Q38", "P36", "Q586"), age=timedelta(0))
+    pull_all(world)
+    lagging = world.source.items[ITALY]
+    world.pass_time(timedelta(hours=73))
+    world.set_statements("Q38", statement("Q38", "P36", "Q220"), age=timedelta(hours=50))
+    reverted, original = world.source.items[ITALY], world.source.records
+
+    def late(items, properties):  # type: ignore[no-untyped-def]
+        world.source.items[ITALY] = lagging
+        yield from list(original(items, properties))
+        world.source.items[ITALY] = reverted
+
+    world.source.records = late  # type: ignore[method-assign]
+    pull_all(world)
+    assert world.believed("Q38", CAPITAL) == {"Q220"}
+    world.source.records = original  # type: ignore[method-assign]
+    assert pull_all(world).waiting == 0

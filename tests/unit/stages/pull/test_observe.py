@@ -262,3 +262,71 @@ def test_an_unreferenced_change_is_never_believed(world: World) -> None:
     world.pass_time(timedelta(days=30))
     assert world.sync().pulled.waiting == 1
     assert world.believed("Q38", CAPITAL) == {"Q220"}
+
+
+def test_an_item_that_is_a_member_only_when_somebody_looks_is_not_believed(world: World) -> None:
+    """Patterns can be vandalised elsewhere, as in a class, so that no revision of the item tells of it."""
+    relations = [replace(RELATIONS[0], subjects=(), subject_pattern="?item a ?x", refresh=timedelta(0))]
+    world.source.patterns["?item a ?x"] = [ITALY]
+    pull(world.run, world.source, relations)
+    for _ in range(4):
+        world.pass_time(timedelta(hours=30))
+        world.source.patterns["?item a ?x"] = [ITALY, ItemId("Q142")]
+        pull(world.run, world.source, relations)
+        world.pass_time(timedelta(hours=30))
+        world.source.patterns["?item a ?x"] = [ITALY]
+        pull(world.run, world.source, relations)
+    assert world.believed("Q142", CAPITAL) == set()
+    world.source.patterns["?item a ?x"] = [ITALY, ItemId("Q142")]
+    for _ in range(2):
+        pull(world.run, world.source, relations)
+        world.pass_time(timedelta(hours=73))
+    pull(world.run, world.source, relations)
+    assert world.believed("Q142", CAPITAL) == {"Q90"}
+
+
+@pytest.mark.parametrize("remembers", [True, False])
+def test_a_fact_that_another_subject_takes_away_only_when_somebody_looks_stays(world: World, remembers: bool) -> None:
+    """Q142 leads to what Q38 leads to, so it would tell the fact; no revision of Q38 or of their target tells of it."""
+    world.source.now -= timedelta(days=30)
+    merge(world)
+    world.pass_time(timedelta(0))
+    pull_all(world)
+    world.source.remembers = remembers
+    assert world.believed(ITALY, CAPITAL) == {"Q220"}
+    for _ in range(4):
+        world.source.redirect("Q142", MERGED)
+        pull_all(world)
+        world.pass_time(timedelta(hours=1))
+        world.set_statements("Q142", PARIS, CASTEX_ENDED, BORNE, age=timedelta(0))
+        world.pass_time(timedelta(hours=30))
+    assert (world.believed(ITALY, CAPITAL), world.believed("Q142", CAPITAL)) == ({"Q220"}, {"Q90"})
+    world.source.redirect("Q142", MERGED)
+    pull_all(world)
+    world.pass_time(timedelta(hours=73))
+    pull_all(world)
+    took = (set(), {"Q220"}) if remembers else ({"Q220"}, {"Q90"})  # without dates, a person has to say so
+    assert (world.believed(ITALY, CAPITAL), world.believed("Q142", CAPITAL)) == took
+
+
+def test_a_redirect_that_nobody_dates_waits_for_a_person_and_is_believed_from_then_on(world: World) -> None:
+    pull_all(world)
+    world.source.remembers = False
+    world.source.now -= timedelta(days=30)
+    merge(world, capital="Q586")
+    world.pass_time(timedelta(0))
+    for _ in range(3):  # it leads there only when somebody looks
+        world.source.redirect(ITALY, MERGED)
+        pull_all(world)
+        world.pass_time(timedelta(hours=1))
+        world.set_statements("Q38", statement("Q38", "P36", "Q220"), age=timedelta(0))
+        world.pass_time(timedelta(hours=35))
+    assert world.believed(ITALY, CAPITAL) == {"Q220"}
+    world.source.redirect(ITALY, MERGED)
+    for _ in range(3):
+        pull_all(world)
+        world.pass_time(timedelta(hours=73))
+    assert world.believed(ITALY, CAPITAL) == {"Q220"}
+    approve(world.run, FactKey(ITALY, CAPITAL), "")
+    world.source.set_item(MERGED, label="Italia", statements=[statement(MERGED, "P36", "Q64")])
+    assert believed_after(world, timedelta(0), timedelta(hours=73)) == [{"Q586"}, {"Q64"}]

@@ -7,10 +7,12 @@ from datetime import timedelta
 import pytest
 
 from kbsync.domain.errors import Busy, SourceDown
-from kbsync.stages.pull.pull import PullResult, pull
+from kbsync.domain.statement import ItemId
+from kbsync.stages.pull.pull import PullResult, pull, pull_items
 from kbsync.stages.session import puller, writer
 from tests.support.stage_world import CAPITAL, HEAD, RELATIONS, TTL, World, statement
 
+ITALY = ItemId("Q38")
 OFFICES = [relation for relation in RELATIONS if relation.property == HEAD]
 
 
@@ -72,3 +74,25 @@ def test_of_two_pulls_the_second_is_refused_or_waits(world: World) -> None:
             pass
     with writer(world.run, TTL) as held, held.pulling():
         pass
+
+
+def test_a_pull_of_some_items_believes_nothing_that_it_did_not_look_at(world: World) -> None:
+    """Q38 leads to Q999, so an event about Q999 is about the fact of Q38; it may lead there no more."""
+    pull_all(world)
+    world.source.set_item("Q999", label="Italia", statements=[statement("Q999", "P36", "Q586")])
+    world.source.redirect("Q38", "Q999")
+    pull_all(world)
+    world.pass_time(timedelta(hours=73))
+    world.set_statements("Q38", statement("Q38", "P36", "Q220"), age=timedelta(hours=40))
+    pull_items(world.run, world.source, RELATIONS, [ItemId("Q999")], world.source.now)
+    assert world.believed("Q38", CAPITAL) == {"Q220"}
+
+
+def test_a_pull_of_an_item_that_is_gone_though_it_was_just_edited_believes_nothing_of_it(world: World) -> None:
+    pull_all(world)
+    world.set_statements("Q38", statement("Q38", "P36", "Q586"), age=timedelta(0))
+    pull_all(world)
+    world.pass_time(timedelta(hours=73))
+    world.source.delete("Q38")
+    pull_items(world.run, world.source, RELATIONS, [ITALY], world.source.now, edited={ITALY})
+    assert world.believed("Q38", CAPITAL) == {"Q220"}
