@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from kbsync.domain.canonical import plain
 from kbsync.domain.gate import Threshold
+from kbsync.domain.rewrite import Preserved
 from kbsync.operations.evidence import Figure, at_least, at_most, evidence
 from kbsync.research.cases import Chosen, Part, cases_hash, select, split
 from kbsync.research.consistency import Consistency, References
@@ -118,7 +119,22 @@ def run_lines(
         consistency = None if references is None else Consistency(references)
         measures.append(CounterfactTexts(extent.texts, seed=data.seed, consistency=consistency))
     suite = Suite(measures, _score("success"), extent.cases, extent.chunk)
-    return _document(bench, data, algorithms, sizes, chosen, suite, targets, command)
+    return _document(bench, data, with_guards(algorithms, data), sizes, chosen, suite, targets, command)
+
+
+def with_guards(algorithms: Sequence[Algorithm], data: Data) -> list[Algorithm]:
+    """The lines, each with as many guards as its recipe asks for: neighbours of the cases that are not measured.
+
+    They are the benchmark's counterpart of the ledger's facts that the base has right. They share no subject and no
+    prompt with a measured case. Where all cases are measured there are none.
+    """
+    most = max((a.recipe.guard_count for a in algorithms), default=0)
+    if not most or data.part is Part.ALL:
+        return list(algorithms)
+    others = split(list(read_counterfact(data.path)), Part.DEV if data.part is Part.TEST else Part.TEST)
+    prompts = dict.fromkeys(text for case in select(others, None, seed=data.seed) for text in case.neighbours)
+    guards = tuple(Preserved("{}", prompt) for prompt in prompts)[:most]
+    return [replace(a, guards=guards[: a.recipe.guard_count]) for a in algorithms]
 
 
 def choose(bench: Bench, data: Data, count: int) -> Chosen[CounterfactCase]:

@@ -13,6 +13,7 @@ from kbsync.domain.audit import GENESIS
 from kbsync.domain.canonical import content_hash, plain
 from kbsync.domain.errors import DataError
 from kbsync.domain.recipe import Recipe
+from kbsync.domain.rewrite import Preserved
 from kbsync.domain.version import Manifest
 from kbsync.model.load import LoadedModel
 from kbsync.ports import ArtifactStore, BaseModel, CheckpointStore, Clock, Delta, Editor, LanguageModel, Work
@@ -40,6 +41,8 @@ class Algorithm:
     """The most edits that are measured; None: no limit."""
     wording: Wording = PUBLISHED
     """In which words the cases are written."""
+    guards: tuple[Preserved, ...] = ()
+    """What every edit of this line guards."""
 
     def takes(self, size: int) -> bool:
         """Whether this number of edits is measured."""
@@ -135,16 +138,18 @@ class Grid:
     def _edited(self, algorithm: Algorithm, cases: Sequence[Case]) -> tuple[Mapping[str, Any], Delta]:
         """The edit's description and its weights, from the store if this very edit was made before."""
         bench, rewrites = self._bench, [algorithm.wording.rewrite(case) for case in cases]
-        inputs = {
+        inputs: dict[str, Any] = {
             "base": bench.base.fingerprint,
             "recipe": algorithm.recipe.fingerprint,
             "editor": algorithm.inputs,
             "requests": [rewrite.id for rewrite in rewrites],
         }
+        if algorithm.guards:
+            inputs["guards"] = [guard.id for guard in algorithm.guards]
         kept = self._edits.get(**inputs)
         if kept is not None and kept["version"] in bench.versions.hashes():
             return kept, bench.versions.read(kept["version"])[1]
-        edit = algorithm.editor().edit(rewrites, algorithm.recipe, bench.work)
+        edit = algorithm.editor().edit(rewrites, algorithm.recipe, bench.work, guards=algorithm.guards)
         manifest = Manifest(
             base_fingerprint=bench.base.fingerprint,
             build_hash=content_hash(inputs),

@@ -58,11 +58,13 @@ class NoiseEditor(Editor):
     """A rank-one change that depends on the rewrites and the recipe, and is large enough to be seen in every figure."""
 
     calls: list[int] = field(default_factory=list)
+    guarded: list[Sequence[Preserved]] = field(default_factory=list)
 
     def edit(
         self, rewrites: Sequence[Rewrite], recipe: Recipe, work: Work, *, guards: Sequence[Preserved] = ()
     ) -> Edit:
         self.calls.append(len(rewrites))
+        self.guarded.append(guards)
         random = torch.Generator().manual_seed(len(rewrites) + int(recipe.covariance_weight))
         factors = torch.randn(32, 1, generator=random), torch.randn(1, 128, generator=random)
         layer = LayerReport(layer=1, residual_before=2.0, residual_after=1.0, delta_ratio=0.5, condition=3.0)

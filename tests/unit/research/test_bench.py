@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,12 @@ from kbsync.domain.errors import DataError, Stopped
 from kbsync.domain.gate import Threshold
 from kbsync.model.delta import FactorDelta
 from kbsync.operations.evidence import write_evidence
-from kbsync.research.bench import Data, Extent, run_counterfact, run_zsre
-from kbsync.research.cases import Part
+from kbsync.research.bench import Data, Extent, run_counterfact, run_zsre, with_guards
+from kbsync.research.cases import Part, split
 from kbsync.research.counterfact import read_counterfact
 from kbsync.research.measures import CounterfactPrompts
 from tests.support.bench_model import CORPUS
-from tests.support.bench_records import write, zsre
+from tests.support.bench_records import published, write, zsre
 from tests.support.research_bench import EXTENT, MATRIX, RECIPE, NoiseEditor, Steps, bench, noise, value
 
 
@@ -42,6 +43,23 @@ def test_a_run_tells_all_that_it_measured(tmp_path: Path, counterfact: Data) -> 
     assert len(document["data"]["sha256"]) == len(document["data"]["cases_sha256"]) == 64
     after = place.loaded.model.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_recipe_that_guards_gets_neighbours_of_cases_that_are_not_measured(tmp_path: Path) -> None:
+    records = [published(n, f"Town {n}", new="Rome" if n % 2 else "Oslo") for n in range(60)]
+    data = Data(path=write(tmp_path / "cf.json", records), part=Part.TEST)
+    editor, place = NoiseEditor(), bench(tmp_path)
+    (line,) = noise(editor)
+    guarding = replace(line, recipe=replace(line.recipe, guard_count=5))
+    run_counterfact(place, data, [guarding], edits=10, extent=EXTENT)
+    run_counterfact(place, data, [line], edits=10, extent=EXTENT)
+    (guards, none) = editor.guarded
+    assert not none, "another recipe, other weights"
+    cases = split(list(read_counterfact(data.path)), Part.DEV)
+    assert len({g.id for g in guards}) == 5
+    assert {g.subject for g in guards} <= {text for case in cases for text in case.neighbours}
+    (unmeasured,) = with_guards([guarding], replace(data, part=Part.ALL))
+    assert unmeasured.guards == ()
 
 
 def test_the_base_line_is_the_base_measured_directly(tmp_path: Path, counterfact: Data) -> None:
