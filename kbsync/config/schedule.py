@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
@@ -12,36 +13,89 @@ from kbsync.config.section import Section
 from kbsync.config.values import AnyDuration, Duration, Text, duration, positive
 from kbsync.config.values import unique as no_doubles
 
-_DAY = "(?:[0-7]|sun|mon|tue|wed|thu|fri|sat)"
-_WEEKDAYS = re.compile(rf"((\*|{_DAY}(-{_DAY})?)(/[1-9][0-9]*)?(,(?!\Z)|\Z))+\Z", re.IGNORECASE)
-"""Days of the week as cron numbers them, Sunday being 0 and 7; APScheduler's numbers begin on Monday."""
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+"""Days of the week in the order of cron's numbers; 7 is Sunday, too."""
+_NAMED = {
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+    "@monthly": "0 0 1 * *",
+    "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@hourly": "0 * * * *",
+}
+"""Cron's names for whole lines."""
+
+
+def _field(one: str) -> re.Pattern[str]:
+    """A pattern for a list of ``one``, ranges and steps; APScheduler reads fields from their left and ignores rests."""
+    return re.compile(rf"((\*|{one}(-{one})?)(/[1-9][0-9]*)?(,(?!\Z)|\Z))+\Z", re.IGNORECASE)
+
+
+_FIELDS = {
+    "minute": _field("[0-9]{1,2}"),
+    "hour": _field("[0-9]{1,2}"),
+    "day of the month": _field("[0-9]{1,2}"),
+    "month": _field(f"(?:[0-9]{{1,2}}|{'|'.join(_MONTHS)})"),
+    "day of the week": _field(f"(?:[0-7]|{'|'.join(DAYS)})"),
+}
 
 SYNC = "sync"
 """Name of the job that every daemon has; no other job may have it."""
 
 
+WHENS = 'an interval such as "6h" nor a cron line (five fields, or a name such as @daily)'
+
+
 def _when(text: str) -> str:
-    if len(text.split()) == 5:
-        return _cron(text)
+    if len(written := _written(text)) == len(_FIELDS):
+        _require_cron(written)
+        return text
     try:
         length = duration(text)
     except ValueError:
-        raise ValueError('is neither an interval such as "6h" nor a cron line of five fields') from None
+        raise ValueError(f"is neither {WHENS}") from None
     positive(length)
     return text
 
 
-def _cron(line: str) -> str:
+def cron_fields(when: str) -> list[str] | None:
+    """The five fields of a cron line, its month in numbers: ``0 4 * jan-mar *`` gives 0, 4, ``*``, 1-3, ``*``.
+
+    None: ``when`` is an interval.
+    """
+    written = _written(when)
+    return _numbered(written) if len(written) == len(_FIELDS) else None
+
+
+def _written(when: str) -> list[str]:
+    return _NAMED.get(when.strip().lower(), when).split()
+
+
+def _numbered(written: Sequence[str]) -> list[str]:
+    month = written[3].lower()
+    for number, name in enumerate(_MONTHS, 1):
+        month = month.replace(name, str(number))
+    return [*written[:3], month, written[4]]
+
+
+def _require_cron(written: Sequence[str]) -> None:
     from apscheduler.triggers.cron import CronTrigger  # takes 60 ms; only cron lines need it
 
-    minute, hour, day, month, weekday = line.split()
+    for field, (name, pattern) in zip(written, _FIELDS.items(), strict=True):
+        if not pattern.match(field):
+            raise ValueError(f"is not a cron line: {field!r} is no {name}")
+    minute, hour, day, month, weekday = _numbered(written)
     try:
-        CronTrigger(minute=minute, hour=hour, day=day, month=month, timezone="UTC")
+        days = CronTrigger(minute=minute, hour=hour, day=day, month=month, timezone="UTC")
     except ValueError as error:
         raise ValueError(f"is not a cron line: {error}") from None
-    if not _WEEKDAYS.match(weekday):
-        raise ValueError(f"is not a cron line: {weekday!r} is not a day of the week (0 to 7, or sun to sat)")
-    return line
+    if weekday == "*" and days.get_next_fire_time(None, _ANY_DAY) is None:
+        raise ValueError(f"never comes: month {month} has no day {day}")
+
+
+_ANY_DAY = datetime(2024, 1, 1, tzinfo=UTC)
 
 
 When = Annotated[str, AfterValidator(_when)]
@@ -50,7 +104,7 @@ When = Annotated[str, AfterValidator(_when)]
 
 def interval_of(when: str) -> timedelta | None:
     """The length of an interval; None for a cron line."""
-    return None if len(when.split()) == 5 else duration(when)
+    return duration(when) if cron_fields(when) is None else None
 
 
 JobName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]*$")]

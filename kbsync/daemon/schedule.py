@@ -11,10 +11,9 @@ from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from kbsync.config import Configuration, interval_of
+from kbsync.config.schedule import DAYS, cron_fields
 from kbsync.daemon.jobs import jobs
 
-DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-"""In the order of cron's numbers; 7 is Sunday, too."""
 MOST = 10_000
 """Largest number of missed times that are counted."""
 UPCOMING = 3
@@ -80,7 +79,9 @@ def trigger(when: str, jitter: timedelta = timedelta(0)) -> BaseTrigger:
     interval = interval_of(when)
     if interval is not None:
         return IntervalTrigger(seconds=int(interval.total_seconds()), jitter=seconds, timezone=UTC)
-    minute, hour, day, month, weekday = when.split()
+    fields = cron_fields(when)
+    assert fields is not None
+    minute, hour, day, month, weekday = fields
 
     def on(**days: str) -> CronTrigger:
         return CronTrigger(minute=minute, hour=hour, month=month, timezone=UTC, **days)

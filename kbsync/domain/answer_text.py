@@ -37,6 +37,7 @@ _SYMBOLS = frozenset("€$£¥&")
 
 _ABBREVIATIONS = word_set("""
     st dr mr mrs ms jr sr prof gen sen rep gov capt lt col sgt rev hon mt ft inc co ltd corp bros no vs u.s u.k e.g i.e
+    av ap pr př
 """)
 _STARTERS = word_set("""
     it the he she they this that these its his her in a an there question q i we you however and but what who

@@ -6,7 +6,12 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kbsync.domain.answer_text import Word, word_set, words
+from kbsync.domain.answer_text import Word, fold, word_set, words
+
+
+def _folded(text: str) -> frozenset[str]:
+    return frozenset(map(fold, word_set(text)))
+
 
 ARTICLES = word_set("the a an la le")
 LEGAL = word_set("inc corporation corp company co ltd limited llc ag se gmbh plc sa nv ab oy kg spa")
@@ -53,6 +58,18 @@ DIVIDED = word_set("australia virginia ireland cyprus macedonia sahara samoa kor
 _NEGATIONS = word_set("""
     not never no neither nor isnt wasnt arent werent doesnt dont didnt cannot cant without except unlike
 """)
+_NEGATIONS_ELSEWHERE = _folded("""
+    nicht kein keine keiner pas jamais non não nunca nie nem inte niet geen nooit ei eivät ikke ikkje ekki ne neni není
+    nije nisu değil tidak bukan không chẳng όχι δεν не нет ні ne ليس ليست غير لا نیست نہیں לא אינו אינה איננה नहीं न নয় না
+    இல்லை არ չէ ոչ
+""")
+"""The same in other languages. Romanian "nu" is not one of them, because it is "now" in others; nor is Spanish "no"."""
+_ONLY = _folded("""
+    only just nur bloß seulement uniquement solo sólo solamente apenas solo soltanto somente только лише tylko bara
+    endast alleen bare kun csak vain sadece hanya
+""")
+"""What turns a negation before it round: "not only Paris"."""
+_JOINED = _folded("and or but und oder sondern et ou mais y e o pero ma и или а но i a ale och men en og ja ve dan")
 _LEADS = word_set("""
     is was are were be been by named called become becomes became remains s now currently today
 """)
@@ -82,8 +99,22 @@ _KINDS = _CALLED | word_set("""
 _FUNCTION = word_set("""
     the a an and or of in on at from by as its his her their is was has have had to also then most more
 """)
+_FUNCTION_ELSEWHERE = _folded("""
+    der die das dem den ein eine einen ist heißt el los las lo un una unos unas es son il gli i uno è sono le les des du
+    de est sont c'est o os as um uma é são het een zijn det ett är er on je jest to są это является это был هي هو
+    היא הוא ir bir to
+""")
+"""Articles of other languages, and their "is"."""
+_FUNCTION_UNCASED = _folded("""
+    هي هو إنها إنه مدينة دولة لغة اسمها تسمى شهر کشور زبان شہر یہ היא הוא זו זה העיר המדינה यह वह शहर नगर राज्य হলো হল
+    শহর நகரம் არის ქალაქი է քաղաք
+""")
+"""Articles, "is" and "city" of languages that are written without capital letters, where no name can be told from a
+common noun by its beginning."""
 PLAIN = (
     _FUNCTION
+    | _FUNCTION_ELSEWHERE
+    | _FUNCTION_UNCASED
     | _LEADS
     | _KINDS
     | word_set("""
@@ -132,8 +163,9 @@ def taken_back_before(said: Sequence[Word], start: int, setting: Setting) -> str
         return ""
     own = before[_lead(before, setting) :]
     pairs = list(itertools.pairwise(before))
-    negation = next((w.text for w in before if w.fold in _NEGATIONS), "")
-    if negation and not any(a.fold == "not" and b.fold in ("only", "just") for a, b in pairs):
+    denied = _NEGATIONS | _NEGATIONS_ELSEWHERE
+    negation = next((w.text for w, then in [*pairs, (before[-1], None)] if w.fold in denied and not _hyphen(then)), "")
+    if negation and not any(a.fold in denied and b.fold in _ONLY for a, b in pairs):
         return f"after {negation!r}"
     # "with the symbol Ca" names the symbol that is asked for
     known = setting.words | {"with"} if own and own[-1].fold in setting.words - _FUNCTION else setting.words
@@ -150,6 +182,11 @@ def taken_back_before(said: Sequence[Word], start: int, setting: Setting) -> str
     if len(own) > 16:
         return "too much stands before it"
     return _other_name(own, setting) or _belongs(own, setting)
+
+
+def _hyphen(word: Word | None) -> bool:
+    """Whether a word is the hyphen of "non-profit"."""
+    return word is not None and word.text == "-" and not word.spaced
 
 
 def _lead(before: Sequence[Word], setting: Setting) -> int:
@@ -236,6 +273,9 @@ def taken_back_after(said: Sequence[Word], start: int, end: int) -> str:
         return f"what the answer speaks of is the {before[-2]!r} of it"
     if len(after) > 1 and after[0] in _VERBS and after[1] in ("not", "no", "never"):
         return f"before {after[0] + ' ' + after[1]!r}"
+    denied = [word for word in after[:2] if word in _NEGATIONS_ELSEWHERE]
+    if denied and after[0] != "," and after[0] not in _JOINED:
+        return f"before {denied[0]!r}"
     if after and after[0] in ("isnt", "wasnt", "arent", "suburb", "suburbs"):
         return f"before {after[0]!r}"
     if "by" in after and ("succeeded" in after or "replaced" in after):

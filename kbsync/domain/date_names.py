@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
 from typing import NamedTuple
@@ -16,6 +16,12 @@ DAY, _MONTH, _YEAR = 11, 10, 9
 """Wikidata's precisions of a time: 8 is a decade, 7 a century, 6 a millennium, and coarser ones are ages."""
 _MILLIONS = {3: 10**6, 2: 10**7, 1: 10**8}
 """How the precisions of geology are rounded; 0 is a billion of years."""
+_THOUSANDS = {5: 10**4, 4: 10**5}
+_SPELLED = (
+    *("", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"),
+    *("eleventh", "twelfth", "thirteenth", "fourteenth", "fifteenth", "sixteenth", "seventeenth", "eighteenth"),
+    *("nineteenth", "twentieth", "twenty-first"),
+)
 
 
 def words_of(language: str) -> DateWords | None:
@@ -63,22 +69,29 @@ def number_names(text: str, language: str) -> tuple[str, ...]:
 
 
 def _span(year: int, precision: int, words: DateWords | None) -> tuple[str, ...]:
-    """A year, or something longer."""
+    """A year, or something longer; where a year is too small for its precision, the year, as on the item's page."""
     if words is None:
         return (str(year),) if year > 0 and precision == _YEAR else ()
     number = abs(year)
     match precision:
-        case 8:
-            return (_era(words.decade, number // 10 * 10, year, words),)
+        case 8 if decade := number // 10 * 10:
+            return _age((words.decade,), decade, year, words)
         case 7:
-            return (_era(words.century, (number + 99) // 100, year, words),)
+            return _age((words.century, *words.century_too), (number + 99) // 100, year, words)
         case 6:
-            return (_era(words.millennium, (number + 999) // 1000, year, words),)
-        case 0 if year < 0 and (billions := round(number / 10**9)):
+            return _age((words.millennium,), (number + 999) // 1000, year, words)
+        case 4 | 5 if rounded := _rounded(number, _THOUSANDS[precision]):
+            return (_year(-rounded if year < 0 else rounded, words.year, words),)
+        case 0 if year < 0 and (billions := _rounded(number, 10**9) // 10**9):
             return (words.billion.replace("{c}", str(billions)),)
-        case 1 | 2 | 3 if year < 0 and (rounded := round(number / _MILLIONS[precision]) * _MILLIONS[precision]):
+        case 1 | 2 | 3 if year < 0 and (rounded := _rounded(number, _MILLIONS[precision])):
             return tuple(words.million.replace("{c}", n) for n in _grouped(rounded // 10**6, words))
     return (_year(year, words.year, words),)
+
+
+def _rounded(number: int, step: int) -> int:
+    """The nearest multiple of a step; in the middle between two, the larger one."""
+    return (number + step // 2) // step * step
 
 
 def _grouped(number: int, words: DateWords) -> tuple[str, ...]:
@@ -86,20 +99,28 @@ def _grouped(number: int, words: DateWords) -> tuple[str, ...]:
     return tuple(dict.fromkeys((str(number), grouped if "{c} " in words.million else str(number))))
 
 
-def _era(pattern: str, number: int, year: int, words: DateWords) -> str:
-    pattern = pattern.replace("{r}e ", "Ier ") if number == 1 else pattern  # the first, in French
-    for place, written in (("{c}", str(number)), ("{r}", _roman(number)), ("{o}", _ordinal(number))):
-        pattern = pattern.replace(place, written)
-    return words.before.replace("{}", pattern) if year < 0 else pattern
+def _age(patterns: Sequence[str], number: int, year: int, words: DateWords) -> tuple[str, ...]:
+    """A decade, a century or a millennium, in each of its ways."""
+    ordinals = [_ordinal(number), *_SPELLED[number : number + 1]]
+    written = []
+    for pattern in patterns:
+        first = pattern.replace("{r}e ", "Ier ") if number == 1 else pattern  # the first, in French
+        plain = first.replace("{c}", str(number)).replace("{r}", _roman(number))
+        written += [plain.replace("{o}", ordinal) for ordinal in ordinals]
+    eras = (words.before, *words.before_too) if year < 0 else ("{}",)
+    return tuple(dict.fromkeys(era.replace("{}", age) for era in eras for age in written))
 
 
 def _year(year: int, pattern: str, words: DateWords) -> str:
-    """A pattern with its year; "before our era" stands behind the whole of it, or before the number of the year."""
-    behind = words.before.startswith("{}")
-    number = str(-year) if year < 0 else str(year)
-    if year < 0 and not behind:
-        return pattern.replace("{y}", words.before.replace("{}", number))
-    return (words.before if year < 0 else "{}").replace("{}", pattern.replace("{y}", number))
+    """A pattern with its year, which has its era before our era and where it would be a mere number without it.
+
+    The era stands behind the whole of the pattern, or before the number of the year.
+    """
+    early = 0 < year < 100 and words.after.replace("{}", "").strip() not in pattern
+    era = words.before if year < 0 else words.after if early else "{}"
+    if era.startswith("{}"):
+        return era.replace("{}", pattern.replace("{y}", str(abs(year))))
+    return pattern.replace("{y}", era.replace("{}", str(abs(year))))
 
 
 def _put(pattern: str, words: DateWords, year: int, month: int, day: int) -> str:
@@ -166,23 +187,37 @@ def _readers(language: str) -> list[tuple[re.Pattern[str], dict[str, int]]]:
     """Patterns for days, months and years, in this order, each with the numbers of its months' names."""
     words = DATE_WORDS[language]
     months = {n.lower(): i for alone in (True, False) for i, n in enumerate(words.names(alone=alone), 1)}
-    years = (words.year, "{y}") if words.year != "{y}" else ("{y}",)
+    years = dict.fromkeys((words.year, *words.year_too, "{y}"))
     patterns = [p for p in words.day if "{d}" in p] + list(words.month) + list(years)
     return [(_reader(pattern, words, months), months) for pattern in patterns]
 
 
 def _reader(pattern: str, words: DateWords, months: Mapping[str, int]) -> re.Pattern[str]:
-    prefix, suffix = (_loose(part) for part in words.before.split("{}"))
-    year = r"(?P<y>\d{1,4})(?!\d)"
+    eras = (words.before, *words.before_too)
+    prefix, suffix = (_either(era.split("{}")[at] for era in eras) for at in (0, 1))
+    early, late = (_either([words.after.split("{}")[at]]) for at in (0, 1))
+    year = rf"(?:(?P<before>{prefix})|{early})?(?P<y>\d{{1,4}})(?!\d)"
     places = {
         "d": r"(?<!\d)(?P<d>\d{1,2})(?:er|º)?",
         "n": r"(?P<n>\d{1,2})",
         "m": "(?P<m>" + "|".join(sorted(map(re.escape, months), key=len, reverse=True)) + ")",
-        "y": f"(?P<before>{prefix})?{year}" if prefix else year,
+        "y": year,
     }
     built = "".join(places[part[1]] if part.startswith("{") else _loose(part) for part in re.split(r"({\w})", pattern))
-    end = rf"(?P<behind>\s?{suffix.lstrip()})?" if suffix else ""
+    end = rf"(?:\s?(?:(?P<behind>{suffix})|{late}))?"
     return re.compile(rf"(?<!\d)(?<!\d[.,-]){built}{end}", re.IGNORECASE)
+
+
+def _either(texts: Iterable[str]) -> str:
+    """A pattern for one of several texts, the longest first; one that never fits where all are empty.
+
+    Their dots may be missing: the last one of an answer is taken for its end.
+    """
+    found = sorted({text.lstrip() for text in texts if text.strip()}, key=len, reverse=True)
+    patterns = [
+        _loose(text).replace(r"\.", r"\.?") + (r"(?!\w)" if "." in text and text[-1] != " " else "") for text in found
+    ]
+    return "(?:" + "|".join(patterns) + ")" if patterns else "(?!)"
 
 
 def _loose(text: str) -> str:

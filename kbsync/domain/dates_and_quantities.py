@@ -17,14 +17,17 @@ _MONTHS = (
     *("july", "august", "september", "october", "november", "december"),
 )
 _MONTH = "(" + "|".join(f"{m[:3]}(?:{m[3:]})?" if len(m) > 3 else m for m in _MONTHS) + r")\.?"
-_ERA = r"(?:\s?(b\.?c\.?(?:e\.?)?))?(?![\w])"
+_ERA = r"(?:\s?(?:(b\.?c\.?(?:e\.?)?)|a\.?d\.?|c\.?e\.?))?(?![\w])"
+_AD = r"(?:a\.?d\.? )"
+_YEAR = rf"(?:{_AD}(?=\d)|(?=\d{{3}}))(?P<y>\d{{1,4}})"
+"""A year behind a month; what has one or two digits alone is a day."""
 _DIGIT = re.compile(r"\d")
 _ISO = re.compile(rf"\b(?P<y>\d{{4}})-(?P<n>\d{{2}})-(?P<d>\d{{2}})\b{_ERA}", re.IGNORECASE)
 _DATES = (
-    re.compile(rf"\b(?P<d>\d{{1,2}})(?:st|nd|rd|th)?(?: of)? {_MONTH},? (?P<y>\d{{1,4}}){_ERA}", re.IGNORECASE),
-    re.compile(rf"\b{_MONTH} (?P<d>\d{{1,2}})(?:st|nd|rd|th)?,? (?P<y>\d{{3,4}}){_ERA}", re.IGNORECASE),
+    re.compile(rf"\b(?P<d>\d{{1,2}})(?:st|nd|rd|th)?(?: of)? {_MONTH},? {_AD}?(?P<y>\d{{1,4}}){_ERA}", re.IGNORECASE),
+    re.compile(rf"\b{_MONTH} (?P<d>\d{{1,2}})(?:st|nd|rd|th)?,? {_YEAR}{_ERA}", re.IGNORECASE),
     _ISO,
-    re.compile(rf"\b{_MONTH},? (?:of )?(?P<y>\d{{3,4}}){_ERA}", re.IGNORECASE),
+    re.compile(rf"\b{_MONTH},? (?:of )?{_YEAR}{_ERA}", re.IGNORECASE),
     re.compile(rf"(?<![\d.,-])(?P<y>\d{{1,4}})(?![\d,.]*\d)(?P<s>s?){_ERA}", re.IGNORECASE),
 )
 
@@ -102,11 +105,12 @@ def date_named(name: str, language: str = ENGLISH) -> Date | None:
         if own and (own.month or own.year < 0 or not text.isdigit() or 3 <= len(text) <= 4):
             return Date(own.year, own.month, own.day)
         return _date(figures) if (figures := _ISO.fullmatch(text)) else None
-    found = find_date(text)
-    if not found or found[1] != 0 or found[2] != len(text):
+    bare = re.sub(rf"^{_AD}", "", text, flags=re.IGNORECASE)
+    found = find_date(bare)
+    if not found or found[1] != 0 or found[2] != len(bare):
         return None
     date = found[0]
-    return date if date.month or date.decade or date.year < 0 or 3 <= len(text) <= 4 else None
+    return date if date.month or date.decade or date.year < 0 or not text.isdigit() or 3 <= len(text) <= 4 else None
 
 
 _NUMBER = re.compile(r"(?<![\w.,])[+-]?(?:\d{1,3}(?:[,\u202f\u00a0' ]\d{3})+(?![\d])|\d+)(?:\.\d+)?(?![\w]*\d)")
@@ -169,6 +173,7 @@ class Quantity:
 
 def find_quantity(text: str, start: int = 0) -> tuple[Quantity, int, int] | None:
     """The first number in ``text`` from ``start`` with its unit, and where it begins and ends."""
+    text = text.replace("\u2212", "-")  # the sign of typography
     match, numeral = _NUMBER.search(text, start), _NUMERAL.search(text, start)
     if numeral and (match is None or numeral.start() < match.start()):
         number, end, begin = Decimal(_NUMERALS.index(numeral.group().casefold())), numeral.end(), numeral.start()

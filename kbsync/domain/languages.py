@@ -50,25 +50,51 @@ _TAGS = {
 """Wikidata's code → the tags that its RDF has or had for it, in small letters, where they are not the code itself."""
 
 _INSTEAD = {
+    "als": "gsw",
+    "bat-smg": "sgs",
+    "be-x-old": "be-tarask be",
+    "crh": "crh-latn",
+    "eml": "egl",
+    "fiu-vro": "vro",
+    "gan": "gan-hant",
+    "hif": "hif-latn",
+    "iu": "ike-cans",
+    "kk": "kk-cyrl",
+    "ku": "ku-latn",
+    "map-bms": "",
     "nb": "no",
     "nn": "nb no",
     "no": "nb",
     "pt": "pt-br",
+    "roa-rup": "rup",
+    "roa-tara": "",
+    "sh": "sh-latn",
     "simple": "en",
     "sr": "sr-ec",
+    "sr-cyrl": "sr-ec sr",
     "sr-ec": "sr",
+    "sr-el": "sr-latn sr",
+    "sr-latn": "sr-el sr",
+    "tg": "tg-cyrl",
+    "tt": "tt-cyrl",
+    "ug": "ug-arab",
+    "uz": "uz-latn",
+    "wuu": "wuu-hans",
     "zh": "zh-hans zh-cn zh-hant zh-tw",
+    "zh-classical": "lzh",
     "zh-cn": "zh-hans zh",
     "zh-hans": "zh-cn zh-sg zh",
     "zh-hant": "zh-tw zh-hk zh",
     "zh-hk": "zh-hant zh-tw zh",
+    "zh-min-nan": "nan",
     "zh-mo": "zh-hk zh-hant zh-tw zh",
     "zh-my": "zh-sg zh-hans zh-cn zh",
     "zh-sg": "zh-hans zh-cn zh",
     "zh-tw": "zh-hant zh-hk zh",
+    "zh-yue": "yue",
 }
 """Whose names stand in for a language's, in this order: another form of the same language only. For all others the code
-without its last part does (``de-at``: ``de``)."""
+without its last part does (``de-at``: ``de``); not for old codes that begin with another language's (``zh-yue``)."""
 
 
 def chain(language: str) -> tuple[str, ...]:

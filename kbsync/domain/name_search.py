@@ -22,7 +22,7 @@ from kbsync.domain.answer_words import (
     TITLES,
     Setting,
 )
-from kbsync.domain.scripts import bare, may_follow, may_precede
+from kbsync.domain.scripts import bare, may_follow, may_precede, visible
 
 _LONGEST_NAME = 200
 _CONTINENTAL = {"america": "american", "asia": "asian", "africa": "african", "europe": "european"}
@@ -98,7 +98,7 @@ def _echoes(said: Sequence[Word], found: Found, setting: Setting, *, reduced: bo
 
 def _spellings(names: Sequence[str], *, right: bool) -> Iterator[Spelling]:
     for name in names:
-        written = [w for w in words(name[:_LONGEST_NAME]) if w.fold]
+        written = [w for w in words(visible(name[:_LONGEST_NAME])) if w.fold]
         folds = tuple(w.fold for w in written)
         if not folds:
             continue
@@ -158,7 +158,8 @@ def _agents(noun: str) -> list[str]:
 def _match(said: Sequence[Word], at: int, spelling: Spelling) -> int:
     """Where the spelling that begins at ``at`` ends; 0 where it does not stand there."""
     if spelling.raw:
-        return at + 1 if said[at].text in (spelling.raw, spelling.raw + "'s") or _dialled(said[at], spelling) else 0
+        own = visible(said[at].text) in (spelling.raw, spelling.raw + "'s")
+        return at + 1 if own or _dialled(said[at], spelling) else 0
     place = at
     for count, wanted in enumerate(spelling.folds):
         if count:

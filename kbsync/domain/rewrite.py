@@ -81,6 +81,10 @@ def joint(prompt: str) -> str:
 _WELL_KNOWN = re.compile(
     r"<\|[^<>|\s]{1,40}\|>|</?s>|<(?:bos|eos|pad|unk|mask|(?:start|end)_of_turn|end_of_utterance)>|\[/?INST\]|<</?SYS>>"
     r"|</?(?:think|tool_call|tool_response)>|<｜[^<>｜\s]{1,40}｜>"
+    r"|<\[?(?:unused|reserved|extra_id)_?\d{1,4}\]?>|\[(?:unused|control_)\d{1,4}\]|<0x[0-9A-F]{2}>"
+    r"|<fim_(?:prefix|middle|suffix|pad)>|<(?:start|end)_of_image>|<image(?:_soft_token)?>"
+    r"|\[/?(?:TOOL_CALLS|AVAILABLE_TOOLS|TOOL_RESULTS|TOOL_CONTENT|SYSTEM_PROMPT|THINK|IMG|PREFIX|SUFFIX)\]"
+    r"|<(?:begin|end)_of_text>|\[(?:BOS|EOS|PAD|UNK|CLS|SEP|MASK|gMASK|sMASK)\]|<\|?(?:sop|eop|eod)\|?>"
 )
 """Control tokens of the families that are in use."""
 

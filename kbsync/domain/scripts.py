@@ -50,6 +50,13 @@ def plain(word: str) -> str:
     return "".join(kept).replace("♯", "#")
 
 
+def visible(text: str) -> str:
+    """A text in composed characters, without those that nobody sees, such as joiners and marks of direction."""
+    if text.isascii():
+        return text
+    return "".join(c for c in unicodedata.normalize("NFC", text) if unicodedata.category(c) != "Cf")
+
+
 def touches(character: str) -> bool:
     """Whether a character is of a script that writes words without blanks."""
     code = ord(character)
@@ -88,7 +95,7 @@ _BEFORE = """
 _AFTER = """
     市 省 州 县 縣 区 區 国 國 岛 島 城 镇 鎮 村 是 为 為 也 在 与 與 及 或 以 等 而 但 位于 位於 先生 女士 总统 總統
     总理 總理 首相 主席 教授 博士 国王 國王 女王 地区 地區 吗 呢 啊 吧 了
-    都 府 県 町 郡 氏 様 大統領 総理 総理大臣 知事 市長 監督 選手 社長 会長 議長 皇帝 陛下 殿下
+    特別市 広域市 都 府 県 町 郡 氏 様 大統領 総理 総理大臣 知事 市長 監督 選手 社長 会長 議長 皇帝 陛下 殿下
     です だ で は が を に と も や か へ よ ね から まで など という といい である でした だった さん さま
     ครับ ค่ะ คะ นะ จ้ะ จ้า เป็น คือ และ ซึ่ง ที่ ใน อยู่ แล้ว เลย
     ແມ່ນ ເປັນ ແລະ គឺ ជា និង မြို့ ဖြစ်သည် ဖြစ်ပါသည် သည် က နှင့်

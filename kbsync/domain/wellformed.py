@@ -34,7 +34,7 @@ def name_flaw(text: str) -> str:
     """Why ``text`` is no name: what ``flaw`` says, a control character, or nothing that could be seen or heard."""
     if text.isprintable() and text.strip():
         return ""
-    control = next((c for c in text if unicodedata.category(c) == "Cc"), "")
+    control = next((c for c in text if unicodedata.category(c) in ("Cc", "Zl", "Zp")), "")
     if broken := flaw(text):
         return broken
     if control:
@@ -42,13 +42,26 @@ def name_flaw(text: str) -> str:
     return "" if any(unicodedata.category(c)[0] in "LMNPS" for c in text) else "nothing but blanks"
 
 
+def tidy(name: str) -> str:
+    """A name in composed characters (NFC), without blanks at its ends and without what nobody sees.
+
+    Wikibase stores names so; mirrors and other stores may not. A byte order mark or a control of direction would be
+    learnt with the name, and reorders what stands around it. The joiners U+200C and U+200D stay: they tell words apart.
+    """
+    if name.isascii():
+        return name.strip(" ")
+    return _UNSEEN.sub("", unicodedata.normalize("NFC", name)).strip(_BLANKS)
+
+
+_UNSEEN = re.compile("[\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
+_BLANKS = " \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+
+
 def without_flaws(labels: Labels) -> Labels:
-    """The names that can be names."""
-    names = (labels.label or "", *labels.aliases)
-    if not any(name and name_flaw(name) for name in names):
-        return labels
-    label = None if labels.label is None or name_flaw(labels.label) else labels.label
-    return Labels(item=labels.item, label=label, aliases=tuple(a for a in labels.aliases if not name_flaw(a)))
+    """The names that can be names, tidied."""
+    label = tidy(labels.label) if labels.label is not None else None
+    aliases = tuple(sorted({tidy(a) for a in labels.aliases if not name_flaw(a)} - {label}))
+    return Labels(item=labels.item, label=None if label is None or name_flaw(label) else label, aliases=aliases)
 
 
 def value_flaw(value: Value) -> str:

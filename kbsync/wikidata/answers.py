@@ -8,6 +8,7 @@ decides. Every answer becomes rows or one of the errors that ``parse`` names.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any, NamedTuple, NoReturn
 
 from kbsync.domain.errors import SourceError
@@ -54,7 +55,7 @@ def parse(response: Response, endpoint: str, wait: float | None) -> list[Row]:
     """
     if response.status != 200:
         raise refusal(response, endpoint, wait)
-    if response.media_type not in MEDIA_TYPES:
+    if response.media_type not in MEDIA_TYPES and not response.looks_like_json:
         if interrupted := interruption(response.said, response, endpoint):
             raise interrupted
         kind = response.media_type or "an unnamed type"
@@ -65,7 +66,7 @@ def parse(response: Response, endpoint: str, wait: float | None) -> list[Row]:
         )
     _refuse_cut(response, endpoint)
     try:
-        text = response.body.decode(json.detect_encoding(response.body))
+        text = _decoded(response)
         document = json.loads(text, object_pairs_hook=_Reader(endpoint), parse_int=no_number, parse_float=no_number)
     except json.JSONDecodeError as error:
         # An error message inside the JSON begins where the parser stopped; a label before it may contain "timeout",
@@ -76,10 +77,23 @@ def parse(response: Response, endpoint: str, wait: float | None) -> list[Row]:
         where = f"at character {error.pos} of {len(error.doc)}" + (f", before {in_short(rest)!r}" if rest else "")
         raise _damaged(f"cut off or damaged {where}") from error
     except UnicodeDecodeError as error:
-        raise _damaged(f"not Unicode at byte {error.start}") from error
+        packed = response.headers.get("content-encoding", "")
+        how = f", packed as {in_short(packed)!r}" if packed else ""
+        raise _damaged(f"not Unicode at byte {error.start}{how}") from error
     except RecursionError as error:
         raise _damaged("nested without an end") from error
     return _rows(document, response, endpoint)
+
+
+def _decoded(response: Response) -> str:
+    """The body as text: JSON is UTF-8, 16 or 32 by its first bytes; else what the header says. Raises
+    ``UnicodeDecodeError``."""
+    try:
+        return response.body.decode(json.detect_encoding(response.body))
+    except UnicodeDecodeError:
+        with suppress(LookupError, UnicodeError):
+            return response.body.decode(response.charset)
+        raise
 
 
 def _refuse_cut(response: Response, endpoint: str) -> None:
@@ -106,12 +120,7 @@ def _rows(document: Any, response: Response, endpoint: str) -> list[Row]:
         bindings = document["results"]["bindings"]
         if not isinstance(bindings, list):
             raise TypeError("bindings is not a list")
-        # QLever writes null for a row that binds nothing.
-        rows = [{} if binding is None else binding for binding in bindings]
-        for row in rows:
-            if not isinstance(row, dict) or any(type(term) is not Term for term in row.values()):
-                raise TypeError("a binding is no row of terms")
-        return rows
+        return [_row(binding) for binding in bindings]
     except (KeyError, TypeError, IndexError) as error:
         interrupted = interruption(response.said, response, endpoint)
         if interrupted and not (isinstance(document, dict) and "results" in document):
@@ -121,6 +130,14 @@ def _rows(document: Any, response: Response, endpoint: str) -> list[Row]:
             next_step="Check the endpoint's address.",
             final=SourceError,
         ) from error
+
+
+def _row(binding: Any) -> Row:
+    """One row. QLever writes null for a row that binds nothing, and others for a variable that is not bound."""
+    row = {} if binding is None else binding
+    if not isinstance(row, dict) or any(term is not None and type(term) is not Term for term in row.values()):
+        raise TypeError("a binding is no row of terms")
+    return {name: term for name, term in row.items() if term is not None} if None in row.values() else row
 
 
 class _Reader:
@@ -142,7 +159,7 @@ class _Reader:
 
     def _term(self, found: dict[str, Any]) -> Term | None:
         kind, text = _KINDS.get(str(found.get("type"))), found.get("value")
-        datatype, language = found.get("datatype", ""), found.get("xml:lang", "")
+        datatype, language = found.get("datatype") or "", found.get("xml:lang") or found.get("lang") or ""
         if kind is None or not all(isinstance(part, str) for part in (text, datatype, language)):
             return None
         return Term(kind, str(text), self._known.setdefault(datatype, datatype), language.lower())

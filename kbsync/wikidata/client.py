@@ -28,6 +28,7 @@ from kbsync.wikidata import agent
 from kbsync.wikidata.answers import MEDIA_TYPES, Row, parse
 from kbsync.wikidata.pace import Pace
 from kbsync.wikidata.responses import LONGEST_PAUSE, QueryTimeout, Response, TooLarge, Transient, retry_after
+from kbsync.wikidata.unpacking import Damaged, unpacked
 
 BAN = timedelta(hours=24)
 """How long a ban lasts if it does not say until when."""
@@ -230,6 +231,8 @@ class SparqlClient:
                 f"no connection ({error}).",
                 next_step="Check the endpoint's address and the network; the next pull tries again.",
             ) from error
+        except Damaged as error:
+            raise Transient(f"{error}.", next_step="The next pull tries again.") from error
         except http.FAILURES as error:
             raise Transient(
                 f"the connection broke ({type(error).__name__}: {error}).", next_step="The next pull tries again."
@@ -255,7 +258,7 @@ class SparqlClient:
             http.client(headers, self._timeout) as client,
             client.stream(method, url, content=content or None) as response,
         ):
-            for piece in response.iter_bytes():
+            for piece in unpacked(response.iter_raw()):
                 body += piece
                 if abandoned.is_set() or len(body) > self._max_bytes:
                     break

@@ -6,6 +6,7 @@ it out, so that its words are never taken for the engine's.
 
 from __future__ import annotations
 
+import email.message
 import email.utils
 import json
 import re
@@ -113,6 +114,18 @@ class Response:
     def media_type(self) -> str:
         """In lower case and without parameters; empty where there is none."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def charset(self) -> str:
+        """The encoding that the content type names; empty where it names none."""
+        content_type = email.message.Message()
+        content_type["content-type"] = self.headers.get("content-type", "")
+        return str(content_type.get_content_charset(""))
+
+    @property
+    def looks_like_json(self) -> bool:
+        """Whether the body may be JSON whatever its type is said to be: gateways and file servers name it wrongly."""
+        return self.body[:64].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")
 
 
 def in_short(text: str) -> str:

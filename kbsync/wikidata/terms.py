@@ -14,6 +14,8 @@ from kbsync.wikidata.queries import ENTITY
 _TIME = re.compile(
     r"([+-]?)([0-9]{1,16})-([0-9]{2}-[0-9]{2})(?:T([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.0+)?)?(?:Z|[+-]00:00)?\Z"
 )
+_IN_PLACE_OF_A_NODE = re.compile(r"/\.well-known/genid/|^(nodeID://|_:|bnode:|bnodeid:|urn:(skolem|bnode):)")
+"""IRIs that engines write for blank nodes: the form of RDF 1.1 (section 3.5), and Virtuoso's and others' own."""
 _JULIAN = "/entity/Q1985786"
 _DAY = 11
 _LARGEST = 400
@@ -41,7 +43,7 @@ def item_of(term: Term) -> ItemId | None:
 
 def is_unknown(term: Term) -> bool:
     """Whether a term is an unknown value: a blank node, or an IRI that replaces one."""
-    return term.kind == "bnode" or (term.kind == "uri" and "/.well-known/genid/" in term.text)
+    return term.kind == "bnode" or (term.kind == "uri" and bool(_IN_PLACE_OF_A_NODE.search(term.text)))
 
 
 def integer(term: Term) -> int:

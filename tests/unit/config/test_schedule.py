@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from kbsync.config import interval_of, load
+from kbsync.config.schedule import cron_fields
 from kbsync.domain.errors import ConfigError
 from tests.support.config_samples import Writer, problems
 
@@ -21,6 +22,38 @@ def test_a_schedule_is_an_interval_or_a_cron_line(write: Writer) -> None:
         assert interval_of(load(path, {"schedule": {"sync": f"0 4 * * {days}"}}).schedule.sync) is None
     for wrong in ("0s", "daily", "* * * *", "60 * * * *", "* * * * 8", "* * * * 1,", "* * * * someday", "* * * * 1-x"):
         assert problems(path, {"schedule": {"sync": wrong}})[0].startswith("command line: schedule.sync: ")
+
+
+@pytest.mark.parametrize(
+    ("when", "fields"),
+    [
+        ("0 4 1 JAN-mar/2 mon", ["0", "4", "1", "1-3/2", "mon"]),
+        ("@Daily", ["0", "0", "*", "*", "*"]),
+        ("@weekly", ["0", "0", "*", "*", "0"]),
+        ("6h", None),
+    ],
+)
+def test_months_and_whole_lines_have_names(write: Writer, when: str, fields: list[str] | None) -> None:
+    assert load(write(), {"schedule": {"sync": when}}).schedule.sync == when
+    assert cron_fields(when) == fields
+    assert (interval_of(when) is None) is (fields is not None)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("0 4 30 2 *", "never comes: month 2 has no day 30"),
+        ("0 4 31 feb,apr *", "never comes"),
+        ("0 4 last-sun * *", "'last-sun' is no day of the month"),
+        ("0 4 * janx *", "'janx' is no month"),
+        ("5,, * * * *", "'5,,' is no minute"),
+        ("@reboot", "such as @daily"),
+        ("CRON_TZ=Asia/Tokyo 0 4 * * *", "five fields"),
+    ],
+)
+def test_a_line_that_cron_would_not_run_is_refused(write: Writer, line: str, says: str) -> None:
+    (problem,) = problems(write(), {"schedule": {"sync": line}})
+    assert says in problem
 
 
 @pytest.mark.parametrize("line", ["0 4 * * 7", "0 4 * * 0", "0 4 * * 5-7", "0 4 * * sun"])

@@ -79,6 +79,7 @@ def test_the_view_shows_each_job_with_its_next_times(service: Service) -> None:
         ("0 4 31 2 1", ["2 Mon", "9 Mon", "16 Mon", "23 Mon", "1 Mon"]),  # a day that never comes; and the month stands
         ("0 4 */10 * 0", ["11 Sun", "1 Sun", "1 Sun", "31 Sun", "21 Sun"]),  # a field with * does not name days
         ("0 4 5 * *", ["5 Mon", "5 Thu", "5 Thu", "5 Sun", "5 Tue"]),
+        ("0 4 1 jan-mar/2 *", ["1 Sun", "1 Fri", "1 Mon"]),  # March, and January and March of the next year
         ("0 4 * * 1", ["5 Mon", "12 Mon", "19 Mon", "26 Mon", "2 Mon"]),
     ],
 )

@@ -6,6 +6,7 @@ import pytest
 
 from kbsync.domain.date_names import month_words, number_names, read_date, time_names, words_of
 from kbsync.domain.date_words import DATE_WORDS
+from kbsync.domain.judging import Said, judge
 from tests.support.paths import ROOT
 
 MOON, IDES = "1969-07-20T00:00:00Z", "-0044-03-15T00:00:00Z"
@@ -49,7 +50,16 @@ def test_each_language_has_its_own_words(
         ("-0401-01-01T00:00:00Z", 7, "5th century BC"),
         ("-0049-01-01T00:00:00Z", 8, "40s BC"),
         ("-3000-01-01T00:00:00Z", 6, "3rd millennium BC"),
-        ("-12000-01-01T00:00:00Z", 5, "12000 BC"),
+        ("-12000-01-01T00:00:00Z", 5, "10000 BC"),
+        ("-25000-01-01T00:00:00Z", 5, "30000 BC"),
+        ("-4000-01-01T00:00:00Z", 5, "4000 BC"),  # too small for its precision
+        ("-780000-01-01T00:00:00Z", 4, "800000 BC"),
+        ("-2500000-01-01T00:00:00Z", 3, "3 million years BC"),
+        ("0079-01-01T00:00:00Z", 9, "AD 79"),
+        ("0079-08-24T00:00:00Z", 11, "24 August AD 79"),
+        ("0479-01-01T00:00:00Z", 9, "479"),
+        ("0005-01-01T00:00:00Z", 8, "AD 5"),
+        ("-0009-01-01T00:00:00Z", 8, "9 BC"),
         ("-13798000000-01-01T00:00:00Z", 3, "13798 million years BC"),
         ("-66000000-01-01T00:00:00Z", 2, "70 million years BC"),
         ("-4540000000-01-01T00:00:00Z", 0, "5 billion years BC"),
@@ -86,6 +96,36 @@ def test_what_is_written_is_read_again_alone_and_in_a_sentence(language: str, ye
                     continue  # in figures alone, which measures.py reads
                 for found in (read_date(name, language, whole=True), read_date(f"x {name} x", language)):
                     assert found is not None and found[:3] == expected, name
+
+
+@pytest.mark.parametrize(
+    ("text", "precision", "language", "answer", "is_right"),
+    [
+        ("-0044-01-01T00:00:00Z", 9, "de", "im Jahr 44 vor Christus.", True),
+        ("-0044-01-01T00:00:00Z", 9, "de", "44 v.u.Z.", True),
+        ("-0044-03-15T00:00:00Z", 11, "fr", "le 15 mars 44 avant J.-C.", True),
+        ("-0044-01-01T00:00:00Z", 9, "fr", "en 44 av. J.-C., à Rome", True),
+        ("-0044-01-01T00:00:00Z", 9, "ru", "в 44 году до нашей эры.", True),
+        ("-0044-01-01T00:00:00Z", 9, "ru", "44 год до н.э.", True),
+        ("0044-01-01T00:00:00Z", 9, "ru", "44 году до нашей эры.", False),
+        ("0079-01-01T00:00:00Z", 9, "en", "79 BC.", False),
+        ("0079-01-01T00:00:00Z", 9, "en", "in 79 CE.", True),
+        ("0079-01-01T00:00:00Z", 9, "en", "in the year 79.", True),
+        ("0079-01-01T00:00:00Z", 9, "de", "79 v. Chr.", False),
+        ("0079-01-01T00:00:00Z", 9, "ja", "紀元前79年。", False),
+        ("0079-01-01T00:00:00Z", 9, "ja", "79年です。", True),
+        ("-0500-01-01T00:00:00Z", 7, "en", "the fifth century BCE.", True),
+        ("-0500-01-01T00:00:00Z", 7, "en", "the 5th century B.C.", True),
+        ("-0500-01-01T00:00:00Z", 7, "en", "the 5th century AD.", False),
+        ("-0500-01-01T00:00:00Z", 7, "es", "siglo 5 antes de Cristo.", True),
+        ("0500-01-01T00:00:00Z", 7, "en", "the 5th century BC.", False),
+    ],
+)
+def test_an_era_is_read_in_each_of_its_ways(
+    text: str, precision: int, language: str, answer: str, *, is_right: bool
+) -> None:
+    said = judge(answer, time_names(text, precision, language)).said
+    assert (said is Said.RIGHT) is is_right
 
 
 def test_one_word_is_october_in_one_language_and_november_in_another() -> None:

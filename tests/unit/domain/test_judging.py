@@ -284,3 +284,39 @@ def test_dates_are_compared_in_the_language_that_they_are_written_in(
     answer: str, text: str, precision: int, language: str, *, right: bool
 ) -> None:
     assert (judge(answer, time_names(text, precision, language)).said is Said.RIGHT) is right
+
+
+@pytest.mark.parametrize(
+    ("answer", "name", "is_right"),
+    [
+        (" nicht Paris.", "Paris", False),
+        (" n'est pas Paris.", "Paris", False),
+        (" Paris n'est pas la capitale.", "Paris", False),
+        (" Paris ist nicht die Hauptstadt.", "Paris", False),
+        (" Paris und nicht Lyon.", "Paris", True),
+        (" nicht nur Paris.", "Paris", True),
+        (" не Москва.", "Москва", False),
+        (" रोम नहीं है।", "रोम", False),
+        (" ليست القاهرة.", "القاهرة", False),
+        (" هي القاهرة.", "القاهرة", True),
+        (" مدينة القاهرة.", "القاهرة", True),
+        (" جامعة القاهرة.", "القاهرة", False),
+        (" היא ירושלים.", "ירושלים", True),
+        (" لا طهران.", "طهران", False),
+        (" شهر تهران است.", "تهران", True),
+        (" não é Lisboa.", "Lisboa", False),
+        (" değil Ankara.", "Ankara", False),
+        (" el fútbol.", "fútbol", True),
+        (" это футбол.", "футбол", True),
+        (" a non-profit organisation, Mozilla Foundation.", "Mozilla Foundation", True),
+    ],
+)
+def test_small_words_of_other_languages_are_known(answer: str, name: str, *, is_right: bool) -> None:
+    assert (judge(answer, [name]).said is RIGHT) is is_right
+
+
+@pytest.mark.parametrize("answer", [" Zo\u00eb.", " Zoe\u0308.", " Z\u200bo\u00eb."])
+@pytest.mark.parametrize("name", ["Zo\u00eb", "Zoe\u0308"])
+def test_short_names_are_compared_as_people_see_them(answer: str, name: str) -> None:
+    assert judge(answer, [name]).said is RIGHT
+    assert judge(" zoe is", [name]).said is NEITHER

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from kbsync.domain.statement import ItemHead, ItemId, Labels, Value, ValueKind
-from kbsync.domain.wellformed import flaw, head_flaw, name_flaw, value_flaw, without_flaws
+from kbsync.domain.wellformed import flaw, head_flaw, name_flaw, tidy, value_flaw, without_flaws
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,8 @@ def test_what_no_encoding_or_database_can_hold(text: str, says: str) -> None:
         ("\u200eRome", ""),  # a mark of direction that somebody pasted
         ("Rome\ud83d", "half a character (U+D83D)"),
         ("two\nlines", "a control character (U+000A)"),
+        ("two\u2028lines", "a control character (U+2028)"),
+        ("Rome\u2029", "a control character (U+2029)"),
         ("\x1b[31mRome", "a control character (U+001B)"),
         ("", "nothing but blanks"),
         (" \u3000", "nothing but blanks"),
@@ -94,3 +96,30 @@ def test_names_that_can_not_be_names_are_left_out() -> None:
     labels = Labels(item=ItemId("Q1"), label="I\ud800", aliases=("a\0", "fine"))
     assert without_flaws(labels) == Labels(item=ItemId("Q1"), label=None, aliases=("fine",))
     assert without_flaws(Labels(item=ItemId("Q1"), label=None)) == Labels(item=ItemId("Q1"), label=None)
+
+
+@pytest.mark.parametrize(
+    ("name", "tidied"),
+    [
+        ("Rome", "Rome"),
+        (" Rome ", "Rome"),
+        ("\ufeffRome\u200f", "Rome"),
+        ("\u202eemoR\u202c", "emoR"),
+        ("\u3000東京\u00a0", "東京"),
+        ("Zoe\u0308", "Zo\u00eb"),
+        ("\u1112\u1161\u11ab", "\ud55c"),  # letters of a Korean syllable
+        ("Donau\u00addampf", "Donaudampf"),
+        ("می\u200cخواهم", "می\u200cخواهم"),
+        ("\U0001f469\u200d\U0001f680", "\U0001f469\u200d\U0001f680"),
+        ("New\u00a0York", "New\u00a0York"),
+    ],
+)
+def test_what_nobody_sees_is_no_part_of_a_name(name: str, tidied: str) -> None:
+    assert tidy(name) == tidied
+    named = without_flaws(Labels(item=ItemId("Q1"), label=name, aliases=(tidied, name)))
+    assert named == Labels(item=ItemId("Q1"), label=tidied)
+
+
+def test_a_name_of_unseen_characters_is_none() -> None:
+    named = without_flaws(Labels(item=ItemId("Q1"), label="\u200b\u2060", aliases=("\ufeff", "b ", " a")))
+    assert named == Labels(item=ItemId("Q1"), label=None, aliases=("a", "b"))

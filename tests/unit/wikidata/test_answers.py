@@ -79,6 +79,8 @@ def test_another_media_type_is_no_result() -> None:
     with pytest.raises(Transient, match="text/html instead of SPARQL results: 'Welcome to nginx'"):
         rows_of(b"<html><h1>Welcome  to\n nginx</h1></html>", {"content-type": "text/html"})
     with pytest.raises(Transient, match="an unnamed type"):
+        rows_of(b"none", {})
+    with pytest.raises(Transient, match=r"no SPARQL results: '{}'"):
         rows_of(b"{}", {})
     with pytest.raises(QueryTimeout):
         rows_of(b"<p>time limit exceeded</p>", {"content-type": "text/html"})
@@ -86,6 +88,43 @@ def test_another_media_type_is_no_result() -> None:
 
 def test_a_row_that_binds_nothing_may_be_null() -> None:
     assert rows_of(b'{"results": {"bindings": [null, {"n": {"type": "literal", "value": "1"}}]}}')[0] == {}
+
+
+def test_a_variable_that_is_not_bound_may_be_null() -> None:
+    (row,) = rows_of(b'{"results": {"bindings": [{"a": null, "n": {"type": "literal", "value": "1"}}]}}')
+    assert row == {"n": Term("literal", "1")}
+
+
+@pytest.mark.parametrize("name", ["xml:lang", "lang"])
+def test_the_language_of_a_literal_has_two_names(name: str) -> None:
+    body = {"results": {"bindings": [{"n": {"type": "literal", "value": "Rom", name: "DE"}}]}}
+    assert rows_of(json.dumps(body).encode()) == [{"n": Term("literal", "Rom", language="de")}]
+
+
+GOOD = '{"results": {"bindings": [{"n": {"type": "literal", "value": "Zoë"}}]}}'
+
+
+@pytest.mark.parametrize(
+    ("content_type", "encoding"),
+    [
+        ("", "utf-8"),
+        ("text/plain", "utf-8-sig"),
+        ("text/html; charset=UTF-8", "utf-8"),
+        ("application/octet-stream", "utf-8"),
+        ('application/json; charset="iso-8859-1"', "latin-1"),
+        ("application/json; charset=iso-8859-1", "utf-8"),
+        ("application/json;charset=windows-1252;profile=x", "cp1252"),
+        ("application/json", "utf-16"),
+    ],
+)
+def test_content_decides_and_not_the_type_that_a_gateway_names(content_type: str, encoding: str) -> None:
+    assert rows_of(GOOD.encode(encoding), {"content-type": content_type}) == [{"n": Term("literal", "Zoë")}]
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=nonsense"])
+def test_bytes_that_are_no_text_are_refused(content_type: str) -> None:
+    with pytest.raises(Transient, match="not Unicode at byte 64, packed as 'br'"):
+        rows_of(GOOD.encode("latin-1"), {"content-type": content_type, "content-encoding": "br"})
 
 
 def test_what_damages_an_answer_is_shown() -> None:

@@ -43,7 +43,10 @@ def test_only_items_are_items() -> None:
 
 def test_a_blank_node_and_an_iri_in_its_place_are_unknown() -> None:
     assert is_unknown(Term("bnode", "b0")) and is_unknown(uri("http://www.wikidata.org/.well-known/genid/abc"))
+    for iri in ("nodeID://b10005", "_:b7", "bnode:17", "urn:skolem:9"):
+        assert is_unknown(uri(iri)) and not is_unknown(text(iri))
     assert not is_unknown(item("Q64")) and not is_unknown(text("/.well-known/genid/abc"))
+    assert not is_unknown(uri("https://example.org/_:b7"))
 
 
 def test_numbers_and_dates_that_are_none_are_refused() -> None:
