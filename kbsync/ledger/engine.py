@@ -7,6 +7,7 @@ transaction holds. Readers see one snapshot and wait for nobody (WAL on SQLite, 
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,23 +39,31 @@ def sqlite_url(path: Path) -> str:
 
 
 def parse_url(url: str) -> URL:
-    """Parse the URL of a SQLite file or a PostgreSQL database; raises ``ConfigError``, which does not repeat the
-    URL."""
+    """Parse the URL of a SQLite file or a PostgreSQL database, whatever driver it names; raises ``ConfigError``, which
+    does not repeat the URL."""
     try:
-        parsed = make_url(url)
+        parsed = make_url(re.sub(r"^postgres(?=[+:])", "postgresql", url))  # the short name that libpq knows, too
     except (ArgumentError, ValueError):
         raise ConfigError(["the ledger's URL can't be read"], next_step=_URL_HELP) from None
     backend = parsed.get_backend_name()
     if backend == "postgresql":
+        if not isinstance(parsed.query.get(SCHEMA, ""), str):
+            raise ConfigError([f"the ledger's URL names more than one {SCHEMA}"], next_step=_URL_HELP)
         return parsed.set(drivername="postgresql+psycopg")
     if backend != "sqlite":
         raise ConfigError([f"the ledger can't live in {backend!r}"], next_step=_URL_HELP)
     if parsed.database in (None, "", ":memory:"):
         raise ConfigError(["the ledger needs a file, not a database in memory"], next_step=_URL_HELP)
-    return parsed
+    if "?" in url or parsed.database.startswith("file:"):
+        what = "the ledger's URL names a SQLite file with options, which are not read"
+        raise ConfigError([what], next_step="Write a question mark of the path as %3F.")
+    return parsed.set(drivername="sqlite", database=os.path.expanduser(parsed.database))
 
 
-_URL_HELP = "Write sqlite:////path/to/ledger.db or postgresql://user@host/database."
+_URL_HELP = (
+    "Write sqlite:////path/to/ledger.db or postgresql://user@host/database (several hosts: "
+    "postgresql:///database?host=one:5432&host=two:5432)."
+)
 
 
 def place(url: URL) -> str:
@@ -248,7 +257,10 @@ def _translate(error: DBAPIError, url: URL) -> KbsyncError:
         busy, next_step = code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED), _SQLITE_HELP.get(code, "")
     else:
         state = getattr(cause, "sqlstate", None)
-        busy, next_step = state == "55P03", _POSTGRES_HELP if state is None else ""
+        busy, next_step = state == "55P03", ""
+        if state is None and type(cause).__name__ == "ProgrammingError":  # it found a mistake before it connected
+            what = f"The ledger {where} can't be opened: {message}."
+            return StoreError(what, next_step="Correct the options in database_url; ?schema=NAME names a schema.")
         if state is None or state.startswith(("08", "57P")):  # no connection; the server stops, starts or crashed
             return LedgerDown(
                 f"The ledger {where} can't be reached: {message}.", kept=_KEPT, next_step=next_step or _POSTGRES_HELP

@@ -33,7 +33,8 @@ TRANSIENT: dict[str, Act] = {
     "JSON cut by the end of the connection": on.unbounded(HALF),
     "empty body": on.http(200, b""),
     "error text inside the JSON": on.http(200, HALF + b"java.lang.RuntimeException: interrupted"),
-    "gzip that is none": on.http(200, on.results(on.GOOD_ROW), Content_Encoding="gzip"),
+    "gzip that ends early": on.http(200, gzip.compress(on.results(on.GOOD_ROW))[:-9], Content_Encoding="gzip"),
+    "gzip that is damaged": on.http(200, gzip.compress(on.results(on.GOOD_ROW))[:20] * 3, Content_Encoding="gzip"),
     "bytes that are not UTF-8": on.http(200, on.results(on.GOOD_ROW).replace(b"42", b"\xff\xfe")),
 }
 

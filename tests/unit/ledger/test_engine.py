@@ -114,6 +114,47 @@ def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
     engine.dispose()
 
 
+@pytest.mark.parametrize(
+    ("url", "driver", "database"),
+    [
+        ("postgres://u:p%25%40w@h/db", "postgresql+psycopg", "db"),
+        ("postgresql+asyncpg://u@h/d%20b", "postgresql+psycopg", "d b"),
+        ("sqlite+aiosqlite:////tmp/ledger.db", "sqlite", "/tmp/ledger.db"),
+        ("sqlite:////tmp/a%3Fb%23c%25.db", "sqlite", "/tmp/a?b#c%.db"),
+        ("sqlite:////tmp/a%20ü.db", "sqlite", "/tmp/a ü.db"),
+        ("sqlite:///~/ledger.db", "sqlite", str(Path.home() / "ledger.db")),
+    ],
+)
+def test_urls_in_the_forms_that_others_write(url: str, driver: str, database: str) -> None:
+    parsed = parse_url(url)
+    assert (parsed.drivername, parsed.database) == (driver, database)
+    assert parsed.password in (None, "p%@w")
+    make_engine(parsed).dispose()
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("sqlite:////tmp/what?.db", "question mark of the path as %3F"),
+        ("sqlite:////tmp/ledger.db?mode=ro", "options, which are not read"),
+        ("sqlite:///file:/tmp/ledger.db", "options, which are not read"),
+        ("postgresql://u@h/db?schema=one&schema=two", "more than one schema"),
+        ("postgresql://one:5432,two:5432/db", "host=one:5432&host=two:5432"),
+    ],
+)
+def test_urls_that_would_be_another_ledger_are_refused(url: str, says: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_url(url)
+    assert says in str(caught.value) + caught.value.next_step
+
+
+def test_an_option_that_the_driver_does_not_know_is_no_server_that_is_down() -> None:
+    engine = make_engine(parse_url("postgresql://u@127.0.0.1:1/db?search_path=mine"))
+    with pytest.raises(StoreError, match='invalid connection option "search_path"') as caught, reading(engine):
+        raise AssertionError("connected")
+    assert not caught.value.transient and "?schema=NAME" in caught.value.next_step
+
+
 def test_urls_are_parsed_and_shown_without_secrets() -> None:
     parsed = parse_url("postgresql://alice:s3cret@host:5433/kb?sslmode=require")
     assert parsed.drivername == "postgresql+psycopg"
