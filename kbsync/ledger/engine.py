@@ -57,7 +57,7 @@ def parse_url(url: str) -> URL:
     if "?" in url or parsed.database.startswith("file:"):
         what = "the ledger's URL names a SQLite file with options, which are not read"
         raise ConfigError([what], next_step="Write a question mark of the path as %3F.")
-    return parsed.set(drivername="sqlite", database=os.path.expanduser(parsed.database))
+    return parsed.set(drivername="sqlite", database=str(Path(parsed.database).expanduser()))
 
 
 _URL_HELP = (
