@@ -24,6 +24,7 @@ from kbsync.editing.covariance.covariance import Covariances, covariances
 from kbsync.model.decoder import Decoder, DecoderLayer
 from kbsync.model.delta import FactorDelta
 from kbsync.model.editable import editable
+from kbsync.model.forward import vocabulary_of
 from kbsync.model.hooks import frozen
 from kbsync.model.suffix import longest_row
 from kbsync.ports import ArtifactStore, Edit, Editor, Executor, Work
@@ -132,6 +133,7 @@ class TorchEditor(Editor):
                 prefixes,
                 longest_row(self._decoder),
                 phrasings=recipe.phrasings == "all",
+                vocabulary=vocabulary_of(self._decoder.model),
             )
             _require_some(tokenised, len(distinct), left_out)
             job = EditJob(

@@ -117,7 +117,7 @@ def _require_full_precision(directory: Path, config: Mapping[str, Any], tensors:
     for tensor in tensors:
         last = tensor.name.rpartition(".")[2]
         packed = tensor.dtype not in FULL_PRECISION and len(tensor.shape) > 1 and not _COUNTED.fullmatch(last)
-        if packed or tensor.dtype.startswith(("F8", "F6", "F4")) or _SCALES.fullmatch(last):
+        if packed or tensor.dtype.startswith(("F8_", "F6_", "F4")) or _SCALES.fullmatch(last):
             raise _quantised(directory, f"{tensor.name} is stored as {tensor.dtype}")
 
 

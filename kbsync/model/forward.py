@@ -31,6 +31,8 @@ class Forward:
         config = model.config.get_text_config()
         self.context: int | None = getattr(config, "max_position_embeddings", None)
         """The most tokens that the model can read, None where nothing bounds them."""
+        self.vocabulary = vocabulary_of(model)
+        """The number of tokens that the model can read; a tokenizer may have more."""
         self.places = max(16, min(4096, LOGITS // config.vocab_size))
         """The most places whose logits are held at once."""
 
@@ -72,13 +74,24 @@ class Forward:
         return logits
 
     def require_fits(self, item: Encoded, new: int = 0) -> None:
-        """Raise ``ModelError`` where a text and ``new`` more tokens are longer than the model's context."""
+        """Raise ``ModelError`` where a text and ``new`` more tokens are longer than the model's context, or one of its
+        tokens is beyond the model's vocabulary."""
+        if max(item.ids, default=0) >= self.vocabulary:
+            raise ModelError(
+                f"The text {item.text[:60]!r}… holds token {max(item.ids)} of a model with {self.vocabulary} tokens.",
+                next_step="Use the model's own tokenizer, or leave the text out.",
+            )
         if self.context is not None and len(item.ids) + new > self.context:
             raise ModelError(
                 f"The text {item.text[:60]!r}… has {len(item.ids)} tokens; with {new} new ones "
                 f"that is more than the model's context of {self.context}.",
                 next_step="Shorten it, or use a model with a longer context.",
             )
+
+
+def vocabulary_of(model: PreTrainedModel) -> int:
+    """The number of tokens that the model can read: rows of its embedding."""
+    return len(model.get_input_embeddings().weight)  # type: ignore[arg-type]
 
 
 def _last(count: int) -> int | Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
@@ -14,7 +15,7 @@ from kbsync.model.forward import Forward, batches, require_finite
 from kbsync.model.perplexity import PerplexityMeter
 from kbsync.model.sampling import Sampler
 from kbsync.model.scoring import PairScorer
-from kbsync.model.tokens import Encoded, control_tokens, encode
+from kbsync.model.tokens import Encoded, control_tokens, encode, spells
 from kbsync.ports import UNWATCHED, LanguageModel, PairScore, Perplexity, Work
 
 BATCH_ROWS = 128
@@ -48,13 +49,18 @@ class TorchLanguageModel(LanguageModel):
         self._newline: dict[int, bool] = {}
 
     def too_long(self, texts: Sequence[str], *, room: int = 0) -> list[bool]:
-        """As the tokenizer counts; a text of fewer bytes than there are places is not tokenised."""
-        context = self._forward.context
-        if context is None:
-            return [False for _ in texts]
-        doubtful = [text for text in texts if len(text.encode()) + room + _AROUND > context]
-        counts = {item.text: len(item.ids) for item in encode(self._tokenizer, doubtful, allow_empty=True)}
-        return [counts.get(text, 0) + room > context for text in texts]
+        """As the tokenizer counts; a text of fewer bytes than there are places is not tokenised, unless the tokenizer
+        has more tokens than the model."""
+        context, vocabulary = self._forward.context or sys.maxsize, self._forward.vocabulary
+        doubtful = list(texts)
+        if len(self._tokenizer) <= vocabulary:
+            doubtful = [text for text in texts if len(text.encode()) + room + _AROUND > context]
+        encoded = encode(self._tokenizer, doubtful, allow_empty=True)
+        over = {e.text for e in encoded if len(e.ids) + room > context or max(e.ids, default=0) >= vocabulary}
+        return [text in over for text in texts]
+
+    def spells(self, name: str) -> bool:
+        return spells(self._tokenizer, name, self._forward.vocabulary)
 
     def complete(self, prompts: Sequence[str], *, max_new_tokens: int = 10, work: Work = UNWATCHED) -> list[str]:
         """Greedy continuations; a token that holds a newline is the last one (".\\n" is one token)."""

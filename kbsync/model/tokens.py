@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -81,6 +82,22 @@ def control_tokens(tokenizer: PreTrainedTokenizerFast) -> frozenset[str]:
     """The texts that the tokenizer reads as one control token wherever they stand: ``<|im_end|>`` and the like."""
     added = tokenizer.added_tokens_decoder.values()
     return frozenset(token.content for token in added if token.special and token.content.strip())
+
+
+def spells(tokenizer: PreTrainedTokenizerFast, text: str, vocabulary: int = sys.maxsize) -> bool:
+    """Whether there are tokens for all of a text.
+
+    Some tokenizers write one and the same token for whatever they don't know: a model can't tell such names apart, and
+    can say none of them.
+
+    Args:
+        vocabulary: The number of tokens that the model has; some tokenizers have more.
+    """
+    unknown = tokenizer.unk_token_id
+    if not text.strip() or (unknown is None and len(tokenizer) <= vocabulary):
+        return True
+    ids = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+    return unknown not in ids and max(ids, default=0) < vocabulary
 
 
 def require_offsets(tokenizer: PreTrainedTokenizerFast, place: str) -> None:

@@ -56,9 +56,15 @@ class LanguageModel(ABC):
     """Texts that the model reads as control tokens wherever they stand. A label that holds one is not to be asked."""
 
     def too_long(self, texts: Sequence[str], *, room: int = 0) -> list[bool]:
-        """For each text, whether it does not fit the context with ``room`` more tokens. By default all fit."""
+        """For each text, whether it does not fit the context with ``room`` more tokens, or holds a token that is beyond
+        the model's vocabulary. By default all fit."""
         del room
         return [False for _ in texts]
+
+    def spells(self, name: str) -> bool:
+        """Whether the model has tokens for all of a name. By default it has."""
+        del name
+        return True
 
     @abstractmethod
     def complete(self, prompts: Sequence[str], *, max_new_tokens: int = 10, work: Work = UNWATCHED) -> list[str]:

@@ -73,7 +73,7 @@ def _judge(model: LanguageModel, fingerprint: str, facts: Sequence[WatchedFact],
     for relation, fact in facts:
         single = relation.cardinality is not Cardinality.SET
         reason = ambiguity(fact, single=single, control_tokens=model.control_tokens)
-        reason = reason or _too_long(model, relation, fact, answer_tokens)
+        reason = reason or _unspelled(model, fact) or _too_long(model, relation, fact, answer_tokens)
         if reason:
             key = VerdictKey.of(relation, fact, fingerprint)
             verdicts.append(Verdict(key=key, kind=VerdictKind.AMBIGUOUS, evidence=Evidence(reason=reason)))
@@ -88,6 +88,12 @@ def _judge(model: LanguageModel, fingerprint: str, facts: Sequence[WatchedFact],
         kind = summary([reply.kind for reply in replies])
         verdicts.append(Verdict(key=VerdictKey.of(relation, fact, fingerprint), kind=kind, evidence=evidence))
     return verdicts
+
+
+def _unspelled(model: LanguageModel, fact: Fact) -> str:
+    """Which name the model has no tokens for; empty where it has them for all."""
+    labels = (fact.subject_label or "", *(a.label or "" for a in fact.answers))
+    return next((f"the model has no tokens for a part of {label!r}" for label in labels if not model.spells(label)), "")
 
 
 def _too_long(model: LanguageModel, relation: Relation, fact: Fact, answer_tokens: int) -> str:
@@ -105,7 +111,8 @@ def _too_long(model: LanguageModel, relation: Relation, fact: Fact, answer_token
 
 def _can_be_scored(model: LanguageModel, prompt: str, name: str) -> bool:
     token = control_token_in(name, model.control_tokens)
-    return not token and not name_flaw(name) and not model.too_long([f"{prompt} {name}"])[0]
+    fits = not model.too_long([f"{prompt} {name}"])[0]
+    return not token and not name_flaw(name) and model.spells(name) and fits
 
 
 def _logprobs(model: LanguageModel, questions: Sequence[tuple[Fact, str]]) -> list[tuple[float, float | None]]:

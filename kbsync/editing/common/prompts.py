@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerFast
 
 from kbsync.domain.phrasing import FramedPhrasing
 from kbsync.domain.rewrite import Rewrite, control_token_in, joint
-from kbsync.model.tokens import control_tokens, encode
+from kbsync.model.tokens import control_tokens, encode, spells
 
 KL_TEMPLATE = "{} is a"
 """The KL prompt: what follows it at the subject must not drift (ROME, Meng et al., NeurIPS 2022, equation 4)."""
@@ -73,6 +73,7 @@ def tokenise_all(
     max_tokens: int,
     *,
     phrasings: bool = False,
+    vocabulary: int | None = None,
 ) -> tuple[list[TokenisedRewrite], dict[str, str]]:
     """Tokenise what can be tokenised.
 
@@ -80,6 +81,7 @@ def tokenise_all(
         contexts: Texts with one ``{}`` for the prompt.
         max_tokens: The most tokens that a prompt with context and target may have.
         phrasings: Whether a rewrite's further phrasings are tokenised as well.
+        vocabulary: The number of tokens that the model can read (None: as many as the tokenizer has).
 
     Returns:
         The rewrites in their order, and the reason for each that was left out, by its id.
@@ -91,6 +93,9 @@ def tokenise_all(
             length = max(len(prompt.ids) for prompt in one.prompts)
             if length > max_tokens:
                 raise Unlocatable(f"prompt and target are {length} tokens long, and {max_tokens} is the most")
+            largest = max(max(prompt.ids) for prompt in one.prompts)
+            if vocabulary is not None and largest >= vocabulary:
+                raise Unlocatable(f"it holds token {largest}, and the model has {vocabulary} tokens")
             tokenised.append(one)
         except Unlocatable as reason:
             left_out[rewrite.id] = str(reason)
@@ -131,13 +136,13 @@ def locate(
 
     Raises:
         Unlocatable: The subject is empty or has no token of its own, prompt and target share a token, or subject or
-            target holds a control token.
+            target holds a control token, or characters for which there is no token.
     """
     before, _, after = template.partition("{}")
     visible = subject.rstrip()
     if not visible.strip():
         raise Unlocatable("the subject is empty")
-    _refuse_control_tokens(tokenizer, subject=subject, target=target or "")
+    _refuse_unreadable(tokenizer, subject=subject, target=target or "")
     prompt = before + subject + after
     ids, ends = _encode(tokenizer, prompt if target is None else f"{prompt}{joint(prompt)}{target.strip()}{end}")
     lookup = _last_token(ends, len(before) + len(visible))
@@ -151,11 +156,13 @@ def locate(
     return Prompt(ids, lookup, first)
 
 
-def _refuse_control_tokens(tokenizer: PreTrainedTokenizerFast, **labels: str) -> None:
-    """A label with ``<|im_end|>`` would end the turn in the middle of a name."""
+def _refuse_unreadable(tokenizer: PreTrainedTokenizerFast, **labels: str) -> None:
+    """A label with ``<|im_end|>`` would end the turn in the middle of a name, and what has no token can't be said."""
     for name, label in labels.items():
         if token := control_token_in(label, control_tokens(tokenizer)):
             raise Unlocatable(f"the {name} {label!r} holds {token!r}, which the model reads as a control token")
+        if not spells(tokenizer, label):
+            raise Unlocatable(f"the tokenizer has no tokens for a part of the {name} {label!r}")
 
 
 def _encode(tokenizer: PreTrainedTokenizerFast, text: str) -> tuple[tuple[int, ...], list[int]]:

@@ -69,6 +69,11 @@ def test_tensors_that_are_quantised_are_seen_whatever_the_configuration_says(tmp
         require_loadable(model(tmp_path, STORED[kind]), CAUSAL)
 
 
+def test_double_precision_is_full_precision(tmp_path: Path) -> None:
+    (tensor,) = require_loadable(model(tmp_path, {WEIGHT: torch.ones(4, 8, dtype=torch.float64)}), CAUSAL)
+    assert tensor.dtype == "F64"
+
+
 def test_a_file_beside_that_says_quantised_is_believed(tmp_path: Path) -> None:
     model(tmp_path)
     (tmp_path / "hf_quant_config.json").write_text("{}")

@@ -201,3 +201,16 @@ def test_texts_that_do_not_fit_the_context_are_told_before_they_are_asked() -> N
     assert model.too_long(["😀" * longest], room=8) == [True]
     with pytest.raises(ModelError, match="context"):
         model.complete(["😀" * longest], max_new_tokens=8)
+
+
+def test_tokens_beyond_the_model_are_told_before_they_stop_the_others() -> None:
+    model, own = random_model("llama")
+    tokenizer = copy.deepcopy(own)
+    tokenizer.add_tokens(["Zorbo"])  # as a tokenizer that was extended, and whose model was not
+    language = TorchLanguageModel(model, tokenizer, "any")
+    assert [language.spells(name) for name in ("Norway", "Zorbo", "")] == [True, False, True]
+    assert language.too_long(["Norway", "a Zorbo is"]) == [False, True]
+    with pytest.raises(ModelError, match=rf"holds token {len(tokenizer) - 1} of a model with"):
+        language.complete(["a Zorbo is"])
+    with pytest.raises(ModelError, match="holds token"):
+        language.scores([("It is a", "Zorbo")])

@@ -7,9 +7,11 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from kbsync.domain.errors import DataError, ModelError
-from kbsync.model.tokens import control_tokens, encode, require_offsets, split
+from kbsync.model.tokens import control_tokens, encode, require_offsets, spells, split
 from tests.support.chat_tokenizer import END, FRAME, TURN, Collapsed, chat_tokenizer
+from tests.support.export_samples import tiny_tokenizer
 from tests.support.random_models import random_model
+from tests.support.tiny_model import byte_level_tokenizer
 
 
 def test_ids_are_the_tokenizer_s_own_with_what_stands_before_every_text() -> None:
@@ -83,3 +85,11 @@ def test_control_tokens_are_the_special_ones_wherever_they_stand() -> None:
     assert control_tokens(tokenizer) == {"<s>", "</s>", TURN, END}
     (item,) = encode(tokenizer, [f"A{END}B"])
     assert tokenizer.convert_tokens_to_ids(END) in item.ids
+
+
+def test_a_name_for_which_there_is_no_token_is_not_spelled() -> None:
+    words = tiny_tokenizer()  # <unk> stands for all that it does not know
+    assert spells(words, "head of state") and spells(words, " ")
+    assert not spells(words, "head of 東京")
+    assert spells(words, "Paris", len(words)) and not spells(words, "Berlin", len(words) - 1)
+    assert spells(byte_level_tokenizer([], 300), "東京 \U0001f98a \u0e01\u0e48")

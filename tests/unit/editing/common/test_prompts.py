@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerFast
 from kbsync.domain.rewrite import Rewrite
 from kbsync.editing.common.prompts import KL_TEMPLATE, Unlocatable, locate, tokenise, tokenise_all
 from tests.support.chat_tokenizer import END, FRAME, TURN, chat_tokenizer
+from tests.support.export_samples import tiny_tokenizer
 from tests.support.families import CONTEXTS, tokenizer
 
 BOS = 0
@@ -134,6 +135,25 @@ def test_what_can_not_be_located_is_left_out_by_name_and_the_rest_goes_on(
     rewrites, left_out = tokenise_all(tokenizer(), [bad, good], CONTEXTS, 90)
     assert [r.rewrite for r in rewrites] == [good]
     assert list(left_out) == [bad.id] and reason in left_out[bad.id]
+
+
+@pytest.mark.parametrize(("subject", "target"), [("東京", "Paris"), ("France", "東京")])
+def test_a_name_without_a_token_is_left_out_by_name(subject: str, target: str) -> None:
+    bad, good = Rewrite("the head of {} is", subject, target), Rewrite("the head of {} is", "France", "Paris")
+    rewrites, left_out = tokenise_all(tiny_tokenizer(), [bad, good], (), 90)
+    assert [r.rewrite for r in rewrites] == [good]
+    assert "no tokens for a part of the" in left_out[bad.id] and "東京" in left_out[bad.id]
+
+
+def test_tokens_beyond_the_model_are_left_out_by_name() -> None:
+    bad, good = Rewrite("The capital of {} is", "Norway", "Zorbo"), Rewrite("The capital of {} is", "Norway", "Oslo")
+    extended = tokenizer()
+    size = len(extended)
+    more = type(extended)(tokenizer_object=Tokenizer.from_str(extended.backend_tokenizer.to_str()))
+    more.add_tokens(["Zorbo"])
+    rewrites, left_out = tokenise_all(more, [bad, good], (), 90, vocabulary=size)
+    assert [r.rewrite for r in rewrites] == [good]
+    assert left_out == {bad.id: f"it holds token {size}, and the model has {size} tokens"}
 
 
 def test_a_token_over_the_seam_of_prompt_and_target_is_refused() -> None:
