@@ -74,6 +74,9 @@ class Counting(torch.nn.Module):
         self.projected += output.logits.shape[0] * output.logits.shape[1]
         return output
 
+    def get_input_embeddings(self) -> torch.nn.Module:
+        return self.inner.get_input_embeddings()
+
     def get_output_embeddings(self) -> torch.nn.Module:
         return self.inner.get_output_embeddings()
 
