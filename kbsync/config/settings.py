@@ -43,6 +43,12 @@ def _contact(agent: str) -> str:
     return agent
 
 
+def _concept_base(text: str) -> str:
+    """Without ``/entity``. Wikidata's own IRIs begin with http, though its pages are served by https."""
+    base = text.rstrip("/").removesuffix("/entity")
+    return re.sub(r"^https?://(www\.)?wikidata\.org$", "http://www.wikidata.org", base)
+
+
 class SourceSettings(Section):
     """The SPARQL endpoint, and the event stream beside it."""
 
@@ -55,7 +61,7 @@ class SourceSettings(Section):
     user_agent: Annotated[str, AfterValidator(_contact)]
     """Names who asks, with an e-mail address or a URL."""
     concept_base: Annotated[
-        str, Field(pattern=r'^https?://[^\s/<>"]+(/[^\s<>"]*)?$'), AfterValidator(lambda base: base.rstrip("/"))
+        str, Field(pattern=r'^https?://[^\s/<>"]+(/[^\s<>"]*)?$'), AfterValidator(_concept_base)
     ] = "http://www.wikidata.org"
     """What the IRIs of the items begin with, before ``/entity/``: another Wikibase has its own."""
     start_time: Annotated[str, Field(pattern=_PROPERTY)] = "P580"

@@ -6,8 +6,10 @@ language of the relation writes them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from kbsync.domain.date_names import DAY, number_names, time_names
 from kbsync.domain.fact import Answer, Fact, FactKey, FactState
@@ -45,9 +47,28 @@ class Names:
                 names = _quantity(value, self.labels, self.language)
             case ValueKind.TIME:
                 names = time_names(value.text, int(value.detail or DAY), self.language)
+            case ValueKind.OTHER:
+                names = _other(value.text)
             case _:
                 names = (value.text,)
         return Answer(value=value, label=next(iter(names), None), aliases=names[1:])
+
+
+_NO_NAMES = re.compile(
+    r"^(<[^>]*>\s*)?(Point|LineString|Polygon|Multi\w+|GeometryCollection)\s*\(|^https?://\S+/entity/[A-Z]\d+(-[A-Z]\d+)?$"
+    r"|^https?://\S+/data/main/(Data:|\S+\.(map|tab)$)|^https?://www\.w3\.org/1998/Math/|^<math",
+    re.IGNORECASE,
+)
+"""Coordinates, properties and lexemes, map and table data, formulas."""
+_FILE = "/wiki/Special:FilePath/"
+
+
+def _other(text: str) -> tuple[str, ...]:
+    """The name of a value that is neither an item, a number, a time nor a text: of a file, its own; a web address is
+    its own name. Coordinates and identifiers of properties or lexemes have none: nobody would say them so."""
+    if _FILE in text:
+        return (unquote(text.rpartition(_FILE)[2]).replace("_", " "),)
+    return () if _NO_NAMES.search(text) else (text,)
 
 
 def mentioned_items(value: Value) -> set[ItemId]:

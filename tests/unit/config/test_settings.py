@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from kbsync.config import interval_of, load
 from kbsync.domain.retention import RetentionPolicy
 from kbsync.domain.suspicion import Suspicion
@@ -85,6 +87,19 @@ def test_another_wikibase_has_a_base_without_a_slash_and_may_lack_properties(wri
     assert (source.concept_base, source.start_time, source.end_time) == (base[:-1], "", "P7")
     wrong = {"concept_base": "wikibase.example.org", "point_in_time": "Q7", "events": "ftp://example.org"}
     assert len(problems(write(), {"source": wrong})) == 3
+
+
+@pytest.mark.parametrize(
+    ("written", "base"),
+    [
+        ("https://www.wikidata.org", "http://www.wikidata.org"),
+        ("http://wikidata.org/entity/", "http://www.wikidata.org"),
+        ("https://wikibase.example.org/entity/", "https://wikibase.example.org"),
+        ("https://example.org/wiki/base", "https://example.org/wiki/base"),
+    ],
+)
+def test_a_concept_base_is_what_the_iris_begin_with(write: Writer, written: str, base: str) -> None:
+    assert load(write(), {"source": {"concept_base": written}}).source.concept_base == base
 
 
 def test_an_exchange_may_not_end_before_a_silence_does(write: Writer) -> None:

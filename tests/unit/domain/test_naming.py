@@ -37,6 +37,23 @@ def test_values_are_named_as_people_write_them(value: Value, names: tuple[str, .
     assert set(names) <= set(found.names)
 
 
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("Point(2.35 48.85)", None),
+        ("<http://www.wikidata.org/entity/Q405> Point(23.4 0.6)", None),
+        ("http://www.wikidata.org/entity/P36", None),
+        ("http://www.wikidata.org/entity/L123-F1", None),
+        ("http://commons.wikimedia.org/data/main/Data:Paris.map", None),
+        ("http://commons.wikimedia.org/wiki/Special:FilePath/Flag%20of_France.svg", "Flag of France.svg"),
+        ("https://www.paris.fr/", "https://www.paris.fr/"),
+        ("https://example.org/entity/about", "https://example.org/entity/about"),
+    ],
+)
+def test_what_nobody_would_say_has_no_name(text: str, name: str | None) -> None:
+    assert Names({}).value(Value(ValueKind.OTHER, text)).label == name
+
+
 def test_every_way_to_write_a_day_is_a_right_answer() -> None:
     found = Names({}).value(Value(ValueKind.TIME, "-0044-03-15T00:00:00Z", "11"))
     assert found.names == ("15 March 44 BC", "March 15, 44 BC", "0044-03-15 BC")
