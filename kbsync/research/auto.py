@@ -176,6 +176,8 @@ def _told(found: TuneResult, place: int) -> dict[str, Any]:
         "covariance_weight": trial.recipe.covariance_weight,
         "learning_rate": trial.recipe.learning_rate,
         "clamp": trial.recipe.clamp,
+        "phrasings": trial.recipe.phrasings,
+        "refine_epochs": trial.recipe.refine_epochs,
         "facts": trial.facts,
         "score": trial.score,
         "short": trial.short,

@@ -84,7 +84,7 @@ class Refinement:
         delta: FactorDelta,
         prompts: Sequence[Prompt],
         preserved: Sequence[Prompt],
-        texts: Sequence[Prompt],
+        ordinary: Sequence[Expected],
         practised: Sequence[Prompt] = (),
     ) -> FactorDelta:
         """Refine ``delta``. The model must be frozen and hold the base's weights.
@@ -92,7 +92,7 @@ class Refinement:
         Args:
             prompts: What must be answered with its target.
             preserved: Prompts with the base's own answer as target: the distributions before its tokens stay.
-            texts: Ordinary text; the distribution stays at every token.
+            ordinary: Ordinary text, and what the base says there, which stays at every token that is looked at.
             practised: The same targets after other prompts. Where there are any, each pass but the last draws as many
                 prompts as there are written ones from both together; the last one is over the written ones.
 
@@ -100,7 +100,7 @@ class Refinement:
             A change of at most the recipe's rank. Where all prompts are answered, it is ``delta`` in other factors.
         """
         recipe, decoder = self._recipe, self._decoder
-        kept, ordinary = expected(decoder, preserved), expected(decoder, texts)
+        kept = expected(decoder, preserved)
         factors = self._factors(delta)
         optimiser = _Adam(factors, recipe.refine_rate)
         written, pool = _ordered(prompts), _ordered([*prompts, *practised])

@@ -14,7 +14,7 @@ from kbsync.stages.tune.extent import Estimate
 from kbsync.stages.tune.forecast import more_time
 from kbsync.stages.tune.search import Trial, windows
 
-SEARCHED = ("layers", "covariance_weight", "learning_rate", "clamp")
+SEARCHED = ("layers", "covariance_weight", "learning_rate", "clamp", "phrasings", "refine_epochs")
 """The fields of a recipe that the trials differ in."""
 
 
@@ -57,10 +57,7 @@ def evidence_of(
         "trials": [
             {
                 "recipe": trial.recipe.fingerprint,
-                **{
-                    n: plain(getattr(trial.recipe, n))
-                    for n in ("layers", "covariance_weight", "learning_rate", "clamp")
-                },
+                **{name: plain(getattr(trial.recipe, name)) for name in SEARCHED},
                 "facts": trial.facts,
                 "score": round(trial.score, 4),
                 "short": round(trial.short, 4),
@@ -84,10 +81,10 @@ def comment(document: dict[str, Any]) -> str:
         f"{plan['units']} units of work within a budget of {plan['budget'] / 60:g} minutes, at "
         f"{plan['seconds_per_unit']:.3g} seconds a unit. The same again: `kbsync recipe tune --units {plan['units']}`.",
         f"More: {document['more_time']}.",
-        "Every trial (facts, layers, λ, step, clamp: score):",
+        "Every trial (facts, layers, λ, step, clamp, phrasings, passes of the refinement: score):",
         *(
             f"  {t['facts']:3}  {','.join(map(str, t['layers']))}  {t['covariance_weight']:g}  "
-            f"{t['learning_rate']:g}  {t['clamp']:g}: "
+            f"{t['learning_rate']:g}  {t['clamp']:g}  {t['phrasings']}  {t['refine_epochs']}: "
             + (t["broken"] or f"{t['score']:.3f}, perplexity {t['growth']:+.1%}")
             for t in document["trials"]
         ),

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from math import ceil
 
-OVERHEAD = 8
-"""What measuring a trial costs beside the facts that it writes, in units."""
-SETUP = 40
+SETUP = 30
 """What the traces and the key covariances cost, in units."""
+DRAFTED, REFINED = (6.0, 0.6), (14.0, 1.0)
+"""What a trial costs in units, without and with the refinement: whatever it writes, and for each fact."""
 TOKENS_PER_UNIT = 1500
-"""A unit of work (a fact that one trial writes in all its phrasings and asks for) takes as long as the model takes to
-read so many tokens of text. A guess that no real model has confirmed yet: a search may take several times as long."""
+"""A unit of work (a fact that one trial writes in all its phrasings, refines and asks for) takes as long as the model
+takes to read so many tokens of text."""
 FINER = 2
 """Trials with a λ between those of the first ones, at the end of a search."""
+FEWEST_FACTS = 8
+LARGEST_COARSE = 6
+"""From so many recipes on λ is searched more finely at the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +26,14 @@ class Round:
 
     recipes: int
     facts: int
+    is_draft: bool = False
+    """Whether facts are written by the closed form alone. It shows which layers and which λ reach the facts at all, in
+    a fraction of the time."""
 
     @property
-    def units(self) -> int:
-        return self.recipes * (self.facts + OVERHEAD)
+    def units(self) -> float:
+        fixed, each = DRAFTED if self.is_draft else REFINED
+        return self.recipes * (fixed + each * self.facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +41,16 @@ class Extent:
     """The size of a search (successive halving: Jamieson and Talwalkar, AISTATS 2016)."""
 
     recipes: int
-    """So many recipes are tried in the first round; half of them go on to the next, a quarter to the last."""
+    """So many recipes are tried as drafts; a quarter of them is written as a version would be."""
     facts: int
-    """So many facts are written in each trial of the last round: half of them in the round before, and a quarter in
-    the first."""
+    """So many facts are written in each of the latter trials; half of them in the drafts."""
 
     @property
     def rounds(self) -> tuple[Round, ...]:
-        if self.recipes < 3:
-            return (Round(self.recipes, self.facts),)
-        sizes = [max(FEWEST_FACTS, self.facts // 4), max(FEWEST_FACTS, self.facts // 2), self.facts]
-        counts = [self.recipes, (self.recipes + 1) // 2, max(1, self.recipes // 4)]
-        return tuple(Round(count, size) for count, size in zip(counts, sizes, strict=True))
+        last = Round(max(1, self.recipes // 4), self.facts)
+        if self.recipes < 2:
+            return (last,)
+        return (Round(self.recipes, max(FEWEST_FACTS, self.facts // 2), is_draft=True), last)
 
     @property
     def finer(self) -> bool:
@@ -54,25 +60,21 @@ class Extent:
     @property
     def units(self) -> int:
         """The work of the whole search."""
-        last = FINER * (self.facts + OVERHEAD) if self.finer else 0
-        return SETUP + sum(one.units for one in self.rounds) + last
+        last = Round(FINER, self.facts).units if self.finer else 0
+        return ceil(SETUP + sum(one.units for one in self.rounds) + last)
 
     @property
     def trials(self) -> int:
-        """The most recipes that are written and measured."""
+        """The most trials that are made."""
         return sum(one.recipes for one in self.rounds) + (FINER if self.finer else 0)
 
 
-FEWEST_FACTS = 8
-LARGEST_COARSE = 6
-"""From so many recipes on λ is searched more finely at the end."""
 EXTENTS = (
     Extent(1, 8),
-    Extent(2, 12),
-    Extent(3, 16),
-    Extent(4, 24),
-    Extent(6, 24),
-    Extent(8, 32),
+    Extent(3, 12),
+    Extent(4, 16),
+    Extent(6, 16),
+    Extent(8, 24),
     Extent(12, 32),
     Extent(16, 48),
     Extent(24, 64),

@@ -33,26 +33,38 @@ WIDE_STEP = Step(0.3, 8.0, 100)
 
 @dataclass(frozen=True, slots=True)
 class Force:
-    """How strongly a recipe writes."""
+    """How strongly a recipe writes, and how much of each fact."""
 
     weight: float
     """λ."""
     wide: bool = False
     """Whether target vectors are searched by ``WIDE_STEP``."""
+    first: bool = False
+    """Whether facts are written in their first phrasing only, by the closed form alone."""
 
 
 FORCES = (
     Force(3000.0),
     Force(300.0),
-    Force(3.0, wide=True),
     Force(30_000.0),
+    Force(1000.0, first=True),
     Force(30.0),
-    Force(30.0, wide=True),
-    Force(300.0, wide=True),
-    Force(3.0),
+    Force(100.0, first=True),
+    Force(3.0, wide=True),
 )
-"""In the order in which they are tried. λ of 500 and 3,000 is best for the models with a shipped recipe; models of a
-few layers want a much smaller one, and wide steps with it."""
+"""In the order in which they are tried. λ of 500 and 3,000 is best for the models with a shipped recipe."""
+SHALLOW = 8
+"""Models of at most so many layers are too small to know a fact in words that they were not taught it in."""
+SHALLOW_FORCES = (
+    Force(3.0, wide=True, first=True),
+    Force(300.0, wide=True, first=True),
+    Force(3.0, wide=True),
+    Force(0.1, wide=True, first=True),
+    Force(300.0, wide=True),
+    Force(30.0),
+    Force(3000.0),
+)
+"""The same for these: they want a much smaller λ, wide steps with it, and facts in one phrasing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +121,26 @@ def windows(trace: LayerTrace) -> tuple[tuple[int, ...], ...]:
 def recipes(start: Recipe, trace: LayerTrace) -> Iterator[Recipe]:
     """The recipes to try, the likeliest first: those that are farther down in both lists come later."""
     step = BOUNDED_STEP if trace.bounded else PLAIN_STEP
-    places = product(enumerate(FORCES), enumerate(windows(trace)))
+    forces = SHALLOW_FORCES if trace.layers <= SHALLOW else FORCES
+    places = product(enumerate(forces), enumerate(windows(trace)))
     for (_, force), (_, window) in sorted(places, key=lambda pair: pair[0][0] + pair[1][0]):
-        written = replace(start, layers=window, covariance_weight=force.weight)
+        begun = in_first_phrasing(start) if force.first else start
+        written = replace(begun, layers=window, covariance_weight=force.weight)
         yield with_step(written, WIDE_STEP if force.wide else step)
 
 
 def with_step(recipe: Recipe, step: Step) -> Recipe:
     return replace(recipe, learning_rate=step.rate, clamp=step.clamp, steps=step.steps)
+
+
+def in_first_phrasing(recipe: Recipe) -> Recipe:
+    """The same for facts in their first phrasing only: nothing is refined, and targets are searched as published."""
+    return replace(draft(recipe), phrasings="first", refine_frames=False, loss_threshold=0.05, token_threshold=None)
+
+
+def draft(recipe: Recipe) -> Recipe:
+    """The same by the closed form alone."""
+    return replace(recipe, refine_epochs=0)
 
 
 @dataclass(slots=True)
@@ -133,16 +157,17 @@ class Search:
     def run(self, offered: Sequence[Recipe], extent: Extent) -> Trial:
         """The best trial of the last round, or one with a finer λ that is better."""
         left = list(islice(offered, extent.recipes))
-        ranked: list[Trial] = []
+        ranked: list[tuple[Trial, Recipe]] = []
         for one in extent.rounds:
-            ranked = sorted((self._trial(r, one.facts) for r in left[: one.recipes]), key=_rank, reverse=True)
-            left = [trial.recipe for trial in ranked]
-        best = ranked[0]
+            tried = [(self._trial(draft(r) if one.is_draft else r, one.facts), r) for r in left[: one.recipes]]
+            ranked = sorted(tried, key=lambda pair: pair[0].rank, reverse=True)
+            left = [recipe for _, recipe in ranked]
+        best = ranked[0][0]
         if extent.finer:
             weight = best.recipe.covariance_weight
             finer = (round(weight * REFINEMENT, 3), round(weight / REFINEMENT, 3))[:FINER]
-            tried = [self._trial(replace(best.recipe, covariance_weight=value), extent.facts) for value in finer]
-            best = max([best, *tried], key=_rank)
+            others = [self._trial(replace(best.recipe, covariance_weight=value), extent.facts) for value in finer]
+            best = max([best, *others], key=lambda trial: trial.rank)
         return best
 
     def _trial(self, recipe: Recipe, facts: int) -> Trial:
@@ -153,7 +178,3 @@ class Search:
         trial = self.measure(recipe, size)
         self.trials.append(trial)
         return trial
-
-
-def _rank(trial: Trial) -> tuple[float, ...]:
-    return trial.rank

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import harmonic_mean
 
@@ -20,7 +20,7 @@ from kbsync.stages.evaluate.question import EvaluationSize
 from kbsync.stages.tune.development import Development
 from kbsync.stages.tune.search import Trial
 
-FORMAT = 1
+FORMAT = 2
 """Part of every key: trials of another format are not found."""
 KIND = "tuning"
 """The kind of artifact that keeps what a search has measured."""
@@ -41,7 +41,7 @@ class Trials:
     """Makes trials on one base. Each is kept, so that a killed search goes on where it was."""
 
     base: BaseModel
-    editor: Callable[[Recipe], Editor]
+    editor: Editor
     artifacts: ArtifactStore
     development: Development
     texts: Sequence[str]
@@ -72,7 +72,7 @@ class Trials:
 
     def _measured(self, recipe: Recipe, batch: Batch) -> tuple[Sequence[Metric], str]:
         try:
-            edit = self.editor(recipe).edit(batch.requests, recipe, self.work, guards=batch.guards)
+            edit = self.editor.edit(batch.requests, recipe, self.work, guards=batch.guards)
             measurement = Measurement(
                 base=self.base,
                 artifacts=self.artifacts,
@@ -104,8 +104,16 @@ class Trials:
 
 def size_of(count: int) -> EvaluationSize:
     """How much is asked of a trial that writes ``count`` facts."""
+    beside = min(80, 4 * count)
     return EvaluationSize(
-        paraphrases=2 * count, known=40, neighbours=80, enough=80, hops=0, robustness=0, texts=0, text_tokens=1
+        paraphrases=2 * count,
+        known=min(40, 2 * count),
+        neighbours=beside,
+        enough=beside,
+        hops=0,
+        robustness=0,
+        texts=0,
+        text_tokens=1,
     )
 
 

@@ -123,7 +123,7 @@ def tune(
     texts = tuning.texts or _own_texts(base, artifacts, run.work)
     trials = Trials(
         base=base,
-        editor=tuning.editor,
+        editor=tuning.editor(tuning.start),
         artifacts=artifacts,
         development=development,
         texts=texts,
@@ -162,6 +162,8 @@ def _shown(make: Callable[[Recipe, int], Trial], extent: Extent) -> Callable[[Re
             layers=list(recipe.layers),
             covariance_weight=recipe.covariance_weight,
             step=recipe.learning_rate,
+            phrasings=recipe.phrasings,
+            passes=recipe.refine_epochs,
             facts=facts,
             score=round(trial.score, 3),
             short=round(trial.short, 3),

@@ -24,7 +24,7 @@ from tests.support.stage_world import START, statement
 from tests.support.tuning_world import FIRST, TOWNS, land, town
 
 LANDS, WRONG = 48, 4
-UNITS = Extent(3, 16).units
+UNITS = Extent(4, 16).units
 RECIPE, REFUSED, OTHER = "recipe", "refused", "other"
 ASKED, HELD_OUT = "The capital of {} is", "The main town of {} is"
 SETTINGS = """

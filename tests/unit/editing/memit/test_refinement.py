@@ -14,11 +14,11 @@ from kbsync.domain.phrasing import FramedPhrasing
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.rewrite import Preserved, Rewrite
 from kbsync.editing.common.prompts import Prompt, locate, tokenise
-from kbsync.editing.memit.distributions import target_nll
+from kbsync.editing.memit.distributions import Expected, expected, target_nll
 from kbsync.editing.memit.memit import MemitEditor
 from kbsync.editing.memit.refinement import BETAS, EPSILON, Refinement, whitened
 from kbsync.editing.memit.served_views import Factors
-from kbsync.model.decoder import discover
+from kbsync.model.decoder import Decoder, discover
 from kbsync.model.delta import FactorDelta, applied
 from kbsync.model.hooks import frozen
 from kbsync.model.rounding import in_place, rounded_weights
@@ -83,6 +83,12 @@ def rows() -> tuple[list[Prompt], list[Prompt], list[Prompt]]:
     return prompts, preserved, ordinary
 
 
+def given(decoder: Decoder) -> tuple[list[Prompt], list[Prompt], list[Expected]]:
+    """The same, with what the model says on the text."""
+    prompts, preserved, ordinary = rows()
+    return prompts, preserved, expected(decoder, ordinary)
+
+
 def plain(model: Any, delta: FactorDelta, C: dict[int, Tensor], r: Recipe, order: list[int]) -> dict[str, Tensor]:
     """One epoch in one batch: autograd through the whole model, Δ as a whole matrix, Adam as it is written."""
     prompts, preserved, ordinary = rows()
@@ -132,10 +138,10 @@ def test_a_step_is_that_of_the_plain_loop() -> None:
     delta = FactorDelta({layer.down.name: factors(n) for n, layer in enumerate(layers)})
     before = weights(model)
     with frozen(model):
-        refined = Refinement(decoder, layers, C, r, UNWATCHED).run(delta, *rows())
+        refined = Refinement(decoder, layers, C, r, UNWATCHED).run(delta, *given(decoder))
     assert same_weights(model, before)
-    expected = plain(model, delta, C, r, list(range(len(rows()[0]))))
-    for name, change in expected.items():
+    wanted = plain(model, delta, C, r, list(range(len(rows()[0]))))
+    for name, change in wanted.items():
         left, right = refined.factors[name]
         start = delta.factors[name][0].double() @ delta.factors[name][1].double()
         moved = left.double() @ right.double()
@@ -148,7 +154,9 @@ def test_prompts_that_are_answered_leave_the_change_as_it_is() -> None:
     layers = decoder.edited_layers(r.layers)
     delta = FactorDelta({layer.down.name: factors(n) for n, layer in enumerate(layers)})
     with frozen(model):
-        refined = Refinement(decoder, layers, {1: covariance(1), 2: covariance(2)}, r, UNWATCHED).run(delta, *rows())
+        refined = Refinement(decoder, layers, {1: covariance(1), 2: covariance(2)}, r, UNWATCHED).run(
+            delta, *given(decoder)
+        )
     for name, (left, right) in refined.factors.items():
         torch.testing.assert_close(left @ right, delta.factors[name][0] @ delta.factors[name][1])
 
@@ -171,9 +179,11 @@ def test_an_edit_is_refined_the_same_way_twice_and_comes_nearer_to_its_targets(f
     before = weights(model)
     prompts = rows()[0]
 
-    def edit(one: Recipe) -> Any:
-        editor = MemitEditor(model, tokenizer(), "base", MemoryArtifacts(), texts())
-        return editor.edit(IN_MANY_PHRASINGS, one, Silent())
+    def editor() -> MemitEditor:
+        return MemitEditor(model, tokenizer(), "base", MemoryArtifacts(), texts())
+
+    def edit(one: Recipe, made: MemitEditor | None = None) -> Any:
+        return (made or editor()).edit(IN_MANY_PHRASINGS, one, Silent())
 
     def cost(made: Any) -> float:
         with torch.no_grad(), applied(model, delta_of(made)):
@@ -183,7 +193,9 @@ def test_an_edit_is_refined_the_same_way_twice_and_comes_nearer_to_its_targets(f
         ]
         return float(sum(per))
 
-    one, two, unrefined = edit(r), edit(r), edit(plain_recipe)
+    used = editor()
+    unrefined, _ = edit(plain_recipe, used), edit(r, used)
+    one, two = edit(r), edit(r, used)
     assert same_weights(model, before)
     assert all(
         torch.equal(a, b)

@@ -9,9 +9,14 @@ import pytest
 from kbsync.stages.tune.extent import EXTENTS, Extent, Round, estimate_for, extent_for, larger
 
 
-def test_halving_gives_half_of_the_recipes_twice_the_facts() -> None:
-    assert Extent(8, 32).rounds == (Round(8, 8), Round(4, 16), Round(2, 32))
+def test_drafts_come_first_and_a_quarter_is_written_as_a_version() -> None:
+    assert Extent(8, 32).rounds == (Round(8, 16, is_draft=True), Round(2, 32))
+    assert Extent(3, 12).rounds == (Round(3, 8, is_draft=True), Round(1, 12))
     assert Extent(1, 8).rounds == (Round(1, 8),)
+
+
+def test_a_draft_costs_less() -> None:
+    assert Round(4, 16, is_draft=True).units < Round(4, 16).units / 1.5
 
 
 def test_extents_grow_in_work_and_in_trials() -> None:

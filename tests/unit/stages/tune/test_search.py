@@ -5,9 +5,9 @@ from __future__ import annotations
 from kbsync.domain.recipe import Recipe
 from kbsync.ports import LayerTrace
 from kbsync.stages.tune.extent import Extent
-from kbsync.stages.tune.search import FORCES, Search, Trial, recipes, windows
+from kbsync.stages.tune.search import FORCES, SHALLOW, SHALLOW_FORCES, Search, Trial, draft, recipes, windows
 
-START = Recipe(name="start", layers=(0,), phrasings="all")
+START = Recipe(name="start", layers=(0,), phrasings="all", refine_epochs=7, refine_frames=True)
 
 
 def trace(layers: int = 18, suggested: tuple[int, ...] = (2, 3, 4, 5), *, bounded: bool = False) -> LayerTrace:
@@ -37,7 +37,31 @@ def test_every_recipe_is_offered_once_and_the_likeliest_first() -> None:
     assert (first.covariance_weight, first.layers) == (FORCES[0].weight, windows(trace())[0])
     assert (second.covariance_weight, second.layers) == (FORCES[0].weight, windows(trace())[1])
     assert (third.covariance_weight, third.layers) == (FORCES[1].weight, windows(trace())[0])
-    assert len({r.learning_rate for r in offered[:8]}) == 2
+    assert not any(r.learning_rate == offered[-1].learning_rate for r in offered[:12]), "wide steps come last"
+
+
+def test_a_model_of_a_few_layers_gets_one_phrasing_and_wide_steps_first() -> None:
+    first, *others = recipes(START, trace(SHALLOW, (1, 2)))
+    assert (first.phrasings, first.refine_epochs, first.clamp) == ("first", 0, 8.0)
+    assert first.covariance_weight == SHALLOW_FORCES[0].weight
+    assert any(r.phrasings == "all" and r.refine_epochs for r in others)
+
+
+def test_both_one_phrasing_and_all_are_tried_of_any_model() -> None:
+    for layers in (4, 18):
+        assert {r.phrasings for r in list(recipes(START, trace(layers)))[:12]} == {"first", "all"}
+
+
+def test_only_the_best_drafts_are_refined() -> None:
+    """A recipe whose draft is worst is never refined, and the one whose draft is best is."""
+    search = best_at(300.0)
+    offered = list(recipes(START, trace()))[:4]
+    found = search.run(offered, Extent(4, 16))
+    drafts = [t for t in search.trials if t.facts == 8]
+    assert [t.recipe for t in drafts] == [draft(r) for r in offered]
+    (refined,) = [t for t in search.trials if t not in drafts]
+    assert found == refined and refined.recipe in offered
+    assert refined.recipe.covariance_weight == 300.0
 
 
 def test_a_bounded_model_gets_a_smaller_step() -> None:
@@ -75,7 +99,7 @@ def test_no_trial_is_made_twice() -> None:
     search = best_at(3000.0)
     search.run(list(recipes(START, trace())), Extent(4, 8))
     made = [(t.recipe.fingerprint, t.facts) for t in search.trials]
-    assert len(made) == len(set(made)) == 4, "all rounds of so small a search write the same eight facts"
+    assert len(made) == len(set(made)) == 5, "four drafts, and one recipe as it is"
 
 
 def test_fewer_facts_than_wanted_are_all_written() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kbsync.domain.errors import DataError
+from kbsync.domain.errors import DataError, SourceError
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.rewrite import Preserved, Rewrite
 from kbsync.ledger.ledger import SqlLedger
@@ -20,7 +20,7 @@ from kbsync.testing.fake_model import TableEditor
 from tests.support.stage_world import TTL, World, WorldSite
 from tests.support.tuning_world import judged_facts, land, tuning_world
 
-UNITS = Extent(4, 24).units
+UNITS = Extent(4, 16).units
 
 
 @pytest.fixture
@@ -102,6 +102,22 @@ def test_a_killed_search_goes_on_where_it_was(big: World, at: int) -> None:
     assert result.path is not None
 
 
+def test_an_endpoint_that_is_lost_after_a_kill_holds_no_search_up(big: World) -> None:
+    """The search asks the ledger only; the cycle goes on as soon as the endpoint is back."""
+    big.editor = Killed(3)
+    with pytest.raises(KeyboardInterrupt):
+        big.sync()
+    big.source.fail_next(SourceError("The endpoint does not answer."))
+    with pytest.raises(SourceError):
+        big.sync()
+    made, facts = big.editor.calls, big.facts
+    with writer(big.run, TTL) as held:
+        found_without = big.stages.tune(held, facts)
+    assert big.editor.calls - made == len(found_without.trials) - 2
+    result = big.sync()
+    assert (result.outcome, result.tuned) == (CycleOutcome.PROMOTED, None)
+
+
 def test_too_short_a_budget_gives_the_best_so_far_and_says_so(big: World) -> None:
     result = found(big, units=1)
     assert len(result.trials) == 1
@@ -111,7 +127,7 @@ def test_too_short_a_budget_gives_the_best_so_far_and_says_so(big: World) -> Non
 
 
 def test_more_time_tries_more_recipes(big: World) -> None:
-    assert len(found(big, Extent(8, 32).units).trials) > len(found(big, 1).trials)
+    assert len(found(big, Extent(8, 24).units).trials) > len(found(big, 1).trials)
 
 
 def test_no_recipe_that_holds_the_bounds_keeps_the_base(big: World) -> None:
