@@ -106,12 +106,12 @@ def windows(trace: LayerTrace) -> tuple[tuple[int, ...], ...]:
     """Runs of layers to try.
 
     First what the depth says: from the second layer to the middle. Both shipped recipes are of that kind, and MEMIT's
-    own layers are (figure 3 of the paper). Then what the trace suggests, and the run that begins at a sixth of the
-    depth.
+    own layers are (figure 3 of the paper). A model of a few layers keeps its facts in the lower half of them. Then what
+    the trace suggests, and the run that begins at a sixth of the depth.
     """
     last = max(0, trace.layers - 2)
-    first = min(1, last)
-    middle = tuple(range(first, max(first, min(last, trace.layers // 2)) + 1))
+    first, end = (0, trace.layers // 2) if trace.layers <= SHALLOW else (1, trace.layers // 2 + 1)
+    middle = tuple(range(first, min(max(first + 1, end), last + 1)))
     begin = min(round(trace.layers / 6), max(0, last - 4))
     early = tuple(range(begin, min(last, begin + 4) + 1))
     traced = tuple(layer for layer in trace.suggested if layer <= last)

@@ -28,4 +28,7 @@ def families(
     from tests.evidence.families.measure import measure_families
     from tests.evidence.families.models import FAMILIES
 
-    conclude(measure_families(only or tuple(FAMILIES)), output, json=json)
+    kept = output.with_suffix(".part")
+    document = measure_families(only or tuple(FAMILIES), kept)
+    kept.unlink(missing_ok=True)
+    conclude(document, output, json=json)

@@ -20,6 +20,7 @@ def trial(recipe: Recipe, facts: int = 8, score: float = 0.5, short: float = 0.0
 
 def test_windows_are_the_lower_half_the_trace_s_and_an_early_run() -> None:
     assert windows(trace())[:3] == (tuple(range(1, 10)), (2, 3, 4, 5), (3, 4, 5, 6, 7))
+    assert windows(trace(4, (1, 2)))[:2] == ((0, 1), (1, 2)), "few layers: their lower half"
 
 
 def test_no_window_holds_the_last_layer() -> None:
