@@ -15,13 +15,14 @@ from kbsync.bootstrap.served_forms import Opened, served_forms
 from kbsync.bootstrap.stage_settings import stage_settings
 from kbsync.bootstrap.texts import SiteTexts
 from kbsync.bootstrap.tuning import SiteRecipe, tuning_of
+from kbsync.bootstrap.workers import SiteWorkers
 from kbsync.config import Configuration
 from kbsync.domain.errors import ConfigError, NotFound
 from kbsync.domain.phrasing import Frames
 from kbsync.domain.recipe import ALGORITHMS, Recipe
 from kbsync.domain.relation import Relation
 from kbsync.ledger.ledger import SqlLedger
-from kbsync.ports import UNWATCHED, ArtifactStore, BaseModel, Clock, Editor, Notifier, StatementSource, Work
+from kbsync.ports import UNWATCHED, ArtifactStore, Clock, Editor, Notifier, StatementSource, Work
 from kbsync.stages.binding import Stages
 from kbsync.stages.evaluate.served import Complete
 from kbsync.stages.notify import NotifyResult, count_waiting, introduce
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from kbsync.model.load import LoadedModel
 
 
-class App(SiteTexts):
+class App(SiteTexts, SiteWorkers):
     """Everything that a command may need; each part is built when it is first asked for.
 
     So ``kbsync status`` opens the ledger and loads no model.
@@ -230,13 +231,6 @@ class App(SiteTexts):
         return reference_fingerprint(model.reference, cache_dir=self._models, dtype=model.dtype, work=self.work)
 
     @cached_property
-    def base(self) -> BaseModel:
-        """The base model, whose weights are loaded when it is first asked or edited."""
-        from kbsync.model.deferred_base import DeferredBase
-
-        return DeferredBase(self.fingerprint, lambda: self.loaded)
-
-    @cached_property
     def artifacts(self) -> FileArtifactStore:
         """Target vectors, covariances and other things that may be computed again."""
         from kbsync.checkpoints.artifacts import FileArtifactStore
@@ -287,7 +281,9 @@ class App(SiteTexts):
 
         loaded = self.loaded
         own = self.corpus if texts is None else texts
-        return EDITORS[algorithm](loaded.model, loaded.tokenizer, loaded.fingerprint, artifacts, own)
+        return EDITORS[algorithm](
+            loaded.model, loaded.tokenizer, loaded.fingerprint, artifacts, own, executor=self.executor
+        )
 
     @cached_property
     def stages(self) -> Stages:

@@ -25,11 +25,11 @@ EXIT_CODES = {
     5: "the version that was built again is not the stored one",
     65: "bad data: an identifier, a file, or a model that kbsync can't work with",
     66: "a version, plan or fact that does not exist",
-    69: "the source, or the server that is asked, can't be reached or is overloaded; trying later may help",
+    69: "a source, a server or workers can't be reached, or are overloaded; trying later may help",
     70: "the edit can't be computed soundly",
     74: "the state directory, the ledger or a stored version can't be read or written, or is damaged",
     75: "another process holds the lease or the database; trying later may help",
-    76: "the source, or the server that is asked, refused the question or answered wrongly",
+    76: "a source, a server or a worker refused what it was asked, or answered wrongly",
     78: "the configuration or the ledger's schema is wrong",
     130: "interrupted by a second Ctrl-C",
 }

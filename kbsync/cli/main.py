@@ -51,6 +51,7 @@ from kbsync.cli.research.mend import mend
 from kbsync.cli.research.phrasings import phrasings
 from kbsync.cli.research.recipe import tune
 from kbsync.cli.research.relations import relations
+from kbsync.cli.research.scale_out import scale_out
 from kbsync.cli.research.trace import trace
 from kbsync.cli.research.verdicts import verdicts
 from kbsync.cli.rollback import rollback
@@ -120,6 +121,7 @@ VERBS: tuple[Verb, ...] = (
     mend,
     phrasings,
     auto,
+    scale_out,
     verdicts,
     alternatives,
 )

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, model_val
 
 from kbsync.config.edit import EditSettings, TuneSettings
 from kbsync.config.evaluate import EvaluateSettings
+from kbsync.config.executor import ExecutorSettings
 from kbsync.config.gate import GateSettings
 from kbsync.config.publishing import PublishingSettings
 from kbsync.config.schedule import ScheduleSettings
@@ -253,6 +254,7 @@ class Settings(Section):
     text: TextSettings = TextSettings()
     gate: GateSettings = Field(default_factory=GateSettings)
     evaluate: EvaluateSettings = EvaluateSettings()
+    executor: ExecutorSettings = ExecutorSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     store: StoreSettings = Field(default_factory=StoreSettings)
     release: PublishingSettings = PublishingSettings()

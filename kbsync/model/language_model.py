@@ -62,6 +62,27 @@ class TorchLanguageModel(LanguageModel):
     def spells(self, name: str) -> bool:
         return spells(self._tokenizer, name, self._forward.vocabulary)
 
+    def cut_prompts(self, prompts: Sequence[str], max_new_tokens: int) -> list[list[int]]:
+        """The batches in which ``complete`` runs ``prompts``, as indices; raises what ``complete`` raises of texts."""
+        self._check()
+        encoded = encode(self._tokenizer, prompts)
+        for item in encoded:
+            self._forward.require_fits(item, max_new_tokens)
+        return self._answer_batches(encoded)
+
+    def cut_pairs(self, pairs: Sequence[tuple[str, str]]) -> list[list[int]]:
+        """The same for ``scores``."""
+        self._check()
+        return PairScorer(self._model, self._tokenizer).cut(pairs)
+
+    def cut_texts(self, prompts: Sequence[str]) -> list[list[int]]:
+        """The same for ``sample``."""
+        self._check()
+        return Sampler(self._model, self._tokenizer).cut(prompts)
+
+    def _answer_batches(self, encoded: Sequence[Encoded]) -> list[list[int]]:
+        return list(batches([len(e.ids) for e in encoded], min(BATCH_ROWS, self._forward.places)))
+
     def complete(self, prompts: Sequence[str], *, max_new_tokens: int = 10, work: Work = UNWATCHED) -> list[str]:
         """Greedy continuations; a token that holds a newline is the last one (".\\n" is one token)."""
         self._check()
@@ -70,7 +91,7 @@ class TorchLanguageModel(LanguageModel):
             self._forward.require_fits(item, max_new_tokens)
         work.start("answers", len(prompts))
         answers = [""] * len(prompts)
-        for chosen in batches([len(e.ids) for e in encoded], min(BATCH_ROWS, self._forward.places)):
+        for chosen in self._answer_batches(encoded):
             rows = [encoded[index].ids for index in chosen]
             new = greedy(self._model, rows, max_new_tokens, ends=self._has_newline, eos=self._eos)
             for index, tokens in zip(chosen, new, strict=True):

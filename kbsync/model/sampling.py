@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -45,15 +45,24 @@ class Sampler:
 
         Raises ``DataError`` for a prompt without any token.
         """
-        encoded = [item.ids for item in encode(self._tokenizer, prompts)]
-        order = sorted(range(len(prompts)), key=lambda index: len(encoded[index]))
+        encoded = self._encoded(prompts)
         texts: dict[int, str] = {}
-        for start in range(0, len(order), self._batch):
-            chosen = order[start : start + self._batch]
+        for chosen in self._batches(encoded):
             rows = self._extend([encoded[i] for i in chosen], [self._noise(prompts[i]) for i in chosen])
             texts.update(zip(chosen, self._tokenizer.batch_decode(rows, skip_special_tokens=True), strict=True))
             work.advance(len(chosen))
         return [texts[index] for index in range(len(prompts))]
+
+    def cut(self, prompts: Sequence[str]) -> list[list[int]]:
+        """The batches in which ``texts`` runs ``prompts``, as indices; raises as it does."""
+        return list(self._batches(self._encoded(prompts)))
+
+    def _encoded(self, prompts: Sequence[str]) -> list[list[int]]:
+        return [item.ids for item in encode(self._tokenizer, prompts)]
+
+    def _batches(self, encoded: Sequence[list[int]]) -> Iterator[list[int]]:
+        order = sorted(range(len(encoded)), key=lambda index: len(encoded[index]))
+        return (order[start : start + self._batch] for start in range(0, len(order), self._batch))
 
     def _noise(self, prompt: str) -> Tensor:
         """Gumbel noise (length, k): the largest of (logit + noise) is a draw from the softmax of the logits."""

@@ -68,18 +68,29 @@ class PairScorer:
             ModelError: a text does not fit the model's context, or the model's predictions are not finite.
         """
         places = self._places(pairs)
+        scores: dict[int, PairScore] = {}
+        for batch, asked in self._asked(places):
+            scored = self._run(batch, [(row, places[index]) for row, index in asked])
+            scores.update(zip((index for _, index in asked), scored, strict=True))
+            work.advance(len(asked))
+        return [scores[index] for index in range(len(pairs))]
+
+    def cut(self, pairs: Sequence[tuple[str, str]]) -> list[list[int]]:
+        """The batches in which ``scores`` runs ``pairs``, as indices; raises as it does.
+
+        Each batch alone is run as it is run among the others: with the same rows in the same order.
+        """
+        return [sorted(index for _, index in asked) for _, asked in self._asked(self._places(pairs))]
+
+    def _asked(self, places: Sequence[_Place]) -> Iterator[tuple[list[Tokens], list[tuple[int, int]]]]:
+        """Each batch of rows, with the pairs that are read in it: row and index of each."""
         longest = _maximal(place.row for place in places)
         served: dict[Tokens, list[int]] = defaultdict(list)
         for index, place in enumerate(places):
             served[longest[place.row]].append(index)
         needed = {row: len({p for index in served[row] for p in places[index].positions}) for row in served}
-        scores: dict[int, PairScore] = {}
         for batch in self._batches(needed):
-            asked = [(row, index) for row, tokens in enumerate(batch) for index in served[tokens]]
-            scored = self._run(batch, [(row, places[index]) for row, index in asked])
-            scores.update(zip((index for _, index in asked), scored, strict=True))
-            work.advance(len(asked))
-        return [scores[index] for index in range(len(pairs))]
+            yield batch, [(row, index) for row, tokens in enumerate(batch) for index in served[tokens]]
 
     def _places(self, pairs: Sequence[tuple[str, str]]) -> list[_Place]:
         if not all(answer for _, answer in pairs):

@@ -55,6 +55,10 @@ class LanguageModel(ABC):
     control_tokens: frozenset[str] = frozenset()
     """Texts that the model reads as control tokens wherever they stand. A label that holds one is not to be asked."""
 
+    lanes: int = 1
+    """Lists that are best given to ``complete_each`` and ``scores_each`` together: more than 1 where several workers
+    share them."""
+
     def too_long(self, texts: Sequence[str], *, room: int = 0) -> list[bool]:
         """For each text, whether it does not fit the context with ``room`` more tokens, or holds a token that is beyond
         the model's vocabulary. By default all fit."""
@@ -83,6 +87,18 @@ class LanguageModel(ABC):
                 the prompt does not end in whitespace (``joint``).
             work: Advances by pairs.
         """
+
+    def complete_each(
+        self, lists: Sequence[Sequence[str]], *, max_new_tokens: int = 10, work: Work = UNWATCHED
+    ) -> list[list[str]]:
+        """``complete`` of each list, with the same bits as alone."""
+        return [self.complete(prompts, max_new_tokens=max_new_tokens, work=work) for prompts in lists]
+
+    def scores_each(
+        self, lists: Sequence[Sequence[tuple[str, str]]], *, work: Work = UNWATCHED
+    ) -> list[list[PairScore]]:
+        """``scores`` of each list, with the same bits as alone."""
+        return [self.scores(pairs, work=work) for pairs in lists]
 
     @abstractmethod
     def perplexity(self, texts: Sequence[str], *, work: Work = UNWATCHED) -> Perplexity:

@@ -16,12 +16,12 @@ from kbsync.domain.relation import Cardinality, Relation
 from kbsync.domain.rewrite import control_token_in
 from kbsync.domain.verdict import Evidence, Verdict, VerdictKey, VerdictKind, ambiguity, judge, summary
 from kbsync.domain.wellformed import name_flaw
-from kbsync.ports import BaseModel, LanguageModel
+from kbsync.ports import UNWATCHED, BaseModel, LanguageModel, PairScore, Work
 from kbsync.stages.facts import BelievedFacts, WatchedFact
 from kbsync.stages.session import Run
 
 FACTS_PER_TRANSACTION = 64
-"""Largest number of verdicts that are lost when the process is killed."""
+"""Largest number of verdicts that are lost when the process is killed, for each of the model's ``lanes``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +50,15 @@ def probe(
     if unjudged:
         model = base.language_model()
         run.work.start("probe", len(unjudged))
-        for start in range(0, len(unjudged), FACTS_PER_TRANSACTION):
-            chunk = unjudged[start : start + FACTS_PER_TRANSACTION]
-            verdicts = _judge(model, base.fingerprint, chunk, answer_tokens)
-            with run.ledger.write() as tx:
-                tx.record_verdicts(verdicts, run.clock.now())
-            run.work.advance(len(chunk))
+        starts = range(0, len(unjudged), FACTS_PER_TRANSACTION)
+        chunks = [unjudged[start : start + FACTS_PER_TRANSACTION] for start in starts]
+        for first in range(0, len(chunks), model.lanes):
+            together = chunks[first : first + model.lanes]
+            judged = _judge_each(model, base.fingerprint, together, answer_tokens, run.work)
+            for chunk, verdicts in zip(together, judged, strict=True):
+                with run.ledger.write() as tx:
+                    tx.record_verdicts(verdicts, run.clock.now())
+                run.work.advance(len(chunk))
         run.work.finish()
     with run.ledger.write() as tx:
         counts: Counter[VerdictKind] = Counter()
@@ -67,24 +70,59 @@ def probe(
     return ProbeResult(asked=len(unjudged), verdicts={kind: counts[kind] for kind in VerdictKind})
 
 
-def _judge(model: LanguageModel, fingerprint: str, facts: Sequence[WatchedFact], answer_tokens: int) -> list[Verdict]:
-    """Ask about all facts in all their phrasings at once, and judge the replies."""
-    verdicts, asked = [], []
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """Facts that are asked about together."""
+
+    ambiguous: list[Verdict]
+    """Of those that can't be asked about."""
+    asked: list[tuple[Relation, Fact, list[str]]]
+    """The others, with the prompts of each."""
+    names: list[list[str]]
+    """For each of these, the names that are scored after its first prompt: the right one, then former ones."""
+
+    @property
+    def prompts(self) -> list[str]:
+        return [prompt for _, _, own in self.asked for prompt in own]
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        return [(prompts[0], name) for (_, _, prompts), own in zip(self.asked, self.names, strict=True) for name in own]
+
+
+def _judge_each(
+    model: LanguageModel, fingerprint: str, chunks: Sequence[Sequence[WatchedFact]], answer_tokens: int, work: Work
+) -> list[list[Verdict]]:
+    """Ask about all facts of each chunk in all their phrasings at once, and judge the replies."""
+    unshown = work.shown_by(UNWATCHED.progress)
+    prepared = [_chunk(model, fingerprint, chunk, answer_tokens) for chunk in chunks]
+    answers = model.complete_each([c.prompts for c in prepared], max_new_tokens=answer_tokens, work=unshown)
+    scores = model.scores_each([c.pairs for c in prepared], work=unshown)
+    return [
+        _judged(fingerprint, chunk, own, scored) for chunk, own, scored in zip(prepared, answers, scores, strict=True)
+    ]
+
+
+def _chunk(model: LanguageModel, fingerprint: str, facts: Sequence[WatchedFact], answer_tokens: int) -> _Chunk:
+    ambiguous, asked = [], []
     for relation, fact in facts:
         single = relation.cardinality is not Cardinality.SET
         reason = ambiguity(fact, single=single, control_tokens=model.control_tokens)
         reason = reason or _unspelled(model, fact) or _too_long(model, relation, fact, answer_tokens)
         if reason:
             key = VerdictKey.of(relation, fact, fingerprint)
-            verdicts.append(Verdict(key=key, kind=VerdictKind.AMBIGUOUS, evidence=Evidence(reason=reason)))
+            ambiguous.append(Verdict(key=key, kind=VerdictKind.AMBIGUOUS, evidence=Evidence(reason=reason)))
         else:
             asked.append((relation, fact, [fill(template, fact.subject_label or "") for template in relation.asked]))
-    prompts = [prompt for _, _, own in asked for prompt in own]
-    continuations = iter(model.complete(prompts, max_new_tokens=answer_tokens))
-    logprobs = _logprobs(model, [(fact, own[0]) for _, fact, own in asked])
-    for (relation, fact, own), (right, former) in zip(asked, logprobs, strict=True):
+    return _Chunk(ambiguous, asked, [_scored_names(model, fact, own[0]) for _, fact, own in asked])
+
+
+def _judged(fingerprint: str, chunk: _Chunk, answers: Sequence[str], scored: Sequence[PairScore]) -> list[Verdict]:
+    verdicts, continuations, scores = list(chunk.ambiguous), iter(answers), iter(scored)
+    for (relation, fact, own), names in zip(chunk.asked, chunk.names, strict=True):
         replies = tuple(judge(fact, prompt, next(continuations)) for prompt in own)
-        evidence = Evidence(replies=replies, logprob_answer=right, logprob_former=former)
+        right, *former = [next(scores).logprob for _ in names]
+        evidence = Evidence(replies=replies, logprob_answer=right, logprob_former=max(former, default=None))
         kind = summary([reply.kind for reply in replies])
         verdicts.append(Verdict(key=VerdictKey.of(relation, fact, fingerprint), kind=kind, evidence=evidence))
     return verdicts
@@ -115,17 +153,7 @@ def _can_be_scored(model: LanguageModel, prompt: str, name: str) -> bool:
     return not token and not name_flaw(name) and model.spells(name) and fits
 
 
-def _logprobs(model: LanguageModel, questions: Sequence[tuple[Fact, str]]) -> list[tuple[float, float | None]]:
-    """Log-probability of each fact's first right answer, and of its likeliest former one (None: there is none)."""
-    former_names = [
-        [f.label for f in fact.former if f.label and _can_be_scored(model, prompt, f.label)]
-        for fact, prompt in questions
-    ]
-    names = [[fact.answers[0].label or "", *own] for (fact, _), own in zip(questions, former_names, strict=True)]
-    pairs = [(prompt, name) for (_, prompt), own in zip(questions, names, strict=True) for name in own]
-    scores = iter(model.scores(pairs))
-    logprobs: list[tuple[float, float | None]] = []
-    for own in names:
-        right, *former = [next(scores).logprob for _ in own]
-        logprobs.append((right, max(former, default=None)))
-    return logprobs
+def _scored_names(model: LanguageModel, fact: Fact, prompt: str) -> list[str]:
+    """The fact's first right answer, then the former ones whose log-probability can be taken."""
+    former = [f.label for f in fact.former if f.label and _can_be_scored(model, prompt, f.label)]
+    return [fact.answers[0].label or "", *former]

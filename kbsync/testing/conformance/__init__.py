@@ -20,12 +20,12 @@ pytest comes with the extra ``testing``.
 import pytest
 
 # pytest explains a failed assertion only in modules that it rewrites; it must hear of these before they are imported.
-pytest.register_assert_rewrite(
-    *(f"{__name__}.{module}" for module in ("artifacts", "checkpoints", "ledgers", "models", "notifiers", "sources"))
-)
+_MODULES = ("artifacts", "checkpoints", "executors", "ledgers", "models", "notifiers", "sources")
+pytest.register_assert_rewrite(*(f"{__name__}.{module}" for module in _MODULES))
 
 from kbsync.testing.conformance.artifacts import ArtifactStoreConformance, Damage  # noqa: E402
 from kbsync.testing.conformance.checkpoints import CheckpointStoreConformance, VersionCase  # noqa: E402
+from kbsync.testing.conformance.executors import ExecutorConformance  # noqa: E402
 from kbsync.testing.conformance.ledgers import LedgerConformance  # noqa: E402
 from kbsync.testing.conformance.models import ModelConformance, ModelKit  # noqa: E402
 from kbsync.testing.conformance.notifiers import NotifierConformance, Receiver  # noqa: E402
@@ -35,6 +35,7 @@ __all__ = [
     "ArtifactStoreConformance",
     "CheckpointStoreConformance",
     "Damage",
+    "ExecutorConformance",
     "LedgerConformance",
     "ModelConformance",
     "ModelKit",

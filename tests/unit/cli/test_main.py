@@ -74,6 +74,7 @@ PROMISED = [
     "bench mend",
     "bench phrasings",
     "bench auto",
+    "bench scale-out",
     "bench verdicts",
     "bench alternatives",
 ]

@@ -1,0 +1,1 @@
+"""Executors of long work on other machines."""
