@@ -88,16 +88,15 @@ def spells(tokenizer: PreTrainedTokenizerFast, text: str, vocabulary: int = sys.
     """Whether there are tokens for all of a text.
 
     Some tokenizers write one and the same token for whatever they don't know: a model can't tell such names apart, and
-    can say none of them.
+    can say none of them. And some drop characters that they don't know, so that nothing is left.
 
     Args:
         vocabulary: The number of tokens that the model has; some tokenizers have more.
     """
-    unknown = tokenizer.unk_token_id
-    if not text.strip() or (unknown is None and len(tokenizer) <= vocabulary):
+    if not text.strip():
         return True
     ids = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
-    return unknown not in ids and max(ids, default=0) < vocabulary
+    return bool(ids) and max(ids) < vocabulary and tokenizer.unk_token_id not in ids
 
 
 def require_offsets(tokenizer: PreTrainedTokenizerFast, place: str) -> None:

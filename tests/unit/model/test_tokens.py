@@ -92,4 +92,7 @@ def test_a_name_for_which_there_is_no_token_is_not_spelled() -> None:
     assert spells(words, "head of state") and spells(words, " ")
     assert not spells(words, "head of 東京")
     assert spells(words, "Paris", len(words)) and not spells(words, "Berlin", len(words) - 1)
+    dropping = Tokenizer(models.BPE(vocab={"a": 0, "b": 1}, merges=[]))  # without a token for the others
+    assert spells(PreTrainedTokenizerFast(tokenizer_object=dropping), "ab")
+    assert not spells(PreTrainedTokenizerFast(tokenizer_object=dropping), "東京")
     assert spells(byte_level_tokenizer([], 300), "東京 \U0001f98a \u0e01\u0e48")
