@@ -29,8 +29,16 @@ def load_base(settings: ModelSettings, cache_dir: Path, frames: Frames, work: Wo
     from kbsync.model.chat import require_frames
     from kbsync.model.editable import editable
     from kbsync.model.load import load
+    from kbsync.model.spread import Spread
 
-    loaded = load(settings.reference, cache_dir=cache_dir, device=settings.device, dtype=settings.dtype, work=work)
+    loaded = load(
+        settings.reference,
+        cache_dir=cache_dir,
+        device=settings.device,
+        dtype=settings.dtype,
+        spread=Spread(settings.device_map, settings.max_memory) if settings.device_map else None,
+        work=work,
+    )
     editable(loaded.model)
     require_frames(loaded.tokenizer, frames, settings.chat, settings.system)
     return loaded

@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing
 from functools import cached_property
 from pathlib import Path
 from socket import gethostname
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kbsync.config.settings import Settings
 from kbsync.domain.canonical import canonical_json
@@ -87,6 +87,8 @@ class SiteWorkers:
             "reference": model.reference,
             "dtype": model.dtype,
             "device": model.device,
+            "device_map": model.device_map,
+            "max_memory": model.max_memory,
             "fingerprint": self.fingerprint,
             "models": settings.models_dir or str(self._models),
         }
@@ -111,11 +113,19 @@ def make(argument: str) -> Worker:
         WorkersRefused: The base is not on this machine, or is another one.
     """
     from kbsync.model.load import load
+    from kbsync.model.spread import Spread
 
-    order: dict[str, str] = json.loads(argument)
-    reference = order["reference"]
+    order: dict[str, Any] = json.loads(argument)
+    reference: str = order["reference"]
+    spread = Spread(order["device_map"], order["max_memory"]) if order["device_map"] else None
     try:
-        loaded = load(reference, cache_dir=Path(order["models"]), device=order["device"], dtype=order["dtype"])
+        loaded = load(
+            reference,
+            cache_dir=Path(order["models"]),
+            device=order["device"],
+            dtype=order["dtype"],
+            spread=spread,
+        )
     except ModelError as error:
         raise WorkersRefused(
             f"The worker on {gethostname()} can't load the base {reference}: {error.what}",

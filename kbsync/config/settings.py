@@ -106,6 +106,10 @@ def _system_prompt(text: str) -> str:
     return text.strip()
 
 
+PlaceOfModule = Annotated[str, Field(pattern=r"^(cpu|disk|(cuda|xpu|mps)(:\d+)?)$")]
+MemorySize = Annotated[str, Field(pattern=r"^\d+(\.\d+)? ?[KMG]i?B$")]
+
+
 class ModelSettings(Section):
     """The base model."""
 
@@ -117,6 +121,11 @@ class ModelSettings(Section):
     """Floating-point type of the weights in memory."""
     device: Text = "auto"
     """Where the model runs: ``auto``, ``cpu``, ``cuda``, …"""
+    device_map: Literal["", "auto"] | dict[str, PlaceOfModule] = ""
+    """For a model that is too large for one device (extra ``offload``): ``auto``, or a table that gives each module its
+    device, or ``disk``. Empty: all of it goes to ``device``."""
+    max_memory: dict[str, MemorySize] = Field(default_factory=dict)
+    """Of each device that ``auto`` may use: ``{ "0" = "20GiB", cpu = "30GiB" }``; the rest goes to the disk."""
     base_answer_tokens: Annotated[int, Field(ge=1, le=100)] = 10
     """Length of a probed answer in tokens."""
     chat: Literal["auto", "always", "never"] = "auto"

@@ -26,6 +26,7 @@ from kbsync.model.delta import FactorDelta
 from kbsync.model.editable import editable
 from kbsync.model.forward import vocabulary_of
 from kbsync.model.hooks import frozen
+from kbsync.model.spread import require_in_place
 from kbsync.model.suffix import longest_row
 from kbsync.ports import ArtifactStore, Edit, Editor, Executor, Work
 
@@ -123,6 +124,7 @@ class TorchEditor(Editor):
         started = time.monotonic()
         check(recipe, self._decoder)
         layers = self._decoder.edited_layers(recipe.layers)
+        require_in_place(self._decoder, layers)
         with frozen(self._decoder.model):
             prefixes = contexts(self._decoder, self._tokenizer, recipe, self._base, self._artifacts)
             distinct = {r.id: r for r in rewrites}

@@ -6,6 +6,7 @@ Only safetensors are read, and no code that comes with a model is run.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from kbsync.model.digests import digests_in
 from kbsync.model.fingerprint import fingerprint
 from kbsync.model.quiet import quiet
 from kbsync.model.reference import model_directory
+from kbsync.model.spread import Spread
 from kbsync.model.tokens import require_offsets
 from kbsync.ports import UNWATCHED, Work
 from kbsync.system.messages import first_line
@@ -46,7 +48,13 @@ class LoadedModel:
 
 
 def load(
-    reference: str, *, cache_dir: Path, device: str = "auto", dtype: str = "float32", work: Work = UNWATCHED
+    reference: str,
+    *,
+    cache_dir: Path,
+    device: str = "auto",
+    dtype: str = "float32",
+    spread: Spread | None = None,
+    work: Work = UNWATCHED,
 ) -> LoadedModel:
     """Load a causal language model.
 
@@ -57,29 +65,36 @@ def load(
         cache_dir: Keeps converted GGUF files and remembered digests. The hub's own cache stays where HF_HOME says.
         device: ``auto`` (CUDA where there is one, else the CPU), or a device as torch names it.
         dtype: ``float32``, ``bfloat16`` or ``float16``.
+        spread: Where the parts of a model go that is too large for one device, instead of ``device``.
         work: Shows the conversion of a GGUF file.
 
     Raises:
         ModelError: there is no such model, it can't be read, or it is not a causal language model in full precision.
     """
-    torch_dtype, torch_device = _dtype(dtype), _device(device)
+    torch_dtype, torch_device = _dtype(dtype), None if spread else _device(device)
     digests = digests_in(cache_dir)
     directory = model_directory(reference, cache_dir, digests, work)
-    model = _model(directory, torch_dtype)
+    model = _model(directory, torch_dtype, spread.arguments(cache_dir) if spread else {})
     tokenizer = _tokenizer(directory)
-    _place(model, torch_device)
+    if torch_device is not None:
+        _place(model, torch_device)
     nn.Module.eval(model).requires_grad_(False)
     group_queries(model)
     return LoadedModel(model, tokenizer, fingerprint(directory, dtype, digests), reference, directory)
 
 
-def _model(directory: Path, dtype: torch.dtype) -> PreTrainedModel:
-    """Read the weights; a parameter that is missing is an error."""
+def _model(directory: Path, dtype: torch.dtype, placing: Mapping[str, Any]) -> PreTrainedModel:
+    """Read the weights; a parameter that is missing is an error. ``placing``: arguments that say where they go."""
     tensors = require_loadable(directory, frozenset(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()))
     try:
         with quiet(), bounded_build(str(directory), len(tensors), sum(t.numbers for t in tensors)):
             loaded: Any = AutoModelForCausalLM.from_pretrained(
-                directory, dtype=dtype, use_safetensors=True, trust_remote_code=False, output_loading_info=True
+                directory,
+                dtype=dtype,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+                **placing,
             )
     except ModelError:
         raise
