@@ -48,7 +48,9 @@ DAY = 11
 
 _DATES = (f"{XSD}dateTime", f"{XSD}date")
 
-_NUMBERS = frozenset(f"{XSD}{name}" for name in ("decimal", "integer", "int", "long", "double", "float"))
+_NUMBERS = frozenset(
+    f"{XSD}{name}" for name in ("decimal", "integer", "int", "long", "double", "float", "nonNegativeInteger")
+)
 """Wikibase writes decimals, but engines may return them in the type that they compute with."""
 
 _STATEMENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9$-]{0,199}\Z")
@@ -147,13 +149,16 @@ def _read(term: Term, group: list[Row]) -> Value:
 
 
 def _time_text(term: Term, *, known: bool) -> str | None:
-    """The time that a literal holds; None if it is no time.
+    """The time that a literal holds; None if it is no time. Raises ``DataError`` for a date in another form.
 
     Wikibase writes a date that does not exist (30 February) as a plain string, as on the item's page. It differs from
     other strings in having a node with a precision (``known``).
     """
     if term.datatype in _DATES or (known and term.datatype in ("", f"{XSD}string")):
-        return iso_time(term.text)
+        time = iso_time(term.text)
+        if time is None and term.datatype in _DATES:
+            raise DataError(f"{ascii(term.text)[:80]} is no time of Wikidata, which has no time zones.")
+        return time
     return None
 
 

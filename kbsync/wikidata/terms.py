@@ -12,7 +12,7 @@ from kbsync.wikidata.answers import Term
 from kbsync.wikidata.queries import ENTITY
 
 _TIME = re.compile(
-    r"([+-]?)([0-9]{1,16})-([0-9]{2}-[0-9]{2})(?:T([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.0+)?)?(?:Z|[+-]00:00)?\Z"
+    r"([+-]?)([0-9]{1,16})-([0-9]{2}-[0-9]{2})(?:T([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]+)?)?(?:Z|[+-]00:00)?\Z"
 )
 _IN_PLACE_OF_A_NODE = re.compile(r"/\.well-known/genid/|^(nodeID://|_:|bnode:|bnodeid:|urn:(skolem|bnode):)")
 """IRIs that engines write for blank nodes: the form of RDF 1.1 (section 3.5), and Virtuoso's and others' own."""
@@ -47,10 +47,11 @@ def is_unknown(term: Term) -> bool:
 
 
 def integer(term: Term) -> int:
-    """A whole number. Raises ``DataError``."""
-    if not re.fullmatch(r"[+-]?[0-9]{1,18}", term.text):
+    """A whole number, also as engines write one that they computed as a decimal: ``11.0``. Raises ``DataError``."""
+    whole = re.fullmatch(r"([+-]?[0-9]{1,18})(\.0+)?", term.text)
+    if whole is None:
         raise DataError(f"{_short(term.text)} is not a whole number of at most 18 digits.")
-    return int(term.text)
+    return int(whole[1])
 
 
 def moment(term: Term) -> datetime:

@@ -99,7 +99,8 @@ def test_a_quantity_has_one_form(text: str, canonical: str) -> None:
     [
         (date("2020-01-01T00:00:00+00:00"), Value(ValueKind.TIME, "2020-01-01T00:00:00Z", "11")),
         (date("-13798000000-01-01T00:00:00Z"), Value(ValueKind.TIME, "-13798000001-01-01T00:00:00Z", "11")),
-        (date("sometime"), Value(ValueKind.OTHER, "sometime")),
+        (date("2020-01-01T10:00:00.25Z"), Value(ValueKind.TIME, "2020-01-01T10:00:00Z", "11")),
+        (Term("literal", "5", f"{XSD}nonNegativeInteger"), Value(ValueKind.QUANTITY, "+5")),
         (Term("literal", "Q84"), Value(ValueKind.STRING, "Q84")),
         (Term("literal", "x", f"{XSD}string"), Value(ValueKind.STRING, "x")),
         (
@@ -119,6 +120,13 @@ def test_less_usual_values(term: Term, value: Value) -> None:
         ([statement(value=item("Q84")), statement(value=item("Q85"))], "2 values"),
         ([statement(value=item("Q84")), statement(value=item("Q84"), rank="DeprecatedRank")], "2 ranks"),
         ([statement()], "neither a value nor the mark of none"),
+        *(
+            (
+                [statement(value=date(time))],
+                f"something that Wikidata has not: {time!r} is no time of Wikidata, which has no time zones.",
+            )
+            for time in ("sometime", "2020-01-01T00:00:00+02:00")
+        ),
     ],
 )
 def test_a_statement_that_contradicts_itself_has_an_unknown_value(group: list[Row], problem: str) -> None:

@@ -50,7 +50,7 @@ def test_a_blank_node_and_an_iri_in_its_place_are_unknown() -> None:
 
 
 def test_numbers_and_dates_that_are_none_are_refused() -> None:
-    assert integer(text("-7")) == -7
+    assert integer(text("-7")) == -7 and integer(text("11.0")) == 11
     assert moment(text("2026-03-01T12:00:00Z")) == datetime(2026, 3, 1, 12, tzinfo=UTC)
     assert moment(text("2026-03-01T12:00:00")) == datetime(2026, 3, 1, 12, tzinfo=UTC)
     assert moment(text("2026-03-01T12:00:00+01:00")).tzinfo == timezone(timedelta(hours=1))
