@@ -162,6 +162,7 @@ def connect_sqlite(file: Path, **options: Any) -> sqlite3.Connection:
     user who can't make them reads the file alone, which is complete if there is no ``-wal`` file.
     """
     connection: sqlite3.Connection
+    file = file.resolve()  # SQLite keeps its other files beside the file itself, not beside a link to it
     if not os.access(file, os.F_OK) or (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)):
         connection = sqlite3.connect(file, **options)
         return connection

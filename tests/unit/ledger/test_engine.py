@@ -201,6 +201,22 @@ def test_a_file_that_may_not_be_written_is_read(tmp_path: Path, held: bool, monk
     writer.dispose()
 
 
+def test_what_waits_beside_a_linked_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, link = tmp_path / "data" / "ledger.db", tmp_path / "link.db"
+    schema.upgrade(sqlite_url(file))
+    link.symlink_to(file)
+    writer = make_engine(parse_url(sqlite_url(link)))
+    with writing(writer) as connection:
+        connection.exec_driver_sql(insert("first"))
+    assert file.with_name("ledger.db-wal").stat().st_size, "not yet in the file itself"
+    monkeypatch.setattr(os, "access", lambda _path, how: how != os.W_OK)
+    reader = make_engine(parse_url(sqlite_url(link)))
+    assert watermarks(reader) == ["first"]
+    reader.dispose()
+    monkeypatch.undo()
+    writer.dispose()
+
+
 def test_a_database_that_can_only_be_read_is_told(engine: Engine) -> None:
     if engine.dialect.name == "sqlite":
         pytest.skip("of PostgreSQL's replicas")
