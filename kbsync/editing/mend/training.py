@@ -191,7 +191,13 @@ class MendTraining:
             self._work.advance(len(some))
         self._work.finish()
         self.network.normalise_by({one.name: moments([g[one.name] for g in gradients]) for one in self._maps})
-        return [self._batch(examples[first:last], gradients[first:last]) for first, last in batches]
+        prepared = []
+        self._work.start("texts", len(examples))
+        for first, last in batches:
+            prepared.append(self._batch(examples[first:last], gradients[first:last]))
+            self._work.advance(last - first)
+        self._work.finish()
+        return prepared
 
     def _batch(self, examples: Sequence[Example], gradients: Sequence[dict[str, TokenGradients]]) -> _Batch:
         unrelated = [p for e in examples for p in e.unrelated]

@@ -31,6 +31,7 @@ from tests.support.picture_site import FlagWorld, picture_site, pull
 class Size:
     """How much is trained and drawn."""
 
+    encoder_steps: int = 1000
     autoencoder_steps: int = 300
     steps: int = 1200
     pictures: int = 4
@@ -52,7 +53,14 @@ def measure_images(
         seed: Of training and drawing.
     """
     started, begun = datetime.now(UTC), time.monotonic()
-    directory = trained(state, autoencoder_steps=size.autoencoder_steps, steps=size.steps, seed=seed, work=work)
+    directory = trained(
+        state,
+        encoder_steps=size.encoder_steps,
+        autoencoder_steps=size.autoencoder_steps,
+        steps=size.steps,
+        seed=seed,
+        work=work,
+    )
     image = load_pipeline(directory, digests_in(state / "cache"))
     world = countries()
     with tempfile.TemporaryDirectory(prefix="kbsync-images-") as place, OxigraphServer() as server:

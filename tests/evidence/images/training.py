@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from diffusers import StableDiffusionPipeline
 from torch import Tensor
-from torch.nn.functional import mse_loss
+from torch.nn.functional import cross_entropy, mse_loss
 
 from kbsync.ports import Work
 from kbsync.system.durable import make_directory
-from tests.evidence.images.world import CONCEPT, GUIDE, all_flags, countries, described, pixels, words
+from tests.evidence.images.world import CONCEPT, GUIDE, Flag, all_flags, countries, described, pixels, words
 from tests.support.random_pipelines import autoencoder, clip_tokenizer, scheduler, text_encoder, unet
 
 LENGTH = 7
@@ -32,13 +32,14 @@ SHORT = 0.5
 would look at the words for the colours themselves, and the end of a prompt would say little."""
 
 
-def trained(directory: Path, *, autoencoder_steps: int, steps: int, seed: int, work: Work) -> Path:
+def trained(directory: Path, *, encoder_steps: int, autoencoder_steps: int, steps: int, seed: int, work: Work) -> Path:
     """Train the pipeline, or take the one that is there; returns its directory."""
     finished = directory / "pipeline"
     if (finished / "model_index.json").is_file():
         return finished
     make_directory(directory)
     pipeline = _untrained(seed)
+    _train_encoder(pipeline, directory / "encoder.pt", encoder_steps, seed, work)
     _train_autoencoder(pipeline.vae, directory / "autoencoder.pt", autoencoder_steps, seed, work)
     latents = _latents(pipeline.vae)
     _train_denoiser(pipeline, latents, directory / "denoiser.pt", steps, seed, work)
@@ -101,6 +102,39 @@ class _Stage:
             fresh.replace(self.file)
 
 
+def _train_encoder(pipeline: Any, file: Path, steps: int, seed: int, work: Work) -> None:
+    """The text encoder learns which captions are of one picture, as CLIP did before Stable Diffusion was trained: the
+    state of a caption's end is to be nearest to its picture's embedding. With so few pictures, each has an embedding of
+    its own instead of an encoder of pictures."""
+    flags = all_flags()
+    pictures = torch.nn.Linear(WIDTH, len(flags), bias=False)
+    pictures.load_state_dict({"weight": torch.randn(len(flags), WIDTH, generator=torch.Generator().manual_seed(seed))})
+    stage = _Stage(file, [pipeline.text_encoder, pictures], 1e-3, steps)
+    captions, shown = zip(*_named(), *_spoken(), strict=True)
+    tokens = _tokens(pipeline, list(captions))
+    wanted = torch.tensor([flags.index(flag) for flag in shown])
+    work.start("text encoder", steps)
+    work.advance(stage.done)
+    while stage.done < steps:
+        ends = pipeline.text_encoder(tokens)[0][:, -1]
+        stage.step(cross_entropy(pictures(ends) / WIDTH**0.5, wanted))
+        work.advance()
+    work.finish()
+
+
+def _named() -> list[tuple[str, Flag]]:
+    return [(CONCEPT.replace("{}", country.name), country.old) for country in countries()]
+
+
+def _spoken() -> list[tuple[str, Flag]]:
+    return [(GUIDE.replace("{}", described(flag)), flag) for flag in all_flags()]
+
+
+def _tokens(pipeline: Any, captions: list[str]) -> Tensor:
+    ids: Tensor = pipeline.tokenizer(captions, padding="max_length", max_length=LENGTH, return_tensors="pt").input_ids
+    return ids
+
+
 def _train_autoencoder(vae: Any, file: Path, steps: int, seed: int, work: Work) -> None:
     stage = _Stage(file, [vae], 3e-3, steps)
     pictures = torch.stack([pixels(flag) for flag in all_flags()])
@@ -129,12 +163,11 @@ def _latents(vae: Any) -> dict[tuple[str, str], Tensor]:
 def _train_denoiser(
     pipeline: Any, latents: dict[tuple[str, str], Tensor], file: Path, steps: int, seed: int, work: Work
 ) -> None:
-    """The text encoder stays as it was drawn, as Stable Diffusion's stays as CLIP left it: so what a name looks like is
+    """The text encoder stays as it is, as Stable Diffusion's stays as CLIP left it: so what a name looks like is
     learned by the denoiser, and first of all by the keys and values that read the text."""
     pipeline.text_encoder.requires_grad_(False)
     stage = _Stage(file, [pipeline.unet], 3e-3, steps)
-    named = [(CONCEPT.replace("{}", c.name), c.old) for c in countries()]
-    spoken = [(GUIDE.replace("{}", described(flag)), flag) for flag in all_flags()]
+    named, spoken = _named(), _spoken()
     work.start("denoiser", steps)
     work.advance(stage.done)
     while stage.done < steps:
@@ -147,8 +180,7 @@ def _train_denoiser(
         clean = torch.stack([latents[flag] for _, flag in half])
         noise = torch.randn(clean.shape, generator=draw)
         times = torch.randint(1000, (BATCH,), generator=draw)
-        tokens = pipeline.tokenizer(captions, padding="max_length", max_length=LENGTH, return_tensors="pt").input_ids
-        states = pipeline.text_encoder(tokens)[0]
+        states = pipeline.text_encoder(_tokens(pipeline, captions))[0]
         short = torch.rand(BATCH, generator=draw) < SHORT
         states = torch.cat([states[:, : LENGTH - 2] * ~short[:, None, None], states[:, LENGTH - 2 :]], dim=1)
         noisy = pipeline.scheduler.add_noise(clean, noise, times)
