@@ -41,7 +41,8 @@ class AlteredRow(NamedTuple):
 
 def altered_rows(connection: Connection) -> Iterator[AlteredRow]:
     """Rows that are not what the journal holds of them."""
-    journaled = int(connection.scalar(select(func.coalesce(func.sum(tables.row_journal.c.size), 0))) or 0)
+    # As a fraction, since the sum of what somebody else wrote may be no whole number that a database has.
+    journaled = float(connection.scalar(select(func.sum(tables.row_journal.c.size * 1.0))) or 0)
     if not journaled:
         for table in _present(connection):
             for key, row in row_journal.stored_rows(connection, table):
@@ -64,9 +65,9 @@ def _present(connection: Connection) -> list[Table]:
     return [table for table in row_journal.bound() if table.name in there]
 
 
-def _compared(connection: Connection, journaled: int) -> dict[bytes, str]:
+def _compared(connection: Connection, journaled: float) -> dict[bytes, str]:
     """By the digest of table and key, what is wrong with a row."""
-    shares = min(_MOST_SHARES, 1 + 2 * journaled // _SHARE)
+    shares = max(1, int(min(_MOST_SHARES, 1 + 2 * journaled // _SHARE)))
     wrong: dict[bytes, str] = {}
     with ExitStack() as closing:
         written, stored = ([closing.enter_context(tempfile.TemporaryFile()) for _ in range(shares)] for _ in range(2))
@@ -118,7 +119,7 @@ def _journaled(connection: Connection) -> Iterator[tuple[str, Key, str | None]]:
         try:
             body = json.loads(entry.body)
             found = [(table, tuple(row[:-1]), row[-1]) for table, rows in body.items() for row in rows]
-        except (ValueError, TypeError, AttributeError):
+        except (ValueError, TypeError, AttributeError, LookupError, RecursionError):
             continue
         yield from (row for row in found if row[0] in names)
 

@@ -20,6 +20,7 @@ from kbsync.ledger.repository import tallies
 from kbsync.ledger.repository.statement_rows import statement_of
 from kbsync.ledger.repository.statements import SqlStatementReader
 from kbsync.ledger.row_journal import Key
+from kbsync.ledger.unreadable import told
 
 _NAMED = 20
 """Number of altered rows of one table that are named; the others are only counted."""
@@ -36,14 +37,16 @@ def examine(connection: Connection, heads: Collection[str] = (), trail: Collecti
         heads: Heads of the row journal that are known from elsewhere, such as the audit trail's events.
         trail: Hashes of the audit trail's events, which the journal's entries name; None: they are not compared.
     """
-    problems = _broken_chain(connection, set(heads) - {GENESIS}, trail)
+    problems = told("the row journal", lambda: _broken_chain(connection, set(heads) - {GENESIS}, trail))
     present = set(inspect(connection).get_table_names())
     missing = [f"the table {name} is gone" for name in tables.metadata.tables if name not in present]
     if missing:
         return problems + missing
-    problems += altered(connection) + _forgotten_changes(connection)
-    problems += plan_entries.problems(connection) + tallies.problems(connection)
-    return problems + _low_tokens(connection)
+    problems += told("a row", lambda: altered(connection))
+    problems += told("the statement history", lambda: _forgotten_changes(connection))
+    problems += told("an entry of a plan", lambda: plan_entries.problems(connection))
+    problems += told("a tally", lambda: tallies.problems(connection))
+    return problems + told("a lease", lambda: _low_tokens(connection))
 
 
 def altered(connection: Connection) -> list[str]:
@@ -109,7 +112,7 @@ def _broken_chain(connection: Connection, heads: set[str], trail: Collection[str
 def _size(body: str) -> int:
     try:
         return sum(map(len, json.loads(body).values()))
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         return -1
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from kbsync.ledger import examine, plan_entries, schema, triggers
+from kbsync.ledger import examine, plan_entries, schema, shape, triggers
 from kbsync.ledger.engine import PATIENCE, make_engine, parse_url, reading, writing
 from kbsync.ledger.repository import tallies
 from kbsync.ledger.repository.audit import SqlAuditReader, SqlAuditWriter
@@ -36,8 +36,9 @@ class SqlLedgerReader(
     """Reads everything inside one consistent snapshot."""
 
     def examine(self, rows_heads: Collection[str], trail: Collection[str] | None) -> list[str]:
-        """Examine the triggers and every row."""
-        return triggers.problems(self._connection) + examine.examine(self._connection, rows_heads, trail)
+        """Examine the triggers, the form of the tables, and every row."""
+        guards = triggers.problems(self._connection) + shape.problems(self._connection)
+        return guards + examine.examine(self._connection, rows_heads, trail)
 
 
 class SqlLedgerTransaction(

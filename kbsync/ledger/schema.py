@@ -11,7 +11,7 @@ from sqlalchemy.schema import CreateSchema
 from kbsync.domain import audit, history
 from kbsync.domain.audit import AuditEvent
 from kbsync.domain.errors import Damaged, SchemaError, StoreError
-from kbsync.ledger import tables, triggers
+from kbsync.ledger import shape, tables, triggers
 from kbsync.ledger.altered import altered_rows
 from kbsync.ledger.engine import opened, parse_url, place, reading, schema_of, writing
 from kbsync.ledger.examine import adopt, examine
@@ -193,7 +193,7 @@ def check(url: str) -> list[str]:
         except SchemaError as error:
             return [str(error)]
         with reading(engine) as connection:
-            problems = _damage(connection) + _broken_references(connection)
+            problems = shape.problems(connection) + _broken_references(connection)
             events, broken = _events(connection)
             anchors = {str(e.body["history"]) for e in events if e.kind == "pull" and "history" in e.body}
             links = SqlStatementReader(connection).history_links()
@@ -211,19 +211,6 @@ def _events(connection: Connection) -> tuple[list[AuditEvent], str | None]:
     except Damaged as error:
         return [], error.what
     return events, audit.verify(events)
-
-
-def _damage(connection: Connection) -> list[str]:
-    """The damage that the database itself finds."""
-    if connection.dialect.name == "sqlite":
-        lines = connection.scalars(text("PRAGMA integrity_check")).all()
-        return [f"the file is damaged: {line}" for line in lines if line != "ok"]
-    unproven = text(
-        "SELECT conrelid::regclass || ' ' || conname FROM pg_constraint "
-        "WHERE NOT convalidated AND connamespace = "
-        "(SELECT oid FROM pg_namespace WHERE nspname = current_schema())"
-    )
-    return [f"the constraint {name} was never validated" for name in connection.scalars(unproven)]
 
 
 def _broken_references(connection: Connection) -> list[str]:

@@ -127,12 +127,12 @@ def _function_is_whole(connection: Connection) -> bool:
 
 def _postgresql_problems(connection: Connection) -> list[str]:
     """A sentence for each foreign trigger, rule or row security, and for each of our names that is no plain table."""
-    own = {name for table in APPEND_ONLY for name in _triggers(connection, table.name)}
+    own = {(name, table.name) for table in APPEND_ONLY for name in _triggers(connection, table.name)}
     names = {"names": list(tables.metadata.tables)}
     here = f"c.relnamespace = {_HERE} AND c.relname = ANY(:names)"
     query = "SELECT t.tgname, c.relname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid WHERE NOT t.tgisinternal"
     triggers = connection.execute(text(f"{query} AND {here} ORDER BY 1"), names)
-    found = [f"the trigger {name} on {table} is not kbsync's" for name, table in triggers if name not in own]
+    found = [f"the trigger {name} on {table} is not kbsync's" for name, table in triggers if (name, table) not in own]
     query = "SELECT r.rulename, c.relname FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class"
     rules = connection.execute(text(f"{query} WHERE {here} ORDER BY 1"), names)
     found += [f"the rule {name} on {table} is not kbsync's" for name, table in rules]

@@ -23,6 +23,14 @@ _COUNTS = re.compile(
 """Keys of a configuration that say how many parts of a kind a model has."""
 MOST_PARTS = 10_000
 """More parts of a kind than any model has."""
+_MEASURES = re.compile(r"theta|base|freq|position|len|ctx|context|size|dim|embd|inner|window|token|seed|_ids?\b|param")
+"""What is found in keys of numbers that nothing is repeated by."""
+MOST_OTHERS = 10**7
+"""No other number is larger: a number that something is repeated by takes all memory, whatever it is called."""
+MOST_REPEATED = 3_000
+"""Largest number in a list inside a list: ``[["global", "local"], 6]`` repeats what stands before it."""
+MOST_VALUES = 20_000
+"""More values than any configuration has."""
 _QUANTISED = ("quantization_config", "compression_config", "quantization")
 _QUANTISED_FILES = ("hf_quant_config.json", "quantize_config.json", "quant_config.json")
 _ELSEWHERE = ("transformers_weights",)
@@ -126,9 +134,31 @@ def _require_counts(directory: Path, config: Mapping[str, Any], tensors: int) ->
     for key, value in _entries(config):
         if _COUNTS.fullmatch(key) and isinstance(value, int | float) and not value <= max(MOST_PARTS, tensors):
             raise ModelError(
-                f"config.json of {directory} says {key} = {value:.6g}, and the weights have {tensors} tensors.",
+                f"config.json of {directory} says {key} = {str(value)[:20]}, and the weights have {tensors} tensors.",
                 next_step="Fetch the model again.",
             )
+        if isinstance(value, int | float) and not _MEASURES.search(key) and not value <= MOST_OTHERS:
+            raise _odd(directory, key, value)
+        for repeated in _in_lists(value) if isinstance(value, list) else ():
+            if not repeated <= MOST_REPEATED:
+                raise _odd(directory, key, repeated)
+    if sum(1 for _ in _values(config)) > MOST_VALUES:
+        raise _odd(directory, "more values", MOST_VALUES)
+
+
+def _in_lists(values: list[Any]) -> Iterator[int | float]:
+    """The numbers of a list that stand in further lists."""
+    inner = [value for value in values if isinstance(value, list)]
+    for one in inner:
+        yield from (value for value in one if isinstance(value, int | float))
+        yield from _in_lists(one)
+
+
+def _values(value: Any) -> Iterator[Any]:
+    """All values of a configuration, at any depth, themselves and what they hold."""
+    yield value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _values(inner)
 
 
 def _entries(value: Any) -> Iterator[tuple[str, Any]]:
@@ -167,6 +197,9 @@ def _header(path: Path) -> Iterator[StoredTensor]:
             header = json.loads(file.read(length))
         for name, entry in header.items():
             if name != "__metadata__":
-                yield StoredTensor(name, str(entry["dtype"]), tuple(int(n) for n in entry["shape"]))
+                shape = tuple(entry["shape"])
+                if not all(type(n) is int and n >= 0 for n in shape) or math.prod(shape) > 2 * path.stat().st_size:
+                    raise damaged
+                yield StoredTensor(name, str(entry["dtype"]), shape)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise damaged from error

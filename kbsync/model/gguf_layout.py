@@ -26,6 +26,8 @@ _SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 """Bytes of a value, by the number of its type."""
 _ALIGNMENT = 32
 """Where a file names none."""
+_ALIGNMENTS = frozenset(2**n for n in range(3, 21))
+"""Multiples of eight that are powers of two, up to a mebibyte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +72,11 @@ class GgufLayout:
 
     @property
     def blocks(self) -> int:
-        """Number of layers."""
-        return int(self.values.get(f"{self.architecture}.block_count", 0))
+        """Number of layers. Raises ``ModelError`` where the file says none that can be."""
+        try:
+            return _whole(self.values, f"{self.architecture}.block_count", 0)
+        except ValueError as error:
+            raise _damaged(self.file, error) from error
 
     def tensor(self, name: str) -> GgufTensor:
         """The tensor of this name. Raises ``ModelError`` where there is none."""
@@ -104,10 +109,14 @@ def read_layout(file: Path) -> GgufLayout:
         raise ModelError(
             f"{file} can't be read: {error.strerror}.", next_step="Name a GGUF file that exists."
         ) from error
-    except (struct.error, ValueError, KeyError, IndexError) as error:
-        raise ModelError(
-            f"{file} can't be read as GGUF: {error}.", next_step="Check that the file is whole and little-endian."
-        ) from error
+    except (struct.error, ValueError, KeyError, IndexError, OverflowError, RecursionError) as error:
+        raise _damaged(file, error) from error
+
+
+def _damaged(file: Path, error: Exception) -> ModelError:
+    return ModelError(
+        f"{file} can't be read as GGUF: {error}.", next_step="Check that the file is whole and little-endian."
+    )
 
 
 @contextmanager
@@ -164,11 +173,13 @@ def _layout(file: Path, data: memoryview) -> GgufLayout:
         if kind == 4:
             values[key] = _number(data, at, "<I")[0]
         at = _after(data, at, kind)
-    if int(values.get("split.count", 1)) > 1:
+    if values.get("split.count", 1) != 1:
         raise ModelError(
             f"{file} is one part of several.", next_step="Join them first, as llama-gguf-split --merge does."
         )
-    alignment = int(values.get("general.alignment", _ALIGNMENT))
+    alignment = _whole(values, "general.alignment", _ALIGNMENT)
+    if alignment not in _ALIGNMENTS:
+        raise ValueError(f"its alignment is {alignment}")
     pairs_end, found = at, []
     for _ in range(count):
         name, at = _text(data, at)
@@ -185,6 +196,14 @@ def _layout(file: Path, data: memoryview) -> GgufLayout:
     if any(t.offset + t.size > len(data) for t in tensors):
         raise ValueError("it ends before its last tensor")
     return GgufLayout(file, version, pairs, pairs_end, alignment, values, tensors)
+
+
+def _whole(values: Mapping[str, str | int], key: str, default: int) -> int:
+    """The whole number that a pair says. Raises ``ValueError`` for a text."""
+    value = values.get(key, default)
+    if isinstance(value, str):
+        raise ValueError(f"its {key} is {value[:80]!r}")
+    return value
 
 
 def aligned(at: int, alignment: int) -> int:
@@ -209,7 +228,7 @@ def _text(data: memoryview, at: int) -> tuple[str, int]:
 
 
 def _after(data: memoryview, at: int, kind: int) -> int:
-    """Where the value that begins at ``at`` ends."""
+    """Where the value that begins at ``at`` ends. Raises ``RecursionError`` where arrays are nested without an end."""
     if kind == _STRING:
         length, at = _number(data, at, "<Q")
         return at + length

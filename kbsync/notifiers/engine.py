@@ -19,6 +19,7 @@ from kbsync.domain.errors import NotifierFailed, ServerError
 from kbsync.notifiers.openai import OpenAiServer
 from kbsync.ports import Notifier
 from kbsync.system import http
+from kbsync.system.hidden import hidden
 
 Ask = Callable[[Sequence[str]], Sequence[str]]
 """Continues prompts greedily."""
@@ -97,14 +98,14 @@ class AdapterEngine(Notifier):
         headers |= {"Authorization": f"Bearer {self._key}"} if self._key else {}
         try:
             with http.client(headers, self._timeout) as client:
-                response = client.post(self._url + path, json=dict(body))
+                response = http.ask(client, "POST", self._url + path, json=dict(body), within=2 * self._timeout)
         except http.FAILURES as error:
-            raise NotifierFailed(f"{self._where} can't be reached: {error}.") from error
-        if response.is_success or response.status_code in accepted:
+            raise NotifierFailed(f"{self._where} can't be reached: {hidden(str(error))}.") from None
+        if response.is_success or response.status in accepted:
             return
-        words = shorten(" ".join(response.text.split()), _SHOWN, placeholder=" …") or "nothing more"
+        words = shorten(response.words, _SHOWN, placeholder=" …") or "nothing more"
         hint = " Start it with a --max-lora-rank that the adapter fits." if "rank" in words else ""
-        raise NotifierFailed(f"{self._where} answered {response.status_code} to {path}: {words}.{hint}")
+        raise NotifierFailed(f"{self._where} answered {response.status} to {path}: {words}.{hint}")
 
     @abstractmethod
     def _load(self, name: str, directory: str) -> None:

@@ -225,7 +225,7 @@ def _busy(port: int) -> bool:
 
     try:
         with http.client({}, 2) as client:
-            slots = client.get(f"http://127.0.0.1:{port}/slots").json()
+            slots = json.loads(http.ask(client, "GET", f"http://127.0.0.1:{port}/slots", within=4).body)
         return any(slot.get("is_processing") for slot in slots)
-    except (httpx2.RequestError, ValueError, AttributeError, TypeError):
+    except (httpx2.RequestError, ValueError, RecursionError, AttributeError, TypeError):
         return False

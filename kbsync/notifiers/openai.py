@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,9 +13,13 @@ from kbsync import __version__
 from kbsync.domain.errors import ServerDown, ServerError
 from kbsync.ports import UNWATCHED, Work
 from kbsync.system import http
+from kbsync.system.hidden import hidden, shown_url
 
 _SHOWN = 200
 """Characters of an answer that go into a message."""
+_WHOLE = 2
+"""The longest silence may be followed by as long a time in which the answer comes."""
+_ADDRESS = "Give http://HOST:PORT."
 
 
 class OpenAiServer:
@@ -41,7 +46,7 @@ class OpenAiServer:
         try:
             parts = urlsplit(self._url)
         except ValueError:
-            return self._url
+            return shown_url(self._url)
         return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
 
     def complete(self, prompts: Sequence[str], max_new_tokens: int, work: Work = UNWATCHED) -> list[str]:
@@ -74,9 +79,12 @@ class OpenAiServer:
     def _models(self, client: httpx2.Client) -> tuple[str, ...]:
         answer = self._ask(client, "GET", "/v1/models")
         try:
-            return tuple(str(entry["id"]) for entry in answer["data"])
+            names = [entry["id"] for entry in answer["data"]]
         except (KeyError, TypeError) as error:
             raise self._strange(answer) from error
+        if not all(isinstance(name, str) for name in names):
+            raise self._strange(answer)
+        return tuple(names)
 
     def _only_model(self, client: httpx2.Client) -> str:
         names = self._models(client)
@@ -89,11 +97,11 @@ class OpenAiServer:
 
     def _ask(self, client: httpx2.Client, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         try:
-            response = client.request(method, self._url + path, json=body)
+            response = http.ask(client, method, self._url + path, json=body, within=_WHOLE * self._timeout)
         except httpx2.InvalidURL:
-            raise ServerError(f"The address {self._url!r} can't be read.", next_step="Give http://HOST:PORT.") from None
-        except httpx2.UnsupportedProtocol as error:
-            raise ServerError(f"The address {self._url!r} is not HTTP.", next_step="Give http://HOST:PORT.") from error
+            raise ServerError(f"The address {shown_url(self._url)!r} can't be read.", next_step=_ADDRESS) from None
+        except httpx2.UnsupportedProtocol:
+            raise ServerError(f"The address {shown_url(self._url)!r} is not HTTP.", next_step=_ADDRESS) from None
         except httpx2.TimeoutException as error:
             raise ServerDown(
                 f"The server at {self.name} did not answer within {self._timeout:g} s.",
@@ -101,33 +109,33 @@ class OpenAiServer:
             ) from error
         except httpx2.RequestError as error:
             raise ServerDown(
-                f"The server at {self.name} can't be reached: {error or type(error).__name__}.",
+                f"The server at {self.name} can't be reached: {hidden(str(error)) or type(error).__name__}.",
                 next_step="Check the address and that the server runs.",
             ) from error
-        if response.status_code in (429, 500, 502, 503, 504):
-            raise ServerDown(f"The server at {self.name} answered {response.status_code}: {_words(response)}")
+        said = f"The server at {self.name} answered {response.status}: {response.words[:_SHOWN] or 'nothing more.'}"
+        if response.status in (429, 500, 502, 503, 504):
+            raise ServerDown(said)
         if not response.is_success:
             raise ServerError(
-                f"The server at {self.name} answered {response.status_code}: {_words(response)}",
+                said,
                 next_step="Check the address, the model's name and the key.",
             )
         try:
-            return response.json()
-        except ValueError as error:
-            raise self._strange(response.text) from error
+            return json.loads(response.body)
+        except (ValueError, RecursionError):
+            raise self._strange(response.words) from None
 
     def _text(self, answer: Any) -> str:
         try:
-            return str(answer["choices"][0]["text"])
+            text = answer["choices"][0]["text"]
         except (KeyError, IndexError, TypeError) as error:
             raise self._strange(answer) from error
+        if not isinstance(text, str) or any("\ud800" <= c <= "\udfff" for c in text):
+            raise self._strange(answer)
+        return text
 
     def _strange(self, answer: Any) -> ServerError:
         return ServerError(
-            f"The server at {self.name} gave no completion: {str(answer)[:_SHOWN]!r}.",
+            f"The server at {self.name} gave no completion: {ascii(answer)[:_SHOWN]}.",
             next_step="Give the address of an OpenAI-compatible server.",
         )
-
-
-def _words(response: httpx2.Response) -> str:
-    return " ".join(response.text.split())[:_SHOWN] or "nothing more."

@@ -45,12 +45,11 @@ class WebhookNotifier(Notifier):
         }
         receiver = f"The webhook at {urlsplit(self._url).hostname}"
         try:
-            with (
-                http.client(headers, self._timeout.total_seconds()) as client,
-                client.stream("POST", self._url, content=content) as response,
-            ):
-                if not response.is_success:
-                    raise NotifierFailed(f"{receiver} answered {response.status_code}.")
+            seconds = self._timeout.total_seconds()
+            with http.client(headers, seconds) as client:
+                response = http.ask(client, "POST", self._url, content=content, within=2 * seconds, read=False)
+            if not response.is_success:
+                raise NotifierFailed(f"{receiver} answered {response.status}.")
         except httpx2.InvalidURL:
             # The library's message may repeat a part of a password.
             raise NotifierFailed(f"{receiver} can't be reached: its address can't be read.") from None

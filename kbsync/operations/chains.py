@@ -116,7 +116,11 @@ def check_chains(tx: LedgerReader, state_dir: Path, against: Sequence[KnownHead]
         problems.append(Problem(AUDIT_TRAIL, f"{what}."))
     elif not broken:
         rows |= _anchored_rows(state_dir)
-    problems += [Problem(STATEMENT_HISTORY, f"{what}.") for what in history.verify(tx.history_links(), history_heads)]
+    try:
+        wrong = history.verify(tx.history_links(), history_heads)
+    except Damaged as error:
+        wrong = [error.what.removesuffix(".")]
+    problems += [Problem(STATEMENT_HISTORY, f"{what}.") for what in wrong]
     rows |= {known.rows for known in against if known.rows}
     problems += [Problem(LEDGER, f"{what}.") for what in tx.examine(rows, None if broken else trail.hashes)]
     if readable:

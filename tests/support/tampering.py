@@ -128,7 +128,7 @@ def _drawn(connection: Connection, draw: random.Random) -> tuple[str, list[str]]
     """A kind and its statements: they change something, and often remove the triggers before and restore them after."""
     table = draw.choice(metadata.sorted_tables)
     if draw.random() < 0.12:
-        return f"guards of {table.name}", [draw.choice(list(_on_guards(connection, table)))]
+        return f"guards of {table.name}", draw.choice(list(_on_guards(connection, table))).split("; ")
     kind = draw.choice(["update"] * 6 + ["delete", "insert", "insert", "swap", "all"])
     change = _changes(connection, table, kind, draw)
     guarded = table in APPEND_ONLY
@@ -211,15 +211,21 @@ def _on_guards(connection: Connection, table: Table) -> Iterator[str]:
         yield f"CREATE TRIGGER evil BEFORE INSERT ON {name} BEGIN SELECT RAISE(IGNORE); END"
         yield f"CREATE TRIGGER evil AFTER INSERT ON {name} BEGIN DELETE FROM labels; END"
         yield f"DROP TABLE {name}"
+        yield f"CREATE TABLE evil AS SELECT * FROM {name}; DROP TABLE {name}; ALTER TABLE evil RENAME TO {name}"
         for guard in APPEND_ONLY:
             yield f"DROP TRIGGER {guard.name}_no_update"
         return
     yield f"CREATE RULE evil AS ON INSERT TO {name} DO INSTEAD NOTHING"
     yield f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY"
     yield f"DROP TABLE {name} CASCADE"
+    yield f"ALTER TABLE {name} DROP CONSTRAINT pk_{name} CASCADE"
+    yield f"ALTER TABLE {name} ALTER COLUMN {list(table.c)[-1].name} SET DEFAULT '5'"
+    yield f"CREATE TEMP TABLE {name} AS SELECT * FROM {name}"
     returns = "RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'"
     yield f"CREATE OR REPLACE FUNCTION kbsync_refuse() {returns}"
     yield f"CREATE TRIGGER evil BEFORE INSERT ON {name} FOR EACH STATEMENT EXECUTE FUNCTION kbsync_refuse()"
+    disguised = "audit_events_no_update" if table.name != "audit_events" else "statement_history_no_update"
+    yield f"CREATE TRIGGER {disguised} BEFORE INSERT ON {name} FOR EACH STATEMENT EXECUTE FUNCTION kbsync_refuse()"
     for guard in APPEND_ONLY:
         yield f"ALTER TABLE {guard.name} DISABLE TRIGGER {guard.name}_no_update"
         yield f"DROP TRIGGER {guard.name}_no_truncate ON {guard.name}"

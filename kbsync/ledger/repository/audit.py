@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, Select, Text, select, type_coerce
+from sqlalchemy.exc import DBAPIError
 
 from kbsync.domain.audit import GENESIS, ROWS, AuditEvent, chain
 from kbsync.domain.canonical import canonical_json, plain, timestamp
@@ -15,6 +16,7 @@ from kbsync.domain.errors import Damaged
 from kbsync.ledger import row_journal, tables
 from kbsync.ledger.repository.base import Repository
 from kbsync.ledger.types import utc
+from kbsync.ledger.unreadable import is_unreadable, why
 from kbsync.ports import AuditReader, AuditWriter
 
 
@@ -27,7 +29,7 @@ class SqlAuditReader(Repository, AuditReader):
         query = _plain().where(events.c.seq > after).order_by(events.c.seq).limit(limit)
         if kind is not None:
             query = query.where(events.c.kind == kind)
-        return [_event(row) for row in self._connection.execute(query)]
+        return [_event(row) for row in self._rows(query)]
 
     def newest_event(self, kind: str | None = None) -> AuditEvent | None:
         """The last event (of that kind); raises ``Damaged``."""
@@ -45,6 +47,14 @@ class SqlAuditReader(Repository, AuditReader):
     def rows_head(self) -> str:
         """Hash of the row journal's newest entry, or ``GENESIS``."""
         return row_journal.head(self._connection)
+
+    def _rows(self, query: Select[Any]) -> Iterator[Row[Any]]:
+        try:
+            yield from self._connection.execute(query)
+        except DBAPIError as error:
+            if not is_unreadable(error):
+                raise
+            raise Damaged(why("the audit trail", error)) from error
 
     def _head(self) -> tuple[int, str]:
         """Number and hash of the newest event."""
@@ -67,7 +77,7 @@ def _event(row: Row[Any]) -> AuditEvent:
         at, body = utc(row.at), json.loads(row.body)
         if not isinstance(body, dict) or canonical_json(body) != row.body or row.at not in (at, timestamp(at)):
             raise ValueError("it is not as kbsync writes")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Damaged(
             f"event {row.seq} was changed after it was written: it can't be read ({error})",
             next_step="Keep the ledger as it is, compare it with a backup, and find out who could write to it.",

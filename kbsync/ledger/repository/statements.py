@@ -9,15 +9,17 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, Text, bindparam, delete, select, type_coerce
+from sqlalchemy.exc import DBAPIError
 
 from kbsync.domain.audit import GENESIS
 from kbsync.domain.canonical import canonical_json
-from kbsync.domain.errors import DataError
+from kbsync.domain.errors import Damaged, DataError
 from kbsync.domain.history import HistoryLink, link_hash
 from kbsync.domain.statement import ItemHead, ItemId, ItemRecord, PropertyId, Statement
 from kbsync.ledger import tables
 from kbsync.ledger.repository.base import Repository, batches
 from kbsync.ledger.repository.statement_rows import statement_of, statement_row
+from kbsync.ledger.unreadable import is_unreadable, why
 from kbsync.ports import PullCounts, StatementChange, StatementReader, StatementWriter
 
 _ITEMS = 500
@@ -82,8 +84,13 @@ class SqlStatementReader(Repository, StatementReader):
         plain = [type_coerce(table.c[name], Text).label(name) for name in _AS_STORED]
         columns = [c for c in table.c if c.name not in _AS_STORED]
         query = select(*columns, *plain).order_by(table.c.seq).execution_options(yield_per=_LINKS)
-        for row in self._connection.execute(query):
-            yield HistoryLink(**row._mapping)
+        try:
+            for row in self._connection.execute(query):
+                yield HistoryLink(**row._mapping)
+        except DBAPIError as error:
+            if not is_unreadable(error):
+                raise
+            raise Damaged(why("the statement history", error)) from error
 
     def history_head(self) -> str:
         """Hash of the newest row of the history, or ``GENESIS``."""

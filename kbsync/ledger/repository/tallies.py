@@ -76,8 +76,9 @@ def problems(connection: Connection) -> list[str]:
     columns = (table.property, table.model, table.template_hash, table.state, table.facts)
     stored = {(p, m, t, s): count for p, m, t, s, count in connection.execute(select(*columns))}
     right = _counted(connection, true(), true())
-    wrong = sorted(tally for tally in stored.keys() | right.keys() if stored.get(tally) != (right[tally] or None))
-    named = ((" ".join(part[:12] for part in tally if part), tally) for tally in wrong)
+    different = (tally for tally in stored.keys() | right.keys() if stored.get(tally) != (right[tally] or None))
+    wrong = sorted(different, key=repr)  # what somebody else wrote need not be text
+    named = ((" ".join(str(part)[:12] for part in tally if part), tally) for tally in wrong)
     return [f"tallies: {name} is {stored.get(tally, 0)} and should be {right[tally]}" for name, tally in named]
 
 

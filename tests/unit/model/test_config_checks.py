@@ -87,7 +87,11 @@ ODD = [
     ({"architectures": ["BertModel"]}, "not a causal language model but BertModel"),
     ({"is_encoder_decoder": True, "architectures": []}, "but an encoder-decoder"),
     ({"quantization_config": "x"}, "quantization_config = 'x'"),
-    ({"num_hidden_layers": 10**7}, r"num_hidden_layers = 1e\+07, and the weights have 1 tensors"),
+    ({"num_hidden_layers": 10**7}, "num_hidden_layers = 10000000, and the weights have 1 tensors"),
+    ({"num_hidden_layers": 10**400}, "num_hidden_layers = 1000"),
+    ({"first_k_dense_replace": 10**10}, "first_k_dense_replace"),
+    ({"attention_types": [[["global", "local"], 10**9]]}, "attention_types = '1000000000'"),
+    ({"id2label": {str(n): "x" for n in range(30_000)}}, "more values"),
     ({"num_hidden_layers": float("inf")}, "num_hidden_layers = inf"),
     ({"num_hidden_layers": float("nan")}, "num_hidden_layers = nan"),
     ({"vision_config": {"depth": 10**6}}, "depth"),
@@ -107,6 +111,8 @@ def test_a_configuration_that_no_model_has_is_refused(tmp_path: Path, config: di
 def test_numbers_of_real_models_are_let_pass(tmp_path: Path) -> None:
     large = {"max_position_embeddings": 10**7, "vocab_size": 262_208, "rope_theta": 10**9, "num_attention_heads": 128}
     require_loadable(model(tmp_path, **large, max_window_layers=80, _attn_implementation="sdpa"), CAUSAL)
+    further = {"eos_token_id": [1, 255_001], "attention_types": [[["global", "local"], 12]], "_step": 500_000}
+    require_loadable(model(tmp_path, **further), CAUSAL)
 
 
 @pytest.mark.parametrize(
@@ -117,6 +123,16 @@ def test_numbers_of_real_models_are_let_pass(tmp_path: Path) -> None:
         (5).to_bytes(8, "little") + b"[1,2]",
         (9).to_bytes(8, "little") + b'{"a": 5 }',
         b"\x05" + b"\0" * 7,
+        *(
+            len(header).to_bytes(8, "little") + header
+            for header in (
+                b'{"a":{"dtype":"F32","shape":[1e999]}}',
+                b'{"a":{"dtype":"F32","shape":[-1]}}',
+                b'{"a":{"dtype":"F32","shape":[' + b"9" * 4000 + b"]}}",
+                b'{"a":{"dtype":"F32","shape":["1"]}}',
+                b"[" * 200_000,
+            )
+        ),
     ],
 )
 def test_what_is_no_safetensors_file_is_refused(tmp_path: Path, data: bytes) -> None:

@@ -53,10 +53,15 @@ def test_of_several_models_one_must_be_named(httpserver: HTTPServer) -> None:
         (200, "not json", ServerError),
         (200, "{}", ServerError),
         (200, '{"choices": []}', ServerError),
+        (200, '{"choices": [{"text": null}]}', ServerError),
+        (200, '{"choices": [{"text": "\\ud800"}]}', ServerError),
+        (200, "[" * 200_000, ServerError),
+        (200, '{"choices": ' + "9" * 5000 + "}", ServerError),
+        (200, b"\xff\xfe\x00", ServerError),
     ],
 )
 def test_an_answer_that_is_none_is_an_error(
-    httpserver: HTTPServer, status: int, body: str, kind: type[ServerError]
+    httpserver: HTTPServer, status: int, body: str | bytes, kind: type[ServerError]
 ) -> None:
     httpserver.expect_request("/v1/completions").respond_with_data(body, status=status)
     with pytest.raises(ServerError) as caught:
@@ -76,6 +81,22 @@ def test_a_server_that_is_down_and_one_that_answers_late() -> None:
         pytest.raises(ServerDown, match=r"did not answer within 0\.2 s"),
     ):
         OpenAiServer(f"http://127.0.0.1:{silent.getsockname()[1]}", "m", timeout=0.2).complete(["x"], 1)
+
+
+@pytest.mark.parametrize("names", ['{"data": [{"id": 5}]}', '{"data": "abc"}', '{"data": {"a": 1}}', "[" * 200_000])
+def test_a_list_of_models_that_is_none(httpserver: HTTPServer, names: str) -> None:
+    httpserver.expect_request("/v1/models").respond_with_data(names)
+    with pytest.raises(ServerError, match="gave no completion"):
+        OpenAiServer(httpserver.url_for("")).models()
+
+
+@pytest.mark.parametrize(
+    "address", ["http://me:hunter22@[", "ftp://me:hunter22@host", "http://me:hunter22@127.0.0.1:1"]
+)
+def test_no_message_tells_the_password_of_an_address(address: str) -> None:
+    with pytest.raises(ServerError) as caught:
+        OpenAiServer(address, "m").complete(["x"], 1)
+    assert "hunter22" not in str(caught.value) + repr(caught.value.__cause__)
 
 
 @pytest.mark.parametrize("address", ["ftp://host", "http://[", "no address"])

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import threading
+import time
+from collections.abc import Iterator
 
+import httpx2
 import pytest
 
 from kbsync.system import http
@@ -45,3 +50,42 @@ def test_a_failure_after_that_is_one_of_the_others(act: on.Act) -> None:
     with ScriptedServer(act) as server, http.client({}, 0.3) as client, pytest.raises(http.FAILURES) as caught:
         client.get(server.endpoint)
     assert not isinstance(caught.value, http.UNCONNECTED)
+
+
+@contextlib.contextmanager
+def drip(forever: bytes, first: bytes) -> Iterator[str]:
+    """A server that answers with ``first``, and then with a piece every 20 ms without an end."""
+    ended = threading.Event()
+
+    def serve(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.recv(4096)
+            connection.sendall(first)
+            while not ended.wait(0.02):
+                connection.sendall(forever)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        ended.set()
+
+
+@pytest.mark.hardening
+@pytest.mark.parametrize(
+    ("first", "forever", "message"),
+    [
+        (b"HTTP/1.1 200 OK\r\n", b"x: y\r\n", "did not finish"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n", b"x", "did not finish"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n", b"x" * 2**22, "more than"),
+    ],
+)
+def test_an_answer_without_an_end_ends(first: bytes, forever: bytes, message: str) -> None:
+    begun = time.monotonic()
+    with (
+        drip(forever, first) as url,
+        http.client({}, 5) as client,
+        pytest.raises(httpx2.RequestError, match=message),
+    ):
+        http.ask(client, "GET", url, within=0.5)
+    assert time.monotonic() - begun < 3
