@@ -134,7 +134,7 @@ class CurrentLink:
         try:
             files = json.loads((directory / RECORD).read_text(encoding="utf-8"))["files"]
             wrong = [f for f, digest in files.items() if file_sha256(directory / f) != digest]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             return [(directory, f"{directory} can't be checked: {error}.")]
         return [(directory / f, f"{directory / f} is not what was published.") for f in wrong]
 

@@ -54,7 +54,9 @@ def check_served(
     from kbsync.cli.output import emit
     from kbsync.domain.errors import GateRefused
     from kbsync.operations.check_served import check
+    from kbsync.system.hidden import hide, secrets_in_url
 
+    hide(secrets_in_url(url))
     changes: dict[str, Any] = {"url": url}
     changes |= {"model": model} if model else {}
     changes |= {"extra": _object(extra)} if extra else {}

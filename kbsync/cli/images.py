@@ -117,11 +117,13 @@ def draw(
     The same seed gives every version the same noise to begin with, so that two sheets can be compared. Needs the extra
     kbsync[images].
     """
+    from kbsync.checkpoints.os_errors import explained
     from kbsync.cli.context import application
     from kbsync.cli.output import emit, say
     from kbsync.editing.images.drawing import draw as pictures
     from kbsync.editing.images.drawing import sheet
     from kbsync.operations.images import current_or, version_delta
+    from kbsync.system.durable import private_directory, write_for_people
 
     with application(context) as app:
         version = current_or(app, number)
@@ -132,8 +134,11 @@ def draw(
                 pictures(image, prompt, delta, seed=seed + n, steps=steps, guidance=guidance, work=app.work)
                 for n in range(each)
             ]
-            output.parent.mkdir(parents=True, exist_ok=True)
-            sheet(rows, enlarge=enlarge).save(output)
+            with explained(f"writing {output}", kept="What stood there before is kept."):
+                output.parent.mkdir(parents=True, exist_ok=True)
+                with private_directory(output.parent) as place:
+                    sheet(rows, enlarge=enlarge).save(place / output.name)
+                    write_for_people(output, (place / output.name).read_bytes())
     drawn = Drawn(version=version, pictures=each * len(prompt), file=str(output))
     if json:
         return emit(drawn)

@@ -62,6 +62,7 @@ from kbsync.cli.switch import switch
 from kbsync.cli.sync import sync
 from kbsync.cli.verify import verify as verify_versions
 from kbsync.cli.versions import versions
+from kbsync.system.hidden import hide, secrets_in_environment
 from kbsync.system.streams import make_lossless
 
 if TYPE_CHECKING:
@@ -217,6 +218,7 @@ def root(
 ) -> None:
     # Taken out of the environment, where the configuration would call it a misspelt setting.
     debug = bool(os.environ.pop("KBSYNC_DEBUG", ""))
+    hide(secrets_in_environment(os.environ))
     context.obj = Options(config=config, quiet=quiet, debug=debug, profile=_profile() if profile else None)
 
 

@@ -19,7 +19,7 @@ class ServedSettings(Section):
     """Its address; empty: there is none."""
     model: Annotated[str, Field(pattern=r"^\S*$")] = ""
     """What it calls the version; empty: the only model that it has."""
-    extra: dict[str, Any] = Field(default_factory=dict)
+    extra: Annotated[dict[str, Any], MayHoldSecret(whole=True)] = Field(default_factory=dict, repr=False)
     """More fields of each request."""
     key: SecretStr | None = None
     """Sent as a bearer token."""

@@ -88,16 +88,22 @@ def _converted(target: Path, obtain: Callable[[Path], Path], work: Work) -> Path
         )
     from kbsync.model.gguf_conversion import convert  # loads torch and transformers
 
-    with locked(target.parent / ".lock"):
-        if target.is_dir():
-            return target
-        work.start("convert", None)
-        with new_directory(target) as unfinished:
-            file = obtain(unfinished)
-            convert(file, unfinished)
-            if file.parent == unfinished:
-                file.unlink()
-        work.finish(f"{target.name}, kept for the next start")
+    try:
+        with locked(target.parent / ".lock"):
+            if target.is_dir():
+                return target
+            work.start("convert", None)
+            with new_directory(target) as unfinished:
+                file = obtain(unfinished)
+                convert(file, unfinished)
+                if file.parent == unfinished:
+                    file.unlink()
+            work.finish(f"{target.name}, kept for the next start")
+    except OSError as error:
+        raise ModelError(
+            f"The model can't be converted into {target}: {error.strerror or error}.",
+            next_step="Check the directory (also for links in it) and the room on its disk.",
+        ) from error
     return target
 
 

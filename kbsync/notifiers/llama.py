@@ -108,7 +108,8 @@ class LlamaEngine(Notifier):
                 arguments += ["--lora", str(adapter)] if adapter.is_file() else []
             else:
                 arguments.append(argument.replace(_PORT, str(port)).replace(_DIRECTORY, announcement.directory))
-        with (self._root / f"{port}.log").open("wb") as log:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(self._root / f"{port}.log", flags, 0o644), "wb") as log:
             subprocess.Popen(
                 ["/bin/sh", "-c", _OWN_NUMBER, str(self._number(port)), *arguments],
                 stdin=subprocess.DEVNULL,

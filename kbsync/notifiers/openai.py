@@ -60,7 +60,7 @@ class OpenAiServer:
             ServerError: It refuses the request, or its answer is none.
         """
         answers = []
-        with http.client(self._headers, self._timeout) as client:
+        with self._client() as client:
             model = self._model or self._only_model(client)
             work.start("served", len(prompts))
             for prompt in prompts:
@@ -73,8 +73,17 @@ class OpenAiServer:
 
     def models(self) -> tuple[str, ...]:
         """What it serves: the base, and the adapters that are loaded. Raises as ``complete`` does."""
-        with http.client(self._headers, self._timeout) as client:
+        with self._client() as client:
             return self._models(client)
+
+    def _client(self) -> httpx2.Client:
+        try:
+            return http.client(self._headers, self._timeout)
+        except http.FAILURES as error:
+            raise ServerDown(
+                f"The server at {self.name} can't be reached: {hidden(str(error))}.",
+                next_step="Correct the proxy in the environment (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY).",
+            ) from None
 
     def _models(self, client: httpx2.Client) -> tuple[str, ...]:
         answer = self._ask(client, "GET", "/v1/models")

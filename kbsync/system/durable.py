@@ -157,11 +157,18 @@ def locked_directory(path: Path) -> Iterator[None]:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold an advisory lock on the file ``path``; another process waits. The system releases it when a process dies."""
+    """Hold an advisory lock on the file ``path``; another process waits. The system releases it when a process dies.
+
+    Raises:
+        OSError: It can't be opened, or is a link, which somebody else may have put there.
+    """
     make_directory(path.parent)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(descriptor)
 
 
 def sync(path: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import parse_qsl, quote, unquote
 
 MASK = "***"
@@ -18,6 +18,9 @@ SHORTEST = 6
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*\Z")
 _SECRET_KEY = re.compile(r"pass|pwd|secret|token|key|auth|sig|cred", re.IGNORECASE)
+_SECRET_VARIABLE = re.compile(
+    r"(PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|ACCESS_KEY|SECRET_KEY|CREDENTIALS?)$", re.IGNORECASE
+)
 _words: set[str] = set()
 """What ``hidden`` masks in this process."""
 
@@ -53,6 +56,15 @@ def secrets_in_url(url: str) -> Iterator[str]:
     _, _, parameters = _parted(rest)
     for name, value in parse_qsl(parameters, keep_blank_values=True):
         if _SECRET_KEY.search(name):
+            yield value
+
+
+def secrets_in_environment(variables: Mapping[str, str]) -> Iterator[str]:
+    """What variables hold that are not kbsync's own: a proxy's password, the hub's token, keys of a store."""
+    for name, value in variables.items():
+        if name.upper().endswith("_PROXY"):
+            yield from secrets_in_url(value)
+        elif _SECRET_VARIABLE.search(name):
             yield value
 
 

@@ -44,8 +44,16 @@ def client(headers: Mapping[str, str], timeout: float) -> httpx2.Client:
         headers: Sent with every request; what is not ASCII is sent as UTF-8.
         timeout: Longest silence, in seconds, while connecting, sending, and waiting for each piece of an answer. It
             bounds neither the look-up of a name nor the exchange as a whole.
+
+    Raises:
+        httpx2.ProxyError: The machine's proxy can't be used.
+        httpx2.InvalidURL: Its address can't be read.
     """
-    return httpx2.Client(headers=httpx2.Headers(headers, encoding="utf-8"), timeout=timeout, verify=_authorities())
+    sent = httpx2.Headers(headers, encoding="utf-8")
+    try:
+        return httpx2.Client(headers=sent, timeout=timeout, verify=_authorities())
+    except (ValueError, ImportError) as error:  # a scheme that it does not know
+        raise httpx2.ProxyError(f"the proxy that the environment names can't be used: {error}") from None
 
 
 def ask(

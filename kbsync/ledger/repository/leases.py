@@ -7,13 +7,15 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, select
 
 from kbsync.domain.errors import Busy, LeaseLost
 from kbsync.ledger import tables
 from kbsync.ledger.repository.base import Repository
 from kbsync.ports import HeldLease, LeaseReader, LeaseToken, LeaseWriter
 
+MOST_TOKENS = 2**53
+"""More tokens than any ledger gives."""
 LEEWAY = timedelta(hours=1)
 """How much later than a new one a held lease may expire, since clocks and settings may differ a little."""
 
@@ -52,7 +54,7 @@ class SqlLeaseWriter(SqlLeaseReader, LeaseWriter):
         token = LeaseToken(
             name=name,
             holder=holder,
-            token=stored.token + 1 if stored else 1,
+            token=self._next_token(stored.token) if stored else 1,
             expires=now + ttl,
             taken_from=taken_from,
         )
@@ -74,9 +76,16 @@ class SqlLeaseWriter(SqlLeaseReader, LeaseWriter):
         """Clear the holder, whoever it is, and increase the token, so that this holder is refused from now on."""
         held, stored = self.held_lease(name), _stored(self._connection, name)
         if held is not None and stored is not None:
-            cleared = {"token": stored.token + 1, "holder": None, "expires": None, "process": None}
+            token = self._next_token(stored.token)
+            cleared = {"token": token, "holder": None, "expires": None, "process": None}
             self._update(tables.leases, tables.leases.c.name == name, **cleared)
         return held
+
+    def _next_token(self, last: int) -> int:
+        """A token that no holder had. One that kbsync can't have counted to follows the largest that moved an alias."""
+        if last < MOST_TOKENS:
+            return last + 1
+        return (self._connection.scalar(select(func.max(tables.alias_moves.c.token))) or 0) + 1
 
 
 def _is_held_by(lease: LeaseToken) -> ColumnElement[bool]:

@@ -76,6 +76,7 @@ WAYS: dict[str, tuple[str, ...]] = {
     "source.scholarly": URLS,
     "source.events": URLS,
     "store.url": (*URLS, "memory://user:{}@x/y", "S3://key:{}@bucket", "nosuch://key:{}@bucket/x"),
+    "served.extra": ('{{"api_key": "{}"}}', '{{"api_key": "{}"', '["{}"]', "{}"),
     "store.options": ('{{"secret": "{}"}}', '{{"secret": "{}"', '["{}"]', "{}"),
     "release.webhook": URLS,
     "release.command": ('["/nowhere/program", "--token={}"]', '["/bin/false", "{}"', "{}"),

@@ -69,3 +69,12 @@ def test_a_lock_is_held_by_one_at_a_time(tmp_path: Path) -> None:
         order.append("first")
     thread.join(10)
     assert order == ["first", "second"]
+
+
+@pytest.mark.hardening
+def test_a_lock_does_not_go_through_a_link_that_somebody_else_put_there(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("kept")
+    (tmp_path / ".lock").symlink_to(tmp_path / "precious")
+    with pytest.raises(OSError, match="symbolic links"), locked(tmp_path / ".lock"):
+        pass
+    assert (tmp_path / "precious").read_text() == "kept"

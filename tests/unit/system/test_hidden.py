@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kbsync.system import hidden as module
-from kbsync.system.hidden import hidden, hide, secrets_in_url, shown_url
+from kbsync.system.hidden import hidden, hide, secrets_in_environment, secrets_in_url, shown_url
 
 SECRET = "hunter2secret"
 pytestmark = pytest.mark.hardening
@@ -69,3 +69,18 @@ def test_short_words_would_hide_too_much() -> None:
     hide(["cat", ""])
     assert hidden("concatenate") == "concatenate"
     assert list(secrets_in_url("postgresql://kbsync@h/db?sslmode=require")) == []
+
+
+@pytest.mark.hardening
+def test_secrets_of_the_environment_are_known() -> None:
+    variables = {
+        "HTTPS_PROXY": f"http://me:{SECRET}1@proxy:3128",
+        "no_proxy": "localhost,127.0.0.1",
+        "HF_TOKEN": f"{SECRET}2",
+        "AWS_SECRET_ACCESS_KEY": f"{SECRET}3",
+        "PGPASSWORD": f"{SECRET}4",
+        "SSH_AUTH_SOCK": "/tmp/agent",
+        "PATH": "/usr/bin",
+    }
+    found = set(secrets_in_environment(variables))
+    assert found == {f"me:{SECRET}1", *(f"{SECRET}{n}" for n in range(1, 5))}

@@ -89,3 +89,15 @@ def test_an_answer_without_an_end_ends(first: bytes, forever: bytes, message: st
     ):
         http.ask(client, "GET", url, within=0.5)
     assert time.monotonic() - begun < 3
+
+
+@pytest.mark.hardening
+@pytest.mark.parametrize("proxy", ["ftp://me:hunter22@h", "socks5://me:hunter22@h", "http://me:hunter22@h:nine"])
+def test_a_proxy_that_can_not_be_used_is_a_failure_that_tells_no_password(
+    monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", proxy)
+    with pytest.raises(http.UNCONNECTED) as caught:
+        http.client({}, 5)
+    assert "hunter22" not in str(caught.value)
+    assert caught.value.__cause__ is None

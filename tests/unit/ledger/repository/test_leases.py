@@ -11,6 +11,7 @@ from kbsync.domain.errors import Busy, LeaseLost
 from kbsync.ledger.ledger import SqlLedger
 from kbsync.ports import LeaseToken
 from kbsync.testing.samples import NOW
+from tests.support import ledger_raw as raw
 
 TTL = timedelta(minutes=5)
 
@@ -48,3 +49,16 @@ def test_a_dead_holders_lease_is_taken_over_before_it_ends(ledger: SqlLedger) ->
         taken = tx.acquire_lease("writer", "two", TTL, NOW, is_gone=lambda process: process == "gone")
     assert (taken.token, taken.holder, taken.taken_from) == (2, "two", "one")
     assert acquire(ledger, "three", NOW + TTL).taken_from == "", "an expired one is nobody's"
+
+
+@pytest.mark.hardening
+def test_a_token_that_no_ledger_counts_to_keeps_nobody_from_writing(ledger: SqlLedger, ledger_url: str) -> None:
+    acquire(ledger)
+    raw.run(ledger_url, "UPDATE leases SET token = 9223372036854775807, expires = NULL, holder = NULL")
+    lease = acquire(ledger)
+    with ledger.write() as tx:
+        assert tx.renew_lease(lease, TTL, NOW).token == lease.token < 2**53
+    raw.run(ledger_url, "UPDATE leases SET token = 9223372036854775807")
+    with ledger.write() as tx:
+        assert tx.break_lease("writer") is not None
+    assert acquire(ledger, "two").holder == "two"
