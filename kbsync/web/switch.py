@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx2
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
@@ -24,6 +24,8 @@ _METHODS = ["GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD"]
 _TRIES = 3
 MOST_BYTES = 16 * 2**20
 """Of one request: far more than any model's context."""
+MOST_HELD = 16 * MOST_BYTES
+"""Of all requests that are being sent."""
 _ENDS_WITHIN_SECONDS = 30
 """How long running requests may take to end when the switch stops."""
 
@@ -73,43 +75,59 @@ def switch(state_dir: Path, timeout: float = 600) -> Starlette:
             app.state.client = client
             yield
 
+    held = 0
+
     async def forward(request: Request) -> Response:
-        body = await _body(request)
-        if body is None:
-            return JSONResponse({"error": {"message": f"A request may have {MOST_BYTES} bytes."}}, 413)
-        headers = {k: v for k, v in request.headers.items() if k not in _DROPPED}
-        # A process that is being stopped refuses the connection, so nothing was sent; the file then names the next one.
-        for _ in range(_TRIES):
-            told = upstream(state_dir)
-            if told is None:
-                break
-            query = f"?{request.url.query}" if request.url.query else ""
-            address = f"http://127.0.0.1:{told['port']}{request.url.path}{query}"
-            client: httpx2.AsyncClient = request.app.state.client
-            try:
-                sent = client.build_request(
-                    request.method, address, headers=headers | {"Connection": "close"}, content=body
-                )
-                answer = await client.send(sent, stream=True)
-            except httpx2.ConnectError:
-                continue
-            except httpx2.RequestError as error:
-                return JSONResponse({"error": {"message": f"The model's server failed: {error}."}}, 502)
-            kept = {k: v for k, v in answer.headers.items() if k not in _DROPPED}
-            return StreamingResponse(_bytes(answer), answer.status_code, kept)
-        return JSONResponse({"error": {"message": "No server runs yet: `kbsync notify` starts one."}}, 503)
+        nonlocal held
+        body = bytearray()
+        try:
+            async for chunk in request.stream():
+                body += chunk
+                held += len(chunk)
+                if len(body) > MOST_BYTES:
+                    return _refused(413, f"A request may have {MOST_BYTES} bytes.")
+                if held > MOST_HELD:
+                    return _refused(503, "Too much is being sent at once; try again.")
+            return await _forwarded(request, bytes(body), state_dir)
+        except ClientDisconnect:
+            return _refused(400, "The request ended before its end.")
+        finally:
+            held -= len(body)
 
     return Starlette(routes=[Route("/{path:path}", forward, methods=_METHODS)], lifespan=lifespan)
 
 
-async def _body(request: Request) -> bytes | None:
-    """The whole body, which is sent again where a process has just been replaced; None: it is too long."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MOST_BYTES:
-            return None
-    return bytes(body)
+async def _forwarded(request: Request, body: bytes, state_dir: Path) -> Response:
+    """Send the request to the process that serves the current version, again where one has just been replaced."""
+    client: httpx2.AsyncClient = request.app.state.client
+    # As the client wrote them: what they hold need be neither ASCII nor a path that can be printed.
+    headers = [(k, v) for k, v in request.headers.raw if k.lower().decode("latin-1") not in _DROPPED]
+    target = request.scope["raw_path"] + (b"?" + query if (query := request.scope["query_string"]) else b"")
+    # A process that is being stopped refuses the connection, so nothing was sent; the file then names the next one.
+    for _ in range(_TRIES):
+        told = upstream(state_dir)
+        if told is None:
+            break
+        try:
+            address = f"http://127.0.0.1:{told['port']}{target.decode('ascii')}"
+            sent = client.build_request(
+                request.method, address, headers=[*headers, (b"Connection", b"close")], content=body
+            )
+        except (httpx2.InvalidURL, ValueError):
+            return _refused(400, "The request's address can't be read.")
+        try:
+            answer = await client.send(sent, stream=True)
+        except httpx2.ConnectError:
+            continue
+        except httpx2.RequestError as error:
+            return _refused(502, f"The model's server failed: {error}.")
+        kept = {k: v for k, v in answer.headers.items() if k not in _DROPPED}
+        return StreamingResponse(_bytes(answer), answer.status_code, kept)
+    return _refused(503, "No server runs yet: `kbsync notify` starts one.")
+
+
+def _refused(status: int, message: str) -> Response:
+    return JSONResponse({"error": {"message": message}}, status)
 
 
 async def _bytes(answer: httpx2.Response) -> AsyncIterator[bytes]:
