@@ -25,7 +25,7 @@ from kbsync.model.fingerprint import fingerprint
 from kbsync.model.quiet import quiet
 from kbsync.model.reference import model_directory
 from kbsync.model.spread import Spread
-from kbsync.model.tokens import require_offsets
+from kbsync.model.tokens import require_offsets, without_panic
 from kbsync.ports import UNWATCHED, Work
 from kbsync.system.messages import first_line
 
@@ -111,8 +111,10 @@ def _model(directory: Path, dtype: torch.dtype, placing: Mapping[str, Any]) -> P
 def _tokenizer(directory: Path) -> PreTrainedTokenizerFast:
     """The fast tokenizer; a slow one does not tell which characters a token stands for."""
     try:
-        with quiet():
+        with quiet(), without_panic():
             tokenizer: Any = AutoTokenizer.from_pretrained(directory, trust_remote_code=False)
+    except ModelError:
+        raise
     except Exception as error:  # the Rust tokenizer raises bare Exception on a damaged tokenizer.json
         raise ModelError(
             f"The tokenizer of {directory} can't be read: {first_line(error)}",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
@@ -28,16 +29,34 @@ class Encoded:
     """The number of ids at the beginning that stand before every text (BOS)."""
 
 
+@contextmanager
+def without_panic() -> Iterator[None]:
+    """Turn a panic of the tokenizer's Rust code into ``ModelError``: it is no ``Exception``, so it would end a daemon.
+
+    A pattern of a stranger's ``tokenizer.json`` that backtracks beyond all bounds ends so.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise ModelError(
+            f"The model's tokenizer gave up: {str(error)[:200]}.",
+            next_step="Check the patterns in its tokenizer.json, or fetch the model again.",
+        ) from None
+
+
 def encode(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], *, allow_empty: bool = False) -> list[Encoded]:
     """Encode texts as the tokenizer does: with the BOS that it may put in front, without the EOS that it may append.
 
     Raises:
         DataError: a text gives no id at all, and ``allow_empty`` is false.
-        ModelError: the tokenizer does not tell where its tokens lie, and their own texts do not either.
+        ModelError: the tokenizer does not tell where its tokens lie, and their own texts do not either; or it panics.
     """
     if not texts:
         return []
-    batch = tokenizer(list(texts), return_offsets_mapping=True, return_special_tokens_mask=True, verbose=False)
+    with without_panic():
+        batch = tokenizer(list(texts), return_offsets_mapping=True, return_special_tokens_mask=True, verbose=False)
     encoded = []
     for text, ids, offsets, special in zip(
         texts, batch["input_ids"], batch["offset_mapping"], batch["special_tokens_mask"], strict=True

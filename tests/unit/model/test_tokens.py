@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 import pytest
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from kbsync.domain.errors import DataError, ModelError
@@ -96,3 +96,14 @@ def test_a_name_for_which_there_is_no_token_is_not_spelled() -> None:
     assert spells(PreTrainedTokenizerFast(tokenizer_object=dropping), "ab")
     assert not spells(PreTrainedTokenizerFast(tokenizer_object=dropping), "東京")
     assert spells(byte_level_tokenizer([], 300), "東京 \U0001f98a \u0e01\u0e48")
+
+
+@pytest.mark.hardening
+def test_a_pattern_that_backtracks_beyond_all_bounds_is_an_error_of_the_model(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    inside = Tokenizer(models.BPE(vocab={c: i for i, c in enumerate("ab!")}, merges=[]))
+    inside.pre_tokenizer = pre_tokenizers.Split(Regex("(a+)+$"), "isolated")
+    with pytest.raises(ModelError, match="retry-limit"):
+        encode(PreTrainedTokenizerFast(tokenizer_object=inside), ["a" * 40 + "!"])
+    capfd.readouterr()  # Rust says on stderr where it panicked
