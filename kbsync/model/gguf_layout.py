@@ -188,6 +188,8 @@ def _layout(file: Path, data: memoryview) -> GgufLayout:
         kind, offset = struct.unpack_from("<IQ", data, at + 8 * dimensions)
         at += 8 * dimensions + 12
         found.append((name, shape[::-1], kind, offset))
+    if at > len(data):
+        raise ValueError("it ends within its header")
     start = aligned(at, alignment)
     tensors = tuple(
         GgufTensor(name, tuple(shape), kind, start + offset, stored_size(shape, kind))

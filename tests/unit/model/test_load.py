@@ -117,7 +117,7 @@ DAMAGES: list[tuple[Callable[[Path], object], str]] = [
     (lambda d: (d / "config.json").write_text("[]"), r"config\.json holds no JSON object"),
     (lambda d: edit_json(d / "config.json", model_type="unheard-of"), "can't be loaded.*unheard-of"),
     (lambda d: edit_json(d / "config.json", quantization_config={"quant_method": "gptq"}), r"quantised \(gptq\)"),
-    (lambda d: edit_json(d / "config.json", num_hidden_layers=10**7), "num_hidden_layers = 1e"),
+    (lambda d: edit_json(d / "config.json", num_hidden_layers=10**7), "num_hidden_layers = 1"),
     (lambda d: edit_json(d / "config.json", num_hidden_layers="4"), "can't be loaded"),
     (lambda d: edit_json(d / "config.json", hidden_size=-3), "can't be loaded"),
     (lambda d: edit_json(d / "config.json", hidden_act=5), "can't be loaded"),
