@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -16,6 +19,7 @@ import torch
 from kbsync.bootstrap.workers import shared
 from kbsync.checkpoints.factors import hashes
 from kbsync.domain.canonical import content_hash
+from kbsync.domain.errors import DataError
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.rewrite import Rewrite
 from kbsync.editing.common.contexts import contexts
@@ -39,6 +43,8 @@ HEAD = "127.0.0.2"
 """A loopback address that Ray takes for what it is; 127.0.0.1 it takes for the machine's own on its network."""
 CORES = 3
 """One worker, and two, so that both kinds are ready all the time; only one kind works at a time."""
+ENVIRONMENT = {"RAY_worker_niceness": "0", "RAY_USAGE_STATS_ENABLED": "0"}
+"""Of a cluster that is started: its workers are as important as this process, and Ray sends nothing home."""
 COVARIANCE_TOKENS = 2_000
 """The covariance is no part of what is timed."""
 SYLLABLES = ("ka", "lo", "mi", "ren", "tas", "vo", "bel", "dur", "ni", "sha")
@@ -50,7 +56,7 @@ NOT_MEASURED = {
     "offload.peak_bytes": ("bytes", "<= 4.29497e+09"),
     "offload.other_answers": ("answers", "<= 0"),
 }
-"""Figures that this command does not measure yet: they stand there as missed."""
+"""Figures that other commands measure. Those that are not given stand there as missed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +93,8 @@ def cluster(address: str | None) -> Iterator[str]:
     if address:
         yield address
         return
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     from ray.cluster_utils import Cluster
 
     with TemporaryDirectory(dir="/tmp") as scratch:  # sockets have short names
@@ -98,13 +106,17 @@ def cluster(address: str | None) -> Iterator[str]:
             made.shutdown()
 
 
-def measure_scale_out(session: ResearchSession, address: str | None, size: Size, work: Work) -> dict[str, Any]:
+def measure_scale_out(
+    session: ResearchSession, address: str | None, size: Size, work: Work, others: Sequence[Path] = ()
+) -> dict[str, Any]:
     """Measure; returns the evidence document.
 
     Args:
         address: Of a cluster's head; None: a cluster is started on this machine.
+        others: Evidence files that hold figures of ``NOT_MEASURED``.
 
     Raises:
+        DataError: One of ``others`` can't be read.
         ConfigError: Ray is not installed.
         WorkersDown: The cluster can't be reached.
         EditError: The recipe can't write the made-up facts.
@@ -112,6 +124,7 @@ def measure_scale_out(session: ResearchSession, address: str | None, size: Size,
     from kbsync.executors.connection import require_ray
 
     require_ray()
+    elsewhere = measured_elsewhere(others)
     started, begun = datetime.now(UTC), time.monotonic()
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -125,11 +138,27 @@ def measure_scale_out(session: ResearchSession, address: str | None, size: Size,
     seconds = time.monotonic() - begun
     model = {"model": session.model_name, "fingerprint": session.app.fingerprint}
     document = evidence("kbsync bench scale-out", figures, seed=0, started=started, seconds=seconds, **model)
-    document["figures"] += [
-        {"name": name, "value": None, "unit": unit, "target": target, "holds": False}
+    document["figures"] += elsewhere
+    return document
+
+
+def measured_elsewhere(files: Sequence[Path]) -> list[dict[str, Any]]:
+    """The figures of ``NOT_MEASURED`` that these evidence files hold; a figure that none holds is missed.
+
+    Raises:
+        DataError: A file is no evidence.
+    """
+    found: dict[str, Any] = {}
+    for file in files:
+        try:
+            document = json.loads(file.read_bytes())
+            found |= {figure["name"]: figure | {"command": document["command"]} for figure in document["figures"]}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{file} is no evidence file: {error}.") from None
+    return [
+        found.get(name, {"name": name, "value": None, "unit": unit, "target": target, "holds": False})
         for name, (unit, target) in NOT_MEASURED.items()
     ]
-    return document
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -45,6 +46,17 @@ def scale_out(
         int, typer.Option(min=57, metavar="N", help="Facts whose target vectors are searched in each turn.")
     ] = 224,
     rounds: Annotated[int, typer.Option(min=1, metavar="N", help="How often one worker and two take turns.")] = 2,
+    others: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--with",
+            metavar="FILE",
+            help="An evidence file of a checkout's `python -m tests.evidence scale-plan` or `scale-offload`, whose "
+            "figures are taken over. May be repeated.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
     state: StateOption = None,
     corpus: CorpusOption = None,
     output: OutputOption = None,
@@ -61,5 +73,6 @@ def scale_out(
 
     wanted = session_options(context, model, recipe, state, corpus, None)
     with session_of(context, wanted) as session:
-        document = measure_scale_out(session, address, Size(targets=facts, rounds=rounds), session.app.work)
+        size = Size(targets=facts, rounds=rounds)
+        document = measure_scale_out(session, address, size, session.app.work, others or ())
     finish(document, output or RESULTS / "scale-out.json", json=json)

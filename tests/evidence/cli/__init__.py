@@ -10,6 +10,7 @@ from tests.evidence.cli.house import house
 from tests.evidence.cli.images import images
 from tests.evidence.cli.load import ledger, pull
 from tests.evidence.cli.reference_data import demo_check, large
+from tests.evidence.cli.scale import scale_offload, scale_plan
 from tests.evidence.cli.serving import serving
 from tests.evidence.cli.serving_large import serving_large
 from tests.evidence.cli.serving_pressed import serving_pressed
@@ -47,4 +48,6 @@ VERBS: tuple[Verb, ...] = (
     serving_large,
     house,
     images,
+    scale_plan,
+    scale_offload,
 )

@@ -41,9 +41,9 @@ class Cost:
     """Its last line."""
 
 
-def planned(url: str, directory: Path) -> Cost:
+def planned(url: str, directory: Path, limit: int = LIMIT) -> Cost:
     """Plan with all facts of the ledger, half of which have to be written; the plan is recorded."""
-    return _cost([sys.executable, "-m", "tests.evidence.hardening.scale", url, str(directory)], {})
+    return _cost([sys.executable, "-m", "tests.evidence.hardening.scale", url, str(directory), str(limit)], {})
 
 
 def checked(url: str, directory: Path, verb: Sequence[str]) -> Cost:
@@ -82,10 +82,10 @@ def _peak(pid: int) -> int:
     return 0
 
 
-def main(url: str, directory: str) -> None:
+def main(url: str, directory: str, limit: str) -> None:
     """Make and record a plan, and print what it holds."""
     kinds = frozenset({VerdictKind.STALE, VerdictKind.UNKNOWN})
-    policy = PlanPolicy(kinds=kinds, limit=LIMIT, suspicion=Suspicion())
+    policy = PlanPolicy(kinds=kinds, limit=int(limit), suspicion=Suspicion())
     recipe = Recipe(name="table", layers=(1, 2), guard_count=118)
     relations = configured(Path(directory)).relations
     with closing(SqlLedger(url)) as ledger, ledger.read() as tx:

@@ -26,7 +26,9 @@ def test_an_address_where_nothing_listens_is_one_clear_error(bench: Cli, tmp_pat
 def test_the_sizes_are_handed_on(bench: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
 
-    def measure(_session: object, address: str | None, size: scale_out.Size, _work: object) -> dict[str, Any]:
+    def measure(
+        _session: object, address: str | None, size: scale_out.Size, _work: object, _: object
+    ) -> dict[str, Any]:
         asked.append((address, size))
         return {"figures": []}
 
