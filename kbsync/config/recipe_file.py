@@ -98,6 +98,10 @@ RecipeFile = create_model("RecipeFile", __base__=_Recipe, **_fields())
 """The file as a model. A field that ``Recipe`` gets is one here, too."""
 
 
+_LONGEST = 200
+"""Bytes of a recipe's name: no file system takes many more."""
+
+
 def read_recipe(name_or_path: str, recipes_dir: Path, problems: list[str]) -> Recipe | None:
     """Read one recipe.
 
@@ -112,10 +116,10 @@ def read_recipe(name_or_path: str, recipes_dir: Path, problems: list[str]) -> Re
     """
     is_path = "/" in name_or_path or name_or_path.endswith(".toml")
     path = Path(name_or_path).expanduser() if is_path else recipes_dir / f"{name_or_path}.toml"
-    if not is_path and not path.is_file():
+    if not is_path and (len(name_or_path.encode()) > _LONGEST or not path.is_file()):
         known = sorted(file.stem for file in recipes_dir.glob("*.toml"))
         hint = suggest(name_or_path, known) or f"; it holds {', '.join(known) or 'none'}"
-        problems.append(f"{recipes_dir}: holds no recipe {name_or_path!r}{hint}")
+        problems.append(f"{recipes_dir}: holds no recipe {name_or_path[:_LONGEST]!r}{hint}")
         return None
     table = read_model(path, RecipeFile, problems)
     return None if table is None else table.recipe(path.stem)

@@ -54,11 +54,18 @@ def base_directory(info: ValidationInfo) -> Path:
 def _resolve(path: Path, info: ValidationInfo) -> Path:
     if what := flaw(str(path)):
         raise ValueError(f"{str(path)!r} holds {what}; a path must be text in UTF-8")
-    return base_directory(info) / path.expanduser()
+    try:
+        return base_directory(info) / path.expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{str(path)!r} begins with the name of a user whom this machine does not know") from error
 
 
 def _existing(path: Path) -> Path:
-    if not path.exists():
+    try:
+        exists = path.exists()
+    except OSError as error:
+        raise ValueError(f"{str(path)[:200]} can't be looked at: {error.strerror}") from error
+    if not exists:
         raise ValueError(f"{path} does not exist")
     return path
 

@@ -65,6 +65,8 @@ def test_an_unknown_recipe_names_those_that_exist(write: Writer) -> None:
         load_recipe("smal", directory)
     with pytest.raises(ConfigError, match="holds no recipe 'zzz'; it holds small"):
         load_recipe("zzz", directory)
+    with pytest.raises(ConfigError, match="holds no recipe 'zzz"):
+        load_recipe("z" * 5_000, directory)
 
 
 def test_a_recipe_s_text_reads_back_as_the_recipe(write: Writer) -> None:

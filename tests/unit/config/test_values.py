@@ -108,3 +108,12 @@ def test_doubles_are_named() -> None:
 def test_paths_must_be_text(write: Writer) -> None:
     (problem,) = problems(write('state_dir = "caf\\u0000e"\n' + MAIN))
     assert "holds NUL (U+0000); a path must be text in UTF-8" in problem
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [("~nobody-here/x", "a user whom this machine does not know"), ("x" * 5_000, "can't be looked at: File name too")],
+)
+def test_a_path_that_no_machine_has_is_a_mistake(write: Writer, path: str, says: str) -> None:
+    (found,) = problems(write(MAIN + f'[text]\nheld_out = ["{path}"]\n'))
+    assert says in found
