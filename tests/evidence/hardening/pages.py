@@ -44,6 +44,8 @@ LOOKS = (
     *(f"?only={only}&relation=relation-09&after=relation-09~Q5" for only in FILTERS),
 )
 """What is looked at: beginning and end, each filter, an item, and names that are frequent and that nobody has."""
+OTHERS = ("/", "/live", "/versions", "/quarantine", "/metrics", "/healthz")
+"""Pages that show no list of facts, and must not cost one."""
 
 
 def measure(seed: int, facts: int = FACTS) -> Measured:
@@ -122,7 +124,7 @@ def looked_at(url: str, configuration: Configuration) -> dict[str, float]:
             with ledger.read() as tx:
                 status(tx, backend.relations, backend.clock.now())
 
-        seconds = {f"/facts{query}": _least(look(f"/facts{query}")) for query in LOOKS}
+        seconds = {path: _least(look(path)) for path in (*OTHERS, *(f"/facts{query}" for query in LOOKS))}
         return seconds | {"/facts/Q777/P7": _least(look("/facts/Q777/P7")), "status": _least(show_status)}
 
 
