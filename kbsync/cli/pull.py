@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from kbsync.cli.command import DryRunOption, JsonOption, verb
+
+_NAMED = 20
+"""So many items are named in one line."""
 
 
 @verb(
@@ -62,9 +66,14 @@ def pull(
             f"not answered: the subject pattern of {', '.join(result.unasked)}; known members stand, the next pull asks"
         )
     if result.impossible:
-        say(f"left as they were, changed at a time that has not come yet: {', '.join(result.impossible)}")
+        say(f"left as they were, changed at a time that has not come yet: {_named(result.impossible)}")
     if result.late:
-        say(f"came older than the source had said a moment before, and grow no older: {', '.join(result.late)}")
+        say(f"came older than the source had said a moment before, and grow no older: {_named(result.late)}")
     if result.waiting:
         say(f"{count(result.waiting, 'fact')} wait to be trusted")
     return None
+
+
+def _named(items: Sequence[str]) -> str:
+    more = f" and {len(items) - _NAMED} more" if len(items) > _NAMED else ""
+    return ", ".join(items[:_NAMED]) + more

@@ -186,9 +186,9 @@ def _time_problem(tx: AuditReader, watermark: datetime | None, now: datetime) ->
         return "The time up to which it was pulled has not come yet: `kbsync pull --accept-time` sets it right."
     pulled = tx.newest_event("pull")
     if pulled is not None and (items := pulled.body.get("impossible")):
-        return (
-            f"It says of {len(items)} items that they were changed at a time that has not come yet: {', '.join(items)}"
-        )
+        count = pulled.body.get("impossible_items", len(items))
+        named = ", ".join(items) + (" and others" if count > len(items) else "")
+        return f"It says of {count} items that they were changed at a time that has not come yet: {named}"
     return None
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from kbsync.domain.audit import GENESIS
 from kbsync.domain.relation import Relation
@@ -22,6 +23,9 @@ from kbsync.stages.pull.names import NamesPull
 from kbsync.stages.pull.observe import ObserveResult, observe_facts
 from kbsync.stages.pull.watch import SUSPICIOUS_COUNT, Redirects, Watch, known_watch, poll, watch_set
 from kbsync.stages.session import Run
+
+NAMED = 100
+"""So many items with impossible dates are named in the audit trail; the others are counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,11 +226,13 @@ def _record_pull(run: Run, source: str, result: PullResult) -> None:
     with run.ledger.write() as tx:
         before, head = tx.newest_event("pull"), tx.history_head()
         recorded = GENESIS if before is None else before.body.get("history")
-        same = before is not None and before.body.get("impossible", []) == list(result.impossible)
+        wrong: dict[str, Any] = {"impossible": list(result.impossible[:NAMED])} if result.impossible else {}
+        wrong |= {"impossible_items": len(result.impossible)} if len(result.impossible) > NAMED else {}
+        same = before is not None and {k: v for k, v in before.body.items() if k.startswith("impossible")} == wrong
         if result.nothing_new and recorded == head and same and refused_time(tx) is None:
             return
         body = {"source": source, "fetched": result.fetched, "observed": result.observed, "believed": result.believed}
         body |= {"server_time": result.server_time, "history": head}
         body |= {"again": result.again} if result.again else {}
-        body |= {"impossible": list(result.impossible)} if result.impossible else {}
+        body |= wrong
         tx.append_audit("pull", run.actor, body, run.clock.now())

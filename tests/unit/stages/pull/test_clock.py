@@ -8,6 +8,7 @@ import pytest
 
 from kbsync.domain.errors import SourceDown, SourceError
 from kbsync.domain.statement import ItemId
+from kbsync.stages.pull import pull as module
 from kbsync.stages.pull.clock import AHEAD, REFUSED
 from kbsync.stages.pull.pull import pull
 from kbsync.views.status import status
@@ -103,3 +104,16 @@ def test_a_revision_beyond_all_others_does_not_freeze_its_item(world: World) -> 
     assert world.look().fetched == 1
     with world.ledger.read() as tx:
         assert tx.heads([ITALY])[ITALY].revision == 5000
+
+
+def test_of_many_items_that_are_dated_ahead_some_are_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hostile source could fill the audit trail with their names."""
+    monkeypatch.setattr(module, "NAMED", 1)
+    world.look()
+    for item in ("Q142", "Q183", "Q38"):
+        world.set_statements(item, statement(item, "P36", "Q586"), age=timedelta(days=-400))
+    for _ in range(2):
+        assert len(world.look().impossible) == 3
+    assert (problem(world) or "").startswith("It says of 3 items") and "Q142 and others" in (problem(world) or "")
+    with world.ledger.read() as tx:
+        assert [e.body.get("impossible") for e in tx.audit(kind="pull")] == [None, ["Q142"]]
