@@ -108,9 +108,11 @@ def make_engine(url: URL, *, patience: timedelta = PATIENCE, foreign_keys: bool 
         return engine
     # No statement is prepared: a pooler may give each transaction another server connection, on which a statement of
     # that name is unknown or is a different one.
-    connect_args: dict[str, Any] = {"application_name": "kbsync", "connect_timeout": 10, "prepare_threshold": None}
-    connect_args = {k: v for k, v in connect_args.items() if k not in url.query or k == "prepare_threshold"}
-    schema, driver_url = schema_of(url), url.difference_update_query([SCHEMA, "prepare_threshold"])
+    # The encoding is set, too, because the environment's (PGCLIENTENCODING) may not hold every name.
+    fixed: dict[str, Any] = {"prepare_threshold": None, "client_encoding": "utf8"}
+    usual = {"application_name": "kbsync", "connect_timeout": 10}
+    connect_args = fixed | {name: value for name, value in usual.items() if name not in url.query}
+    schema, driver_url = schema_of(url), url.difference_update_query([SCHEMA, *fixed])
     try:
         engine = create_engine(driver_url, hide_parameters=True, pool_pre_ping=True, connect_args=connect_args)
     except ModuleNotFoundError as error:

@@ -55,6 +55,7 @@ def upgrade(url: str) -> None:
         _make_directory(Path(str(parsed.database)).parent)
     with opened(parsed, foreign_keys=False) as engine, writing(engine) as connection:
         own = schema_of(parsed)
+        _require_unicode(connection, parsed)
         if own:
             connection.execute(CreateSchema(own, if_not_exists=True))
         stored = revision(connection)
@@ -113,6 +114,18 @@ def revision(connection: Connection) -> str | None:
         return None
     stored: str | None = connection.scalar(text(f"SELECT version_num FROM {holder}"))
     return stored
+
+
+def _require_unicode(connection: Connection, url: URL) -> None:
+    """Raise ``SchemaError`` if the database can't hold every name; all of SQLite's can."""
+    if connection.dialect.name == "postgresql":
+        encoding = connection.scalar(text("SHOW server_encoding"))
+        if encoding != "UTF8":
+            raise SchemaError(
+                f"{place(url)} is in the encoding {encoding}, which can't hold every name.",
+                kept="Nothing was changed.",
+                next_step="Name another database: CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0.",
+            )
 
 
 def _require_room(connection: Connection, url: URL) -> None:

@@ -15,7 +15,7 @@ from alembic import command
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from alembic.script import ScriptDirectory
-from sqlalchemy import Column, Engine, Text, create_engine, inspect, text
+from sqlalchemy import Column, Engine, Text, create_engine, inspect, make_url, text
 
 from kbsync.domain.errors import ConfigError, KbsyncError, SchemaError, StoreError
 from kbsync.domain.fact import FactKey
@@ -146,6 +146,33 @@ class TestMigrations:
                 assert len(tx.audit()) == number
         with SqlLedger(urls[1]).write(), SqlLedger(urls[2], patience=timedelta(milliseconds=50)).write() as tx:
             tx.append_audit("pull", "two writers at once, each of its own ledger", {}, NOW)
+
+    def test_refuse_a_database_that_can_not_hold_every_name(self, postgres: Postgres) -> None:
+        url = make_url(postgres.database())
+        engine = create_engine(url, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.exec_driver_sql("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+        engine.dispose()
+        narrow = url.set(database="latin").render_as_string(hide_password=False)
+        with pytest.raises(SchemaError, match=r"is in the encoding LATIN1") as caught:
+            schema.upgrade(narrow)
+        assert "ENCODING 'UTF8'" in caught.value.next_step
+        postgres.drop(narrow)
+
+    def test_speak_unicode_whatever_the_environment_says(
+        self, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+        url = postgres.database()
+        schema.upgrade(url)
+        engine = make_engine(parse_url(url))
+        with writing(engine) as connection:
+            query = (
+                "INSERT INTO watermarks (source, at) VALUES ('東京', '2026-01-01T00:00:00.000000Z') RETURNING source"
+            )
+            assert connection.scalar(text(query)) == "東京"
+        engine.dispose()
+        postgres.drop(url)
 
     def test_go_down_and_up_again(self, migrated: Engine) -> None:
         with writing(migrated) as connection:
