@@ -13,6 +13,7 @@ from threading import Thread
 from typing import Any
 
 from kbsync.domain.errors import ConfigError, WorkersDown, WorkersRefused
+from kbsync.system.log import logger
 from kbsync.system.messages import first_line
 
 WORK_HERE = 'Or work here: [executor] kind = "in-process".'
@@ -51,6 +52,8 @@ class Connection:
         self._port = int(port)
         if not self.head_answers(timeout):
             raise self._down("can't be reached")
+        if not _is_loopback(self._host) and os.environ.get("RAY_AUTH_MODE") != "token":
+            logger().warning("the cluster asks for no token: whoever reaches it runs code on it", address=address)
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         if not _bounded(self._connect, timeout):
             raise self._down(f"does not answer as a Ray cluster within {timeout:.0f} s")
@@ -83,7 +86,8 @@ class Connection:
         import ray
 
         logging.getLogger("ray").setLevel(logging.ERROR)
-        loopback: dict[str, Any] = {"_node_ip_address": self._host} if _is_loopback(self._host) else {}
+        own = self._host != "127.0.0.1" and _is_loopback(self._host)  # Ray takes 127.0.0.1 for another address
+        loopback: dict[str, Any] = {"_node_ip_address": self._host} if own else {}
         try:
             ray.init(
                 address=self.address,
@@ -96,22 +100,22 @@ class Connection:
         except RuntimeError as error:  # versions that differ
             raise WorkersRefused(f"The cluster at {self.address} refused: {first_line(error)}") from error
         except Exception as error:  # Ray has many kinds of it
-            raise self._down(f"can't be used: {first_line(error)}") from error
+            raise self._down(f"can't be used: {first_line(error).rstrip('.')}") from error
 
     def _down(self, what: str) -> WorkersDown:
         return WorkersDown(
             f"The Ray cluster at {self.address} {what}.",
             kept="What the workers had finished is stored.",
-            next_step=f"Start it (`ray start --head`, and `ray start --address=…` on this machine if it is another "
-            f"one), and run again. {WORK_HERE}",
+            next_step="Start it (`ray start --head`, and `ray start --address=…` on this machine if it is another "
+            f"one), set the RAY_AUTH_TOKEN that it was started with, if any, and run again. {WORK_HERE}",
         )
 
 
 def _is_loopback(host: str) -> bool:
     try:
-        return ip_address(host).is_loopback and host != "127.0.0.1"
+        return ip_address(host).is_loopback
     except ValueError:
-        return False
+        return host == "localhost"
 
 
 def _bounded(call: Callable[[], object], seconds: float) -> bool:

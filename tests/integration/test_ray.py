@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from kbsync.config import load_all
-from kbsync.domain.errors import WorkersDown, WorkersRefused
+from kbsync.domain.errors import WorkersDown
 from kbsync.executors.ray_executor import RayExecutor
 from kbsync.ports import Executor, Part
 from tests.support.ray_cluster import STORE_BYTES, LocalCluster, kill, local_cluster
@@ -72,21 +72,6 @@ def site(new_site: MakeSite, tmp_path: Path, workers_of_a_site: RayExecutor, mon
 
 def on(address: str, more: str = "") -> str:
     return f'[executor]\nkind = "ray"\naddress = "{address}"\nconnect_timeout = "20s"\n{more}'
-
-
-def test_workers_without_the_base_are_refused(new_site: MakeSite, tmp_path: Path, cluster: LocalCluster) -> None:
-    site = new_site(tmp_path / "site", more=on(cluster.address))
-    with site.app() as app:
-        assert app.base.language_model().too_long(["The"]) == [False]  # the base is loaded here
-        base = Path(app.settings.model.reference)
-        away = base.with_name("away")
-        base.rename(away)
-        try:
-            with pytest.raises(WorkersRefused, match="can't load the base") as raised:
-                app.base.language_model().complete(["The"])
-        finally:
-            away.rename(base)
-    assert 'kind = "in-process"' in raised.value.next_step
 
 
 def test_a_version_is_the_same_on_two_workers_whose_object_store_is_full(site: Site, expected: Site) -> None:

@@ -33,6 +33,22 @@ def test_what_listens_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
         Connection("127.0.0.1:9", 0.2)
 
 
+@pytest.mark.parametrize(
+    ("address", "mode", "warned"),
+    [("10.0.0.1:1", "", True), ("10.0.0.1:1", "token", False), ("127.0.0.1:1", "", False), ("localhost:1", "", False)],
+)
+def test_a_cluster_without_a_token_is_warned_of(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], address: str, mode: str, warned: bool
+) -> None:
+    pytest.importorskip("ray", reason="needs the extra ray")
+    monkeypatch.setenv("RAY_AUTH_MODE", mode)
+    monkeypatch.setattr(Connection, "head_answers", lambda *_: True)
+    monkeypatch.setattr(Connection, "_connect", lambda _: None)
+    Connection(address, 1.0)
+    said = capsys.readouterr()
+    assert ("asks for no token" in said.out + said.err) is warned
+
+
 def test_what_a_bounded_call_raises_is_raised() -> None:
     def fail() -> None:
         raise KeyError("x")
