@@ -61,12 +61,21 @@ class PlanEntry:
     reason: str
 
 
+OVER_LIMIT = "over the limit"
+"""How the reason of a fact begins that there is no room for in the version."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
     """A fact that the base has wrong and that is not written all the same."""
 
     key: FactKey
     reason: str
+
+    @property
+    def is_over_limit(self) -> bool:
+        """Whether there was merely no room for it: nothing is said against the fact."""
+        return self.reason.startswith(OVER_LIMIT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,7 +264,7 @@ def _compare(request: EditRequest | None, previous: EditRequest | None, gone: st
 def _beyond(keys: Sequence[FactKey], limit: int | None) -> dict[FactKey, str]:
     if limit is None:
         return {}
-    return dict.fromkeys(keys[limit:], f"over the limit of {limit} facts in one version")
+    return dict.fromkeys(keys[limit:], f"{OVER_LIMIT} of {limit} facts in one version")
 
 
 def _kept(request: EditRequest, previous: EditRequest | None, names: FactNames | None) -> EditRequest:

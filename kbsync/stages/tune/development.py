@@ -62,8 +62,9 @@ def choose_development(
     """Choose the development facts: the same facts and verdicts give the same choice.
 
     Of the facts that the base knows, those are taken that the next version's edit guards: the gate asks about the
-    others. Of the facts that it does not know, those are taken that this version will not hold. A fact whose prompts
-    the gate asks for another reason (as a near name) is left out.
+    others. Of the facts that it does not know, those are taken that this version has no room for, or that are shaky:
+    what a plan refuses for another reason may be wrong, or can't be written. A fact whose prompts the gate asks for
+    another reason (as a near name) is left out.
 
     Args:
         facts: All believed facts with their verdicts.
@@ -75,6 +76,7 @@ def choose_development(
         DataError: The base knows too few of the facts.
     """
     written = {request.key for request in planned.requests}
+    held_back = {refusal.key for refusal in planned.refused if not refusal.is_over_limit}
     free = {key for key, watched in facts.watched.items() if not _prompts(watched) & set(asked)}
     known = _ranked(g.key for g in planned.guards if g.key in free and _is_known(facts.verdicts[g.key]))
     if len(known) < FEWEST:
@@ -86,7 +88,7 @@ def choose_development(
             next_step=f"Watch some {more} more facts that the base knows (half of them may be used), or name a recipe "
             "in [edit].",
         )
-    unknown = _ranked(k for k in free if k not in written and facts.verdicts[k].kind in _WRONG)
+    unknown = _ranked(k for k in free - written - held_back if facts.verdicts[k].kind in _WRONG)
     places = {key: place % 5 for place, key in enumerate(known)}
     others = _other_answers(facts, known)
     counterfactual = [

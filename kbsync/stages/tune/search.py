@@ -21,13 +21,15 @@ class Step:
     rate: float
     clamp: float
     steps: int
+    decay: float = 0.5
+    """Weight of ‖δ‖/‖h₀‖² in the loss, which is large where ‖h₀‖ is small."""
 
 
 PLAIN_STEP = Step(0.2, 0.75, 30)
 """For models whose MLPs add to the residual stream as they are: SmolLM2's."""
 BOUNDED_STEP = Step(0.05, 0.5, 30)
 """For models with a norm in between: Gemma 3's."""
-WIDE_STEP = Step(0.3, 8.0, 100)
+WIDE_STEP = Step(0.3, 8.0, 100, decay=0.0)
 """For models of a few layers: there a fact takes several times the residual stream's own norm."""
 
 
@@ -130,7 +132,7 @@ def recipes(start: Recipe, trace: LayerTrace) -> Iterator[Recipe]:
 
 
 def with_step(recipe: Recipe, step: Step) -> Recipe:
-    return replace(recipe, learning_rate=step.rate, clamp=step.clamp, steps=step.steps)
+    return replace(recipe, learning_rate=step.rate, clamp=step.clamp, steps=step.steps, weight_decay=step.decay)
 
 
 def in_first_phrasing(recipe: Recipe) -> Recipe:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from kbsync.domain.errors import DataError
+from kbsync.domain.fact import FactKey
 from kbsync.domain.judging import asserts
-from kbsync.domain.plan import EditPlan
+from kbsync.domain.plan import EditPlan, Refusal
 from kbsync.domain.verdict import VerdictKind
 from kbsync.ledger.ledger import SqlLedger
 from kbsync.stages.evaluate.question_set import questions
@@ -83,6 +84,23 @@ def test_facts_that_no_version_will_hold_are_written_as_they_are(big: World) -> 
     development = chosen(big, facts)
     (request,) = (r for r in development.requests if r.key == shaky)
     assert request.value_hash == facts.watched[shaky].fact.value_hash
+
+
+def test_what_a_plan_has_no_room_for_is_used_and_what_it_holds_back_is_not(big: World) -> None:
+    """A fact that is held back as suspicious may be wrong, or can't be written by any recipe."""
+    facts = judged_facts(big)
+    plan, recipe = planned(big, facts), WorldSite(big).named
+    some, rest = plan.requests[:2], plan.requests[2:]
+    keys = {request.key for request in some}
+
+    def used(reason: str) -> set[FactKey]:
+        refused = tuple(Refusal(key=key, reason=reason) for key in sorted(keys))
+        entries = tuple(e for e in plan.entries if e.request in rest)
+        smaller = replace(plan, entries=entries, refused=refused)
+        return {r.key for r in choose_development(facts, smaller, recipe).requests} & keys
+
+    assert used("over the limit of 2 facts in one version") == keys
+    assert used("quarantined: it broke version 3") == set()
 
 
 def test_too_few_known_facts_say_how_many_more(ledger: SqlLedger, tmp_path: Path) -> None:
