@@ -43,7 +43,7 @@ def test_every_recipe_is_offered_once_and_the_likeliest_first() -> None:
 
 def test_a_model_of_a_few_layers_gets_one_phrasing_and_wide_steps_first() -> None:
     first, *others = recipes(START, trace(SHALLOW, (1, 2)))
-    assert (first.phrasings, first.refine_epochs, first.clamp) == ("first", 0, 8.0)
+    assert (first.phrasings, first.refine_epochs, first.clamp, first.weight_decay) == ("first", 0, 8.0, 0.0)
     assert first.covariance_weight == SHALLOW_FORCES[0].weight
     assert any(r.phrasings == "all" and r.refine_epochs for r in others)
 

@@ -106,13 +106,13 @@ def test_an_endpoint_that_is_lost_after_a_kill_holds_no_search_up(big: World) ->
     """The search asks the ledger only; the cycle goes on as soon as the endpoint is back."""
     big.editor = Killed(3)
     with pytest.raises(KeyboardInterrupt):
-        big.sync()
+        found(big)
     big.source.fail_next(SourceError("The endpoint does not answer."))
     with pytest.raises(SourceError):
         big.sync()
     made, facts = big.editor.calls, big.facts
     with writer(big.run, TTL) as held:
-        found_without = big.stages.tune(held, facts)
+        found_without = big.stages.tune(held, facts, units=UNITS)
     assert big.editor.calls - made == len(found_without.trials) - 2
     result = big.sync()
     assert (result.outcome, result.tuned) == (CycleOutcome.PROMOTED, None)
