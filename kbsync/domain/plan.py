@@ -61,10 +61,6 @@ class PlanEntry:
     reason: str
 
 
-OVER_LIMIT = "over the limit"
-"""How the reason of a fact begins that there is no room for in the version."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
     """A fact that the base has wrong and that is not written all the same."""
@@ -145,6 +141,7 @@ class EditPlan:
         return build_hash(self.base_fingerprint, self.recipe_fingerprint, written, self.guards)
 
 
+OVER_LIMIT = "over the limit"  # how such a refusal's reason begins
 LISTED = 100
 """So many facts that are over the limit are named in a plan; the others are counted."""
 
