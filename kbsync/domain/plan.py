@@ -68,11 +68,6 @@ class Refusal:
     key: FactKey
     reason: str
 
-    @property
-    def is_over_limit(self) -> bool:
-        """Whether there was merely no room for it: nothing is said against the fact."""
-        return self.reason.startswith(OVER_LIMIT)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanCounts:
@@ -141,7 +136,8 @@ class EditPlan:
         return build_hash(self.base_fingerprint, self.recipe_fingerprint, written, self.guards)
 
 
-OVER_LIMIT = "over the limit"  # how such a refusal's reason begins
+OVER_LIMIT = "over the limit"
+"""So the reason of a refusal begins where there is merely no room: nothing is said against the fact."""
 LISTED = 100
 """So many facts that are over the limit are named in a plan; the others are counted."""
 

@@ -11,7 +11,7 @@ from kbsync.domain.canonical import content_hash
 from kbsync.domain.errors import DataError
 from kbsync.domain.fact import FactKey
 from kbsync.domain.judging import asserts
-from kbsync.domain.plan import EditPlan, EditRequest, Guard
+from kbsync.domain.plan import OVER_LIMIT, EditPlan, EditRequest, Guard
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.verdict import Verdict, VerdictKind
 from kbsync.ports import TracedFact
@@ -76,7 +76,7 @@ def choose_development(
         DataError: The base knows too few of the facts.
     """
     written = {request.key for request in planned.requests}
-    held_back = {refusal.key for refusal in planned.refused if not refusal.is_over_limit}
+    held_back = {refusal.key for refusal in planned.refused if not refusal.reason.startswith(OVER_LIMIT)}
     free = {key for key, watched in facts.watched.items() if not _prompts(watched) & set(asked)}
     known = _ranked(g.key for g in planned.guards if g.key in free and _is_known(facts.verdicts[g.key]))
     if len(known) < FEWEST:
