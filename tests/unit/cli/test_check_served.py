@@ -93,6 +93,9 @@ def test_what_can_not_be_asked(measured: Site, serve: Callable[[dict[str, str]],
     assert measured("check-served", "http://127.0.0.1:9").code == 69
     assert measured("check-served", serve(RIGHT), "--extra", "[1]").code == 2
     assert measured("check-served", serve(RIGHT), "--extra", "{").code == 2
+    for address in ("http://me:hunter22@127.0.0.1:9", "ftp://me:hunter22@h", "http://me:hunter22@h:nine"):
+        told = measured("check-served", address)
+        assert told.code in (65, 69, 76) and "hunter22" not in told.out + told.err
     measured.good("rollback", "--to", "0")
     assert "nothing to ask" in measured.good("check-served", "http://127.0.0.1:9").out
 
