@@ -14,6 +14,8 @@ BEAT = 1.0
 """Longest time in seconds until the caller gets control, even without an event."""
 _LONGEST = 4 * 2**20
 """Largest event in bytes: a thousand times the usual size."""
+MOST_HELD = 16 * 2**20
+"""Characters of events that are read ahead of the caller, beside the last one."""
 MEDIA_TYPE = "text/event-stream"
 
 Frame = httpx2.ServerSentEvent
@@ -44,8 +46,9 @@ class FrameReader:
     def __init__(self, pieces: Generator[bytes]) -> None:
         self._pieces = pieces
         self._closed = threading.Event()
-        # Bounded, so that a busy caller slows down the server instead of filling the memory.
+        # Bounded, in frames and in bytes, so that a busy caller slows down the server instead of filling the memory.
         self._frames: queue.Queue[Frame | Broken | None] = queue.Queue(10_000)
+        self._read_bytes = self._taken_bytes = 0
         threading.Thread(target=self._read, name="event-stream", daemon=True).start()
 
     def __iter__(self) -> Iterator[Frame | None]:
@@ -59,6 +62,7 @@ class FrameReader:
                 return
             if isinstance(frame, Broken):
                 raise frame
+            self._taken_bytes += len(frame.data)
             yield frame
 
     def close(self) -> None:
@@ -76,6 +80,10 @@ class FrameReader:
 
     def _put(self, frame: Frame | Broken | None) -> None:
         while not self._closed.is_set():
+            if self._read_bytes - self._taken_bytes > MOST_HELD:
+                self._closed.wait(BEAT / 10)
+                continue
             with suppress(queue.Full):
                 self._frames.put(frame, timeout=BEAT)
+                self._read_bytes += len(frame.data) if isinstance(frame, Frame) else 0
                 return

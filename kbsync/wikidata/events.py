@@ -32,6 +32,9 @@ KEPT = timedelta(days=7)
 """How far back the public stream reaches. If asked for an earlier time, it begins later without saying so."""
 PAUSE = timedelta(minutes=5)
 """How long to wait after a stream has refused a connection without saying how long."""
+_LONGEST_ID, _LONGEST_NAME = 4_096, 200
+"""Characters of a position in the stream, and of an event's own id; longer ones are not remembered: no server takes
+such a position back, and thousands of such ids would take all memory."""
 _REMEMBERED = 20_000
 """Number of event ids that are remembered, in order to drop repeated events: some minutes of all wikis."""
 WIKIDATA = "wikidatawiki"
@@ -172,7 +175,9 @@ class EventStream:
         at = event_time(event)
         if at - position.reached > self._max_gap:
             raise _Gap(f"it has a gap from {position.reached} to {at}")
-        position.id, position.reached = frame.id or position.id, max(at, position.reached)
+        if frame.id and len(frame.id) <= _LONGEST_ID:
+            position.id = frame.id
+        position.reached = max(at, position.reached)
         if event["meta"].get("domain") == "canary" or position.is_repeated(event["meta"].get("id")):
             return None
         item = changed_item(event, self._wiki)
@@ -228,7 +233,7 @@ class _Position:
 
     def is_repeated(self, event: object) -> bool:
         """Whether an event with this id came before; remembers the id."""
-        if not isinstance(event, str):
+        if not isinstance(event, str) or len(event) > _LONGEST_NAME:
             return False
         repeated = event in self.known
         self.known[event] = None

@@ -279,3 +279,11 @@ def test_in_another_wikibase_items_have_a_namespace_of_their_own(namespace: Any,
     assert changed_item(told, "my_wiki") == item
     on_wikidata = told | {"wiki": "wikidatawiki"}
     assert changed_item(on_wikidata, "wikidatawiki") == (item if namespace == 0 else None)
+
+
+@pytest.mark.hardening
+def test_names_of_events_that_are_too_long_are_not_remembered() -> None:
+    position = events._Position(BEGIN)
+    assert not position.is_repeated("x" * 1_000_000) and not position.is_repeated("x" * 1_000_000)
+    assert not position.is_repeated("short") and position.is_repeated("short")
+    assert list(position.known) == ["short"]
