@@ -1,7 +1,8 @@
 """Target vectors z: what must stand at the subject's last token so that the prompt is answered with the target.
 
 Source: MEMIT, section 4.2.1 and equation 16. Facts are independent of each other, so many are optimised in one batch;
-each has its own state, leaves the batch when it has converged, and another takes its place.
+each has its own state, and leaves the batch when it has converged. In a search of more facts than ``window``, another
+takes its place.
 """
 
 from __future__ import annotations
