@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from kbsync.bootstrap import App
 from kbsync.bootstrap.workers import SiteWorker, make
 from kbsync.domain.errors import ConfigError, WorkersRefused
 from kbsync.model.answer_tasks import ANSWERS, answers_task, texts_in
 from kbsync.model.base import TorchBase
-from tests.support.site import MakeSite, Site, clean_environment, new_site, random_base, site
+from kbsync.ports import InProcessExecutor, Part
+from tests.support.site import (
+    MakeSite,
+    Site,
+    _one_version,
+    built,
+    clean_environment,
+    new_site,
+    random_base,
+    site,
+)
 
-__all__ = ["clean_environment", "new_site", "random_base", "site"]
+__all__ = ["_one_version", "built", "clean_environment", "new_site", "random_base", "site"]
 
 RAY = '[executor]\nkind = "ray"\nworkers = 3\nworker_cpus = 2\n'
 
@@ -62,3 +76,22 @@ def test_another_base_or_none_is_refused(site: Site, change: dict[str, str], sai
     with pytest.raises(WorkersRefused, match=said) as raised:
         make(argument)
     assert 'kind = "in-process"' in raised.value.next_step
+
+
+def test_a_version_is_evaluated_by_workers_as_here(built: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both times every question is asked: the base's replies of the first time are thrown away."""
+    first = built("evaluate", "1", "--again", "--json").json
+    shutil.rmtree(built.state / "artifacts" / "replies")
+    asked: list[str] = []
+
+    class Counting(InProcessExecutor):
+        def map(self, kind: str, *arguments: Any) -> Iterator[Part]:
+            asked.append(kind)
+            return super().map(kind, *arguments)
+
+    with built.app() as app:
+        executor = Counting(make(app.worker.argument))
+    monkeypatch.setattr(App, "executor", executor)
+    again = built("evaluate", "1", "--again", "--json").json
+    assert {"answers", "scores"} <= set(asked)
+    assert again["metrics"] == first["metrics"]
