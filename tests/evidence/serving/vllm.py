@@ -235,6 +235,8 @@ def _padded(left: torch.Tensor, right: torch.Tensor, rank: int) -> tuple[torch.T
 
 def _asked(served: Vllm, number: int, sample: int | None) -> list[Figure]:
     """The version's edited facts and neighbours, judged as the gate judges."""
+    served.move(number)  # what was before left the older version in place
+    assert served.serves(number)
     evaluation = served.evaluations[number]
     chosen = served_prompts(evaluation, (), sample, only=(EDITED, *UNTOUCHED))
     result = check_served(served.complete(), evaluation, chosen, served.app.stages.settings.gate, {})
