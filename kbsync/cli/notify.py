@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from kbsync.cli.command import DryRunOption, JsonOption, verb
@@ -9,23 +11,30 @@ from kbsync.cli.command import DryRunOption, JsonOption, verb
 
 @verb(
     "notify",
-    examples=["kbsync notify", "kbsync notify --json"],
+    examples=["kbsync notify", "kbsync notify --again"],
     exits=[74, 75],
     prints="kbsync.stages.notify:NotifyResult",
     changes="the ledger, and whoever is told",
 )
-def notify(context: typer.Context, dry_run: DryRunOption = False, json: JsonOption = False) -> None:
+def notify(
+    context: typer.Context,
+    again: Annotated[bool, typer.Option("--again", help="Tell all once more of the version that is current.")] = False,
+    dry_run: DryRunOption = False,
+    json: JsonOption = False,
+) -> None:
     """Send the command and the webhook under [release] the moves of current that they have not received yet.
 
     Every command that writes does so at its end; this one sends what could not be delivered then. Ends with code
-    75 when something is still waiting.
+    75 when something is still waiting. A notifier that was just configured hears of what moves from then on, and a
+    server that was started anew has lost what it was given: for both, --again.
     """
     from kbsync.cli.context import application
     from kbsync.cli.output import emit, say
     from kbsync.domain.errors import NotifierFailed
+    from kbsync.operations.notify_again import notify_again
 
     with application(context, dry_run=dry_run) as app:
-        result = app.notify()
+        result = notify_again(app) if again else app.notify()
     if json:
         emit(result)
     else:

@@ -26,7 +26,9 @@ class ServeView:
 )
 def serve(
     context: typer.Context,
-    port: Annotated[int | None, typer.Option(metavar="N", help="Instead of web.port; 0: any free one.", min=0)] = None,
+    port: Annotated[
+        int | None, typer.Option(metavar="N", help="Instead of web.port; 0: any free one.", min=0, max=65535)
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Serve the status page, /healthz, /readyz and /metrics until SIGTERM or SIGINT, beside a cron job or a daemon.

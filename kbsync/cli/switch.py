@@ -18,7 +18,9 @@ from kbsync.cli.command import JsonOption, verb
 )
 def switch(
     context: typer.Context,
-    port: Annotated[int, typer.Option(metavar="N", help="Where it listens; 0: any free port.", min=0)] = 8080,
+    port: Annotated[
+        int, typer.Option(metavar="N", help="Where it listens; 0: any free port.", min=0, max=65535)
+    ] = 8080,
     host: Annotated[str, typer.Option(help="Where it listens.")] = "127.0.0.1",
     json: JsonOption = False,
 ) -> None:
@@ -39,7 +41,11 @@ def switch(
     except ModuleNotFoundError as error:
         what = f"web: the switch needs the package {error.name}"
         raise ConfigError([what], next_step="Install it: pip install 'kbsync[web]'.") from error
-    state_dir = configuration(context).settings.state_dir
-    with on_signals(StopRequest()) as stop, switching(state_dir, host, port) as address:
+    settings = configuration(context).settings
+    engine = settings.release.engine
+    if engine is None or engine.kind != "llama.cpp":
+        what = 'release.engine: nothing starts a server to which the switch could forward; it needs kind = "llama.cpp"'
+        raise ConfigError([what], next_step="Clients of vLLM and SGLang ask the engine itself.")
+    with on_signals(StopRequest()) as stop, switching(settings.state_dir, host, port) as address:
         emit(ServeView(address=address)) if json else say(f"serving {address}")
         stop.wait()

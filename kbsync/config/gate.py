@@ -92,7 +92,8 @@ class GateSettings(Section):
     known: Annotated[int, Field(ge=0)] = 60
     """Largest number of such prompts of each form about facts that the base knows."""
     robustness: Annotated[int, Field(ge=0)] = 50
-    """Largest number of prompts of each harder kind: distraction, near names, aliases, reverse, denial, stop."""
+    """Largest number of prompts of each harder kind: distraction, near names, aliases, reverse, denial, stop, and with
+    the fact in the context."""
     hops: Annotated[int, Field(ge=0)] = 50
     """Largest number of facts about new objects that are asked for through the edited fact, for ``multihop``."""
     texts: Annotated[int, Field(ge=0)] = 16

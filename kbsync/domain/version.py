@@ -154,7 +154,8 @@ class PromptOutcome:
     phrasings of that form), ``known_statement`` and so on (the same of facts that the base knows), ``neighbour``
     (another subject, the same relation), ``subject`` (an edited subject, another relation), ``other`` (another subject,
     another relation), ``hop`` (the second of two hops), ``distraction``, ``near_name``, ``alias``, ``reverse``,
-    ``denial``, ``stop`` or ``stop_known``."""
+    ``denial``, ``stop``, ``stop_known``, ``with_context`` (a held-out phrasing behind the fact as a sentence) or
+    ``without_context`` (the same question alone)."""
     subject: str
     property: str
     prompt: str

@@ -9,9 +9,10 @@ from statistics import fmean
 
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.fact import Fact, FactKey
-from kbsync.domain.phrasing import PLAIN, Form, Use, fill
+from kbsync.domain.fact_sentence import behind, sentence_of
+from kbsync.domain.phrasing import Form, Use, fill
 from kbsync.domain.relation import Relation
-from kbsync.domain.rewrite import Rewrite, joint
+from kbsync.domain.rewrite import Rewrite
 
 
 class Way(StrEnum):
@@ -69,24 +70,7 @@ class AskedFact:
         """The prompt with these sentences before it; in a chat model's frame they stand in the user's turn."""
         if not sentences:
             return self.prompt
-        gap = "\n" if "\n" in self.frame else " "
-        told = f"{' '.join(sentences)}{gap}"
-        if self.frame == PLAIN.of(Use.HELD_OUT, self.form):
-            return told + self.prompt
-        return fill(self.frame, told + self.text)
-
-
-def answerable(fact: Fact) -> bool:
-    """Whether subject and answer have names."""
-    return bool(fact.subject_label and fact.answers and fact.answers[0].label)
-
-
-def sentence_of(relation: Relation, fact: Fact) -> str:
-    """The fact as a sentence: the relation's first edit statement (any first phrasing where it has none) and the
-    answer."""
-    first = next(iter(relation.of(Use.EDIT, Form.STATEMENT) or relation.of(Use.EDIT)))
-    begun = fill(first.text, fact.subject_label or "")
-    return f"{begun}{joint(begun)}{fact.answers[0].label}."
+        return behind(sentences, self.text, self.frame, self.form)
 
 
 def rewrite_of(relation: Relation, fact: Fact) -> Rewrite:

@@ -14,11 +14,12 @@ from kbsync.bootstrap import App
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.errors import DataError
 from kbsync.domain.fact import FactKey
+from kbsync.domain.fact_sentence import answerable, sentence_of
 from kbsync.domain.plan import EditRequest, Guard
 from kbsync.domain.recipe import Recipe
 from kbsync.model.delta import FactorDelta
 from kbsync.ports import ArtifactStore
-from kbsync.research.alternative_prompts import Weights, answerable, rewrite_of, sentence_of
+from kbsync.research.alternative_prompts import Weights, rewrite_of
 from kbsync.research.lora import Example, LoraSettings, examples_of, train_lora
 from kbsync.research.result_cache import EDITED_BY, ResultCache, code_hash
 from kbsync.stages.facts import BelievedFacts, WatchedFact

@@ -103,9 +103,25 @@ def notify(run: Run, notifiers: Sequence[Notifier], published: Published, policy
     return result
 
 
-def count_waiting(run: Run, notifiers: Sequence[Notifier]) -> int:
-    """The number of moves that have to be announced, over all notifiers."""
-    return sum(len(_waiting(run, notifier.name, NOWHERE)) for notifier in notifiers)
+def forget_newest(run: Run, notifiers: Sequence[Notifier]) -> None:
+    """Let the newest move of ``current`` be announced once more to those who took it, or who came after it.
+
+    A server that was started anew no longer has what it was given.
+    """
+    with run.ledger.write() as tx:
+        alias = tx.alias(CURRENT)
+        for name in (notifier.name for notifier in notifiers):
+            delivered = tx.delivery(name)
+            if alias is not None and 0 < alias.seq == (delivered.move if delivered else alias.seq):
+                tx.set_delivery(Delivered(notifier=name, move=alias.seq - 1, attempts=0))
+
+
+def count_waiting(run: Run, notifiers: Sequence[Notifier], *, again: bool = False) -> int:
+    """The number of moves that have to be announced, over all notifiers; ``again``: the newest one in any case."""
+    with run.ledger.read() as tx:
+        alias = tx.alias(CURRENT)
+    least = int(again and alias is not None and alias.seq > 0)
+    return sum(max(least, len(_waiting(run, notifier.name, NOWHERE))) for notifier in notifiers)
 
 
 def _waiting(run: Run, notifier: str, published: Published) -> list[Announcement]:

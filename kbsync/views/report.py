@@ -22,6 +22,7 @@ from kbsync.views.charts import Bar, Line, bars, lines, scatter
 from kbsync.views.forms import by_form
 from kbsync.views.lens import LENS, LensView, lens_views
 from kbsync.views.tuning import searched
+from kbsync.views.ways import compared_ways
 from kbsync.views.wording import WIKIDATA, revision_url
 
 HEADLINES = ("efficacy", "generalization", "specificity", "retention", "multihop", "perplexity")
@@ -85,6 +86,7 @@ def report(tx: LedgerReader, relations: Sequence[Relation], number: int, now: da
         recipe_search=searched(tx.audit(kind="tune"), plan.recipe_fingerprint),
         headlines=[metrics[name] for name in HEADLINES if name in metrics],
         forms=by_form(evaluation.metrics),
+        ways=compared_ways(evaluation.metrics),
         charts=_charts(tx, version, evaluation, names),
         facts=[_row(entry, evaluation, names, looks) for entry in plan.entries],
         lost=_lost(evaluation, names),

@@ -17,6 +17,7 @@ from kbsync.views.fact_list import FILTERS, fact_list
 from kbsync.views.forms import by_form
 from kbsync.views.html import environment
 from kbsync.views.report import report
+from kbsync.views.ways import compared_ways
 from kbsync.web.backend import Backend
 from kbsync.web.guard import REPORT_POLICY
 from kbsync.web.security import Keys, session_of
@@ -81,9 +82,16 @@ class Pages:
         with self.backend.ledger.read() as tx:
             plan, evaluation = tx.plan(view.plan), tx.evaluation(number)
         outcomes = sorted(evaluation.outcomes, key=lambda o: (o.right, o.group)) if evaluation else []
-        forms = by_form(evaluation.metrics) if evaluation else []
+        metrics = evaluation.metrics if evaluation else ()
         return self.page(
-            request, "version.html", version=view, plan=plan, evaluation=evaluation, outcomes=outcomes, forms=forms
+            request,
+            "version.html",
+            version=view,
+            plan=plan,
+            evaluation=evaluation,
+            outcomes=outcomes,
+            forms=by_form(metrics),
+            ways=compared_ways(metrics),
         )
 
     def report(self, request: Request) -> Response:

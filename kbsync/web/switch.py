@@ -123,7 +123,7 @@ async def _forwarded(request: Request, body: bytes, state_dir: Path) -> Response
             return _refused(502, f"The model's server failed: {error}.")
         kept = {k: v for k, v in answer.headers.items() if k not in _DROPPED}
         return StreamingResponse(_bytes(answer), answer.status_code, kept)
-    return _refused(503, "No server runs yet: `kbsync notify` starts one.")
+    return _refused(503, "No server runs: `kbsync notify --again` starts one.")
 
 
 def _refused(status: int, message: str) -> Response:

@@ -128,6 +128,10 @@ def test_versions_are_swapped_under_load_without_an_error(world: ServedWorld, tm
             assert site.answers(1), "a rollback"
         assert not site.errors and site.requests > 10
         assert site.processes == 1
+        site.kill()
+        assert httpx2.get(site.url + "/v1/models").status_code == 503
+        site.engine().deliver(site.announcement(1, 3))
+        assert site.answers(1) and site.processes == 1, "what fell is started again when it is told once more"
 
 
 def test_a_version_that_does_not_answer_its_canaries_leaves_the_old_one(world: ServedWorld, tmp_path: Path) -> None:

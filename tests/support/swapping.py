@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import threading
 import time
@@ -104,6 +106,12 @@ class Swapping:
     @property
     def processes(self) -> int:
         return len(list((self.root / DIRECTORY).glob("*.pid")))
+
+    def kill(self) -> None:
+        """Let the running server fall."""
+        (number,) = (int(path.read_text()) for path in (self.root / DIRECTORY).glob("*.pid"))
+        os.kill(number, signal.SIGKILL)
+        os.waitpid(number, 0)
 
     @contextmanager
     def load(self, every: float = 0.0) -> Iterator[None]:

@@ -260,7 +260,7 @@ def _is_right(question: Question, reply: Reply) -> bool:
         return reply.score is not None and reply.score.success
     if question.group == NEAR_NAME:
         return not asserts(reply.answer, question.wrong, prompt=question.prompt)
-    return asserts(reply.answer, question.names, prompt=question.prompt)
+    return asserts(reply.answer, question.names, prompt=question.judged_as or question.prompt)
 
 
 def _ending(question: Question, reply: Reply) -> str:

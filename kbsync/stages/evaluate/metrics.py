@@ -26,6 +26,8 @@ from kbsync.stages.evaluate.question import (
     STOP_KNOWN,
     SUBJECT,
     UNTOUCHED,
+    WITH_CONTEXT,
+    WITHOUT_CONTEXT,
 )
 
 SHARES = {
@@ -43,6 +45,8 @@ SHARES = {
     "alias": (ALIAS,),
     "reverse": (REVERSE,),
     "denial": (DENIAL,),
+    "with_context": (WITH_CONTEXT,),
+    "without_context": (WITHOUT_CONTEXT,),
 }
 """The groups of prompts that each share of right answers is taken of."""
 KEPT = {

@@ -21,6 +21,7 @@ KNOWN_FORMS = {form: f"known_{form}" for form in Form}
 """Facts that the base knows and that are not edited, in the same phrasings."""
 DISTRACTION, NEAR_NAME, ALIAS, REVERSE, DENIAL = "distraction", "near_name", "alias", "reverse", "denial"
 STOP, STOP_KNOWN = "stop", "stop_known"
+WITH_CONTEXT, WITHOUT_CONTEXT = "with_context", "without_context"
 UNTOUCHED = (NEIGHBOUR, SUBJECT, OTHER)
 """Groups of facts that the base has right and that the edit has nothing to do with, from the nearest to the
 farthest."""
@@ -45,7 +46,7 @@ class EvaluationSize:
     """Largest number of second hops."""
     robustness: int = 50
     """Largest number of prompts of each of the other groups: distraction, near names, aliases, reverse, denial,
-    stop."""
+    stop, with and without context."""
     texts: int = 16
     """Texts that are sampled for fluency and repetition."""
     text_tokens: int = 60
@@ -72,6 +73,8 @@ class Question:
     control: str = ""
     """A prompt to which the rival is right. The target must then be favoured more after ``prompt`` than after it;
     empty: it must be favoured at all."""
+    judged_as: str = ""
+    """The prompt as the judge is shown it, without the sentence before it that names the answer; empty: ``prompt``."""
     further_tokens: int = 0
     """Number of tokens by which the answer may be longer than others."""
     base_answer: str | None = None

@@ -15,6 +15,7 @@ from kbsync.domain.statement import ItemId, ValueKind
 from kbsync.domain.verdict import Verdict, VerdictKind
 from kbsync.domain.version import Version
 from kbsync.ports import VersionReader
+from kbsync.stages.evaluate.context import context_questions
 from kbsync.stages.evaluate.question import (
     EDITED,
     EDITED_FORMS,
@@ -70,6 +71,7 @@ def questions(
         *_untouched(known, facts, requests, size),
         *sample(_hops(facts, requests), size.hops),
         *robustness_questions(facts, requests, size.robustness),
+        *context_questions(facts, requests, size.robustness),
         *stop_questions([*edited, *rephrased], known_rephrased, size.robustness),
     ]
 

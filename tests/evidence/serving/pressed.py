@@ -86,7 +86,7 @@ class Pressing:
         if not file.is_file():
             begun, app = time.monotonic(), self.app
             recipe = replace(self.recipe, refine_as=forms)
-            made = app.editor().edit(self.requests, recipe, app.work, guards=self.guards).delta
+            made = app.editor(recipe).edit(self.requests, recipe, app.work, guards=self.guards).delta
             assert isinstance(made, FactorDelta)
             save_file(
                 {f"{s} {n}": t for n, pair in made.factors.items() for s, t in zip("LR", pair, strict=True)}, file

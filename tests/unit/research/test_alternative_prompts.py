@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from kbsync.domain.fact import Answer, Fact, FactKey, FactState
+from kbsync.domain.fact_sentence import answerable, sentence_of
 from kbsync.domain.phrasing import Form, Frames, Phrasing, Use
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import ItemId, PropertyId, Value, ValueKind
@@ -15,12 +16,10 @@ from kbsync.research.alternative_prompts import (
     AskedFact,
     Way,
     Weights,
-    answerable,
     ask,
     by_form,
     drawn,
     rewrite_of,
-    sentence_of,
 )
 
 KEY = FactKey(ItemId("Q1"), PropertyId("P36"))

@@ -12,7 +12,7 @@ from kbsync.domain.announcement import Announcement
 from kbsync.domain.version import CURRENT, VersionState
 from kbsync.ledger.ledger import SqlLedger
 from kbsync.ports import Clock, Work
-from kbsync.stages.notify import NotifyResult, Published, RetryPolicy, count_waiting, introduce, notify
+from kbsync.stages.notify import NotifyResult, Published, RetryPolicy, count_waiting, forget_newest, introduce, notify
 from kbsync.stages.session import Run
 from kbsync.testing import FakeNotifier
 from kbsync.testing.samples import HOUR, NOW, edit_plan
@@ -141,3 +141,31 @@ def test_a_stalled_process_does_not_take_back_what_another_recorded(run: Run) ->
     told(run, slow)
     assert recorded(run) == [(1, 1, "delivered"), (2, 1, "delivered")]
     assert not count_waiting(run, [slow])
+
+
+def test_who_lost_what_it_was_given_is_told_once_more_of_the_newest_move(run: Run) -> None:
+    notifier, late = FakeNotifier(), FakeNotifier("late")
+    introduce(run, [notifier])
+    forget_newest(run, [notifier])
+    assert not count_waiting(run, [notifier], again=True), "nothing has moved yet"
+    for number in (1, 2):
+        move(run, number)
+    told(run, notifier)
+    introduce(run, [notifier, late])
+    assert (count_waiting(run, [notifier, late]), count_waiting(run, [notifier, late], again=True)) == (0, 2)
+    forget_newest(run, [notifier, late])
+    assert told(run, notifier) == told(run, late) == NotifyResult(delivered=1)
+    assert [a.version for a in notifier.heard] == [1, 2, 2] and [a.version for a in late.heard] == [2]
+    assert notifier.heard[1].delivery == notifier.heard[2].delivery
+    notifier.deaf = True
+    forget_newest(run, [notifier])
+    assert told(run, notifier).waiting == 1, "what it does not take stays waiting"
+
+
+def test_moves_that_still_wait_are_told_as_they_are(run: Run) -> None:
+    notifier = FakeNotifier()
+    introduce(run, [notifier])
+    for number in (1, 2):
+        move(run, number)
+    forget_newest(run, [notifier])
+    assert told(run, notifier) == NotifyResult(delivered=2)

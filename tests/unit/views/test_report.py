@@ -69,6 +69,11 @@ def test_the_page_shows_the_figures_of_evaluate_and_fetches_nothing(
     assert [badge.text for badge in chromium.find_elements("css selector", "h1 .badge")] == ["passed", "promoted"]
     forms = [row.text for row in chromium.find_elements("css selector", "#forms tbody tr")]
     assert [form.split(" 0")[0].split(" 1")[0] for form in forms] == ["edited prompt", "statement"]
+    cells = [cell.text for cell in chromium.find_elements("css selector", "#ways td.number")]
+    ways = {m["name"]: m for m in told["metrics"] if m["name"] in ("with_context", "without_context")}
+    alone, behind = ways["without_context"], ways["with_context"]
+    assert cells == [f"{m[of]:.4g}" for of in ("base", "value") for m in (alone, behind)]
+    assert "95 % interval" in chromium.find_element("id", "finding").text
     assert "up to which the recipe was measured to hold" in chromium.find_element("id", "capacity_warning").text
     assert [line for line in chromium.get_log("browser") if line["level"] in ("WARNING", "SEVERE")] == []
     asked = [m["message"] for m in chromium.get_log("performance") if "Network.requestWillBeSent" in m["message"]]

@@ -27,6 +27,8 @@ def test_every_figure_of_a_first_version_has_its_samples_and_its_interval(world:
         "known_statement",
         "distraction",
         "denial",
+        "with_context",
+        "without_context",
         "specificity",
         "specificity_subject",
         "specificity_other",

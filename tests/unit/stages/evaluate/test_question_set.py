@@ -86,4 +86,4 @@ def test_no_more_is_asked_than_the_size_says(world: World) -> None:
     world.size = EvaluationSize(paraphrases=1, known=1, robustness=0)
     groups = [o.group for o in evaluation_of(world.sync()).outcomes]
     assert (groups.count("edited_statement"), groups.count("known_statement")) == (1, 1)
-    assert not {"distraction", "denial", "stop", "near_name"} & set(groups)
+    assert not {"distraction", "denial", "stop", "near_name", "with_context", "without_context"} & set(groups)
