@@ -16,7 +16,7 @@ from tests.evidence.cli.conclude import RESULTS, OutputOption, conclude
     examples=["python -m tests.evidence serving-large qwen2.5-coder-1.5b-instruct-q4_k_m.gguf"],
     exits=[65, 66, 74],
     prints="kbsync.operations.evidence:Evidence",
-    changes="one file, and artifacts of the demonstration",
+    changes="two files, and artifacts of the demonstration",
 )
 def serving_large(
     context: typer.Context,
@@ -26,8 +26,11 @@ def serving_large(
     ),
     number: Annotated[int, typer.Option("--number", metavar="N", help="The version whose facts are taken.", min=1)] = 2,
     facts: Annotated[int, typer.Option(min=1, metavar="N", help="Facts that are written.")] = 10,
-    layer: Annotated[int, typer.Option(min=0, metavar="N", help="The one edited layer.")] = 12,
-    tokens: Annotated[int, typer.Option(min=1, metavar="N", help="Text of the key covariance, in tokens.")] = 3000,
+    layer: Annotated[int, typer.Option(min=0, metavar="N", help="The one edited layer.")] = 5,
+    tokens: Annotated[int, typer.Option(min=1, metavar="N", help="Text of the key covariance, in tokens.")] = 9500,
+    record: Annotated[
+        Path, typer.Option(metavar="PATH", help="The record of `serving`, which then shows these figures, too.")
+    ] = Path("serving-forms.json"),
     output: OutputOption = RESULTS / "serving-large.json",
     json: JsonOption = False,
 ) -> None:
@@ -38,7 +41,9 @@ def serving_large(
     """
     from kbsync.cli.context import application
     from tests.evidence.serving.large import measure_large
+    from tests.evidence.serving.measure import note_large
 
     with application(context) as app:
         document = measure_large(app, number, model, cache, facts=facts, layer=layer, tokens=tokens)
+    note_large(record, document)
     conclude(document, output, json=json)

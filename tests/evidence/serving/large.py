@@ -126,7 +126,7 @@ def _figures(
     return [
         Figure("large.kbsync.edited", own, f"of {count}"),
         Figure("large.kbsync.neighbours", sum(right["kbsync"][count:]), f"of {len(known)}"),
-        at_least("large.gguf.lora.edited", sum(right["gguf.lora"][:count]), f"of {count}", own - 1),
+        at_least("large.gguf.lora.edited", sum(right["gguf.lora"][:count]), f"of {count}", max(1, own - 1)),
         Figure("large.gguf.lora.neighbours", sum(right["gguf.lora"][count:]), f"of {len(known)}"),
         Figure("large.same_words", sum(a == b for a, b in zip(said, served, strict=True)), f"of {len(both)}"),
         *(Figure(f"large.{name}.seconds", round(value, 1), "s") for name, value in seconds.items()),

@@ -26,8 +26,8 @@ from tests.evidence.serving.rules import broken_rules
 from tests.evidence.serving.swap import measure_swaps
 
 COMMAND = "python -m tests.evidence serving"
-RULES, SWAPS = "adapter rules", "swaps"
-"""Parts of the record beside the forms."""
+RULES, SWAPS, LARGE = "adapter rules", "swaps", "large"
+"""Parts of the record beside the forms; the last one comes from ``serving-large``."""
 WITHIN_ONE = ("gguf-lora.f16", "gguf.f16", "gguf.q8_0")
 """Forms that must keep what kbsync itself measured, but for one fact."""
 
@@ -85,7 +85,7 @@ def measure_serving(
         keep(SWAPS, {"figures": [asdict(figure) for figure in measure_swaps(moves)]}, begun)
     failed = known[RULES]["failed"]
     figures = [*_figures(known, chosen), at_most("adapter.rules_failed", len(failed), "rules", 0)]
-    figures += [Figure(**figure) for figure in known.get(SWAPS, {}).get("figures", ())]
+    figures += [Figure(**figure) for part in (SWAPS, LARGE) for figure in known.get(part, {}).get("figures", ())]
     return evidence(
         COMMAND,
         figures,
@@ -95,8 +95,9 @@ def measure_serving(
         version=number,
         sample=sample,
         base=app.settings.model.reference,
+        large=known.get(LARGE, {}).get("told"),
         rules_failed=failed,
-        not_measured=[form for form in FORMS if form not in known],
+        not_measured=[part for part in (*FORMS, LARGE) if part not in known],
     )
 
 
@@ -145,3 +146,10 @@ def _figures(known: dict[str, Any], chosen: Sequence[Any]) -> list[Figure]:
 
 def _read(record: Path) -> dict[str, Any]:
     return dict(json.loads(record.read_text(encoding="utf-8"))) if record.is_file() else {}
+
+
+def note_large(record: Path, document: dict[str, Any]) -> None:
+    """Put what ``serving-large`` measured into the record, which ``serving`` shows."""
+    told = {key: document[key] for key in ("base", "layer", "covariance_tokens", "started")}
+    part = {"figures": document["figures"], "seconds": document["seconds"], "told": told}
+    record.write_text(json.dumps(_read(record) | {LARGE: part}, indent=1), encoding="utf-8")
