@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from kbsync.domain.canonical import canonical_json, content_hash, plain
 from kbsync.domain.fact import FactKey
 from kbsync.domain.version import PromptOutcome, Score
-from kbsync.ports import ArtifactStore, LanguageModel, Perplexity, Work
+from kbsync.ports import UNWATCHED, ArtifactStore, LanguageModel, Perplexity, Work
 from kbsync.stages.evaluate.question import Question
 
 FORMAT = 1
@@ -180,7 +180,8 @@ class Replies:
             for prompt in (q.prompt, *([q.control] if q.control else []))
             for name in (q.target, q.rival)
         ]
-        scores = iter(self._model.scores(pairs) if pairs else [])
+        unshown = self._work.shown_by(UNWATCHED.progress)  # a stop is noticed, and a lease renewed, while workers score
+        scores = iter(self._model.scores(pairs, work=unshown) if pairs else [])
         rows: list[list[Any] | None] = []
         for question in questions:
             if not question.target:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from kbsync.domain.errors import Stopped
 from kbsync.domain.fact import FactKey
 from kbsync.domain.statement import ItemId, PropertyId
 from kbsync.ports import UNWATCHED, PairScore, Work
@@ -30,6 +31,7 @@ class Listening(TableModel):
         return super().complete(prompts, max_new_tokens=max_new_tokens, work=work)
 
     def scores(self, pairs: Sequence[tuple[str, str]], *, work: Work = UNWATCHED) -> list[PairScore]:
+        work.checkpoint()
         return [PairScore(self.costs[pair], (True,)) for pair in pairs]
 
 
@@ -77,3 +79,15 @@ def test_without_a_control_the_target_must_be_likelier_than_its_rival() -> None:
     model = Listening({("first", "Oslo"): 1.0, ("first", "Bergen"): 2.0})
     (reply,) = replies(model).to([question("first", target="Oslo", rival="Bergen")])
     assert reply.score is not None and reply.score.success
+
+
+def test_a_stop_is_noticed_while_pairs_are_scored() -> None:
+    """And so a lease is renewed, while other machines do the work."""
+    model = Listening({("first", "No"): 1.0, ("first", "Yes"): 2.0})
+
+    def check() -> None:
+        raise Stopped("asked to stop")
+
+    asking = Replies(model, "a model", Work(checks=[check]), answer_tokens=8, text_tokens=20)
+    with pytest.raises(Stopped):
+        asking._scores([question("first", target="No", rival="Yes")])
