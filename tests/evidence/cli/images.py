@@ -25,7 +25,7 @@ def images(
     ),
     steps: Annotated[int, typer.Option(min=1, metavar="N", help="Steps of the denoiser's training.")] = 1200,
     pictures: Annotated[int, typer.Option(min=1, metavar="N", help="Pictures of each country.")] = 4,
-    identity: Annotated[float, typer.Option(min=0.0, metavar="X", help="λ, the weight of the identity.")] = 0.05,
+    identity: Annotated[float, typer.Option(min=0.0, metavar="X", help="λ, the weight of the identity.")] = 20.0,
     sheets: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where the pictures for the documentation go.")
     ] = Path("docs/images"),

@@ -40,7 +40,7 @@ class Size:
 
 
 def measure_images(
-    state: Path, pictures: Path | None, size: Size, work: Work, *, identity: float = 0.05, seed: int = 0
+    state: Path, pictures: Path | None, size: Size, work: Work, *, identity: float = 20.0, seed: int = 0
 ) -> dict[str, Any]:
     """Train (or take the trained pipeline in ``state``), edit and draw; returns the evidence.
 
