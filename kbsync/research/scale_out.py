@@ -35,7 +35,7 @@ from kbsync.model.editable import editable
 from kbsync.model.load import LoadedModel
 from kbsync.model.suffix import longest_row
 from kbsync.operations.evidence import Figure, at_least, at_most, evidence
-from kbsync.ports import BaseModel, Edit, Editor, Executor, LanguageModel, Part, Work
+from kbsync.ports import Edit, Editor, Executor, LanguageModel, Part, Work
 from kbsync.research.session import ResearchSession
 from kbsync.testing import MemoryArtifactStore
 
@@ -258,7 +258,7 @@ class _Run:
 
     def _probing(self, by: RayExecutor) -> object:
         """As the stage asks: 64 facts in three phrasings, for each of the model's lanes."""
-        model, asked = self._shared(by).language_model(), facts(self._size.probed)
+        model, asked = shared(self._base, by).language_model(), facts(self._size.probed)
         phrasings = ("{}", "Q: {}\nA:", "So: {}")
         chunks = [asked[start : start + 64] for start in range(0, len(asked), 64)]
         found: list[object] = []
@@ -270,7 +270,7 @@ class _Run:
         return found
 
     def _evaluation(self, by: RayExecutor, delta: FactorDelta) -> object:
-        with self._shared(by).edited(delta) as model:
+        with shared(self._base, by).edited(delta) as model:
             return self._evaluated(model)
 
     def _evaluated(self, model: LanguageModel) -> object:
@@ -279,9 +279,6 @@ class _Run:
         texts = [f"{fact.subject} is" for fact in asked[::20]]
         answers = model.complete([fact.prompt for fact in asked])
         return answers, model.scores(pairs), model.sample(texts), model.perplexity(texts)
-
-    def _shared(self, by: RayExecutor) -> BaseModel:
-        return shared(self._base, by)
 
     def _editor(self, artifacts: MemoryArtifactStore, by: Executor | None) -> Editor:
         loaded, make = self._loaded, EDITORS[self._recipe.algorithm]
