@@ -55,7 +55,7 @@ def parse(response: Response, endpoint: str, wait: float | None) -> list[Row]:
     """
     if response.status != 200:
         raise refusal(response, endpoint, wait)
-    if response.media_type not in MEDIA_TYPES and not response.looks_like_json:
+    if response.media_type not in MEDIA_TYPES:
         if interrupted := interruption(response.said, response, endpoint):
             raise interrupted
         kind = response.media_type or "an unnamed type"

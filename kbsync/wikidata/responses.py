@@ -122,11 +122,6 @@ class Response:
         content_type["content-type"] = self.headers.get("content-type", "")
         return str(content_type.get_content_charset(""))
 
-    @property
-    def looks_like_json(self) -> bool:
-        """Whether the body may be JSON whatever its type is said to be: gateways and file servers name it wrongly."""
-        return self.body[:64].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")
-
 
 def in_short(text: str) -> str:
     """The beginning of a text in one line, without markup."""

@@ -41,7 +41,7 @@ TRANSIENT: dict[str, Act] = {
 MISTAKEN: dict[str, Act] = {
     "HTML with status 200": on.http(200, b"<html><h1>Welcome to nginx</h1></html>", kind="text/html"),
     "plain text with status 200": on.http(200, b"Please set a user agent", kind="text/plain"),
-    "no content type": on.raw(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nin maintenance"),
+    "no content type": on.raw(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + on.results(on.GOOD_ROW)),
     "JSON that is no result": on.http(200, b'{"exception": "something else", "status": "ERROR"}'),
     "JSON that is no object": on.http(200, b"[1, 2]"),
     "an ASK's answer": on.http(200, b'{"head": {}, "boolean": true}'),
