@@ -36,6 +36,8 @@ endpoint = "http://127.0.0.1:9/sparql"
 [model]
 reference = "./model"
 device = "cpu"
+[text]
+corpus = ["corpus.txt"]
 """
 RELATION = """property = "P36"
 label = "capital"
@@ -105,6 +107,7 @@ def _found(family: str, place: Path) -> tuple[str, str]:
     files = {
         "kbsync.toml": SETTINGS,
         "relations/capital.toml": RELATION.format(asked=ASKED, held_out=HELD_OUT, subjects=subjects),
+        "corpus.txt": "\n\n".join(sentences()),
     }
     for name, text in files.items():
         (place / name).parent.mkdir(parents=True, exist_ok=True)
