@@ -249,12 +249,14 @@ class App(SiteTexts, SiteWorkers):
         """Where versions and artifacts are stored."""
         return adapters.artifact_storage(self.settings.store, self.settings.state_dir)
 
-    def statistics(self, recipe: Recipe, texts: Sequence[str]) -> RecipeCovariances:
-        """The key covariances that ``recipe`` asks for, over ``texts``; raises ``ModelError`` for layers that the model
-        lacks."""
+    def statistics(
+        self, recipe: Recipe, texts: Sequence[str], artifacts: ArtifactStore | None = None
+    ) -> RecipeCovariances:
+        """The key covariances that ``recipe`` asks for, over ``texts``, in ``artifacts`` (None: the site's); raises
+        ``ModelError`` for layers that the model lacks."""
         from kbsync.editing.covariance.recipe_covariances import RecipeCovariances
 
-        return RecipeCovariances(self.loaded, recipe, texts, self.artifacts)
+        return RecipeCovariances(self.loaded, recipe, texts, artifacts or self.artifacts)
 
     def editor(
         self, recipe: Recipe | None = None, artifacts: ArtifactStore | None = None, texts: Sequence[str] | None = None

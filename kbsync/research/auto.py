@@ -12,6 +12,7 @@ from typing import Any
 from kbsync.domain.canonical import content_hash, plain
 from kbsync.domain.errors import EditError
 from kbsync.domain.plan import EditRequest
+from kbsync.domain.recipe import Recipe
 from kbsync.operations.evidence import Figure, at_least, evidence
 from kbsync.research.metrics import harmonic_mean
 from kbsync.research.result_cache import EDITED_BY, MEASURED_BY, ResultCache
@@ -103,9 +104,15 @@ def _found(session: ResearchSession, site: Site, extent: AutoExtent) -> TuneResu
     app = site.app
     shelf = RecipeShelf((session.app.settings.state_dir / "bench" / "auto",), app.base.fingerprint)
     texts = list(app.corpus)
+
+    def measure_covariances(recipe: Recipe) -> None:
+        """Where the editor looks for them: otherwise they would be measured twice."""
+        app.statistics(recipe, texts, session.artifacts).measure(app.work)
+
     tuning = replace(
         app.tuning,
         shelf=shelf,
+        covariances=measure_covariances,
         editor=lambda recipe: app.editor(recipe, session.artifacts, texts),
         budget=extent.budget,
     )
