@@ -25,8 +25,11 @@ class LocalCluster:
 
     def __init__(self, scratch: Path, nodes: int = 2) -> None:
         os.environ |= ENVIRONMENT
+        from ray._private.utils import get_ray_address_file
         from ray.cluster_utils import Cluster
 
+        # Ray also writes the address into the common temporary directory, which may be new, whatever temp_dir says.
+        Path(get_ray_address_file(None)).parent.mkdir(parents=True, exist_ok=True)
         common = {"node_ip_address": HOST, "object_store_memory": STORE_BYTES}
         self._common = common
         self._cluster: Any = Cluster(

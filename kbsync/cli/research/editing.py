@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from json import loads
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -169,7 +170,8 @@ def zsre(
 @verb(
     "bench scaling",
     examples=[
-        "kbsync bench scaling counterfact.json --recipe memit --recipe rome:100 --sizes 1,10,100,1000 --cases 100"
+        "kbsync bench scaling counterfact.json --recipe memit --recipe rome:100 --sizes 1,10,100,1000 --cases 100",
+        "kbsync bench scaling counterfact.json --recipe mend:100 --sizes 1,10,100,1000 --cases 100 --keep",
     ],
     exits=EXITS,
     prints="kbsync.operations.evidence:Evidence",
@@ -196,6 +198,10 @@ def scaling(
     held_out: HeldOutOption = None,
     state: StateOption = None,
     target: TargetsOption = None,
+    keep: Annotated[
+        bool,
+        typer.Option("--keep", help="Leave the lines that stand in the output file and are not measured now."),
+    ] = False,
     output: OutputOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -209,6 +215,7 @@ def scaling(
     from kbsync.cli.output import say
     from kbsync.cli.research.finish import finish
     from kbsync.research.bench import Extent, run_scaling
+    from kbsync.research.kept_lines import with_kept_lines
     from kbsync.research.plots import plot_scaling
 
     require_matplotlib()
@@ -223,6 +230,8 @@ def scaling(
             bench, data_of(data, part, seed, known), lines, sizes=counts, extent=extent, targets=targets
         )
         output = output or _default("scaling", session)
+    if keep and output.is_file():
+        document = with_kept_lines(document, loads(output.read_text(encoding="utf-8")))
     finish(document, output, json=json)
     plot_scaling(output, output.with_suffix(".png"))
     if not json:
