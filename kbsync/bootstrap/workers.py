@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from functools import cached_property
@@ -23,24 +24,26 @@ MAKER = f"{__name__}:make"
 """Makes the worker in its process."""
 
 
-class SiteWorkers:
+class SiteWorkers(ABC):
     """The part of the application that has the base, here and on workers."""
 
     settings: Settings
     _closing: ExitStack
 
     @property
+    @abstractmethod
     def fingerprint(self) -> str:
-        """The base's; the application says it, and what follows."""
-        raise NotImplementedError
+        """The base's."""
 
     @property
+    @abstractmethod
     def loaded(self) -> LoadedModel:
-        raise NotImplementedError
+        """The base with its weights."""
 
     @property
+    @abstractmethod
     def _models(self) -> Path:
-        raise NotImplementedError
+        """Where converted models are kept."""
 
     @cached_property
     def base(self) -> BaseModel:

@@ -17,20 +17,17 @@ import torch
 
 from kbsync.domain.errors import EditError
 from kbsync.domain.recipe import Recipe
+from kbsync.editing.baselines.finetune import NOT_FINITE
 from kbsync.editing.baselines.whole_change import WholeChanges
 from kbsync.editing.common.prompts import Prompt, TokenisedRewrite
 from kbsync.editing.editor import AlgorithmResult, EditJob, TorchEditor, survivors
 from kbsync.editing.memit.distributions import Expected, expected, kl_to, target_nll
 from kbsync.editing.memit.preserved import preserved_prompts
-from kbsync.editing.memit.refinement import PROMPTS_PER_TEXT
+from kbsync.editing.memit.refinement import CHECK_ROWS, PROMPTS_PER_TEXT, some_of
 from kbsync.editing.memit.refinement_texts import stretches, with_answers
 from kbsync.model.decoder import Decoder
 from kbsync.model.suffix import longest_row
 from kbsync.ports import Work
-
-NOT_FINITE = "the loss of its target is not finite"
-CHECK_ROWS = 64
-"""Prompts in one pass that only measures losses."""
 
 
 class BreadthFirstEditor(TorchEditor):
@@ -120,8 +117,8 @@ class Training:
                 self.work.checkpoint()
                 batch = rows[begin : begin + recipe.batch]
                 beside = [
-                    (recipe.refine_preserved, _drawn(draw, preserved, recipe.batch)),
-                    (recipe.refine_text, _drawn(draw, texts, max(1, recipe.batch // PROMPTS_PER_TEXT))),
+                    (recipe.refine_preserved, some_of(draw, preserved, recipe.batch)),
+                    (recipe.refine_text, some_of(draw, texts, max(1, recipe.batch // PROMPTS_PER_TEXT))),
                 ]
                 total += self._step(adam, batch, beside) * len(batch)
             if not self.changes.are_finite or total != total:
@@ -152,7 +149,3 @@ def ended(prompt: Prompt, rewrite: TokenisedRewrite, end: int | None) -> Prompt:
     if end is None or rewrite.rewrite.end or rewrite.rewrite.phrasings:
         return prompt
     return replace(prompt, ids=(*prompt.ids, end))
-
-
-def _drawn(draw: random.Random, rows: Sequence[Expected], count: int) -> list[Expected]:
-    return [rows[n] for n in sorted(draw.sample(range(len(rows)), min(count, len(rows))))]

@@ -110,7 +110,7 @@ class Refinement:
         count = 0
         for epoch in range(recipe.refine_epochs):
             is_last = epoch == recipe.refine_epochs - 1
-            drawn = written if is_last else _some(draw, pool, len(written))
+            drawn = written if is_last else some_of(draw, pool, len(written))
             steps = []
             for view in views:
                 with view.in_place(factors):
@@ -126,8 +126,8 @@ class Refinement:
                 self._work.checkpoint()
                 batch = _ordered(some)
                 beside = (
-                    _some(draw, kept, recipe.refine_batch),
-                    _some(draw, ordinary, max(1, recipe.refine_batch // PROMPTS_PER_TEXT)),
+                    some_of(draw, kept, recipe.refine_batch),
+                    some_of(draw, ordinary, max(1, recipe.refine_batch // PROMPTS_PER_TEXT)),
                 )
                 with view.in_place(factors):
                     gradients = self._gradients(factors, batch, *beside)
@@ -194,7 +194,7 @@ class _Adam:
             left -= self.share * rate * (mean / corrections[0]) / ((square / corrections[1]).sqrt() + EPSILON)
 
 
-def _some(draw: random.Random, rows: Sequence[Row], count: int) -> list[Row]:
+def some_of(draw: random.Random, rows: Sequence[Row], count: int) -> list[Row]:
     """At most ``count`` of the rows, drawn, in their order."""
     return [rows[n] for n in sorted(draw.sample(range(len(rows)), min(count, len(rows))))]
 

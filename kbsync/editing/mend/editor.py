@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -12,10 +13,12 @@ from kbsync.domain.canonical import content_hash
 from kbsync.domain.errors import EditError
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.version import LayerReport
+from kbsync.editing.baselines.finetune import NOT_FINITE
 from kbsync.editing.common.low_rank import compressed
 from kbsync.editing.editor import AlgorithmResult, EditJob, TorchEditor, survivors
-from kbsync.editing.mend.gradients import linear_maps, token_gradients
+from kbsync.editing.mend.gradients import LinearMap, linear_maps, token_gradients
 from kbsync.editing.mend.network import MendNetwork
+from kbsync.model.decoder import DecoderLayer
 from kbsync.model.delta import FactorDelta
 from kbsync.ports import ArtifactStore
 
@@ -25,7 +28,6 @@ GRADIENTS = "gradients"
 """The step of an edit that takes the facts' gradients, as it is shown."""
 ROWS = 16
 """Facts in one pass."""
-NOT_FINITE = "the loss of its target is not finite"
 
 
 def network_key(base: str, recipe: Recipe) -> str:
@@ -61,31 +63,30 @@ class MendEditor(TorchEditor):
             lefts, rights = zip(*parts[one.name], strict=True)
             left, right = compressed(torch.cat(lefts, dim=1), torch.cat(rights))
             factors[one.name] = (left.float().contiguous(), right.float().contiguous())
-        reports = []
-        for layer in job.layers:
-            changed = [one for one in maps if one.layer == layer.index]
-            moved = sum(
-                float((factors[o.name][0].double() @ factors[o.name][1].double()).pow(2).sum()) for o in changed
-            )
-            whole = sum(float(o.weight.double().pow(2).sum()) for o in changed)
-            reports.append(
-                LayerReport(
-                    layer=layer.index,
-                    residual_before=0.0,
-                    residual_after=0.0,
-                    delta_ratio=(moved / whole) ** 0.5,
-                    condition=1.0,
-                )
-            )
         return AlgorithmResult(
             delta=FactorDelta(factors),
-            layers=tuple(reports),
+            layers=tuple(
+                _report(layer, [one for one in maps if one.layer == layer.index], factors) for layer in job.layers
+            ),
             losses=losses,
             targets={},
             failed=failed,
             reused=0,
             covariance="",
         )
+
+
+def _report(
+    layer: DecoderLayer, maps: Sequence[LinearMap], factors: Mapping[str, tuple[Tensor, Tensor]]
+) -> LayerReport:
+    """How far all maps of a layer moved together."""
+    changes = [factors[one.name][0].double() @ factors[one.name][1].double() for one in maps]
+    moved, whole = (
+        sum(float(part.double().pow(2).sum()) for part in parts) for parts in (changes, [one.weight for one in maps])
+    )
+    return LayerReport(
+        layer=layer.index, residual_before=0.0, residual_after=0.0, delta_ratio=(moved / whole) ** 0.5, condition=1.0
+    )
 
 
 def stored_network(network: MendNetwork, job: EditJob) -> MendNetwork:
