@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,7 +89,8 @@ def alembic_config(connection: Connection) -> Config:
     # Alembic is imported here, so that other commands need not load it.
     from alembic.config import Config
 
-    config = Config()
+    # Alembic's own default is whatever was the standard output when it was first imported.
+    config = Config(stdout=sys.stdout)
     config.set_main_option("script_location", str(migrations_directory()).replace("%", "%%"))
     config.attributes["connection"] = connection
     return config

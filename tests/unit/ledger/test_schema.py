@@ -6,7 +6,9 @@ import json
 import os
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
 from datetime import timedelta
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +75,15 @@ class TestMigrations:
     def test_say_the_same_as_the_tables_to_alembic(self, migrated: Engine) -> None:
         with writing(migrated) as connection:
             command.check(schema.alembic_config(connection))
+
+    def test_alembic_writes_to_the_output_of_today(self, migrated: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+        with redirect_stdout(StringIO()) as earlier, writing(migrated) as connection:
+            command.check(schema.alembic_config(connection))
+        said = earlier.getvalue()
+        earlier.close()
+        with writing(migrated) as connection:
+            command.check(schema.alembic_config(connection))
+        assert capsys.readouterr().out == said != ""
 
     def test_make_exactly_the_tables(self, migrated: Engine, tmp_path: Path, request: pytest.FixtureRequest) -> None:
         """Alembic compares neither checks nor names of keys."""
