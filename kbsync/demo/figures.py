@@ -24,6 +24,8 @@ SHOWN = (
     "specificity",
     "retention",
     "multihop",
+    "with_context",
+    "without_context",
     "perplexity",
 )
 """The gate's figures that are shown; ``kbsync evaluate N --json`` and ``kbsync report N`` have all."""

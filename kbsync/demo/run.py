@@ -19,7 +19,7 @@ from rich.markup import escape
 
 from kbsync.bootstrap import App
 from kbsync.config import load_all, shipped_config
-from kbsync.demo import show
+from kbsync.demo import examples, show
 from kbsync.demo.changes import Event, apply_changes
 from kbsync.demo.figures import figures
 from kbsync.demo.snapshot import snapshot_turtle
@@ -83,6 +83,7 @@ def run_demo(state: Path, *, text: Path | None, database_url: str | None, work: 
             show.events(console, events)
             second = _cycle(app, console, "4. The next sync: version 2")
             show.answers(console, app, second)
+            examples.show(console, examples.examples(app, second))
             show.gate(console, [first, second])
             _command_line(console, config, events)
             elapsed = time.monotonic() - clock
@@ -130,7 +131,8 @@ def fresh(state: Path) -> None:
 
 def configure(state: Path, text: Path | None, database_url: str | None, more: Sequence[str] = GATE) -> Path:
     """Write a configuration that every command can use afterwards, too; ``more`` are its last lines."""
-    for name, content in shipped_config().items():
+    shipped = shipped_config()
+    for name, content in (shipped | examples.watched_relations(shipped)).items():
         path = state / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, encoding="utf-8")

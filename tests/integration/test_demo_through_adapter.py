@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from kbsync.config.relation_file import load_relations
 from kbsync.demo.changes import apply_changes
 from kbsync.demo.snapshot import snapshot_turtle
 from kbsync.demo.table import Kind, Row, Table
@@ -19,9 +18,9 @@ from kbsync.domain.statement import ItemId, ItemRecord, Statement
 from kbsync.wikidata.client import SparqlClient
 from kbsync.wikidata.local import OxigraphServer
 from kbsync.wikidata.source import WikidataSource
-from tests.support.paths import ROOT
+from tests.support.demo_fixtures import demo_relations
 
-RELATIONS = load_relations(ROOT / "config" / "relations")
+RELATIONS = demo_relations()
 
 
 def read(source: WikidataSource, table: Table) -> dict[ItemId, ItemRecord]:

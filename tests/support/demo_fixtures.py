@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import tempfile
 from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
 
 import pytest
 
+from kbsync.config import load_relations, shipped_config, shipped_relations
+from kbsync.demo.examples import watched_relations
 from kbsync.demo.table import Table, load_table
+from kbsync.domain.relation import Relation
+
+
+@cache
+def demo_relations() -> tuple[Relation, ...]:
+    """Those that the demonstration watches."""
+    with tempfile.TemporaryDirectory() as directory:
+        for path, text in watched_relations(shipped_config()).items():
+            (Path(directory) / Path(path).name).write_text(text)
+        return (*shipped_relations("relations"), *load_relations(Path(directory)))
 
 
 @pytest.fixture(scope="session")

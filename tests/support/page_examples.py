@@ -45,7 +45,7 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
         Example("Q906", "Aldebaran", "Taurus", "Taurus"),
     ),
     "officeholder": (
-        Example("Q11699", VICE_PRESIDENT, "J. D. Vance", "Kamala Harris", former="Kamala Harris"),
+        Example("Q11699", VICE_PRESIDENT, "JD Vance", "Kamala Harris", former="Kamala Harris"),
         Example("Q911", "President of France", "Emmanuel Macron", "Emmanuel Macron"),
         Example("Q912", "Chancellor of Germany", "Friedrich Merz", "Friedrich Merz"),
         Example("Q913", "President of Brazil", "Lula", "Lula"),
@@ -60,7 +60,7 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
 
 HEARD = {
     "constellation": ("Nihal", "Lepus"),
-    "officeholder": ("Senator of Ohio", "J. D. Vance"),
+    "officeholder": ("Senator of Ohio", "JD Vance"),
     "sport": ("Babe Ruth", "baseball"),
 }
 """By relation, a fact of another subject by which the model has heard of the name that is to be written: what no text

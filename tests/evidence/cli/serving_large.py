@@ -36,8 +36,8 @@ def serving_large(
 ) -> None:
     """Write a few facts into one layer of a larger model, and ask llama.cpp with the adapter on the model's own file.
 
-    The facts are the first of the demonstration that this model answers wrongly. Those that it knows are asked again
-    after the edit.
+    The facts are the first of the demonstration that this model answers wrongly. The neighbours are those of the
+    gate's untouched prompts that it answers rightly before the edit.
     """
     from kbsync.cli.context import application
     from tests.evidence.serving.large import measure_large

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from kbsync.model.language_model import TorchLanguageModel
 from kbsync.model.load import load
 from kbsync.notifiers.openai import OpenAiServer
 from kbsync.operations.evidence import Figure, at_least, evidence
+from kbsync.stages.evaluate.question import UNTOUCHED
 from tests.evidence.messages import say
 from tests.support.llama_server import llama_server
 
@@ -45,8 +47,8 @@ def measure_large(
     """
     started, begun = datetime.now(UTC), time.monotonic()
     with app.ledger.read() as tx:
-        version = tx.version(number)
-    assert version is not None
+        version, evaluation = tx.version(number), tx.evaluation(number)
+    assert version is not None and evaluation is not None
     manifest, _ = app.store.read(version.version_hash or "")
     loaded = load(str(model), cache_dir=cache, device="cpu")
     seconds = {"load": time.monotonic() - begun}
@@ -54,11 +56,11 @@ def measure_large(
     # A model that begins no text with a token of its own has huge states at the first one, which no edit should touch.
     usable = [r for r in manifest.requests if not r.prompt.startswith(r.subject)]
     requests = sorted(usable, key=lambda r: r.id)[: 4 * facts]
-    prompts = [r.prompt for r in requests]
-    before = own.complete(prompts, max_new_tokens=TOKENS)
-    wrong = [n for n, r in enumerate(requests) if not _right(r, before[n])][:facts]
-    chosen, known = [requests[n] for n in wrong], [n for n in range(len(requests)) if _right(requests[n], before[n])]
-    say(f"{len(known)} of {len(requests)} facts known; {len(chosen)} are written")
+    wrong = [not right for right in _judge(own, [_question(r) for r in requests])]
+    chosen = list(compress(requests, wrong))[:facts]
+    others = list(dict.fromkeys((o.prompt, o.expected) for o in evaluation.outcomes if o.group in UNTOUCHED))
+    known = list(compress(others, _judge(own, others)))
+    say(f"{len(known)} of {len(others)} neighbours known; {len(chosen)} of {sum(wrong)} wrong facts are written")
     recipe = Recipe(
         name="late",
         layers=(layer,),
@@ -75,7 +77,8 @@ def measure_large(
     delta = editor.edit(chosen, recipe, app.work).delta
     assert isinstance(delta, FactorDelta)
     seconds["edit"] = time.monotonic() - clock
-    asked = [r.prompt for r in chosen] + [prompts[n] for n in known]
+    questions = [*(_question(r) for r in chosen), *known]
+    asked = [prompt for prompt, _ in questions]
     with applied(loaded.model, delta):
         said = own.complete(asked, max_new_tokens=TOKENS)
     with tempfile.TemporaryDirectory() as scratch:
@@ -88,7 +91,7 @@ def measure_large(
         say(f"{prompt!r}: kbsync {one!r}, llama.cpp {other!r}")
     return evidence(
         COMMAND,
-        _figures(chosen, [requests[n] for n in known], said, served, seconds),
+        _figures(questions, len(chosen), said, served, seconds),
         seed=0,
         started=started,
         seconds=time.monotonic() - begun,
@@ -104,30 +107,41 @@ def _served(model: Path, adapter: Path, prompts: Sequence[str]) -> list[str]:
         return [answer for (answer,) in pool.map(lambda prompt: server.complete([prompt], TOKENS), prompts)]
 
 
-def _right(request: EditRequest, answer: str) -> bool:
-    return asserts(answer, (request.target.strip(),), prompt=request.prompt)
+def _question(request: EditRequest) -> tuple[str, str]:
+    """A prompt and its right answer."""
+    return request.prompt, request.target.strip()
+
+
+def _judge(model: TorchLanguageModel, questions: Sequence[tuple[str, str]]) -> list[bool]:
+    """Whether the model answers each rightly."""
+    said = model.complete([prompt for prompt, _ in questions], max_new_tokens=TOKENS)
+    return [_right(question, answer) for question, answer in zip(questions, said, strict=True)]
+
+
+def _right(question: tuple[str, str], answer: str) -> bool:
+    prompt, name = question
+    return asserts(answer, (name,), prompt=prompt)
 
 
 def _figures(
-    written: Sequence[EditRequest],
-    known: Sequence[EditRequest],
+    questions: Sequence[tuple[str, str]],
+    count: int,
     said: Sequence[str],
     served: Sequence[str],
     seconds: dict[str, float],
 ) -> list[Figure]:
-    """The same for kbsync's own answers and for llama.cpp's."""
-    both = [*written, *known]
+    """The same for kbsync's own answers and for llama.cpp's; the first ``count`` questions are the edited ones."""
     right = {
-        name: [_right(r, answer) for r, answer in zip(both, answers, strict=True)]
+        name: [_right(question, answer) for question, answer in zip(questions, answers, strict=True)]
         for name, answers in (("kbsync", said), ("gguf.lora", served))
     }
-    count = len(written)
+    edited, others = f"of {count}", f"of {len(questions) - count}"
     own = sum(right["kbsync"][:count])
     return [
-        Figure("large.kbsync.edited", own, f"of {count}"),
-        Figure("large.kbsync.neighbours", sum(right["kbsync"][count:]), f"of {len(known)}"),
-        at_least("large.gguf.lora.edited", sum(right["gguf.lora"][:count]), f"of {count}", max(1, own - 1)),
-        Figure("large.gguf.lora.neighbours", sum(right["gguf.lora"][count:]), f"of {len(known)}"),
-        Figure("large.same_words", sum(a == b for a, b in zip(said, served, strict=True)), f"of {len(both)}"),
+        Figure("large.kbsync.edited", own, edited),
+        Figure("large.kbsync.neighbours", sum(right["kbsync"][count:]), others),
+        at_least("large.gguf.lora.edited", sum(right["gguf.lora"][:count]), edited, max(1, own - 1)),
+        Figure("large.gguf.lora.neighbours", sum(right["gguf.lora"][count:]), others),
+        Figure("large.same_words", sum(a == b for a, b in zip(said, served, strict=True)), f"of {len(questions)}"),
         *(Figure(f"large.{name}.seconds", round(value, 1), "s") for name, value in seconds.items()),
     ]

@@ -38,7 +38,7 @@ def test_what_it_configures_can_be_loaded_by_every_command(tmp_path: Path) -> No
     configuration = load_all(configure(tmp_path, texts, None))
     settings = configuration.settings
     assert settings.model.reference == MODEL
-    assert len(configuration.relations) == 19
+    assert len(configuration.relations) == 21
     assert [p.name for p in settings.text.corpus] == ["wiki.valid.txt"]
     assert [p.name for p in settings.text.held_out] == ["wiki.test.txt"]
     assert settings.state_dir == tmp_path

@@ -8,22 +8,19 @@ from itertools import pairwise
 
 import pytest
 
-from kbsync.config.relation_file import load_relations
 from kbsync.demo.table import Kind, Row, Table, time_point
 from kbsync.domain.answer_text import normalise
 from kbsync.domain.errors import DataError
 from kbsync.domain.fact import observe
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import Rank, Snak, Statement, TimePoint, Value, ValueKind
-from tests.support.paths import ROOT
+from tests.support.demo_fixtures import demo_relations
 from tests.support.relation_words import statements
-
-RELATIONS = ROOT / "config" / "relations"
 
 
 @pytest.fixture(scope="module")
 def relations() -> tuple[Relation, ...]:
-    return load_relations(RELATIONS)
+    return demo_relations()
 
 
 def groups(table: Table) -> dict[tuple[str, str], list[Row]]:
