@@ -5,6 +5,7 @@ from __future__ import annotations
 from kbsync.cli.command import Verb
 from tests.evidence.cli.engines import engines
 from tests.evidence.cli.families import families
+from tests.evidence.cli.gpu import gpu
 from tests.evidence.cli.hardening import hardening
 from tests.evidence.cli.house import house
 from tests.evidence.cli.images import images
@@ -50,4 +51,5 @@ VERBS: tuple[Verb, ...] = (
     images,
     scale_plan,
     scale_offload,
+    gpu,
 )
