@@ -13,6 +13,8 @@ _SAME = ("file", "sha256", "part", "known", "cases_sha256")
 """What must be the same of the data."""
 _TOLERANCE = 1e-4
 """Of the base's figures, which are measured in both runs: another machine rounds otherwise."""
+JUDGED = "_greedy"
+"""How the names of figures end that rest on judging answers: the rules of judging change between versions of kbsync."""
 
 
 def with_kept_lines(document: Mapping[str, Any], earlier: Mapping[str, Any]) -> dict[str, Any]:
@@ -23,12 +25,16 @@ def with_kept_lines(document: Mapping[str, Any], earlier: Mapping[str, Any]) -> 
         earlier: What the file held, of the same benchmark.
 
     Returns:
-        A document whose ``kept`` says of each kept line at which commit it was measured, and when.
+        A document whose ``kept`` says of each kept line at which commit it was measured, and when. Where the base's
+        answers were judged otherwise then, kept lines are without figures that rest on judging; ``judged_otherwise``
+        says so.
 
     Raises:
         DataError: The earlier file is of another model, of other cases, or of other measurements.
     """
-    _require_same(document, earlier)
+    judged_otherwise = _require_same(document, earlier)
+    if judged_otherwise:
+        earlier = _without_judged(earlier)
     measured = {cell["algorithm"] for cell in document["results"]}
     lines = [name for name in earlier["recipes"] if name not in measured]
     when = {"commit": earlier["commit"], "started": earlier["started"]}
@@ -41,10 +47,12 @@ def with_kept_lines(document: Mapping[str, Any], earlier: Mapping[str, Any]) -> 
         "recipes": {**{name: earlier["recipes"][name] for name in lines}, **document["recipes"]},
         "results": [*kept_cells, *document["results"]],
         "kept": {name: known.get(name, when) for name in lines},
+        "judged_otherwise": judged_otherwise or earlier.get("judged_otherwise", False),
     }
 
 
-def _require_same(document: Mapping[str, Any], earlier: Mapping[str, Any]) -> None:
+def _require_same(document: Mapping[str, Any], earlier: Mapping[str, Any]) -> bool:
+    """Refuse what can't be compared. Returns whether the base's answers were judged otherwise."""
     differ = [name for name in _SAME if document["data"].get(name) != earlier["data"].get(name)]
     if document["model"]["fingerprint"] != earlier["model"]["fingerprint"]:
         differ.append("model")
@@ -53,11 +61,21 @@ def _require_same(document: Mapping[str, Any], earlier: Mapping[str, Any]) -> No
     if not shared:
         differ.append("numbers of edits")
     differ += [name for name in shared if not math.isclose(now[name], before[name], rel_tol=_TOLERANCE, abs_tol=1e-6)]
-    if differ:
+    if not all(name.endswith(JUDGED) for name in differ):
         raise DataError(
             f"The file's lines can't stand beside these: {', '.join(differ)} differ. Nothing was written.",
             next_step="Name another --output, or measure all lines again without --keep.",
         )
+    return bool(differ)
+
+
+def _without_judged(document: Mapping[str, Any]) -> dict[str, Any]:
+    cells = []
+    for cell in document["results"]:
+        estimates = {name: value for name, value in cell["estimates"].items() if not name.endswith(JUDGED)}
+        cells.append({**cell, "estimates": estimates})
+    figures = [f for f in document["figures"] if not f["name"].endswith(JUDGED)]
+    return {**document, "figures": figures, "results": cells}
 
 
 def _base(document: Mapping[str, Any]) -> dict[str, float]:

@@ -47,3 +47,21 @@ def test_lines_of_other_cases_or_measurements_are_refused(tmp_path: Path, counte
     other = first | {"model": first["model"] | {"fingerprint": "another"}}
     with pytest.raises(DataError, match="model differ"):
         with_kept_lines(measured(tmp_path / "d", counterfact, "mend"), other)
+
+
+def test_answers_that_were_judged_by_other_rules_are_left_out_of_kept_lines(tmp_path: Path, counterfact: Data) -> None:
+    first = measured(tmp_path / "a", counterfact, "memit") | {"commit": "c1"}
+    second = measured(tmp_path / "b", counterfact, "mend") | {"commit": "c2"}
+    assert with_kept_lines(second, first)["judged_otherwise"] is False
+    for figure in first["figures"]:
+        if figure["name"] == "none@4.specificity_greedy":
+            figure["value"] += 0.25
+    together = with_kept_lines(second, first)
+    assert together["judged_otherwise"] is True
+    names = {figure["name"] for figure in together["figures"]}
+    assert {"memit@4.efficacy_strict", "mend@4.efficacy_greedy", "none@4.efficacy_greedy"} <= names
+    assert "memit@4.efficacy_greedy" not in names and "memit@2.specificity_greedy" not in names
+    cells = {(cell["algorithm"], name) for cell in together["results"] for name in cell["estimates"]}
+    assert ("mend", "efficacy_greedy") in cells and ("memit", "efficacy_greedy") not in cells
+    third = with_kept_lines(measured(tmp_path / "c", counterfact, "rome"), together)
+    assert third["judged_otherwise"] is True, "a line that is kept once more is as it was"
