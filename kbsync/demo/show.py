@@ -19,6 +19,14 @@ from kbsync.stages.facts import believed_facts
 
 NAMED = 5
 """The most refused facts that are named for one reason."""
+COLUMNS = {
+    VerdictKind.CURRENT: "knows",
+    VerdictKind.SHAKY: "in some phrasings",
+    VerdictKind.STALE: "outdated",
+    VerdictKind.UNKNOWN: "wrong",
+    VerdictKind.AMBIGUOUS: "ambiguous",
+}
+"""What a verdict is called in the table of what the base believes."""
 
 
 def cycle(console: Console, app: App, result: CycleResult) -> None:
@@ -53,7 +61,7 @@ def verdicts(console: Console, app: App) -> None:
     counts: dict[str, Counter[VerdictKind]] = {relation.label: Counter() for relation in app.relations}
     for key, watched in facts.watched.items():
         counts[watched.relation.label][facts.verdicts[key].kind] += 1
-    table = Table("relation", "knows", "outdated", "wrong", "ambiguous", title="What the base model believes")
+    table = Table("relation", *(COLUMNS[kind] for kind in VerdictKind), title="What the base model believes")
     total: Counter[VerdictKind] = Counter()
     for label, kinds in counts.items():
         table.add_row(escape(label), *(str(kinds[k]) for k in VerdictKind))

@@ -7,6 +7,7 @@ import io
 from rich.console import Console
 
 from kbsync.demo import show
+from kbsync.domain.verdict import VerdictKind
 from kbsync.stages.cycle import CycleResult
 from tests.support.stage_world import World
 
@@ -27,6 +28,11 @@ def test_the_gate_s_figures_stand_beside_the_base_s(world: World) -> None:
     lines = stream.getvalue().splitlines()
     efficacy = next(line for line in lines if "efficacy" in line)
     assert "0.000" in efficacy and "1.000" in efficacy and "version 1" in efficacy
+
+
+def test_each_verdict_has_a_column_of_its_own() -> None:
+    assert list(show.COLUMNS) == list(VerdictKind)
+    assert len(set(show.COLUMNS.values())) == len(VerdictKind)
 
 
 def test_a_missed_target_is_said_to_be_missed() -> None:
