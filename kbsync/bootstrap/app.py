@@ -256,7 +256,7 @@ class App(SiteTexts, SiteWorkers):
         ``ModelError`` for layers that the model lacks."""
         from kbsync.editing.covariance.recipe_covariances import RecipeCovariances
 
-        return RecipeCovariances(self.loaded, recipe, texts, artifacts or self.artifacts)
+        return RecipeCovariances(self.loaded, recipe, texts, artifacts or self.artifacts, self.executor)
 
     def editor(
         self, recipe: Recipe | None = None, artifacts: ArtifactStore | None = None, texts: Sequence[str] | None = None

@@ -144,24 +144,27 @@ def make(argument: str) -> Worker:
 
 
 class SiteWorker(Worker):
-    """Searches target vectors on the base, and answers with or without a delta in place."""
+    """Measures covariances and searches target vectors on the base, and answers with or without a delta in place."""
 
     def __init__(self, loaded: LoadedModel) -> None:
         from kbsync.checkpoints.factors import decode
-        from kbsync.editing.memit.target_tasks import TargetWorker
+        from kbsync.editing.covariance.batch_tasks import COVARIANCE_TASKS, CovarianceWorker
+        from kbsync.editing.memit.target_tasks import TARGET_TASKS, TargetWorker
         from kbsync.model.answer_tasks import AnswerWorker
         from kbsync.model.editable import editable
 
+        decoder = editable(loaded.model)
         self._answers = AnswerWorker(loaded, decode)
-        self._targets = TargetWorker(editable(loaded.model), loaded.tokenizer)
+        self._on_base: dict[str, Worker] = {
+            TARGET_TASKS: TargetWorker(decoder, loaded.tokenizer),
+            COVARIANCE_TASKS: CovarianceWorker(decoder),
+        }
 
     def do(self, kind: str, shared: bytes, task: bytes, checkpoint: Callable[[], None]) -> Iterator[bytes]:
-        from kbsync.editing.memit.target_tasks import TARGET_TASKS
-
-        if kind != TARGET_TASKS:
+        if kind not in self._on_base:
             return self._answers.do(kind, shared, task, checkpoint)
         self._answers.put_in_place(b"")
-        return self._targets.do(kind, shared, task, checkpoint)
+        return self._on_base[kind].do(kind, shared, task, checkpoint)
 
 
 def _here() -> str:

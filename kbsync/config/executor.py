@@ -12,7 +12,7 @@ from kbsync.config.values import Duration
 
 
 class ExecutorSettings(Section):
-    """Where target vectors are searched, and where the model is probed and evaluated."""
+    """Where covariances are measured and target vectors searched, and where the model is probed and evaluated."""
 
     kind: Literal["in-process", "ray"] = "in-process"
     """``in-process``: in kbsync's own process. ``ray``: on the workers of a Ray cluster (extra ``ray``), with the same

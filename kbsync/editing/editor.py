@@ -90,7 +90,7 @@ class TorchEditor(Editor):
             base: The model's fingerprint, part of every cache key.
             artifacts: Keeps target vectors, covariances and contexts.
             texts: Text for the covariance; empty: text that the model samples.
-            executor: Searches target vectors; None: this process does.
+            executor: Measures covariances and searches target vectors; None: this process does.
 
         Raises:
             ModelError: The model's structure can't be edited.
@@ -169,7 +169,14 @@ class TorchEditor(Editor):
     def _covariances(self, job: EditJob) -> Covariances:
         """C of each edited layer, stored or measured."""
         return covariances(
-            self._decoder, self._tokenizer, self._texts, job.recipe, self._base, self._artifacts, job.work
+            self._decoder,
+            self._tokenizer,
+            self._texts,
+            job.recipe,
+            self._base,
+            self._artifacts,
+            job.work,
+            job.executor,
         )
 
 

@@ -14,7 +14,7 @@ from kbsync.executors.worker_process import Description, versions
 from kbsync.ports import Executor, InProcessExecutor, Part
 from kbsync.testing.conformance import ExecutorConformance
 from kbsync.testing.letter_worker import COUNT, DIE, DIE_ONCE, ECHO, WAIT, make
-from tests.support.ray_cluster import LocalCluster, kill, local_cluster
+from tests.support.ray_cluster import STORE_BYTES, LocalCluster, kill, local_cluster
 
 MAKER = "kbsync.testing.letter_worker:make"
 Made = Callable[..., RayExecutor]
@@ -86,6 +86,14 @@ class TestRay(ExecutorConformance):
                 kill(first)
             parts.append(part)
         assert by_task(parts) == dict(enumerate(tasks))
+
+    def test_a_result_that_is_larger_than_the_object_store_comes_whole(self, executor: Executor) -> None:
+        shared, task = b"x" * 10_000_000, b"abcdefghi"
+        assert len(shared) * len(task) > STORE_BYTES
+        parts = list(executor.map(ECHO, shared, [task, b"j"]))
+        for place, letters in enumerate((task, b"j")):
+            found = [p.data for p in parts if p.task == place]
+            assert all(data == shared + bytes([letter]) for data, letter in zip(found, letters, strict=True))
 
 
 class TestWhatIsRefused:

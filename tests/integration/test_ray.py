@@ -1,4 +1,5 @@
-"""A site whose target vectors are searched, and whose model is asked, on a real Ray cluster of this machine.
+"""A site whose covariances are measured, whose target vectors are searched, and whose model is asked, on a real Ray
+cluster of this machine.
 
 The cluster has two nodes, as far as Ray knows. One cluster serves all tests but those that end it.
 """
@@ -9,6 +10,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,11 @@ import torch
 
 from kbsync.config import load_all
 from kbsync.domain.errors import WorkersDown
+from kbsync.editing.covariance.recipe_covariances import RecipeCovariances
 from kbsync.executors.ray_executor import RayExecutor
+from kbsync.model.base import TorchBase
 from kbsync.ports import Executor, Part
+from kbsync.testing import MemoryArtifactStore
 from tests.support.ray_cluster import STORE_BYTES, LocalCluster, kill, local_cluster
 from tests.support.site import MakeSite, Site, clean_environment, fact, new_site, random_base
 
@@ -159,16 +164,36 @@ def _is_ours(process: int) -> bool:
     return False
 
 
+def test_a_covariance_is_the_same_on_two_workers_one_of_which_is_lost(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [f"Land {n} lies between Land {n * 7 % 100} and the sea, and its towns are old." for n in range(400)]
+    done: list[int] = []
+
+    def lose(_executor: RayExecutor, task: int) -> None:
+        if not done:
+            kill(_processes()[0])
+        done.append(task)
+
+    with site.app() as app:
+        recipe = replace(app.recipe, covariance_tokens=20_000)
+        here = RecipeCovariances(app.loaded, recipe, lines, MemoryArtifactStore()).measure(app.work)
+        _after_each_part(monkeypatch, lose)
+        there = app.statistics(recipe, lines, MemoryArtifactStore()).measure(app.work)
+    assert there.fingerprint == here.fingerprint
+    assert there.tokens == here.tokens
+    assert len(set(done)) > 4
+    assert len(done) == len(set(done)) * len(recipe.layers)
+
+
 def test_answers_are_the_same_on_two_workers(site: Site, expected: Site) -> None:
     prompts = [f"The capital of Land {n} is" for n in range(200)]
     pairs = [(prompt, f"Town {n % 5}") for n, prompt in enumerate(prompts)]
     shutil.copytree(expected.state / "versions", site.state / "versions", dirs_exist_ok=True)
     with site.app() as far, expected.app() as near:
-        delta = near.store.read(expected.version_hash(1)).delta
-        for base in (far.base, near.base):
-            assert base.language_model().complete(prompts[:3])
-        assert far.base.language_model().scores(pairs) == near.base.language_model().scores(pairs)
-        with far.base.edited(delta) as one, near.base.edited(delta) as other:
+        delta, own = near.store.read(expected.version_hash(1)).delta, TorchBase(near.loaded)
+        assert far.base.language_model().scores(pairs) == own.language_model().scores(pairs)
+        with far.base.edited(delta) as one, own.edited(delta) as other:
             assert one.complete(prompts, max_new_tokens=4) == other.complete(prompts, max_new_tokens=4)
             assert one.scores(pairs) == other.scores(pairs)
             assert one.sample(prompts[:40], length=20) == other.sample(prompts[:40], length=20)

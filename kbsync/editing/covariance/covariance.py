@@ -25,7 +25,7 @@ from kbsync.editing.common.sampling import opening_ids
 from kbsync.editing.covariance.corpus import WINDOW, corpus, identity
 from kbsync.editing.covariance.second_moments import Snapshots, measure
 from kbsync.model.decoder import Decoder
-from kbsync.ports import ArtifactStore, Work
+from kbsync.ports import ArtifactStore, Executor, Work
 
 FORMAT = 2
 """Of what is stored; part of each key."""
@@ -87,6 +87,7 @@ def covariances(
     base: str,
     artifacts: ArtifactStore,
     work: Work,
+    executor: Executor | None = None,
 ) -> Covariances:
     """C of each layer of the recipe, from the artifact store or measured.
 
@@ -95,6 +96,8 @@ def covariances(
     Args:
         texts: Ordinary text; empty: text that the model samples.
         base: The model's fingerprint.
+        executor: Measures given text, on the same base; None: this process does. Text that the model samples is drawn
+            here, batch by batch from one generator, which takes longer than its keys: they are measured here, too.
 
     Raises:
         EditError: The text gives fewer than two tokens, a key is not finite, or what is stored is not finite or was
@@ -109,7 +112,7 @@ def covariances(
     missing = [layer for layer in recipe.layers if summaries[layer] is None]
     if missing:
         for layer, (matrix, count) in _measure(
-            decoder, tokenizer, texts, recipe, missing, [keys[i] for i in missing], artifacts, work
+            decoder, tokenizer, texts, recipe, missing, [keys[i] for i in missing], artifacts, work, executor
         ).items():
             blob = save({"second_moment": matrix, "tokens": torch.tensor(count), "about": _packed(inputs[layer])})
             artifacts.put(KIND, keys[layer], blob)
@@ -190,12 +193,13 @@ def _measure(
     keys: Sequence[str],
     artifacts: ArtifactStore,
     work: Work,
+    executor: Executor | None,
 ) -> dict[int, tuple[Tensor, int]]:
     """C (m, m) and the number of keys, by layer; ``keys`` are the cache keys of ``layers``."""
     work.start("covariance", recipe.covariance_tokens)
     text = corpus(decoder, tokenizer, texts, recipe.covariance_tokens, recipe.seed)
     snapshots = Snapshots(artifacts, content_hash(list(keys)))
-    sums = measure(decoder, text, layers, len(opening_ids(tokenizer)), snapshots, work)
+    sums = measure(decoder, text, layers, len(opening_ids(tokenizer)), snapshots, work, executor if texts else None)
     work.finish(f"{sums.count} tokens")
     if sums.count < 2:
         raise EditError("The covariance text holds no tokens.", next_step="Name a corpus with text in it.")

@@ -11,18 +11,27 @@ from kbsync.editing.covariance.covariance import Covariances, covariances, forge
 from kbsync.model.decoder import discover
 from kbsync.model.hooks import frozen
 from kbsync.model.load import LoadedModel
-from kbsync.ports import ArtifactStore, Work
+from kbsync.ports import ArtifactStore, Executor, Work
 
 
 class RecipeCovariances:
     """The key covariances that one recipe needs, on one model and one corpus."""
 
-    def __init__(self, loaded: LoadedModel, recipe: Recipe, texts: Sequence[str], artifacts: ArtifactStore) -> None:
-        """``texts``: empty for text that the model samples. Raises ``ModelError`` for layers that the model lacks."""
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        recipe: Recipe,
+        texts: Sequence[str],
+        artifacts: ArtifactStore,
+        executor: Executor | None = None,
+    ) -> None:
+        """``texts``: empty for text that the model samples; ``executor``: as of ``covariances``. Raises ``ModelError``
+        for layers that the model lacks."""
         self._decoder = discover(loaded.model)
         self._tokenizer: PreTrainedTokenizerFast = loaded.tokenizer
         self._base = loaded.fingerprint
         self._recipe, self._texts, self._artifacts = recipe, texts, artifacts
+        self._executor = executor
         self._layers = self._decoder.edited_layers(recipe.layers)
 
     @property
@@ -43,5 +52,12 @@ class RecipeCovariances:
         is not finite, and for an unsound covariance in the store."""
         with frozen(self._decoder.model):
             return covariances(
-                self._decoder, self._tokenizer, self._texts, self._recipe, self._base, self._artifacts, work
+                self._decoder,
+                self._tokenizer,
+                self._texts,
+                self._recipe,
+                self._base,
+                self._artifacts,
+                work,
+                self._executor,
             )

@@ -6,19 +6,19 @@ One pass serves all layers and stops at the last of them (MEMIT, section 4.2 and
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
 from kbsync.domain.canonical import content_hash
-from kbsync.domain.errors import EditError
+from kbsync.editing.covariance.batch_tasks import at_once, products, products_by
 from kbsync.editing.covariance.corpus import Batch, Corpus
 from kbsync.model.decoder import Decoder
-from kbsync.model.hooks import activations
-from kbsync.ports import ArtifactStore, Work
+from kbsync.ports import ArtifactStore, Executor, Work
 
 SNAPSHOT_SECONDS = 60.0
 """How much work a kill may cost."""
@@ -56,15 +56,15 @@ class Snapshots:
         layers = {int(n.removeprefix("layer.")): t for n, t in tensors.items() if n.startswith("layer.")}
         return SecondMoments(layers, int(tensors["counted"]))
 
-    def keep(self, sums: SecondMoments, corpus: Corpus) -> None:
-        """Store the sums, where the last time is ``SNAPSHOT_SECONDS`` ago."""
+    def keep(self, sums: SecondMoments, state: Mapping[str, Tensor]) -> None:
+        """Store the sums with the corpus's ``state`` behind them, where the last time is ``SNAPSHOT_SECONDS`` ago."""
         if time.monotonic() - self._written_at < SNAPSHOT_SECONDS:
             return
         tensors = {f"layer.{layer}": total for layer, total in sums.by_layer.items()}
-        state = {f"corpus.{name}": tensor for name, tensor in corpus.state().items()}
+        stands = {f"corpus.{name}": tensor for name, tensor in state.items()}
         key = self._slots[self._next]
         self._artifacts.drop(KIND, key)
-        self._artifacts.put(KIND, key, save({**tensors, **state, "counted": torch.tensor(sums.count)}))
+        self._artifacts.put(KIND, key, save({**tensors, **stands, "counted": torch.tensor(sums.count)}))
         self._next = 1 - self._next
         self._written_at = time.monotonic()
 
@@ -81,14 +81,17 @@ def measure(
     skipped: int,
     snapshots: Snapshots,
     work: Work,
+    executor: Executor | None = None,
 ) -> SecondMoments:
     """Sum the keys of ``layers`` over what is left of the corpus.
 
-    The result is the same bit for bit, whether or not the measurement was killed in between.
+    The result is the same bit for bit, whether or not the measurement was killed in between, and whoever does the
+    batches: their products are added in the order of the corpus.
 
     Args:
         skipped: The first tokens of each row, which don't count.
         work: Advances by tokens.
+        executor: Does the batches; None: this process does, one after the other.
 
     Raises:
         EditError: A key is not finite.
@@ -96,38 +99,25 @@ def measure(
     sums = snapshots.restore(corpus)
     if sums.count:
         work.advance(sums.count)
-    for rows in corpus.batches():
-        tokens, valid = _padded(rows, skipped)
-        with torch.no_grad():
-            seen = activations(decoder, {"input_ids": tokens.to(decoder.model.device), "use_cache": False}, keys=layers)
-        for layer in layers:
-            part = _outer(seen.keys[layer], valid, layer)
-            sums.by_layer[layer] = sums.by_layer[layer].add_(part) if layer in sums.by_layer else part
-        sums.count += int(valid.sum())
-        snapshots.keep(sums, corpus)
-        work.advance(int(valid.sum()))
+    for batches in _several(corpus, 1 if executor is None else at_once(decoder, layers)):
+        rows_of = [rows for rows, _ in batches]
+        if executor is None:
+            found = products(decoder, rows_of[0], layers, skipped)
+        else:
+            found = products_by(executor, rows_of, layers, skipped, work)
+        for rows, state in batches:
+            for layer, product in zip(layers, found, strict=False):
+                part = product.double()
+                sums.by_layer[layer] = sums.by_layer[layer].add_(part) if layer in sums.by_layer else part
+            count = sum(max(0, len(row) - skipped) for row in rows)
+            sums.count += count
+            snapshots.keep(sums, state)
+            work.advance(count)
     return sums
 
 
-def _outer(keys: Tensor, valid: Tensor, layer: int) -> Tensor:
-    """Σ k kᵀ of a batch's valid keys: a product in float32 (of at most a few thousand keys), then float64."""
-    chosen = keys[valid.to(keys.device)]
-    chosen = chosen.to(torch.promote_types(chosen.dtype, torch.float32))
-    part = (chosen.T @ chosen).cpu().double()
-    if not torch.isfinite(part).all():
-        raise EditError(
-            f"A key of layer {layer} is not finite, so no covariance exists.",
-            next_step="Load the model in float32.",
-        )
-    return part
-
-
-def _padded(rows: Batch, skipped: int) -> tuple[Tensor, Tensor]:
-    """Rows padded on the right (nothing before the padding sees it), and which positions count."""
-    width = max(map(len, rows))
-    tokens = torch.zeros(len(rows), width, dtype=torch.long)
-    valid = torch.zeros(len(rows), width, dtype=torch.bool)
-    for i, row in enumerate(rows):
-        tokens[i, : len(row)] = torch.tensor(row)
-        valid[i, skipped : len(row)] = True
-    return tokens, valid
+def _several(corpus: Corpus, most: int) -> Iterator[list[tuple[Batch, dict[str, Tensor]]]]:
+    """Up to ``most`` batches at a time, each with where the corpus stands behind it."""
+    taken = ((rows, corpus.state()) for rows in corpus.batches())
+    while several := list(islice(taken, most)):
+        yield several
