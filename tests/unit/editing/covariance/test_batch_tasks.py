@@ -17,6 +17,7 @@ from tests.support.families import M, MemoryArtifacts, Silent, random_model, rec
 LONG = ["".join(texts(40))[:400]] * 50
 """Several batches."""
 RECIPE = recipe(covariance_tokens=17_000)
+Stored = dict[tuple[str, str], tuple[str, bytes]]
 
 
 class Noting(InProcessExecutor):
@@ -33,9 +34,7 @@ class Noting(InProcessExecutor):
             yield Part(len(tasks) - 1 - part.task, part.data)
 
 
-def measured(
-    decoder: Decoder, corpus: Sequence[str], by: Executor | None, work: Work | None = None
-) -> dict[str, bytes]:
+def measured(decoder: Decoder, corpus: Sequence[str], by: Executor | None, work: Work | None = None) -> Stored:
     artifacts = MemoryArtifacts()
     covariances(decoder, tokenizer(), corpus, RECIPE, "base", artifacts, work or Silent(), by)
     return artifacts.blobs
