@@ -48,7 +48,8 @@ class FixedPrefix(DynamicCache):
 
     def rows(self, index: Tensor) -> FixedPrefix:
         """The prefixes of the rows in ``index``, int64 (n,)."""
-        return FixedPrefix([(keys[index], values[index]) for keys, values in keys_and_values(self)])
+        rows = _Rows(index)
+        return FixedPrefix([(rows.of(keys), rows.of(values)) for keys, values in keys_and_values(self)])
 
 
 def keys_and_values(cache: DynamicCache) -> list[tuple[Tensor, Tensor]]:
@@ -93,14 +94,15 @@ class Suffixes:
 
     def select(self, index: Tensor, length: int | None = None) -> Suffixes:
         """Keep the rows in ``index``, int64 (n,), and of them the first ``length`` columns (None: all)."""
-        cache = self.cache.rows(index)
+        cache, rows = self.cache.rows(index), _Rows(index)
         batch, whole, _ = self.hidden.shape
         kept = whole if length is None else length
 
         def cut(value: Any) -> Any:
             match value:
                 case Tensor():
-                    return _columns(value[index] if value.ndim > 1 and value.shape[0] == batch else value, whole, kept)
+                    has_rows = value.ndim > 1 and value.shape[0] == batch
+                    return _columns(rows.of(value) if has_rows else value, whole, kept)
                 case FixedPrefix():
                     return cache
                 case tuple():
@@ -109,8 +111,20 @@ class Suffixes:
                     return {k: cut(v) for k, v in value.items()}
             return value
 
-        hidden, normed = self.hidden[index, :kept], self.normed[index, :kept]
+        hidden, normed = rows.of(self.hidden)[:, :kept], rows.of(self.normed)[:, :kept]
         return Suffixes(self.decoder, self.first, hidden, cut(self.calls), cache, normed)
+
+
+class _Rows:
+    """Chooses rows of tensors that may lie on several devices; the index goes to each of them once."""
+
+    def __init__(self, index: Tensor) -> None:
+        self._by_device = {index.device: index}
+
+    def of(self, value: Tensor) -> Tensor:
+        if value.device not in self._by_device:
+            self._by_device[value.device] = next(iter(self._by_device.values())).to(value.device)
+        return value[self._by_device[value.device]]
 
 
 def _columns(value: Tensor, whole: int, kept: int) -> Tensor:

@@ -54,6 +54,9 @@ class _Batch:
     """The rewrites' ids."""
     suffixes: Suffixes
     positions: TargetPositions
+    """Where the losses are read, on the CPU."""
+    placed: TargetPositions
+    """The same on the model's device."""
 
 
 class _Training:
@@ -115,10 +118,11 @@ class _Training:
         """Loss by fact; the states (n, d) before the n target tokens; the gradient (n, d) of the summed loss by
         them."""
         normed = batch.suffixes.run(batch.suffixes.hidden)
-        at = batch.positions
-        states = normed[at.row, at.column]
-        nll, by_states = self._head.nll(states.detach(), at.token, at.weight)
-        losses = torch.zeros(len(batch.ids), dtype=torch.float64).index_add_(0, at.fact, nll.double() * at.weight)
+        at, placed = batch.positions, batch.placed
+        states = normed[placed.row, placed.column]
+        nll, by_states = self._head.nll(states.detach(), placed.token, placed.weight)
+        weighted = nll.cpu().double() * at.weight
+        losses = torch.zeros(len(batch.ids), dtype=torch.float64).index_add_(0, at.fact, weighted)
         return dict(zip(batch.ids, losses.tolist(), strict=True)), states, by_states
 
     def _batches(self, rewrites: Sequence[TokenisedRewrite]) -> Iterator[_Batch]:
@@ -126,6 +130,5 @@ class _Training:
         for begin in range(0, len(rewrites), size):
             some = rewrites[begin : begin + size]
             suffixes = prepare_suffixes(self._decoder, [(r.bare.ids[:-1], 0) for r in some], first)
-            yield _Batch(
-                tuple(r.id for r in some), suffixes, target_positions([[r.bare] for r in some], from_lookup=False)
-            )
+            positions = target_positions([[r.bare] for r in some], from_lookup=False)
+            yield _Batch(tuple(r.id for r in some), suffixes, positions, positions.to(suffixes.hidden.device))

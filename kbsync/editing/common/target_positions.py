@@ -32,6 +32,14 @@ class TargetPositions:
     weight: Tensor
     """(n,), float64: makes a fact's weighted sum the mean over its prompts of the mean over their target tokens."""
 
+    def to(self, device: torch.device) -> TargetPositions:
+        """The same on a device, after one transfer of the indices and one of the weights."""
+        if device == self.row.device:
+            return self
+        row, column, token, fact = torch.stack([self.row, self.column, self.token, self.fact]).to(device)
+        per_token, weight = torch.stack([self.per_token, self.weight]).to(device)
+        return TargetPositions(row, column, token, fact, per_token, weight)
+
     def keep(self, rows: Tensor, row_fact: Tensor) -> TargetPositions:
         """Only the entries of some rows, which are renumbered from 0.
 

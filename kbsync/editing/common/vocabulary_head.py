@@ -56,6 +56,7 @@ class VocabularyHead:
             −log p(token) (n,) in nats, unweighted, and the gradient (n, d) of Σ weights·nll.
         """
         losses, gradients = [], []
+        tokens, weights = tokens.to(states.device), weights.to(states.device, self._dtype)
         for block in self._blocks(len(states)):
             logits = self._logits(states[block])
             cap_slope = self._cap_slope(logits)
@@ -82,6 +83,7 @@ class VocabularyHead:
             is that of the published code); the gradient (n + m, d) of Σ weights·nll + Σ kl_weight·KL.
         """
         count, losses, divergences, gradients = len(tokens), [], [], []
+        tokens, weights = tokens.to(states.device), weights.to(states.device, self._dtype)
         for block in self._blocks(len(states)):
             logits = self._logits(states[block])
             cap_slope = self._cap_slope(logits)

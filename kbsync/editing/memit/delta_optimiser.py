@@ -18,7 +18,10 @@ BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 
 
 class DeltaOptimiser:
-    """δ of N facts, each with its own state and its own number of steps."""
+    """δ of N facts, each with its own state and its own number of steps.
+
+    All of it lies where ``init`` lies, but the numbers of steps, which are read on the host.
+    """
 
     def __init__(self, init: Tensor, recipe: Recipe) -> None:
         """``init``: h₀ (N, sites, d), at least float32."""
@@ -27,23 +30,24 @@ class DeltaOptimiser:
         self.init_norm = init.norm(dim=-1, keepdim=True)
         """‖h₀‖ (N, sites, 1)."""
         self.steps = torch.zeros(len(init), dtype=torch.long)
-        """Steps that each fact has taken (N,); the caller counts them."""
+        """Steps that each fact has taken (N,), on the CPU; the caller counts them."""
         self._recipe = recipe
         self._unit = (
             self.init_norm / math.sqrt(init.shape[-1]) if recipe.relative_step else torch.ones_like(self.init_norm)
         )
         self._mean, self._square = torch.zeros_like(init), torch.zeros_like(init)
 
-    def update(self, facts: Tensor, gradient: Tensor) -> None:
+    def update(self, facts: Tensor, steps: Tensor, gradient: Tensor) -> None:
         """One step of some facts.
 
         Args:
-            facts: Their indices (n,).
+            facts: Their indices (n,), where δ lies.
+            steps: How many steps they have taken with this one (n,), on the CPU.
             gradient: Of the loss by their δ (n, sites, d).
         """
         unit = self._unit[facts]
         scaled = gradient * unit
-        direction = self._adam(facts, scaled) if self._recipe.optimiser == "adam" else steepest(scaled)
+        direction = self._adam(facts, steps, scaled) if self._recipe.optimiser == "adam" else steepest(scaled)
         delta = self.delta[facts] - self._recipe.learning_rate * unit * direction
         limit = self._recipe.clamp * self.init_norm[facts]
         self.delta[facts] = delta * (limit / delta.norm(dim=-1, keepdim=True)).clamp(max=1.0)
@@ -53,12 +57,13 @@ class DeltaOptimiser:
         self.delta, self.init_norm, self.steps = self.delta[facts], self.init_norm[facts], self.steps[facts]
         self._unit, self._mean, self._square = self._unit[facts], self._mean[facts], self._square[facts]
 
-    def _adam(self, facts: Tensor, gradient: Tensor) -> Tensor:
-        step = self.steps[facts].double()[:, None, None]
+    def _adam(self, facts: Tensor, steps: Tensor, gradient: Tensor) -> Tensor:
+        step = steps.double()[:, None, None]
         self._mean[facts] = self._mean[facts].lerp(gradient, 1 - BETA1)
         self._square[facts] = self._square[facts].lerp(gradient**2, 1 - BETA2)
-        mean_bias, square_bias = (1 - BETA1**step).to(gradient), (1 - BETA2**step).to(gradient)
-        return (self._mean[facts] / mean_bias) / ((self._square[facts] / square_bias).sqrt() + EPSILON)
+        mean_bias, square_bias = torch.stack([1 - BETA1**step, 1 - BETA2**step]).to(gradient)
+        direction: Tensor = (self._mean[facts] / mean_bias) / ((self._square[facts] / square_bias).sqrt() + EPSILON)
+        return direction
 
 
 def steepest(gradient: Tensor) -> Tensor:

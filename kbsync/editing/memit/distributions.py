@@ -52,8 +52,9 @@ def target_nll(decoder: Decoder, prompts: Sequence[Prompt]) -> TargetNll:
 
 def nll_of(logprobs: Tensor, positions: TargetPositions) -> TargetNll:
     """The same from log-probabilities (k, vocabulary) before each target token."""
+    count, positions = int(positions.fact[-1]) + 1, positions.to(logprobs.device)
     nll = -logprobs.gather(1, positions.token[:, None])[:, 0]
-    zeros = torch.zeros(int(positions.fact[-1]) + 1, dtype=nll.dtype)
+    zeros = torch.zeros(count, dtype=nll.dtype, device=nll.device)
     mean = zeros.index_add(0, positions.fact, nll * positions.weight.to(nll.dtype))
     return TargetNll(mean, zeros.scatter_reduce(0, positions.fact, nll, "amax", include_self=False))
 
@@ -66,9 +67,9 @@ def expected(decoder: Decoder, prompts: Sequence[Prompt]) -> list[Expected]:
         some = prompts[begin : begin + ROWS]
         logprobs, positions = _logprobs(decoder, some)
         top = logprobs.topk(min(TOP, logprobs.shape[1]), dim=-1)
-        for n, prompt in enumerate(some):
-            own = positions.fact == n
-            kept.append(Expected(prompt, top.values[own].clone(), top.indices[own].clone()))
+        lengths = positions.fact.bincount().tolist()
+        for prompt, values, indices in zip(some, *(torch.split(t, lengths) for t in top), strict=True):
+            kept.append(Expected(prompt, values.clone(), indices.clone()))
     return kept
 
 
@@ -97,9 +98,8 @@ def _logprobs(decoder: Decoder, prompts: Sequence[Prompt]) -> tuple[Tensor, Targ
     for row, prompt in enumerate(prompts):
         tokens[row, : len(prompt.ids)] = torch.tensor(prompt.ids)
         mask[row, : len(prompt.ids)] = 1
-    device = decoder.model.device
-    states = decoder.model.base_model(
-        input_ids=tokens.to(device), attention_mask=mask.to(device), use_cache=False
-    ).last_hidden_state
-    logits = decoder.logits(states[positions.row, positions.column])
+    tokens, mask = torch.stack([tokens, mask]).to(decoder.model.device)
+    states = decoder.model.base_model(input_ids=tokens, attention_mask=mask, use_cache=False).last_hidden_state
+    placed = positions.to(states.device)
+    logits = decoder.logits(states[placed.row, placed.column])
     return logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(dim=-1), positions

@@ -135,12 +135,14 @@ class Refinement:
             self._work.advance()
         asked = len(written) * len(views)
         self._work.finish(f"{count} of {asked} prompts were not answered before the last pass")
-        return FactorDelta({name: (f.left.detach().clone(), f.right) for name, f in factors.items()})
+        return FactorDelta({name: (f.left.detach().clone().cpu(), f.right.cpu()) for name, f in factors.items()})
 
     def _factors(self, delta: FactorDelta) -> dict[str, Factors]:
         rank = self._recipe.rank
         return {
-            layer.down.name: whitened(*delta.factors[layer.down.name], self._covariances[layer.index], rank)
+            layer.down.name: whitened(*delta.factors[layer.down.name], self._covariances[layer.index], rank).to(
+                layer.down.weight.device
+            )
             for layer in self._layers
         }
 
@@ -151,7 +153,8 @@ class Refinement:
         for begin in range(0, len(rows), CHECK_ROWS):
             some = rows[begin : begin + CHECK_ROWS]
             largest = target_nll(self._decoder, some).largest
-            found += [some[n] for n in (largest >= self._recipe.refine_threshold).nonzero().flatten().tolist()]
+            unanswered = (largest >= self._recipe.refine_threshold).tolist()
+            found += [prompt for prompt, is_it in zip(some, unanswered, strict=True) if is_it]
         return found
 
     def _gradients(

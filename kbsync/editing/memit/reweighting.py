@@ -40,6 +40,7 @@ def unlearned(decoder: Decoder, prompts: Sequence[Prompt]) -> Tensor:
         places = [(row, column) for row, p in enumerate(some) for column in range(len(p.ids) - p.target)]
         rows, columns = torch.tensor(places).T
         wanted = torch.tensor([token for p in some for token in p.ids[p.target :]])
-        wrong = head.likeliest(states[rows, columns]).cpu() != wanted
+        read = states[rows.to(states.device), columns.to(states.device)]
+        wrong = head.likeliest(read).cpu() != wanted
         missed[torch.tensor(members)[rows[wrong]]] = True
     return missed

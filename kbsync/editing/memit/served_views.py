@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -24,6 +25,10 @@ class Factors:
     """L (out, r), float32, what is trained."""
     right: Tensor
     """R (r, m), float32."""
+
+    def to(self, device: torch.device) -> Factors:
+        """The same on a device."""
+        return Factors(self.left.to(device), self.right.to(device))
 
 
 class View:

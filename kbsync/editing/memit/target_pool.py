@@ -55,6 +55,8 @@ class Pass:
 class TargetPool:
     """Groups in the order of their suffix lengths: ``active`` ones are searched, those from ``_next`` on wait.
 
+    What is decided from lies on the CPU; each step brings it there in one transfer.
+
     Where facts are written in many phrasings, a step runs ``ROWS_PER_STEP`` prompts for each fact of a group, of those
     that are not answered yet, in turn, and a prompt that is answered drops out. When none is left, and at the last
     step, all are run again; a search ends only after such a pass.
@@ -71,6 +73,7 @@ class TargetPool:
         self._all_positions = target_positions(prompts, from_lookup=True)
         self._suffix_lengths = torch.tensor([len(p.ids) - p.lookup - 1 for ps in prompts for p in ps])
         dtype = torch.promote_types(insertion.decoder.dtype, torch.float32)
+        self._device = sites.device
         self._optimiser = DeltaOptimiser(sites[counts.cumsum(0) - counts].to(dtype), recipe)
         self._token_threshold = math.inf if recipe.token_threshold is None else recipe.token_threshold
         self._answered = torch.zeros(len(self._row_group), dtype=torch.bool)
@@ -98,11 +101,11 @@ class TargetPool:
         """Run prompts of the active groups with their δ."""
         self._choose_rows()
         with torch.enable_grad():
-            delta = self._optimiser.delta[self.active].requires_grad_()
-            states, sites = self._insertion.run(self._prompts, delta[self._owner])
-            at_targets = states[self.positions.row, self.positions.column]
+            delta = self._optimiser.delta[self._placed_active].requires_grad_()
+            states, sites = self._insertion.run(self._prompts, delta[self._placed_owner])
+            at_targets = states[self.placed.row, self.placed.column]
             at_kl = self._insertion.run(self._kl_prompts, delta)[0][:, 0]
-            relative_norm = delta.norm(dim=-1) / self._optimiser.init_norm[self.active, ..., 0] ** 2
+            relative_norm = delta.norm(dim=-1) / self._optimiser.init_norm[self._placed_active, ..., 0] ** 2
             decay = self._recipe.weight_decay * relative_norm.mean(dim=1)
         return Pass(delta, at_targets, at_kl, decay, sites.detach().to(delta.dtype))
 
@@ -119,17 +122,19 @@ class TargetPool:
             by_kl: The same by ``passed.at_kl``.
         """
         positions, active = self.positions, self.active
-        loss = _sum_by(positions.fact, nll * positions.weight, passed.decay) + kl + passed.decay.detach()
+        finite = torch.isfinite(passed.sites).flatten(1).all(dim=1)
+        nll, kl, decay, finite = _on_host([nll, kl, passed.decay.detach(), finite])
+        loss = _sum_by(positions.fact, nll * positions.weight, decay) + kl + decay
         max_token_nll = _largest_by(positions.fact, nll, loss)
         outer = [by_targets, by_kl, torch.ones_like(passed.decay)]
         (gradient,) = torch.autograd.grad([passed.at_targets, passed.at_kl, passed.decay], [passed.delta], outer)
         self._optimiser.steps[active] += 1
         broken = ~torch.isfinite(loss)
-        broken[self._owner[~torch.isfinite(passed.sites).flatten(1).all(dim=1)]] = True
+        broken[self._owner[finite == 0]] = True
         cheap = (loss < self._recipe.loss_threshold) & (max_token_nll < self._token_threshold)
         ended = broken | (self._whole & (cheap | (self._optimiser.steps[active] == self._recipe.steps)))
         self._note_answered(nll)
-        self._optimiser.update(active, gradient)
+        self._optimiser.update(self._placed_active, self._optimiser.steps[active], gradient)
         results = [
             (rewrite, target)
             for i in ended.nonzero().flatten().tolist()
@@ -159,7 +164,7 @@ class TargetPool:
 
     def _activate(self, active: Tensor) -> None:
         """Go on with the groups of these indices (n,), ascending."""
-        self.active = active
+        self.active, self._placed_active = active, active.to(self._device)
         all_active = len(active) == len(self._groups)  # where there are few groups nothing is copied
         self._kl_prompts = self._all_kl_prompts if all_active else self._all_kl_prompts.select(active)
         self._rows = torch.arange(0)
@@ -193,6 +198,9 @@ class TargetPool:
         columns = int(self._suffix_lengths[rows].max()) if len(rows) else 1
         self._prompts = self._all_prompts if all_rows else self._all_prompts.select(rows, columns)
         self.positions = self._all_positions.keep(rows, self._owner)
+        """Where the losses of the pass are read."""
+        self.placed, self._placed_owner = self.positions.to(self._device), self._owner.to(self._device)
+        """The same on the model's device."""
 
     def _drop_finished(self) -> None:
         """None waits any more: keep only what belongs to the active groups, which are renumbered."""
@@ -208,6 +216,12 @@ class TargetPool:
         self._optimiser.keep(active)
         self._groups = [self._groups[i] for i in active.tolist()]
         self._next, self.active = len(active), torch.arange(len(active))
+        self._placed_active = self.active.to(self._device)
+
+
+def _on_host(parts: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Vectors on the CPU, after one transfer."""
+    return torch.split(torch.cat(list(parts)).cpu(), [len(part) for part in parts])
 
 
 def _sum_by(index: Tensor, values: Tensor, like: Tensor) -> Tensor:

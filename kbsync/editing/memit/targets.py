@@ -98,8 +98,8 @@ def _step(
     states = [*(p.at_targets for p in passes), *(p.at_kl for p in passes)]
     nll, kl, gradients = head.nll_and_kl(
         torch.cat([part.detach() for part in states]),
-        torch.cat([pool.positions.token for pool in pools]),
-        torch.cat([pool.positions.weight for pool in pools]),
+        torch.cat([pool.placed.token for pool in pools]),
+        torch.cat([pool.placed.weight for pool in pools]),
         [before for pool in pools for before in pool.kl_before],
         recipe.kl_weight,
     )

@@ -53,7 +53,7 @@ class MendEditor(TorchEditor):
                 for gradient, loss in zip(gradients, nll, strict=True):
                     for name in gradient if math.isfinite(loss) else ():
                         left, right = network.change(name, gradient[name])
-                        parts[name].append((left.double(), right.double()))
+                        parts[name].append((left.double().cpu(), right.double().cpu()))
             job.work.advance(len(some))
         job.work.finish()
         failed = {i: NOT_FINITE for i, loss in losses.items() if not math.isfinite(loss)}

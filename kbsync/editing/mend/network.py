@@ -79,8 +79,9 @@ class MendNetwork(nn.Module):
 
     @classmethod
     def for_maps(cls, maps: Sequence[LinearMap], rank: int, seed: int) -> MendNetwork:
-        """A new one for these weights."""
-        return cls({one.name: (one.weight.shape[0], one.weight.shape[1]) for one in maps}, rank, seed)
+        """A new one for these weights, on their device."""
+        made = cls({one.name: (one.weight.shape[0], one.weight.shape[1]) for one in maps}, rank, seed)
+        return made.to(maps[0].weight.device)
 
     def normalise_by(self, measured: Mapping[str, Moments]) -> None:
         """Take mean and deviation, by the parameter's name."""

@@ -71,7 +71,8 @@ class _Texts:
     def logprobs(self, decoder: Decoder) -> Tensor:
         """(k, vocabulary) before each looked-at token, with the changes that are in place."""
         states = self.suffixes.run(self.suffixes.hidden)
-        logits = decoder.logits(states[self.positions.row, self.positions.column])
+        placed = self.positions.to(states.device)
+        logits = decoder.logits(states[placed.row, placed.column])
         return logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(dim=-1)
 
 
@@ -165,9 +166,9 @@ class MendTraining:
         )
         for n, parameter in enumerate(p for group in self._adam.param_groups for p in group["params"]):
             prefix = f"adam.{n}."
-            self._adam.state[parameter] = {
-                k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)
-            }
+            own = {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
+            # Adam counts its steps on the CPU.
+            self._adam.state[parameter] = {k: t if k == "step" else t.to(parameter.device) for k, t in own.items()}
 
     def _batch_of(self, step: int) -> int:
         """The batch of a step: all batches in a new order in each pass."""

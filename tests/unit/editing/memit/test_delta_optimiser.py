@@ -26,7 +26,7 @@ def test_adam_is_torchs_in_units_of_h0(relative: bool) -> None:
         x.grad = gradient * unit
         adam.step()
         ours.steps += 1
-        ours.update(torch.arange(3), gradient)
+        ours.update(torch.arange(3), ours.steps, gradient)
     torch.testing.assert_close(ours.delta, (unit * x).detach())
 
 
@@ -36,11 +36,11 @@ def test_facts_step_apart() -> None:
     gradients = [random(3, 1, 4, seed=n) for n in range(2)]
     for gradient in gradients:
         together.steps += 1
-        together.update(torch.arange(3), gradient)
+        together.update(torch.arange(3), together.steps, gradient)
     for fact in (2, 0, 1):
         for gradient in gradients:
             apart.steps[fact] += 1
-            apart.update(torch.tensor([fact]), gradient[[fact]])
+            apart.update(torch.tensor([fact]), apart.steps[[fact]], gradient[[fact]])
     torch.testing.assert_close(together.delta, apart.delta)
 
 
@@ -48,7 +48,7 @@ def test_the_clamp_bounds_each_site_by_its_own_norm() -> None:
     init = random(2, 3, 5)
     optimiser = DeltaOptimiser(init, recipe(clamp=0.2, learning_rate=50.0))
     optimiser.steps += 1
-    optimiser.update(torch.arange(2), random(2, 3, 5, seed=1))
+    optimiser.update(torch.arange(2), optimiser.steps, random(2, 3, 5, seed=1))
     torch.testing.assert_close(optimiser.delta.norm(dim=-1), 0.2 * init.norm(dim=-1))
 
 
@@ -57,13 +57,13 @@ def test_what_is_kept_goes_on_as_before() -> None:
     whole, some = DeltaOptimiser(init, r), DeltaOptimiser(init, r)
     for optimiser in (whole, some):
         optimiser.steps += 1
-        optimiser.update(torch.arange(3), random(3, 1, 4, seed=1))
+        optimiser.update(torch.arange(3), optimiser.steps, random(3, 1, 4, seed=1))
     some.keep(torch.tensor([0, 2]))
     second = random(3, 1, 4, seed=2)
     whole.steps += 1
     some.steps += 1
-    whole.update(torch.arange(3), second)
-    some.update(torch.arange(2), second[[0, 2]])
+    whole.update(torch.arange(3), whole.steps, second)
+    some.update(torch.arange(2), some.steps, second[[0, 2]])
     torch.testing.assert_close(some.delta, whole.delta[[0, 2]])
 
 
