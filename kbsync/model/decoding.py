@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from kbsync.model.forward import Forward, require_finite
+from kbsync.model.forward import Forward, not_finite
 
 
 class Continuation:
@@ -48,9 +48,11 @@ def greedy(
     going = list(range(len(rows)))
     for step in range(count):
         best, tokens = batch.logits().max(-1)
-        require_finite(best)
+        following, finite = torch.stack([tokens, best.isfinite().to(tokens)]).tolist()  # in one transfer
+        if not all(finite):
+            raise not_finite()
         on = []
-        for place, (row, token) in enumerate(zip(going, tokens.tolist(), strict=True)):
+        for place, (row, token) in enumerate(zip(going, following, strict=True)):
             if token not in eos:
                 new[row].append(token)
                 if not ends(token):

@@ -65,13 +65,26 @@ class Forward:
         Returns:
             Logits (rows, ``keep`` or length, vocabulary) in the model's dtype.
         """
-        arguments: dict[str, Any] = {"input_ids": ids, "logits_to_keep": _last(keep), "use_cache": cache is not None}
+        arguments: dict[str, Any] = {
+            "input_ids": ids,
+            "logits_to_keep": self._last(keep),
+            "use_cache": cache is not None,
+        }
         if mask is not None:
             arguments["attention_mask"] = mask
             if self._takes_positions:
                 arguments["position_ids"] = (mask.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
         logits: Tensor = self.model(**arguments, past_key_values=cache).logits
         return logits
+
+    def _last(self, count: int) -> int | Tensor:
+        """The last ``count`` places of each row (0: all) as transformers' ``logits_to_keep``.
+
+        By index, because that copies the states: on a slice of them the vocabulary projection took eight times as long.
+        The index lies on the model's device; on the CPU where a model is spread over several.
+        """
+        spread = getattr(self.model, "hf_device_map", None) is not None
+        return torch.arange(-count, 0, device="cpu" if spread else self.model.device) if count else 0
 
     def require_fits(self, item: Encoded, new: int = 0) -> None:
         """Raise ``ModelError`` where a text and ``new`` more tokens are longer than the model's context, or one of its
@@ -94,21 +107,18 @@ def vocabulary_of(model: PreTrainedModel) -> int:
     return len(model.get_input_embeddings().weight)  # type: ignore[arg-type]
 
 
-def _last(count: int) -> int | Tensor:
-    """The last ``count`` places of each row (0: all) as transformers' ``logits_to_keep``.
-
-    By index, because that copies the states: on a slice of them the vocabulary projection took eight times as long.
-    """
-    return torch.arange(-count, 0) if count else 0
-
-
 def require_finite(values: Tensor) -> None:
     """Raise ``ModelError`` for predictions that are not finite numbers."""
     if not values.isfinite().all():
-        raise ModelError(
-            "The model's predictions are not finite numbers.",
-            next_step="Check its weights; where they were edited, use a smaller clamp or a larger covariance weight.",
-        )
+        raise not_finite()
+
+
+def not_finite() -> ModelError:
+    """What is raised for predictions that are not finite numbers."""
+    return ModelError(
+        "The model's predictions are not finite numbers.",
+        next_step="Check its weights; where they were edited, use a smaller clamp or a larger covariance weight.",
+    )
 
 
 def batches(sizes: Sequence[int], rows: int, tokens: int = BATCH_TOKENS) -> Iterator[list[int]]:

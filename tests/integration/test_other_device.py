@@ -11,18 +11,42 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+import torch
 
 from kbsync.domain.rewrite import Rewrite
-from kbsync.editing.common.prompts import tokenise
+from kbsync.editing.common.prompts import Prompt, locate, tokenise
 from kbsync.editing.common.vocabulary_head import VocabularyHead
+from kbsync.editing.covariance.corpus import corpus
+from kbsync.editing.covariance.second_moments import Snapshots, measure
+from kbsync.editing.editors import EDITORS
+from kbsync.editing.interface.fact_trace import trace_fact
+from kbsync.editing.memit.distributions import expected
 from kbsync.editing.memit.insertion import insertion_for
+from kbsync.editing.memit.refinement import Refinement
 from kbsync.editing.memit.targets import search
+from kbsync.editing.mend.editor import KIND, network_key
+from kbsync.editing.relations.few_shot import Pair, asked
+from kbsync.editing.relations.lens import seen
+from kbsync.editing.relations.linear import decoded, estimate
+from kbsync.editing.relations.states import read_states, said_with
 from kbsync.model.decoder import discover
+from kbsync.model.decoding import greedy
+from kbsync.model.delta import FactorDelta
 from kbsync.model.hooks import frozen
 from kbsync.model.language_model import TorchLanguageModel
 from kbsync.ports import Edit
 from tests.support.editing_world import editor_for, recipe_for, same_factors
-from tests.support.families import IN_MANY_PHRASINGS, REWRITES, Silent, random_model, recipe, tokenizer
+from tests.support.families import (
+    IN_MANY_PHRASINGS,
+    REWRITES,
+    MemoryArtifacts,
+    Silent,
+    random_model,
+    recipe,
+    texts,
+    tokenizer,
+)
+from tests.support.mend_world import mend_recipe, stirred, training_for
 from tests.support.pretended_device import Traffic, placed, plain_attention, pretended_device
 
 PROMPTS = ["The capital of France is", "Who leads Norway? It is Anna and", "x"]
@@ -34,9 +58,15 @@ def one_attention() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def traffic() -> Iterator[Traffic]:
+    with pretended_device() as counted:
+        yield counted
+
+
 @pytest.mark.parametrize("family", ["llama", "gemma3"])
 def test_questions_get_the_same_answers(family: str) -> None:
-    def asked(model: Any) -> list[Any]:
+    def answers(model: Any) -> list[Any]:
         answering = TorchLanguageModel(model, tokenizer(), "x")
         likeliest = answering.next_tokens(PROMPTS)
         return [
@@ -48,9 +78,9 @@ def test_questions_get_the_same_answers(family: str) -> None:
             answering.sample(PROMPTS, length=14),
         ]
 
-    own = asked(random_model(family))
+    own = answers(random_model(family))
     with pretended_device():
-        assert asked(placed(random_model(family))) == own
+        assert answers(placed(random_model(family))) == own
 
 
 REFINED = {"phrasings": "all", "refine_epochs": 2, "refine_batch": 2, "press_rounds": 1, "token_threshold": 0.5}
@@ -79,21 +109,152 @@ def test_an_edit_gives_the_same_bits(name: str) -> None:
 
 
 @pytest.mark.parametrize("phrasings", ["first", "all"])
-def test_a_step_of_the_target_search_waits_twice(phrasings: str) -> None:
+def test_a_step_of_the_target_search_waits_twice(phrasings: str, traffic: Traffic) -> None:
     """Once for what is decided from, once for Adam's corrections; more only where other prompts run than before."""
     r = recipe(steps=6, phrasings=phrasings, loss_threshold=1e-9)
     given = IN_MANY_PHRASINGS if phrasings == "all" else REWRITES
     rewrites = [tokenise(tokenizer(), one, r.contexts, phrasings=phrasings == "all") for one in given]
-    marks: list[Traffic] = []
-    with pretended_device() as traffic:
-        model = placed(random_model("llama"))
-        decoder = discover(model)
-        insertion, head = insertion_for(decoder, decoder.edited_layers(r.layers)), VocabularyHead(decoder)
-        with frozen(model):
-            found = list(search(rewrites, r, insertion, head, lambda: marks.append(traffic.copy())))
+    marks, model = list[Traffic](), placed(random_model("llama"))
+    decoder = discover(model)
+    insertion, head = insertion_for(decoder, decoder.edited_layers(r.layers)), VocabularyHead(decoder)
+    with frozen(model):
+        found = list(search(rewrites, r, insertion, head, lambda: marks.append(traffic.copy())))
     assert len(found) == len(rewrites) and all(target is not None for _, target in found)
     steps = [after.since(before) for before, after in pairwise(marks[1:])]
     assert len(steps) == r.steps - 2
     assert all(step.to_host.total() == 1 for step in steps), steps
     most = 1 if phrasings == "first" else 40
     assert max(step.to_device.total() for step in steps) <= most, steps
+
+
+def test_a_token_of_a_continuation_waits_once_beside_transformers(traffic: Traffic) -> None:
+    """transformers asks once itself whether anything is padded."""
+    marks: list[Traffic] = []
+
+    def goes_on(_token: int) -> bool:
+        marks.append(traffic.copy())
+        return False
+
+    new = greedy(placed(random_model("llama")), [[5, 6, 7], [7, 8, 9, 10]], 5, goes_on, set())
+    assert [len(row) for row in new] == [5, 5]
+    assert [mark.since(before).waits for before, mark in pairwise(marks[1::2])] == [2, 2, 2, 2]
+
+
+def test_a_batch_of_the_covariance_waits_three_times_and_once_for_each_layer(traffic: Traffic) -> None:
+    """For its tokens, for the places that count, in transformers, and for each layer's sum."""
+    model, marks = placed(random_model("llama")), _Marks(traffic)
+    text = corpus(discover(model), tokenizer(), texts(400), 8_000, 0)
+    with frozen(model):
+        sums = measure(discover(model), text, [1, 2], 1, Snapshots(MemoryArtifacts(), "x"), marks)
+    assert sums.count >= 8_000 and all(total.device.type == "cpu" for total in sums.by_layer.values())
+    between = [after.since(before).waits for before, after in pairwise(marks.at_advance)]
+    assert len(between) > 1 and set(between) == {5}
+
+
+def test_a_step_of_the_refinement_waits_for_what_it_reads_and_for_no_result(traffic: Traffic) -> None:
+    """Three passes: tokens and places of each, and what the losses count; the rest is asked for by transformers."""
+    model, marks = placed(random_model("llama")), _Marks(traffic)
+    decoder = discover(model)
+    draw = torch.Generator().manual_seed(1)
+    layers = decoder.edited_layers((1, 2))
+    factors = {
+        x.down.name: (torch.randn(32, 4, generator=draw) / 99, torch.randn(4, 48, generator=draw)) for x in layers
+    }
+    r = recipe(refine_epochs=1, refine_batch=2, refine_threshold=1e-3)
+    prompts = [p for one in REWRITES for p in tokenise(tokenizer(), one, r.contexts).prompts]
+    kept = [locate(tokenizer(), "{} is", "Italy", "Rome")] * 3
+    with frozen(model):
+        ordinary = expected(decoder, [Prompt(tuple(range(5, 25)), 0, 12)] * 3)
+        moments = {layer: torch.eye(48) for layer in (1, 2)}
+        Refinement(decoder, layers, moments, r, marks).run(FactorDelta(factors), prompts, kept, ordinary)
+    steps = [after.since(before) for before, after in pairwise(marks.at_checkpoint)]
+    assert len(steps) > 2
+    assert all(step.to_device.total() <= 8 for step in steps), steps
+    assert all("at transformers." in place for step in steps for place in step.to_host), steps
+
+
+@pytest.mark.parametrize("form", ["bfloat16", "q8_0+lora"])
+def test_a_refinement_for_a_rounded_form_gives_the_same_bits(form: str) -> None:
+    changes = {"phrasings": "all", "refine_epochs": 1, "refine_batch": 3, "refine_text": 0.0, "refine_as": (form,)}
+    own = edited(random_model("llama"), "memit", changes)
+    with pretended_device():
+        assert same_factors(edited(placed(random_model("llama")), "memit", changes), own)
+
+
+def test_contexts_that_the_model_samples_are_the_same() -> None:
+    def sampled(model: Any) -> Edit:
+        r = recipe(steps=1, contexts=(), context_count=2, context_tokens=4)
+        return editor_for("memit", model).edit(REWRITES[:1], r, Silent())
+
+    own = sampled(random_model("llama"))
+    with pretended_device():
+        assert same_factors(sampled(placed(random_model("llama"))), own)
+
+
+def test_a_causal_trace_is_the_same() -> None:
+    def traced(model: Any) -> object:
+        return trace_fact(model, tokenizer(), "The capital of {} is", "France", None, samples=2, window=2)
+
+    own = traced(random_model("llama"))
+    with pretended_device():
+        assert traced(placed(random_model("llama"))) == own
+
+
+def test_a_linear_relation_is_the_same() -> None:
+    shown = [Pair("France", "Paris"), Pair("Italy", "Rome")]
+
+    def read(model: Any) -> list[Any]:
+        decoder = discover(model)
+        with frozen(model):
+            relation = estimate(decoder, tokenizer(), "{} is", shown, (1,))[1]
+            prompts = [asked(tokenizer(), "{} is", shown[:1], "Acme Inc."), asked(tokenizer(), "{} is", [], "Norway")]
+            states = read_states(decoder, prompts, [1])
+            changes = relation.changes(states.objects - states.objects.flip(0), 4)
+            return [
+                decoded(decoder, relation.objects(states.subjects[1], 2.0)).tolist(),
+                (said_with(decoder, prompts, 1, changes) == states.said).tolist(),
+                seen(decoder, tokenizer(), relation, 1.0, prompts),
+            ]
+
+    own = read(random_model("llama"))
+    with pretended_device():
+        assert read(placed(random_model("llama"))) == own
+
+
+def test_mends_network_is_trained_taken_up_and_used_the_same() -> None:
+    r = mend_recipe(steps=3)
+
+    def trained(model: Any) -> tuple[bytes, bytes, Edit]:
+        training, states = stirred(training_for(model, r)), list[bytes]()
+        training.run(lambda so_far: states.append(so_far.state()), 2)
+        again = training_for(model, r)
+        again.restore(states[0])
+        again.run(lambda _: None, 2)
+        artifacts = MemoryArtifacts()
+        artifacts.put(KIND, network_key("base", r), training.network.to_bytes())
+        edit = EDITORS["mend"](model, tokenizer(), "base", artifacts, texts()).edit(REWRITES, r, Silent())
+        return states[-1], again.state(), edit
+
+    *own, own_edit = trained(random_model("llama"))
+    assert own[0] == own[1]
+    with pretended_device():
+        *found, edit = trained(placed(random_model("llama")))
+        assert found == own and same_factors(edit, own_edit)
+
+
+class _Marks(Silent):
+    """What went between host and device before each call."""
+
+    def __init__(self, traffic: Traffic) -> None:
+        super().__init__()
+        self._traffic = traffic
+        self.at_advance: list[Traffic] = []
+        self.at_checkpoint: list[Traffic] = []
+
+    def advance(self, count: int = 1) -> None:
+        self.at_advance.append(self._traffic.copy())
+        super().advance(count)
+
+    def checkpoint(self) -> None:
+        self.at_checkpoint.append(self._traffic.copy())
+        super().checkpoint()

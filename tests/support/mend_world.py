@@ -50,7 +50,7 @@ def stirred(training: MendTraining) -> MendTraining:
         for parameter in training.network.parameters():
             parameter.add_(
                 0.1
-                * torch.randn(parameter.shape, generator=draw, dtype=parameter.dtype)
+                * torch.randn(parameter.shape, generator=draw, dtype=parameter.dtype).to(parameter)
                 * parameter.abs().clamp(min=1e-4)
             )
             if not parameter.any():

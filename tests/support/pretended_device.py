@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils import _device, backend_registration
+from torch.utils._mode_utils import no_dispatch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 DEVICE = torch.device("fpga", 0)
@@ -60,7 +61,7 @@ class Traffic:
     """What went between the host and the pretended device."""
 
     to_host: Counter[str] = field(default_factory=Counter)
-    """Whatever the host needed to know, by operation and by the line of kbsync that asked."""
+    """Whatever the host needed to know, by operation and by the line that asked."""
     to_device: Counter[str] = field(default_factory=Counter)
     """Copies to the device, likewise. CUDA makes the host wait for them too."""
 
@@ -101,11 +102,25 @@ class PretendedTensor(Tensor):
     def device(self) -> torch.device:  # type: ignore[override]
         return DEVICE
 
+    @property
+    def data(self) -> Tensor:  # type: ignore[override]
+        return self.detach()
+
+    @data.setter
+    def data(self, values: Tensor) -> None:
+        if not isinstance(values, PretendedTensor) or values.shape != self.shape or values.dtype != self.dtype:
+            raise RuntimeError("incompatible tensor type")
+        self.host = values.host
+
     def __getitem__(self, index: Any) -> Any:
         return super().__getitem__(_with_tensors(index))
 
     def __setitem__(self, index: Any, value: Any) -> None:
         super().__setitem__(_with_tensors(index), value)
+
+    @property
+    def is_meta(self) -> bool:  # type: ignore[override]
+        return False
 
     def data_ptr(self) -> int:
         return self.host.data_ptr()
@@ -150,6 +165,9 @@ class _Pretending(TorchDispatchMode):
             return self._copy(func, *args, **kwargs)
         if func is _aten._to_copy.default:
             return self._moved(func, *args, **kwargs)
+        if torch.Tag.inplace_view in func.tags:
+            with no_dispatch():  # the shape that torch's own code sees
+                func(*args, **kwargs)
         if ours:
             _refuse_mixing(func, args, kwargs, [t for t in tensors if not isinstance(t, PretendedTensor)])
             self._note(func, args, tensors)
@@ -267,8 +285,7 @@ def _pretended(tree: Any, known: list[Any]) -> Any:
         same = by_host.get(id(x))
         if same is None:
             return PretendedTensor(x)
-        if same.shape != x.shape:
-            raise NotImplementedError("A pretended tensor can't change its shape in place.")
+        assert same.shape == x.shape
         return same
 
     return _mapped(wrapped, tree)
@@ -296,11 +313,11 @@ def _refuse_mixing(func: Any, args: Any, kwargs: Any, strangers: list[Tensor]) -
 
 
 def _place(func: Any) -> str:
-    """The operation, and the line of kbsync that is running; the innermost one, without this file's."""
+    """The operation, and the innermost line of kbsync or transformers that is running."""
     frame = sys._getframe()
     while frame is not None:
         name = frame.f_globals.get("__name__", "")
-        if name.startswith("kbsync."):
+        if name.startswith(("kbsync.", "transformers.")):
             return f"{func} at {name}:{frame.f_lineno}"
         frame = frame.f_back  # type: ignore[assignment]
     return str(func)

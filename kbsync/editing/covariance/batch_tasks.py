@@ -71,12 +71,13 @@ def products(decoder: Decoder, rows: Batch, layers: Sequence[int], skipped: int)
     tokens, valid = _padded(rows, skipped)
     with torch.no_grad():
         seen = activations(decoder, {"input_ids": tokens.to(decoder.model.device), "use_cache": False}, keys=layers)
+    counted = valid.flatten().nonzero()[:, 0].to(seen.keys[layers[0]].device)
     for layer in layers:
-        yield _outer(seen.keys[layer], valid, layer)
+        yield _outer(seen.keys[layer], counted, layer)
 
 
-def _outer(keys: Tensor, valid: Tensor, layer: int) -> Tensor:
-    chosen = keys[valid.to(keys.device)]
+def _outer(keys: Tensor, counted: Tensor, layer: int) -> Tensor:
+    chosen = keys.flatten(0, 1)[counted.to(keys.device)]
     chosen = chosen.to(torch.promote_types(chosen.dtype, torch.float32))
     product = (chosen.T @ chosen).cpu()
     if not torch.isfinite(product).all():

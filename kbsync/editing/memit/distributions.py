@@ -100,6 +100,6 @@ def _logprobs(decoder: Decoder, prompts: Sequence[Prompt]) -> tuple[Tensor, Targ
         mask[row, : len(prompt.ids)] = 1
     tokens, mask = torch.stack([tokens, mask]).to(decoder.model.device)
     states = decoder.model.base_model(input_ids=tokens, attention_mask=mask, use_cache=False).last_hidden_state
-    placed = positions.to(states.device)
-    logits = decoder.logits(states[placed.row, placed.column])
+    rows, columns = torch.stack([positions.row, positions.column]).to(states.device)
+    logits = decoder.logits(states[rows, columns])
     return logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(dim=-1), positions

@@ -18,7 +18,7 @@ from kbsync.model.decoder import Decoder
 
 @dataclass(frozen=True)
 class LinearRelation:
-    """What reads one relation out of the states after one layer."""
+    """What reads one relation out of the states after one layer. All of it, and what it gives, is on the CPU."""
 
     layer: int
     weight: Tensor
@@ -79,4 +79,4 @@ def estimate(
 @torch.no_grad()
 def decoded(decoder: Decoder, objects: Tensor) -> Tensor:
     """Logits (n, vocabulary) of object states (n, d): final norm and head."""
-    return decoder.logits(decoder.final_norm(objects.to(decoder.dtype)))
+    return decoder.logits(decoder.final_norm(objects.to(decoder.model.device, decoder.dtype)))

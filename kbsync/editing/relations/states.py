@@ -22,7 +22,7 @@ ROWS = 96
 
 @dataclass(frozen=True, slots=True)
 class RelationStates:
-    """What some prompts came to."""
+    """What some prompts came to, on the CPU."""
 
     subjects: dict[int, Tensor]
     """By layer, s (n, d): the residual stream after it, at the subject's last token."""
@@ -49,7 +49,7 @@ def read_states(decoder: Decoder, prompts: Sequence[Prompt], layers: Collection[
         rows = torch.arange(len(batch))
         objects = passed[-1][rows, _last_columns(batch)]
         said = decoder.logits(decoder.final_norm(objects)).argmax(dim=-1)
-        parts.append(([passed[layer][:, 0] for layer in layers], objects, said))
+        parts.append(([passed[layer][:, 0].cpu() for layer in layers], objects.cpu(), said.cpu()))
     return RelationStates(
         {layer: torch.cat([part[0][n] for part in parts]) for n, layer in enumerate(layers)},
         torch.cat([part[1] for part in parts]),
@@ -58,7 +58,7 @@ def read_states(decoder: Decoder, prompts: Sequence[Prompt], layers: Collection[
 
 
 def jacobians(decoder: Decoder, prompt: Prompt, layers: Collection[int]) -> dict[int, Tensor]:
-    """∂o/∂s of one prompt at each layer, (d, d) with o's numbers as rows.
+    """∂o/∂s of one prompt at each layer, (d, d) with o's numbers as rows, on the CPU.
 
     One row of the batch stands for one number of o, and one pass backwards gives the gradients at all layers.
 
@@ -88,15 +88,15 @@ def jacobians(decoder: Decoder, prompt: Prompt, layers: Collection[int]) -> dict
 
 @torch.no_grad()
 def said_with(decoder: Decoder, prompts: Sequence[Prompt], layer: int, changes: Tensor) -> Tensor:
-    """The likeliest next tokens where ``changes`` (n, d) are added to s after ``layer``, int64 (n,)."""
+    """The likeliest next tokens where ``changes`` (n, d) are added to s after ``layer``, int64 (n,), on the CPU."""
     said = []
     for start in range(0, len(prompts), BATCH):
         batch = prompts[start : start + BATCH]
         suffixes = _suffixes(decoder, batch, [layer])
         hidden = suffixes.hidden.clone()
-        hidden[:, 0] += changes[start : start + BATCH].to(hidden.dtype)
+        hidden[:, 0] += changes[start : start + BATCH].to(hidden)
         normed = suffixes.run(hidden)[torch.arange(len(batch)), _last_columns(batch)]
-        said.append(decoder.logits(normed).argmax(dim=-1))
+        said.append(decoder.logits(normed).argmax(dim=-1).cpu())
     return torch.cat(said)
 
 
