@@ -59,7 +59,7 @@ def measure_gpu(
 
     Args:
         reference: A model, as in `[model] reference`.
-        device: As torch names it, such as ``cuda`` or ``mps``.
+        device: As torch names it, such as ``cuda``.
         dtype: Of the weights on both sides; the bounds are those of float32, and other types are judged by none.
         cache: Keeps the model where it has to be converted.
         count: Facts that are edited, and twice as many prompts that are asked.
@@ -153,8 +153,6 @@ class Timed:
     def _now(self) -> float:
         if self._device.startswith("cuda"):
             torch.cuda.synchronize()
-        elif self._device.startswith("mps"):
-            torch.mps.synchronize()
         return time.monotonic()
 
 

