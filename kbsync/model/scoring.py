@@ -131,14 +131,20 @@ class PairScorer:
         head: nn.Module = self._model.get_output_embeddings()  # type: ignore[no-untyped-call]
         with restrict_logits(head, rows, columns):
             picked = self._forward.logits(torch.tensor(batch, device=device), keep=0)[0]
-        scores = []
-        for row, place in asked:
-            logits = picked[[index_of[row, position] for position in place.positions]].float()
-            answer = torch.tensor(place.answer, device=device)
+        lengths = [len(place.answer) for _, place in asked]
+        read = [index_of[row, position] for row, place in asked for position in place.positions]
+        answers = [token for _, place in asked for token in place.answer]
+        parts = []
+        for where, answer in torch.split(torch.tensor([read, answers], device=picked.device), lengths, dim=1):
+            logits = picked[where].float()
             losses = torch.nn.functional.cross_entropy(logits, answer, reduction="none").double()
-            require_finite(losses)
-            scores.append(PairScore(float(losses.mean()), tuple((logits.argmax(dim=-1) == answer).tolist())))
-        return scores
+            parts.append(torch.stack([losses, (logits.argmax(dim=-1) == answer).double()]))
+        found = torch.cat(parts, dim=1).cpu()  # one transfer for all pairs
+        require_finite(found[0])
+        return [
+            PairScore(float(losses.mean()), tuple(hit == 1 for hit in hits.tolist()))
+            for losses, hits in torch.split(found, lengths, dim=1)
+        ]
 
 
 def _maximal(rows: Iterable[Tokens]) -> dict[Tokens, Tokens]:

@@ -140,6 +140,19 @@ def test_a_token_of_a_continuation_waits_once_beside_transformers(traffic: Traff
     assert [mark.since(before).waits for before, mark in pairwise(marks[1::2])] == [2, 2, 2, 2]
 
 
+def test_a_batch_of_scores_waits_four_times_however_many_pairs_it_has(traffic: Traffic) -> None:
+    model = TorchLanguageModel(placed(random_model("llama")), tokenizer(), "x")
+
+    def waits(pairs: list[tuple[str, str]]) -> int:
+        before = traffic.copy()
+        model.scores(pairs)
+        between = traffic.since(before)
+        return sum(n for c in (between.to_host, between.to_device) for place, n in c.items() if "scoring" in place)
+
+    pairs = [("The capital of France is", answer) for answer in ("Paris", "Oslo", "Rome", "a")]
+    assert len(model.cut_pairs(pairs)) == waits(pairs) // 4 == waits(pairs[:2]) // 4 == 1
+
+
 def test_a_batch_of_the_covariance_waits_three_times_and_once_for_each_layer(traffic: Traffic) -> None:
     """For its tokens, for the places that count, in transformers, and for each layer's sum."""
     model, marks = placed(random_model("llama")), _Marks(traffic)
