@@ -103,7 +103,7 @@ class TargetPool:
         with torch.enable_grad():
             delta = self._optimiser.delta[self._placed_active].requires_grad_()
             states, sites = self._insertion.run(self._prompts, delta[self._placed_owner])
-            at_targets = states[self.placed.row, self.placed.column]
+            at_targets = states[self.placed.row.to(states.device), self.placed.column.to(states.device)]
             at_kl = self._insertion.run(self._kl_prompts, delta)[0][:, 0]
             relative_norm = delta.norm(dim=-1) / self._optimiser.init_norm[self._placed_active, ..., 0] ** 2
             decay = self._recipe.weight_decay * relative_norm.mean(dim=1)
@@ -221,7 +221,7 @@ class TargetPool:
 
 def _on_host(parts: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """Vectors on the CPU, after one transfer."""
-    return torch.split(torch.cat(list(parts)).cpu(), [len(part) for part in parts])
+    return torch.split(torch.cat([part.to(parts[0].device) for part in parts]).cpu(), [len(part) for part in parts])
 
 
 def _sum_by(index: Tensor, values: Tensor, like: Tensor) -> Tensor:
