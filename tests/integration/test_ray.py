@@ -23,6 +23,7 @@ from kbsync.editing.covariance.recipe_covariances import RecipeCovariances
 from kbsync.executors.ray_executor import RayExecutor
 from kbsync.model.base import TorchBase
 from kbsync.ports import Executor, Part
+from kbsync.stages.release.bisect import BisectResult, RefusedBuild
 from kbsync.testing import MemoryArtifactStore
 from tests.support.ray_cluster import STORE_BYTES, LocalCluster, kill, local_cluster
 from tests.support.site import MakeSite, Site, clean_environment, fact, new_site, random_base
@@ -198,6 +199,36 @@ def test_answers_are_the_same_on_two_workers(site: Site, expected: Site) -> None
             assert one.scores(pairs) == other.scores(pairs)
             assert one.sample(prompts[:40], length=20) == other.sample(prompts[:40], length=20)
         assert _idle(far.executor)
+
+
+def test_a_search_for_culprits_tries_the_same_builds_whoever_is_asked(
+    site: Site, new_site: MakeSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.MonkeyPatch.context() as alone:
+        alone.setattr("kbsync.bootstrap.app.App.executor", None)
+        here = _searched(new_site(tmp_path / "here"))
+    asked: list[int] = []
+    _after_each_part(monkeypatch, lambda _executor, task: asked.append(task))
+    there = _searched(site)
+    assert there == here
+    assert len(there[1]) == there[0].builds > 3
+    assert len(asked) >= there[0].builds
+
+
+def _searched(site: Site) -> tuple[BisectResult, list[Any]]:
+    """How the search in a refused version ended, and its trials as the audit trail holds them."""
+    number = site.build(*FACTS[:6])
+    with site.app() as app, app.writer() as writer:
+        evaluated = app.stages.evaluate(writer, number, again=True)
+        with app.ledger.read() as tx:
+            plan = tx.plan(evaluated.version.plan_hash)
+        assert plan is not None
+        refused = RefusedBuild(plan=plan, version=evaluated.version, evaluation=evaluated.evaluation)
+        result = app.stages.bisect(writer, refused, app.stages.measurement(writer.run))
+        with app.ledger.read() as tx:
+            (event,) = tx.audit(kind="bisect")
+    assert result is not None
+    return result, event.body["trials"]
 
 
 def test_an_address_where_nothing_listens(new_site: MakeSite, tmp_path: Path) -> None:
