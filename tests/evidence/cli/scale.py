@@ -35,7 +35,7 @@ def scale_plan(
 
 @verb(
     "scale-offload",
-    examples=["python -m tests.evidence scale-offload --model ./qwen2.5-coder-1.5b"],
+    examples=["python -m tests.evidence scale-offload --model ./qwen2.5-coder-1.5b --dtype bfloat16"],
     exits=[1, 65, 70],
     prints="kbsync.operations.evidence:Evidence",
     changes="a file",
@@ -47,7 +47,7 @@ def scale_offload(
     output: OutputOption = STATE / "offload.json",
     json: JsonOption = False,
 ) -> None:
-    """Edit and ask a model with all but two layers on the disk, and once more in memory; compare all answers."""
+    """Edit and ask a model with all but one layer on the disk, and once more in memory; compare all answers."""
     from kbsync.cli.output import say
     from tests.evidence.scale.offload import measure_offload
 

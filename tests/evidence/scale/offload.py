@@ -58,17 +58,18 @@ def measure_offload(reference: str, dtype: str, say: Callable[[str], None] = lam
 
 def one_run(order: dict[str, Any]) -> dict[str, Any]:
     """Ask the base, edit it, ask the edited one; the peak of memory, and all answers."""
+    from kbsync.checkpoints.artifacts import FileArtifactStore
+    from kbsync.checkpoints.disk import DiskStorage
     from kbsync.editing.memit.memit import MemitEditor
     from kbsync.model.base import TorchBase
     from kbsync.model.decoder import discover
     from kbsync.model.quiet import quiet
     from kbsync.ports import UNWATCHED
-    from kbsync.testing import MemoryArtifactStore
 
     begun, cache = time.monotonic(), Path(order["cache"])
     config = json.loads((_directory(order["model"], cache) / "config.json").read_bytes())
     count = int(config["num_hidden_layers"])
-    edited = (count - 3, count - 2)
+    edited = (count - 2,)
     spread = _spread(count, edited) if order["offload"] else None
     with quiet():
         loaded = load(order["model"], cache_dir=cache, device="cpu", dtype=order["dtype"], spread=spread)
@@ -83,7 +84,7 @@ def one_run(order: dict[str, Any]) -> dict[str, Any]:
         covariance_weight=100.0,
     )
     texts = [f"{fact.prompt} {fact.target}." for fact in facts(400)]
-    store = MemoryArtifactStore()
+    store = FileArtifactStore(DiskStorage(cache / ("offloaded" if order["offload"] else "whole")))
     editor = MemitEditor(loaded.model, loaded.tokenizer, loaded.fingerprint, store, texts)
     base = TorchBase(loaded)
     prompts = [fact.prompt for fact in facts(ASKED)]
