@@ -106,7 +106,8 @@ def measure(
         else:
             found = products_by(executor, rows_of, layers, skipped, work)
         for rows, state in batches:
-            for layer, product in zip(layers, found, strict=False):
+            # Strict: a batch that is missing from the sum would be seen by nobody.
+            for layer, product in zip(layers, islice(found, len(layers)), strict=True):
                 part = product.double()
                 sums.by_layer[layer] = sums.by_layer[layer].add_(part) if layer in sums.by_layer else part
             count = sum(max(0, len(row) - skipped) for row in rows)

@@ -34,6 +34,13 @@ class Noting(InProcessExecutor):
             yield Part(len(tasks) - 1 - part.task, part.data)
 
 
+class Forgetting(Noting):
+    """Gives all parts but the last one."""
+
+    def map(self, kind: str, shared: bytes, tasks: Sequence[bytes], work: Work = UNWATCHED) -> Iterator[Part]:
+        yield from list(super().map(kind, shared, tasks, work))[:-1]
+
+
 def measured(decoder: Decoder, corpus: Sequence[str], by: Executor | None, work: Work | None = None) -> Stored:
     artifacts = MemoryArtifacts()
     covariances(decoder, tokenizer(), corpus, RECIPE, "base", artifacts, work or Silent(), by)
@@ -78,6 +85,13 @@ def test_a_key_that_is_not_finite_is_refused_by_a_worker() -> None:
     model.model.layers[1].mlp.up_proj.weight.data.fill_(1e38)
     with pytest.raises(EditError, match="layer 1 is not finite"):
         measured(decoder, LONG, Noting(decoder))
+
+
+def test_a_product_that_does_not_come_ends_the_measurement() -> None:
+    decoder, artifacts = discover(random_model("llama")), MemoryArtifacts()
+    with pytest.raises(ValueError, match="shorter"):
+        covariances(decoder, tokenizer(), LONG, RECIPE, "base", artifacts, Silent(), Forgetting(decoder))
+    assert artifacts.blobs == {}
 
 
 def test_text_that_the_model_samples_is_measured_here() -> None:
