@@ -49,7 +49,7 @@ class FileArtifactStore(ArtifactStore):
             return
         kept = "All artifacts that were there are still there; this one can be computed again."
         with explained(f"writing the artifact {self.storage.where(name)} ({len(data):,} bytes)", kept=kept):
-            self.storage.write(name, _header(data) + data)
+            self.storage.write(name, data, head=_header(data))
 
     def drop(self, kind: str, key: str) -> None:
         """Remove a blob; nothing happens where there is none."""

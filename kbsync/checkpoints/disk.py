@@ -39,10 +39,10 @@ class DiskStorage(Storage):
     def read(self, name: str) -> bytes:
         return (self.root / name).read_bytes()
 
-    def write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, data: bytes, *, head: bytes = b"") -> None:
         path = self.root / name
         durable.make_directory(path.parent)
-        durable.write_file(path, data)
+        durable.write_file(path, data, head=head)
 
     def rename(self, name: str, target: str) -> None:
         (self.root / name).replace(self.root / target)

@@ -77,7 +77,8 @@ class RemoteStorage(Storage):
             data: bytes = self._system.cat_file(self._path(name))
             return data
 
-    def write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, data: bytes, *, head: bytes = b"") -> None:
+        data = head + data if head else data  # a driver takes a file as one piece
         directory, _, last = name.rpartition("/")
         temporary = self._joined(directory, f"{UNFINISHED}{last}-{secrets.token_hex(4)}")
         with self._translated(name):

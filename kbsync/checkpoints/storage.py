@@ -47,8 +47,12 @@ class Storage(ABC):
         """A file's content; raises ``FileNotFoundError`` where there is none."""
 
     @abstractmethod
-    def write(self, name: str, data: bytes) -> None:
-        """Write a file under a temporary name, sync it (at a URL: read it back), and rename it."""
+    def write(self, name: str, data: bytes, *, head: bytes = b"") -> None:
+        """Write a file under a temporary name, sync it (at a URL: read it back), and rename it.
+
+        Args:
+            head: What the file begins with, before ``data``, which may be too large to be copied behind it.
+        """
 
     @abstractmethod
     def rename(self, name: str, target: str) -> None:

@@ -7,9 +7,12 @@ import hashlib
 import json
 from datetime import UTC, datetime
 from enum import Enum
+from functools import cache
 from typing import Any
 
 _LATER = "later"
+_AS_THEY_ARE = frozenset({str, int, float, bool, type(None)})
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 
 def plain(value: Any) -> Any:
@@ -19,21 +22,26 @@ def plain(value: Any) -> Any:
         TypeError: The value, or one inside it, is of another type.
         ValueError: A datetime has no time zone.
     """
+    kind: type = type(value)
+    if kind in _AS_THEY_ARE:  # most values are one of these, and a plan holds millions
+        return value
+    if isinstance(value, list | tuple):
+        return [v if type(v) in _AS_THEY_ARE else plain(v) for v in value]
+    fields = _fields(kind)
+    if fields is not None:
+        held = (field for field, may_miss in fields if not (may_miss and _left_out(field, value)))
+        return {field.name: plain(getattr(value, field.name)) for field in held}
     match value:
         case Enum():
             return value.value
-        case None | bool() | int() | float() | str():
+        case bool() | int() | float() | str():
             return value
         case datetime():
             return timestamp(value)
         case dict():
             return {str(plain(k)): plain(v) for k, v in value.items()}
-        case list() | tuple():
-            return [plain(v) for v in value]
         case set() | frozenset():
             return sorted(plain(v) for v in value)
-        case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value) if not _left_out(f, value)}
     raise TypeError(f"{type(value).__name__} has no canonical form")
 
 
@@ -50,26 +58,44 @@ def later(default: Any = dataclasses.MISSING, *, factory: Any = dataclasses.MISS
     return dataclasses.field(default=default, default_factory=factory, metadata={_LATER: True})
 
 
+@cache
+def _fields(kind: type) -> tuple[tuple[dataclasses.Field[Any], bool], ...] | None:
+    """The fields of a dataclass, and whether each was added later; None for any other type."""
+    if not dataclasses.is_dataclass(kind):
+        return None
+    return tuple((field, bool(field.metadata.get(_LATER))) for field in dataclasses.fields(kind))
+
+
 def _left_out(field: dataclasses.Field[Any], value: Any) -> bool:
-    if not field.metadata.get(_LATER):
-        return False
+    """Whether a field that was added later has its default."""
     factory = field.default_factory
     return bool(getattr(value, field.name) == (field.default if factory is dataclasses.MISSING else factory()))
 
 
-def canonical_json(value: Any) -> str:
+class CanonicalJson(str):
+    """Canonical JSON that was made already, so that a large value is not gone through again to be stored."""
+
+    __slots__ = ()
+
+    @property
+    def content_hash(self) -> str:
+        """The content hash of the value that it is made of."""
+        return hashlib.sha256(self.encode()).hexdigest()
+
+
+def canonical_json(value: Any) -> CanonicalJson:
     """JSON with sorted keys, without blanks, and with all characters as they are.
 
     Raises:
         TypeError: Something in the value has no canonical form.
         ValueError: A number is not finite, or a datetime has no time zone.
     """
-    return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return CanonicalJson(_encode(plain(value)))
 
 
 def content_hash(value: Any) -> str:
     """SHA-256 (64 hex digits) of the canonical JSON."""
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+    return canonical_json(value).content_hash
 
 
 def timestamp(at: datetime) -> str:

@@ -51,27 +51,37 @@ def conflicts(
     """
     taken: dict[Prompt, list[_Holder]] = defaultdict(list)
     newcomers = {key: r for key, r in requests.items() if key not in held or _words(held[key]) != _words(r)}
-    for key, rewrite in [*held.items(), *newcomers.items()]:
-        said = f"same prompt, another answer: {key} says {rewrite.target!r}"
-        for prompt in _prompts(rewrite):
-            taken[prompt].append(_Holder(key, frozenset({normalise(rewrite.target)}), said))
+    asked = {key: (_prompts(rewrite), normalise(rewrite.target)) for key, rewrite in newcomers.items()}
+    for key, rewrite in held.items():
+        _take(taken, key, rewrite, _prompts(rewrite), normalise(rewrite.target))
+    for key, rewrite in newcomers.items():
+        _take(taken, key, rewrite, *asked[key])
     for fact in right:
         said = f"same prompt as {fact.key}, which the base has right: {fact.names[0]!r}"
         for template in fact.templates:
             prompt = normalise(fact.subject), template
             taken[prompt].append(_Holder(fact.key, frozenset(map(normalise, fact.names)), said))
     refused: dict[FactKey, str] = {}
-    for key, rewrite in newcomers.items():
-        target = normalise(rewrite.target)
+    for key, (prompts, target) in asked.items():
         others = [
             holder.text
-            for prompt in _prompts(rewrite)
+            for prompt in prompts
             for holder in taken[prompt]
             if holder.key != key and target not in holder.answers
         ]
         if others:
             refused[key] = "; ".join(dict.fromkeys(others))
     return refused
+
+
+def _take(
+    taken: dict[Prompt, list[_Holder]], key: FactKey, rewrite: Rewrite, prompts: Iterable[Prompt], answer: str
+) -> None:
+    """Note that the prompts have an answer."""
+    said = f"same prompt, another answer: {key} says {rewrite.target!r}"
+    holder = _Holder(key, frozenset({answer}), said)
+    for prompt in prompts:
+        taken[prompt].append(holder)
 
 
 def _words(rewrite: Rewrite) -> tuple[object, ...]:

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import BigInteger, Boolean, DateTime, Dialect, Integer, Text
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from kbsync.domain.canonical import canonical_json, timestamp
+from kbsync.domain.canonical import CanonicalJson, canonical_json, timestamp
 from kbsync.domain.errors import Damaged, DataError
 from kbsync.domain.statement import TimePoint
 
@@ -97,7 +97,8 @@ class Document(TypeDecorator[Any]):
     """A value of type ``kind`` (a frozen dataclass of the domain, or plain data) as canonical JSON text.
 
     It is text and not the database's own JSON type, because content hashes cover exactly these bytes: JSONB writes
-    numbers in its own way, and refuses NUL, which a model's answer may contain.
+    numbers in its own way, and refuses NUL, which a model's answer may contain. A value whose text was made already is
+    given as that text (:class:`CanonicalJson`).
     """
 
     impl = Text
@@ -108,7 +109,7 @@ class Document(TypeDecorator[Any]):
         self.kind = kind
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
-        return None if value is None else _to_json(value)
+        return value if value is None or isinstance(value, CanonicalJson) else _to_json(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         return None if value is None else _read(_adapter(self.kind).validate_json, value)

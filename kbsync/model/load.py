@@ -27,6 +27,7 @@ from kbsync.model.reference import model_directory
 from kbsync.model.spread import Spread
 from kbsync.model.tokens import require_offsets, without_panic
 from kbsync.ports import UNWATCHED, Work
+from kbsync.system.memory import map_large_blocks
 from kbsync.system.messages import first_line
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -72,6 +73,8 @@ def load(
         ModelError: there is no such model, it can't be read, or it is not a causal language model in full precision.
     """
     torch_dtype, torch_device = _dtype(dtype), None if spread else _device(device)
+    if spread is not None:
+        map_large_blocks()
     digests = digests_in(cache_dir)
     directory = model_directory(reference, cache_dir, digests, work)
     model = _model(directory, torch_dtype, spread.arguments(cache_dir) if spread else {})

@@ -23,6 +23,7 @@ from kbsync.ports import Quarantined, StoredPlan, VersionReader
 from kbsync.stages.judged import JudgedFact, JudgedFacts
 from kbsync.stages.session import Run
 from kbsync.stages.survey import Survey, survey
+from kbsync.system.memory import without_cycle_search
 
 NO_STATEMENT = "no statement holds now"
 """Why an active fact that is watched has no believed answer any more."""
@@ -61,7 +62,12 @@ def plan(run: Run, facts: JudgedFacts, recipe: Recipe, policy: PlanPolicy) -> Pl
     Raises:
         KbsyncError: Facts have no verdict yet.
     """
-    edit_plan = draft(run, facts, recipe, policy)
+    with without_cycle_search():
+        return _recorded(run, draft(run, facts, recipe, policy), recipe)
+
+
+def _recorded(run: Run, edit_plan: EditPlan, recipe: Recipe) -> PlanResult:
+    """Record the plan, if it changes something."""
     warning = capacity_warning(len(edit_plan.requests), recipe.capacity)
     if not edit_plan.changes:
         return PlanResult(plan_hash=content_hash(edit_plan), plan=edit_plan, already=True, warning=warning)

@@ -84,14 +84,18 @@ def is_owned(path: Path) -> bool:
     return False
 
 
-def write_file(path: Path, data: bytes) -> None:
-    """Write a file under a temporary name, fsync it, and rename it to ``path``; its rights are those that the umask
-    gives."""
+def write_file(path: Path, data: bytes, *, head: bytes = b"") -> None:
+    """Write a file (``head``, then ``data``) under a temporary name, fsync it, and rename it to ``path``.
+
+    Its rights are those that the umask gives.
+    """
     name = path.parent / f"{UNFINISHED}{path.name[:100]}-{secrets.token_hex(16)}"
     descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         with os.fdopen(descriptor, "wb") as file:
+            if head:
+                file.write(head)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

@@ -45,15 +45,25 @@ def factorise(covariance: Tensor) -> Factor:
         raise _unsound("is not a second moment: it is not symmetric, or its diagonal is zero")
     ridge = 0.0
     while ridge <= RIDGE_LIMIT * scale:
-        shifted = matrix
-        if ridge:
-            shifted = matrix.clone()
-            shifted.diagonal().add_(ridge)
-        lower, failed = torch.linalg.cholesky_ex(shifted)
-        if not failed.any():
+        lower = _cholesky(matrix, ridge)
+        if lower is not None:
             return _factor(lower, ridge)
         ridge = ridge * 10 if ridge else RIDGE_START * scale
     raise _unsound("has negative eigenvalues")
+
+
+def _cholesky(matrix: Tensor, ridge: float) -> Tensor | None:
+    """The lower factor of the matrix with ``ridge`` on its diagonal; None where that is not positive definite.
+
+    The ridge is put on the matrix's own diagonal and taken off again, since a copy may be a third of the model's size.
+    """
+    diagonal = matrix.diagonal().clone()
+    try:
+        matrix.diagonal().add_(ridge)
+        lower, failed = torch.linalg.cholesky_ex(matrix)
+    finally:
+        matrix.diagonal().copy_(diagonal)
+    return None if failed.any() else lower
 
 
 def condition_of(factor: Factor) -> float:

@@ -23,7 +23,7 @@ from kbsync.domain.errors import EditError
 from kbsync.domain.recipe import Recipe
 from kbsync.editing.common.sampling import opening_ids
 from kbsync.editing.covariance.corpus import WINDOW, corpus, identity
-from kbsync.editing.covariance.second_moments import Snapshots, measure
+from kbsync.editing.covariance.second_moments import SecondMoments, Snapshots, measure
 from kbsync.model.decoder import Decoder
 from kbsync.ports import ArtifactStore, Executor, Work
 
@@ -111,11 +111,12 @@ def covariances(
     summaries = {layer: matrices.summary(layer) for layer in matrices}
     missing = [layer for layer in recipe.layers if summaries[layer] is None]
     if missing:
-        for layer, (matrix, count) in _measure(
+        sums = _measure(
             decoder, tokenizer, texts, recipe, missing, [keys[i] for i in missing], artifacts, work, executor
-        ).items():
-            blob = save({"second_moment": matrix, "tokens": torch.tensor(count), "about": _packed(inputs[layer])})
-            artifacts.put(KIND, keys[layer], blob)
+        )
+        for layer in missing:
+            # One matrix may be a third of the model: none is held twice, nor longer than it is needed.
+            artifacts.put(KIND, keys[layer], _stored_form(sums.by_layer.pop(layer), sums.count, inputs[layer]))
             summaries[layer] = matrices.summary(layer)
         Snapshots(artifacts, content_hash([keys[i] for i in missing])).drop()
     stored = {layer: summary for layer, summary in summaries.items() if summary is not None}
@@ -153,6 +154,12 @@ def _inputs(layer: int, texts: Sequence[str], recipe: Recipe, base: str) -> dict
 
 def _key(inputs: dict[str, Any]) -> str:
     return content_hash([KIND, FORMAT, inputs])
+
+
+def _stored_form(total: Tensor, count: int, inputs: dict[str, Any]) -> bytes:
+    """What is stored of Σ k kᵀ (m, m) over ``count`` keys."""
+    matrix = (total + total.T).div_(2 * count)
+    return save({"second_moment": matrix, "tokens": torch.tensor(count), "about": _packed(inputs)})
 
 
 def _packed(inputs: dict[str, Any]) -> Tensor:
@@ -194,8 +201,8 @@ def _measure(
     artifacts: ArtifactStore,
     work: Work,
     executor: Executor | None,
-) -> dict[int, tuple[Tensor, int]]:
-    """C (m, m) and the number of keys, by layer; ``keys`` are the cache keys of ``layers``."""
+) -> SecondMoments:
+    """Σ k kᵀ (m, m) by layer; ``keys`` are the cache keys of ``layers``."""
     work.start("covariance", recipe.covariance_tokens)
     text = corpus(decoder, tokenizer, texts, recipe.covariance_tokens, recipe.seed)
     snapshots = Snapshots(artifacts, content_hash(list(keys)))
@@ -203,4 +210,4 @@ def _measure(
     work.finish(f"{sums.count} tokens")
     if sums.count < 2:
         raise EditError("The covariance text holds no tokens.", next_step="Name a corpus with text in it.")
-    return {layer: ((total + total.T) / (2 * sums.count), sums.count) for layer, total in sums.by_layer.items()}
+    return sums

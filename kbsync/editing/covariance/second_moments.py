@@ -108,8 +108,10 @@ def measure(
         for rows, state in batches:
             # Strict: a batch that is missing from the sum would be seen by nobody.
             for layer, product in zip(layers, islice(found, len(layers)), strict=True):
-                part = product.double()
-                sums.by_layer[layer] = sums.by_layer[layer].add_(part) if layer in sums.by_layer else part
+                if layer in sums.by_layer:
+                    sums.by_layer[layer] += product  # in float64: each number is widened as it is added
+                else:
+                    sums.by_layer[layer] = product.double()
             count = sum(max(0, len(row) - skipped) for row in rows)
             sums.count += count
             snapshots.keep(sums, state)

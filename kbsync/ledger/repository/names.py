@@ -23,7 +23,7 @@ class SqlNameReader(Repository, NameReader):
         labels = {}
         for batch in batches(items):
             for row in self._connection.execute(select(tables.labels).where(tables.labels.c.item.in_(batch))):
-                labels[ItemId(row.item)] = Labels(**row._mapping)
+                labels[ItemId(row.item)] = Labels(item=ItemId(row.item), label=row.label, aliases=row.aliases)
         return labels
 
     def pending_names(self, items: Sequence[ItemId]) -> dict[ItemId, PendingNames]:

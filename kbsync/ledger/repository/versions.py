@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Subquery, exists, func, select
 
-from kbsync.domain.canonical import content_hash
+from kbsync.domain.canonical import canonical_json
 from kbsync.domain.errors import DataError, NotFound
 from kbsync.domain.fact import FactKey
 from kbsync.domain.plan import EditPlan, PlanCounts, PlanEntry
@@ -109,10 +109,11 @@ class SqlVersionWriter(SqlVersionReader, VersionWriter):
 
     def record_plan(self, plan: EditPlan, at: datetime) -> RecordedPlan:
         """Store a new plan with its entries, and make the plan the newest."""
-        plan_hash = content_hash(plan)
+        body = canonical_json(plan)
+        plan_hash = body.content_hash
         known = self._connection.scalar(select(tables.plans.c.hash).where(tables.plans.c.hash == plan_hash))
         if known is None:
-            self._insert(tables.plans, [{"hash": plan_hash, "body": plan}])
+            self._insert(tables.plans, [{"hash": plan_hash, "body": body}])
             self._insert(tables.plan_entries, [entry_row(plan_hash, entry) for entry in plan.entries])
         if self._newest_plan_hash() != plan_hash:
             self._insert(tables.plan_recordings, [{"plan": plan_hash, "at": at, "counts": plan.counts}])

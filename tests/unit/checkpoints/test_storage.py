@@ -57,6 +57,11 @@ def test_a_file_is_written_read_replaced_renamed_and_removed(storage: Storage) -
     assert storage.files() == []
 
 
+def test_a_head_stands_before_the_content(storage: Storage) -> None:
+    storage.write("a", b"content", head=b"head\n")
+    assert storage.read("a") == b"head\ncontent"
+
+
 def test_a_part_of_a_storage_sees_what_is_below(storage: Storage) -> None:
     storage.write("a/b/c", b"content")
     part = storage.below("a")

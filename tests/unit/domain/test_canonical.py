@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
-from enum import Enum
+from enum import Enum, StrEnum
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kbsync.domain.canonical import canonical_json, content_hash, later, plain, timestamp
+from kbsync.domain.canonical import CanonicalJson, canonical_json, content_hash, later, plain, timestamp
 
 
 @given(st.dictionaries(st.text(), st.one_of(st.integers(), st.text(), st.none(), st.booleans()), max_size=5))
@@ -52,6 +53,24 @@ def test_every_kind_of_value_has_one_form() -> None:
     assert canonical_json({"b": "ä", "a": [1.5, True]}) == '{"a":[1.5,true],"b":"ä"}'
 
 
+class Sign(StrEnum):
+    PLUS = "+"
+
+
+class Pair(NamedTuple):
+    left: str
+    right: Sign
+
+
+class Count(int):
+    pass
+
+
+def test_a_value_of_a_subclass_is_written_as_its_base() -> None:
+    written = canonical_json([Sign.PLUS, Pair("a", Sign.PLUS), Count(3), {Sign.PLUS: Sign.PLUS}, CanonicalJson("x")])
+    assert written == '["+",["a","+"],3,{"+":"+"},"x"]'
+
+
 def test_a_later_field_changes_no_stored_hash_while_it_has_its_default() -> None:
     assert plain(Stored("x")) == {"name": "x"}
     assert content_hash(Stored("x")) == content_hash({"name": "x"})
@@ -59,6 +78,7 @@ def test_a_later_field_changes_no_stored_hash_while_it_has_its_default() -> None
 
 
 def test_the_hash_is_sha_256_of_the_json() -> None:
+    assert canonical_json([1]).content_hash == content_hash([1])
     assert content_hash([]) == "4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945"
 
 

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Column, Connection, MetaData, Table, text
 from sqlalchemy.types import TypeEngine
 
+from kbsync.domain.canonical import canonical_json
 from kbsync.domain.errors import DataError
 from kbsync.domain.statement import Rank, Statement, TimePoint
 from kbsync.ledger.engine import make_engine, parse_url, writing
@@ -58,6 +59,11 @@ def test_values_come_back_as_they_were(connection: Connection, kind: TypeEngine[
 def test_a_document_is_stored_as_the_text_that_its_hash_covers(connection: Connection) -> None:
     _, stored = there_and_back(connection, Document(dict[str, Any]), {"b": 1.50, "a": "é\x00"})
     assert stored == '{"a":"é\\u0000","b":1.5}'
+
+
+def test_a_document_whose_text_was_made_already_is_stored_as_that_text(connection: Connection) -> None:
+    kind, value = Document(dict[str, Any]), {"b": 1.50, "a": ["é"]}
+    assert there_and_back(connection, kind, canonical_json(value)) == there_and_back(connection, kind, value)
 
 
 @pytest.mark.parametrize("zone", [UTC, timezone(timedelta(hours=-7)), timezone(timedelta(hours=5, minutes=30))])

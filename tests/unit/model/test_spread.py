@@ -54,6 +54,15 @@ def edited(one: LoadedModel, **changes: Any) -> Any:
     return editor.edit(REWRITES, recipe(**changes), Silent())
 
 
+def test_the_weights_of_a_layer_that_ran_go_back_to_the_system(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = list[int]()
+    monkeypatch.setattr("kbsync.model.load.map_large_blocks", lambda: asked.append(1))
+    load(str(saved), cache_dir=saved / "cache", device="cpu")
+    assert asked == []
+    loaded(saved, spread())
+    assert asked == [1]
+
+
 def test_it_answers_and_is_edited_with_the_same_bits(saved: Path, whole: LoadedModel) -> None:
     parted = loaded(saved, spread(layers_0="disk", layers_3="disk"))
     places = {str(p.device) for p in parted.model.parameters()}

@@ -29,7 +29,9 @@ def test_the_factor_is_the_matrixs_and_divides_by_it() -> None:
 
 def test_too_few_samples_get_the_smallest_ridge_that_helps() -> None:
     C = moment(12, 5)
+    before = C.clone()
     factor = factorise(C)
+    assert torch.equal(C, before), "the ridge is taken off again"
     assert 0 < factor.ridge <= 1e-9 * float(C.diagonal().mean())
     with_ridge = C + factor.ridge * torch.eye(12, dtype=torch.float64)
     torch.testing.assert_close(factor.lower @ factor.lower.T, with_ridge)
