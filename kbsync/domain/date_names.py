@@ -8,7 +8,7 @@ from decimal import Decimal
 from functools import cache
 from typing import NamedTuple
 
-from kbsync.domain.date_words import DATE_WORDS, DateWords
+from kbsync.domain.date_words import DateWords, date_words
 from kbsync.domain.languages import chain
 
 _TIME = re.compile(r"\+?(-?[0-9]+)-([0-9]{2})-([0-9]{2})T.*")
@@ -26,7 +26,7 @@ _SPELLED = (
 
 def words_of(language: str) -> DateWords | None:
     """How a language writes dates, or the first of those that stand in for it; None where that is not known here."""
-    return next((DATE_WORDS[code] for code in chain(language) if code in DATE_WORDS), None)
+    return next((date_words()[code] for code in chain(language) if code in date_words()), None)
 
 
 def time_names(text: str, precision: int, language: str) -> tuple[str, ...]:
@@ -54,7 +54,7 @@ def time_names(text: str, precision: int, language: str) -> tuple[str, ...]:
     patterns = first + [pattern for pattern in words.day if "{d}" in pattern]
     written = [_put(pattern, words, year, month, day) for pattern in patterns]
     if year < 0:
-        return *written, *([f"{iso} BC"] if words is DATE_WORDS["en"] else [])
+        return *written, *([f"{iso} BC"] if words is date_words()["en"] else [])
     return *written, iso
 
 
@@ -146,7 +146,7 @@ def _roman(number: int) -> str:
 @cache
 def month_words() -> frozenset[str]:
     """The first words of all languages' months, in small letters: behind "20." they don't begin a sentence."""
-    months = (name for words in DATE_WORDS.values() for alone in (False, True) for name in words.names(alone=alone))
+    months = (name for words in date_words().values() for alone in (False, True) for name in words.names(alone=alone))
     return frozenset(name.casefold().split()[0] for name in months)
 
 
@@ -164,7 +164,7 @@ def read_date(text: str, language: str, *, whole: bool = False) -> Parts | None:
     """Read the first date that ``text`` holds in the words of a language.
 
     Args:
-        language: A key of ``DATE_WORDS``.
+        language: A key of ``date_words``.
         whole: Nothing but the date may stand there, written exactly as ``time_names`` writes it.
     """
     best: Parts | None = None
@@ -185,7 +185,7 @@ def read_date(text: str, language: str, *, whole: bool = False) -> Parts | None:
 @cache
 def _readers(language: str) -> list[tuple[re.Pattern[str], dict[str, int]]]:
     """Patterns for days, months and years, in this order, each with the numbers of its months' names."""
-    words = DATE_WORDS[language]
+    words = date_words()[language]
     months = {n.lower(): i for alone in (True, False) for i, n in enumerate(words.names(alone=alone), 1)}
     years = dict.fromkeys((words.year, *words.year_too, "{y}"))
     patterns = [p for p in words.day if "{d}" in p] + list(words.month) + list(years)

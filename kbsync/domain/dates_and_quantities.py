@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from kbsync.domain.date_names import read_date
-from kbsync.domain.date_words import DATE_WORDS
+from kbsync.domain.date_words import date_words
 
 ENGLISH = "en"
 
@@ -80,7 +80,7 @@ def dates_named(names: Sequence[str]) -> tuple[str, list[Date]] | None:
     """The dates that ``names`` are, all written in one language, and its code; None where some are something else."""
     if not names or not all(_DIGIT.search(name) for name in names):  # most names: no language has to be tried
         return None
-    for language in DATE_WORDS:
+    for language in date_words():
         dates = [date for name in names if (date := date_named(name, language))]
         if len(dates) == len(names):
             return language, dates
