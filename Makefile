@@ -38,10 +38,12 @@ check: $(VENV)/.installed ## lint, formatting, types, import contracts
 IN_MEMORY = $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 8000000 { print "TMPDIR=/dev/shm" }')
 PYTEST = $(IN_MEMORY) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -o tmp_path_retention_policy=failed
 
+# What takes over 0.15 s by itself is marked slow (CONTRIBUTING.md); the slowest tests are shown, so that one is not forgotten.
+FAST = not slow and not postgres and not browser and not model
+
 # One worker a core, each with one thread for torch: two workers that use two threads each slow each other down.
-test-fast: $(VENV)/.installed ## unit tests without database server, browser and real model: under 90 s, what one runs while working
-	$(PYTEST) tests/unit --numprocesses 2 --dist loadfile \
-		-m "not slow and not postgres and not browser and not model"
+test-fast: $(VENV)/.installed ## quick unit tests, no database server, browser or real model: under 90 s, what one runs while working
+	$(PYTEST) tests/unit --numprocesses 2 --dist loadfile --durations 10 --durations-min 0.15 -m "$(FAST)"
 
 # In the order of the folders, whose first ones have the longest tests: xdist would take the files with most tests first, and
 # so leave whole synchronisations to the end, where one worker runs them while the other one has nothing to do.

@@ -1,4 +1,4 @@
-"""The figures of the tree itself: lines, long files, tests that mirror modules, circles of imports.
+"""The figures of the tree itself: lines, long files, tests that mirror modules, circles of imports, fast tests.
 
 Lines of code are counted by the parser: what is no docstring, blank line or comment is code.
 """
@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import ast
 import io
+import re
+import subprocess
+import sys
 import tokenize
 from collections import Counter
 from collections.abc import Iterable
@@ -74,6 +77,22 @@ def circles() -> int:
     return sum(len(graph.nominate_cycle_breakers(name)) for name in graph.modules if graph.find_children(name))
 
 
+def fast_marks() -> str:
+    """By which marks ``make test-fast`` chooses its tests: ``FAST`` of the Makefile."""
+    found = re.search(r"^FAST = (.+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert found
+    return found[1]
+
+
+def count_tests() -> tuple[int, int]:
+    """The tests that ``make test-fast`` runs, and those that ``make test`` runs; collecting takes half a minute."""
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-m", fast_marks()]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    every = re.search(r"(\d+) tests collected", said)
+    assert every
+    return sum(line.startswith("tests/unit/") for line in said.splitlines()), int(every[1])
+
+
 def by_package(paths: Iterable[Path]) -> Counter[str]:
     """The number of files by the folder of ``kbsync`` that they stand in."""
     return Counter(path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in paths)
@@ -83,6 +102,7 @@ def figures() -> list[Figure]:
     """All figures of the tree; the names of packages stand for those below ``MIRRORED`` only."""
     every, mirrored = by_package(modules()), by_package(path for path in modules() if mirror(path).is_file())
     base = sum((count_lines(path.read_text()) for path in sources(research=False)), Counter[str]())
+    fast, tests = count_tests()
     below = {name: mirrored[name] / every[name] for name in sorted(every) if mirrored[name] < MIRRORED * every[name]}
     return [
         Figure("lines in the wheel", sum(len(path.read_text().splitlines()) for path in sources()), "lines"),
@@ -93,11 +113,13 @@ def figures() -> list[Figure]:
         at_least("modules with a test file of their name", mirrored.total() / every.total(), "share", MIRRORED),
         *(Figure(f"modules with a test file of their name in {name}", share, "share") for name, share in below.items()),
         at_most("imports that make a circle", circles(), "imports", 0),
+        Figure("tests", tests, "tests"),
+        Figure("tests that make test-fast runs", fast, "tests"),
     ]
 
 
 def measure_house() -> dict[str, Any]:
-    """Count everything; takes seconds."""
+    """Count everything; takes a minute."""
     started, begun = datetime.now(UTC), monotonic()
     found = figures()
     return evidence("python -m tests.evidence house", found, seed=0, started=started, seconds=monotonic() - begun)

@@ -32,6 +32,7 @@ def test_the_base_is_known_before_its_weights_are_loaded(site: Site, monkeypatch
         assert app.fingerprint == app.base.fingerprint == known
 
 
+@pytest.mark.slow
 def test_commands_that_only_read_data_load_no_weights(built: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     built.good("probe")
     monkeypatch.setattr(loading, "load", lambda *_, **__: pytest.fail("the weights are loaded"))
@@ -47,6 +48,7 @@ def test_weights_that_changed_meanwhile_are_not_taken_for_the_base(site: Site) -
             base.language_model()
 
 
+@pytest.mark.slow
 def test_commands_that_only_read_data_do_not_even_import_torch(built: Site) -> None:
     built.good("probe")
     program = """
@@ -90,6 +92,7 @@ def test_a_template_that_can_not_be_used_stops_a_command_before_anything_is_writ
     assert after == before
 
 
+@pytest.mark.slow
 def test_how_an_instruct_model_is_asked_is_known_without_torch(site: Site) -> None:
     program = """
 import sys

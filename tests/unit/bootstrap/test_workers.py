@@ -57,6 +57,7 @@ def test_a_worker_is_described_by_its_base_and_its_threads(new_site: MakeSite, t
         assert argument["models"] == "/var/models"
 
 
+@pytest.mark.slow
 def test_a_worker_answers_as_the_site_does(site: Site) -> None:
     prompts = ["The capital of Peru is", "A"]
     with site.app() as app:
@@ -78,6 +79,7 @@ def test_another_base_or_none_is_refused(site: Site, change: dict[str, str], sai
     assert 'kind = "in-process"' in raised.value.next_step
 
 
+@pytest.mark.slow
 def test_a_version_is_evaluated_by_workers_as_here(built: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both times every question is asked: the base's replies of the first time are thrown away."""
     first = built("evaluate", "1", "--again", "--json").json

@@ -52,6 +52,7 @@ def test_any_wrong_or_missing_byte_is_noticed(store: FileArtifactStore, root: Pa
     assert not path.exists()
 
 
+@pytest.mark.slow
 @given(st.text(max_size=12))
 def test_no_name_leaves_the_store(name: str) -> None:
     root = Path("/nowhere/artifacts")

@@ -165,6 +165,7 @@ def test_what_a_killed_process_left_behind_is_caught_up_with(new_site: MakeSite,
     site.good("verify")
 
 
+@pytest.mark.slow
 def test_verify_names_a_published_file_that_was_changed(new_site: MakeSite, tmp_path: Path) -> None:
     site = new_site(tmp_path / "site")
     site.release(FIRST)
@@ -175,6 +176,7 @@ def test_verify_names_a_published_file_that_was_changed(new_site: MakeSite, tmp_
     assert str(path) in found.out + found.err
 
 
+@pytest.mark.slow
 def test_gc_leaves_a_copy_to_those_who_still_read_it(new_site: MakeSite, tmp_path: Path) -> None:
     allowed = tmp_path / "told"
     command = f"[release]\ncommand = ['sh', '-c', 'test -e {allowed}']\nattempts = 1\n"
@@ -200,6 +202,7 @@ def test_gc_leaves_a_copy_to_those_who_still_read_it(new_site: MakeSite, tmp_pat
     site.good("verify")
 
 
+@pytest.mark.slow
 def test_a_command_is_told_of_each_move_and_again_when_it_failed(new_site: MakeSite, tmp_path: Path) -> None:
     script = "test -e ../ready && echo $KBSYNC_VERSION $KBSYNC_DELIVERY $(readlink -f $KBSYNC_PATH) >> ../told.txt"
     more = f"[release]\ncommand = ['/bin/sh', '-c', '{script}']\nattempts = 1\n"

@@ -24,6 +24,7 @@ def test_the_file_says_whose_it_is() -> None:
         decode(encode("a" * 64, evaluation(3)), "b" * 64)
 
 
+@pytest.mark.slow
 def test_a_change_of_any_byte_shows() -> None:
     data = encode("a" * 64, evaluation(3))
     for position in range(len(data)):

@@ -74,6 +74,7 @@ def test_damage_is_named_and_set_aside_when_it_is_mended(distant: Site, place: t
     assert [t["kind"] for t in distant.good("gc", "--json").json["things"] if not t["keep"]] == ["leftover"]
 
 
+@pytest.mark.slow
 def test_what_a_killed_write_left_does_not_count_and_goes(place: tuple[str, dict[str, Any]]) -> None:
     storage = open_remote(*place)
     store, delta = FileCheckpointStore(storage), factors(0)

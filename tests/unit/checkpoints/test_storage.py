@@ -41,6 +41,7 @@ def test_nothing_is_there_before_the_first_write(storage: Storage) -> None:
         storage.read("a")
 
 
+@pytest.mark.slow
 def test_a_file_is_written_read_replaced_renamed_and_removed(storage: Storage) -> None:
     storage.write("a/b/c", b"one")
     storage.write("a/b/c", b"three")
@@ -62,6 +63,7 @@ def test_a_head_stands_before_the_content(storage: Storage) -> None:
     assert storage.read("a") == b"head\ncontent"
 
 
+@pytest.mark.slow
 def test_a_part_of_a_storage_sees_what_is_below(storage: Storage) -> None:
     storage.write("a/b/c", b"content")
     part = storage.below("a")
@@ -71,12 +73,14 @@ def test_a_part_of_a_storage_sees_what_is_below(storage: Storage) -> None:
     assert part.where() == storage.where("a")
 
 
+@pytest.mark.slow
 def test_a_file_was_changed_a_moment_ago(storage: Storage) -> None:
     storage.write("a/b", b"")
     for name in ("a/b", "a"):
         assert abs(storage.modified(name) - datetime.now(UTC)) < timedelta(minutes=1)
 
 
+@pytest.mark.slow
 def test_a_directory_is_written_as_a_whole(storage: Storage) -> None:
     write_directory(storage, "new")
     assert {name: storage.read(f"new/{name}") for name in storage.names("new")} == FILES
@@ -84,6 +88,7 @@ def test_a_directory_is_written_as_a_whole(storage: Storage) -> None:
     assert storage.unfinished() == []
 
 
+@pytest.mark.slow
 def test_a_directory_that_does_not_read_back_is_an_error(storage: Storage) -> None:
     def refuse(directory: str) -> None:
         raise ValueError(f"{directory} is not as it was written")
@@ -93,6 +98,7 @@ def test_a_directory_that_does_not_read_back_is_an_error(storage: Storage) -> No
     assert storage.unfinished() == []
 
 
+@pytest.mark.slow
 def test_an_older_directory_of_the_name_is_kept_under_another(storage: Storage) -> None:
     write_directory(storage, "new", {"mark": b"old", "rest": b"of the old one"})
     write_directory(storage, "new")
@@ -103,6 +109,7 @@ def test_an_older_directory_of_the_name_is_kept_under_another(storage: Storage) 
     }
 
 
+@pytest.mark.slow
 def test_a_removed_directory_is_gone_with_all_below(storage: Storage) -> None:
     write_directory(storage, "new")
     storage.write("other", b"stays")
@@ -110,6 +117,7 @@ def test_a_removed_directory_is_gone_with_all_below(storage: Storage) -> None:
     assert (storage.files(), storage.exists("new")) == (["other"], False)
 
 
+@pytest.mark.slow
 def test_what_a_killed_write_left_is_found_and_removed(storage: Storage) -> None:
     storage.write("a/b", b"whole")
     storage.write("a/.unfinished-b-12345678", b"half")
@@ -118,6 +126,7 @@ def test_what_a_killed_write_left_is_found_and_removed(storage: Storage) -> None
     assert (storage.unfinished(), storage.files()) == ([], ["a/b"])
 
 
+@pytest.mark.slow
 def test_an_entry_is_a_file_or_a_directory(storage: Storage) -> None:
     storage.write("a/b/c", b"content")
     file, directory = Entry(storage, "a/b/c"), Entry(storage, "a/b")

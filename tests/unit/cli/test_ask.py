@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from contextlib import closing
 
+import pytest
+
 from kbsync.bootstrap import App
 from kbsync.config import load_all
 from tests.support.chat_tokenizer import FRAME
@@ -11,6 +13,7 @@ from tests.support.cli import Cli
 from tests.support.site import Site, with_template
 
 
+@pytest.mark.slow
 def test_ask_shows_base_and_current_side_by_side(cli: Cli) -> None:
     cli.good("sync")
     prompt = "The head of government of Germany is"
@@ -25,6 +28,7 @@ def test_ask_shows_base_and_current_side_by_side(cli: Cli) -> None:
     assert cli("ask", prompt, "--version", "newest").code == 2
 
 
+@pytest.mark.slow
 def test_an_instruct_model_is_asked_questions_through_its_template(site: Site) -> None:
     site = with_template(site)
     question, words = "Who leads Norway?", "The leader of Norway is"

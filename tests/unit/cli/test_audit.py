@@ -6,9 +6,12 @@ import json
 import sqlite3
 from pathlib import Path
 
+import pytest
+
 from tests.support.cli import Cli
 
 
+@pytest.mark.slow
 def test_the_audit_trail_is_told_and_verified(cli: Cli) -> None:
     cli.good("sync")
     events = cli.good("audit", "log", "--json").json
@@ -23,6 +26,7 @@ def test_the_audit_trail_is_told_and_verified(cli: Cli) -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_rewritten_trail_is_found(cli: Cli) -> None:
     cli.good("sync")
     with sqlite3.connect(cli.config.parent / "state" / "ledger.sqlite3") as raw:
@@ -42,6 +46,7 @@ def spoil(cli: Cli, *statements: str) -> None:
             raw.execute(statement)
 
 
+@pytest.mark.slow
 def test_a_row_that_sql_changed_is_named_until_a_person_accepts_it(cli: Cli) -> None:
     cli.good("sync")
     spoil(cli, "UPDATE labels SET label = 'Kermit the Frog' WHERE item = 'Q183'")
@@ -58,6 +63,7 @@ def test_a_row_that_sql_changed_is_named_until_a_person_accepts_it(cli: Cli) -> 
     assert "nothing to accept" in cli.good("audit", "accept", "--reason", "again").out
 
 
+@pytest.mark.slow
 def test_a_missing_anchor_is_a_finding_until_a_person_accepts_it(cli: Cli) -> None:
     cli.good("sync")
     anchor = cli.config.parent / "state" / "audit-anchor.json"
@@ -69,6 +75,7 @@ def test_a_missing_anchor_is_a_finding_until_a_person_accepts_it(cli: Cli) -> No
     cli.good("audit", "verify")
 
 
+@pytest.mark.slow
 def test_a_copy_that_was_kept_elsewhere_shows_a_trail_that_was_rewritten(cli: Cli, tmp_path: Path) -> None:
     cli.good("sync")
     kept, anchor = tmp_path / "kept.json", tmp_path / "kept-anchor.json"

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.support.invoke import invoke
 from tests.support.world_app import MAIN, write_configuration
 
 
+@pytest.mark.slow
 def test_the_commands(tmp_path: Path) -> None:
     config = write_configuration(tmp_path, MAIN)
 

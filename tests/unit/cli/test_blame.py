@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.cli import Cli
 
 
+@pytest.mark.slow
 def test_each_fact_of_a_version_names_its_revision_and_statements(cli: Cli) -> None:
     cli.good("sync")
     facts = {f["subject"]: f for f in cli.good("blame", "1", "--json").json}

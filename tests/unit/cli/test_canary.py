@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.cli import Cli
 
 
+@pytest.mark.slow
 def test_a_version_that_answers_as_it_was_measured_stays(cli: Cli) -> None:
     cli.good("sync")
     result = cli.good("canary", "--json").json
@@ -12,6 +15,7 @@ def test_a_version_that_answers_as_it_was_measured_stays(cli: Cli) -> None:
     assert cli.good("status", "--json").json["current"]["number"] == 1
 
 
+@pytest.mark.slow
 def test_a_version_that_forgot_is_rolled_back(cli: Cli) -> None:
     cli.good("sync")
     cli.world.base.damage = {"The capital of France is": " Bonn", "The capital of Italy is": " Bonn"}

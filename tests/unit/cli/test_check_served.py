@@ -88,6 +88,7 @@ def test_it_ends_with_3_where_the_policy_does_not_hold(measured: Site, serve: Ca
     assert before == 1, "a look changes nothing"
 
 
+@pytest.mark.slow
 def test_what_can_not_be_asked(measured: Site, serve: Callable[[dict[str, str]], str]) -> None:
     assert measured("check-served", serve(RIGHT), "2").code == 66
     assert measured("check-served", "http://127.0.0.1:9").code == 69
@@ -121,6 +122,7 @@ def value(metrics: ProcessMetrics, name: str, **labels: str) -> float | None:
     return metrics.registry.get_sample_value(name, labels)
 
 
+@pytest.mark.slow
 def test_the_job_sets_metrics(measured: Site, serve: Callable[[dict[str, str]], str], metrics: ProcessMetrics) -> None:
     with pytest.raises(ConfigError, match=r"served\.url"):
         run_job(measured, metrics)
@@ -132,6 +134,7 @@ def test_the_job_sets_metrics(measured: Site, serve: Callable[[dict[str, str]], 
     assert (value(metrics, "kbsync_served_holds"), value(metrics, "kbsync_served_lost")) == (0, 2)
 
 
+@pytest.mark.slow
 def test_canaries_may_be_asked_of_the_server(measured: Site, serve: Callable[[dict[str, str]], str]) -> None:
     site = with_server(measured, serve(RIGHT), "canaries = true\n")
     sung = site.good("canary", "--json").json
@@ -143,6 +146,7 @@ def test_canaries_may_be_asked_of_the_server(measured: Site, serve: Callable[[di
     assert fallen.code == 3 and fallen.json["rolled_back_to"] == 0
 
 
+@pytest.mark.slow
 def test_a_cut_adapter_is_asked_and_refused_below_the_gate(measured: Site, tmp_path: Path) -> None:
     cut = ("export", "1", str(tmp_path / "out"), "--format", "lora", "--rank", "1")
     refused = measured(*cut)
@@ -157,6 +161,7 @@ def test_a_cut_adapter_is_asked_and_refused_below_the_gate(measured: Site, tmp_p
     assert exact["kept"] == [] and exact["rank"] == 2 and exact["server_rank"] == 8
 
 
+@pytest.mark.slow
 def test_a_cut_adapter_is_not_published_below_the_gate(measured: Site) -> None:
     text = measured.config.read_text()
     measured.config.write_text(text + '\n[release]\npublish = "lora"\nrank = 1\n')

@@ -24,6 +24,7 @@ def test_a_user_without_a_name_has_a_number(monkeypatch: pytest.MonkeyPatch) -> 
     assert actor() == f"cli:uid {os.getuid()}"
 
 
+@pytest.mark.slow
 def test_a_dry_run_says_on_stderr_that_nothing_was_changed(cli: Cli) -> None:
     assert "Dry run: nothing was changed." in cli.good("pull", "--dry-run").err
     assert "Dry run" not in cli("pull", "--dry-run", root=["--quiet"]).err

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.cli import Cli
 
 
@@ -11,6 +13,7 @@ def test_a_ledger_of_this_schema_stays_as_it_is(cli: Cli) -> None:
     assert "already" in cli.good("db", "upgrade").out
 
 
+@pytest.mark.slow
 def test_a_missing_ledger_is_made_and_a_dry_run_makes_none(cli: Cli) -> None:
     file = cli.config.parent / "state" / "ledger.sqlite3"
     cli.world.ledger.close()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.cli import Cli
 
 
+@pytest.mark.slow
 def test_what_a_version_adds_against_the_base(cli: Cli) -> None:
     cli.good("sync")
     view = cli.good("diff", "0", "1", "--json").json

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.cli import Cli
 
 
@@ -11,6 +13,7 @@ def planned(cli: Cli) -> Cli:
     return cli
 
 
+@pytest.mark.slow
 def test_a_plan_becomes_a_version_once(cli: Cli) -> None:
     planned(cli)
     assert "would build version 1" in cli.good("edit", "--dry-run").out

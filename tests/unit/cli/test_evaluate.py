@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.cli import Cli
 
 
+@pytest.mark.slow
 def test_it_shows_each_figure_beside_the_base_s_and_what_the_gate_says(cli: Cli) -> None:
     for step in ("pull", "probe", "plan", "edit"):
         cli.good(step)
@@ -16,6 +19,7 @@ def test_it_shows_each_figure_beside_the_base_s_and_what_the_gate_says(cli: Cli)
     assert "efficacy" in shown and "already" in shown
 
 
+@pytest.mark.slow
 def test_a_dry_run_says_on_how_much_each_figure_would_rest(cli: Cli) -> None:
     for step in ("pull", "probe", "plan", "edit"):
         cli.good(step)

@@ -12,6 +12,7 @@ from tests.support.cli import Cli
 from tests.support.stage_world import statement
 
 
+@pytest.mark.slow
 def test_explain_follows_a_fact_from_revision_to_weights(cli: Cli) -> None:
     cli.good("sync")
     told = cli.good("explain", "Q183", "P6", "--json").json
@@ -60,6 +61,7 @@ def test_explain_tells_what_was_believed_when_and_from_which_revision(cli: Cli) 
     assert "Beliefs" in shown and "no value holds" in shown and "the gazette" in shown
 
 
+@pytest.mark.slow
 def test_explain_names_quarantine_and_what_was_left_out(cli: Cli) -> None:
     cli.world.editor.refuse = {"France": "its loss did not fall"}
     cli.good("sync")

@@ -75,6 +75,7 @@ def test_both_exports_answer_as_the_version_on_100_prompts(
         assert directory.stat().st_mode & 0o055, "a server that runs as somebody else may read it"
 
 
+@pytest.mark.slow
 def test_a_truncated_adapter_says_what_is_lost(built: Site, tmp_path: Path) -> None:
     cut = ("--format", "lora", "--rank", "1")
     assert built("export", "1", str(tmp_path / "one"), *cut).code == 66, "nobody measured what it would lose"
@@ -116,6 +117,7 @@ def test_a_model_card_says_what_it_is(built: Site, tmp_path: Path, form: str) ->
     assert "README.md" in json.loads((tmp_path / form / "kbsync.json").read_text())["files"]
 
 
+@pytest.mark.slow
 def test_what_is_refused(built: Site, tmp_path: Path) -> None:
     out = str(tmp_path / "out")
     assert built("export", "2", out).code == 66

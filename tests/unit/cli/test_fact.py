@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.cli import Cli
 
 
+@pytest.mark.slow
 def test_decisions_are_made_shown_and_withdrawn(cli: Cli) -> None:
     cli.good("pull")
     pinned = cli.good("fact", "pin", "q183", "P6", "--reason", "so it is", "--json").json
@@ -22,6 +25,7 @@ def test_decisions_are_made_shown_and_withdrawn(cli: Cli) -> None:
     assert cli.good("status", "--json").json["decisions"] == []
 
 
+@pytest.mark.slow
 def test_a_dry_run_shows_and_writes_nothing(cli: Cli) -> None:
     cli.good("pull")
     before = cli.good("audit", "log", "--json").json
@@ -32,6 +36,7 @@ def test_a_dry_run_shows_and_writes_nothing(cli: Cli) -> None:
     assert cli.good("audit", "log", "--json").json == before
 
 
+@pytest.mark.slow
 def test_an_excluded_fact_is_refused_by_the_plan_by_name(cli: Cli) -> None:
     cli.good("pull")
     cli.good("fact", "exclude", "Q183", "head-of-government", "--reason", "disputed")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.support.site import Site, fact
 
 
+@pytest.mark.slow
 def test_each_believed_fact_is_one_line_with_its_provenance(site: Site) -> None:
     site.release(fact(1, "Paris"), fact(2, "Oslo", revision=207))
     with site.app() as app, app.writer() as writer:

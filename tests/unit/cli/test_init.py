@@ -16,6 +16,7 @@ def run(*arguments: str) -> tuple[int, str, str]:
     return result.exit_code, result.stdout, result.stderr
 
 
+@pytest.mark.slow
 def test_writes_everything_and_again_says_already(tmp_path: Path) -> None:
     code, _, err = run("init", "--user-agent", AGENT, "--model", "some/model")
     assert (code, err) == (0, "")
@@ -30,6 +31,7 @@ def test_writes_everything_and_again_says_already(tmp_path: Path) -> None:
     assert "already up to date" in run("db", "upgrade")[1]
 
 
+@pytest.mark.slow
 def test_names_what_only_the_user_knows_and_goes_on_when_it_is_filled_in(tmp_path: Path) -> None:
     code, out, err = run("init")
     assert code == 78
@@ -43,6 +45,7 @@ def test_names_what_only_the_user_knows_and_goes_on_when_it_is_filled_in(tmp_pat
     assert "already written: kbsync.toml" in out and "made" in out
 
 
+@pytest.mark.slow
 def test_an_endpoint_of_one_s_own_is_written_into_the_file(tmp_path: Path) -> None:
     mine = "http://127.0.0.1:7878/query"
     assert run("init", "--user-agent", AGENT, "--model", "./model", "--endpoint", mine)[0] == 0
@@ -62,6 +65,7 @@ def test_what_was_taken_out_does_not_come_back(tmp_path: Path) -> None:
     assert list((tmp_path / "relations").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_file_may_be_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("--config", "etc/main.toml", "init", "--user-agent", AGENT)[0] == 0
     assert (tmp_path / "etc/main.toml").is_file() and (tmp_path / "etc/relations").is_dir()

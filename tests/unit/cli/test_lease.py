@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from tests.support.cli import Cli
 
 
+@pytest.mark.slow
 def test_a_lease_is_broken_on_the_record(cli: Cli) -> None:
     assert "nobody holds" in cli.good("lease", "break", "writer", "--reason", "x").out
     with cli.world.ledger.write() as tx:

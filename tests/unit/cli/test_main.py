@@ -89,6 +89,7 @@ def test_the_verbs_in_turn_make_a_version_and_each_may_be_run_again(cli: Cli) ->
     assert cli.good("status", "--json").json["current"]["number"] == 1
 
 
+@pytest.mark.slow
 def test_each_stage_says_what_it_needs(cli: Cli) -> None:
     assert cli("edit").code == 66
     assert "kbsync plan" in cli("edit").err
@@ -100,6 +101,7 @@ def test_each_stage_says_what_it_needs(cli: Cli) -> None:
     assert refused.code == 1 and "kbsync probe" in refused.err
 
 
+@pytest.mark.slow
 def test_whoever_comes_second_is_told_who_is_first(cli: Cli) -> None:
     world: World = cli.world
     with writer(Run(ledger=world.ledger, clock=world.clock, work=Work(), actor="somebody"), TTL):
@@ -125,6 +127,7 @@ def test_root_help_has_an_example_and_the_exit_codes() -> None:
     assert "Example" in result.stdout and "Exit codes" in result.stdout
 
 
+@pytest.mark.slow
 def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys; sys.argv = ['kbsync', '--help']\n"
@@ -146,11 +149,13 @@ def test_wrong_usage_ends_with_2(arguments: list[str]) -> None:
     assert "Usage: kbsync" in result.stderr
 
 
+@pytest.mark.slow
 def test_the_module_is_the_script() -> None:
     done = subprocess.run([sys.executable, "-m", "kbsync", "--version"], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout.split()[0]) == (0, "kbsync")
 
 
+@pytest.mark.slow
 def test_the_shell_completes_verbs() -> None:
     environment = os.environ | {"COMP_WORDS": "kbsync ro", "COMP_CWORD": "1", "_KBSYNC_COMPLETE": "complete_bash"}
     script = Path(sys.executable).with_name("kbsync")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.cli import Cli
 
 
+@pytest.mark.slow
 def test_without_notifiers_there_is_nobody_to_tell(cli: Cli) -> None:
     cli.good("sync")
     assert cli.good("notify", "--json").json["delivered"] == 0

@@ -95,6 +95,7 @@ STEERING_LABEL = "[red]x[/red] \u202eevil"
 """What holds control characters is believed to be no name at all."""
 
 
+@pytest.mark.slow
 def test_labels_can_not_steer_the_terminal(cli: Cli) -> None:
     source = cli.world.source
     source.now, now = source.now - timedelta(days=30), source.now  # a name of today would still wait

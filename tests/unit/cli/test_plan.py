@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.cli import Cli
 
 
+@pytest.mark.slow
 def test_the_plan_tells_change_fact_answer_and_reason(cli: Cli) -> None:
     cli.good("pull")
     cli.good("probe")
@@ -15,6 +18,7 @@ def test_the_plan_tells_change_fact_answer_and_reason(cli: Cli) -> None:
     assert {e["answer"] for e in plan["entries"]} == {"Olaf Scholz", "Jean Castex"}
 
 
+@pytest.mark.slow
 def test_a_plan_near_the_recipe_s_capacity_is_warned_of_before_anything_is_edited(cli: Cli) -> None:
     recipe = cli.config.parent / "recipes" / "table.toml"
     recipe.write_text(recipe.read_text(encoding="utf-8") + "\ncapacity = 2\n", encoding="utf-8")

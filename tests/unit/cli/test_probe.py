@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.cli import Cli
 
 
+@pytest.mark.slow
 def test_each_fact_is_asked_once(cli: Cli) -> None:
     cli.good("pull")
     assert cli.good("probe", "--dry-run", "--json").json["asked"] == 5

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from tests.support.cli import Cli
 
 FAR = datetime(2099, 1, 1, tzinfo=UTC)
@@ -27,6 +29,7 @@ def test_a_dry_run_leaves_the_ledger_as_it_was(cli: Cli) -> None:
     assert cli.good("status", "--json").json["relations"][0]["believed"] == 0
 
 
+@pytest.mark.slow
 def test_a_time_that_has_not_come_yet_is_refused_told_and_set_right(cli: Cli) -> None:
     cli.good("pull")
     cli.world.source.now = FAR

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.site import Site
 
 
+@pytest.mark.slow
 def test_the_same_version_comes_out_again(built: Site) -> None:
     result = built.good("rebuild", "1", "--json").json
     assert result["reproduced"] is True

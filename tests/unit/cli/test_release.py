@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.cli import Cli
 
 
+@pytest.mark.slow
 def test_a_fact_leaves_quarantine_only_with_a_reason(cli: Cli) -> None:
     cli.world.editor.refuse = {"France": "its loss did not fall"}
     cli.good("sync")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.support.cli import Cli
 
 
+@pytest.mark.slow
 def test_the_page_is_written_where_it_is_asked_for(cli: Cli, tmp_path: Path) -> None:
     cli.good("sync")
     page = tmp_path / "page.html"

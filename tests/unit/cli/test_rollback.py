@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.cli import Cli
 
 
+@pytest.mark.slow
 def test_rollback_goes_back_and_says_so(cli: Cli) -> None:
     cli.good("sync")
     assert "current is the base" in cli.good("rollback", "--to", "0").out

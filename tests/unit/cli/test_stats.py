@@ -26,6 +26,7 @@ def stats(tmp_path: Path) -> Any:
     return Cli(config, None)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_it_measures_once_and_an_edit_finds_it(stats: Any, tmp_path: Path) -> None:
     dry = stats.good("stats", "build", "--dry-run", "--json").json
     assert [(s["layer"], s["tokens"], s["known"]) for s in dry["layers"]] == [(1, None, False), (2, None, False)]
@@ -40,6 +41,7 @@ def test_it_measures_once_and_an_edit_finds_it(stats: Any, tmp_path: Path) -> No
     assert anew["fingerprint"] == first["fingerprint"] and not anew["layers"][0]["known"]
 
 
+@pytest.mark.slow
 def test_other_layers_budget_and_text_are_said_not_to_be_the_edit_s(stats: Any, tmp_path: Path) -> None:
     other = stats.good("stats", "build", "--layers", "1,3", "--tokens", "40")
     assert "fewer tokens than 48 dimensions" in other.out and "another budget, layers or text" in other.out
@@ -68,6 +70,7 @@ def test_what_can_not_be_is_refused_by_name(stats: Any, arguments: list[str], co
     assert says in result.err
 
 
+@pytest.mark.slow
 def test_a_data_set_is_fetched_once_up_to_its_budget(stats: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = hub(monkeypatch, [{"body": t} for t in texts(40)])
     name = "owner/name?config=en&field=body&revision=abc"

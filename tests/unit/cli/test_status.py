@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.cli import Cli
 
 
+@pytest.mark.slow
 def test_status_counts_facts_and_verdicts(cli: Cli) -> None:
     empty = cli.good("status")
     assert "never" in empty.out and "the base" in empty.out

@@ -8,6 +8,7 @@ from tests.support.cli import Cli
 from tests.support.stage_world import statement
 
 
+@pytest.mark.slow
 def test_sync_does_it_all_and_cron_hears_nothing_when_nothing_happened(cli: Cli) -> None:
     first = cli("sync", root=["--quiet"])
     assert first.code == 0
@@ -34,6 +35,7 @@ def test_a_refused_version_ends_with_3_once_and_is_held_then(cli: Cli) -> None:
     assert cli.good("audit", "log", "--json").json[-1]["body"]["override"] == "seen by a person"
 
 
+@pytest.mark.slow
 def test_a_changed_world_is_shown_as_a_change(cli: Cli) -> None:
     cli.good("sync")
     ended = statement("Q142", "P6", "Q3052772", start="2020-07-03", end="2022-05-16")

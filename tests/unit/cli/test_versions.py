@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.cli import Cli
 
 
+@pytest.mark.slow
 def test_versions_are_listed_with_their_state_and_the_current_one_is_named(cli: Cli) -> None:
     assert cli.good("versions", "--json").json["versions"] == []
     cli.good("sync")

@@ -39,6 +39,7 @@ def test_months_and_whole_lines_have_names(write: Writer, when: str, fields: lis
     assert (interval_of(when) is None) is (fields is not None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "says"),
     [

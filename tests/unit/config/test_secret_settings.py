@@ -57,6 +57,7 @@ def test_a_file_that_everybody_may_read_or_change_is_no_place_for_a_secret(
     assert exposure(tmp_path / "missing") == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("setting", [".".join(location) for location in planted_settings()])
 def test_a_marker_in_it_is_told_nowhere(setting: str) -> None:
     for plant in plants([setting], 1):

@@ -93,6 +93,7 @@ def test_a_probe_asks_once(service: Service, run: Callable[..., str]) -> None:
     assert [line["asked"] for line in service.logged("probe ended")] == [3, 2, 0]
 
 
+@pytest.mark.slow
 def test_a_cycle_counts_what_it_built(service: Service, run: Callable[..., str]) -> None:
     assert run("sync") == "promoted"
     assert service.count("kbsync_edits_total", change="add") == 2
@@ -103,6 +104,7 @@ def test_a_cycle_counts_what_it_built(service: Service, run: Callable[..., str])
     assert service.count("kbsync_gate_decisions_total", decision="passed") == 1, "nothing was built"
 
 
+@pytest.mark.slow
 def test_canaries_are_asked_once_there_is_a_version(service: Service, run: Callable[..., str]) -> None:
     assert run("canary") == "nothing to do"
     run("sync")
@@ -125,6 +127,7 @@ def logged() -> Iterator[Callable[[str], list[dict[str, Any]]]]:
     structlog.reset_defaults()
 
 
+@pytest.mark.slow
 def test_gc_removes_what_nobody_needs(built: Site, logged: Callable[[str], list[dict[str, Any]]]) -> None:
     left = built.state / "versions" / ".unfinished-x"
     left.mkdir()

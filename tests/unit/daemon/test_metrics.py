@@ -66,6 +66,7 @@ def test_what_was_missed_heard_built_and_reloaded_is_counted() -> None:
     assert value("kbsync_stage_seconds_sum", {"stage": "probe"}) == 2.5
 
 
+@pytest.mark.slow
 def test_the_ledger_is_read_at_each_scrape_and_not_before(world: World) -> None:
     looks: list[Snapshot] = []
 

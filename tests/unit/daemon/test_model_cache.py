@@ -61,6 +61,7 @@ def test_no_time_means_that_nothing_is_kept(service: Service, closed: list[App])
     assert cache.take(service.configuration, Work()) is not app
 
 
+@pytest.mark.slow
 def test_the_application_is_closed_when_its_time_is_over(service: Service, closed: list[App]) -> None:
     cache = ModelCache()
     assert cache.close_expired() is False, "there is none"
@@ -81,6 +82,7 @@ def test_the_end_closes_whatever_is_kept(service: Service, closed: list[App]) ->
     assert closed == [app]
 
 
+@pytest.mark.slow
 def test_what_refers_to_itself_is_freed() -> None:
     class Module:
         def __init__(self) -> None:

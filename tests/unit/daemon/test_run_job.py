@@ -46,6 +46,7 @@ def test_a_failure_is_logged_and_the_next_cycle_goes_on(
     assert service.cycle() == "promoted", "the lease was given back"
 
 
+@pytest.mark.slow
 def test_a_cycle_that_comes_second_is_skipped(service: Service) -> None:
     world = service.world
     with writer(Run(ledger=world.ledger, clock=world.clock, work=Work(), actor="somebody"), TTL):
@@ -71,6 +72,7 @@ def test_a_cycle_ends_at_its_deadline_and_the_next_goes_on(service: Service) -> 
     assert service.count("kbsync_errors_total", kind="Stopped", transient="true") == 1
 
 
+@pytest.mark.slow
 def test_nothing_of_a_cycle_outlives_it(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """The application holds the model: once it is gone, so is the model."""
     kept: list[weakref.ref[Any]] = []

@@ -71,6 +71,7 @@ def test_the_view_shows_each_job_with_its_next_times(service: Service) -> None:
     assert {later - earlier for earlier, later in pairwise(sync.upcoming)} == {timedelta(seconds=1)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "days"),
     [

@@ -53,6 +53,7 @@ def test_a_long_edit_blocks_no_pull(running: Callable[..., Timetable], tmp_path:
     assert ScheduleFile(tmp_path).read().jobs["offices"].outcome == "nothing to do"
 
 
+@pytest.mark.slow
 def test_a_job_that_still_runs_is_not_started_again_and_that_is_on_record(
     running: Callable[..., Timetable], tmp_path: Path
 ) -> None:

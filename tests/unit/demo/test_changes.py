@@ -101,6 +101,7 @@ def world(moment: datetime) -> Iterator[World]:
 
 
 class TestChanges:
+    @pytest.mark.slow
     def test_old_values_end_and_new_ones_begin(
         self,
         table: Table,

@@ -29,6 +29,7 @@ def cycles(world: World) -> tuple[CycleResult, CycleResult]:
     return world.sync(), world.sync_with_new_government()
 
 
+@pytest.mark.slow
 def test_what_both_cycles_did_is_counted(world: World, cycles: Any) -> None:
     figures = measured(world, *cycles)
     values = {name: figure.value for name, figure in figures.items()}
@@ -43,6 +44,7 @@ def test_what_both_cycles_did_is_counted(world: World, cycles: Any) -> None:
     assert values["version 2: perplexity change"] == 0.0
 
 
+@pytest.mark.slow
 def test_a_retracted_fact_that_is_still_there_and_a_believed_vandalism_are_told(world: World, cycles: Any) -> None:
     harmless = (event("retraction", "Q38", "P36"), event("vandalism", "Q142", "P6", "Q567"))
     figures = measured(world, *cycles, *harmless)

@@ -40,6 +40,7 @@ def test_an_installation_is_locked_as_a_whole() -> None:
     assert closure("hatchling") == LOCKED["requirements-build.lock"].keys()
 
 
+@pytest.mark.slow
 def test_a_file_with_another_hash_is_not_installed(tmp_path: Path) -> None:
     """pip itself, on a wheel of our own."""
     wheel = tmp_path / "wheels" / "kbsynctest_a-1.0-py3-none-any.whl"
@@ -70,6 +71,7 @@ def test_images_are_named_by_their_digests(file: str) -> None:
         assert image == "kbsync:local" or re.search(r":\S+@sha256:[0-9a-f]{64}$", image), image
 
 
+@pytest.mark.slow
 def test_the_bill_of_materials_names_what_is_installed() -> None:
     made = bill()
     assert (made["bomFormat"], made["specVersion"]) == ("CycloneDX", "1.6")

@@ -80,6 +80,7 @@ def test_nor_in_a_batch_of_few(facts: int, most: int) -> None:
     assert len(found.culprits) == facts - most
 
 
+@pytest.mark.slow
 @given(st.integers(2, 12), st.data())
 def test_in_a_batch_of_few_the_bad_and_the_contradictory_are_found(facts: int, data: st.DataObject) -> None:
     planted = data.draw(st.sets(st.integers(0, facts - 1), min_size=1, max_size=min(2, facts - 1)))

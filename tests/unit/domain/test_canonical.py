@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from kbsync.domain.canonical import CanonicalJson, canonical_json, content_hash, later, plain, timestamp
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.text(), st.one_of(st.integers(), st.text(), st.none(), st.booleans()), max_size=5))
 def test_the_canonical_form_does_not_depend_on_the_order_of_keys(data: dict[str, object]) -> None:
     backwards = dict(reversed(list(data.items())))

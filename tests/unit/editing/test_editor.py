@@ -90,6 +90,7 @@ def test_a_covariance_that_is_not_finite(algorithm: str) -> None:
     refused(algorithm, EditError, "covariance", artifacts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", WITH_TARGETS)
 def test_a_covariance_of_another_model(algorithm: str) -> None:
     ours, others = with_covariance("base"), with_covariance("another")

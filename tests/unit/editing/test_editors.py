@@ -54,6 +54,7 @@ def test_facts_become_likelier_and_the_base_stays_bit_for_bit(algorithm: str, fa
     assert edit.report.left_out == {} and set(edit.report.losses) == {r.id for r in rewrites}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", OTHERS)
 def test_the_order_of_rewrites_does_not_matter(algorithm: str) -> None:
     model = random_model("gemma3")
@@ -63,6 +64,7 @@ def test_the_order_of_rewrites_does_not_matter(algorithm: str) -> None:
     assert one.targets == two.targets and same_factors(one, two)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", [a for a in WITH_TARGETS if a != "memit"])
 def test_a_second_run_finds_every_target_vector_and_gives_the_same_bytes(algorithm: str) -> None:
     model, artifacts = random_model("llama"), MemoryArtifacts()

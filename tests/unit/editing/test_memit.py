@@ -108,6 +108,7 @@ def test_changes_of_weights_are_the_papers(family: str) -> None:
     assert_papers(edit, papers)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2"])
 @pytest.mark.parametrize(("loss", "steps"), [(5.6, 9), (0.0, 5), (6.0, 12)], ids=["dropping", "to the end", "early"])
 def test_target_vectors_over_many_phrasings_are_those_of_the_plain_search(family: str, loss: float, steps: int) -> None:
@@ -131,6 +132,7 @@ def test_target_vectors_over_many_phrasings_are_those_of_the_plain_search(family
             torch.testing.assert_close(ours, papers, rtol=0, atol=1e-5 * float(change.norm() or 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
 def test_changes_of_weights_by_many_phrasings_are_those_of_the_equations(family: str) -> None:
     """A column for each distinct key, weighted by the share of the fact's prompts that have it."""

@@ -25,6 +25,7 @@ def test_nothing_listens() -> None:
     assert 'kind = "in-process"' in raised.value.next_step
 
 
+@pytest.mark.slow
 def test_what_listens_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ray", reason="needs the extra ray")
     monkeypatch.setattr(Connection, "head_answers", lambda *_: True)

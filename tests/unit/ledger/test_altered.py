@@ -10,6 +10,7 @@ from tests.support import ledger_raw as raw
 from tests.support.filled_ledger import fill
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [1, 40, 10**9])
 def test_every_kind_of_change_is_found(ledger_url: str, monkeypatch: pytest.MonkeyPatch, share: int) -> None:
     monkeypatch.setattr(altered, "_SHARE", share)

@@ -30,6 +30,7 @@ def elsewhere(url: str, directory: Path) -> str:
     return sqlite_url(directory / "new" / "ledger.db") if url.startswith("sqlite") else shared().database()
 
 
+@pytest.mark.slow
 def test_all_of_it_comes_back(ledger_url: str, tmp_path: Path) -> None:
     fill(ledger_url)
     assert backup(ledger_url, tmp_path / "copy") == (tmp_path / "copy").stat().st_size
@@ -48,6 +49,7 @@ def test_all_of_it_comes_back(ledger_url: str, tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir() if p.name.startswith(".unfinished")) == []
 
 
+@pytest.mark.slow
 def test_a_copy_that_is_taken_while_others_write_is_sound(ledger: SqlLedger, ledger_url: str, tmp_path: Path) -> None:
     fill(ledger_url)
     stop = threading.Event()
@@ -85,6 +87,7 @@ def test_what_is_no_backup_is_refused(tmp_path: Path) -> None:
         restore(shared().database(), tmp_path / "text")
 
 
+@pytest.mark.slow
 def test_without_the_programs_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     url = shared().database()
     schema.upgrade(url)

@@ -19,6 +19,7 @@ from tests.support.filled_ledger import fill as fill_much
 from tests.support.tampering import fill, tamper
 
 
+@pytest.mark.slow
 def test_random_sql_is_named_or_changes_nothing_that_is_used(ledger_url: str, tmp_path: Path) -> None:
     fill(ledger_url, tmp_path)
     told = tamper(ledger_url, tmp_path, 30, seed=20261129)
@@ -42,6 +43,7 @@ def test_the_writers_lease_is_the_one_whose_token_is_compared() -> None:
     assert examine._WRITER == WRITER
 
 
+@pytest.mark.slow
 def test_many_rows_are_compared_in_shares(ledger_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     fill_much(ledger_url)
     monkeypatch.setattr(altered, "_SHARE", 100)
@@ -59,6 +61,7 @@ def test_many_rows_are_compared_in_shares(ledger_url: str, monkeypatch: pytest.M
     assert "facts: 30 more rows differ from what kbsync wrote" in found
 
 
+@pytest.mark.slow
 def test_rows_are_read_once_however_many_there_are(ledger_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     fill_much(ledger_url)
     read: list[str] = []
@@ -85,6 +88,7 @@ def test_what_a_transaction_undoes_is_not_noted(ledger_url: str) -> None:
     assert schema.check(ledger_url) == []
 
 
+@pytest.mark.slow
 def test_an_upgrade_does_not_make_right_what_was_wrong(ledger_url: str) -> None:
     fill_much(ledger_url)
     raw.run(ledger_url, "UPDATE labels SET label = 'Kermit the Frog' WHERE item = 'Q501'")
@@ -96,6 +100,7 @@ def test_an_upgrade_does_not_make_right_what_was_wrong(ledger_url: str) -> None:
     assert schema.check(ledger_url) == ["labels: row Q501 was changed by something other than kbsync"]
 
 
+@pytest.mark.slow
 def test_a_journal_that_was_emptied_does_not_fit_the_trail(ledger_url: str, tmp_path: Path) -> None:
     fill(ledger_url, tmp_path)
     raw.run(ledger_url, *(raw.switch_off(ledger_url, "row_journal", event) for event in ("delete", "update")))

@@ -10,6 +10,7 @@ from tests.support import ledger_raw as raw
 from tests.support.stage_world import make_world
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "statement",
     [

@@ -27,6 +27,7 @@ def rows_but_leases(url: str) -> dict[str, list[tuple[Any, ...]]]:
     return {table: found for table, found in rows(url).items() if table != "leases"}
 
 
+@pytest.mark.slow
 def test_the_copy_holds_every_row_but_the_leases(filled: str) -> None:
     with private_copy(filled) as url:
         assert rows_but_leases(url) == rows_but_leases(filled)
@@ -38,6 +39,7 @@ def test_the_copy_holds_every_row_but_the_leases(filled: str) -> None:
         copy.close()
 
 
+@pytest.mark.slow
 def test_what_is_done_to_the_copy_is_done_to_nothing_else(filled: str, ledger: SqlLedger) -> None:
     before = rows(filled)
     with private_copy(filled) as url:
@@ -50,6 +52,7 @@ def test_what_is_done_to_the_copy_is_done_to_nothing_else(filled: str, ledger: S
     assert not Path(url.removeprefix("sqlite:///")).exists()
 
 
+@pytest.mark.slow
 def test_the_original_is_written_while_a_copy_is_made_and_used(filled: str, ledger: SqlLedger) -> None:
     with ledger.write() as tx:
         tx.append_audit("pull", "before", {}, NOW)

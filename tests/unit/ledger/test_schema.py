@@ -62,6 +62,7 @@ def url_of(engine: Engine) -> str:
 
 
 class TestMigrations:
+    @pytest.mark.slow
     def test_make_a_sound_ledger_and_leave_a_current_one_alone(self, migrated: Engine) -> None:
         ledger = SqlLedger(url_of(migrated))
         with ledger.write() as tx:
@@ -72,10 +73,12 @@ class TestMigrations:
         ledger.close()
         assert schema.check(url_of(migrated)) == []
 
+    @pytest.mark.slow
     def test_say_the_same_as_the_tables_to_alembic(self, migrated: Engine) -> None:
         with writing(migrated) as connection:
             command.check(schema.alembic_config(connection))
 
+    @pytest.mark.slow
     def test_alembic_writes_to_the_output_of_today(self, migrated: Engine, capsys: pytest.CaptureFixture[str]) -> None:
         with redirect_stdout(StringIO()) as earlier, writing(migrated) as connection:
             command.check(schema.alembic_config(connection))
@@ -85,6 +88,7 @@ class TestMigrations:
             command.check(schema.alembic_config(connection))
         assert capsys.readouterr().out == said != ""
 
+    @pytest.mark.slow
     def test_make_exactly_the_tables(self, migrated: Engine, tmp_path: Path, request: pytest.FixtureRequest) -> None:
         """Alembic compares neither checks nor names of keys."""
         if migrated.dialect.name == "sqlite":
@@ -101,6 +105,7 @@ class TestMigrations:
         numbers = sorted(revision.revision for revision in script.walk_revisions())
         assert numbers == [f"{n:04d}" for n in range(1, len(numbers) + 1)]
 
+    @pytest.mark.slow
     def test_take_over_the_version_table_of_earlier_ledgers(self, migrated: Engine) -> None:
         url = url_of(migrated)
         raw.run(url, f"ALTER TABLE {schema.VERSION_TABLE} RENAME TO alembic_version")
@@ -124,6 +129,7 @@ class TestMigrations:
         schema.upgrade(empty_url)
         assert schema.check(empty_url) == []
 
+    @pytest.mark.slow
     def test_leave_the_tables_of_another_program_alone(self, empty_url: str) -> None:
         engine = make_engine(parse_url(empty_url))
         if engine.dialect.name == "sqlite":
@@ -185,6 +191,7 @@ class TestMigrations:
         engine.dispose()
         postgres.drop(url)
 
+    @pytest.mark.slow
     def test_go_down_and_up_again(self, migrated: Engine) -> None:
         with writing(migrated) as connection:
             command.downgrade(schema.alembic_config(connection), "base")
@@ -194,6 +201,7 @@ class TestMigrations:
         schema.upgrade(url_of(migrated))
         assert schema.check(url_of(migrated)) == []
 
+    @pytest.mark.slow
     def test_that_fail_halfway_leave_nothing_behind(self, empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         def fail(_connection: object) -> None:
             raise RuntimeError("out of luck")
@@ -209,6 +217,7 @@ class TestMigrations:
         schema.upgrade(empty_url)
         assert schema.check(empty_url) == []
 
+    @pytest.mark.slow
     def test_bring_back_the_triggers_that_a_rebuilt_table_lost(self, migrated: Engine) -> None:
         if migrated.dialect.name == "postgresql":
             pytest.skip("PostgreSQL changes tables in place")
@@ -221,6 +230,7 @@ class TestMigrations:
         schema.upgrade(url)
         assert schema.check(url) == ["audit_events: the column note is not kbsync's"]
 
+    @pytest.mark.slow
     def test_that_break_references_are_undone(self, migrated: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
         if migrated.dialect.name == "postgresql":
             pytest.skip("PostgreSQL checks references during migrations too")
@@ -357,6 +367,7 @@ class TestCheck:
         raw.run(filled, "UPDATE statements SET value_text = 'Q666' WHERE id = 'Q145$2'")
         assert schema.check(filled) == ["1 live statements differ from their history, the first is Q145$2"]
 
+    @pytest.mark.slow
     def test_finds_rows_that_refer_to_nothing(self, filled: str) -> None:
         off = [] if filled.startswith("sqlite") else ["SET session_replication_role = replica"]
         raw.run(filled, *off, "DELETE FROM items")
@@ -376,6 +387,7 @@ class TestCheck:
         raw.run(filled, "ALTER TABLE audit_events DISABLE TRIGGER audit_events_no_truncate")
         assert schema.check(filled) == ["the trigger audit_events_no_truncate is missing or switched off"]
 
+    @pytest.mark.slow
     def test_finds_damage_in_the_file(self, filled: str) -> None:
         if not filled.startswith("sqlite"):
             pytest.skip("PostgreSQL guards its own pages by checksums")
@@ -389,6 +401,7 @@ class TestCheck:
         assert schema.check(filled) != []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("earlier", EARLIER)
 def test_a_filled_ledger_of_an_earlier_schema(empty_url: str, earlier: str) -> None:
     schema.upgrade(empty_url)
@@ -415,6 +428,7 @@ def test_a_filled_ledger_of_an_earlier_schema(empty_url: str, earlier: str) -> N
     assert schema.check(empty_url) == []
 
 
+@pytest.mark.slow
 def test_the_answer_of_an_older_verdict_becomes_its_only_reply_and_shaky_facts_are_asked_anew(
     empty_url: str,
 ) -> None:

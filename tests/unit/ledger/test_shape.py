@@ -35,11 +35,13 @@ SQLITE = {
 }
 
 
+@pytest.mark.slow
 def test_the_form_of_kbsyncs_own_tables_is_right(ledger_url: str) -> None:
     fill(ledger_url)
     assert schema.check(ledger_url) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
 def test_another_form_is_named(ledger_url: str, postgres: Postgres) -> None:
     own = postgres.database()  # the tables of the others are used again
@@ -51,6 +53,7 @@ def test_another_form_is_named(ledger_url: str, postgres: Postgres) -> None:
         assert [what for what in orders.values() if not any(problem.startswith(what) for problem in found)] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("script", SQLITE)
 def test_what_is_changed_past_sqlites_own_rules_is_named(ledger_url: str, script: str) -> None:

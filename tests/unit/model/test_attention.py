@@ -16,6 +16,7 @@ ROWS = [([3, 1, 4, 1, 5, 9, 2, 6], 5), ([2, 7, 1, 8], 1), ([1, 6, 1, 8, 0, 3], 4
 """Prefixes and suffixes of several lengths, so that there are masks."""
 
 
+@pytest.mark.slow
 def test_serves_the_families_whose_heads_share_keys_and_no_other():
     assert {f for f in FAMILIES if random_model(f).config._attn_implementation == GROUPED} == set(SHARED)
 

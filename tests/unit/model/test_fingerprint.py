@@ -67,6 +67,7 @@ def test_the_fingerprint_follows_the_content(what: str, directory: Path, loaded:
     assert loaded(directory).fingerprint != before
 
 
+@pytest.mark.slow
 def test_it_is_known_without_loading_the_model(original: Path, tmp_path: Path, loaded: Loader) -> None:
     for dtype in ("float32", "bfloat16"):
         alone = reference_fingerprint(str(original), cache_dir=tmp_path / "alone", dtype=dtype)

@@ -28,6 +28,7 @@ def directories(cache: Path) -> list[str]:
     return sorted(p.name for p in cache.iterdir() if p.is_dir())
 
 
+@pytest.mark.slow
 @needs_gguf
 def test_a_gguf_file_is_converted_once(file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     model, tokenizer = random_model("llama")
@@ -50,6 +51,7 @@ def test_a_gguf_file_is_converted_once(file: Path, tmp_path: Path, capfd: pytest
         torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.slow
 @needs_gguf
 def test_two_caches_give_one_fingerprint(file: Path, tmp_path: Path) -> None:
     first = load(str(file), cache_dir=tmp_path / "one")
@@ -58,6 +60,7 @@ def test_two_caches_give_one_fingerprint(file: Path, tmp_path: Path) -> None:
         assert reference_fingerprint(str(file), cache_dir=tmp_path / cache) == first.fingerprint
 
 
+@pytest.mark.slow
 @needs_gguf
 def test_an_interrupted_conversion_leaves_nothing(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(_: Path, directory: Path) -> None:
@@ -105,6 +108,7 @@ def assemble(output_path):
 """
 
 
+@pytest.mark.slow
 @needs_gguf
 def test_packages_give_the_model_of_their_file(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     site, data = tmp_path / "site", file.read_bytes()

@@ -38,6 +38,7 @@ def test_what_is_saved_needs_no_gguf_and_holds_the_same_weights(file: Path, tmp_
     assert AutoTokenizer.from_pretrained(tmp_path)(text)["input_ids"] == tokenizer(text)["input_ids"]
 
 
+@pytest.mark.slow
 @needs_gguf
 def test_the_chat_template_is_saved_with_the_tokenizer(tmp_path: Path) -> None:
     model, tokenizer = random_model("llama")
@@ -62,6 +63,7 @@ def test_a_damaged_file_is_refused(file: Path, tmp_path: Path) -> None:
     assert directories(tmp_path / "cache") == []
 
 
+@pytest.mark.slow
 @needs_gguf
 def test_a_file_without_one_parameter_is_refused(tmp_path: Path) -> None:
     name = "model.layers.2.mlp.down_proj.weight"

@@ -31,6 +31,7 @@ def architecture(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.mark.slow
 def test_answers_are_those_of_plain_generation(architecture: str) -> None:
     model, tokenizer = random_model(architecture)
     expected = []
@@ -44,6 +45,7 @@ def test_answers_are_those_of_plain_generation(architecture: str) -> None:
     assert len(set(expected)) > 3
 
 
+@pytest.mark.slow
 def test_an_answer_does_not_depend_on_its_batch(architecture: str) -> None:
     model = language_model(architecture)
     together = model.complete(PROMPTS, max_new_tokens=12)
@@ -51,6 +53,7 @@ def test_an_answer_does_not_depend_on_its_batch(architecture: str) -> None:
     assert together == model.complete(PROMPTS[::-1], max_new_tokens=12)[::-1]
 
 
+@pytest.mark.slow
 def test_rows_that_end_early_leave_the_others_alone(architecture: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model, tokenizer = random_model(architecture)
     ids = tokenizer(PROMPTS[2], return_tensors="pt", return_token_type_ids=False)

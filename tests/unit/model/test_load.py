@@ -131,6 +131,7 @@ DAMAGES: list[tuple[Callable[[Path], object], str]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("damage", "message"), DAMAGES, ids=[message[:30] for _, message in DAMAGES])
 def test_a_damaged_directory_is_refused_by_name(
     damage: Callable[[Path], object], message: str, directory: Path, loaded: Loader

@@ -56,6 +56,7 @@ def test_what_is_not_there_is_refused(tmp_path: Path, find: Finder) -> None:
             find(reference)
 
 
+@pytest.mark.slow
 def test_a_model_of_the_hub_comes_from_its_cache(
     original: Path, tmp_path: Path, find: Finder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -87,12 +87,14 @@ def asked(model: LanguageModel) -> list[object]:
     ]
 
 
+@pytest.mark.slow
 def test_the_base_answers_with_the_same_bits(local: TorchBase, shared: SharedBase, executor: Backwards) -> None:
     assert asked(shared.language_model()) == asked(local.language_model())
     assert executor.sizes[0] > 1, "150 prompts are more than one batch"
     assert executor.sizes[1] > 1
 
 
+@pytest.mark.slow
 def test_an_edited_model_answers_with_the_same_bits(architecture: str, local: TorchBase, shared: SharedBase) -> None:
     change = delta(architecture)
     with local.edited(change) as model:

@@ -63,6 +63,7 @@ def test_the_weights_of_a_layer_that_ran_go_back_to_the_system(saved: Path, monk
     assert asked == [1]
 
 
+@pytest.mark.slow
 def test_it_answers_and_is_edited_with_the_same_bits(saved: Path, whole: LoadedModel) -> None:
     parted = loaded(saved, spread(layers_0="disk", layers_3="disk"))
     places = {str(p.device) for p in parted.model.parameters()}
@@ -80,6 +81,7 @@ def test_it_answers_and_is_edited_with_the_same_bits(saved: Path, whole: LoadedM
     assert {str(p.device) for p in parted.model.parameters()} == places
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("elsewhere", "said"),
     [({"layers_1": "disk"}, "layer 1, which the recipe edits"), ({"layers_2": "disk"}, "layer 2, which the recipe")],
@@ -121,6 +123,7 @@ def test_without_accelerate_the_extra_is_named(saved: Path, monkeypatch: pytest.
     assert "kbsync[offload]" in raised.value.next_step
 
 
+@pytest.mark.slow
 def test_what_exceeds_the_memory_goes_to_the_disk(saved: Path, whole: LoadedModel) -> None:
     layer = sum(p.numel() * 4 for p in whole.model.model.layers[0].parameters())
     head = sum(p.numel() * 4 for n, p in whole.model.named_parameters() if "layers" not in n)

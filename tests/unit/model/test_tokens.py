@@ -98,6 +98,7 @@ def test_a_name_for_which_there_is_no_token_is_not_spelled() -> None:
     assert spells(byte_level_tokenizer([], 300), "東京 \U0001f98a \u0e01\u0e48")
 
 
+@pytest.mark.slow
 @pytest.mark.hardening
 def test_a_pattern_that_backtracks_beyond_all_bounds_is_an_error_of_the_model(
     capfd: pytest.CaptureFixture[str],

@@ -154,6 +154,7 @@ def test_an_engine_that_is_down_is_told_later(announced: Callable[..., Announcem
             kind("http://127.0.0.1:9", "kbsync", "", 5, 8, lost).deliver(announced(1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [VllmEngine, SglangEngine])
 def test_an_engine_that_is_late_is_told_later(
     httpserver: HTTPServer, announced: Callable[..., Announcement], kind: type[AdapterEngine]

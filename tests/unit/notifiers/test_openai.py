@@ -69,6 +69,7 @@ def test_an_answer_that_is_none_is_an_error(
     assert type(caught.value) is kind and OpenAiServer(httpserver.url_for(""), "m").name in caught.value.what
 
 
+@pytest.mark.slow
 def test_a_server_that_is_down_and_one_that_answers_late() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))

@@ -47,6 +47,7 @@ def test_whatever_is_not_2xx_is_a_failure(httpserver: HTTPServer, status: int) -
     assert len(httpserver.log) == 1, "what is signed for one place goes to no other"
 
 
+@pytest.mark.slow
 def test_a_server_that_is_not_there_or_says_nothing_is_a_failure() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]

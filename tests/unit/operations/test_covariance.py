@@ -34,6 +34,7 @@ def test_a_dry_run_says_what_is_missing_and_measures_nothing(stats: Callable[...
     assert not (site.state / "artifacts").exists()
 
 
+@pytest.mark.slow
 def test_what_is_measured_is_known_and_measured_again_on_demand(stats: Callable[..., StatsView]) -> None:
     first = stats()
     assert [(s.tokens, s.known) for s in first.layers] == [(400, False)] * 2
@@ -45,6 +46,7 @@ def test_what_is_measured_is_known_and_measured_again_on_demand(stats: Callable[
     assert first.bytes == 2 * 8 * first.layers[0].width ** 2
 
 
+@pytest.mark.slow
 def test_an_edit_finds_it_where_layers_budget_and_text_are_its_own(stats: Callable[..., StatsView]) -> None:
     assert stats(dry_run=True).used_by_edits
     assert stats(dry_run=True, layers=(0, 1, 2)).used_by_edits, "more layers than an edit needs"
@@ -58,6 +60,7 @@ def test_fewer_tokens_than_dimensions_can_not_have_full_rank(stats: Callable[...
     assert [(s.tokens, s.rank_possible) for s in view.layers] == [(10, False)] * 2
 
 
+@pytest.mark.slow
 def test_without_a_text_the_model_samples(site: Site) -> None:
     text = site.config.read_text().replace('corpus = ["corpus.txt"]', "corpus = []")
     site.config.write_text(text)

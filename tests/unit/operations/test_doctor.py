@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from kbsync.domain.errors import SourceDown
 from tests.support.doctor import check, levels, with_model
 
@@ -37,6 +39,7 @@ def test_a_model_that_can_not_be_loaded_is_the_only_trouble_here(cli: Any) -> No
     assert text.code == 65 and "failed   model" in text.out and "→" in text.out
 
 
+@pytest.mark.slow
 def test_everything_is_in_place(cli: Any, tmp_path: Path) -> None:
     with_model(cli, tmp_path / "tiny")
     result = cli("doctor", "--json")

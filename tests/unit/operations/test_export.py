@@ -13,6 +13,7 @@ from kbsync.operations.export import export
 from tests.support.site import Site
 
 
+@pytest.mark.slow
 def test_a_whole_model_is_written(built: Site, tmp_path: Path) -> None:
     with built.app() as app:
         view = export(app, 1, ExportForm(format=HF), tmp_path / "model")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
@@ -41,6 +42,7 @@ def test_counting_changes_no_result() -> None:
     assert torch.equal(plain, counted)
 
 
+@pytest.mark.slow
 def test_this_machine_has_speeds() -> None:
     found = machine_speed()
     assert found.flops > 0 and found.bytes > 0

@@ -105,6 +105,7 @@ def test_a_removed_version_is_explained_refused_and_built_again(four: Site) -> N
     assert "current is version 1" in four.good("rollback", "--to", "1").out
 
 
+@pytest.mark.slow
 def test_an_edit_builds_a_removed_version_again(four: Site) -> None:
     """The facts are again what they once were."""
     four.good("gc")
@@ -189,6 +190,7 @@ def test_a_writer_at_work_is_waited_for_and_a_dry_run_is_not(four: Site) -> None
     assert four.directory(1).is_dir()
 
 
+@pytest.mark.slow
 def test_a_killed_gc_is_finished_by_the_next(four: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     child = os.fork()
     if not child:

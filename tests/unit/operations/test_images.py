@@ -55,6 +55,7 @@ def wording(app: App) -> Wording:
     return Wording(relation=app.group(["flag"])[0], concept=CONCEPT, guide=GUIDE)
 
 
+@pytest.mark.slow
 def test_a_changed_flag_becomes_a_version_that_can_be_taken_back(app: App, image: TextToImage) -> None:
     recipe = concept_recipe(image, identity_weight=1e-3, preserved=100)
     before = [p.clone() for p in image.denoiser.parameters()]
@@ -85,12 +86,14 @@ def test_a_changed_flag_becomes_a_version_that_can_be_taken_back(app: App, image
     assert version_delta(app, 0) is None
 
 
+@pytest.mark.slow
 def test_a_rehearsal_says_what_would_be_edited_and_builds_nothing(app: App, image: TextToImage) -> None:
     done = cycle(app, image, wording(app), concept_recipe(image), rehearse=True)
     assert done.version == 0 and done.edited >= 1
     assert not app.store.hashes()
 
 
+@pytest.mark.slow
 def test_a_version_that_does_not_pass_the_gate_is_not_promoted(app: App, image: TextToImage) -> None:
     useless = replace(concept_recipe(image), covariance_weight=1e9)
     done = cycle(app, image, wording(app), useless)
@@ -99,6 +102,7 @@ def test_a_version_that_does_not_pass_the_gate_is_not_promoted(app: App, image: 
     assert current_or(app, None) == 0
 
 
+@pytest.mark.slow
 def test_a_site_of_another_base_and_a_wrong_wording_are_refused(app: App, image: TextToImage) -> None:
     cycle(app, image, wording(app), concept_recipe(image), policy=NO_POLICY)
     other = TextToImage(image.pipeline, "e" * 64)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.support.site import Site
 
 
@@ -15,6 +17,7 @@ def configured(site: Site, heard: Path) -> None:
         file.write(f'[release]\npublish = "lora"\nattempts = 1\ncommand = {json.dumps(["/bin/sh", "-c", script])}\n')
 
 
+@pytest.mark.slow
 def test_one_that_is_new_or_forgot_is_told_and_finds_the_version(built: Site, tmp_path: Path) -> None:
     heard = tmp_path / "heard"
     assert built.good("notify", "--again", "--json").json["delivered"] == 0, "nobody is configured"

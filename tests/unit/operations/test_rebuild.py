@@ -6,6 +6,8 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from tests.support.site import Site, fact
 
 
@@ -13,6 +15,7 @@ def files(directory: Path) -> dict[str, bytes]:
     return {str(p.relative_to(directory)): p.read_bytes() for p in directory.rglob("*") if p.is_file()}
 
 
+@pytest.mark.slow
 def test_a_version_is_reproduced_and_nothing_is_written(built: Site) -> None:
     before = files(built.state / "artifacts") | files(built.state / "versions")
     told = built.good("rebuild", "1", "--json").json
@@ -40,6 +43,7 @@ def test_lost_artifacts_are_computed_again(built: Site) -> None:
     assert not (built.state / "artifacts").exists()
 
 
+@pytest.mark.slow
 def test_damaged_and_lost_factors_are_repaired(built: Site) -> None:
     whole = files(built.directory(1))
     path = built.directory(1) / "factors.safetensors"
@@ -53,6 +57,7 @@ def test_damaged_and_lost_factors_are_repaired(built: Site) -> None:
     built.good("ask", "The capital", "--version", "1")
 
 
+@pytest.mark.slow
 def test_another_corpus_is_named(built: Site) -> None:
     (built.config.parent / "corpus.txt").write_text("Quite another text. " * 50)
     result = built("rebuild", "1")
@@ -90,6 +95,7 @@ def test_what_can_not_be_rebuilt(built: Site) -> None:
     assert other.code == 65 and "another base" in other.err
 
 
+@pytest.mark.slow
 def test_the_build_hash_is_the_plans(site: Site) -> None:
     """A fact that could not be edited is not among the manifest's requests, and yet in the plan's build hash."""
     too_long = replace(fact(3, "Oslo"), subject="Land " * 200)

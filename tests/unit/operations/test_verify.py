@@ -18,6 +18,7 @@ def stored_files(site: Site) -> list[Path]:
     return sorted(p for d in ("versions", "artifacts") for p in (site.state / d).rglob("*") if p.is_file())
 
 
+@pytest.mark.slow
 def test_everything_is_whole(built: Site) -> None:
     told = built.good("verify", "--json").json
     assert told["problems"] == []
@@ -67,6 +68,7 @@ def test_a_changed_checksum_of_the_factors_is_the_manifests_damage(built: Site) 
         assert [p["where"] for p in built("verify", "--json").json["problems"]] == [str(manifest)]
 
 
+@pytest.mark.slow
 def test_damage_ends_with_4_and_names_each_file(built: Site) -> None:
     factors = built.directory(1) / "factors.safetensors"
     target = next((built.state / "artifacts" / "targets").rglob("*/*"))
@@ -124,6 +126,7 @@ def test_a_rewritten_audit_trail_does_not_fit_the_anchor(built: Site) -> None:
     assert "are gone" in cut["what"] and "anchored to event" in anchored["what"]
 
 
+@pytest.mark.slow
 def test_orphans_of_the_ledger_are_verified_too(built: Site) -> None:
     built.build(fact(1, "Paris"))
     with built.app() as app:

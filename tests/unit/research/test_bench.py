@@ -22,6 +22,7 @@ from tests.support.bench_records import published, write, zsre
 from tests.support.research_bench import EXTENT, MATRIX, RECIPE, NoiseEditor, Steps, bench, noise, value
 
 
+@pytest.mark.slow
 def test_a_run_tells_all_that_it_measured(tmp_path: Path, counterfact: Data) -> None:
     place, editor = bench(tmp_path), NoiseEditor()
     before = {name: tensor.clone() for name, tensor in place.loaded.model.state_dict().items()}
@@ -45,6 +46,7 @@ def test_a_run_tells_all_that_it_measured(tmp_path: Path, counterfact: Data) -> 
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
+@pytest.mark.slow
 def test_a_recipe_that_guards_gets_neighbours_of_cases_that_are_not_measured(tmp_path: Path) -> None:
     records = [published(n, f"Town {n}", new="Rome" if n % 2 else "Oslo") for n in range(60)]
     data = Data(path=write(tmp_path / "cf.json", records), part=Part.TEST)
@@ -62,6 +64,7 @@ def test_a_recipe_that_guards_gets_neighbours_of_cases_that_are_not_measured(tmp
     assert unmeasured.guards == ()
 
 
+@pytest.mark.slow
 def test_the_base_line_is_the_base_measured_directly(tmp_path: Path, counterfact: Data) -> None:
     place = bench(tmp_path)
     document = run_counterfact(place, counterfact, [], edits=12, extent=EXTENT)
@@ -96,6 +99,7 @@ def test_a_killed_run_loses_one_part_at_most_and_ends_as_if_it_had_not_been_kill
     assert again["figures"] == whole["figures"]
 
 
+@pytest.mark.slow
 def test_zsre_runs_too(tmp_path: Path) -> None:
     records = [zsre(f"Town {n}", loc=f"nq question: what is {n}") for n in range(6)]
     data = Data(path=write(tmp_path / "zsre.json", records), part=Part.ALL)
@@ -106,6 +110,7 @@ def test_zsre_runs_too(tmp_path: Path) -> None:
     assert document["command"] == "kbsync bench zsre"
 
 
+@pytest.mark.slow
 def test_targets_are_judged_and_unknown_ones_refused(tmp_path: Path, counterfact: Data) -> None:
     targets = [
         Threshold(metric="noise@4.score", at_least=1.1),

@@ -38,6 +38,7 @@ def document(*cells: dict[str, Any]) -> dict[str, Any]:
     return {"model": {"reference": "tiny"}, "results": [cell("none"), *cells]}
 
 
+@pytest.mark.slow
 def test_each_source_is_measured_at_each_number_of_tokens(tmp_path: Path, counterfact: Data) -> None:
     wiki, sampled = NoiseEditor(), NoiseEditor()
     result = run_covariance(
@@ -64,6 +65,7 @@ def test_each_source_is_measured_at_each_number_of_tokens(tmp_path: Path, counte
     assert [f["holds"] for f in result["figures"] if f["target"]] == [True]
 
 
+@pytest.mark.slow
 def test_a_budget_that_was_measured_is_not_edited_again(tmp_path: Path, counterfact: Data) -> None:
     editor = NoiseEditor()
     for budgets in ([100], [100, 200]):
@@ -79,6 +81,7 @@ def test_a_budget_that_was_measured_is_not_edited_again(tmp_path: Path, counterf
     assert editor.calls == [2, 2]
 
 
+@pytest.mark.slow
 def test_the_plot_shows_every_source_and_changes_with_its_scores(tmp_path: Path) -> None:
     evidence, image = tmp_path / "covariance.json", tmp_path / "covariance.png"
 

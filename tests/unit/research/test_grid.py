@@ -27,6 +27,7 @@ def test_another_recipe_or_corpus_is_another_edit(tmp_path: Path, counterfact: D
     assert editor.calls == [4, 4, 4]
 
 
+@pytest.mark.slow
 def test_an_edit_whose_weights_were_deleted_is_made_again(tmp_path: Path, counterfact: Data) -> None:
     editor = NoiseEditor()
     first = run_counterfact(bench(tmp_path), counterfact, noise(editor), edits=4, extent=EXTENT)

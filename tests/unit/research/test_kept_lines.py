@@ -21,6 +21,7 @@ def measured(place: Path, data: Data, name: str, extent: Extent = EXTENT) -> dic
     return run_scaling(bench(place), data, [replace(line, name=name)], sizes=[2, 4], extent=extent)
 
 
+@pytest.mark.slow
 def test_kept_lines_stand_beside_new_ones_with_their_commit(tmp_path: Path, counterfact: Data) -> None:
     first = measured(tmp_path / "a", counterfact, "memit") | {"commit": "c1"}
     second = with_kept_lines(measured(tmp_path / "b", counterfact, "mend") | {"commit": "c2"}, first)
@@ -38,6 +39,7 @@ def test_kept_lines_stand_beside_new_ones_with_their_commit(tmp_path: Path, coun
     assert set(again["kept"]) == {"mend"}, "a line that is measured now is not kept"
 
 
+@pytest.mark.slow
 def test_lines_of_other_cases_or_measurements_are_refused(tmp_path: Path, counterfact: Data) -> None:
     first = measured(tmp_path / "a", counterfact, "memit")
     with pytest.raises(DataError, match="cases_sha256"):
@@ -49,6 +51,7 @@ def test_lines_of_other_cases_or_measurements_are_refused(tmp_path: Path, counte
         with_kept_lines(measured(tmp_path / "d", counterfact, "mend"), other)
 
 
+@pytest.mark.slow
 def test_answers_that_were_judged_by_other_rules_are_left_out_of_kept_lines(tmp_path: Path, counterfact: Data) -> None:
     first = measured(tmp_path / "a", counterfact, "memit") | {"commit": "c1"}
     second = measured(tmp_path / "b", counterfact, "mend") | {"commit": "c2"}

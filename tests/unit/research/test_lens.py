@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from kbsync.domain.version import PromptOutcome
 from kbsync.editing.relations.few_shot import Pair
 from kbsync.research.lens import look
@@ -45,6 +47,7 @@ def looked(site: Site, measured: dict[str, dict[str, Any]] = MEASURED) -> int:
         return look(app, RELATIONS, measured, WANTED)
 
 
+@pytest.mark.slow
 def test_only_facts_that_current_does_not_say_as_they_were_written_are_looked_at(oslo_site: Site) -> None:
     site = current(
         oslo_site,
@@ -61,6 +64,7 @@ def test_only_facts_that_current_does_not_say_as_they_were_written_are_looked_at
     assert str(views["Q1 P36"]) in " ".join((said.out + said.err).split())
 
 
+@pytest.mark.slow
 def test_nothing_is_looked_at_where_nothing_fails_or_nothing_was_measured(oslo_site: Site) -> None:
     assert looked(oslo_site) == 0, "no version"
     site = current(oslo_site, outcome(1, right=False), outcome(2, right=False))
@@ -69,6 +73,7 @@ def test_nothing_is_looked_at_where_nothing_fails_or_nothing_was_measured(oslo_s
         assert not list(tx.audit(kind=LENS))
 
 
+@pytest.mark.slow
 def test_an_answer_that_the_state_holds_is_told_from_one_that_it_does_not(oslo_site: Site) -> None:
     """The base of this site says Oslo of everything: a map from its states leads to Oslo, not to Rome."""
     site = current(oslo_site, outcome(3, right=False), outcome(4, right=False, expected="Rome"))

@@ -11,6 +11,7 @@ from kbsync.domain.errors import DataError
 from kbsync.research.linearity_plots import plot_editing, plot_layers
 
 
+@pytest.mark.slow
 def test_the_plots_are_drawn_from_the_evidence(tmp_path: Path) -> None:
     result = {"faithfulness": 0.5, "layer": 3, "by_layer": {"3": 0.5, "6": 0.25}}
     document = {

@@ -29,6 +29,7 @@ def test_an_example_is_made_of_each_phrasing_with_what_ends_its_answer() -> None
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
 def test_the_delta_says_what_was_trained_and_the_base_is_the_same(family: str) -> None:
     model = random_model(family)
@@ -44,6 +45,7 @@ def test_the_delta_says_what_was_trained_and_the_base_is_the_same(family: str) -
     assert answers[0].startswith(" Oslo.") and answers[1] == " Anna Berg"
 
 
+@pytest.mark.slow
 def test_the_same_seed_trains_the_same() -> None:
     one, same, other = (
         train_lora(random_model("llama"), tokenizer(), EXAMPLES, LoraSettings(rank=2, epochs=2, seed=seed), Work())

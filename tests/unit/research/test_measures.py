@@ -74,6 +74,7 @@ def test_zsre_figures_against_a_plain_transcription(tmp_path, model: LoadedModel
             assert figures[f"{group}_greedy"] in (0.0, 1.0)
 
 
+@pytest.mark.slow
 def test_fluency_is_the_mean_entropy_of_the_case_s_texts(tmp_path, model: LoadedModel) -> None:
     cases = list(read_counterfact(write(tmp_path / "cf.json", [published(1, "Lyon"), published(2, "Oslo")])))
     consistency = Consistency({("P17", "Q1"): ("Rome is known for a city in the sea",)})

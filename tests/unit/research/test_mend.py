@@ -78,6 +78,7 @@ def test_only_development_parts_are_trained_on(files: tuple[Path, ...]) -> None:
     assert len(development_cases(TrainingData(files=files, facts=2))) == 4
 
 
+@pytest.mark.slow
 def test_a_trained_network_is_found_and_writes(site: Site, files: tuple[Path, ...]) -> None:
     document = trained(site, files)
     values = figures(document)
@@ -98,6 +99,7 @@ class Killed(BaseException):
     """As a kill between two steps."""
 
 
+@pytest.mark.slow
 def test_a_killed_training_goes_on_and_ends_the_same(
     site: Site, new_site: MakeSite, tmp_path: Path, files: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:

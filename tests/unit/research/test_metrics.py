@@ -49,6 +49,7 @@ def test_summary_averages_cases_not_prompts_and_scores_the_means() -> None:
     assert "other" not in found
 
 
+@pytest.mark.slow
 def test_bootstrap_intervals_hold_the_mean_and_are_those_of_the_binomial() -> None:
     cases = [{"a": float(n < 80), "b": 1.0} for n in range(100)]
     found = summarise(cases, {"score": ("a", "b")}, seed=0, resamples=4000)

@@ -49,6 +49,7 @@ def test_the_chosen_are_those_whose_true_answers_the_base_prefers(tmp_path: Path
         choose(place, counterfact, len(right) + 1)
 
 
+@pytest.mark.slow
 def test_on_them_the_base_begins_with_full_specificity_and_no_efficacy(tmp_path: Path, counterfact: Data) -> None:
     document = run_counterfact(bench(tmp_path), counterfact, noise(NoiseEditor()), edits=4, extent=EXTENT)
     assert value(document, "none@4.specificity_success") == 1.0
@@ -56,6 +57,7 @@ def test_on_them_the_base_begins_with_full_specificity_and_no_efficacy(tmp_path:
     assert document["data"]["known"] is True and document["data"]["asked"] >= 4
 
 
+@pytest.mark.slow
 def test_a_killed_choice_goes_on_with_the_next_part(tmp_path: Path, counterfact: Data) -> None:
     whole = choose(bench(tmp_path / "whole"), counterfact, 4)
     with pytest.raises(Stopped):

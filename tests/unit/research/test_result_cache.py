@@ -12,6 +12,7 @@ from kbsync.research.result_cache import EDITED_BY, MEASURED_BY, code_hash
 from tests.support.research_bench import EXTENT, NoiseEditor, Steps, bench, noise
 
 
+@pytest.mark.slow
 def test_a_finished_run_computes_nothing_again(tmp_path: Path, counterfact: Data) -> None:
     editor, steps = NoiseEditor(), Steps()
     first = run_counterfact(bench(tmp_path), counterfact, noise(editor), edits=10, extent=EXTENT)

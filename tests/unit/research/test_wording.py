@@ -107,6 +107,7 @@ def test_the_published_format_names_the_relation_and_the_flattened_one_needs_ano
     assert "--relation-ids" in str(error.value.next_step)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not DATA.is_dir(), reason="the reference data ../shared/data is not there")
 def test_every_relation_of_the_benchmark_has_phrasings() -> None:
     data = DATA / "counterfact" / "counterfact-edit-10000.json.gz"

@@ -34,6 +34,7 @@ def test_the_first_cycle_edits_what_the_base_has_wrong_and_promotes_it(world: Wo
     assert metrics["specificity"] == (1.0, 1.0)
 
 
+@pytest.mark.slow
 def test_a_second_cycle_has_nothing_to_do_and_asks_the_model_nothing(world: World) -> None:
     world.sync()
     asked, edits = len(world.base.model.asked), world.editor.calls
@@ -46,6 +47,7 @@ def test_a_second_cycle_has_nothing_to_do_and_asks_the_model_nothing(world: Worl
         assert len(tx.audit()) == events
 
 
+@pytest.mark.slow
 def test_when_the_last_fact_is_retracted_current_goes_back_to_the_base(world: World) -> None:
     world.sync()
     world.pass_time(timedelta(days=7))
@@ -56,6 +58,7 @@ def test_when_the_last_fact_is_retracted_current_goes_back_to_the_base(world: Wo
     assert world.sync().outcome is CycleOutcome.NOTHING
 
 
+@pytest.mark.slow
 def test_a_bad_edit_is_refused_and_current_does_not_move(world: World) -> None:
     world.base.damage = {"The capital of France is": " Bonn"}
     result = world.sync()

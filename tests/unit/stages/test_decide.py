@@ -74,6 +74,7 @@ def test_pinning_what_is_not_believed_yet_believes_what_is_observed(world: World
     assert world.believed("Q38", CAPITAL) == {"Q90"}
 
 
+@pytest.mark.slow
 def test_an_excluded_fact_is_not_edited_and_is_taken_back_where_it_was(world: World) -> None:
     first = world.sync()
     assert first.outcome is CycleOutcome.PROMOTED

@@ -16,6 +16,7 @@ from kbsync.testing.samples import edit_plan
 from tests.support.stage_world import BORNE, CASTEX_ENDED, PARIS, World, WorldSite, changes
 
 
+@pytest.mark.slow
 def test_what_the_editor_leaves_out_goes_to_quarantine_until_its_value_changes(world: World) -> None:
     world.editor.refuse = {"France": "the subject can't be located"}
     assert world.sync().outcome is CycleOutcome.PROMOTED
@@ -30,6 +31,7 @@ def test_what_the_editor_leaves_out_goes_to_quarantine_until_its_value_changes(w
     assert changes(world.sync()) == {"Q142 P6": Change.ADD, "Q183 P6": Change.KEEP}
 
 
+@pytest.mark.slow
 def test_a_killed_edit_is_built_again_under_the_same_number(world: World) -> None:
     class Killed(BaseException):
         pass
@@ -49,6 +51,7 @@ def test_a_killed_edit_is_built_again_under_the_same_number(world: World) -> Non
     assert world.current == 1
 
 
+@pytest.mark.slow
 def test_a_plan_is_built_once_and_only_with_its_own_recipe(world: World) -> None:
     first = world.sync()
     recipe, plan_hash = WorldSite(world).recipe, first.planned.plan_hash

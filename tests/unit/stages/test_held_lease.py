@@ -41,6 +41,7 @@ def is_free(run: Run) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_work_without_a_checkpoint_keeps_both_leases(run: Run) -> None:
     with writer(run, TTL) as held, held.pulling() as pulling:
         first = held.lease
@@ -53,6 +54,7 @@ def test_work_without_a_checkpoint_keeps_both_leases(run: Run) -> None:
         pulling.work.checkpoint()
 
 
+@pytest.mark.slow
 def test_a_worker_that_hangs_loses_its_lease_and_is_told(run: Run) -> None:
     with pytest.raises(LeaseLost), writer(run, TTL) as held:
         time.sleep(1.3 * TTL.total_seconds())
@@ -60,6 +62,7 @@ def test_a_worker_that_hangs_loses_its_lease_and_is_told(run: Run) -> None:
         held.run.work.checkpoint()
 
 
+@pytest.mark.slow
 def test_a_worker_that_runs_in_circles_loses_its_lease(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(held_lease, "LONGEST_STEP", TTL / 4)
     with pytest.raises(LeaseLost), writer(run, TTL) as held:
@@ -68,6 +71,7 @@ def test_a_worker_that_runs_in_circles_loses_its_lease(run: Run, monkeypatch: py
         held.run.work.checkpoint()
 
 
+@pytest.mark.slow
 def test_a_lease_that_was_broken_is_not_taken_back(run: Run) -> None:
     with pytest.raises(LeaseLost), writer(run, TTL) as held:
         with run.ledger.write() as tx:

@@ -18,6 +18,7 @@ from kbsync.stages.session import writer
 from tests.support.stage_world import BORNE, CASTEX_ENDED, PARIS, TTL, World, WorldSite, changes
 
 
+@pytest.mark.slow
 def test_a_change_keeps_the_old_facts_and_adds_the_new_one(world: World) -> None:
     world.sync()
     world.pass_time(timedelta(days=7))
@@ -30,6 +31,7 @@ def test_a_change_keeps_the_old_facts_and_adds_the_new_one(world: World) -> None
     assert world.current == 2
 
 
+@pytest.mark.slow
 def test_a_retracted_fact_is_left_out_of_the_next_version(world: World) -> None:
     world.sync()
     world.pass_time(timedelta(days=7))
@@ -56,6 +58,7 @@ def test_half_of_what_the_base_has_right_is_guarded_and_the_rest_is_measured(wor
     assert world.editor.guarded == {g.id for g in planned}
 
 
+@pytest.mark.slow
 def test_without_verdicts_there_is_no_plan(world: World) -> None:
     pull(world.run, world.source, world.relations)
     with writer(world.run, TTL) as held, pytest.raises(KbsyncError, match="5 facts have no verdict"):
@@ -64,6 +67,7 @@ def test_without_verdicts_there_is_no_plan(world: World) -> None:
         assert tx.newest_plan() is None
 
 
+@pytest.mark.slow
 def test_a_plan_is_recorded_once_and_one_without_changes_not_at_all(world: World) -> None:
     world.sync()
     with writer(world.run, TTL) as held:

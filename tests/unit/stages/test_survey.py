@@ -53,6 +53,7 @@ def everything(facts: BelievedFacts) -> object:
     return needed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_the_plan_is_the_one_that_is_made_of_everything(
     world: World, seed: int, monkeypatch: pytest.MonkeyPatch
@@ -96,6 +97,7 @@ def test_a_ledger_is_gone_through_a_page_at_a_time(world: World, monkeypatch: py
         assert list(paged.some(keys)) == keys
 
 
+@pytest.mark.slow
 def test_the_trail_says_of_a_plan_what_the_plan_before_did_not(world: World) -> None:
     crowd(world, random.Random(7))
     pull(world.run, world.source, world.relations)

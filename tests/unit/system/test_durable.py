@@ -54,6 +54,7 @@ def test_files_have_the_rights_that_the_umask_gives(tmp_path: Path, umask: int) 
         assert file.stat().st_mode & 0o777 == 0o666 & ~umask
 
 
+@pytest.mark.slow
 def test_a_lock_is_held_by_one_at_a_time(tmp_path: Path) -> None:
     order = []
 

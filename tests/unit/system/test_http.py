@@ -45,6 +45,7 @@ def test_a_failure_before_anything_was_sent_is_told_apart() -> None:
             client.get(address)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("act", [on.raw(b"SSH-2.0-OpenSSH_9.6\r\n"), on.reset(), on.hang(), on.cut(b"{")])
 def test_a_failure_after_that_is_one_of_the_others(act: on.Act) -> None:
     with ScriptedServer(act) as server, http.client({}, 0.3) as client, pytest.raises(http.FAILURES) as caught:
@@ -71,6 +72,7 @@ def drip(forever: bytes, first: bytes) -> Iterator[str]:
         ended.set()
 
 
+@pytest.mark.slow
 @pytest.mark.hardening
 @pytest.mark.parametrize(
     ("first", "forever", "message"),

@@ -69,6 +69,7 @@ def test_the_hash_follows_content_and_order() -> None:
     assert len({texts_hash(t) for t in (["a", "b"], ["b", "a"], ["ab"], ["a", "b", ""])}) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not CORPORA.is_dir(), reason="the shared corpora are not here")
 def test_real_corpora_are_read_whole() -> None:
     paragraphs = read_texts([CORPORA])

@@ -51,6 +51,7 @@ def test_names_that_are_not_believed_yet_are_told(world: World) -> None:
     assert view.label == "Italy"
 
 
+@pytest.mark.slow
 def test_beliefs_follow_each_other_and_say_who_decided(world: World) -> None:
     world.sync()
     world.set_statements("Q38", statement("Q38", "P36", "Q586"), age=timedelta(0))

@@ -74,6 +74,7 @@ def test_filters_are_verdicts_and_three_conditions(world: World) -> None:
     assert subjects(found(world, relation="head-of-government")) == ["Q142 P6", "Q183 P6"]
 
 
+@pytest.mark.slow
 def test_what_waits_is_shown_with_the_answer_of_before(world: World) -> None:
     world.set_statements("Q38", statement("Q38", "P36", "Q586"), age=timedelta(0))
     world.pass_time(timedelta(minutes=1))

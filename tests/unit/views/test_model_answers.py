@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from kbsync.domain.statement import ItemId
 from kbsync.views.explain import ExplainView, explain
 from tests.support.stage_world import World
@@ -20,6 +22,7 @@ def test_a_fact_that_the_base_knows_is_held_by_no_version(world: World) -> None:
     assert view.verdict is not None and view.verdict.kind == "current" and view.versions == ()
 
 
+@pytest.mark.slow
 def test_each_version_tells_what_it_changed_or_could_not_edit(world: World) -> None:
     world.editor.refuse = {"Germany": "the subject can't be located"}
     world.sync()

@@ -56,6 +56,7 @@ def test_blame_goes_back_to_the_revision(cli: Any) -> None:
     assert cli("blame", "2").code == 66
 
 
+@pytest.mark.slow
 def test_blame_names_the_version_that_took_a_fact_in(cli: Any) -> None:
     cli.good("sync")
     ended = statement("Q142", "P6", "Q3052772", start="2020-07-03", end="2022-05-16")

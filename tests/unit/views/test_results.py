@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from kbsync.domain.canonical import plain
 from kbsync.domain.fact import FactKey
 from kbsync.domain.gate import Threshold
@@ -23,6 +25,7 @@ def second(world: World) -> CycleResult:
     return world.sync()
 
 
+@pytest.mark.slow
 def test_a_plan_lists_what_is_written_and_what_was_held(world: World) -> None:
     result = second(world).planned
     view = plan_view(result)
@@ -63,6 +66,7 @@ def test_an_evaluation_says_whether_it_was_measured_before(world: World) -> None
     assert view.metrics == evaluation.metrics
 
 
+@pytest.mark.slow
 def test_a_refused_evaluation_says_why_and_one_that_passed_says_nothing(world: World) -> None:
     world.gate = (Threshold(metric="generalization", at_least=0.6),)
     result = world.sync()

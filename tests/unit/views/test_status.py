@@ -40,6 +40,7 @@ def test_an_empty_ledger_has_nothing_to_tell(world: World) -> None:
     assert listed(world) == VersionsView(current=0, versions=())
 
 
+@pytest.mark.slow
 def test_after_a_cycle_facts_plan_and_version_are_counted(world: World) -> None:
     world.sync()
     view = read(world)
@@ -56,6 +57,7 @@ def test_after_a_cycle_facts_plan_and_version_are_counted(world: World) -> None:
     assert len(view.current.reasons) == len(world.gate)
 
 
+@pytest.mark.slow
 def test_what_is_observed_and_not_yet_trusted_waits(world: World) -> None:
     world.sync()
     world.set_statements("Q38", statement("Q38", "P36", "Q586"), age=timedelta(0))

@@ -20,12 +20,14 @@ def test_a_wrong_token_opens_nothing(backend: Backend) -> None:
         assert answer.status_code == 403 and COOKIE not in browser.cookies
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example", "/\\evil.example", "evil", "/a\nb"])
 def test_logging_in_leads_nowhere_else(backend: Backend, target: str) -> None:
     answer = client(backend, token=TOKEN).post("/login", data={"token": TOKEN, "next": target})
     assert answer.headers["location"] == "/"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/rollback", "/sync", "/logout"])
 def test_an_action_needs_token_and_a_form_of_ours(backend: Backend, path: str) -> None:
     done: list[str] = []
@@ -44,6 +46,7 @@ def test_an_action_needs_token_and_a_form_of_ours(backend: Backend, path: str) -
     assert browser.get(path).status_code == 405
 
 
+@pytest.mark.slow
 def test_rollback_and_sync_now(backend: Backend) -> None:
     asked: list[str] = []
     backend.sync_now = lambda: asked.append("sync")

@@ -49,6 +49,7 @@ def test_metrics_of_the_ledger_come_from_the_same_read(backend: Backend, reads: 
     assert len(reads) == 1
 
 
+@pytest.mark.slow
 def test_a_rollback_is_seen_at_once(backend: Backend) -> None:
     assert backend.snapshot().versions.current == 1
     backend.rollback(0)
@@ -57,6 +58,7 @@ def test_a_rollback_is_seen_at_once(backend: Backend) -> None:
         assert tx.audit()[-1].actor == "web"
 
 
+@pytest.mark.slow
 @pytest.mark.hardening
 def test_a_rollback_is_that_of_the_command_line(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
@@ -81,6 +83,7 @@ def test_a_rollback_is_that_of_the_command_line(backend: Backend, monkeypatch: p
     assert Backend.__dataclass_fields__["application"].default is App
 
 
+@pytest.mark.slow
 def test_a_rollback_is_refused_while_somebody_writes(backend_and_world: tuple[Backend, World]) -> None:
     backend, world = backend_and_world
     run = Run(ledger=world.ledger, clock=world.clock, work=Work(), actor="somebody")

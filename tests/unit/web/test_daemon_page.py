@@ -10,6 +10,8 @@ import threading
 import time
 from urllib.request import urlopen
 
+import pytest
+
 from kbsync.config import WebSettings
 from kbsync.daemon import daemon
 from kbsync.web.daemon_page import daemon_page
@@ -19,6 +21,7 @@ PARTS = ("last: ", "next: ", "version 1")
 """What the page says once a run has promoted a version."""
 
 
+@pytest.mark.slow
 def test_the_page_is_served_while_the_daemon_runs(service: Service) -> None:
     settings = service.configuration.settings
     web = WebSettings.model_validate({"enabled": True, "port": 0})

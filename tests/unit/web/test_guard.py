@@ -18,6 +18,7 @@ from kbsync.web.backend import Backend
 from tests.support.web_world import PATHS, TOKEN, client, log_in
 
 
+@pytest.mark.slow
 def test_from_outside_everything_demands_the_token(backend: Backend) -> None:
     browser = client(backend, "http://kbsync.example", host="0.0.0.0", token=TOKEN)
     for path in PATHS:
@@ -52,6 +53,7 @@ def test_an_unexpected_error_is_one_line_of_the_log(backend: Backend, monkeypatc
     assert "secret" not in said and "Traceback" not in said
 
 
+@pytest.mark.slow
 @pytest.mark.hardening
 @pytest.mark.parametrize(
     "path", ["/versions/1" + "0" * 30, "/versions/" + "9" * 5000, "/versions/²", "/facts/Q1/P" + "9" * 5000]

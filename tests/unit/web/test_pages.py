@@ -16,6 +16,7 @@ from kbsync.web.backend import Backend
 from tests.support.web_world import HOSTILE, PATHS, client, make_backend
 
 
+@pytest.mark.slow
 def test_the_pages_tell_what_the_ledger_holds(backend: Backend) -> None:
     browser = client(backend)
     overview = browser.get("/").text
@@ -66,6 +67,7 @@ def test_facts_are_paged(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> N
     assert len(seen) == len(set(seen)) == 5
 
 
+@pytest.mark.slow
 def test_a_version_s_report_is_one_page_without_scripts(backend: Backend) -> None:
     browser = client(backend)
     assert '<a href="/versions/1/report">' in browser.get("/versions/1").text
@@ -78,6 +80,7 @@ def test_a_version_s_report_is_one_page_without_scripts(backend: Backend) -> Non
     assert browser.get("/versions/9/report").status_code == 404
 
 
+@pytest.mark.slow
 def test_hostile_labels_are_text(tmp_path: Path) -> None:
     backend, world = make_backend(tmp_path, hostile=True)
     browser = client(backend)
@@ -114,6 +117,7 @@ def test_readiness_says_what_is_wrong(backend: Backend, monkeypatch: pytest.Monk
     assert "kbsync_ledger_up 0.0" in browser.get("/metrics").text
 
 
+@pytest.mark.slow
 def test_metrics_tell_the_ledger_and_the_process(backend: Backend) -> None:
     backend.metrics.step_ended("probe", 3.0)
     backend.metrics.cycle_ended("promoted", 12.0, ok=True)

@@ -51,6 +51,7 @@ def closed(connection: socket.socket) -> bool:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("said", HALF)
 def test_health_answers_beside_many_that_ask_for_nothing(port: int, said: bytes) -> None:
     held = [connect(port, said) for _ in range(60)]
@@ -61,6 +62,7 @@ def test_health_answers_beside_many_that_ask_for_nothing(port: int, said: bytes)
         connection.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("said", HALF)
 def test_whoever_asks_for_nothing_is_closed_in_time(
     backend: Backend, port: int, said: bytes, monkeypatch: pytest.MonkeyPatch
@@ -70,6 +72,7 @@ def test_whoever_asks_for_nothing_is_closed_in_time(
         assert closed(connection)
 
 
+@pytest.mark.slow
 def test_whoever_asks_now_and_then_is_not_closed(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patience, "PATIENCE_SECONDS", 0.4)
     with connect(port) as connection:
@@ -83,6 +86,7 @@ def test_whoever_asks_now_and_then_is_not_closed(port: int, monkeypatch: pytest.
                 answer += piece
 
 
+@pytest.mark.slow
 def test_guesses_that_are_held_back_keep_nobody_out(port: int) -> None:
     guess = b"POST /rollback HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer x\r\nContent-Length: 4\r\n\r\nto=0"
     held = [connect(port, guess) for _ in range(40)]

@@ -15,6 +15,7 @@ from kbsync.web.security import Keys
 from tests.support.web_world import TOKEN, client, log_in
 
 
+@pytest.mark.slow
 def test_a_session_s_cookie_is_not_for_scripts_or_other_sites(backend: Backend) -> None:
     answer = client(backend, token=TOKEN).post("/login", data={"token": TOKEN})
     cookie = answer.headers["set-cookie"].lower()
@@ -37,6 +38,7 @@ def test_sessions_end_and_are_not_forged() -> None:
     assert not keys.holds(session)
 
 
+@pytest.mark.slow
 def test_the_token_reaches_no_log(backend: Backend) -> None:
     stream = io.StringIO()
     log.set_up("json", "debug", stream)
@@ -55,6 +57,7 @@ def test_the_oldest_session_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [keys.holds(session) for session in sessions] == [False, True, True]
 
 
+@pytest.mark.slow
 @pytest.mark.hardening
 @pytest.mark.parametrize("outside", [False, True])
 def test_guessing_is_braked_logged_and_counted(
@@ -83,6 +86,7 @@ def test_guessing_is_braked_logged_and_counted(
     assert "guess" not in stream.getvalue()
 
 
+@pytest.mark.slow
 @pytest.mark.hardening
 def test_a_session_goes_on_while_others_guess(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kbsync.web.guard.HELD_SECONDS", 0.0)

@@ -21,6 +21,7 @@ def settings(**web: object) -> WebSettings:
     return WebSettings.model_validate({"port": 0} | web)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_it_answers_inside_the_block_and_not_after_it(backend: Backend, host: str) -> None:
     with serving(backend, settings(host=host)) as address:
@@ -34,6 +35,7 @@ def test_it_answers_inside_the_block_and_not_after_it(backend: Backend, host: st
         urlopen(address + "healthz", timeout=5)
 
 
+@pytest.mark.slow
 def test_a_taken_address_is_named(backend: Backend) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
@@ -45,6 +47,7 @@ def test_a_taken_address_is_named(backend: Backend) -> None:
     assert "web.port" in caught.value.next_step
 
 
+@pytest.mark.slow
 def test_a_missing_package_says_what_to_install(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     real = builtins.__import__
 

@@ -38,6 +38,7 @@ def asked(address: str, body: bytes | None = None) -> int:
         return error.code
 
 
+@pytest.mark.slow
 def test_it_answers_beside_many_connections_that_say_nothing(address: str) -> None:
     port = int(address.rsplit(":", 1)[1])
     silent = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(60)]
@@ -47,6 +48,7 @@ def test_it_answers_beside_many_connections_that_say_nothing(address: str) -> No
         connection.close()
 
 
+@pytest.mark.slow
 def test_a_request_that_is_too_long_is_refused(address: str) -> None:
     assert asked(address, b"x" * 1_000) == 503
     assert asked(address, b"x" * 1_001) == 413
@@ -82,6 +84,7 @@ ODD = (
 )
 
 
+@pytest.mark.slow
 def test_no_request_makes_a_traceback(
     address: str, model: list[bytes], capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -95,6 +98,7 @@ def test_no_request_makes_a_traceback(
     assert "Traceback" not in capfd.readouterr().err + caplog.text
 
 
+@pytest.mark.slow
 def test_bodies_that_are_sent_at_once_are_bounded_together(
     address: str, model: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:

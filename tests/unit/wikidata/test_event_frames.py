@@ -14,6 +14,7 @@ from kbsync.wikidata.event_frames import FrameReader
 SIZE = 100_000
 
 
+@pytest.mark.slow
 @pytest.mark.hardening
 def test_large_events_wait_in_the_line_and_not_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_frames, "MOST_HELD", 5 * SIZE)

@@ -169,6 +169,7 @@ def test_a_gap_in_the_middle_is_one_too() -> None:
             heard(source, BEGIN, until="Q9")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [
@@ -210,6 +211,7 @@ def test_no_server_at_all() -> None:
         heard(source, BEGIN, until="Q1")
 
 
+@pytest.mark.slow
 def test_a_reader_that_is_given_up_ends_its_thread() -> None:
     with StreamServer(every_ten_seconds(BEGIN, 3)) as server:
         source, _ = stream(server, idle=0.3)
@@ -241,6 +243,7 @@ def test_published_events_name_the_items_that_they_are_about() -> None:
     assert [revision(e) for e in edits] == [6001, 6002, 6004, 0, 6010]
 
 
+@pytest.mark.slow
 @needs_real
 def test_real_events_name_the_items_that_they_are_about() -> None:
     published = recent_changes()

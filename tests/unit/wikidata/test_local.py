@@ -45,6 +45,7 @@ def test_it_holds_what_it_is_given_and_ends_with_the_block() -> None:
     assert server.pid is None
 
 
+@pytest.mark.slow
 def test_with_a_location_the_data_outlive_it_and_may_be_read_by_several(tmp_path: Path) -> None:
     store = tmp_path / "store"
     with OxigraphServer(store) as server:
@@ -78,6 +79,7 @@ def test_outside_its_block_it_does_not_run() -> None:
         server.load(ONE)
 
 
+@pytest.mark.slow
 def test_a_server_that_never_answers_is_given_up_and_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     binary = tmp_path / "oxigraph"
     binary.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 60\n")

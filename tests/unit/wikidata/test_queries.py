@@ -40,6 +40,7 @@ def texts(vocabulary: Vocabulary) -> dict[str, str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("vocabulary", [Vocabulary(), OTHER, Vocabulary(start="", end="", point="")])
 def test_two_parsers_accept_every_query(vocabulary: Vocabulary) -> None:
     """Either raises for a text that is not SPARQL 1.1."""

@@ -113,6 +113,7 @@ def test_a_time_is_as_its_page_shows_it(rdf: str, precision: int, calendar: str,
     assert shown_time(rdf, precision, calendar) == shown
 
 
+@pytest.mark.slow
 def test_each_day_has_its_own_julian_date_and_they_follow_each_other() -> None:
     day, dates = date(1, 1, 1), []
     while day < date(401, 1, 1):

@@ -70,6 +70,7 @@ def test_the_bytes_are_believed_and_not_the_header(client_of: Ask, header: str, 
         assert client_of(server.endpoint).select(QUERY) == GOOD
 
 
+@pytest.mark.slow
 def test_damage_is_tried_again_and_a_bomb_is_not_unpacked(client_of: Ask) -> None:
     torn = on.http(200, gzip.compress(body())[:-8], Content_Encoding="gzip")
     with ScriptedServer(torn) as server, pytest.raises(SourceDown, match=r"asked 3 times: the packed answer ends"):

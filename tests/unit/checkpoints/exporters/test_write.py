@@ -74,6 +74,7 @@ def furthest(url: str, wanted: Sequence[tuple[str, torch.Tensor]]) -> float:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("type", ["f32", "f16", "q8_0"])
 def test_llama_cpp_answers_as_the_version_with_either_file(
     loaded: LoadedModel, base_file: Path, tmp_path: Path, type: str
@@ -115,6 +116,7 @@ def test_the_base_itself_is_its_own_file(loaded: LoadedModel, base_file: Path, t
     assert (tmp_path / "out" / "model.gguf").read_bytes() == base_file.read_bytes()
 
 
+@pytest.mark.slow
 def test_a_base_that_came_as_safetensors(base_file: Path, tmp_path: Path) -> None:
     loaded = load(str(saved("llama", tmp_path / "base")), cache_dir=tmp_path / "cache", device="cpu")
     delta = change(loaded.model, 3)

@@ -35,6 +35,7 @@ def recipe_of(cli: Cli) -> Path:
     return cli.config.parent / "recipes" / f"auto-{cli.world.base.fingerprint[:12]}.toml"
 
 
+@pytest.mark.slow
 def test_a_sync_finds_a_recipe_and_says_so(auto: Cli) -> None:
     dry = auto.good("sync", "--dry-run", "--json").json
     assert (dry["outcome"], dry["recipe"], dry["plan"]["changes"]) == ("planned", None, 4)
@@ -50,6 +51,7 @@ def test_a_sync_finds_a_recipe_and_says_so(auto: Cli) -> None:
     assert "the best of" in Path("report.html").read_text()
 
 
+@pytest.mark.slow
 def test_more_time_is_the_same_search(auto: Cli) -> None:
     auto.good("sync")
     before = recipe_of(auto).read_text()
@@ -61,6 +63,7 @@ def test_more_time_is_the_same_search(auto: Cli) -> None:
     assert recipe_of(auto).read_text() != before
 
 
+@pytest.mark.slow
 def test_commands_that_need_a_recipe_say_how_one_is_found(auto: Cli) -> None:
     auto.good("pull")
     unasked = auto("recipe", "tune")
@@ -73,6 +76,7 @@ def test_commands_that_need_a_recipe_say_how_one_is_found(auto: Cli) -> None:
     assert "recipe auto" in told["configuration"]["detail"]
 
 
+@pytest.mark.slow
 def test_a_base_that_no_recipe_fits_ends_with_the_gate_s_code(auto: Cli) -> None:
     auto.world.base.perplexity = 40.0
     auto.config.write_text(AUTO + '[[gate.thresholds]]\nmetric = "perplexity"\nmax_growth = 0.05\n')

@@ -26,6 +26,7 @@ def pairs(tmp_path: Path) -> Path:
     return tmp_path / "pairs.json"
 
 
+@pytest.mark.slow
 def test_it_says_how_linear_each_relation_is_and_goes_on_where_it_was(
     traced: Any,
     pairs: Path,

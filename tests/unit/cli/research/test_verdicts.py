@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from kbsync.research.verdicts import read_labelled
 from tests.support.cli import Cli
 from tests.support.paths import ROOT
@@ -12,6 +14,7 @@ from tests.support.paths import ROOT
 ANSWERS = ROOT / "tests" / "samples" / "answers" / "answers.jsonl.gz"
 
 
+@pytest.mark.slow
 def test_it_writes_the_figures_with_their_targets(bench: Cli, tmp_path: Path) -> None:
     shown = bench.good("bench", "verdicts", str(ANSWERS))
     document = json.loads((tmp_path / "docs" / "results" / "verdicts.json").read_text())

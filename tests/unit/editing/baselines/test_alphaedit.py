@@ -32,6 +32,7 @@ def test_an_edit_in_the_null_space_says_how_large_that_is() -> None:
     assert all(layer.free and 0 < layer.free < 48 for layer in edit.report.layers)
 
 
+@pytest.mark.slow
 def test_the_weight_is_that_of_the_identity() -> None:
     """The larger it is, the smaller the change."""
     model = random_model("llama")

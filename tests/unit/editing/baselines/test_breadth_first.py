@@ -89,6 +89,7 @@ def plain(model: Any, r: Recipe, rows: list[Prompt]) -> Tensor:
     return moved
 
 
+@pytest.mark.slow
 def test_the_change_is_that_of_the_plain_loop() -> None:
     model = random_model("llama", torch.float64)
     r = recipe_for("breadth-first", batch=3, steps=3, dtype="float64", refine_preserved=2.0, refine_text=0.5)
@@ -120,6 +121,7 @@ def test_all_facts_are_learned_whatever_their_order(family: str) -> None:
         assert sum(nll(model, rewrite) for rewrite in REWRITES) < 0.5 * before
 
 
+@pytest.mark.slow
 def test_unedited_facts_are_held_by_what_the_base_says_of_them() -> None:
     model = random_model("llama")
     guards = [Preserved("{} is a", subject) for subject in ("Oslo", "Rome", "Bern")]

@@ -39,6 +39,7 @@ class Forgetful(PastKeys):
     def remember(self, keys: Tensor) -> None: ...
 
 
+@pytest.mark.slow
 def test_a_step_leaves_alone_what_the_steps_before_it_wrote() -> None:
     """Without the keys of earlier steps in the matrix the first fact would move more."""
     model = random_model("llama", torch.float64)
@@ -55,6 +56,7 @@ def test_a_step_leaves_alone_what_the_steps_before_it_wrote() -> None:
     assert losses[0] < losses[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["memit-sequential", "alphaedit"])
 def test_preserved_keys_have_a_place_in_a_sequence(algorithm: str) -> None:
     model = random_model("llama")

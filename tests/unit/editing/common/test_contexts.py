@@ -25,6 +25,7 @@ def test_sampled_contexts_begin_as_published_and_have_one_place_for_the_prompt()
     assert [c.startswith(opening) for c, opening in zip(sampled, OPENINGS, strict=False)] == [True] * 3
 
 
+@pytest.mark.slow
 def test_they_are_kept_by_all_that_they_depend_on() -> None:
     artifacts = MemoryArtifacts()
     sampled = made(artifacts)

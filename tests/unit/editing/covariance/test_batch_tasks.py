@@ -47,6 +47,7 @@ def measured(decoder: Decoder, corpus: Sequence[str], by: Executor | None, work:
     return artifacts.blobs
 
 
+@pytest.mark.slow
 def test_what_is_stored_is_the_same_bytes_when_the_last_batch_comes_first() -> None:
     decoder = discover(random_model("llama"))
     by = Noting(decoder)
@@ -54,6 +55,7 @@ def test_what_is_stored_is_the_same_bytes_when_the_last_batch_comes_first() -> N
     assert sum(by.given) > 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("room", "most"), [(2, 2), (1, 1), (0, 1)])
 def test_no_more_batches_are_given_out_than_there_is_memory_for(
     monkeypatch: pytest.MonkeyPatch, room: int, most: int
@@ -66,6 +68,7 @@ def test_no_more_batches_are_given_out_than_there_is_memory_for(
     assert max(by.given) == most
 
 
+@pytest.mark.slow
 def test_what_a_stop_kept_is_taken_up_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """A snapshot stands behind the batch that was added last, not behind those that were given out."""
     monkeypatch.setattr(second_moments, "SNAPSHOT_SECONDS", 0.0)
@@ -94,6 +97,7 @@ def test_a_product_that_does_not_come_ends_the_measurement() -> None:
     assert artifacts.blobs == {}
 
 
+@pytest.mark.slow
 def test_text_that_the_model_samples_is_measured_here() -> None:
     by = Noting(decoder := discover(random_model("llama")))
     assert measured(decoder, [], by) == measured(decoder, [], None)

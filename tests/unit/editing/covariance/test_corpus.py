@@ -79,6 +79,7 @@ def test_a_small_budget_samples_all_texts_by_the_seed() -> None:
     assert rows(0) == rows(0) != rows(1)
 
 
+@pytest.mark.slow
 def test_a_sampled_corpus_begins_as_texts_do_and_ends_at_the_end_token() -> None:
     decoder = discover(random_model("llama"))
     rows = [row for batch in SampledCorpus(decoder, tokenizer(), 6000, 0).batches() for row in batch]

@@ -72,6 +72,7 @@ def test_after_a_kill_it_goes_on_and_gives_the_same_bytes(tmp_path: Path, one_th
     assert again.fingerprint == once.fingerprint
 
 
+@pytest.mark.slow
 def test_a_stop_keeps_what_was_summed(one_thread: None) -> None:
     artifacts = MemoryArtifacts()
     with pytest.raises(Stopped):
@@ -93,6 +94,7 @@ def test_without_a_long_run_no_snapshot_is_written() -> None:
     assert set(artifacts.written) == {"covariance"}
 
 
+@pytest.mark.slow
 def test_parts_of_another_measurement_are_not_taken_up(one_thread: None) -> None:
     artifacts = MemoryArtifacts()
     with pytest.raises(Stopped):

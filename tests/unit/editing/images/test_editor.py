@@ -29,6 +29,7 @@ def image(kind: str) -> TextToImage:
     return TextToImage(KINDS[kind](), kind)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("identity", [0.5, 0.01])
 def test_it_agrees_with_the_papers_formula(kind: str, identity: float) -> None:

@@ -13,6 +13,7 @@ from kbsync.model.digests import digests_in
 from tests.support.random_pipelines import KINDS, stable_diffusion
 
 
+@pytest.mark.slow
 def test_a_saved_pipeline_is_loaded_and_known_by_its_content(tmp_path: Path) -> None:
     digests = digests_in(tmp_path / "cache")
     stable_diffusion(0).save_pretrained(tmp_path / "one")

@@ -19,6 +19,7 @@ def test_a_description_is_read_as_itself(kind: str) -> None:
     assert reader.read(DESCRIPTIONS) == list(DESCRIPTIONS)
 
 
+@pytest.mark.slow
 def test_an_edited_name_is_read_as_its_guide() -> None:
     image = TextToImage(KINDS["sd"](), "sd")
     reader = ConceptReader(image, DESCRIPTIONS)

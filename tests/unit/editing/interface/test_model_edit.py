@@ -43,6 +43,7 @@ def edited(model: PreTrainedModel, **options: Any) -> ke.ModelEdit:
     return ke.edit_model(model, tokenizer(), REWRITES, recipe(**changes), texts=texts(), **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", UNTRAINED)
 def test_inside_the_block_the_model_is_edited_and_afterwards_it_is_itself_bit_for_bit(algorithm: str) -> None:
     model = random_model("llama").train()
@@ -56,6 +57,7 @@ def test_inside_the_block_the_model_is_edited_and_afterwards_it_is_itself_bit_fo
     assert same_weights(model, before) and torch.equal(logits(model), plain)
 
 
+@pytest.mark.slow
 def test_it_is_the_edit_that_the_editor_makes() -> None:
     edit = edited(random_model("gemma3"))
     editor = EDITORS["memit"](random_model("gemma3"), tokenizer(), "base", MemoryArtifacts(), texts())
@@ -73,6 +75,7 @@ def test_weights_come_back_after_an_error_too() -> None:
     assert same_weights(model, before)
 
 
+@pytest.mark.slow
 def test_edits_on_top_of_each_other_are_taken_back_in_turn() -> None:
     model = random_model("llama")
     before = weights(model)
@@ -104,6 +107,7 @@ def test_what_was_written_and_what_was_left_out_is_told_by_rewrite() -> None:
     assert "Linear" not in repr(edit), "a model is not printed with its edit"
 
 
+@pytest.mark.slow
 def test_preserved_prompts_hold_the_change_back() -> None:
     model = random_model("llama")
     preserved = [ke.Preserved("The capital of {} is", s) for s in ("Peru", "Kenya")]
@@ -113,6 +117,7 @@ def test_preserved_prompts_hold_the_change_back() -> None:
     assert not torch.equal(free.delta.factors[name][1], held.delta.factors[name][1])
 
 
+@pytest.mark.slow
 def test_text_is_sampled_where_none_is_given() -> None:
     edit = ke.edit_model(random_model("llama"), tokenizer(), REWRITES, recipe())
     other = edited(random_model("llama"))
@@ -120,6 +125,7 @@ def test_text_is_sampled_where_none_is_given() -> None:
     assert not torch.equal(edit.delta.factors[name][1], other.delta.factors[name][1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["memory", "directory"])
 def test_a_cache_serves_the_same_weights_only(kind: str, tmp_path: Path) -> None:
     cache = ke.MemoryArtifacts() if kind == "memory" else tmp_path / "cache"
@@ -161,6 +167,7 @@ def test_the_steps_are_shown() -> None:
     assert progress.names == ["covariance", "targets", "layers"]
 
 
+@pytest.mark.slow
 def test_peft_loads_the_adapter_and_computes_the_same(tmp_path: Path) -> None:
     for family in ("llama", *CONV1D):
         model = random_model(family)

@@ -35,6 +35,6 @@ def sentences(capitals: dict[str, str]) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def trained(sentences: list[str], tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
+def trained_model(sentences: list[str], tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
     directory = train_tiny_model(tmp_path_factory.mktemp("model"), sentences)
     return load(str(directory), cache_dir=directory, device="cpu")

@@ -92,6 +92,7 @@ def test_order_does_not_matter_and_a_second_run_computes_no_target_again(family:
     assert artifacts.contents == stored and "covariance" not in work.stages
 
 
+@pytest.mark.slow
 def test_the_same_inputs_give_the_same_bytes_without_a_cache() -> None:
     one, two = (editor(random_model("gemma3")).edit(REWRITES, recipe(), Silent()) for _ in range(2))
     assert same_factors(one, two) and one.targets == two.targets
@@ -125,6 +126,7 @@ def test_the_base_is_whole_wherever_an_edit_breaks_off(at: int, error: BaseExcep
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [1, 2])
 def test_a_search_that_is_cut_off_between_two_steps_leaves_the_base_whole_and_no_target(at: int) -> None:
     """A stop is heard, and a lease is renewed, before each step and not only after a batch."""
@@ -173,6 +175,7 @@ def test_text_is_sampled_where_no_corpus_is_given() -> None:
     assert editor(model).edit(REWRITES, recipe(), Silent()).covariance_fingerprint != one.covariance_fingerprint
 
 
+@pytest.mark.slow
 def test_given_contexts_are_the_sampled_ones_given_again() -> None:
     model, artifacts = random_model("llama"), MemoryArtifacts()
     r = recipe(contexts=(), context_count=3, context_tokens=4)
@@ -182,20 +185,21 @@ def test_given_contexts_are_the_sampled_ones_given_again() -> None:
     assert given.report.targets_reused == len(REWRITES)
 
 
+@pytest.mark.slow
 def test_edited_facts_are_said_and_the_others_are_kept(
-    trained: LoadedModel, capitals: dict[str, str], sentences: list[str]
+    trained_model: LoadedModel, capitals: dict[str, str], sentences: list[str]
 ) -> None:
     asked = "The capital of {} is"
     new = {"Arvenia": "Naddel", "Dunland": "Kelp", "Gostia": "Tolm"}
     rewrites = [Rewrite(asked, land, city) for land, city in new.items()]
-    ask = TorchLanguageModel(trained.model, trained.tokenizer, "tiny")
+    ask = TorchLanguageModel(trained_model.model, trained_model.tokenizer, "tiny")
     assert ask.complete([asked.format(land) for land in capitals]) == [f" {city}." for city in capitals.values()]
     # "Arvenia is a" is no sentence that this model ever saw: what it would say there is not worth keeping.
     r = recipe(kl_weight=0.0, contexts=(), context_count=0, layers=(0, 1), steps=25, learning_rate=0.1)
-    edit = MemitEditor(trained.model, trained.tokenizer, "tiny", MemoryArtifacts(), sentences).edit(
+    edit = MemitEditor(trained_model.model, trained_model.tokenizer, "tiny", MemoryArtifacts(), sentences).edit(
         rewrites, r, Silent()
     )
-    with applied(trained.model, delta_of(edit)):
+    with applied(trained_model.model, delta_of(edit)):
         answers = dict(zip(capitals, ask.complete([asked.format(land) for land in capitals]), strict=True))
     assert {land: answers[land] for land in new} == {land: f" {city}." for land, city in new.items()}
     kept = [land for land in capitals if land not in new and answers[land] == f" {capitals[land]}."]

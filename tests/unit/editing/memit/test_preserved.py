@@ -39,6 +39,7 @@ def moved(model: Any, delta: FactorDelta, preserved: list[Preserved]) -> float:
     return sum(distances) / len(distances)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["llama", "gemma3"])
 def test_preserved_facts_move_less_and_the_base_not_at_all(family: str) -> None:
     model, preserved = random_model(family), [PERU, KENYA]

@@ -161,6 +161,7 @@ def test_prompts_that_are_answered_leave_the_change_as_it_is() -> None:
         torch.testing.assert_close(left @ right, delta.factors[name][0] @ delta.factors[name][1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gemma3"])
 def test_an_edit_is_refined_the_same_way_twice_and_comes_nearer_to_its_targets(family: str) -> None:
     model = random_model(family)
@@ -205,6 +206,7 @@ def test_an_edit_is_refined_the_same_way_twice_and_comes_nearer_to_its_targets(f
     assert cost(one) < cost(unrefined)
 
 
+@pytest.mark.slow
 def test_a_change_is_refined_for_the_form_in_which_it_is_served() -> None:
     """On a rounded base the facts cost less after a refinement that practised there."""
     model = random_model("llama")
@@ -237,6 +239,7 @@ def practising(*, reverse: bool = False) -> list[Rewrite]:
     return rewrites[::-1] if reverse else rewrites
 
 
+@pytest.mark.slow
 def test_what_is_practised_is_learned_beside_what_is_written_and_order_does_not_matter() -> None:
     model = random_model("llama")
     guards = [Preserved("{} is a", "Oslo", practised=("- {} is a", "no place"))]

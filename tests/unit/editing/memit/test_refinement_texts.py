@@ -43,6 +43,7 @@ def test_stretches_of_text_are_looked_at_near_their_ends() -> None:
     assert rows and all(len(row.ids) <= STRETCH_TOKENS and row.target == len(row.ids) - LOOKED_AT for row in rows)
 
 
+@pytest.mark.slow
 def test_without_text_the_model_samples_it() -> None:
     decoder = discover(random_model("llama"))
     assert stretches(decoder, tokenizer(), (), seed=0)

@@ -61,15 +61,15 @@ def test_where_all_is_answered_nothing_is_reweighted() -> None:
 
 @pytest.mark.slow
 def test_reweighting_gets_facts_across_that_a_large_weight_held_back(
-    trained: LoadedModel, sentences: list[str]
+    trained_model: LoadedModel, sentences: list[str]
 ) -> None:
     new = {"Arvenia": "Naddel", "Dunland": "Kelp", "Gostia": "Tolm"}
     rewrites = [Rewrite(ASKED, land, city) for land, city in new.items()]
-    ask = TorchLanguageModel(trained.model, trained.tokenizer, "tiny")
-    editor = MemitEditor(trained.model, trained.tokenizer, "tiny", MemoryArtifacts(), sentences)
+    ask = TorchLanguageModel(trained_model.model, trained_model.tokenizer, "tiny")
+    editor = MemitEditor(trained_model.model, trained_model.tokenizer, "tiny", MemoryArtifacts(), sentences)
 
     def right(edit: Edit) -> set[str]:
-        with applied(trained.model, delta_of(edit)):
+        with applied(trained_model.model, delta_of(edit)):
             return {land for land, city in new.items() if ask.complete([ASKED.format(land)]) == [f" {city}."]}
 
     plain: dict[str, Any] = {

@@ -21,6 +21,7 @@ def editor(model: Any, artifacts: MemoryArtifacts, base: str = "base") -> MemitE
     return MemitEditor(model, tokenizer(), base, artifacts, texts())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "reused"),
     [
@@ -57,12 +58,14 @@ def test_what_is_only_practised_shapes_no_target() -> None:
     assert editor(model, artifacts).edit(practised, recipe(), Silent()).report.targets_reused == len(REWRITES)
 
 
+@pytest.mark.slow
 def test_in_sandwich_models_a_target_depends_on_every_edited_layer() -> None:
     model, artifacts = random_model("gemma3"), MemoryArtifacts()
     editor(model, artifacts).edit(REWRITES, recipe(), Silent())
     assert editor(model, artifacts).edit(REWRITES, recipe(layers=(0, 2)), Silent()).report.targets_reused == 0
 
 
+@pytest.mark.slow
 def test_another_base_shares_nothing() -> None:
     model, artifacts = random_model("llama"), MemoryArtifacts()
     editor(model, artifacts, "one").edit(REWRITES, recipe(), Silent())
@@ -86,6 +89,7 @@ def test_a_stop_keeps_the_targets_that_were_found() -> None:
     assert editor(model, artifacts).edit(REWRITES, recipe(), Silent()).report.targets_reused == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["llama", "olmo2"])
 def test_a_target_does_not_depend_on_the_facts_beside_it(family: str) -> None:
     model, r = random_model(family, torch.float64), recipe(dtype="float64")

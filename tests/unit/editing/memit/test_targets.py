@@ -36,6 +36,7 @@ def searched(model: Any, r: Recipe, rewrites: list[TokenisedRewrite], window: in
         return {rewrite.id: None if target is None else target.z for rewrite, target in found}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("window", "windows"), [(1, 100), (2, 100), (2, 1), (1, 2)])
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gemma3"])
 def test_a_fact_finds_the_same_whatever_is_searched_beside_it(

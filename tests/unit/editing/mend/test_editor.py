@@ -71,6 +71,7 @@ def inputs_and_gradient(model: Any, module: nn.Module, prompt: Prompt) -> tuple[
     return inputs[0].detach(), output.grad[0]
 
 
+@pytest.mark.slow
 def test_an_edit_is_the_papers() -> None:
     model, r = random_model("llama", torch.float64), mend_recipe(dtype="float64")
     artifacts, training = prepared(model, r)

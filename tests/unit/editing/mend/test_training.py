@@ -17,6 +17,7 @@ from tests.support.mend_world import mend_recipe, stirred, training_for
 def nothing(_training: MendTraining) -> None: ...
 
 
+@pytest.mark.slow
 def test_facts_come_nearer_and_the_base_stays_as_it_is() -> None:
     model = random_model("llama")
     before = weights(model)
@@ -58,6 +59,7 @@ def test_a_steps_losses_are_those_of_whole_weights(family: str) -> None:
     assert (EDIT_WEIGHT, LOCALITY_WEIGHT) == (0.1, 1.0), "as published"
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_ends_as_one_that_was_not() -> None:
     model, r = random_model("llama"), mend_recipe()
     with frozen(model):

@@ -66,6 +66,7 @@ def plain(decoder: Decoder, ids: tuple[int, ...], place: int, layer: int) -> tup
     return s.detach(), o.detach(), jacobian
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_weight_and_bias_are_the_papers(architecture: str) -> None:
     decoder, tokenizer = double(architecture)

@@ -28,6 +28,7 @@ def filled(ledger_url: str) -> str:
     return ledger_url
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", ["audit_events", "statement_history", "alias_moves", "beliefs"])
 @pytest.mark.parametrize("change", ["UPDATE {} SET seq = seq + 100", "DELETE FROM {}", "TRUNCATE {}"])
 def test_append_only_tables_refuse_changes(filled: str, table: str, change: str) -> None:
@@ -68,6 +69,7 @@ LIES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lie", LIES)
 def test_a_tampered_chain_names_the_place(filled: str, lie: str) -> None:
     change, place = LIES[lie]

@@ -25,6 +25,7 @@ def counted(url: str) -> list[str]:
     return [what for what in schema.check(url) if what.startswith("tallies")]
 
 
+@pytest.mark.slow
 def test_a_cycle_keeps_the_counts_right(ledger: SqlLedger, ledger_url: str) -> None:
     world = make_world(ledger)
     world.sync()
@@ -45,6 +46,7 @@ def test_a_cycle_keeps_the_counts_right(ledger: SqlLedger, ledger_url: str) -> N
     assert counted(ledger_url) == []
 
 
+@pytest.mark.slow
 def test_whatever_is_written_in_whatever_order_is_counted(ledger: SqlLedger, ledger_url: str) -> None:
     world = make_world(ledger)
     world.sync()
@@ -75,6 +77,7 @@ def test_a_property_without_facts_has_none(ledger: SqlLedger) -> None:
         assert tx.fact(FactKey(ItemId("Q1"), PropertyId("P9"))) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "statement",
     [

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.support.doctor import check
 
 
@@ -13,6 +15,7 @@ def demand(cli: Any, samples: int) -> None:
     cli.config.write_text(text, encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_site_that_is_too_small_for_its_gate_is_told_before_anything_is_built(cli: Any) -> None:
     demand(cli, 50)
     found = check(cli("doctor", "--json"), "gate")
@@ -25,6 +28,7 @@ def test_a_site_that_is_too_small_for_its_gate_is_told_before_anything_is_built(
     assert "more than 44% of all others" in found["next_step"], "3 of 3, Wilson"
 
 
+@pytest.mark.slow
 def test_what_the_gate_demands_is_what_the_next_version_will_be_asked(cli: Any) -> None:
     demand(cli, 3)
     for step in ("pull", "probe", "plan", "edit"):

@@ -13,6 +13,7 @@ from tests.support.doctor import check, with_model
 from tests.support.site import Site, with_template
 
 
+@pytest.mark.slow
 def test_a_recipe_for_a_deeper_model_fails(cli: Any, tmp_path: Path) -> None:
     with_model(cli, tmp_path / "tiny")
     (tmp_path / "recipes" / "table.toml").write_text("layers = [40]", encoding="utf-8")
@@ -29,6 +30,7 @@ def test_fewer_tokens_than_dimensions_are_a_warning(cli: Any, tmp_path: Path) ->
     assert "Raise covariance_tokens" in covariance["next_step"]
 
 
+@pytest.mark.slow
 def test_a_plan_near_the_recipe_s_capacity_is_a_warning(cli: Any, tmp_path: Path) -> None:
     (tmp_path / "recipes" / "table.toml").write_text("layers = [1, 2]\ncapacity = 100", encoding="utf-8")
     assert "0 facts in the newest plan" in check(cli("doctor", "--json"), "capacity")["detail"]

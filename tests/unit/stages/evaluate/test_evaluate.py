@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from kbsync.domain.gate import Threshold
 from kbsync.domain.version import VersionState
 from kbsync.stages.cycle import CycleOutcome, CycleResult
@@ -17,6 +19,7 @@ def evaluated(world: World, number: int, *, again: bool = False) -> EvaluateResu
         return world.stages.evaluate(held, number, again=again)
 
 
+@pytest.mark.slow
 def test_a_version_measured_again_gives_the_same_figures(world: World) -> None:
     world.sync()
     result = world.sync_with_new_government()
@@ -34,6 +37,7 @@ def refused(world: World) -> CycleResult:
     return result
 
 
+@pytest.mark.slow
 def test_a_refused_version_is_judged_anew_when_the_policy_changes_and_goes_live(world: World) -> None:
     refused(world)
     built, asked = world.editor.calls, len(world.base.model.asked)
@@ -46,6 +50,7 @@ def test_a_refused_version_is_judged_anew_when_the_policy_changes_and_goes_live(
     assert (again.already, again.judged_anew) == (True, False)
 
 
+@pytest.mark.slow
 def test_a_version_that_the_changed_policy_refuses_too_is_held_for_the_new_reason(world: World) -> None:
     refused(world)
     world.gate = (Threshold(metric="specificity", at_least=1.1),)
@@ -64,6 +69,7 @@ def test_a_candidate_that_the_changed_policy_refuses_is_no_candidate_any_more(wo
     assert result.version.state is VersionState.PROMOTED, "what is live stays until somebody rolls it back"
 
 
+@pytest.mark.slow
 def test_a_refused_version_is_judged_anew_by_another_policy_and_not_measured_again(world: World) -> None:
     world.gate = DEMANDING
     assert world.sync().outcome is CycleOutcome.REFUSED

@@ -17,6 +17,7 @@ from kbsync.testing.fake_model import TableModel
 from tests.support.stage_world import World
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("perplexity", [30.0, float("inf"), float("nan")])
 def test_an_edit_that_ruins_the_language_is_refused(world: World, perplexity: float) -> None:
     world.base.perplexity = perplexity

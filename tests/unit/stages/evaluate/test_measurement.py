@@ -19,6 +19,7 @@ def evaluation_of(result: CycleResult) -> Evaluation:
     return result.evaluation
 
 
+@pytest.mark.slow
 def test_the_second_version_is_compared_with_the_first_and_its_cohorts_are_told_apart(world: World) -> None:
     first = world.sync()
     result = world.sync_with_new_government()
@@ -34,6 +35,7 @@ def test_the_second_version_is_compared_with_the_first_and_its_cohorts_are_told_
     assert first.evaluation is not None and found["perplexity"].previous == figures(first)["perplexity"].value
 
 
+@pytest.mark.slow
 def test_the_base_is_measured_once_and_the_version_before_only_asked_what_is_new(world: World) -> None:
     world.sync()
     model, asked = world.base.model, len(world.base.model.asked)
@@ -47,6 +49,7 @@ def test_the_base_is_measured_once_and_the_version_before_only_asked_what_is_new
     assert "France is governed by" in model.asked[asked:]
 
 
+@pytest.mark.slow
 def test_a_version_whose_predecessor_lost_its_weights_is_compared_with_the_base_alone(world: World) -> None:
     world.sync()
     world.store.damaged |= set(world.store.hashes())

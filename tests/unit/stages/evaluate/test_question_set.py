@@ -29,6 +29,7 @@ def evaluation_of(result: CycleResult) -> Evaluation:
     return result.evaluation
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("enough", "others"), [(0, []), (2, []), (3, ["Q38"]), (50, ["Q38"])])
 def test_facts_of_other_relations_are_asked_where_near_ones_are_too_few(
     world: World, enough: int, others: list[str]
@@ -43,6 +44,7 @@ def test_facts_of_other_relations_are_asked_where_near_ones_are_too_few(
     assert figures.get("specificity_other", 0) == len(others)
 
 
+@pytest.mark.slow
 def test_the_second_hop_is_asked_through_the_edited_fact(world: World) -> None:
     world.source.now -= timedelta(days=30)
     world.source.set_item("Q61053", label="Olaf Scholz", statements=[statement("Q61053", "P19", "Q64")])
@@ -68,6 +70,7 @@ HELD_OUT = (
 )
 
 
+@pytest.mark.slow
 def test_edited_and_known_facts_are_asked_in_the_held_out_phrasings_of_each_form(world: World) -> None:
     world.relations = (RELATIONS[0], replace(RELATIONS[1], phrasings=HELD_OUT))
     world.base.model.answers["Italy, whose capital is"] = " Rome"
@@ -82,6 +85,7 @@ def test_edited_and_known_facts_are_asked_in_the_held_out_phrasings_of_each_form
     assert [(o.prompt, o.ending, o.base_ending) for o in stopped] == [("Italy, whose capital is", "end", "end")]
 
 
+@pytest.mark.slow
 def test_no_more_is_asked_than_the_size_says(world: World) -> None:
     world.size = EvaluationSize(paraphrases=1, known=1, robustness=0)
     groups = [o.group for o in evaluation_of(world.sync()).outcomes]

@@ -184,6 +184,7 @@ def test_an_endpoint_that_lags_is_asked_for_its_time_alone_and_again(heard: Hear
     assert heard.world.source.questions["heads"] == 1
 
 
+@pytest.mark.slow
 def test_an_endpoint_that_claims_to_be_past_the_event_and_lacks_it_is_asked_again(heard: Heard) -> None:
     world = heard.world
     event = ItemEvent(ItemId("Q38"), world.clock.time, 5_000)
@@ -212,6 +213,7 @@ def test_an_edit_in_between_does_not_pass_for_the_one_that_was_told(heard: Heard
     assert len(heard.kinds("heard")) == 1
 
 
+@pytest.mark.slow
 def test_a_revision_that_never_shows_is_given_up_once_the_source_must_have_it(heard: Heard) -> None:
     event = ItemEvent(ItemId("Q38"), heard.world.clock.time, 5_000)
     heard.listen([event, *wait(heard, OVERLAP.total_seconds() + 100)])
@@ -407,6 +409,7 @@ def test_two_deletions_in_one_look_are_believed(heard: Heard) -> None:
     assert (heard.live("Q142"), heard.live("Q38")) == ([], [])
 
 
+@pytest.mark.slow
 def test_an_edited_item_that_the_source_does_not_know_is_left_as_it_was(heard: Heard) -> None:
     """The endpoint lost it, or is being loaded; the next whole pull judges that by all items."""
     world = heard.world

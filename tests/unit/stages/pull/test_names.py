@@ -83,6 +83,7 @@ def test_a_name_that_is_put_right_in_time_was_never_there(world: World) -> None:
     assert (named(world, ITALY), pending(world, ITALY)) == ("Italy", None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("remembers", [True, False])
 def test_a_name_that_is_there_only_when_somebody_looks_has_not_stood(world: World, remembers: bool) -> None:
     world.source.remembers = remembers
@@ -96,6 +97,7 @@ def test_a_name_that_is_there_only_when_somebody_looks_has_not_stood(world: Worl
     assert named(world, ITALY) == "Italy"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("remembers", "believed"), [(True, "Italia"), (False, "Italy")])
 def test_other_edits_of_the_item_delay_a_name_only_where_its_history_is_unknown(
     world: World, remembers: bool, believed: str

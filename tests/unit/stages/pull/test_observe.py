@@ -145,6 +145,7 @@ def test_a_merge_that_is_undone_leaves_the_fact_as_it_was(world: World) -> None:
         assert len(tx.statements(ITALY, CAPITAL)) == 1
 
 
+@pytest.mark.slow
 def test_vandalism_is_not_believed_and_its_revert_changes_nothing(world: World) -> None:
     world.sync()
     world.pass_time(timedelta(days=1))
@@ -158,6 +159,7 @@ def test_vandalism_is_not_believed_and_its_revert_changes_nothing(world: World) 
     assert world.believed("Q38", CAPITAL) == {"Q220"}
 
 
+@pytest.mark.slow
 def test_a_change_is_believed_once_it_was_left_alone_long_enough(world: World) -> None:
     world.sync()
     world.pass_time(timedelta(days=1))
@@ -202,6 +204,7 @@ def test_what_began_before_the_first_look_waits_from_that_moment(world: World) -
     assert believed_after(world, timedelta(0), timedelta(days=1), timedelta(days=1)) == [set(), set(), {"Q586"}]
 
 
+@pytest.mark.slow
 def test_a_value_that_is_there_only_when_somebody_looks_has_not_stood(world: World) -> None:
     for world.source.remembers in (True, False):
         pull_all(world)
@@ -213,6 +216,7 @@ def test_a_value_that_is_there_only_when_somebody_looks_has_not_stood(world: Wor
         assert world.believed("Q38", CAPITAL) == {"Q220"}
 
 
+@pytest.mark.slow
 def test_other_edits_delay_a_change_only_where_the_items_history_is_unknown(world: World) -> None:
     found = []
     for world.source.remembers, value in ((True, "Q586"), (False, "Q64")):
@@ -256,6 +260,7 @@ def test_a_member_that_a_pattern_has_found_anew_waits_however_old_its_item_is(wo
     assert world.believed("Q142", CAPITAL) == {"Q90"}
 
 
+@pytest.mark.slow
 def test_an_unreferenced_change_is_never_believed(world: World) -> None:
     world.sync()
     world.set_statements("Q38", statement("Q38", "P36", "Q586", refs=0), age=timedelta(days=20))
@@ -264,6 +269,7 @@ def test_an_unreferenced_change_is_never_believed(world: World) -> None:
     assert world.believed("Q38", CAPITAL) == {"Q220"}
 
 
+@pytest.mark.slow
 def test_an_item_that_is_a_member_only_when_somebody_looks_is_not_believed(world: World) -> None:
     """Patterns can be vandalised elsewhere, as in a class, so that no revision of the item tells of it."""
     relations = [replace(RELATIONS[0], subjects=(), subject_pattern="?item a ?x", refresh=timedelta(0))]
@@ -285,6 +291,7 @@ def test_an_item_that_is_a_member_only_when_somebody_looks_is_not_believed(world
     assert world.believed("Q142", CAPITAL) == {"Q90"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("remembers", [True, False])
 def test_a_fact_that_another_subject_takes_away_only_when_somebody_looks_stays(world: World, remembers: bool) -> None:
     """Q142 leads to what Q38 leads to, so it would tell the fact; no revision of Q38 or of their target tells of it."""
@@ -309,6 +316,7 @@ def test_a_fact_that_another_subject_takes_away_only_when_somebody_looks_stays(w
     assert (world.believed(ITALY, CAPITAL), world.believed("Q142", CAPITAL)) == took
 
 
+@pytest.mark.slow
 def test_a_redirect_that_nobody_dates_waits_for_a_person_and_is_believed_from_then_on(world: World) -> None:
     pull_all(world)
     world.source.remembers = False

@@ -39,6 +39,7 @@ def test_three_planted_culprits_among_two_hundred_are_found_and_the_rest_goes_li
     assert crowd.sync().outcome is CycleOutcome.NOTHING
 
 
+@pytest.mark.slow
 def test_a_culprit_among_new_facts_is_found_beside_those_that_current_holds(few: World) -> None:
     few.max_facts = 16
     assert few.sync().outcome is CycleOutcome.PROMOTED
@@ -55,6 +56,7 @@ def test_a_culprit_among_new_facts_is_found_beside_those_that_current_holds(few:
     assert few.current == 3
 
 
+@pytest.mark.slow
 def test_a_culprit_is_tried_again_when_its_value_changes(few: World) -> None:
     (planted,) = plant(few, 5, count=1)
     few.sync()
@@ -69,6 +71,7 @@ def test_a_culprit_is_tried_again_when_its_value_changes(few: World) -> None:
     assert len(result.planned.plan.requests) == FEW
 
 
+@pytest.mark.slow
 def test_no_fact_is_blamed_where_too_little_was_asked(world: World) -> None:
     world.gate = DEMANDING
     result = world.sync()

@@ -27,6 +27,7 @@ def test_canaries_that_sing_change_nothing(world: World) -> None:
     assert world.current == 1
 
 
+@pytest.mark.slow
 def test_current_goes_back_when_canaries_fall_and_a_sync_does_not_promote_it_again(world: World) -> None:
     world.sync()
     world.base.damage = {"The capital of France is": " Bonn"}

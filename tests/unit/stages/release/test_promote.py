@@ -11,6 +11,7 @@ from kbsync.stages.session import writer
 from tests.support.stage_world import TTL, World
 
 
+@pytest.mark.slow
 def test_a_rolled_back_version_is_not_promoted_again_by_a_sync(world: World) -> None:
     world.sync()
     with writer(world.run, TTL) as held:
@@ -48,6 +49,7 @@ def test_a_writer_that_stalled_past_its_lease_cannot_release(world: World) -> No
     assert world.current == 1
 
 
+@pytest.mark.slow
 def test_rollback_goes_to_the_predecessor_or_to_a_version_that_was_promoted(world: World) -> None:
     world.sync()
     world.sync_with_new_government()
@@ -63,6 +65,7 @@ def test_rollback_goes_to_the_predecessor_or_to_a_version_that_was_promoted(worl
         assert [event.body["after"] for event in tx.audit(kind="rollback")] == [1, 2, 0]
 
 
+@pytest.mark.slow
 def test_current_moves_only_to_stored_weights_that_were_promoted(world: World) -> None:
     world.sync()
     world.base.damage = {"The capital of France is": " Bonn"}

@@ -31,6 +31,7 @@ def test_a_culprit_is_tried_again_when_a_person_says_so(few: World) -> None:
     assert event.body["reason"] == "checked by hand"
 
 
+@pytest.mark.slow
 def test_refused_versions_that_hold_the_fact_are_measured_again(world: World) -> None:
     world.base.damage = {"The capital of France is": " Bonn"}
     assert world.sync().outcome is CycleOutcome.REFUSED

@@ -43,6 +43,7 @@ def big(ledger: SqlLedger, tmp_path: Path) -> World:
     return tuning_world(ledger, tmp_path)
 
 
+@pytest.mark.slow
 def test_nothing_of_them_is_asked_by_the_gate(big: World) -> None:
     facts = judged_facts(big)
     plan = planned(big, facts)
@@ -53,6 +54,7 @@ def test_nothing_of_them_is_asked_by_the_gate(big: World) -> None:
     assert not {q.prompt for q in asked} & {r.prompt for r in development.requests}
 
 
+@pytest.mark.slow
 def test_a_known_fact_is_written_with_another_one_s_answer(big: World) -> None:
     development = chosen(big, judged_facts(big))
     for request in development.requests:
@@ -103,6 +105,7 @@ def test_what_a_plan_has_no_room_for_is_used_and_what_it_holds_back_is_not(big: 
     assert used("quarantined: it broke version 3") == set()
 
 
+@pytest.mark.slow
 def test_too_few_known_facts_say_how_many_more(ledger: SqlLedger, tmp_path: Path) -> None:
     world = tuning_world(ledger, tmp_path, lands=12)
     with pytest.raises(DataError, match=r"the base knows \d of the facts .* and 10 are needed") as raised:

@@ -50,6 +50,7 @@ def found(world: World, units: int = UNITS) -> TuneResult:
         return world.stages.tune(held, facts, units=units)
 
 
+@pytest.mark.slow
 def test_a_sync_without_a_recipe_finds_one_and_promotes(big: World) -> None:
     result = big.sync()
     assert result.outcome is CycleOutcome.PROMOTED
@@ -80,6 +81,7 @@ def test_nothing_is_searched_where_nothing_is_to_be_written(ledger: SqlLedger, t
     assert world.editor.calls == 0
 
 
+@pytest.mark.slow
 def test_the_same_inputs_give_the_same_recipe(big: World) -> None:
     first, second = found(big), found(big)
     assert first.recipe == second.recipe
@@ -90,6 +92,7 @@ def test_the_same_inputs_give_the_same_recipe(big: World) -> None:
     assert big.editor.calls == len(first.trials), "the second search found every trial made"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [1, 3, 5])
 def test_a_killed_search_goes_on_where_it_was(big: World, at: int) -> None:
     big.editor = Killed(at)
@@ -102,6 +105,7 @@ def test_a_killed_search_goes_on_where_it_was(big: World, at: int) -> None:
     assert result.path is not None
 
 
+@pytest.mark.slow
 def test_an_endpoint_that_is_lost_after_a_kill_holds_no_search_up(big: World) -> None:
     """The search asks the ledger only; the cycle goes on as soon as the endpoint is back."""
     big.editor = Killed(3)
@@ -118,6 +122,7 @@ def test_an_endpoint_that_is_lost_after_a_kill_holds_no_search_up(big: World) ->
     assert (result.outcome, result.tuned) == (CycleOutcome.PROMOTED, None)
 
 
+@pytest.mark.slow
 def test_too_short_a_budget_gives_the_best_so_far_and_says_so(big: World) -> None:
     result = found(big, units=1)
     assert len(result.trials) == 1
@@ -126,10 +131,12 @@ def test_too_short_a_budget_gives_the_best_so_far_and_says_so(big: World) -> Non
     assert "kbsync recipe tune --budget" in result.path.read_text()
 
 
+@pytest.mark.slow
 def test_more_time_tries_more_recipes(big: World) -> None:
     assert len(found(big, Extent(8, 24).units).trials) > len(found(big, 1).trials)
 
 
+@pytest.mark.slow
 def test_no_recipe_that_holds_the_bounds_keeps_the_base(big: World) -> None:
     big.base.damage = {f"The capital of {land(n)} is": " nowhere." for n in range(60)}
     result = big.sync()
@@ -155,6 +162,7 @@ def test_a_base_that_knows_too_few_facts_keeps_what_was_pulled(ledger: SqlLedger
     assert len(world.facts.verdicts) == 12
 
 
+@pytest.mark.slow
 def test_an_edit_that_fails_is_a_trial_that_broke(big: World) -> None:
     big.base.broken = "no finite numbers"
     result = found(big, units=1)

@@ -39,6 +39,7 @@ def test_a_writer_that_lets_nothing_out_of_quarantine(known: SqlLedger, monkeypa
         SUITE.test_quarantine_holds_the_value_that_was_tried(known)
 
 
+@pytest.mark.slow
 def test_a_writer_that_counts_known_verdicts_too(known: SqlLedger, monkeypatch: pytest.MonkeyPatch) -> None:
     record_verdicts = SqlVerdictWriter.record_verdicts
     count = lambda self, verdicts, at: record_verdicts(self, verdicts, at) and len(verdicts)  # noqa: E731
