@@ -93,6 +93,7 @@ def test_a_truncated_adapter_says_what_is_lost(built: Site, tmp_path: Path) -> N
     assert "relative loss" in built.good("export", "1", str(tmp_path / "x"), *cut, "--override", "a trial").out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["hf", "lora"])
 def test_numbers_are_rounded_where_that_is_wanted(built: Site, tmp_path: Path, form: str) -> None:
     out = tmp_path / form

@@ -53,6 +53,7 @@ def test_other_layers_budget_and_text_are_said_not_to_be_the_edit_s(stats: Any, 
     assert sampled["source"] == "model" and sampled["layers"][0]["tokens"] >= 300
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [

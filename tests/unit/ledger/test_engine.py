@@ -165,6 +165,7 @@ def test_urls_are_parsed_and_shown_without_secrets() -> None:
             parse_url(url)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a?b=c.db", "100%41.db", "one#two.db", "ü é.db", "a;b&c.db", 'it\'s "odd".db'])
 def test_signs_that_mean_something_in_a_url_may_stand_in_a_path(tmp_path: Path, name: str) -> None:
     file = tmp_path / "dir ?#%" / name

@@ -31,6 +31,7 @@ def test_a_measurement_has_the_sites_texts_and_the_settings_sizes(world: World) 
     assert list(measurement.facts.watched) == list(world.facts.watched)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("search", [None, SearchLimits()], ids=["no search", "search"])
 def test_nobody_searches_for_culprits_where_the_settings_want_no_search(
     world: World, search: SearchLimits | None

@@ -21,6 +21,7 @@ def explained(world: World, item: ItemId, number: int = 0) -> ExplainView:
         return explain(tx, item, world.relations[number], world.clock.now())
 
 
+@pytest.mark.slow
 def test_a_stale_fact_is_told_from_the_statement_to_the_version(world: World) -> None:
     world.sync()
     view = explained(world, GERMANY, 1)

@@ -92,6 +92,7 @@ def test_a_quarantined_fact_is_marked(world: World) -> None:
     assert subjects(found(world, only="quarantined")) == [str(key)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("only", ["", "current", "waiting", "unasked"])
 def test_pages_hold_every_row_once(world: World, monkeypatch: pytest.MonkeyPatch, only: str) -> None:
     whole = found(world, only=only)

@@ -84,6 +84,7 @@ def test_a_form_with_too_many_fields_is_refused_like_an_empty_one(backend: Backe
     assert client(backend, token=TOKEN).post(path, content=body).status_code in (401, 403)
 
 
+@pytest.mark.slow
 def test_the_cookie_is_for_tls_alone_where_the_proxy_says_so(backend: Backend) -> None:
     answer = client(backend, token=TOKEN).post("/login", data={"token": TOKEN}, headers={"x-forwarded-proto": "https"})
     assert "secure" in answer.headers["set-cookie"].lower()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from kbsync.editing.common.sampling import opening_ids, sample, seeded
@@ -9,6 +10,7 @@ from kbsync.model.decoder import discover
 from tests.support.families import random_model, tokenizer
 
 
+@pytest.mark.slow
 def test_sampling_is_the_same_for_a_seed_and_another_for_another() -> None:
     decoder = discover(random_model("llama"))
     start = torch.tensor([[0, 5], [0, 9]])

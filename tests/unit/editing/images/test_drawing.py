@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from kbsync.domain.rewrite import Rewrite
 from kbsync.editing.images.drawing import GAP, draw, sheet
@@ -13,6 +14,7 @@ from tests.support.random_pipelines import edited, stable_diffusion
 PROMPTS = ["the flag of kelia", "the flag of zania"]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_pictures_and_a_version_gives_others() -> None:
     image = TextToImage(stable_diffusion(), "")
     delta, _ = edited(image, [Rewrite("the flag of {}", "kelia", "the red flag")], concept_recipe(image))

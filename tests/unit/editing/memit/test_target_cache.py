@@ -50,6 +50,7 @@ def test_a_key_holds_all_that_a_target_depends_on(changes: dict[str, Any], reuse
     assert again.report.targets_reused == reused
 
 
+@pytest.mark.slow
 def test_what_is_only_practised_shapes_no_target() -> None:
     model, artifacts = random_model("llama"), MemoryArtifacts()
     editor(model, artifacts).edit(REWRITES, recipe(), Silent())
@@ -74,6 +75,7 @@ def test_another_base_shares_nothing() -> None:
     assert len(artifacts.kinds("covariance")) == 4
 
 
+@pytest.mark.slow
 def test_only_new_facts_are_searched_for() -> None:
     model, artifacts = random_model("llama"), MemoryArtifacts()
     editor(model, artifacts).edit(REWRITES[:2], recipe(), Silent())
@@ -82,6 +84,7 @@ def test_only_new_facts_are_searched_for() -> None:
     assert set(more.targets) == {r.id for r in REWRITES}
 
 
+@pytest.mark.slow
 def test_a_stop_keeps_the_targets_that_were_found() -> None:
     model, artifacts = random_model("llama"), MemoryArtifacts()
     with pytest.raises(Stopped):
@@ -103,6 +106,7 @@ def test_a_target_does_not_depend_on_the_facts_beside_it(family: str) -> None:
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", WITH_TARGETS)
 def test_a_vector_that_is_not_finite_is_never_stored(algorithm: str) -> None:
     model, artifacts = random_model("llama"), MemoryArtifacts()

@@ -22,6 +22,7 @@ def test_a_recipe_for_a_deeper_model_fails(cli: Any, tmp_path: Path) -> None:
     assert "40" in check(result, "model")["detail"]
 
 
+@pytest.mark.slow
 def test_fewer_tokens_than_dimensions_are_a_warning(cli: Any, tmp_path: Path) -> None:
     with_model(cli, tmp_path / "tiny")
     (tmp_path / "recipes" / "table.toml").write_text("layers = [1, 2]\ncovariance_tokens = 10", encoding="utf-8")
