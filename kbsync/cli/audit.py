@@ -89,8 +89,8 @@ def verify(
     what kbsync wrote, and check what anchors the trail.
 
     A version's manifest holds the trail's head at the time when it was built, and a file in the state directory the
-    head when a writer last finished. So whoever rewrites or cuts the trail in the database must also rewrite those.
-    Whoever can write those too is found by `--against`, with a copy that was kept elsewhere.
+    head when a writer last finished. So a trail that somebody rewrote or cut in the database is found, unless they
+    rewrote those, too. `--against` finds even that, by a copy that was kept elsewhere.
     """
     from kbsync.cli.context import application
     from kbsync.cli.output import count, emit, say, short

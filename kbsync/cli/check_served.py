@@ -43,11 +43,11 @@ def check_served(
 ) -> None:
     """Ask a server the gate's prompts, and judge its answers as the gate judges.
 
-    Ends with code 3 where the policy does not hold for what the server says. Every fact that was right when the version
-    was measured and is not right as it is served is named, and whether the server says what the base or the version
-    before said. It finds another quantisation than the one that was edited, an adapter that was cut or is not loaded,
-    and a server that was left on an older version. Nothing is changed; figures that need probabilities or running text
-    (perplexity, fluency) are not measured.
+    Ends with code 3 if the gate's policy does not hold for the server's answers. Names every fact that was right when
+    the version was measured and is not right as it is served, and says whether the server answers as the base or the
+    version before did. So it finds another quantisation than the one that was edited, an adapter that was cut or is not
+    loaded, and a server that still has an older version. Nothing is changed. Figures that need probabilities or running
+    text (perplexity, fluency) are not measured.
     """
     from kbsync.bootstrap.adapters import server
     from kbsync.cli.context import application

@@ -82,12 +82,12 @@ def export(
     """Write a version as a directory that can be used without kbsync.
 
     `hf` is what `AutoModelForCausalLM.from_pretrained` loads. `lora` is an adapter that PEFT loads, and servers that
-    hot-load adapters. `gguf` is the base's own GGUF file, all of it the same bytes but the edited tensors; `gguf-lora`
-    an adapter for llama.cpp. A GGUF file that holds another quantisation than the edited base is recognised, and a
-    warning says what that costs.
+    hot-load adapters. `gguf` is the base's own GGUF file, in which only the bytes of the edited tensors differ;
+    `gguf-lora` is an adapter for llama.cpp. A GGUF file that holds another quantisation than the edited base is
+    recognised, and a warning says what that costs.
 
-    Adapters are exact by default. One that is cut to a rank is asked the gate's prompts: where it does not pass the
-    gate, the command ends with code 3, unless `--override` says why it is wanted.
+    Adapters are exact by default. One that `--rank` cuts is asked the gate's prompts. If it does not pass the gate, the
+    command ends with code 3, unless `--override` gives a reason.
 
     The directory appears whole or not at all, and says in kbsync.json and in a model card (README.md) what it is.
     `--dry-run` loads the model and checks all, and says which rank an adapter would have and what it would lose.

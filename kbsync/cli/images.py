@@ -60,7 +60,7 @@ def sync(
     """Let a text-to-image pipeline draw what the ledger's facts say (unified concept editing).
 
     The pipeline is asked what it draws for each subject; what is wrong is written into the keys and values of its
-    cross-attention in one closed-form step, and a half of what is right is preserved. The version is stored as low-rank
+    cross-attention in one closed-form step, and half of what is right is preserved. The version is stored as low-rank
     factors beside the pipeline, whose files are never touched, and becomes current if it passes the gate: `kbsync
     versions`, `kbsync rollback` and `kbsync verify` work on it. Ends with code 3 where the gate refuses it.
 

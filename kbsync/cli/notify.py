@@ -25,8 +25,8 @@ def notify(
     """Send the command and the webhook under [release] the moves of current that they have not received yet.
 
     Every command that writes does so at its end; this one sends what could not be delivered then. Ends with code
-    75 when something is still waiting. A notifier that was just configured hears of what moves from then on, and a
-    server that was started anew has lost what it was given: for both, --again.
+    75 when something is still waiting. A newly configured notifier is told of later moves only, and a restarted
+    server has lost its version: use --again for both.
     """
     from kbsync.cli.context import application
     from kbsync.cli.output import emit, say

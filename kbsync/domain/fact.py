@@ -34,7 +34,7 @@ class FactState:
     statement_ids: tuple[str, ...]
     """The statements that hold ``values``."""
     references: int
-    """How many references the statement has that has fewest."""
+    """The fewest references that one of the statements has."""
     revision: int
     """The item's revision that brought the values."""
     since: datetime

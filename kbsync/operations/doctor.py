@@ -27,7 +27,7 @@ class CheckView:
 
     name: str
     level: str
-    """`ok`, `warning`, `failed`, or `skipped` where a check failed that it needs."""
+    """`ok`, `warning`, `failed`, or `skipped` because a check that it needs failed."""
     detail: str
     next_step: str
     exit_code: int

@@ -45,7 +45,7 @@ class ExportView:
     rank: int | None
     """The rank of an adapter, which its server must allow."""
     server_rank: int | None
-    """What vLLM must be started with: --max-lora-rank. null: it takes no adapter of that rank, or this is none."""
+    """The --max-lora-rank that vLLM must be started with; null if vLLM takes no such rank, or this is no adapter."""
     warnings: tuple[str, ...]
     """What is wrong with serving it."""
     kept: tuple[ServedFigure, ...]

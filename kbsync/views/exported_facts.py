@@ -46,12 +46,12 @@ class FactExport:
     """Since when the values are known to be unchanged."""
     believed_at: datetime | None
     revision: int
-    """Of the subject's item, that brought the values."""
+    """The revision of the subject's item that brought the values."""
     revision_url: str
     statements: tuple[str, ...]
     """Ids of the statements that say so."""
     references: int
-    """How many references the statement has that has fewest."""
+    """The fewest references that one of the statements has."""
     verdict: str | None
     """What the base was found to believe; null where it was not asked."""
     edited: bool

@@ -58,7 +58,7 @@ class VersionsView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelationView:
-    """One watched relation, and how many of its facts are where."""
+    """One watched relation, and its facts counted by how far they have come."""
 
     name: str
     property: str

@@ -57,7 +57,7 @@ class Exported:
 
 
 def server_rank(rank: int) -> int | None:
-    """What vLLM must be started with (--max-lora-rank) for an adapter of this rank; None: it takes none so high."""
+    """The --max-lora-rank that vLLM must be started with for an adapter of this rank; None: it takes none so high."""
     return next((allowed for allowed in VLLM_RANKS if allowed >= rank), None)
 
 

@@ -66,7 +66,7 @@ def relations(
     recipe: RecipesOption = None,
     examples: Annotated[int, typer.Option(min=2, metavar="N", help="Examples that W and b are estimated from.")] = 5,
     layers: Annotated[
-        str | None, typer.Option(metavar="N,N", help="After which the subject is read. Default: every third layer.")
+        str | None, typer.Option(metavar="N,N", help="Layers whose state of the subject is read. Default: every third.")
     ] = None,
     subjects: Annotated[int, typer.Option(min=4, metavar="N", help="At most N further subjects of a relation.")] = 40,
     least: Annotated[int, typer.Option(min=4, metavar="N", help="Leave out a relation with fewer known subjects.")] = 8,
@@ -95,9 +95,9 @@ def relations(
 ) -> None:
     """Find which relations a model reads out linearly, and at which layer.
 
-    From a few examples of a relation one linear map is estimated that leads from the subject's state to the answer's
-    (Hernandez et al., ICLR 2024). Faithfulness says how often it gives the model's own answer, causality how often its
-    inverse changes that answer to another subject's. With --edits, a few facts of each relation are written, to see
+    A few examples of a relation give one linear map from the subject's state to the answer's (Hernandez et al., ICLR
+    2024). Faithfulness says how often the map gives the model's own answer, causality how often its inverse changes
+    that answer to another subject's. With --edits, a few facts of each relation are written, to see
     whether edits fail on the relations that are not linear.
 
     Without a FILE, edited facts that the current version does not say get a second look: whether the subject's state

@@ -39,7 +39,7 @@ def scale_out(
         typer.Option(
             metavar="HOST:PORT",
             help="The head of a cluster with room for three workers of one processor each. Default: a cluster is "
-            "started on this machine, and ended.",
+            "started on this machine, and stopped at the end.",
         ),
     ] = None,
     facts: Annotated[
@@ -62,11 +62,11 @@ def scale_out(
     output: OutputOption = None,
     json: JsonOption = False,
 ) -> None:
-    """How much faster two workers are than one, what Ray costs, and whether the results are the same bits.
+    """Measure how much faster two workers are than one, what Ray costs, and whether the results are the same bits.
 
-    Target vectors, probing and evaluation by one single-threaded worker and by two, in turn; then the same edit in this
-    process, on one worker, on two, and on two of which one is killed. Needs the extra kbsync[ray], and two cores that
-    have nothing else to do.
+    Times target vectors, probing and evaluation by one single-threaded worker and by two, in turn. Then makes the same
+    edit in this process, on one worker, on two, and on two of which one is killed. Needs the extra kbsync[ray],
+    and two cores that have nothing else to do.
     """
     from kbsync.cli.research.finish import RESULTS, finish
     from kbsync.research.scale_out import Size, measure_scale_out

@@ -34,10 +34,10 @@ def verdicts(
     output: OutputOption = None,
     json: JsonOption = False,
 ) -> None:
-    """How well answers are judged: precision and recall of each verdict, beside labels that were given by hand.
+    """Measure how well answers are judged: precision and recall of each verdict, by labels that were given by hand.
 
-    The figures are of the answers that no rule of the judge was written on. docs/explanation/probe.md says how
-    answers are judged, and what the labels mean.
+    The figures leave out the answers from which the judge's rules were made. docs/explanation/probe.md says how answers
+    are judged, and what the labels mean.
     """
     from kbsync.cli.research.finish import RESULTS, finish
     from kbsync.domain.errors import DataError

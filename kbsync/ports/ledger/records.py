@@ -12,7 +12,7 @@ from kbsync.domain.statement import ItemId, PropertyId, Statement
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PullCounts:
-    """How many statements a pull found in which relation to the stored ones."""
+    """The statements that a pull found, counted by comparison with the stored ones."""
 
     added: int = 0
     changed: int = 0

@@ -56,7 +56,7 @@ class ServedFigure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedCheck:
-    """What a version is worth as it is served."""
+    """How well a version answers as it is served."""
 
     version: int
     """0: the base is current, and nothing was asked."""

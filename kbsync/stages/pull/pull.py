@@ -55,9 +55,10 @@ class PullResult:
     """Items that the source says were changed at a time that has not come yet; they stay as they were."""
 
     late: tuple[ItemId, ...] = ()
-    """Items that came older than the source had said a moment before; what waits of them grows no older."""
+    """Items that the source gave in an older state than it had named a moment before; what waits of them comes no
+    closer to being trusted."""
     again: int = 0
-    """Items without a new revision that were read once more, because an older kbsync read their dates otherwise than
+    """Items without a new revision that were read once more, because an older kbsync did not read their dates as
     their pages show them."""
 
     @property
