@@ -15,7 +15,7 @@ from kbsync.config.problems import read_model, suggest
 from kbsync.config.section import Section
 from kbsync.config.values import Context, Dtype, Text, unique
 from kbsync.domain.errors import ConfigError
-from kbsync.domain.recipe import ALGORITHMS, CONCEPT_STATES, OPTIMISERS, Recipe
+from kbsync.domain.recipe import ALGORITHMS, CONCEPT_STATES, OPTIMISERS, PHRASINGS, Recipe
 from kbsync.domain.served_form import ROUNDED_FORMS
 
 AUTO = "auto"
@@ -54,12 +54,18 @@ _BOUNDED: dict[str, Any] = {
     "press_factor": Annotated[float, Field(gt=1, allow_inf_nan=False)],
     "trace": Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")],
     "optimiser": _one_of(OPTIMISERS),
+    "phrasings": _one_of(PHRASINGS),
     "refine_as": Annotated[tuple[_Form, ...], AfterValidator(unique)],
     "concept_states": _one_of(CONCEPT_STATES),
-    **dict.fromkeys(("steps", "context_tokens", "covariance_tokens", "batch"), Annotated[int, Field(ge=1)]),
-    **dict.fromkeys(("context_count", "guard_count", "seed", "capacity"), _Count),
-    **dict.fromkeys(("covariance_weight", "clamp", "learning_rate", "guard_weight"), _Positive),
-    **dict.fromkeys(("weight_decay", "kl_weight", "loss_threshold"), _NotNegative),
+    **dict.fromkeys(
+        ("steps", "context_tokens", "covariance_tokens", "batch", "refine_batch"), Annotated[int, Field(ge=1)]
+    ),
+    **dict.fromkeys(("context_count", "guard_count", "seed", "capacity", "refine_epochs", "rank"), _Count),
+    **dict.fromkeys(("covariance_weight", "clamp", "learning_rate", "guard_weight", "refine_rate"), _Positive),
+    **dict.fromkeys(
+        ("weight_decay", "kl_weight", "loss_threshold", "refine_threshold", "refine_preserved", "refine_text"),
+        _NotNegative,
+    ),
 }
 """Field of a recipe → its type with its bounds, where the dataclass's own type allows more."""
 

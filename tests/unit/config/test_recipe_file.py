@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
@@ -48,6 +49,9 @@ def test_recipes_by_name_and_by_path(write: Writer, tmp_path: Path) -> None:
         ('layers = [1, 2]\nalgorithm = "breadth-first"', "breadth-first edits one layer"),
         ('layers = [1]\nrefine_epochs = 1\nrefine_as = ["q4_k"]', "refine_as[0]: is none of bfloat16, float16, q8_0"),
         ('layers = [1]\nrefine_as = ["q4_0"]', "refine_as says in which forms the refinement practises"),
+        ('layers = [1]\nphrasings = "al"', "phrasings: is none of first, all; did you mean 'all'?"),
+        ("layers = [1]\nrefine_batch = 0", "refine_batch: input should be greater than or equal to 1"),
+        ("layers = [1]\nrefine_text = nan", "refine_text: input should be"),
         ("layers = [1]\nlerning_rate = 1", "lerning_rate: is not a key here; did you mean 'learning_rate'?"),
     ],
 )
@@ -57,6 +61,16 @@ def test_mistakes_in_a_recipe(write: Writer, text: str, says: str) -> None:
         load_recipe("small", directory)
     (problem,) = caught.value.problems
     assert problem.startswith(f"{directory}/small.toml: {says}")
+
+
+NUMBERS = [name for name, kind in get_type_hints(Recipe).items() if kind in (int, float, float | None)]
+
+
+@pytest.mark.parametrize("field", NUMBERS)
+def test_no_number_of_a_recipe_is_negative(write: Writer, field: str) -> None:
+    directory = write(recipes={"small": f"layers = [1]\n{field} = -1"}).parent / "recipes"
+    with pytest.raises(ConfigError, match=f"{field}: input should be greater than"):
+        load_recipe("small", directory)
 
 
 def test_an_unknown_recipe_names_those_that_exist(write: Writer) -> None:
