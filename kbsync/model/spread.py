@@ -19,7 +19,6 @@ from torch import Tensor
 from kbsync.domain.errors import EditError, ModelError
 from kbsync.model.decoder import Decoder, DecoderLayer
 
-AUTO = "auto"
 FOLDER = "offload"
 """In the directory of converted models: weights that were read in another dtype than they are stored in."""
 
