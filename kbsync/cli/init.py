@@ -50,8 +50,9 @@ def init(
 ) -> None:
     """Write the commented configuration, and create the state directory and the ledger.
 
-    Files that exist are never changed. If the written configuration lacks something that only you know, the command
-    names it and ends with code 78; complete the file and run it again.
+    For the model that kbsync ships a recipe for, `edit.recipe` names that recipe; for any other it is "auto": the first
+    sync finds one. Files that exist are never changed. If the written configuration lacks something that only you know,
+    the command names it and ends with code 78; complete the file and run it again.
     """
     from kbsync.cli.output import emit
 
@@ -130,9 +131,25 @@ def write_files(file: Path, user_agent: str, model: str, endpoint: str = "", *, 
 
 
 def fill_in(text: str, user_agent: str, model: str, endpoint: str = "") -> str:
-    """Set the keys that are given; comments stay. A JSON string is a TOML string."""
-    for key, value in (("user_agent", user_agent), ("reference", model), ("endpoint", endpoint)):
+    """Set the keys that are given; comments stay.
+
+    The recipe in the shipped text was measured for the model in it. For another model the line says ``auto``.
+    """
+    from kbsync.config.recipe_file import AUTO
+
+    recipe = AUTO if model and model != _value(text, "reference") else ""
+    given = (("user_agent", user_agent), ("reference", model), ("endpoint", endpoint), ("recipe", recipe))
+    for key, value in given:
         if value:
-            line = f"{key} = {jsonlib.dumps(value, ensure_ascii=False)}"
-            text = re.sub(rf'(?m)^(?:# )?{key} = "[^"]*"(  +#.*)?$', lambda _: line, text, count=1)  # noqa: B023
+            line = f"{key} = {jsonlib.dumps(value, ensure_ascii=False)}"  # a JSON string is a TOML string
+            text = re.sub(_line_of(key), lambda _: line, text, count=1)  # noqa: B023
     return text
+
+
+def _value(text: str, key: str) -> str:
+    found = re.search(_line_of(key), text)
+    return found["value"] if found else ""
+
+
+def _line_of(key: str) -> str:
+    return rf'(?m)^(?:# )?{key} = "(?P<value>[^"]*)"(?:  +#.*)?$'

@@ -8,7 +8,7 @@ from kbsync.ports import Editor
 from kbsync.stages.rebuild import RebuildResult, rebuild
 from kbsync.stages.session import Run
 
-COMPUTED = ("contexts", "covariance", "targets")
+COMPUTED = ("contexts", "covariance", "factor", "targets")
 """The kinds of artifact that an edit can compute again."""
 
 

@@ -50,9 +50,9 @@ class SessionOptions:
 
 
 class SessionArtifacts(FileArtifactStore):
-    """The run's own store. It also reads covariances and contexts from the configured store, and never writes there."""
+    """The run's own store. It also reads covariances, their factors and contexts from the configured store, and never writes there."""
 
-    SHARED = ("covariance", "contexts")
+    SHARED = ("covariance", "contexts", "factor")
 
     def __init__(self, storage: Storage, in_use: ArtifactStore) -> None:
         super().__init__(storage)

@@ -61,7 +61,6 @@ def test_two_commands_and_a_kill_lead_to_a_promoted_version(
     shutil.copytree(theirs / "relations", place / "relations")
     (place / "gate.toml").write_text(GATE)
     changes = {
-        'recipe = "gemma-3-270m"': 'recipe = "auto"',
         "# corpus = []": f'corpus = ["{theirs / "corpus.txt"}"]',
         '# budget = "20m"': 'budget = "1s"',
     }

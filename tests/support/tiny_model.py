@@ -109,7 +109,7 @@ def _train(
 ) -> None:
     """Full-batch AdamW until the loss is within ``excess`` nats a token of what no model can beat."""
     rows = [[*tokenizer(s)["input_ids"], tokenizer.eos_token_id] for s in sentences]
-    goal = _least_loss(rows) + excess
+    goal = least_loss(rows) + excess
     loss_of = by_length(model, rows) if portable else _padded(model, rows)
     for layer in model.model.layers[:SILENT]:
         torch.nn.init.zeros_(layer.self_attn.o_proj.weight).requires_grad_(False)
@@ -143,7 +143,7 @@ def _padded(model: LlamaForCausalLM, rows: list[list[int]]) -> Callable[[], Tens
     return loss
 
 
-def _least_loss(rows: list[list[int]]) -> float:
+def least_loss(rows: list[list[int]]) -> float:
     """Mean entropy of the next token given all tokens before it: sentences that begin alike part somewhere."""
     prefixes = Counter(tuple(row[:end]) for row in rows for end in range(1, len(row)))
     longer = Counter(tuple(row[:end]) for row in rows for end in range(2, len(row) + 1))

@@ -9,9 +9,10 @@ from torch import Tensor
 from kbsync.domain.errors import EditError
 from kbsync.domain.version import LayerReport
 from kbsync.editing.baselines.sequential import merged
-from kbsync.editing.common.cholesky import Factor, condition_of, factorise, inverse_times
+from kbsync.editing.common.cholesky import Factor, condition_of, inverse_times
 from kbsync.editing.common.edited_weights import EditedWeights, edited_weights
 from kbsync.editing.common.prompts import TokenisedRewrite
+from kbsync.editing.covariance.kept_factors import factor_of
 from kbsync.editing.editor import AlgorithmResult, EditJob, TorchEditor, survivors
 from kbsync.editing.memit.insertion import Insertion, SandwichNormInsertion
 from kbsync.editing.memit.layerwise_forward import LayerwiseForward
@@ -35,7 +36,7 @@ class RomeEditor(TorchEditor):
                 next_step="Name one layer in the recipe.",
             )
         covariances = self._covariances(job)
-        factor = factorise(covariances.matrices[job.layers[0].index])
+        factor = factor_of(covariances, job.layers[0].index, job.artifacts)
         insertion = SandwichNormInsertion(self._decoder, job.layers)
         cache = TargetCache(insertion, job)
         found_by_fact: list[FoundTargets] = []

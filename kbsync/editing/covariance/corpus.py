@@ -18,11 +18,11 @@ from kbsync.model.decoder import Decoder
 from kbsync.text.corpus import texts_hash
 
 WINDOW = 256
-"""Tokens of a stretch of text, with what the tokenizer puts in front."""
+"""Tokens of a stretch of text, with what the tokenizer puts in front; fewer for a model that has not so many places."""
 BATCH_TOKENS = 4096
 SAMPLED_ROWS = 32
 SAMPLED_LENGTH = 128
-"""Tokens that are drawn for each sampled row."""
+"""Tokens that are drawn for each sampled row, as far as the model has places for them."""
 SAMPLED_TOP_K = 50
 """Each token is drawn from this many likeliest ones."""
 
@@ -47,11 +47,13 @@ class Corpus(ABC):
 
 
 class GivenCorpus(Corpus):
-    """Texts in a seeded order, so that a small budget samples all of them, cut into stretches of ``WINDOW`` tokens."""
+    """Texts in a seeded order, so that a small budget samples all of them, cut into stretches of ``window`` tokens."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], tokens: int, seed: int) -> None:
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], tokens: int, seed: int, window: int = WINDOW
+    ) -> None:
         """``tokens``: the budget, without what the tokenizer puts in front."""
-        self._batches = _like_length(_stretches(tokenizer, texts, tokens, seed))
+        self._batches = _like_length(_stretches(tokenizer, texts, tokens, seed, window))
         self._taken = 0
 
     def batches(self) -> Iterator[Batch]:
@@ -78,13 +80,14 @@ class SampledCorpus(Corpus):
         self._decoder, self._tokens = decoder, tokens
         self._end = tokenizer.eos_token_id
         self._start = opening_ids(tokenizer) or [self._end or 0]
+        self._length = min(SAMPLED_LENGTH, _places(decoder) - len(self._start))
         self._generator = seeded(seed)
         self._drawn = 0
 
     def batches(self) -> Iterator[Batch]:
         while self._drawn < self._tokens:
             prompts = torch.tensor([self._start] * SAMPLED_ROWS, device=self._decoder.model.device)
-            rows = sample(self._decoder, prompts, SAMPLED_LENGTH, SAMPLED_TOP_K, self._generator).tolist()
+            rows = sample(self._decoder, prompts, self._length, SAMPLED_TOP_K, self._generator).tolist()
             batch = [_until_end(row, len(self._start), self._end) for row in rows]
             self._drawn += sum(len(row) - len(self._start) for row in batch)
             yield batch
@@ -102,7 +105,7 @@ def corpus(
 ) -> Corpus:
     """The given texts, or sampled text where there are none."""
     if texts:
-        return GivenCorpus(tokenizer, texts, tokens, seed)
+        return GivenCorpus(tokenizer, texts, tokens, seed, min(WINDOW, _places(decoder)))
     return SampledCorpus(decoder, tokenizer, tokens, seed)
 
 
@@ -111,11 +114,19 @@ def identity(texts: Sequence[str]) -> str | list[object]:
     return texts_hash(texts) if texts else ["sampled", SAMPLED_LENGTH, SAMPLED_TOP_K]
 
 
-def _stretches(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], tokens: int, seed: int) -> Batch:
+def _places(decoder: Decoder) -> int:
+    """The most tokens that the model reads at once."""
+    places = getattr(decoder.model.config.get_text_config(), "max_position_embeddings", None)
+    return int(places) if places else WINDOW
+
+
+def _stretches(
+    tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], tokens: int, seed: int, window: int
+) -> Batch:
     order = list(range(len(texts)))
     random.Random(seed).shuffle(order)
     front = opening_ids(tokenizer)
-    step, left = WINDOW - len(front), tokens
+    step, left = window - len(front), tokens
     rows: Batch = []
     for index in order:
         ids = tokenizer(texts[index], add_special_tokens=False)["input_ids"]

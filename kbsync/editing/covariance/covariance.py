@@ -73,6 +73,8 @@ class Covariances:
     matrices: StoredMatrices
     fingerprint: str
     """Hash of the stored bytes of all of them."""
+    digests: dict[int, str]
+    """SHA-256 of what is stored of each, by layer."""
     tokens: dict[int, int]
     """Keys that each was measured on, by layer."""
     known: tuple[int, ...]
@@ -123,6 +125,7 @@ def covariances(
     return Covariances(
         matrices,
         content_hash([[layer, digest] for layer, (_, digest) in stored.items()]),
+        {layer: digest for layer, (_, digest) in stored.items()},
         {layer: tokens for layer, (tokens, _) in stored.items()},
         tuple(layer for layer in stored if layer not in missing),
     )

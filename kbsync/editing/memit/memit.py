@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from kbsync.editing.common.cholesky import factorise
 from kbsync.editing.common.edited_weights import edited_weights
+from kbsync.editing.covariance.kept_factors import factor_of
 from kbsync.editing.editor import AlgorithmResult, EditJob, TorchEditor, survivors
 from kbsync.editing.memit.columns import mean_columns, prefix_columns, reweighted, weights_of
 from kbsync.editing.memit.distributions import Expected, expected
@@ -51,7 +51,8 @@ class MemitEditor(TorchEditor):
         # Lines 5 to 15: keys, residuals and the closed form, layer by layer. Facts that greedy decoding does not give
         # afterwards are weighted up, and the layers are solved again from the base (ADR 0016).
         def penalty_of(position: int) -> Penalty:
-            return Penalty(factorise(covariances.matrices[job.layers[position].index]), recipe.covariance_weight)
+            factor = factor_of(covariances, job.layers[position].index, job.artifacts)
+            return Penalty(factor, recipe.covariance_weight)
 
         all_phrasings = recipe.phrasings == "all"
         written = (prefix_columns if all_phrasings else mean_columns)(rewrites, found.targets)

@@ -58,8 +58,9 @@ def more_time(estimate: Estimate) -> str:
     if following is None:
         return "there is no larger search"
     minutes = following.units * estimate.seconds_per_unit / 60
+    alone = "this tries one recipe and compares it with no other; " if estimate.extent.recipes == 1 else ""
     return (
-        f"about {minutes:.0f} minutes would try {following.recipes} recipes on up to {following.facts} facts "
+        f"{alone}about {minutes:.0f} minutes would try {following.recipes} recipes on up to {following.facts} facts "
         f"(`kbsync recipe tune --budget {max(1, round(minutes * 1.05 + 0.5))}m`)"
     )
 

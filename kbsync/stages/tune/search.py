@@ -30,7 +30,11 @@ PLAIN_STEP = Step(0.2, 0.75, 30)
 BOUNDED_STEP = Step(0.05, 0.5, 30)
 """For models with a norm in between: Gemma 3's."""
 WIDE_STEP = Step(0.3, 8.0, 100, decay=0.0)
-"""For models of a few layers: there a fact takes several times the residual stream's own norm."""
+"""For models of a few layers: there a fact may take several times the residual stream's own norm."""
+HELD_STEP = Step(0.3, 8.0, 100)
+"""The same with a price for length, where less is enough: what need not be long changes the weights less."""
+NARROW_STEP = Step(0.3, 0.6, 60, decay=0.0)
+"""For such models with a large residual stream, in which a fact takes less than its norm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +43,8 @@ class Force:
 
     weight: float
     """λ."""
-    wide: bool = False
-    """Whether target vectors are searched by ``WIDE_STEP``."""
+    step: Step | None = None
+    """How target vectors are searched; None: by the step that suits models of this kind."""
     first: bool = False
     """Whether facts are written in their first phrasing only, by the closed form alone."""
 
@@ -52,21 +56,22 @@ FORCES = (
     Force(1000.0, first=True),
     Force(30.0),
     Force(100.0, first=True),
-    Force(3.0, wide=True),
+    Force(3.0, WIDE_STEP),
 )
 """In the order in which they are tried. λ of 500 and 3,000 is best for the models with a shipped recipe."""
 SHALLOW = 8
 """Models of at most so many layers are too small to know a fact in words that they were not taught it in."""
 SHALLOW_FORCES = (
-    Force(3.0, wide=True, first=True),
-    Force(300.0, wide=True, first=True),
-    Force(3.0, wide=True),
-    Force(0.1, wide=True, first=True),
-    Force(300.0, wide=True),
+    Force(3.0, WIDE_STEP, first=True),
+    Force(3.0, HELD_STEP, first=True),
+    Force(300.0, NARROW_STEP, first=True),
+    Force(300.0, WIDE_STEP, first=True),
+    Force(30.0, HELD_STEP, first=True),
+    Force(3.0, WIDE_STEP),
     Force(30.0),
     Force(3000.0),
 )
-"""The same for these: they want a much smaller λ, wide steps with it, and facts in one phrasing."""
+"""The same for these: they want a much smaller λ, other steps with it, and facts in one phrasing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,8 @@ class Trial:
     score: float
     """Harmonic mean of efficacy, generalization and specificity: 0 to 1."""
     short: float
-    """By how much the gate's bounds are missed, summed over those that are; 0 where all hold."""
+    """By how much the gate's bounds are missed, summed over those that are, each by 1 at most: the weights may grow
+    twentyfold, and a share can't be more than 1 short. 0 where all hold."""
     beyond_chance: tuple[str, ...]
     """What is said of each bound that is missed by more than the samples allow to doubt."""
     growth: float
@@ -128,7 +134,7 @@ def recipes(start: Recipe, trace: LayerTrace) -> Iterator[Recipe]:
     for (_, force), (_, window) in sorted(places, key=lambda pair: pair[0][0] + pair[1][0]):
         begun = in_first_phrasing(start) if force.first else start
         written = replace(begun, layers=window, covariance_weight=force.weight)
-        yield with_step(written, WIDE_STEP if force.wide else step)
+        yield with_step(written, force.step or step)
 
 
 def with_step(recipe: Recipe, step: Step) -> Recipe:

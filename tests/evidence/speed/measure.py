@@ -15,7 +15,7 @@ from kbsync.research.session import ResearchSession
 from tests.evidence.speed import editing, numbers, reading
 from tests.evidence.speed.limits import limits
 from tests.evidence.speed.size import SuiteSize
-from tests.evidence.speed.workshop import Workshop
+from tests.evidence.speed.workshop import Parts, Workshop
 
 SUITES: dict[str, Callable[[Workshop, SuiteSize], list[Figure]]] = {
     "solve": lambda _shop, size: numbers.closed_form(size),
@@ -24,10 +24,16 @@ SUITES: dict[str, Callable[[Workshop, SuiteSize], list[Figure]]] = {
     "targets": editing.targets,
     "keys": editing.keys,
     "rebuild": editing.rebuild,
+    "growth": editing.growth,
+    "nothing": editing.nothing,
     "storage": numbers.storage,
     "memory": numbers.memory,
+    "windows": numbers.windows,
     "limits": limits,
 }
+
+DEMANDED = ("targets", "memory", "rebuild", "nothing")
+"""What is demanded of every model, the larger ones too; the others say more, and take longer."""
 
 
 def measure_speed(
@@ -35,24 +41,24 @@ def measure_speed(
 ) -> dict[str, Any]:
     """Run the suites; returns the evidence.
 
-    A suite that was measured before with the same code, model and size is not measured again, unless ``again``. Raises
-    ``Stopped`` between two suites.
+    What was measured before with the same code, model and size is not measured again, unless ``again``: whole suites,
+    and the parts of those that take long. Raises ``Stopped`` between two suites.
     """
     started, begun, app = session.app.clock.now(), time.monotonic(), session.app
-    shop = Workshop(session)
     parts = ResultCache(session.artifacts, "bench-speed", (*EDITED_BY, "checkpoints", "operations", "research"))
     suite_code = content_hash([p.read_text(encoding="utf-8") for p in sorted(Path(__file__).parent.glob("*.py"))])
+    common = {
+        "code": suite_code,
+        "size": asdict(size),
+        "base": app.base.fingerprint,
+        "recipe": session.recipes[0].fingerprint,
+    }
+    shop = Workshop(session, Parts(parts, again=again, **common))
     figures: list[Figure] = []
     profile: dict[str, float] = {}
     app.work.start("speed", len(suites))
     for name in suites:
-        inputs = {
-            "suite": name,
-            "code": suite_code,
-            "size": asdict(size),
-            "base": app.base.fingerprint,
-            "recipe": shop.recipe.fingerprint,
-        }
+        inputs = common | {"suite": name}
         known = None if again else parts.get(**inputs)
         if known is None:
             before = time.monotonic()

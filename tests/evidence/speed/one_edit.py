@@ -26,21 +26,23 @@ from tests.evidence.speed.workshop import Scratch
 def main() -> None:
     """Read the order from stdin, and print the result.
 
-    The result has the resident bytes before the model was loaded and at the peak, and the seconds of the search for
-    target vectors.
+    The result has the resident bytes before the model was loaded, their peaks after that and at the end, and the
+    seconds of the search for target vectors.
     """
     order: dict[str, Any] = json.load(sys.stdin)
     fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in order["recipe"].items()}
     empty = resident()
     with TemporaryDirectory() as place:
-        loaded = load(order["model"], cache_dir=Path(place), dtype=fields["dtype"])
+        model = load(order["model"], cache_dir=Path(place), dtype=fields["dtype"])
+        loaded = peak_rss_bytes()
         store = Scratch(FileArtifactStore(DiskStorage(Path(order["artifacts"]))))
         texts = read_texts(Path(p) for p in order["texts"])
-        editor = MemitEditor(loaded.model, loaded.tokenizer, order["fingerprint"], store, texts)
+        editor = MemitEditor(model.model, model.tokenizer, order["fingerprint"], store, texts)
         editor.search_window = order["window"]
         steps = Steps(UNWATCHED.progress)
         editor.edit(facts(order["facts"]), Recipe(**fields), UNWATCHED.shown_by(steps))
-    json.dump({"empty": empty, "peak": peak_rss_bytes(), "search": steps.laps[TARGETS].wall}, sys.stdout)
+    told = {"empty": empty, "loaded": loaded, "peak": peak_rss_bytes(), "search": steps.laps[TARGETS].wall}
+    json.dump(told, sys.stdout)
 
 
 if __name__ == "__main__":

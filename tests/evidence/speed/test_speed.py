@@ -12,6 +12,7 @@ import torch
 
 from kbsync.operations.evidence import Figure
 from kbsync.ports import Work
+from kbsync.research.result_cache import ResultCache
 from kbsync.research.session import SessionOptions, research_session
 from tests.evidence.speed import measure as speed
 from tests.evidence.speed.facts import ANSWERS, SUBJECTS, TEMPLATES, facts
@@ -20,7 +21,7 @@ from tests.evidence.speed.measure import SUITES, measure_speed
 from tests.evidence.speed.numbers import closed_form
 from tests.evidence.speed.plot import plot_growth
 from tests.evidence.speed.size import SuiteSize
-from tests.evidence.speed.workshop import Workshop
+from tests.evidence.speed.workshop import Parts, Workshop
 from tests.support.families import random_model, texts, tokenizer
 from tests.support.plain_memit import PlainMemit
 
@@ -68,7 +69,10 @@ def test_every_suite_runs_agrees_and_leaves_the_model_as_it_was(session: Any, tm
     ):
         assert found[name]["holds"], found[name]
     assert found["probing.same_answers"]["value"] == 1.0
-    assert 0 < found["rebuild.share"]["value"] < 1
+    assert (found["targets.ratio"]["target"], found["memory.share"]["target"]) == (">= 8", "<= 1.25")
+    assert found["rebuild.share"]["target"] == "<= 0.08" and 0 < found["rebuild.share"]["value"] < 1
+    shares = [f["value"] for name, f in found.items() if name.startswith("nothing.share.")]
+    assert sum(shares) == pytest.approx(1) and "nothing.share.targets" in found and min(shares) >= 0
     assert found["memory.peak"]["value"] > found["memory.empty_process"]["value"] > 0
     assert found["growth.10.insertion_seconds"]["value"] > 0 and "growth.100.insertion_seconds" not in found
     for name in ("targets", "layers", "covariance", "probing"):
@@ -97,6 +101,20 @@ def test_a_suite_that_was_measured_is_kept_and_measured_again_when_asked(
     assert values(measure_speed(session, ["solve"], SMALL))["calls"]["value"] == 2
     measure_speed(session, ["solve"], SuiteSize(rounds=3))
     assert len(calls) == 3
+
+
+def test_a_part_is_kept_where_its_suite_was_killed(session: Any) -> None:
+    cache = ResultCache(session.artifacts, "parts", ())
+    calls: list[str] = []
+
+    def part(name: str) -> Any:
+        return lambda: calls.append(name) or len(calls)
+
+    for again in (False, False, True):
+        parts = Parts(cache, again=again, model="m")
+        assert parts.make("one", part("one")) == parts.make("one", part("one")) == len(calls)
+    assert calls == ["one", "one"], "the second run finds it, and the last one makes it anew, once"
+    assert Parts(cache, model="another").make("one", part("other")) == 3
 
 
 @pytest.mark.parametrize(("width", "rank"), [(96, 80), (40, 50)])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from safetensors.torch import load
@@ -23,25 +24,53 @@ from kbsync.model.hooks import frozen
 from kbsync.model.load import LoadedModel
 from kbsync.model.suffix import longest_row
 from kbsync.ports import ArtifactStore, Edit, Work
+from kbsync.research.result_cache import ResultCache
 from kbsync.research.session import ResearchSession
 from tests.evidence.speed.laps import Lap, Steps
 from tests.evidence.speed.published import Published
 
 
-class Scratch(ArtifactStore):
-    """Keeps target vectors in memory only, so that each edit searches its own; everything else is in ``store``."""
+class Parts:
+    """Finished parts of suites, as JSON: a run that was killed goes on with the next part."""
 
-    def __init__(self, store: ArtifactStore) -> None:
-        self._store = store
+    def __init__(self, cache: ResultCache | None = None, *, again: bool = False, **inputs: Any) -> None:
+        """``cache`` is None where nothing is kept; ``again``: what an earlier run made is made anew, once."""
+        self._cache, self._inputs, self._again = cache, inputs, again
+        self._made: dict[str, Any] = {}
+
+    def make(self, name: str, compute: Callable[[], Any]) -> Any:
+        """The part that has this name, computed where it is not there yet."""
+        if name not in self._made:
+            inputs = self._inputs | {"part": name}
+            known = None if self._again or self._cache is None else self._cache.get(**inputs)
+            if known is None:
+                known = compute()
+                if self._cache is not None:
+                    self._cache.put(known, **inputs)
+            self._made[name] = known
+        return self._made[name]
+
+
+class Scratch(ArtifactStore):
+    """Keeps target vectors in memory, so that each edit searches its own; everything else is in ``store``."""
+
+    def __init__(self, store: ArtifactStore, *, lasting: bool = False) -> None:
+        """``lasting``: target vectors are in ``store``, too, and found there by a later run."""
+        self._store, self._lasting = store, lasting
         self.targets: dict[str, bytes] = {}
 
     def get(self, kind: str, key: str) -> bytes | None:
-        return self.targets.get(key) if kind == "targets" else self._store.get(kind, key)
+        if kind == "targets" and key in self.targets:
+            return self.targets[key]
+        found = self._store.get(kind, key) if kind != "targets" or self._lasting else None
+        if kind == "targets" and found is not None:
+            self.targets[key] = found
+        return found
 
     def put(self, kind: str, key: str, data: bytes) -> None:
         if kind == "targets":
             self.targets[key] = data
-        else:
+        if kind != "targets" or self._lasting:
             self._store.put(kind, key, data)
 
     def drop(self, kind: str, key: str) -> None:
@@ -61,8 +90,9 @@ class Workshop:
     """The session's first recipe on its model. The covariance and the contexts are ready before anything is
     timed."""
 
-    def __init__(self, session: ResearchSession) -> None:
-        self.session, self.recipe = session, session.recipes[0]
+    def __init__(self, session: ResearchSession, parts: Parts | None = None) -> None:
+        """``parts`` keeps what suites have finished; None: nothing is kept."""
+        self.session, self.recipe, self.parts = session, session.recipes[0], parts or Parts()
         self.loaded: LoadedModel = session.app.loaded
         self.decoder: Decoder = discover(self.loaded.model)
         self.layers = self.decoder.edited_layers(self.recipe.layers)
@@ -80,8 +110,8 @@ class Workshop:
         return self.layers[0].post_mlp_norm is not None
 
     def brief(self) -> Recipe:
-        """The recipe with target vectors of two steps, for what does not depend on their quality."""
-        return replace(self.recipe, steps=2)
+        """The recipe with target vectors of two steps, and without refinement: their quality does not matter here."""
+        return replace(self.recipe, steps=2, refine_epochs=0)
 
     def tasks(self, rewrites: Sequence[Rewrite]) -> list[TokenisedRewrite]:
         """The rewrites as tokens, in their order."""
@@ -89,6 +119,11 @@ class Workshop:
         if left_out:
             raise ValueError(f"a fact of the benchmark can't be edited: {next(iter(left_out.values()))}")
         return found
+
+    def search(self, rewrites: Sequence[Rewrite]) -> Made:
+        """Search target vectors as the recipe says, and write them by the closed form alone."""
+        recipe = replace(self.recipe, refine_epochs=0, press_rounds=0)
+        return self.edit(rewrites, recipe, Scratch(self.session.artifacts))
 
     def edit(self, rewrites: Sequence[Rewrite], recipe: Recipe, scratch: Scratch, work: Work | None = None) -> Made:
         """Edit, with each step timed."""

@@ -74,11 +74,26 @@ def test_the_file_may_be_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert (tmp_path / "named.toml").is_file()
 
 
-def test_filling_in_changes_two_lines_and_nothing_else() -> None:
+def changed_lines(text: str, filled: str) -> list[str]:
+    return [b for a, b in zip(text.splitlines(), filled.splitlines(), strict=True) if a != b]
+
+
+def test_filling_in_changes_three_lines_and_nothing_else() -> None:
     text = default_config_text()
-    filled = fill_in(text, AGENT, "some\\model")
-    changed = [(a, b) for a, b in zip(text.splitlines(), filled.splitlines(), strict=True) if a != b]
-    assert [new for _, new in changed] == [
+    assert changed_lines(text, fill_in(text, AGENT, "some\\model")) == [
         'user_agent = "kbsync \\"tests\\" (mailto:tests@kbsync.invalid)"',
         'reference = "some\\\\model"',
+        'recipe = "auto"',
     ]
+
+
+@pytest.mark.parametrize("model", ["", "google/gemma-3-270m"])
+def test_the_model_of_the_shipped_recipe_keeps_it(model: str) -> None:
+    text = default_config_text()
+    assert len(changed_lines(text, fill_in(text, AGENT, model))) == 1
+
+
+def test_for_any_other_model_a_recipe_is_found(tmp_path: Path) -> None:
+    assert run("init", "--user-agent", AGENT, "--model", "./model")[0] == 0
+    loaded = load_all(tmp_path / "kbsync.toml")
+    assert (loaded.settings.edit.recipe, loaded.recipe) == ("auto", None)

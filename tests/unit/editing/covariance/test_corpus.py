@@ -93,3 +93,15 @@ def test_text_is_sampled_where_none_is_given() -> None:
     assert isinstance(corpus(decoder, tokenizer(), texts(), 10, 0), GivenCorpus)
     assert isinstance(corpus(decoder, tokenizer(), [], 10, 0), SampledCorpus)
     assert identity(texts(30)) != identity(texts(31)) != identity([])
+
+
+@pytest.mark.parametrize("given_text", [True, False])
+def test_a_model_with_few_places_reads_no_more_at_once(given_text: bool) -> None:
+    """GPT-2 learns its positions, so a longer row would be an index out of range."""
+    decoder = discover(random_model("gpt2"))
+    places = decoder.model.config.n_positions
+    text = ["".join(texts(12))] if given_text else []
+    assert places < WINDOW
+    rows = [row for batch in corpus(decoder, tokenizer(), text, 600, 0).batches() for row in batch]
+    assert max(map(len, rows)) <= places
+    covariances(decoder, tokenizer(), text, recipe(covariance_tokens=600), "base", MemoryArtifacts(), Silent())

@@ -50,6 +50,13 @@ def test_bounds_on_growth_and_from_above() -> None:
     assert len(trial.beyond_chance) == 2
 
 
+def test_a_bound_without_limit_does_not_outweigh_all_others() -> None:
+    grown = judged(START, 8, [metric("efficacy", 0.9), metric("norm_growth", 20.0)], POLICY, "")
+    useless = judged(START, 8, [metric("efficacy", 0.0), metric("norm_growth", 1.0)], POLICY, "")
+    assert (grown.short, useless.short) == (pytest.approx(1.0), pytest.approx(0.9 + 0.5))
+    assert grown.rank > useless.rank
+
+
 def test_a_warning_is_no_bound() -> None:
     assert judged(START, 8, [metric("generalization_question", 0.0)], POLICY, "").short == 0
 

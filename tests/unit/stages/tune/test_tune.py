@@ -127,6 +127,7 @@ def test_too_short_a_budget_gives_the_best_so_far_and_says_so(big: World) -> Non
     result = found(big, units=1)
     assert len(result.trials) == 1
     assert result.path is not None
+    assert "one recipe and compares it with no other" in result.more_time
     assert "kbsync recipe tune --budget" in result.more_time
     assert "kbsync recipe tune --budget" in result.path.read_text()
 
