@@ -50,7 +50,8 @@ class SessionOptions:
 
 
 class SessionArtifacts(FileArtifactStore):
-    """The run's own store. It also reads covariances, their factors and contexts from the configured store, and never writes there."""
+    """The run's own store. It also reads covariances, their factors and contexts from the configured store, and
+    never writes there."""
 
     SHARED = ("covariance", "contexts", "factor")
 

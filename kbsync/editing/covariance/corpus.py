@@ -120,9 +120,7 @@ def _places(decoder: Decoder) -> int:
     return int(places) if places else WINDOW
 
 
-def _stretches(
-    tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], tokens: int, seed: int, window: int
-) -> Batch:
+def _stretches(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], tokens: int, seed: int, window: int) -> Batch:
     order = list(range(len(texts)))
     random.Random(seed).shuffle(order)
     front = opening_ids(tokenizer)
