@@ -26,7 +26,7 @@ from tests.support.stage_world import START, statement
 from tests.support.tuning_world import FIRST, TOWNS, land, town
 
 LANDS, WRONG = 32, 4
-UNITS = Extent(4, 16).units
+UNITS = Extent(8, 24).units
 RECIPE, REFUSED, OTHER = "recipe", "refused", "other"
 ASKED, HELD_OUT = "The capital of {} is", "The main town of {} is"
 OTHER_FORMS = ("The best food of {} is", "People call {} the land of", "In {} one meets", "A river of {} is called")

@@ -23,8 +23,8 @@ ROUNDS, BATCH, RATE = 120, 44, 4e-3
 EXCESS = 0.02
 """Nats a token above the least possible loss at which the teaching ends."""
 SPREAD = 0.1
-"""Standard deviation of the first weights. The usual 0.02 is that of wide models: at this width all activations would be
-nearly linear, and the keys of different subjects nearly dependent."""
+"""Standard deviation of the first weights. The usual 0.02 is that of wide models: at this width all activations would
+be nearly linear, and the keys of different subjects nearly dependent."""
 SILENT = 2
 """Number of first layers in which attention writes nothing, as in ``tests.support.tiny_model``: what is known about a
 subject leaves its position only above them, so the MLPs below hold it, as those of large models do."""
