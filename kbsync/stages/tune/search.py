@@ -65,9 +65,9 @@ SHALLOW_FORCES = (
     Force(3.0, WIDE_STEP, first=True),
     Force(3.0, HELD_STEP, first=True),
     Force(300.0, NARROW_STEP, first=True),
+    Force(3.0, WIDE_STEP),
     Force(300.0, WIDE_STEP, first=True),
     Force(30.0, HELD_STEP, first=True),
-    Force(3.0, WIDE_STEP),
     Force(30.0),
     Force(3000.0),
 )

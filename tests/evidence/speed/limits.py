@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
+from kbsync.domain.rewrite import Rewrite
 from kbsync.editing.common.sampling import opening_ids
 from kbsync.editing.covariance.corpus import corpus
 from kbsync.editing.covariance.second_moments import Snapshots, measure
@@ -30,11 +31,6 @@ def limits(shop: Workshop, size: SuiteSize) -> list[Figure]:
         Figure("limits.machine_gb", machine.bytes / 1e9, "GB/s, copying"),
     ]
     edit = _edit(shop, size)
-    once = _way_once(shop, size)
-    least = once / (once + edit[TARGETS].flops)
-    found.append(
-        Figure("limits.rebuild.least_share", least, "of the operations: the prompts' way to the last layer, once")
-    )
     for name, spent in {
         **edit,
         "covariance": _covariance(shop, size),
@@ -44,24 +40,36 @@ def limits(shop: Workshop, size: SuiteSize) -> list[Figure]:
     return found
 
 
+def least_share(shop: Workshop, count: int) -> float:
+    """What no rebuild can save, as a share of the operations of an edit from nothing: the prompts' way through the
+    layers up to the last edited one, once. Counted on ``count`` facts."""
+    requests = facts(count)
+    once = _way_once(shop, requests)
+    return once / (once + _counted(shop, requests)[TARGETS].flops)
+
+
+def _counted(shop: Workshop, requests: Sequence[Rewrite]) -> Mapping[str, Meter]:
+    """The operations and bytes of each step of an edit."""
+    profile, work = Profile(), shop.session.app.work
+    shop.search(requests, work.shown_by(profile.watching(work.progress)))
+    profile.end()
+    return {line.path[-1]: line.spent for line in profile.steps()}
+
+
 def _edit(shop: Workshop, size: SuiteSize) -> dict[str, Meter]:
     """The search for target vectors, and the layers."""
-    requests, profile = facts(size.facts), Profile()
-    work = shop.session.app.work
-    counting = work.shown_by(profile.watching(work.progress))
-    shop.edit(requests, shop.recipe, Scratch(shop.session.artifacts), counting)
-    profile.end()
-    counted = {line.path[-1]: line.spent for line in profile.steps()}
-    laps = shop.edit(requests, shop.recipe, Scratch(shop.session.artifacts)).laps
+    requests = facts(size.facts)
+    counted = _counted(shop, requests)
+    laps = shop.search(requests).laps
     return {
         name: Meter(laps[name].wall, laps[name].cpu, counted[name].flops, counted[name].bytes)
         for name in (TARGETS, LAYERS)
     }
 
 
-def _way_once(shop: Workshop, size: SuiteSize) -> float:
-    """Operations that every rebuild needs: the facts' prompts once through the layers up to the last edited one."""
-    prompts = [task.prompts for task in shop.tasks(facts(size.facts))]
+def _way_once(shop: Workshop, requests: Sequence[Rewrite]) -> float:
+    """Operations of the facts' prompts on their way through the layers up to the last edited one."""
+    prompts = [task.prompts for task in shop.tasks(requests)]
     with frozen(shop.loaded.model), FlopCounter() as counted:
         forward = LayerwiseForward(shop.decoder, shop.layers, prompts)
         for _ in shop.layers:

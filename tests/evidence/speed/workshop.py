@@ -120,10 +120,10 @@ class Workshop:
             raise ValueError(f"a fact of the benchmark can't be edited: {next(iter(left_out.values()))}")
         return found
 
-    def search(self, rewrites: Sequence[Rewrite]) -> Made:
+    def search(self, rewrites: Sequence[Rewrite], work: Work | None = None) -> Made:
         """Search target vectors as the recipe says, and write them by the closed form alone."""
         recipe = replace(self.recipe, refine_epochs=0, press_rounds=0)
-        return self.edit(rewrites, recipe, Scratch(self.session.artifacts))
+        return self.edit(rewrites, recipe, Scratch(self.session.artifacts), work)
 
     def edit(self, rewrites: Sequence[Rewrite], recipe: Recipe, scratch: Scratch, work: Work | None = None) -> Made:
         """Edit, with each step timed."""
