@@ -121,7 +121,7 @@ def _teach(model: Any, tokenizer: PreTrainedTokenizerFast, sentences: Sequence[s
     model.train()
     for _ in range(ROUNDS):
         losses = []
-        for batch in torch.randperm(len(rows)).split(BATCH):
+        for batch in torch.split(torch.randperm(len(rows)), BATCH):
             loss = model(input_ids=ids[batch], labels=labels[batch], use_cache=False).loss
             optimiser.zero_grad()
             loss.backward()

@@ -108,7 +108,11 @@ def test_a_part_is_kept_where_its_suite_was_killed(session: Any) -> None:
     calls: list[str] = []
 
     def part(name: str) -> Any:
-        return lambda: calls.append(name) or len(calls)
+        def compute() -> int:
+            calls.append(name)
+            return len(calls)
+
+        return compute
 
     for again in (False, False, True):
         parts = Parts(cache, again=again, model="m")
