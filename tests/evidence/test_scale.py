@@ -13,10 +13,11 @@ from tests.support.families import random_model, tokenizer
 
 
 def test_a_plan_holds_as_many_facts_as_were_asked_for() -> None:
-    document = measure_plan(100)
+    document = measure_plan(100, 300)
     figures = {figure["name"]: figure for figure in document["figures"]}
     assert figures["plan.facts@100"]["value"] == 100
     assert figures["plan.peak_bytes@100"]["holds"]
+    assert figures["plan.facts@100of300"]["value"] == 100
 
 
 def test_an_offloaded_model_gives_the_same_answers(tmp_path: Path) -> None:

@@ -23,14 +23,17 @@ STATE = Path("scale-state")
 def scale_plan(
     context: typer.Context,
     facts: Annotated[int, typer.Option(min=10, metavar="N", help="Facts in the plan.")] = 100_000,
+    watched: Annotated[
+        int, typer.Option(min=20, metavar="N", help="Facts that the larger one of two ledgers watches.")
+    ] = 1_000_000,
     output: OutputOption = STATE / "plan.json",
     json: JsonOption = False,
 ) -> None:
-    """Seconds and memory of `plan` with 100,000 facts to write, in a ledger that watches twice as many."""
+    """Seconds and memory of `plan` with 100,000 facts, in a ledger that watches twice as many and in a larger one."""
     from kbsync.cli.output import say
     from tests.evidence.scale.plan import measure_plan
 
-    conclude(measure_plan(facts, say), output, json=json)
+    conclude(measure_plan(facts, watched, say), output, json=json)
 
 
 @verb(
