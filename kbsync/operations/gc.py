@@ -128,19 +128,16 @@ def _judged(app: App, policy: RetentionPolicy, now: datetime, *, holds_lease: bo
         positions = {CURRENT: [move.number for move in tx.alias_moves(CURRENT)]}
     judged = judge_versions(versions, positions, policy, now)
     stored = set(app.store.hashes())
-    yield from _versions(app, [v for v in versions if v.version_hash in stored], judged)
+    present = [v for v in versions if v.version_hash in stored]
+    yield from _versions(app, present, judged)
     yield from _strays(app, versions, stored - {v.version_hash for v in versions}, policy, now)
-    needed = {v.number: _needs(app, v) for v in versions if _stays(v, judged, stored)}
+    needed = {v.number: _needs(app, v) for v in present if judged[v.number].keep}
     written = {name: app.artifacts.entry(name).modified() for name in app.artifacts.names()}
     for name, judgement in judge_artifacts(written, needed, policy, now).items():
         entry = app.artifacts.entry(name)
         yield _Thing("artifact", name, judgement, (entry,), partial(app.artifacts.remove, name))
     yield from _published(app, policy, now)
     yield from _leftovers(app, policy, now, holds_lease)
-
-
-def _stays(version: Version, judged: Mapping[int, Judgement], stored: set[str]) -> bool:
-    return version.version_hash in stored and judged[version.number].keep
 
 
 def _versions(app: App, versions: list[Version], judged: Mapping[int, Judgement]) -> Iterator[_Thing]:
