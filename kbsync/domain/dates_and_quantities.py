@@ -171,10 +171,10 @@ class Quantity:
         return low <= wanted < self.number + (self.step if over else self.step / 2)
 
 
-def find_quantity(text: str, start: int = 0) -> tuple[Quantity, int, int] | None:
-    """The first number in ``text`` from ``start`` with its unit, and where it begins and ends."""
+def find_quantity(text: str) -> tuple[Quantity, int, int] | None:
+    """The first number in ``text`` with its unit, and where it begins and ends."""
     text = text.replace("\u2212", "-")  # the sign of typography
-    match, numeral = _NUMBER.search(text, start), _NUMERAL.search(text, start)
+    match, numeral = _NUMBER.search(text), _NUMERAL.search(text)
     if numeral and (match is None or numeral.start() < match.start()):
         number, end, begin = Decimal(_NUMERALS.index(numeral.group().casefold())), numeral.end(), numeral.start()
         step, digits = Decimal(1), 2

@@ -35,11 +35,11 @@ def ngram_entropy(text: str) -> float:
     return 100 * fmean(weight * _entropy(tokens, n) for n, weight in WEIGHTS.items())
 
 
-def repetition(text: str, n: int = 3) -> float:
-    """Share (0 to 1) of the text's n-grams that repeat an earlier one; 0 for a text too short for an n-gram."""
+def repetition(text: str) -> float:
+    """Share (0 to 1) of the text's trigrams that repeat an earlier one; 0 for a text too short for a trigram."""
     tokens = words(text)
-    grams = list(zip(*(tokens[i:] for i in range(n)), strict=False))
-    return 1 - len(set(grams)) / len(grams) if grams else 0.0
+    trigrams = list(zip(tokens, tokens[1:], tokens[2:], strict=False))
+    return 1 - len(set(trigrams)) / len(trigrams) if trigrams else 0.0
 
 
 def _entropy(tokens: list[str], n: int) -> float:

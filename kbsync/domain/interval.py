@@ -69,12 +69,12 @@ def bootstrap(clusters: Sequence[Sequence[float]], *, seed: int = 0) -> tuple[fl
     return means[tail], means[-1 - tail]
 
 
-def paired(differences: Sequence[Sequence[float]], *, seed: int = 0) -> PairedDifference:
+def paired(differences: Sequence[Sequence[float]]) -> PairedDifference:
     """Average per-prompt differences, clustered by fact, and give the mean's bootstrap interval.
 
     Raises:
         ValueError: There are no differences.
     """
     values = [value for cluster in differences for value in cluster]
-    low, high = bootstrap(differences, seed=seed)
+    low, high = bootstrap(differences)
     return PairedDifference(value=math.fsum(values) / len(values), low=low, high=high, samples=len(values))

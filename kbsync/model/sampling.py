@@ -14,6 +14,7 @@ from kbsync.model.tokens import encode
 from kbsync.ports import UNWATCHED, Work
 
 BATCH_ROWS = 16
+TOP_K = 5
 
 
 class Sampler:
@@ -29,14 +30,12 @@ class Sampler:
         tokenizer: PreTrainedTokenizerFast,
         *,
         length: int = 100,
-        top_k: int = 5,
         seed: int = 0,
         batch: int = BATCH_ROWS,
     ) -> None:
         self._model = model
         self._tokenizer = tokenizer
         self._length = length
-        self._top_k = top_k
         self._seed = seed
         self._batch = batch
 
@@ -67,7 +66,7 @@ class Sampler:
     def _noise(self, prompt: str) -> Tensor:
         """Gumbel noise (length, k): the largest of (logit + noise) is a draw from the softmax of the logits."""
         generator = torch.Generator().manual_seed(int(content_hash([self._seed, prompt])[:15], 16))
-        return -torch.empty(self._length, self._top_k).exponential_(generator=generator).log()
+        return -torch.empty(self._length, TOP_K).exponential_(generator=generator).log()
 
     @torch.inference_mode()
     def _extend(self, prompts: Sequence[list[int]], noise: Sequence[Tensor]) -> list[list[int]]:
@@ -76,7 +75,7 @@ class Sampler:
         draws = torch.stack(list(noise)).to(self._model.device)
         chosen = []
         for step in range(self._length - min(map(len, prompts))):
-            best, ids = batch.logits().float().topk(self._top_k)
+            best, ids = batch.logits().float().topk(TOP_K)
             tokens = ids.gather(1, (best + draws[:, step]).argmax(dim=1, keepdim=True))[:, 0]
             batch.append(tokens)
             chosen.append(tokens)

@@ -173,9 +173,7 @@ def evaluation(version: int, *, value: float = 0.987654321, at: datetime = NOW, 
     )
 
 
-def make_manifest(
-    factors: dict[str, str], *, created_at: datetime = MANIFEST_AT, seconds: float = 0.1 + 0.2
-) -> Manifest:
+def make_manifest(factors: dict[str, str]) -> Manifest:
     """A manifest with something in every field but the guards, among it numbers and text that are easy to get wrong."""
     return Manifest(
         base_fingerprint="b" * 64,
@@ -195,9 +193,9 @@ def make_manifest(
             losses={_REQUEST.id: 0.04},
             left_out={"e" * 64: "the prompt is longer than the context"},
             targets_reused=3,
-            seconds=seconds,
+            seconds=0.1 + 0.2,
         ),
         audit_head="a" * 64,
-        created_at=created_at,
+        created_at=MANIFEST_AT,
         artifacts={"targets/" + "7" * 64: "d" * 64},
     )

@@ -26,6 +26,8 @@ MOST_BYTES = 16 * 2**20
 """Of one request: far more than any model's context."""
 MOST_HELD = 16 * MOST_BYTES
 """Of all requests that are being sent."""
+_SILENCE_SECONDS = 600
+"""The longest silence of the process that serves."""
 _ENDS_WITHIN_SECONDS = 30
 """How long running requests may take to end when the switch stops."""
 
@@ -61,17 +63,16 @@ def switching(state_dir: Path, host: str, port: int) -> Iterator[str]:
             thread.join(2 * _ENDS_WITHIN_SECONDS)
 
 
-def switch(state_dir: Path, timeout: float = 600) -> Starlette:
+def switch(state_dir: Path) -> Starlette:
     """An application that forwards.
 
     Args:
         state_dir: Holds the file that names the process.
-        timeout: Longest silence of the process, in seconds.
     """
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with httpx2.AsyncClient(timeout=httpx2.Timeout(timeout, connect=5)) as client:
+        async with httpx2.AsyncClient(timeout=httpx2.Timeout(_SILENCE_SECONDS, connect=5)) as client:
             app.state.client = client
             yield
 

@@ -24,17 +24,16 @@ MOMENTS = (0.95, 0.8, 0.65)
 class ConceptReader:
     """Tells which of some descriptions each name is drawn as."""
 
-    def __init__(self, image: TextToImage, descriptions: Sequence[str], *, seed: int = 0, work: Work = UNWATCHED):
+    def __init__(self, image: TextToImage, descriptions: Sequence[str], *, work: Work = UNWATCHED):
         """Ask the unedited denoiser for every description.
 
         Args:
             image: The pipeline.
             descriptions: At least one; each is what a name may be drawn as.
-            seed: Of the noise.
             work: Advances by prompts.
         """
         self._image, self._work = image, work
-        self._noise = torch.randn(len(MOMENTS), *image.latent, generator=torch.Generator().manual_seed(seed))
+        self._noise = torch.randn(len(MOMENTS), *image.latent, generator=torch.Generator().manual_seed(0))
         steps = image.pipeline.scheduler.config.num_train_timesteps
         self._times = torch.tensor([int(share * steps) for share in MOMENTS])
         self._descriptions = tuple(descriptions)

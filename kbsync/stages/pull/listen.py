@@ -87,7 +87,6 @@ class Listener:
         pulling: Callable[[], AbstractContextManager[Run]],
         sleep: Callable[[float], None],
         report: Callable[[Notice], None] = lambda _: None,
-        chance: random.Random | None = None,
     ) -> None:
         """Connects to nothing yet.
 
@@ -97,11 +96,9 @@ class Listener:
             pulling: Holds the puller's lease for a block, and yields the run to pull with.
             sleep: Waits for a number of seconds, or shorter if something wakes it.
             report: Gets every notice.
-            chance: Spreads the waits, so that several listeners don't pull in step.
         """
         self._run, self._source, self._relations = run, source, relations
         self._pulling, self._sleep, self._report = pulling, sleep, report
-        self._chance = chance or random.Random()
         self._wanted: dict[ItemId, _Wanted] = {}
         self._recent: dict[ItemId, ItemEvent] = {}
         """The newest events about items that are not watched."""
@@ -262,7 +259,7 @@ class Listener:
         now = self._now()
         for item in items:
             wanted = self._wanted[item]
-            wanted.due = now + wanted.wait * self._chance.uniform(0.8, 1.2)
+            wanted.due = now + wanted.wait * random.uniform(0.8, 1.2)  # so that several listeners don't pull in step
             wanted.wait = min(2 * wanted.wait, LONGEST_WAIT)
         if items:
             self._report(Notice(kind="waiting", items=tuple(items), reason=reason))
