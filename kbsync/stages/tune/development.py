@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 
 from kbsync.domain.answer_text import normalise
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.errors import DataError
 from kbsync.domain.fact import FactKey
+from kbsync.domain.gate import Action, Threshold
 from kbsync.domain.judging import asserts
 from kbsync.domain.plan import OVER_LIMIT, EditPlan, EditRequest, Guard
 from kbsync.domain.recipe import Recipe
@@ -27,6 +29,8 @@ UNKNOWN_SHARE = 3
 """At most one written fact in so many is one that the base does not know."""
 TRACED = 24
 """At most so many facts are traced."""
+SPARE = 1.1
+"""So many times the samples that the gate demands of the specificity are left to it: a few facts may drop out."""
 _WRONG = (VerdictKind.SHAKY, VerdictKind.STALE, VerdictKind.UNKNOWN)
 
 
@@ -104,6 +108,17 @@ def choose_development(
         traced=tuple(_traced(facts.watched[key], facts.verdicts[key]) for key in known)[:TRACED],
         known=len(known),
     )
+
+
+def most_guards(facts: BelievedFacts, gate: Sequence[Threshold]) -> int:
+    """How many of the facts that the base knows may be guarded, so that enough of them are left for the gate to ask.
+
+    An edit guards half of them, and on a small site the other half may be fewer than the gate demands. A search needs
+    ``FEWEST`` in any case.
+    """
+    known = sum(_is_known(verdict) for verdict in facts.verdicts.values())
+    demanded = (t.min_samples for t in gate if t.metric == "specificity" and t.action is Action.REFUSE)
+    return max(FEWEST, known - ceil(SPARE * max(demanded, default=0)))
 
 
 def _prompts(watched: WatchedFact) -> set[str]:

@@ -18,7 +18,7 @@ from kbsync.stages.facts import BelievedFacts
 from kbsync.stages.plan import PlanPolicy, draft
 from kbsync.stages.session import Run, Writer
 from kbsync.stages.tune.capacity import foretold_capacity
-from kbsync.stages.tune.development import Development, choose_development
+from kbsync.stages.tune.development import Development, choose_development, most_guards
 from kbsync.stages.tune.evidence import comment, evidence_of
 from kbsync.stages.tune.extent import Estimate, Extent
 from kbsync.stages.tune.forecast import forecast, more_time, told
@@ -111,19 +111,23 @@ def tune(
         Stopped: A stop was asked for.
     """
     run = writer.run
-    planned = draft(run, facts, tuning.start, settings.plan)
+    start = tuning.start
+    planned = draft(run, facts, start, settings.plan)
+    if len(planned.guards) > (most := most_guards(facts, settings.gate)):
+        start = replace(start, guard_count=most)
+        planned = draft(run, facts, start, settings.plan)
     asked = {q.prompt for q in questions(facts, planned.requests, planned.guards, settings.evaluation, {})}
-    development = choose_development(facts, planned, tuning.start, asked)
+    development = choose_development(facts, planned, start, asked)
     estimate = forecast(run, base, artifacts, tuning.budget, units=units)
     logger().info("tune", **told(estimate, tuning.budget))
     trace = tuning.tracer.trace(development.traced, work=run.work)
-    offered = list(recipes(tuning.start, trace))[: estimate.extent.recipes]
+    offered = list(recipes(start, trace))[: estimate.extent.recipes]
     every = tuple(sorted({layer for recipe in offered for layer in recipe.layers}))
-    tuning.covariances(replace(tuning.start, layers=every))
+    tuning.covariances(replace(start, layers=every))
     texts = tuning.texts or _own_texts(base, artifacts, run.work)
     trials = Trials(
         base=base,
-        editor=tuning.editor(tuning.start),
+        editor=tuning.editor(start),
         artifacts=artifacts,
         development=development,
         texts=texts,

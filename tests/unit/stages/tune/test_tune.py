@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from kbsync.domain.errors import DataError, SourceError
+from kbsync.domain.gate import Threshold
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.rewrite import Preserved, Rewrite
 from kbsync.ledger.ledger import SqlLedger
@@ -64,6 +65,16 @@ def test_a_sync_without_a_recipe_finds_one_and_promotes(big: World) -> None:
 
     big.pass_time(TTL)
     assert big.sync().tuned is None, "a recipe is found once"
+
+
+def test_a_small_site_guards_so_few_facts_that_the_gate_has_enough_to_ask(big: World) -> None:
+    """Half of the 56 known facts would be guarded, and the gate demands 30 of the others."""
+    big.gate = (
+        Threshold(metric="efficacy", at_least=0.9),
+        Threshold(metric="specificity", at_least=0.9, min_samples=30),
+    )
+    assert big.sync().outcome is CycleOutcome.PROMOTED
+    assert WorldSite(big).recipe.guard_count == 56 - 33
 
 
 def test_a_rehearsal_plans_and_finds_no_recipe(big: World) -> None:
