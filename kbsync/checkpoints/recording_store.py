@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from kbsync.domain.recipe import Recipe
@@ -11,10 +11,13 @@ from kbsync.domain.rewrite import Preserved, Rewrite
 from kbsync.ports import ArtifactStore, Edit, Editor, Work
 
 MakeEditor = Callable[[ArtifactStore], Editor]
+DERIVED = {"factor": "covariance"}
+"""Kinds that are not recorded, each with the kind that its blobs follow from, under whose digests they are kept. So a
+version's record, and with it its hash, does not depend on what is kept to save time."""
 
 
 class RecordingStore(ArtifactStore):
-    """Passes everything on, and records what was read and written."""
+    """Passes everything on, and records what was read and written, but for what is ``DERIVED``."""
 
     def __init__(self, store: ArtifactStore) -> None:
         self._store = store
@@ -39,7 +42,23 @@ class RecordingStore(ArtifactStore):
         self.used.pop(f"{kind}/{key}", None)
 
     def _record(self, kind: str, key: str, data: bytes) -> None:
-        self.used[f"{kind}/{key}"] = hashlib.sha256(data).hexdigest()
+        if kind not in DERIVED:
+            self.used[f"{kind}/{key}"] = hashlib.sha256(data).hexdigest()
+
+
+def with_derived(recorded: Mapping[str, str]) -> set[str]:
+    """The names of the recorded blobs, and of those that are kept because they follow from them.
+
+    Args:
+        recorded: The SHA-256 of each blob's content, by ``kind/key``.
+    """
+    kinds = [(derived, f"{source}/") for derived, source in DERIVED.items()]
+    return {*recorded} | {
+        f"{derived}/{digest}"
+        for derived, prefix in kinds
+        for name, digest in recorded.items()
+        if name.startswith(prefix)
+    }
 
 
 class OverlayStore(ArtifactStore):

@@ -13,6 +13,7 @@ from functools import partial
 
 from kbsync.bootstrap import App
 from kbsync.checkpoints.anchor import misfit
+from kbsync.checkpoints.recording_store import with_derived
 from kbsync.checkpoints.storage import Entry
 from kbsync.domain.errors import StoreError
 from kbsync.domain.retention import Judgement, RetentionPolicy, judge_age, judge_artifacts, judge_strays, judge_versions
@@ -162,9 +163,10 @@ def _strays(
 
 
 def _needs(app: App, version: Version) -> tuple[str, ...] | None:
-    """Names of the artifacts that the version was built with; None where nothing tells."""
+    """Names of the artifacts that the version was built with, and of those that follow from them; None where nothing
+    tells."""
     manifest = _manifest(app, version.version_hash or "")
-    return tuple(manifest.artifacts) or None if manifest else None
+    return tuple(with_derived(manifest.artifacts)) or None if manifest else None
 
 
 def _manifest(app: App, version_hash: str) -> Manifest | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kbsync.bootstrap import App
+from kbsync.checkpoints.recording_store import with_derived
 from kbsync.domain.errors import KbsyncError, NotFound, StoreError
 from kbsync.domain.version import CURRENT, Manifest, Version
 from kbsync.operations.chains import AUDIT_TRAIL, ChainCheck, check_chains
@@ -86,7 +87,8 @@ def verify(app: App, number: int | None = None) -> VerificationView:
     digests = _recorded_digests(app.store, {*stored, *removed}, findings.manifests)
     used = {name for manifest in findings.manifests for name in manifest.artifacts}
     present = app.artifacts.names()
-    chosen = [name for name in present if number is None or name in used]
+    needed = {name for manifest in findings.manifests for name in with_derived(manifest.artifacts)}
+    chosen = [name for name in present if number is None or name in needed]
     _artifacts(app.artifacts, chosen, digests, findings, app.work)
     if moved and versions and number in (None, current.number if current else 0):
         for path, what in app.current_link.problems(current, (current or versions[-1]).base_fingerprint):

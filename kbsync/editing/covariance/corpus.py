@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
 from kbsync.editing.common.sampling import opening_ids, sample, seeded
@@ -115,9 +115,13 @@ def identity(texts: Sequence[str]) -> str | list[object]:
 
 
 def _places(decoder: Decoder) -> int:
-    """The most tokens that the model reads at once."""
+    """The most tokens that the model can read at once: it has no vectors for further places where it has learned them.
+
+    Rotary positions go on, so stretches stay as they are for such a model, and with them the covariance's bits.
+    """
+    tables = [module for module in decoder.model.modules() if isinstance(module, nn.Embedding)]
     places = getattr(decoder.model.config.get_text_config(), "max_position_embeddings", None)
-    return int(places) if places else WINDOW
+    return int(places) if places and len(tables) > 1 else WINDOW
 
 
 def _stretches(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], tokens: int, seed: int, window: int) -> Batch:

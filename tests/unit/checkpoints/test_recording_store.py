@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from hashlib import sha256
 
-from kbsync.checkpoints.recording_store import OverlayStore, RecordingEditor, RecordingStore
+from kbsync.checkpoints.recording_store import OverlayStore, RecordingEditor, RecordingStore, with_derived
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.rewrite import Preserved, Rewrite
 from kbsync.ports import UNWATCHED, ArtifactStore, Edit, Work
@@ -28,6 +28,21 @@ def test_what_is_read_and_written_is_on_record() -> None:
     store.drop("covariance", "new")
     assert store.used == {"target/known": digest(b"old")}
     assert inner.get("covariance", "new") is None
+
+
+def test_what_follows_from_another_artifact_is_not_on_record() -> None:
+    inner = MemoryArtifactStore()
+    store = RecordingStore(inner)
+    store.put("factor", "of a covariance", b"lower")
+    assert store.get("factor", "of a covariance") == b"lower"
+    assert store.used == {}
+    store.drop("factor", "of a covariance")
+    assert inner.get("factor", "of a covariance") is None
+
+
+def test_what_follows_from_a_recorded_artifact_is_found_by_its_digest() -> None:
+    recorded = {"covariance/one": "a" * 64, "targets/two": "b" * 64}
+    assert with_derived(recorded) == {*recorded, "factor/" + "a" * 64}
 
 
 def test_an_overlay_hides_kinds_and_keeps_writes_to_itself() -> None:

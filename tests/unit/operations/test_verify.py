@@ -22,10 +22,10 @@ def stored_files(site: Site) -> list[Path]:
 def test_everything_is_whole(built: Site) -> None:
     told = built.good("verify", "--json").json
     assert told["problems"] == []
-    assert (told["versions"], told["artifacts"], told["missing"], told["explanations"]) == (1, 4, 0, 0)
+    assert (told["versions"], told["artifacts"], told["missing"], told["explanations"]) == (1, 6, 0, 0)
     assert told["bytes"] == sum(p.stat().st_size for p in stored_files(built))
     assert built.good("verify", "1", "--json").json == told
-    assert "whole: 1 version, 4 artifacts" in built.good("verify").out
+    assert "whole: 1 version, 6 artifacts" in built.good("verify").out
     assert built("verify", "2").code == 66
 
 
@@ -105,7 +105,7 @@ def test_a_lost_artifact_is_no_damage_and_a_foreign_one_is(built: Site) -> None:
     assert problem["where"] == str(first) and "holds other content than version" in problem["what"]
     first.unlink()
     told = built.good("verify", "--json").json
-    assert (told["missing"], told["artifacts"]) == (1, 3)
+    assert (told["missing"], told["artifacts"]) == (1, 5)
     assert "1 artifact not stored any more" in built.good("verify").out
 
 

@@ -54,3 +54,15 @@ def test_what_no_factor_can_be_read_from_is_made_again(made: list[int]) -> None:
     assert torch.equal(factor_of(covariances, 1, artifacts).lower, first.lower)
     factor_of(covariances, 1, artifacts)
     assert len(made) == 2
+
+
+def test_another_ones_factor_in_its_place_is_not_taken(made: list[int]) -> None:
+    artifacts = MemoryArtifacts()
+    covariances = measure(random_model("llama"), texts(), artifacts)
+    first, second = (factor_of(covariances, layer, artifacts) for layer in (1, 2))
+    other = artifacts.get(KIND, covariances.digests[2])
+    assert other is not None
+    artifacts.exchange((KIND, covariances.digests[1]), other)
+    assert torch.equal(factor_of(covariances, 1, artifacts).lower, first.lower)
+    assert not torch.equal(first.lower, second.lower)
+    assert len(made) == 3
