@@ -9,15 +9,30 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from kbsync.model.forward import Forward, not_finite
+from kbsync.model.shared_start import is_repeatable, shared_start
 
 
 class Continuation:
     """A batch of token rows and what comes after them; the caller chooses each next token."""
 
-    def __init__(self, model: PreTrainedModel, rows: Sequence[Sequence[int]]) -> None:
+    def __init__(self, model: PreTrainedModel, rows: Sequence[Sequence[int]], *, shares_start: bool = False) -> None:
+        """``shares_start``: tokens with which all rows begin are run once; predictions change by rounding."""
         self._forward = Forward(model)
-        self._ids, self._mask = self._forward.padded(rows)
         self._cache = self._forward.cache()
+        start = self._run_shared(rows) if shares_start else 0
+        self._ids, mask = self._forward.padded([row[start:] for row in rows])
+        self._mask = torch.cat([mask.new_ones(len(rows), start), mask], dim=1)
+
+    def _run_shared(self, rows: Sequence[Sequence[int]]) -> int:
+        """Run once the tokens with which all rows begin; returns how many those are."""
+        start = shared_start(rows)
+        if start:
+            self._forward.logits(*self._forward.padded([rows[0][:start]]), self._cache, keep=1)
+            if not is_repeatable(self._cache):
+                self._cache = self._forward.cache()
+                return 0
+            self._cache.batch_repeat_interleave(len(rows))
+        return start
 
     def logits(self) -> Tensor:
         """Logits (rows, vocabulary) of every row's next token, in the model's dtype. Call it once for each token."""
@@ -43,7 +58,7 @@ def greedy(
     A row ends before a token of ``eos``, and after one for which ``ends`` is true. Rows that ended leave the batch.
     Raises ``ModelError`` where the predictions are not finite.
     """
-    batch = Continuation(model, rows)
+    batch = Continuation(model, rows, shares_start=True)
     new: list[list[int]] = [[] for _ in rows]
     going = list(range(len(rows)))
     for step in range(count):

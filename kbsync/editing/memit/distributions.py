@@ -15,6 +15,7 @@ from torch import Tensor
 from kbsync.editing.common.prompts import Prompt
 from kbsync.editing.common.target_positions import TargetPositions, target_positions
 from kbsync.model.decoder import Decoder
+from kbsync.model.shared_start import by_start, shared_start, states_behind
 
 TOP = 64
 """Number of a distribution's likeliest tokens that are kept; all others count as one."""
@@ -93,13 +94,29 @@ def kl_of(logprobs: Tensor, rows: Sequence[Expected]) -> Tensor:
 def _logprobs(decoder: Decoder, prompts: Sequence[Prompt]) -> tuple[Tensor, TargetPositions]:
     """Log-probabilities (k, vocabulary) before each target token of all prompts, and where they were read."""
     positions = target_positions([(p,) for p in prompts], from_lookup=False)
-    tokens = torch.zeros(len(prompts), max(len(p.ids) for p in prompts), dtype=torch.long)
-    mask = torch.zeros_like(tokens)
-    for row, prompt in enumerate(prompts):
-        tokens[row, : len(prompt.ids)] = torch.tensor(prompt.ids)
-        mask[row, : len(prompt.ids)] = 1
-    tokens, mask = torch.stack([tokens, mask]).to(decoder.model.device)
-    states = decoder.model.base_model(input_ids=tokens, attention_mask=mask, use_cache=False).last_hidden_state
-    rows, columns = torch.stack([positions.row, positions.column]).to(states.device)
-    logits = decoder.logits(states[rows, columns])
+    groups = by_start([prompt.ids[: prompt.target] for prompt in prompts])
+    states = torch.cat([_at_targets(decoder, prompts, positions, group) for group in groups])
+    if len(groups) > 1:
+        entries = torch.cat([_entries(positions, group) for group in groups])
+        states = states[entries.argsort().to(states.device)]
+    logits = decoder.logits(states)
     return logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(dim=-1), positions
+
+
+def _entries(positions: TargetPositions, group: Sequence[int]) -> Tensor:
+    """Indices of the positions that lie in the prompts of a group."""
+    return torch.isin(positions.row, torch.tensor(group)).nonzero().flatten()
+
+
+def _at_targets(
+    decoder: Decoder, prompts: Sequence[Prompt], positions: TargetPositions, group: Sequence[int]
+) -> Tensor:
+    """The final norm's outputs (k, d) before each target token of the prompts of a group."""
+    some = [prompts[i] for i in group]
+    start = shared_start([p.ids for p in some], min(p.target for p in some) - 1)
+    states = states_behind(decoder, [p.ids for p in some], start)
+    entries = _entries(positions, group)
+    row = torch.full((len(prompts),), -1).index_copy(0, torch.tensor(group), torch.arange(len(group)))
+    places = torch.stack([row[positions.row[entries]], positions.column[entries] - start]).to(states.device)
+    at: Tensor = states[places[0], places[1]]
+    return at

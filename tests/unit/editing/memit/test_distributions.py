@@ -8,6 +8,7 @@ import torch
 from kbsync.editing.common.prompts import Prompt, tokenise
 from kbsync.editing.memit.distributions import expected, kl_to, target_nll
 from kbsync.model.decoder import discover
+from kbsync.model.shared_start import LEAST
 from tests.support.families import IN_MANY_PHRASINGS, random_model, tokenizer
 
 PROMPTS = [p for r in IN_MANY_PHRASINGS for p in tokenise(tokenizer(), r, (), phrasings=True).prompts]
@@ -53,3 +54,25 @@ def test_the_order_of_texts_of_other_lengths_changes_nothing() -> None:
     texts = [Prompt((3, 5, 7, 9, 11, 13, 15), 0, 4), Prompt((3, 8), 0, 1)]
     one, other = (target_nll(decoder, order).mean.detach() for order in (texts, texts[::-1]))
     torch.testing.assert_close(one, other.flip(0), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma3"])
+def test_a_start_that_some_texts_share_is_run_once_and_changes_no_loss(family: str) -> None:
+    """As behind the system prompt of a chat template; the other texts stand between."""
+    start = tuple(range(3, 3 + LEAST + 5))
+    texts = [
+        Prompt((*start, 40, 41, 42, 43), LEAST, LEAST + 7),
+        Prompt((3, 8), 0, 1),
+        Prompt((*start, 50, 51), LEAST, LEAST + 5),
+        Prompt((3, 5, 7, 9, 11, 13, 15), 0, 4),
+        Prompt((*start, 40, 61, 62), LEAST, LEAST + 6),
+    ]
+    decoder = discover(random_model(family))
+    together = target_nll(decoder, texts)
+    alone = [target_nll(decoder, [text]) for text in texts]
+    torch.testing.assert_close(together.mean, torch.cat([one.mean for one in alone]), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(together.largest, torch.cat([one.largest for one in alone]), rtol=1e-5, atol=1e-6)
+    weight = decoder.layers[1].down.weight
+    losses = [together.mean.sum(), torch.cat([one.mean for one in alone]).sum()]
+    gradients = [torch.autograd.grad(loss, weight)[0] for loss in losses]
+    torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-6)
