@@ -60,7 +60,9 @@ _BOUNDED: dict[str, Any] = {
     **dict.fromkeys(
         ("steps", "context_tokens", "covariance_tokens", "batch", "refine_batch"), Annotated[int, Field(ge=1)]
     ),
-    **dict.fromkeys(("context_count", "guard_count", "seed", "capacity", "refine_epochs", "rank"), _Count),
+    **dict.fromkeys(
+        ("context_count", "guard_count", "seed", "capacity", "search_prompts", "refine_epochs", "rank"), _Count
+    ),
     **dict.fromkeys(("covariance_weight", "clamp", "learning_rate", "guard_weight", "refine_rate"), _Positive),
     **dict.fromkeys(
         ("weight_decay", "kl_weight", "loss_threshold", "refine_threshold", "refine_preserved", "refine_text"),

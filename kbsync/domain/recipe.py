@@ -112,6 +112,9 @@ class Recipe:
     length of Adam's first step ("steepest", ADR 0017)."""
     phrasings: str = later("first")
     """One of ``PHRASINGS``: a fact is written in its first phrasing only, as published, or in all that it has."""
+    search_prompts: int = later(0)
+    """How many of a fact's prompts the search for its target vector asks, where it is written in all phrasings; the
+    others get the same δ, and what that does not get across is left to the refinement. 0: all."""
     refine_epochs: int = later(0)
     """Passes of the joint refinement over the prompts that are not answered (ADR 0020). 0: none, as published."""
     refine_rate: float = later(0.01)

@@ -91,21 +91,21 @@ def record_activations(
 
 
 @contextmanager
-def add_to_output(module: nn.Module, column: int, rows: Tensor) -> Iterator[None]:
-    """Inside the block, add something to a module's output at one position.
+def add_to_output(module: nn.Module, column: int | Tensor, rows: Tensor) -> Iterator[None]:
+    """Inside the block, add something to a module's output at one position of each row.
 
     The sum is a new tensor, so that gradients reach ``rows`` and nothing is written in place.
 
     Args:
         module: Its output is (batch, length, width).
-        column: The position.
+        column: The position: the same in all rows, or (batch,), one for each.
         rows: What is added, (batch, width).
     """
 
     def hook(_module: nn.Module, _args: tuple[Any, ...], output: Any) -> Any:
         plain = first_tensor(output)
         shift = torch.zeros_like(plain)
-        shift[:, column] = rows.to(plain.dtype)
+        shift[torch.arange(len(plain)), column] = rows.to(plain.dtype)
         return plain + shift if output is plain else (plain + shift, *output[1:])
 
     with module.register_forward_hook(hook):

@@ -12,6 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import ExitStack
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ from torch import Tensor
 from kbsync.domain.errors import ModelError
 from kbsync.editing.memit.layerwise_forward import LayerwiseForward
 from kbsync.model.decoder import Decoder, DecoderLayer
-from kbsync.model.hooks import add_to_output, record_activations
+from kbsync.model.hooks import activations, add_to_output, record_activations
 from kbsync.model.suffix import Suffixes, prepare_suffixes
 
 
@@ -58,6 +59,14 @@ class Insertion(ABC):
         Returns:
             The final norm's output (batch, length, d), and what is then at the sites (batch, sites, d). The latter
             includes what a change at one site does to the sites above it.
+        """
+
+    @abstractmethod
+    def at_sites(self, rows: Sequence[Sequence[int]], delta: Tensor) -> Tensor:
+        """Add one δ (sites, d) at the last token of each row of token ids; no layer above the last site runs.
+
+        Returns:
+            What is then at the sites (batch, sites, d).
         """
 
     @abstractmethod
@@ -101,6 +110,13 @@ class StreamInsertion(Insertion):
         hidden = suffixes.hidden + added
         return suffixes.run(hidden), hidden[:, :1]
 
+    @torch.no_grad()
+    def at_sites(self, rows: Sequence[Sequence[int]], delta: Tensor) -> Tensor:
+        inputs, last = padded(self.decoder, rows)
+        top = self.layers[-1].index
+        stream = activations(self.decoder, inputs, outputs=[top]).outputs[top]
+        return (stream[torch.arange(len(rows)), last] + delta[0].to(stream.dtype))[:, None]
+
     def residual(self, targets: Tensor, forward: LayerwiseForward) -> tuple[Tensor, Tensor, Tensor]:
         distance = targets[:, 0] - forward.residual_stream()
         layers_left = len(self.layers) - forward.position
@@ -138,6 +154,17 @@ class SandwichNormInsertion(Insertion):
             normed = suffixes.run(suffixes.hidden)
         return normed, torch.stack([seen.downs[i][:, 0] for i in indices], dim=1)
 
+    @torch.no_grad()
+    def at_sites(self, rows: Sequence[Sequence[int]], delta: Tensor) -> Tensor:
+        inputs, last = padded(self.decoder, rows)
+        indices, every = [layer.index for layer in self.layers], torch.arange(len(rows))
+        with ExitStack() as stack:
+            for site, layer in enumerate(self.layers):
+                shift = delta[site].expand(len(rows), -1)
+                stack.enter_context(add_to_output(layer.down.module, last, shift))
+            seen = activations(self.decoder, inputs, downs=indices)
+        return torch.stack([seen.downs[i][every, last] for i in indices], dim=1)
+
     def residual(self, targets: Tensor, forward: LayerwiseForward) -> tuple[Tensor, Tensor, Tensor]:
         site = forward.position
         keys, outputs = forward.inspect()
@@ -147,6 +174,14 @@ class SandwichNormInsertion(Insertion):
     def pass_layer(self, targets: Tensor, forward: LayerwiseForward) -> Tensor:
         site = forward.position
         return targets[:, site] - forward.step()
+
+
+def padded(decoder: Decoder, rows: Sequence[Sequence[int]]) -> tuple[dict[str, Any], Tensor]:
+    """Arguments of a forward pass over rows that are padded on the right, and the column of each row's last token."""
+    tokens = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
+    for row, ids in enumerate(rows):
+        tokens[row, : len(ids)] = torch.tensor(ids)
+    return {"input_ids": tokens.to(decoder.model.device), "use_cache": False}, torch.tensor([len(r) - 1 for r in rows])
 
 
 def insertion_for(decoder: Decoder, layers: Sequence[DecoderLayer]) -> Insertion:

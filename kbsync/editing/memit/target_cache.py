@@ -110,6 +110,8 @@ class TargetCache:
         inputs = [self._insertion.name, sites, recipe.dtype, list(self._job.contexts), steps, loss]
         model = [self._job.base, weights] if weights else [self._job.base]
         further = [["all", ROWS_PER_STEP, *beside]] if recipe.phrasings == "all" else []
+        if recipe.search_prompts:
+            further.append([str(recipe.search_prompts)])
         return content_hash(["target", FORMAT, *model, rewrite.rewrite.search_id, inputs, *further])
 
 

@@ -65,7 +65,8 @@ class TargetPool:
     def __init__(self, groups: Sequence[Group], recipe: Recipe, insertion: Insertion, head: VocabularyHead) -> None:
         self._recipe, self._insertion, self._head = recipe, insertion, head
         self._groups = list(groups)
-        prompts = [[p for rewrite in group for p in rewrite.prompts] for group in groups]
+        self._asked = {rewrite.id: asked(rewrite, recipe) for group in groups for rewrite in group}
+        prompts = [[r.prompts[i] for r in group for i in self._asked[r.id]] for group in groups]
         counts = torch.tensor([len(p) for p in prompts])
         self._row_group = torch.repeat_interleave(torch.arange(len(groups)), counts)
         self._all_prompts, sites = insertion.prepare([(p.ids[:-1], p.lookup) for ps in prompts for p in ps])
@@ -138,7 +139,7 @@ class TargetPool:
         results = [
             (rewrite, target)
             for i in ended.nonzero().flatten().tolist()
-            for rewrite, target in self._targets(i, None if broken[i] else passed.sites, float(loss[i]))
+            for rewrite, target in self._targets(i, None if broken[i] else passed, float(loss[i]))
         ]
         if results:
             self.kl_before = [before for before, gone in zip(self.kl_before, ended.tolist(), strict=True) if not gone]
@@ -146,14 +147,36 @@ class TargetPool:
         yield from results
 
     def _targets(
-        self, index: int, sites: Tensor | None, loss: float
+        self, index: int, passed: Pass | None, loss: float
     ) -> Iterator[tuple[TokenisedRewrite, Target | None]]:
-        """The targets of the facts of the active group ``index``, from the sites (rows, sites, d) of a whole pass."""
+        """The targets of the facts of the active group ``index``, from a pass over all that is asked."""
         row = int((self._owner < index).sum())
         for rewrite in self._groups[int(self.active[index])]:
-            kept = len(rewrite.prompts) if self._recipe.phrasings == "all" else 1
-            yield rewrite, None if sites is None else Target(sites[row : row + kept].cpu().contiguous(), loss)
-            row += len(rewrite.prompts)
+            count = len(self._asked[rewrite.id])
+            if passed is None:
+                yield rewrite, None
+            elif self._recipe.phrasings == "all":
+                z = self._at_all_prompts(rewrite, passed.sites[row : row + count], passed.delta[index].detach())
+                yield rewrite, Target(z.cpu().contiguous(), loss)
+            else:
+                yield rewrite, Target(passed.sites[row : row + 1].cpu().contiguous(), loss)
+            row += count
+
+    def _at_all_prompts(self, rewrite: TokenisedRewrite, sites: Tensor, delta: Tensor) -> Tensor:
+        """z at all prompts of a fact (P, sites, d), of which the search has seen it at those that it asks.
+
+        Args:
+            sites: (asked, sites, d).
+            delta: The δ that they were seen with (sites, d).
+        """
+        seen = self._asked[rewrite.id]
+        others = [i for i in range(len(rewrite.prompts)) if i not in seen]
+        if not others:
+            return sites
+        z = sites.new_empty(len(rewrite.prompts), *sites.shape[1:])
+        z[seen] = sites
+        z[others] = self._insertion.at_sites([rewrite.prompts[i].key_ids for i in others], delta).to(sites.dtype)
+        return z
 
     def _note_answered(self, nll: Tensor) -> None:
         """Note which of the rows that ran are answered: mean and largest −log p of their target's tokens are low."""
@@ -217,6 +240,15 @@ class TargetPool:
         self._groups = [self._groups[i] for i in active.tolist()]
         self._next, self.active = len(active), torch.arange(len(active))
         self._placed_active = self.active.to(self._device)
+
+
+def asked(rewrite: TokenisedRewrite, recipe: Recipe) -> list[int]:
+    """Which of a fact's prompts the search asks: all, or ``search_prompts`` of them, the first one and others that are
+    spread evenly over the rest, so that every form has its share."""
+    count, most = len(rewrite.prompts), recipe.search_prompts
+    if most == 0 or count <= most:
+        return list(range(count))
+    return [0, *((count - 1) * n // (most - 1) for n in range(1, most))]
 
 
 def _on_host(parts: Sequence[Tensor]) -> tuple[Tensor, ...]:

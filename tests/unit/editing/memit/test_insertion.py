@@ -42,6 +42,9 @@ def test_a_change_at_the_sites_gives_what_whole_passes_with_hooks_give(family: s
         unchanged, unmoved = insertion.run(suffixes, torch.zeros_like(delta))
     torch.testing.assert_close(unmoved, init)
     torch.testing.assert_close(unchanged, suffixes.normed)
+    for n in range(len(rows)):
+        beside = insertion.at_sites([ids[: lookup + 1] for ids, lookup in rows], delta[n])
+        torch.testing.assert_close(beside[n], at_sites[n], rtol=1e-5, atol=1e-6)
     modules = [site_module(layer, family) for layer in layers]
     for n, (ids, lookup) in enumerate(rows):
         whole, seen = whole_pass(model, modules, ids, lookup, delta[n])

@@ -40,6 +40,7 @@ def editor(model: Any, artifacts: MemoryArtifacts, base: str = "base") -> MemitE
         ({"loss_threshold": 0.1}, 0),
         ({"token_threshold": 0.1}, 0),
         ({"optimiser": "steepest"}, 0),
+        ({"search_prompts": 1}, 0),
         ({"contexts": ("Now {}",)}, 0),
     ],
 )

@@ -16,11 +16,12 @@ from kbsync.domain.rewrite import Rewrite
 from kbsync.editing.common.prompts import TokenisedRewrite, tokenise
 from kbsync.editing.common.vocabulary_head import VocabularyHead
 from kbsync.editing.memit.insertion import insertion_for
+from kbsync.editing.memit.target_pool import asked
 from kbsync.editing.memit.targets import WINDOW, groups, search
 from kbsync.model.decoder import discover
 from kbsync.model.hooks import frozen
 from tests.support.editing_world import NAN_REWRITE, nan_token
-from tests.support.families import REWRITES, random_model, recipe, tokenizer
+from tests.support.families import IN_MANY_PHRASINGS, REWRITES, random_model, recipe, tokenizer
 
 
 def world(family: str, **changes: Any) -> tuple[Any, Recipe, list[TokenisedRewrite]]:
@@ -112,3 +113,31 @@ def test_facts_that_share_a_key_get_one_change() -> None:
     facts = [Rewrite("{} was born in", "France", "Oslo"), Rewrite("{} sings", "France", "Rome")]
     one, other = searched(model, r, [tokenise(tokenizer(), f, (), phrasings=True) for f in facts]).values()
     assert equal(one, other), "the same key, the same δ, so the same z"
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma3"])
+def test_prompts_that_the_search_does_not_ask_get_the_same_change(family: str) -> None:
+    """What is asked finds what it finds alone, and the other prompts' z is what a pass with that δ shows there."""
+    model, r, _ = world(family, contexts=(), phrasings="all", steps=3, search_prompts=2)
+    capital = IN_MANY_PHRASINGS[0]
+    whole = tokenise(tokenizer(), capital, (), phrasings=True)
+    asked_alone = replace(whole, prompts=(whole.prompts[0], whole.prompts[3]))
+    (z,), (alone,) = (list(searched(model, r, [one]).values()) for one in (whole, asked_alone))
+    assert z is not None and alone is not None and len(z) == len(whole.prompts)
+    torch.testing.assert_close(z[[0, 3]], alone, rtol=0, atol=1e-9)
+    decoder = discover(model)
+    with torch.no_grad():
+        insertion = insertion_for(decoder, decoder.edited_layers(r.layers))
+        rows, init = insertion.prepare([(p.ids[:-1], p.lookup) for p in whole.prompts])
+        delta = z[0] - init[0]
+        if family == "gemma3":  # what a lower site does to a higher one is no part of δ, so only the first is compared
+            torch.testing.assert_close(z[:, 0] - init[:, 0], delta[:1].expand(4, -1), rtol=0, atol=1e-9)
+        else:
+            torch.testing.assert_close(insertion.run(rows, delta.expand(4, -1, -1))[1], z, rtol=1e-6, atol=1e-6)
+
+
+def test_what_is_asked_is_spread_over_a_facts_prompts() -> None:
+    (rewrite,) = (tokenise(tokenizer(), r, (), phrasings=True) for r in IN_MANY_PHRASINGS[:1])
+    chosen = [asked(rewrite, recipe(search_prompts=most)) for most in range(5)]
+    assert chosen == [[0, 1, 2, 3], [0], [0, 3], [0, 1, 3], [0, 1, 2, 3]]
+    assert asked(rewrite, recipe(search_prompts=9)) == [0, 1, 2, 3]
