@@ -50,6 +50,7 @@ from kbsync.cli.research.editing import counterfact, scaling, zsre
 from kbsync.cli.research.mend import mend
 from kbsync.cli.research.phrasings import phrasings
 from kbsync.cli.research.recipe import tune
+from kbsync.cli.research.refinement import refinement
 from kbsync.cli.research.relations import relations
 from kbsync.cli.research.scale_out import scale_out
 from kbsync.cli.research.trace import trace
@@ -119,6 +120,7 @@ VERBS: tuple[Verb, ...] = (
     scaling,
     covariance,
     capacity,
+    refinement,
     mend,
     phrasings,
     auto,

@@ -15,7 +15,7 @@ from typing import Any
 
 from kbsync.domain.gate import Action, GateDecision, Metric, Threshold, decide
 from kbsync.domain.interval import RESAMPLES
-from kbsync.operations.evidence import Figure
+from kbsync.operations.evidence import Figure, at_least
 from kbsync.research.bench import Data, Extent, run_lines
 from kbsync.research.grid import UNEDITED, Algorithm, Bench
 
@@ -26,6 +26,8 @@ PARAPHRASED = 0.5
 """The demand on ``generalization_success``. The gate's own bound is on greedy answers in held-out phrasings, which an
 edit of CounterFact's single prompts is not made for."""
 EXTENT = Extent(cases=200, answer_tokens=5)
+LEAST = 300
+"""Facts that a recipe should hold in one version."""
 PERPLEXITY = "perplexity"
 SPECIFICITY = "specificity_success"
 
@@ -173,7 +175,7 @@ def _figures(judged: Sequence[JudgedSize], limit: int) -> list[Figure]:
     holding = [
         Figure(f"{size.edits} facts hold the gate's bounds", float(size.decision.passed), "yes = 1") for size in judged
     ]
-    return [*holding, Figure("limit of the recipe", limit, "facts")]
+    return [*holding, at_least("capacity", limit, "facts", LEAST)]
 
 
 def _plain(size: JudgedSize) -> dict[str, Any]:

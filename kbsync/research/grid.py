@@ -21,6 +21,7 @@ from kbsync.research.cases import Case, cases_hash
 from kbsync.research.measures import Measure
 from kbsync.research.metrics import Estimate, summarise
 from kbsync.research.result_cache import EDITED_BY, MEASURED_BY, ResultCache
+from kbsync.research.stopwatch import Stopwatch
 from kbsync.research.wording import PUBLISHED, Wording
 
 UNEDITED = "none"
@@ -93,7 +94,8 @@ class Cell:
     perplexity: float | None
     """Over all tokens of the held-out texts; None without such texts."""
     edit: Mapping[str, Any] | None
-    """``seconds``, ``left_out``, ``layers`` and ``version`` of the edit; None: the base."""
+    """``seconds``, ``left_out``, ``layers`` and ``version`` of the edit, and the processor seconds of its ``steps``.
+    None: the base."""
     texts: Sequence[tuple[float, int]] = ()
     """Perplexity and number of tokens of each held-out text."""
 
@@ -149,7 +151,9 @@ class Grid:
         kept = self._edits.get(**inputs)
         if kept is not None and kept["version"] in bench.versions.hashes():
             return kept, bench.versions.read(kept["version"])[1]
-        edit = algorithm.editor().edit(rewrites, algorithm.recipe, bench.work, guards=algorithm.guards)
+        watch = Stopwatch(bench.work.progress)
+        work = bench.work.shown_by(watch)
+        edit = algorithm.editor().edit(rewrites, algorithm.recipe, work, guards=algorithm.guards)
         manifest = Manifest(
             base_fingerprint=bench.base.fingerprint,
             build_hash=content_hash(inputs),
@@ -166,6 +170,7 @@ class Grid:
         description = {
             "version": bench.versions.write(manifest, edit.delta),
             "seconds": edit.report.seconds,
+            "steps": {step: seconds.processor for step, seconds in sorted(watch.seconds.items())},
             "left_out": dict(edit.report.left_out),
             "layers": plain(edit.report.layers),
         }

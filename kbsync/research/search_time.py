@@ -16,7 +16,8 @@ from kbsync.domain.canonical import content_hash
 from kbsync.domain.fact import FactKey
 from kbsync.domain.recipe import Recipe
 from kbsync.operations.evidence import Figure
-from kbsync.research.written_facts import Seconds, Site, Variant
+from kbsync.research.stopwatch import Seconds
+from kbsync.research.written_facts import Site, Variant
 
 FIRST = "first"
 HOW = (

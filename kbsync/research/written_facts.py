@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
@@ -22,9 +21,10 @@ from kbsync.domain.version import EditReport
 from kbsync.ledger import schema
 from kbsync.ledger.backup import copy_sqlite
 from kbsync.ledger.engine import sqlite_url
-from kbsync.ports import ArtifactStore, Edit, Progress
+from kbsync.ports import ArtifactStore, Edit
 from kbsync.research.records import file_hash
 from kbsync.research.session import ResearchSession, shown_reference
+from kbsync.research.stopwatch import SEARCH, Seconds, Stopwatch
 from kbsync.stages.evaluate.measurement import Measured, Measurement
 from kbsync.stages.evaluate.predecessor import Predecessor
 from kbsync.stages.evaluate.question import EvaluationSize
@@ -34,8 +34,6 @@ from kbsync.stages.probe import probe
 from kbsync.stages.session import writer
 
 LEDGER = "ledger.sqlite3"
-SEARCH = "targets"
-"""The step of an edit in which target vectors are searched, and the kind of artifact that keeps them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,27 +58,6 @@ class Variant:
     recipe: Recipe
     requests: tuple[EditRequest, ...]
     guards: tuple[Guard, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Seconds:
-    """How long something took."""
-
-    clock: float = 0.0
-    """By the wall clock."""
-    processor: float = 0.0
-    """Of this process, on all its threads."""
-
-    @classmethod
-    def now(cls) -> Seconds:
-        """Both clocks as they stand."""
-        return cls(time.monotonic(), time.process_time())
-
-    def __add__(self, other: Seconds) -> Seconds:
-        return Seconds(self.clock + other.clock, self.processor + other.processor)
-
-    def __sub__(self, other: Seconds) -> Seconds:
-        return Seconds(self.clock - other.clock, self.processor - other.processor)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,31 +104,6 @@ class FreshTargets(ArtifactStore):
             self._searched.pop(key, None)
         else:
             self._store.drop(kind, key)
-
-
-class Stopwatch(Progress):
-    """Another display that also adds up the seconds of each step."""
-
-    def __init__(self, shown: Progress) -> None:
-        self.seconds: dict[str, Seconds] = {}
-        self._shown = shown
-        self._running: list[tuple[str, Seconds]] = []
-
-    def start(self, step: str, total: int | None) -> None:
-        self._running.append((step, Seconds.now()))
-        self._shown.start(step, total)
-
-    def advance(self, count: int = 1) -> None:
-        self._shown.advance(count)
-
-    def finish(self, note: str = "") -> None:
-        step, begun = self._running.pop()
-        self.seconds[step] = self.seconds.get(step, Seconds()) + Seconds.now() - begun
-        self._shown.finish(note)
-
-    def abandon(self) -> None:
-        self._running.clear()
-        self._shown.abandon()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

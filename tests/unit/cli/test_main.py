@@ -71,6 +71,7 @@ PROMISED = [
     "bench scaling",
     "bench covariance",
     "bench capacity",
+    "bench refinement",
     "bench mend",
     "bench phrasings",
     "bench auto",

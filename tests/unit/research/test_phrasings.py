@@ -7,7 +7,8 @@ from kbsync.domain.phrasing import Form
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.version import EditReport, PromptOutcome
 from kbsync.research.phrasings import figures_of, missed_answers
-from kbsync.research.written_facts import Seconds, Variant, Written
+from kbsync.research.stopwatch import Seconds
+from kbsync.research.written_facts import Variant, Written
 from kbsync.stages.evaluate.measurement import Measured
 
 

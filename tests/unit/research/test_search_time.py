@@ -9,7 +9,7 @@ import pytest
 from kbsync.domain.fact import FactKey
 from kbsync.domain.statement import ItemId, PropertyId
 from kbsync.research.search_time import CHUNK, Lap, SearchTimes, chunks, take_turns
-from kbsync.research.written_facts import Seconds
+from kbsync.research.stopwatch import Seconds
 
 
 def key(subject: int, prop: int = 6) -> FactKey:

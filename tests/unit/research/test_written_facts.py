@@ -1,9 +1,8 @@
-"""What facts are written and timed with: a store without target vectors, and a stopwatch."""
+"""What facts are written with: a store without target vectors."""
 
 from __future__ import annotations
 
-from kbsync.ports import Work
-from kbsync.research.written_facts import FreshTargets, Stopwatch
+from kbsync.research.written_facts import FreshTargets
 from kbsync.testing.memory_artifacts import MemoryArtifactStore
 
 
@@ -20,17 +19,3 @@ def test_target_vectors_are_searched_anew_and_everything_else_is_found_again() -
     fresh.drop("targets", "b")
     assert (store.get("contexts", "c"), fresh.get("targets", "b")) == (None, None)
     assert store.get("targets", "a") == b"known"
-
-
-def test_the_stopwatch_adds_up_each_step_also_inside_others() -> None:
-    watch = Stopwatch(Work().progress)
-    work = Work(watch)
-    work.start("edit", None)
-    for _ in range(2):
-        work.start("targets", 3)
-        work.advance(3)
-        work.finish()
-    work.finish("done")
-    assert watch.seconds.keys() == {"edit", "targets"}
-    for clock in ("clock", "processor"):
-        assert getattr(watch.seconds["edit"], clock) >= getattr(watch.seconds["targets"], clock) > 0

@@ -22,7 +22,7 @@ def test_capacity_reuses_target_vectors_and_says_what_goes_into_the_recipe(bench
     assert [size["edits"] for size in document["capacity"]["sizes"]] == [2, 4, 8]
     assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
     limit = document["capacity"]["limit"]
-    assert figure(document, "limit of the recipe")["value"] == limit
+    assert figure(document, "capacity")["value"] == limit
     said = f"capacity = {limit}" if limit else "no size holds the gate's bounds"
     assert said in shown.out
     assert [line for line in shown.err.splitlines() if "step=targets" in line and "were known" in line] != []
