@@ -17,7 +17,12 @@ def stage_settings(settings: Settings) -> StageSettings:
     specificity = (threshold.min_samples for threshold in gate.thresholds if threshold.metric == "specificity")
     return StageSettings(
         answer_tokens=settings.model.base_answer_tokens,
-        plan=PlanPolicy(kinds=frozenset(edit.verdicts), limit=edit.max_facts, suspicion=edit.suspicion),
+        plan=PlanPolicy(
+            kinds=frozenset(edit.verdicts),
+            limit=edit.max_facts,
+            suspicion=edit.suspicion,
+            consequences=edit.consequences,
+        ),
         gate=as_served(gate.policy, settings.evaluate.served_as),
         evaluation=EvaluationSize(
             paraphrases=gate.paraphrases,

@@ -36,7 +36,8 @@ def blame(
         return emit(facts)
     rows = [
         (
-            f"{f.label} ({f.subject} {f.property})",
+            f"{f.label} ({f.subject} {f.property})"
+            + (f", follows from {' and '.join(f.follows_from)}" if f.follows_from else ""),
             f.answer,
             f.revision,
             ", ".join(f.statements),

@@ -31,14 +31,17 @@ def explain(
 
     Shows the statement history with revisions, what was believed when and from which revision, what is observed and
     believed now, the verdict with its evidence, and the versions that hold the fact, with the answer before and after.
+    A consequence is named by both relations, as in `kbsync explain Q90 country/capital`.
     """
     from kbsync.cli.context import application
     from kbsync.cli.output import emit
+    from kbsync.domain.consequence import two_hop_relations
     from kbsync.domain.statement import item_id
     from kbsync.views import explain as views
 
     with application(context) as app:
-        subject, watched = item_id(item.upper()), find(app.relations, relation)
+        asked = (*app.relations, *two_hop_relations(app.relations))
+        subject, watched = item_id(item.upper()), find(asked, relation)
         with app.ledger.read() as tx:
             view = views.explain(tx, subject, watched, app.clock.now())
     return emit(view) if json else show(view)
@@ -59,6 +62,10 @@ def show(view: ExplainView) -> None:
     from kbsync.cli.output import say, short, table
 
     say(f"{view.label or view.item} ({view.item}): {view.relation} ({view.property})", style="bold")
+    if view.follows_from:
+        say(f"follows from {' and '.join(view.follows_from)}; the statements and beliefs are those of the latter")
+    for implied in view.consequences:
+        say(f"implies   {implied}")
     if view.redirect_to:
         say(f"redirects to {view.redirect_to}, whose statements tell the fact now")
     history = [(c.seen_at, c.revision, c.before, c.after) for c in view.history]

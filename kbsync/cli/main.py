@@ -45,6 +45,7 @@ from kbsync.cli.report import report
 from kbsync.cli.research.alternatives import alternatives
 from kbsync.cli.research.auto import auto
 from kbsync.cli.research.capacity import capacity
+from kbsync.cli.research.consequences import consequences
 from kbsync.cli.research.covariance import covariance
 from kbsync.cli.research.editing import counterfact, scaling, zsre
 from kbsync.cli.research.mend import mend
@@ -123,6 +124,7 @@ VERBS: tuple[Verb, ...] = (
     refinement,
     mend,
     phrasings,
+    consequences,
     auto,
     scale_out,
     verdicts,

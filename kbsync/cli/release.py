@@ -19,7 +19,7 @@ from kbsync.cli.command import DryRunOption, JsonOption, verb
 def release(
     context: typer.Context,
     item: Annotated[str, typer.Argument(metavar="ITEM", help="The subject, such as Q142.")],
-    property: Annotated[str, typer.Argument(metavar="PROPERTY", help="The property, such as P6.")],
+    property: Annotated[str, typer.Argument(metavar="PROPERTY", help="The property: P6, or P6/P26 of a consequence.")],
     reason: Annotated[str, typer.Option(metavar="REASON", help="The reason; it goes into the audit trail.")],
     dry_run: DryRunOption = False,
     json: JsonOption = False,
@@ -33,13 +33,13 @@ def release(
     from kbsync.cli.output import emit, say
     from kbsync.domain.errors import DataError
     from kbsync.domain.fact import FactKey
-    from kbsync.domain.statement import item_id, property_id
+    from kbsync.domain.statement import item_id, property_path
     from kbsync.stages.release.quarantine import free_fact
 
     if not reason.strip():
         raise DataError("A fact leaves quarantine only with a reason.", next_step="Give one with --reason.")
     with application(context, dry_run=dry_run) as app, app.writer() as writer:
-        result = free_fact(writer.run, FactKey(item_id(item), property_id(property)), reason)
+        result = free_fact(writer.run, FactKey(item_id(item), property_path(property)), reason)
     if json:
         return emit(result)
     if result.already:

@@ -41,6 +41,9 @@ class EditSettings(Section):
     max_surprise: Annotated[float, Field(gt=0)] = 4.0
     """An answer that costs the base more nats per byte, and twice its relation's usual, is left to a person."""
 
+    consequences: bool = False
+    """Whether the second hops that relation files name under ``implies`` are written beside a fact that is edited."""
+
     @property
     def suspicion(self) -> Suspicion:
         """What a plan leaves to a person."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from kbsync.config.problems import mistake, read_model, read_text
+from kbsync.config.phrasings_table import ImpliesTable, PhrasingsTable
+from kbsync.config.problems import mistake, read_model, read_text, suggest
 from kbsync.config.section import Section
 from kbsync.config.toml_lines import Location, TomlLines
 from kbsync.config.values import (
@@ -18,16 +19,14 @@ from kbsync.config.values import (
     Item,
     Language,
     Property,
-    Question,
     Template,
     Text,
-    is_language,
     unique,
 )
 from kbsync.domain.errors import ConfigError
 from kbsync.domain.languages import chain
-from kbsync.domain.phrasing import Form, Phrasing, Use, from_templates, in_both_uses
-from kbsync.domain.relation import Cardinality, Graph, Relation, TrustPolicy
+from kbsync.domain.phrasing import Phrasing, from_templates
+from kbsync.domain.relation import Cardinality, Graph, Implied, Relation, TrustPolicy
 from kbsync.domain.statement import ItemId, PropertyId, ValueKind
 
 _TRUST = TrustPolicy()
@@ -38,88 +37,6 @@ _INSTEAD = (
 )
 
 Templates = Annotated[tuple[Template, ...], Field(min_length=1), AfterValidator(unique)]
-Statements = Annotated[tuple[Template, ...], AfterValidator(unique)]
-Questions = Annotated[tuple[Question, ...], AfterValidator(unique)]
-
-
-class UseTable(Section):
-    """``[phrasings.edit]`` or ``[phrasings.held_out]``: the phrasings of one use, by form."""
-
-    statement: Statements = ()
-    """Beginnings of a sentence that the answer continues."""
-    question: Questions = ()
-    """Bare questions; kbsync puts the words around them by which a model is asked."""
-    dialogue: Questions = ()
-    """What somebody says in a conversation who wants to know the answer."""
-
-
-class UsesTable(Section):
-    """Phrasings of one language."""
-
-    edit: UseTable
-    """What is asked and written. The first statement is the prompt."""
-    held_out: UseTable = UseTable()
-    """What is only ever measured."""
-
-    @model_validator(mode="after")
-    def _can_be_edited(self) -> UsesTable:
-        edited = [p for p in self.phrasings if p.use is Use.EDIT]
-        if not edited:
-            raise ValueError("has no phrasing for the edit, so nothing could be asked or written")
-        return self
-
-    @property
-    def phrasings(self) -> tuple[Phrasing, ...]:
-        """The domain's phrasings, as they are listed."""
-        return tuple(self.located.values())
-
-    @property
-    def located(self) -> dict[Location, Phrasing]:
-        """The phrasings by their place in the table, such as ``("edit", "question", 0)``."""
-        tables = {Use.EDIT: self.edit, Use.HELD_OUT: self.held_out}
-        return {
-            (use.value, form.value, index): Phrasing(text, form, use)
-            for use, table in tables.items()
-            for form in Form
-            for index, text in enumerate(getattr(table, form))
-        }
-
-    def overlaps(self) -> Iterator[tuple[Location, str]]:
-        """A place and a sentence for each held-out phrasing that the edit writes, too."""
-        located = self.located
-        for edited, held_out in in_both_uses(located.values()):
-            place = next(place for place, phrasing in located.items() if phrasing is held_out)
-            text = f"{held_out.text!r} is held out and has the same words as {edited.text!r}, which is for the edit"
-            yield place, f"{text}; what the edit writes can't be measured by it"
-
-
-class PhrasingsTable(UsesTable):
-    """``[phrasings]``: the phrasings in English, and under ``[phrasings.de]`` and so on those in other languages."""
-
-    model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, UsesTable] = Field(init=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _uses_and_languages(cls, tables: Any) -> Any:
-        for key in tables if isinstance(tables, dict) else ():
-            if key not in (*Use, *Form) and not is_language(key):
-                raise ValueError(f"{key!r} is neither a use ({', '.join(Use)}) nor a language such as 'de'")
-            if key in tuple(Form):
-                raise ValueError(
-                    f"{key!r} stands under no use; write it under [phrasings.edit] or [phrasings.held_out]"
-                )
-        return tables
-
-    def of(self, language: str) -> tuple[Phrasing, ...]:
-        """The phrasings in ``language`` or in a form of it that stands in for it, or else those in English."""
-        own = next((self.__pydantic_extra__[code] for code in chain(language) if code in self.__pydantic_extra__), self)
-        return own.phrasings
-
-    def overlaps(self) -> Iterator[tuple[Location, str]]:
-        yield from super().overlaps()
-        for language, table in self.__pydantic_extra__.items():
-            yield from (((language, *place), text) for place, text in table.overlaps())
 
 
 class TrustTable(Section):
@@ -168,6 +85,8 @@ class RelationFile(Section):
     reverse: Template | None = None
     """The beginning of an English statement with ``{}`` for the answer, which the subject continues. It is only ever
     measured."""
+    implies: tuple[ImpliesTable, ...] = ()
+    """What is written beside a fact that is edited, where ``edit.consequences`` says so."""
     translations: dict[Language, Templates] = Field({})
     """Templates in other languages, beside ``templates``; those of ``source.language`` replace them."""
 
@@ -193,6 +112,19 @@ class RelationFile(Section):
             raise ValueError(f"has [phrasings], which take the place of {old}; delete {old}")
         return self
 
+    @field_validator("implies")
+    @classmethod
+    def _implies_each_once(cls, tables: tuple[ImpliesTable, ...]) -> tuple[ImpliesTable, ...]:
+        unique(tuple(table.relation for table in tables))
+        return tables
+
+    def overlaps(self) -> Iterator[tuple[Location, str]]:
+        """A place and a sentence for each held-out phrasing that the edit writes, too."""
+        tables: list[tuple[Location, PhrasingsTable | None]] = [(("phrasings",), self.phrasings)]
+        tables += [(("implies", n, "phrasings"), table.phrasings) for n, table in enumerate(self.implies)]
+        for place, table in tables:
+            yield from (((*place, *within), text) for within, text in (table.overlaps() if table else ()))
+
     def relation(self, name: str, language: str = "en") -> Relation:
         """The domain's relation ``name``, with the phrasings in ``language``, or else those in English."""
         return Relation(
@@ -209,6 +141,7 @@ class RelationFile(Section):
             answer=self.answer,
             reverse=(self.reverse or "") if language == "en" else "",
             language=language,
+            implies=tuple(Implied(table.relation, table.phrasings.of(language)) for table in self.implies),
         )
 
     def _phrasings(self, language: str) -> tuple[Phrasing, ...]:
@@ -227,7 +160,7 @@ def read_relations(
         directory: Holds one ``*.toml`` per relation.
         problems: Gets a line for each mistake in each file.
         language: In which language the phrasings are wanted.
-        warnings: Gets a line where files are written in a way that is out of date.
+        warnings: Gets a line where files are written in a way that is out of date, or name what is not watched.
 
     Returns:
         The relations whose files hold no mistake, in the order of the files' names.
@@ -248,20 +181,31 @@ def read_relations(
         first, _ = relations.setdefault(relation.property, (path, relation))
         if first != path:
             problems.append(f"{path}: property: {relation.property} is watched by {first} already")
-    if old and warnings is not None:
+    found = tuple(relation for _, relation in relations.values())
+    if warnings is None:
+        return found
+    if old:
         warnings.append(
             f"{directory}: {', '.join(old)}: templates are out of date. The first one is read as the edit's only "
             f"statement, and the others as held-out statements; {_INSTEAD}"
         )
-    return tuple(relation for _, relation in relations.values())
+    names = [relation.name for relation in found]
+    warnings += [
+        f"{directory}: {one.name} implies {two.relation!r}, which is not watched, so nothing follows from it"
+        f"{suggest(two.relation, names)}"
+        for one in found
+        for two in one.implies
+        if two.relation not in names
+    ]
+    return found
 
 
 def _read_file(path: Path, problems: list[str]) -> RelationFile | None:
     table = read_model(path, RelationFile, problems, with_lines=True)
-    overlaps = list(table.phrasings.overlaps()) if table is not None and table.phrasings is not None else []
+    overlaps = list(table.overlaps()) if table is not None else []
     if overlaps:
         lines = TomlLines(read_text(path))
-        problems += [mistake(path, ("phrasings", *place), text, lines) for place, text in overlaps]
+        problems += [mistake(path, place, text, lines) for place, text in overlaps]
         return None
     return table
 

@@ -26,6 +26,8 @@ class TomlLines:
     def __init__(self, source: str) -> None:
         """Scan ``source`` once; it must be valid TOML."""
         self._lines: dict[Location, int] = {}
+        self._newest: dict[Location, int] = {}
+        """By list of tables, the index of the one that was begun last."""
         self._scan(source)
 
     def of(self, location: Sequence[str | int]) -> int | None:
@@ -39,12 +41,24 @@ class TomlLines:
         table: Location = ()
         for tokens in _statements(source):
             if tokens[0][0] in ("[", "[["):
-                table = _key(tokens[1:-1])
+                table = self._table(_key(tokens[1:-1]), is_list=tokens[0][0] == "[[")
                 self._note(table, tokens[0][1])
                 continue
             equals = next((n for n, (token, _) in enumerate(tokens) if token == "="), 0)
             if equals:
                 self._value(table + _key(tokens[:equals]), tokens[:1], tokens[equals + 1 :])
+
+    def _table(self, key: Location, *, is_list: bool) -> Location:
+        """The place that a header names: in a list of tables, the newest one, or a further one."""
+        place: Location = ()
+        for part in key[:-1]:
+            place += (part,)
+            place += (self._newest[place],) if place in self._newest else ()
+        place += key[-1:]
+        if is_list:
+            self._newest[place] = self._newest.get(place, -1) + 1
+            place += (self._newest[place],)
+        return place
 
     def _note(self, key: Location, line: int) -> None:
         """A table around the key that has no header of its own begins with it."""

@@ -28,6 +28,13 @@ class EditRequest(Rewrite):
     """The statements that hold the value."""
     base_answer: str = ""
     """What the base answered when it was asked."""
+    follows_from: tuple[FactKey, ...] = later(())
+    """Of a consequence: the edited fact that it is written with, and the fact about the object that it repeats."""
+
+    @property
+    def told_by(self) -> FactKey:
+        """The fact whose statements hold the value, and whose item ``revision`` is of."""
+        return self.follows_from[-1] if self.follows_from else self.key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +204,7 @@ def make_plan(
         behind: So many more facts have to be written that are behind the limit, and behind all of ``wanted`` by key.
     """
     quarantined, gone = quarantined or {}, gone or {}
-    requests = {r.key: _kept(r, active.get(r.key), (names or {}).get(r.key)) for r in wanted}
+    requests = {r.key: kept(r, active.get(r.key), (names or {}).get(r.key)) for r in wanted}
     held = {k: active[k] for k, r in requests.items() if k in active and active[k].value_hash == r.value_hash}
     waits = conflicts(requests, held, right)
     requests |= {key: held[key] for key in waits if key in held}
@@ -213,7 +220,7 @@ def make_plan(
         previous = active.get(key)
         if request is None and previous is None:
             continue
-        change, reason = _compare(request, previous, refused.get(key) or gone.get(key) or "no longer wanted")
+        change, reason = compare(request, previous, refused.get(key) or gone.get(key) or "no longer wanted")
         entries.append(PlanEntry(key=key, change=change, request=request, previous=previous, reason=reason))
     refused |= {key: reason for key, reason in waits.items() if key not in refused}
     unlisted = list(beyond)[LISTED:]
@@ -236,7 +243,7 @@ def difference(before: Iterable[EditRequest], after: Iterable[EditRequest]) -> t
     old, new = {r.key: r for r in before}, {r.key: r for r in after}
     entries = []
     for key in sorted(old.keys() | new.keys()):
-        change, reason = _compare(new.get(key), old.get(key), "not held any more")
+        change, reason = compare(new.get(key), old.get(key), "not held any more")
         if change is not Change.KEEP:
             entries.append(
                 PlanEntry(key=key, change=change, request=new.get(key), previous=old.get(key), reason=reason)
@@ -244,14 +251,16 @@ def difference(before: Iterable[EditRequest], after: Iterable[EditRequest]) -> t
     return tuple(entries)
 
 
-def _compare(request: EditRequest | None, previous: EditRequest | None, gone: str) -> tuple[Change, str]:
+def compare(request: EditRequest | None, previous: EditRequest | None, gone: str) -> tuple[Change, str]:
+    """What happens to a fact, and why; ``gone`` says why it is not held any more, where it is not."""
     if request is None:
         return Change.RETRACT, gone
+    follows = f"follows from {' and '.join(map(str, request.follows_from))}" if request.follows_from else ""
     if previous is None:
-        return Change.ADD, f"the base says {request.base_answer.strip()!r}"
+        return Change.ADD, follows or f"the base says {request.base_answer.strip()!r}"
     if previous.id == request.id:
         return Change.KEEP, "unchanged"
-    return Change.CHANGE, f"{previous.target!r} → {request.target!r}"
+    return Change.CHANGE, f"{previous.target!r} → {request.target!r}" + (f"; {follows}" if follows else "")
 
 
 def _beyond(keys: Sequence[FactKey], limit: int | None) -> dict[FactKey, str]:
@@ -260,7 +269,7 @@ def _beyond(keys: Sequence[FactKey], limit: int | None) -> dict[FactKey, str]:
     return dict.fromkeys(keys[limit:], f"{OVER_LIMIT} of {limit} facts in one version")
 
 
-def _kept(request: EditRequest, previous: EditRequest | None, names: FactNames | None) -> EditRequest:
+def kept(request: EditRequest, previous: EditRequest | None, names: FactNames | None) -> EditRequest:
     """What is held, if nothing has to be edited anew; else the request.
 
     Another name that is right as well, or another one of several right answers, is no reason to edit anew.
@@ -275,24 +284,3 @@ def _kept(request: EditRequest, previous: EditRequest | None, names: FactNames |
         previous.subject in (request.subject, *names.subject) and previous.target in (request.target, *names.answers)
     )
     return previous if named else request
-
-
-NEAR_CAPACITY = 0.8
-"""From this share of a recipe's capacity on, a plan carries a warning."""
-
-
-def capacity_warning(facts: int, capacity: int) -> str:
-    """Warn of a version that comes near the number of facts that its recipe holds, or goes beyond it.
-
-    Args:
-        facts: The number of facts in the version.
-        capacity: The number up to which the recipe was measured to hold (0: it was not measured).
-
-    Returns:
-        A sentence without its full stop; empty where there is room.
-    """
-    if not capacity or facts < NEAR_CAPACITY * capacity:
-        return ""
-    if facts > capacity:
-        return f"{facts} facts are more than the {capacity} up to which the recipe was measured to hold"
-    return f"{facts} facts are {facts / capacity:.0%} of the {capacity} up to which the recipe was measured to hold"

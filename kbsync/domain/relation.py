@@ -54,6 +54,16 @@ class Graph(StrEnum):
     """Scholarly articles, which have an endpoint of their own."""
 
 
+@dataclass(frozen=True, slots=True)
+class Implied:
+    """A second hop that people ask: what a relation says of the object, asked of the subject."""
+
+    relation: str
+    """The name of the relation that tells it of the object."""
+    phrasings: tuple[Phrasing, ...]
+    """The words in which it is asked of the subject; at least one of them is for the edit."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Relation:
     """A property of Wikidata that is watched, and the words in which it is asked."""
@@ -88,6 +98,13 @@ class Relation:
 
     probed: int = 1
     """Number of edit phrasings in which a fact is probed."""
+
+    implies: tuple[Implied, ...] = ()
+    """What else is asked of a subject whose object has changed."""
+
+    hops: tuple[Relation, ...] = ()
+    """Of a relation that is asked in two hops: the subject's, then the object's. Empty: it is a property of
+    Wikidata."""
 
     def framed(self, frames: Frames) -> Relation:
         """The same relation for a model that is asked in these frames."""

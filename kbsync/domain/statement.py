@@ -31,6 +31,12 @@ def property_id(text: str) -> PropertyId:
     return PropertyId(text)
 
 
+def property_path(text: str) -> PropertyId:
+    """Check a property id, or two of them as in ``P6/P26``; raises ``BadIdentifier``."""
+    first, slash, second = text.partition("/")
+    return PropertyId(f"{property_id(first)}/{property_id(second)}") if slash else property_id(first)
+
+
 class Rank(StrEnum):
     """How much editors prefer a statement to others of the same property."""
 

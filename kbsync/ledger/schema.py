@@ -25,7 +25,7 @@ from kbsync.ledger.row_journal import Key
 if TYPE_CHECKING:
     from alembic.config import Config
 
-REVISION = "0010"
+REVISION = "0011"
 """The schema revision that this program works with: the newest of ``migrations/versions``, numbered in order."""
 VERSION_TABLE = "kbsync_version"
 """Holds the revision. Not ``alembic_version``, as in early ledgers: other programs that use Alembic have theirs

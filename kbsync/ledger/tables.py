@@ -132,12 +132,12 @@ beliefs = table(
 
 quarantine = table(
     "quarantine",
-    Column("subject", Text, primary_key=True),
+    # Not a fact's key: consequences are in quarantine, too, and they are no rows of ``facts``.
+    Column("subject", Text, ForeignKey("items.id"), primary_key=True),
     Column("property", Text, primary_key=True),
     Column("value_hash", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("at", Timestamp, nullable=False),
-    ForeignKeyConstraint(["subject", "property"], ["facts.subject", "facts.property"]),
 )
 
 _JUDGED = ("model_fingerprint", "template_hash", "property")

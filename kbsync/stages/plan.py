@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kbsync.domain.canonical import content_hash
+from kbsync.domain.capacity import capacity_warning
 from kbsync.domain.conflicts import RightFact
+from kbsync.domain.consequence import with_consequences
 from kbsync.domain.decision import DecisionKind
 from kbsync.domain.errors import KbsyncError
 from kbsync.domain.fact import Fact, FactKey
 from kbsync.domain.phrasing import FramedPhrasing, Use
-from kbsync.domain.plan import EditPlan, EditRequest, FactNames, Guard, capacity_warning, make_plan
+from kbsync.domain.plan import EditPlan, EditRequest, FactNames, Guard, kept, make_plan
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.reframing import reframed
 from kbsync.domain.relation import Relation
@@ -20,6 +22,7 @@ from kbsync.domain.suspicion import Suspicion, suspects
 from kbsync.domain.verdict import VerdictKind
 from kbsync.domain.version import CURRENT
 from kbsync.ports import Quarantined, StoredPlan, VersionReader
+from kbsync.stages.consequences import Consequence, Found, consequences
 from kbsync.stages.judged import JudgedFact, JudgedFacts
 from kbsync.stages.session import Run
 from kbsync.stages.survey import Survey, survey
@@ -51,6 +54,8 @@ class PlanPolicy:
     """Largest number of facts in one version (None: any number)."""
     suspicion: Suspicion | None = None
     """Which facts a person should look at first (None: none)."""
+    consequences: bool = False
+    """Whether what follows from edited facts is written beside them, as far as their relations imply it."""
 
 
 def plan(run: Run, facts: JudgedFacts, recipe: Recipe, policy: PlanPolicy) -> PlanResult:
@@ -87,7 +92,8 @@ def draft(run: Run, facts: JudgedFacts, recipe: Recipe, policy: PlanPolicy) -> E
     with run.ledger.read() as tx:
         alias, quarantine = tx.alias(CURRENT), tx.quarantine()
         predecessor = alias.number if alias else 0
-        active = _active(tx, predecessor, quarantine)
+        held = _active(tx, predecessor, quarantine)
+        active = {key: request for key, request in held.items() if not request.follows_from}
         excluded = {key: str(d) for key, d in tx.decisions().items() if d.kind is DecisionKind.EXCLUDE}
         found = survey(facts, policy.kinds, active, quarantine, recipe.guard_count)
         ended = {key: NO_STATEMENT for key in active if key not in found.values and tx.fact(key) is not None}
@@ -102,11 +108,11 @@ def draft(run: Run, facts: JudgedFacts, recipe: Recipe, policy: PlanPolicy) -> E
     suspect = _suspect(found, policy)
     wanted = {fact.key for fact in found.wanted}
     # Of several reasons the last one is said, as in the plan itself.
-    certain = {key: f"quarantined: {reason}" for key, reason in quarantined.items()} | suspect | excluded
-    certain = {key: reason for key, reason in certain.items() if key in wanted}
+    against = {key: f"quarantined: {reason}" for key, reason in quarantined.items()} | suspect | excluded
+    certain = {key: reason for key, reason in against.items() if key in wanted}
     needed = found.needed(active, certain, policy.limit)
     whole = facts.some({*needed.keys, *found.guards})
-    return make_plan(
+    planned = make_plan(
         [request_of(whole[key], recipe) for key in whole if key in needed.keys and key in wanted],
         active,
         base_fingerprint=facts.base_fingerprint,
@@ -127,6 +133,46 @@ def draft(run: Run, facts: JudgedFacts, recipe: Recipe, policy: PlanPolicy) -> E
         further={key: reason for key, reason in certain.items() if key not in needed.keys},
         behind=needed.behind,
     )
+    causes = {r.key: whole[r.key] for r in planned.requests} if policy.consequences else {}
+    followed = consequences(causes, facts, against)
+    held = {key: request for key, request in held.items() if request.follows_from}
+    return _with_consequences(planned, followed, held, quarantine, recipe, policy)
+
+
+def _with_consequences(
+    planned: EditPlan,
+    found: Found,
+    held: Mapping[FactKey, EditRequest],
+    quarantine: Mapping[FactKey, Quarantined],
+    recipe: Recipe,
+    policy: PlanPolicy,
+) -> EditPlan:
+    """The plan with what follows from its facts, as far as there is room in the policy and in what the recipe holds."""
+    requests = [_consequence_of(one, held.get(key), recipe) for key, one in found.following.items()]
+    rooms = [room for room in (policy.limit, recipe.capacity) if room]
+    off = "" if policy.consequences else "consequences are turned off (edit.consequences)"
+    return with_consequences(
+        planned,
+        requests,
+        held,
+        quarantined={
+            r.key: quarantine[r.key].reason
+            for r in requests
+            if r.key in quarantine and quarantine[r.key].value_hash == r.value_hash
+        },
+        gone=dict.fromkeys(held, off) if off else found.why_not,
+        limit=min(rooms, default=None),
+    )
+
+
+def _consequence_of(found: Consequence, held: EditRequest | None, recipe: Recipe) -> EditRequest:
+    """What the recipe writes of a consequence; what is held, if nothing has to be edited anew."""
+    request = replace(request_of(found.judged, recipe), follows_from=found.follows_from)
+    return kept(request, held, _names(found.judged.fact)) if _same_causes(held, request) else request
+
+
+def _same_causes(held: EditRequest | None, request: EditRequest) -> bool:
+    return held is not None and held.follows_from == request.follows_from
 
 
 def plan_news(plan: EditPlan, before: StoredPlan | None) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from kbsync.domain.errors import NotFound
@@ -14,6 +14,7 @@ from kbsync.domain.standing import Clocks
 from kbsync.domain.statement import ItemId
 from kbsync.ports import AuditReader, Belief, LedgerReader, NameReader, StatementChange, StatementReader
 from kbsync.stages.pull.watch import MAX_HOPS, Redirects
+from kbsync.stages.release.promote import current_number
 from kbsync.views.lens import LENS, LensView, lens_views
 from kbsync.views.model_answers import HeldView, VerdictView, held_views, verdict_view
 from kbsync.views.status import left_out, probed_model
@@ -99,10 +100,17 @@ class ExplainView:
     versions: tuple[HeldView, ...]
     lens: LensView | None
     """A second look at the fact where a version holds it and does not say it; null where nobody looked."""
+    follows_from: tuple[str, ...] = ()
+    """Of a consequence: the edited fact that it is written with, and the fact about the object, whose statements and
+    beliefs are shown."""
+    consequences: tuple[str, ...] = ()
+    """What the current version holds that follows from it."""
 
 
 def explain(tx: LedgerReader, item: ItemId, relation: Relation, now: datetime) -> ExplainView:
     """Raises ``NotFound`` for a fact that the ledger does not hold."""
+    if relation.hops:
+        return _consequence(tx, item, relation, now)
     key = FactKey(item, relation.property)
     record = tx.fact(key)
     if record is None:
@@ -142,7 +150,50 @@ def explain(tx: LedgerReader, item: ItemId, relation: Relation, now: datetime) -
         decision=str(decision) if decision else None,
         versions=held_views(tx, key, left_out(tx)),
         lens=lens_views(tx.audit(kind=LENS)).get(str(key)),
+        consequences=_consequences(tx, key) if relation.implies else (),
     )
+
+
+def _consequence(tx: LedgerReader, item: ItemId, relation: Relation, now: datetime) -> ExplainView:
+    """A fact that is asked in two hops: explained by the fact about the object that it repeats."""
+    key, (first, second) = FactKey(item, relation.property), relation.hops
+    cause = FactKey(item, first.property)
+    version = tx.version(current_number(tx))
+    entry = tx.plan_entries(key).get(version.plan_hash) if version else None
+    held = entry.request.follows_from if entry and entry.request else ()
+    record = tx.fact(cause)
+    values = record.believed.values if record and record.believed else ()
+    if not held and len(values) != 1:
+        raise NotFound(
+            f"Nothing follows from {cause} ({first.name}): the ledger believes no single answer.",
+            next_step=f"`kbsync explain {item} {first.name}` tells what it holds.",
+        )
+    told = held[-1] if held else FactKey(ItemId(values[0].text), second.property)
+    about_object, label = explain(tx, told.subject, second, now), tx.labels([item]).get(item)
+    quarantined = tx.quarantine([key]).get(key)
+    return replace(
+        about_object,
+        item=item,
+        label=label.label if label else None,
+        redirect_to=None,
+        relation=relation.name,
+        property=relation.property,
+        verdict=None,
+        quarantine=quarantined.reason if quarantined else None,
+        decision=None,
+        versions=held_views(tx, key, left_out(tx)),
+        lens=lens_views(tx.audit(kind=LENS)).get(str(key)),
+        follows_from=(str(cause), str(told)),
+        consequences=(),
+    )
+
+
+def _consequences(tx: LedgerReader, cause: FactKey) -> tuple[str, ...]:
+    """What the current version holds that follows from a fact."""
+    version = tx.version(current_number(tx))
+    planned = tx.plan(version.plan_hash) if version else None
+    requests = planned.requests if planned else ()
+    return tuple(f"{r.key}: {r.target}" for r in requests if r.follows_from[:1] == (cause,))
 
 
 def _waiting_names(tx: NameReader, key: FactKey, record: FactRecord) -> tuple[str, ...]:

@@ -59,6 +59,8 @@ class BlameView:
     """What the base was found to believe; null where the ledger holds no verdict for this answer."""
     base_said: str | None
     """What the base answered; null where the ledger holds no verdict for this answer."""
+    follows_from: tuple[str, ...]
+    """Of a consequence: the edited fact and the fact about its object, whose revision and statements are shown."""
 
 
 def diff(tx: VersionReader, store: CheckpointStore, before: int, after: int) -> DiffView:
@@ -100,7 +102,7 @@ def blame(tx: LedgerReader, store: CheckpointStore, number: int) -> tuple[BlameV
 
 
 def _fact(tx: NamedFactReader, request: EditRequest, since: Version, verdict: Verdict | None) -> BlameView:
-    item, prop = request.key
+    item, prop = request.told_by
     seen = [
         change.seen_at
         for change in tx.statement_history(item, prop)
@@ -108,11 +110,11 @@ def _fact(tx: NamedFactReader, request: EditRequest, since: Version, verdict: Ve
         and change.after is not None
         and change.revision <= request.revision
     ]
-    record = tx.fact(request.key)
+    record = tx.fact(request.told_by)
     believed = record.believed if record else None
     return BlameView(
-        subject=item,
-        property=prop,
+        subject=request.key.subject,
+        property=request.key.property,
         label=request.subject,
         answer=request.target,
         revision=request.revision,
@@ -124,6 +126,7 @@ def _fact(tx: NamedFactReader, request: EditRequest, since: Version, verdict: Ve
         plan=since.plan_hash,
         verdict=verdict.kind.value if verdict else None,
         base_said=verdict.evidence.greedy if verdict else None,
+        follows_from=tuple(map(str, request.follows_from)),
     )
 
 

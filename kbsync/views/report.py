@@ -11,6 +11,7 @@ from typing import Any
 from markupsafe import Markup
 
 from kbsync.domain.audit import AuditEvent
+from kbsync.domain.consequence import two_hop_relations
 from kbsync.domain.errors import NotFound
 from kbsync.domain.gate import Metric
 from kbsync.domain.plan import PlanEntry
@@ -74,7 +75,7 @@ def report(tx: LedgerReader, relations: Sequence[Relation], number: int, now: da
     plan = tx.plan(version.plan_hash)
     if evaluation is None or plan is None:
         raise NotFound(f"Version {number} was not measured.", next_step=f"`kbsync evaluate {number}` measures it.")
-    names = {str(r.property): r.label for r in relations}
+    names = {str(r.property): r.label for r in (*relations, *two_hop_relations(relations))}
     metrics = {m.name: m for m in evaluation.metrics}
     looks = lens_views(tx.audit(kind=LENS), number)
     template = environment("kbsync.views").get_template("report.html")
@@ -210,8 +211,8 @@ def _row(
         right=outcome.right if outcome else None,
         probability=f"{before.probability:.2f} → {score.probability:.2f}" if score and before else "",
         since=outcome.since if outcome else 0,
-        item_url=f"{WIKIDATA}/wiki/{item}#{entry.key.property}",
-        revision_url=revision_url(item, revision),
+        item_url=f"{WIKIDATA}/wiki/{item}#{entry.key.property.partition('/')[0]}",
+        revision_url=revision_url(request.told_by.subject if request else item, revision),
         reason=entry.reason,
         lens=str(looks.get(str(entry.key), "")),
     )

@@ -32,7 +32,7 @@ def make_app(backend: Backend, web: WebSettings) -> ASGIApp:
         Route("/versions/{number}", pages.version),
         Route("/versions/{number}/report", pages.report),
         Route("/facts", pages.facts),
-        Route("/facts/{item}/{property}", pages.fact),
+        Route("/facts/{item}/{property:path}", pages.fact),
         Route("/quarantine", pages.quarantine),
         Route(HEALTH, pages.health),
         Route("/readyz", pages.ready),

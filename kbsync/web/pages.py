@@ -9,6 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
+from kbsync.domain.consequence import two_hop_relations
 from kbsync.domain.errors import KbsyncError, NotFound
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import item_id
@@ -154,7 +155,8 @@ class Pages:
 
     def _relation(self, name: str) -> Relation:
         """The watched relation of this name or property."""
-        relation = next((r for r in self.backend.relations if name in (r.property, r.name)), None)
+        relations = (*self.backend.relations, *two_hop_relations(self.backend.relations))
+        relation = next((r for r in relations if name in (r.property, r.name)), None)
         if relation is None:
             raise NotFound(f"No relation {name} is watched.")
         return relation

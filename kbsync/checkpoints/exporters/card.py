@@ -129,7 +129,7 @@ def _edited(facts: CardFacts) -> str:
     head = ["## What was edited", "", "| item | property | subject | answer | revision |", "|---|---|---|---|---|"]
     rows = [
         f"| {r.key.subject} | {r.key.property} | {_cell(r.subject)} | {_cell(r.target)} "
-        f"| [{r.revision}]({_WIKIDATA}?title={r.key.subject}&oldid={r.revision}) |"
+        f"| [{r.revision}]({_WIKIDATA}?title={r.told_by.subject}&oldid={r.revision}) |"
         for r in requests[:_FACTS]
     ]
     more = [f"\nand {len(requests) - _FACTS} more"] if len(requests) > _FACTS else []

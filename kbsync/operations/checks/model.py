@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from kbsync.bootstrap import App
+from kbsync.domain.capacity import capacity_warning
 from kbsync.domain.phrasing import PLAIN
-from kbsync.domain.plan import capacity_warning
 from kbsync.operations.checks.doubt import Doubt
 from kbsync.views.tuning import goodness
 

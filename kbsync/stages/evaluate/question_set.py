@@ -15,6 +15,7 @@ from kbsync.domain.statement import ItemId, ValueKind
 from kbsync.domain.verdict import Verdict, VerdictKind
 from kbsync.domain.version import Version
 from kbsync.ports import VersionReader
+from kbsync.stages.consequences import with_consequences
 from kbsync.stages.evaluate.context import context_questions
 from kbsync.stages.evaluate.question import (
     EDITED,
@@ -54,6 +55,7 @@ def questions(
         size: How much is asked.
         first_holders: For each edited fact, the version since which it is held without a break.
     """
+    stated, facts = facts, with_consequences(facts, requests)
     edited = [_edited(facts, request, first_holders.get(request.key, 0)) for request in requests]
     rephrased = [question for request in requests for question in _rephrased(facts, request)]
     known = _known(facts, requests, guards)
@@ -69,7 +71,7 @@ def questions(
         *edited,
         *by_form,
         *_untouched(known, facts, requests, size),
-        *sample(_hops(facts, requests), size.hops),
+        *sample(_hops(stated, requests), size.hops),
         *robustness_questions(facts, requests, size.robustness),
         *context_questions(facts, requests, size.robustness),
         *stop_questions([*edited, *rephrased], known_rephrased, size.robustness),
@@ -166,8 +168,13 @@ def _untouched(
     return [*same_relation, *same_subject, *sample(by_group[OTHER], max(0, missing))]
 
 
-def _hops(facts: BelievedFacts, requests: Iterable[EditRequest]) -> Iterator[Question]:
-    """Facts about the new object, asked for through the edited fact: "The place of birth of the chair of X is"."""
+def _hops(facts: BelievedFacts, requests: Sequence[EditRequest]) -> Iterator[Question]:
+    """Facts about the new object, asked for through the edited fact: "The place of birth of the chair of X is".
+
+    A question that the edit writes as a consequence is left out.
+    """
+    templates = ((r, (r.template, *(p.template for p in r.phrasings))) for r in requests if r.follows_from)
+    written = {fill(template, r.subject) for r, own in templates for template in own}
     by_subject: dict[ItemId, list[WatchedFact]] = {}
     for key, watched in facts.watched.items():
         by_subject.setdefault(key.subject, []).append(watched)
@@ -179,6 +186,6 @@ def _hops(facts: BelievedFacts, requests: Iterable[EditRequest]) -> Iterator[Que
         about_object = by_subject.get(ItemId(value.text), []) if value.kind is ValueKind.ITEM else []
         for second, known in about_object:
             names = names_of(known)
-            if names:
-                prompt = fill(second.prompt_template, f"the {relation.label} of {request.subject}")
+            prompt = fill(second.prompt_template, f"the {relation.label} of {request.subject}")
+            if names and prompt not in written:
                 yield Question(group=HOP, key=request.key, prompt=prompt, names=names)

@@ -88,7 +88,7 @@ def bisect(
     """Search a refused version for culprits.
 
     Facts that ``current`` holds already are trusted as long as they pass without the new ones. Of the new facts, those
-    whose own edit did not take join last, so that they carry the blame.
+    whose own edit did not take join last, and consequences after them, so that these carry the blame.
 
     Args:
         refused: The version, with its plan and its evaluation.
@@ -108,7 +108,8 @@ def bisect(
     kept = [e.request for e in refused.plan.entries if e.request and e.change is Change.KEEP]
     new = [e.request for e in refused.plan.entries if e.request and e.change is not Change.KEEP]
     wrong = {(o.subject, o.property) for o in refused.evaluation.outcomes if o.group == EDITED and not o.right}
-    blame = find_culprits(kept, sorted(new, key=lambda r: (tuple(r.key) in wrong, r.key)), passes, limits)
+    new.sort(key=lambda r: (bool(r.follows_from), tuple(r.key) in wrong, r.key))
+    blame = find_culprits(kept, new, passes, limits)
     run.work.finish(f"{blame.builds} trial builds")
     culprits = () if blame.why else blame.culprits
     _record(run, refused, culprits, trials, blame.why)

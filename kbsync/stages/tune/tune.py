@@ -112,10 +112,11 @@ def tune(
     """
     run = writer.run
     start = tuning.start
-    planned = draft(run, facts, start, settings.plan)
+    policy = replace(settings.plan, consequences=False)
+    planned = draft(run, facts, start, policy)
     if len(planned.guards) > (most := most_guards(facts, settings.gate)):
         start = replace(start, guard_count=most)
-        planned = draft(run, facts, start, settings.plan)
+        planned = draft(run, facts, start, policy)
     asked = {q.prompt for q in questions(facts, planned.requests, planned.guards, settings.evaluation, {})}
     development = choose_development(facts, planned, start, asked)
     estimate = forecast(run, base, artifacts, tuning.budget, units=units)

@@ -74,6 +74,7 @@ PROMISED = [
     "bench refinement",
     "bench mend",
     "bench phrasings",
+    "bench consequences",
     "bench auto",
     "bench scale-out",
     "bench verdicts",

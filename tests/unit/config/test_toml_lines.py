@@ -22,6 +22,12 @@ a.b = 1
   5]
 [[several]]
 e = 6
+[several.under]
+f = 7
+[[several]]
+[several.under]
+f = [8,
+  9]
 '''
 
 
@@ -40,7 +46,10 @@ e = 6
         (("table", "inner", "a", "b"), 9),
         (("table", "inner", "quo ted", "c"), 10),
         (("table", "inner", "quo ted", "c", 2), 12),
-        (("several", 0, "e"), 13),
+        (("several", 0, "e"), 14),
+        (("several", 0, "under", "f"), 16),
+        (("several", 1), 17),
+        (("several", 1, "under", "f", 1), 20),
         (("nowhere",), None),
         ((), None),
     ],

@@ -11,7 +11,6 @@ from kbsync.domain.plan import (
     EditRequest,
     FactNames,
     Guard,
-    capacity_warning,
     make_plan,
 )
 from kbsync.domain.statement import ItemId, PropertyId
@@ -150,11 +149,3 @@ def guard(item: int) -> Guard:
 def test_guards_are_part_of_what_a_version_is() -> None:
     bare, one = plan([request(1, "A")], []), plan([request(1, "A")], [], guards=(guard(1),))
     assert len({bare.build_hash, one.build_hash, plan([request(1, "A")], [], guards=(guard(2),)).build_hash}) == 3
-
-
-def test_a_plan_that_comes_near_the_recipe_s_capacity_is_told_so() -> None:
-    assert capacity_warning(500, 0) == "", "not measured"
-    assert capacity_warning(79, 100) == ""
-    assert capacity_warning(80, 100) == "80 facts are 80% of the 100 up to which the recipe was measured to hold"
-    assert capacity_warning(100, 100).startswith("100 facts are 100%")
-    assert capacity_warning(101, 100) == "101 facts are more than the 100 up to which the recipe was measured to hold"
