@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -170,8 +171,7 @@ class Trial:
         asked = _questions(part.asked)
         plans = {WITHOUT: self._planned(part, False), WITH: self._planned(part, True)}
         answers = {
-            way: self._kept(planned.build_hash, asked, lambda prompts, planned=planned: self._edited(planned, prompts))
-            for way, planned in plans.items()
+            way: self._kept(planned.build_hash, asked, partial(self._edited, planned)) for way, planned in plans.items()
         }
         return _answered(asked, answers)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -143,8 +144,8 @@ def test_no_consequence_is_ever_written_without_its_cause(seed: int) -> None:
     drawn = random.Random(seed)
     numbers = range(1, 9)
 
-    def some(make: type[EditRequest] | object, share: float) -> list[EditRequest]:
-        return [make(n, drawn.choice("ABC")) for n in numbers if drawn.random() < share]  # type: ignore[operator]
+    def some(make: Callable[[int, str], EditRequest], share: float) -> list[EditRequest]:
+        return [make(n, drawn.choice("ABC")) for n in numbers if drawn.random() < share]
 
     limit = drawn.choice([None, 2, 5, 9])
     held = tuple(some(follows, 0.5))
