@@ -13,6 +13,7 @@ import pytest
 from transformers import PreTrainedTokenizerFast
 
 from kbsync.config.relation_file import load_relations, read_relations
+from kbsync.domain.consequence import two_hop_relations
 from kbsync.domain.phrasing import Form, Phrasing, Use, shortages, template
 from kbsync.domain.relation import Relation
 from kbsync.editing.common.prompts import locate
@@ -96,6 +97,11 @@ each_relation = pytest.mark.parametrize(
     "relation", SHIPPED, ids=[f"{r.language}-{r.name}-{i}" for i, r in enumerate(SHIPPED)]
 )
 
+TWO_HOPS = two_hop_relations(load_relations(CONFIG / "relations"))
+each_with_second_hops = pytest.mark.parametrize(
+    "relation", [*SHIPPED, *TWO_HOPS], ids=[f"{r.language}-{r.name}-{i}" for i, r in enumerate([*SHIPPED, *TWO_HOPS])]
+)
+
 
 def content_words(text: str) -> frozenset[str]:
     """The families of the words that carry a phrasing's meaning."""
@@ -118,7 +124,7 @@ def test_a_relation_has_enough_phrasings_for_both_uses(relation: Relation) -> No
         assert relation.of(use, Form.STATEMENT) and relation.of(use, Form.DIALOGUE)
 
 
-@each_relation
+@each_with_second_hops
 def test_held_out_phrasings_ask_in_other_words_than_those_of_the_edit(relation: Relation) -> None:
     close = [
         (round(shared(held_out, edited), 2), held_out.text, edited.text)
@@ -142,12 +148,13 @@ def test_the_measure_of_shared_words_sees_through_order_inflection_and_fillers()
 @pytest.mark.parametrize(("folder", "language"), list(product(FOLDERS, LANGUAGES)))
 def test_no_phrasing_stands_twice_in_a_folder(folder: str, language: str) -> None:
     """Neither in one relation nor in two: a model could not tell which of the two is meant."""
-    relations = read_relations(CONFIG / folder, [], language)
+    watched = read_relations(CONFIG / folder, [], language)
+    relations = (*watched, *two_hop_relations(watched))
     wordings = Counter(phrasing.wording for relation in relations for phrasing in relation.phrasings)
     assert [wording for wording, count in wordings.items() if count > 1] == []
 
 
-@each_relation
+@each_with_second_hops
 def test_each_text_has_the_shape_of_its_form(relation: Relation) -> None:
     for phrasing in relation.phrasings:
         text = phrasing.text
@@ -159,7 +166,7 @@ def test_each_text_has_the_shape_of_its_form(relation: Relation) -> None:
             assert text.endswith("?"), f"{text!r} must end with its question"
 
 
-@each_relation
+@each_with_second_hops
 def test_no_phrasing_assumes_a_gender(relation: Relation) -> None:
     for phrasing in relation.phrasings:
         assert not GENDERED & words(phrasing.text), phrasing.text
@@ -231,3 +238,10 @@ def real_subjects(properties: Collection[str], most: int) -> Iterator[tuple[str,
             if prop in properties and subject.strip() and counts[prop] < most:
                 counts[prop] += 1
                 yield prop, subject.strip()
+
+
+def test_the_second_hops_that_people_ask_have_phrasings_for_both_uses() -> None:
+    assert len({relation.property for relation in TWO_HOPS}) >= 3
+    for relation in TWO_HOPS:
+        assert relation.of(Use.EDIT, Form.STATEMENT) and relation.of(Use.EDIT, Form.QUESTION)
+        assert relation.of(Use.HELD_OUT, Form.STATEMENT) and relation.of(Use.HELD_OUT, Form.QUESTION)
