@@ -3,7 +3,17 @@ from datetime import UTC, datetime
 import pytest
 
 from kbsync.domain.errors import BadIdentifier, DataError
-from kbsync.domain.statement import Rank, Snak, Statement, TimePoint, Value, ValueKind, item_id, property_id
+from kbsync.domain.statement import (
+    Rank,
+    Snak,
+    Statement,
+    TimePoint,
+    Value,
+    ValueKind,
+    item_id,
+    property_id,
+    property_path,
+)
 
 
 @pytest.mark.parametrize("text", ["", "Q", "q42", "Q0", "Q042", "P42", "Q42 ", "Q42\n", "Q42} DROP", "Q" + "9" * 13])
@@ -17,6 +27,13 @@ def test_identifiers_pass_unchanged() -> None:
     assert property_id("P36") == "P36"
     with pytest.raises(BadIdentifier):
         property_id("Q36")
+
+
+def test_a_property_path_has_one_hop_or_two() -> None:
+    assert (property_path("P6"), property_path("P6/P26")) == ("P6", "P6/P26")
+    for text in ("P6/", "/P26", "P6/Q26", "P6/P26/P19", "Q6"):
+        with pytest.raises(BadIdentifier):
+            property_path(text)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ from kbsync.stages.pull.pull import pull
 from tests.support.stage_world import HEAD, LABELS, statement
 from tests.support.two_hop_world import NAMES, SCHOLZ, TwoHopWorld, two_hop_world
 
+pytestmark = pytest.mark.slow
+
 FRANCE, GERMANY = FactKey(ItemId("Q142"), HEAD), FactKey(ItemId("Q183"), HEAD)
 BOTH = PropertyId("P6/P26")
 

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import html
 import re
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from kbsync.config import load_all
+from kbsync.daemon.activity import Activity
+from kbsync.daemon.metrics import ProcessMetrics
 from kbsync.domain.errors import Busy
+from kbsync.ledger.ledger import SqlLedger
 from kbsync.views.progress import Step
 from kbsync.web.backend import Backend
+from tests.support.sqlite_ledger import empty_ledger
+from tests.support.two_hop_world import IMPLYING, two_hop_world
 from tests.support.web_world import HOSTILE, PATHS, client, make_backend
+from tests.support.world_app import MAIN, app_of, write_configuration
 
 
 @pytest.mark.slow
@@ -134,3 +142,27 @@ def test_metrics_tell_the_ledger_and_the_process(backend: Backend) -> None:
     assert samples["kbsync_cycles_total", "promoted"] == samples["kbsync_errors_total", "Busy", "true"] == 1
     assert samples["kbsync_stage_seconds_sum", "probe"] == 3 and samples["kbsync_cycle_seconds_sum",] == 12
     assert samples["kbsync_edits_total", "add"] == 2
+
+
+@pytest.mark.slow
+def test_a_consequence_has_a_page_that_says_what_it_follows_from(tmp_path: Path) -> None:
+    found = replace(load_all(write_configuration(tmp_path, MAIN)), relations=IMPLYING)
+    ledger = SqlLedger(empty_ledger(tmp_path / "ledger.sqlite3"))
+    world = two_hop_world(ledger)
+    assert world.sync().outcome == "promoted"
+    backend = Backend(
+        configuration=lambda: found,
+        ledger=ledger,
+        application=app_of(world),
+        clock=world.clock,
+        metrics=ProcessMetrics(),
+        activity=Activity(world.clock),
+    )
+    browser = client(backend)
+    assert 'href="/facts/Q183/P6/P26"' in browser.get("/versions/1").text
+    page = browser.get("/facts/Q183/P6/P26").text
+    assert "follows from Q183 P6 and Q61053 P26" in page and "Britta Ernst" in page
+    assert "implies" in browser.get("/facts/Q183/P6").text
+    assert "spouse of the head of government" in browser.get("/versions/1/report").text
+    assert browser.get("/facts/Q183/P6/P19").status_code == 404
+    ledger.close()

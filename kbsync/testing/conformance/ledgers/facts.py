@@ -119,6 +119,13 @@ class FactConformance:
             tx.clear_quarantine(key)
             assert tx.quarantine() == {}
 
+    def test_a_consequence_can_be_in_quarantine_though_it_is_no_fact_of_the_ledger(self, known: Ledger) -> None:
+        key = fact_key("Q145", "P35/P26")
+        with known.write() as tx:
+            tx.set_quarantine(key, "v", "drifts", NOW)
+        with known.read() as tx:
+            assert tx.quarantine() == {key: Quarantined(value_hash="v", reason="drifts")}
+
     def test_a_fact_has_one_decision_until_it_is_withdrawn(self, ledger: Ledger) -> None:
         put(ledger, record())
         key = fact_key("Q145")

@@ -18,8 +18,6 @@ from tests.support.bench_cli import figure
 from tests.support.cli import Cli
 from tests.support.tiny_model import train_tiny_model
 
-pytestmark = pytest.mark.slow
-
 NAMES = {"Q456": "Lyon", "Q35765": "Osaka", "Q142": "France", "Q17": "Japan", "Q90": "Paris", "Q1490": "Tokyo"}
 FACTS = (("Q456", "P17", "Q142"), ("Q35765", "P17", "Q17"), ("Q142", "P36", "Q90"), ("Q17", "P36", "Q1490"))
 SENTENCES = [
@@ -62,6 +60,7 @@ def demo(tmp_path: Path) -> Path:
     return place
 
 
+@pytest.mark.slow
 def test_the_figures_have_their_names_and_a_second_run_asks_nothing_again(
     bench: Cli, tmp_path: Path, demo: Path
 ) -> None:
@@ -100,6 +99,7 @@ def test_the_figures_have_their_names_and_a_second_run_asks_nothing_again(
     assert (demo / "ledger.sqlite3").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_model_that_knows_nothing_of_it_is_told_so(bench: Cli, demo: Path) -> None:
     shown = bench("bench", "consequences", "--demo", "demo", "--answer-tokens", "2")
     assert shown.code == 65 and "knows both hops of nothing" in shown.err
