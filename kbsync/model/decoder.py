@@ -1,16 +1,15 @@
 """Finds the parts of a decoder that an edit needs, by the model's structure and by watching one small forward pass.
 
 No class name and no module name is known here; what counts is what the forward pass did. The layers are the repeated
-blocks. The attention is the child that takes an attention mask. The down projection is the last linear map that ran in
-the MLP. A norm between MLP and residual stream (Gemma 2 and 3, OLMo 2) is the module that got the MLP's output.
+blocks. The attention, or what stands for it in a hybrid, is the child that takes an attention mask. The edited map is
+the last linear map that ran in the MLP (``edited_map`` says what it is in a mixture of experts). A norm between MLP and
+residual stream (Gemma 2 and 3, OLMo 2) is the module that got the MLP's output.
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -18,15 +17,20 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from kbsync.domain.errors import ModelError
-from kbsync.model.decoder_checks import require_attention, require_plain_sum
+from kbsync.model.decoder_checks import adds_plainly, keeps_keys
+from kbsync.model.edited_map import edited_map
+from kbsync.model.watched_pass import PROBE_LENGTH, Call, linear_maps_in, owns_parameters, probe_ids, watch
 
-PROBE_LENGTH = 3
-"""Tokens of the pass that is watched; more than one, so that logits and states have a length to compare."""
+_FACTOR = 1e-3
+"""How far from 1 the factor of the logits may seem to be by rounding."""
 
 
 @dataclass(frozen=True, slots=True)
 class DownProjection:
-    """The MLP's last linear map W, from the intermediate width back to the residual stream."""
+    """The linear map W that an edit changes, back to the width of the residual stream.
+
+    It is the MLP's last one; in a mixture of experts that of the shared expert, or else the attention's last one.
+    """
 
     name: str
     """The full name of the parameter W."""
@@ -52,6 +56,9 @@ class DecoderLayer:
     down: DownProjection
     post_mlp_norm: nn.Module | None
     """The norm between the MLP and the residual stream; None where there is none."""
+    direct: bool = True
+    """Whether what ``down`` puts out is added to the residual stream as it is, without a norm, a factor or a gate, and
+    nothing else in the layer reads it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,11 @@ class Decoder:
     layers: tuple[DecoderLayer, ...]
     final_norm: nn.Module
     head: nn.Module
+    splits: bool = True
+    """Whether a text can be run from its middle on: every layer keeps keys and values of each token. A recurrent or
+    convolutional layer keeps a state instead, so hybrids run texts from their beginning."""
+    logit_factor: float = 1.0
+    """What the head's output is multiplied by (Granite, Cohere)."""
 
     @property
     def hidden_size(self) -> int:
@@ -87,11 +99,14 @@ class Decoder:
     @property
     def soft_cap(self) -> float | None:
         """The bound of the logits, ``cap · tanh(logits / cap)``; None without one (Gemma 2 has one)."""
-        return getattr(self.model.config.get_text_config(), "final_logit_softcapping", None)
+        config = self.model.config.get_text_config()
+        return getattr(config, "final_logit_softcapping", None) or getattr(config, "logits_soft_cap", None)
 
     def logits(self, normed: Tensor) -> Tensor:
         """Compute logits (..., vocabulary) from outputs of the final norm (..., d)."""
         logits: Tensor = self.head(normed)
+        if self.logit_factor != 1.0:
+            logits = logits * self.logit_factor
         return logits if self.soft_cap is None else torch.tanh(logits / self.soft_cap) * self.soft_cap
 
     def edited_layers(self, indices: Sequence[int]) -> tuple[DecoderLayer, ...]:
@@ -118,9 +133,9 @@ def discover(model: PreTrainedModel) -> Decoder:
     """Find the decoder's parts, and check on small forward passes that they do what an edit takes for granted.
 
     Raises:
-        ModelError: the weights are quantised, the model is a mixture of experts, its MLP is not one chain of linear
-            maps that ends in one down projection, a layer is no attention (recurrent models and hybrids), or what an
-            MLP puts out reaches the residual stream or the logits otherwise than unchanged.
+        ModelError: the weights are quantised, an MLP is not one chain of linear maps that ends in one down projection,
+            a layer has no MLP (Mamba), what the edited map puts out does not reach every token, or the logits are not
+            made by one norm and one head.
     """
     training = model.training
     nn.Module.eval(model)  # with dropout nothing would arrive as it was put out
@@ -138,8 +153,8 @@ def discover(model: PreTrainedModel) -> Decoder:
 
 def _discover(model: PreTrainedModel) -> Decoder:
     _refuse_quantised(model)
-    blocks_name, blocks = _blocks(model)
-    calls, logits = _watch(model)
+    calls, logits = watch(model)
+    blocks_name, blocks = _blocks(model, calls)
     names = {id(module): name for name, module in model.named_modules()}
     layers = tuple(_layer(i, block, f"{blocks_name}.{i}", calls, names) for i, block in enumerate(blocks))
     head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
@@ -150,136 +165,66 @@ def _discover(model: PreTrainedModel) -> Decoder:
     norms = [
         c.module
         for c in calls.values()
-        if c.reads(last) and id(c.module) not in inside and c.module is not head and _owns_parameters(c.module)
+        if c.reads(last) and id(c.module) not in inside and c.module is not head and owns_parameters(c.module)
     ]
     if len(norms) != 1:
         raise _unknown(model, f"{len(norms)} modules read the last layer's output, not one final norm")
     decoder = Decoder(
-        model=model, embedding=model.get_input_embeddings(), layers=layers, final_norm=norms[0], head=head
+        model=model,
+        embedding=model.get_input_embeddings(),
+        layers=layers,
+        final_norm=norms[0],
+        head=head,
+        splits=keeps_keys(model, len(layers), probe_ids(model)),
     )
     if not torch.isfinite(logits).all():
         raise ModelError("The model's logits are not finite.", next_step="Get its files again; a weight is damaged.")
-    with torch.no_grad():
-        again = decoder.logits(decoder.final_norm(last))
+    return _with_logit_factor(decoder, last, logits)
+
+
+@torch.no_grad()
+def _with_logit_factor(decoder: Decoder, last: Tensor, logits: Tensor) -> Decoder:
+    """The same with the factor by which the head's output becomes ``logits``; ``last`` is the last layer's output."""
+    again = decoder.logits(decoder.final_norm(last))
+    if decoder.soft_cap is None:
+        factor = float((again.double() * logits.double()).sum() / again.double().square().sum().clamp(min=1e-30))
+        if abs(factor - 1) > _FACTOR:
+            decoder, again = replace(decoder, logit_factor=factor), again * factor
     if not torch.allclose(again, logits, rtol=1e-3, atol=1e-3 * float(logits.abs().max())):
-        raise _unknown(model, "its logits are not head(final norm(last layer))")
-    require_attention(model, len(layers), _probe(model))
-    for layer in layers:
-        block = calls[id(layer.module)]
-        last_of_mlp = layer.post_mlp_norm or layer.down.module
-        require_plain_sum(f"Layer {layer.index}", layer.module, last_of_mlp, block.args, block.kwargs, block.output)
+        raise _unknown(decoder.model, "its logits are not head(final norm(last layer))")
     return decoder
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """The last call of a module in the pass that was watched."""
-
-    module: nn.Module
-    order: int
-    """The number of calls that returned before this one."""
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    output: Tensor
-
-    @property
-    def inputs(self) -> tuple[Tensor, ...]:
-        """The tensors among the arguments."""
-        return tuple(t for t in (*self.args, *self.kwargs.values()) if isinstance(t, Tensor))
-
-    def reads(self, tensor: Tensor) -> bool:
-        """Whether ``tensor`` was among the inputs."""
-        return any(t.data_ptr() == tensor.data_ptr() and t.numel() == tensor.numel() for t in self.inputs)
-
-
-def _watch(model: PreTrainedModel) -> tuple[dict[int, _Call], Tensor]:
-    """Run ``PROBE_LENGTH`` tokens; returns the last call of each module by the module's id, and the logits.
-
-    The calls keep all tensors alive, so that no two of them share an address.
-    """
-    calls: dict[int, _Call] = {}
-
-    def note(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: object) -> None:
-        tensor = output[0] if isinstance(output, tuple) and output else output
-        if isinstance(tensor, Tensor):
-            calls[id(module)] = _Call(module, len(calls), args, kwargs, tensor)
-
-    handles = [m.register_forward_hook(note, with_kwargs=True) for m in model.modules()]
-    training = model.training
-    try:
-        nn.Module.eval(model)
-        with torch.no_grad():
-            logits: Tensor = model(input_ids=_probe(model), use_cache=False).logits
-    finally:
-        model.train(training)
-        for handle in handles:
-            handle.remove()
-    return calls, logits
-
-
-def _probe(model: PreTrainedModel) -> Tensor:
-    ids: Tensor = torch.arange(PROBE_LENGTH, device=model.device)[None] % model.config.get_text_config().vocab_size
-    return ids
-
-
-def _blocks(model: PreTrainedModel) -> tuple[str, nn.ModuleList]:
-    """Name and modules of the decoder's stack: the one ``ModuleList`` of equal blocks with the configured length."""
+def _blocks(model: PreTrainedModel, calls: Mapping[int, Call]) -> tuple[str, nn.ModuleList]:
+    """Name and modules of the decoder's stack: the one ``ModuleList`` with the configured length all of whose blocks
+    have linear maps and ran for a text (those for pictures did not)."""
     count = model.config.get_text_config().num_hidden_layers
     stacks = [
         (name, module)
         for name, module in model.named_modules()
         if isinstance(module, nn.ModuleList)
         and len(module) == count
-        and len({type(block) for block in module}) == 1
-        and any(_linears(block) for block in module)
+        and all(linear_maps_in(block) and id(block) in calls for block in module)
     ]
     outer = [(n, m) for n, m in stacks if not any(n != o and n.startswith(o + ".") for o, _ in stacks)]
     if len(outer) != 1:
-        raise _unknown(model, f"{len(outer)} stacks of {count} equal layers were found, not one")
+        raise _unknown(model, f"{len(outer)} stacks of {count} layers were found, not one")
     return outer[0]
 
 
-def _layer(index: int, block: nn.Module, name: str, calls: dict[int, _Call], names: dict[int, str]) -> DecoderLayer:
-    children = [(f"{name}.{n}", m) for n, m in block.named_children() if _linears(m) or _expert_like(m)]
-    attentions = [m for _, m in children if "attention_mask" in inspect.signature(m.forward).parameters]
-    mlps = [(n, m) for n, m in children if all(m is not a for a in attentions)]
-    if len(attentions) != 1 or len(mlps) != 1:
-        raise ModelError(
-            f"Layer {index} has {len(attentions)} attention modules and {len(mlps)} MLP modules, not one of each.",
-            next_step="Choose a model with plain decoder layers.",
-        )
-    mlp_name, mlp = mlps[0]
-    if _expert_like(mlp):
-        raise ModelError(
-            f"{mlp_name} is a mixture of experts; its facts are not in one down projection.",
-            next_step="Choose a dense model.",
-        )
-    ran = [m for m in _linears(mlp) if id(m) in calls]
-    if not ran or id(mlp) not in calls:
-        raise ModelError(f"{mlp_name} holds no linear map that ran.", next_step="Choose a model with a plain MLP.")
-    module = max(ran, key=lambda m: calls[id(m)].order)
-    down = DownProjection(f"{names[id(module)]}.weight", module, isinstance(module, Conv1D))
+def _layer(index: int, block: nn.Module, name: str, calls: dict[int, Call], names: dict[int, str]) -> DecoderLayer:
+    found = edited_map(index, block, name, calls)
+    down = DownProjection(f"{names[id(found.linear)]}.weight", found.linear, isinstance(found.linear, Conv1D))
     if not down.weight.is_floating_point() or down.weight.ndim != 2:
         raise ModelError(
             f"{down.name} is quantised ({down.weight.dtype}); an edit of it would not be what was computed.",
             next_step="Load the model in float32 or bfloat16.",
         )
-    result = calls[id(mlp)].output
-    norms = [m for m in block.children() if id(m) in calls and calls[id(m)].reads(result) and _owns_parameters(m)]
-    return DecoderLayer(index, block, attentions[0], mlp, down, norms[0] if norms else None)
-
-
-def _linears(module: nn.Module) -> list[nn.Module]:
-    return [m for m in module.modules() if isinstance(m, nn.Linear | Conv1D)]
-
-
-def _owns_parameters(module: nn.Module) -> bool:
-    return next(module.parameters(), None) is not None
-
-
-def _expert_like(module: nn.Module) -> bool:
-    """Whether the module holds lists of sub-networks, or weights with an axis for experts."""
-    return any(isinstance(m, nn.ModuleList) for m in module.modules()) or any(p.ndim > 2 for p in module.parameters())
+    result = calls[id(found.child)].output
+    norms = [m for m in block.children() if id(m) in calls and calls[id(m)].reads(result) and owns_parameters(m)]
+    norm, call = norms[0] if norms else None, calls[id(block)]
+    plainly = adds_plainly(f"Layer {index}", block, norm or down.module, call.args, call.kwargs, call.output)
+    return DecoderLayer(index, block, found.attention, found.mlp, down, norm, direct=plainly and norm is None)
 
 
 def _refuse_quantised(model: PreTrainedModel) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from kbsync.domain.errors import ModelError
@@ -15,7 +18,7 @@ _ROWS = ((5, 2), (3, 1))
 
 def editable(model: PreTrainedModel) -> Decoder:
     """Find a model's parts, and try on two short texts what the search for target vectors does: run the upper layers
-    alone, from the middle of a text on.
+    alone, as they are and with a change at the lookup position.
 
     Raises:
         ModelError: What ``discover`` finds, or that gives other predictions than the model's own pass.
@@ -23,27 +26,53 @@ def editable(model: PreTrainedModel) -> Decoder:
     decoder = discover(model)
     size = int(model.config.get_text_config().vocab_size)
     rows = [([(7 * i + 3) % size for i in range(length)], lookup) for length, lookup in _ROWS]
+    first = len(decoder.layers) // 2
     try:
         with torch.no_grad():
-            suffixes = prepare_suffixes(decoder, rows, len(decoder.layers) // 2)
-            again = decoder.logits(suffixes.run(suffixes.hidden))
-            whole = [
-                model(input_ids=torch.tensor([ids], device=model.device), use_cache=False).logits for ids, _ in rows
-            ]
+            suffixes = prepare_suffixes(decoder, rows, first)
+            scale = suffixes.hidden.abs().mean()
+            change = torch.randn(suffixes.hidden.shape[-1], generator=torch.Generator().manual_seed(0)).to(scale) * scale
+            for added in (torch.zeros_like(change), change):
+                hidden = suffixes.hidden.clone()
+                hidden[:, 0] += added
+                again = decoder.logits(suffixes.run(hidden))
+                for row, (ids, lookup) in enumerate(rows):
+                    own = _own_logits(decoder, first, ids, lookup, added)[lookup:]
+                    _compare(model, again[row, : len(own)], own)
     except ModelError:
         raise
     except Exception as error:  # a model is a program: what can't be run in parts fails with whatever its code raises
         raise _unfit(model, f"{type(error).__name__}: {error}") from error
-    for row, ((ids, lookup), own) in enumerate(zip(rows, whole, strict=True)):
-        gap = (again[row, : len(ids) - lookup] - own[0, lookup:]).abs().max()
-        if not gap <= min(0.2, 64 * torch.finfo(own.dtype).eps ** 0.75) * own.abs().max():
-            raise _unfit(model, f"its predictions then differ by {float(gap):.2g}")
     return decoder
+
+
+def _own_logits(decoder: Decoder, first: int, ids: list[int], lookup: int, change: Tensor) -> Tensor:
+    """What the whole model says (length, vocabulary), with ``change`` (d,) added to what enters a layer."""
+
+    def add(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        hidden = (args[0] if args else kwargs["hidden_states"]).clone()
+        hidden[:, lookup] += change
+        return ((hidden, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": hidden})
+
+    handle = decoder.layers[first].module.register_forward_pre_hook(add, with_kwargs=True)
+    try:
+        logits: Tensor = decoder.model(
+            input_ids=torch.tensor([ids], device=decoder.model.device), use_cache=False
+        ).logits
+    finally:
+        handle.remove()
+    return logits[0]
+
+
+def _compare(model: PreTrainedModel, again: Tensor, own: Tensor) -> None:
+    gap = (again - own).abs().max()
+    if not gap <= min(0.2, 64 * torch.finfo(own.dtype).eps ** 0.75) * own.abs().max():
+        raise _unfit(model, f"its predictions then differ by {float(gap):.2g}")
 
 
 def _unfit(model: PreTrainedModel, reason: str) -> ModelError:
     return ModelError(
-        f"{type(model).__name__} is not a decoder that kbsync can edit: its upper layers can't be run from the middle "
-        f"of a text on ({reason}).",
+        f"{type(model).__name__} is not a decoder that kbsync can edit: its upper layers can't be run alone "
+        f"({reason}).",
         next_step="Choose a model with attention by positions, such as a Llama, Qwen 3 or Gemma 3.",
     )

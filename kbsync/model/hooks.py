@@ -67,12 +67,20 @@ def record_activations(
     """
     recorded = Activations()
 
+    rows: dict[int, int] = {}
+
+    def count_rows(index: int) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
+        def hook(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            rows[index] = len(args[0] if args else kwargs["hidden_states"])
+
+        return hook
+
     def watch_down(index: int) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
         def hook(_module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
             if index in keys:
-                recorded.keys[index] = args[0]
+                recorded.keys[index] = by_row(args[0], rows[index])
             if index in downs:
-                recorded.downs[index] = output
+                recorded.downs[index] = by_row(output, rows[index])
 
         return hook
 
@@ -84,10 +92,17 @@ def record_activations(
 
     with ExitStack() as stack:
         for index in {*keys, *downs}:
+            before = decoder.layers[index].module.register_forward_pre_hook(count_rows(index), with_kwargs=True)
+            stack.callback(before.remove)
             stack.callback(decoder.layers[index].down.module.register_forward_hook(watch_down(index)).remove)
         for index in outputs:
             stack.callback(decoder.layers[index].module.register_forward_hook(watch_layer(index)).remove)
         yield recorded
+
+
+def by_row(tokens: Tensor, rows: int) -> Tensor:
+    """A view (rows, length, width) of what a module computed: a mixture of experts may put all tokens in one row."""
+    return tokens if tokens.ndim > 2 else tokens.reshape(rows, -1, tokens.shape[-1])
 
 
 @contextmanager
@@ -97,7 +112,7 @@ def add_to_output(module: nn.Module, column: int | Tensor, rows: Tensor) -> Iter
     The sum is a new tensor, so that gradients reach ``rows`` and nothing is written in place.
 
     Args:
-        module: Its output is (batch, length, width).
+        module: Its output is (batch, length, width), or (batch · length, width).
         column: The position: the same in all rows, or (batch,), one for each.
         rows: What is added, (batch, width).
     """
@@ -105,7 +120,7 @@ def add_to_output(module: nn.Module, column: int | Tensor, rows: Tensor) -> Iter
     def hook(_module: nn.Module, _args: tuple[Any, ...], output: Any) -> Any:
         plain = first_tensor(output)
         shift = torch.zeros_like(plain)
-        shift[torch.arange(len(plain)), column] = rows.to(plain.dtype)
+        by_row(shift, len(rows))[torch.arange(len(rows)), column] = rows.to(plain.dtype)
         return plain + shift if output is plain else (plain + shift, *output[1:])
 
     with module.register_forward_hook(hook):
@@ -114,11 +129,13 @@ def add_to_output(module: nn.Module, column: int | Tensor, rows: Tensor) -> Iter
 
 @contextmanager
 def perturb(module: nn.Module, shift: Tensor) -> Iterator[None]:
-    """Inside the block, add ``shift`` to the whole output of the module; its shape must broadcast to the output's."""
+    """Inside the block, add ``shift`` to the whole output of the module; its shape must be the output's, or broadcast
+    to it."""
 
     def hook(_module: nn.Module, _args: tuple[Any, ...], output: Any) -> Any:
         plain = first_tensor(output)
-        return plain + shift if output is plain else (plain + shift, *output[1:])
+        moved = plain + (shift.reshape(plain.shape) if shift.numel() == plain.numel() else shift)
+        return moved if output is plain else (moved, *output[1:])
 
     with module.register_forward_hook(hook):
         yield

@@ -4,6 +4,10 @@ Nothing below the first changed layer or before the changed position depends on 
 the prefix (the tokens before that position) and the hidden states of the suffix (that token and those after it) are
 computed once. Each run then repeats the upper layers with the same arguments (masks, rotary tables, cache) that the
 model's own forward pass gave them.
+
+A layer that is recurrent or convolutional keeps no keys and values, so the upper layers of a hybrid repeat the whole
+text. Its rows are padded on the left until their lookup positions stand in one column, as rows are that a model
+continues; recurrent layers let such padding pass without a trace.
 """
 
 from __future__ import annotations
@@ -48,6 +52,8 @@ class FixedPrefix(DynamicCache):
 
     def rows(self, index: Tensor) -> FixedPrefix:
         """The prefixes of the rows in ``index``, int64 (n,)."""
+        if not self.layers:
+            return FixedPrefix()
         rows = _Rows(index)
         return FixedPrefix([(rows.of(keys), rows.of(values)) for keys, values in keys_and_values(self)])
 
@@ -84,12 +90,25 @@ class Suffixes:
     cache: FixedPrefix
     normed: Tensor
     """Output of the final norm without any change, (batch, length, d)."""
+    before: Tensor | None = None
+    """What enters that layer before the lookup position, (batch, prefix, d), where it must run again as well; None
+    where ``cache`` stands for it."""
+
+    @property
+    def column(self) -> int:
+        """Where the lookup position stands in what a layer gets."""
+        return 0 if self.before is None else self.before.shape[1]
+
+    def whole(self, hidden: Tensor) -> Tensor:
+        """What a layer gets where ``hidden`` (batch, length, d) enters layer ``first``: (batch, column + length, d)."""
+        return hidden if self.before is None else torch.cat([self.before, hidden], dim=1)
 
     def run(self, hidden: Tensor) -> Tensor:
         """The final norm's output when ``hidden`` enters layer ``first``; both are (batch, length, d)."""
+        hidden = self.whole(hidden)
         for layer, (args, kwargs) in zip(self.decoder.layers[self.first :], self.calls, strict=True):
             hidden = first_tensor(layer.module(hidden, *args, **kwargs))
-        normed: Tensor = self.decoder.final_norm(hidden)
+        normed: Tensor = self.decoder.final_norm(hidden[:, self.column :])
         return normed
 
     def select(self, index: Tensor, length: int | None = None) -> Suffixes:
@@ -102,7 +121,7 @@ class Suffixes:
             match value:
                 case Tensor():
                     has_rows = value.ndim > 1 and value.shape[0] == batch
-                    return _columns(rows.of(value) if has_rows else value, whole, kept)
+                    return _columns(rows.of(value) if has_rows else value, self.column + whole, self.column + kept)
                 case FixedPrefix():
                     return cache
                 case tuple():
@@ -112,7 +131,8 @@ class Suffixes:
             return value
 
         hidden, normed = rows.of(self.hidden)[:, :kept], rows.of(self.normed)[:, :kept]
-        return Suffixes(self.decoder, self.first, hidden, cut(self.calls), cache, normed)
+        before = None if self.before is None else rows.of(self.before)
+        return Suffixes(self.decoder, self.first, hidden, cut(self.calls), cache, normed, before)
 
 
 class _Rows:
@@ -169,6 +189,8 @@ def prepare_suffixes(decoder: Decoder, rows: Sequence[tuple[Sequence[int], int]]
     """
     if max(len(ids) for ids, _ in rows) > longest_row(decoder):
         raise ModelError(f"A prompt is longer than {longest_row(decoder)} tokens.", next_step="Shorten it.")
+    if not decoder.splits:
+        return _whole_rows(decoder, rows, first)
     prefix = max(lookup for _, lookup in rows)
     length = max(len(ids) - lookup for ids, lookup in rows)
     device = decoder.model.device
@@ -191,6 +213,28 @@ def prepare_suffixes(decoder: Decoder, rows: Sequence[tuple[Sequence[int], int]]
     cache.forget_below(first)
     normed = decoder.final_norm(recorded.left)
     return Suffixes(decoder, first, recorded.entered, recorded.calls, cache, normed)
+
+
+def _whole_rows(decoder: Decoder, rows: Sequence[tuple[Sequence[int], int]], first: int) -> Suffixes:
+    """The same for a decoder whose layers can't begin in the middle of a text."""
+    prefix = max(lookup for _, lookup in rows)
+    length = max(len(ids) - lookup for ids, lookup in rows)
+    tokens = torch.zeros(len(rows), prefix + length, dtype=torch.long)
+    mask = torch.zeros(len(rows), prefix + length, dtype=torch.long)
+    for i, (ids, lookup) in enumerate(rows):
+        tokens[i, prefix - lookup : prefix - lookup + len(ids)] = torch.tensor(ids)
+        mask[i, prefix - lookup :] = 1
+    device = decoder.model.device
+    inputs = {
+        "input_ids": tokens.to(device),
+        "attention_mask": mask.to(device),
+        "position_ids": (mask.cumsum(1) - 1).clamp(min=0).to(device),
+        "use_cache": False,
+    }
+    recorded = record_calls(decoder, inputs, first)
+    before, hidden = recorded.entered.split([prefix, length], dim=1)
+    normed = decoder.final_norm(recorded.left[:, prefix:])
+    return Suffixes(decoder, first, hidden, recorded.calls, FixedPrefix(), normed, before)
 
 
 def _prefixes(decoder: Decoder, prefixes: Sequence[tuple[int, ...]]) -> FixedPrefix:

@@ -29,6 +29,7 @@ class VocabularyHead:
     def __init__(self, decoder: Decoder) -> None:
         self._weight = decoder.head_weight
         self._bias = decoder.head_bias
+        self._factor = decoder.logit_factor
         self._cap = decoder.soft_cap
         self._dtype = torch.promote_types(self._weight.dtype, torch.float32)
         size = torch.empty((), dtype=self._dtype).element_size() * self._weight.shape[0]
@@ -108,6 +109,8 @@ class VocabularyHead:
             out[:, begin : begin + len(block)] = (block @ columns).T
         if self._bias is not None:
             out.add_(self._bias)
+        if self._factor != 1.0:
+            out.mul_(self._factor)
         return out if self._cap is None else out.div_(self._cap).tanh_().mul_(self._cap)
 
     def _cap_slope(self, logits: Tensor) -> Tensor | None:
@@ -118,6 +121,8 @@ class VocabularyHead:
         """The gradient by the states, from that by the logits, which is overwritten."""
         if cap_slope is not None:
             by_logits.mul_(cap_slope)
+        if self._factor != 1.0:
+            by_logits.mul_(self._factor)
         return by_logits.to(self._weight.dtype) @ self._weight
 
 

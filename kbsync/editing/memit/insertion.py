@@ -4,7 +4,8 @@ Published MEMIT adds δ to the residual stream after the last edited layer and s
 takes for granted that an MLP's output enters the stream unchanged. In models with sandwich norms (Gemma 2 and 3, OLMo
 2) a norm stands between, so an output can turn but not grow, and no change of weights reaches an arbitrary δ. There δ
 is one vector for each edited layer, added before the norm, and all of them are optimised together: every point of that
-space can be reached, and what each layer must put out is known without inverting the norm (ADR 0004).
+space can be reached, and what each layer must put out is known without inverting the norm (ADR 0004). The same is done where an output is
+multiplied or gated, or is the attention's and thus read by the MLP as well (ADR 0032).
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kbsync.domain.errors import ModelError
 from kbsync.editing.memit.layerwise_forward import LayerwiseForward
 from kbsync.model.decoder import Decoder, DecoderLayer
 from kbsync.model.hooks import activations, add_to_output, record_activations
@@ -128,7 +128,8 @@ class StreamInsertion(Insertion):
 
 
 class SandwichNormInsertion(Insertion):
-    """One site for each edited layer: the down projection's output, before the norm that it passes."""
+    """One site for each edited layer: the edited map's output, before the norm that it passes, the factor by which it
+    is multiplied, or whatever else stands between it and the residual stream."""
 
     name = "pre-norm"
 
@@ -143,16 +144,16 @@ class SandwichNormInsertion(Insertion):
             suffixes = prepare_suffixes(
                 self.decoder, rows, self.first
             )  # the suffixes run last, so they are what was seen
-        return suffixes, torch.stack([seen.downs[i][:, 0] for i in indices], dim=1)
+        return suffixes, torch.stack([seen.downs[i][:, suffixes.column] for i in indices], dim=1)
 
     def run(self, suffixes: Suffixes, delta: Tensor) -> tuple[Tensor, Tensor]:
         indices = [layer.index for layer in self.layers]
         with ExitStack() as stack:
             for site, layer in enumerate(self.layers):
-                stack.enter_context(add_to_output(layer.down.module, 0, delta[:, site]))
+                stack.enter_context(add_to_output(layer.down.module, suffixes.column, delta[:, site]))
             seen = stack.enter_context(record_activations(self.decoder, downs=indices))
             normed = suffixes.run(suffixes.hidden)
-        return normed, torch.stack([seen.downs[i][:, 0] for i in indices], dim=1)
+        return normed, torch.stack([seen.downs[i][:, suffixes.column] for i in indices], dim=1)
 
     @torch.no_grad()
     def at_sites(self, rows: Sequence[Sequence[int]], delta: Tensor) -> Tensor:
@@ -185,10 +186,6 @@ def padded(decoder: Decoder, rows: Sequence[Sequence[int]]) -> tuple[dict[str, A
 
 
 def insertion_for(decoder: Decoder, layers: Sequence[DecoderLayer]) -> Insertion:
-    """The insertion that fits the layers' structure. Raises ``ModelError`` for layers of two kinds."""
-    has_norm = [layer.post_mlp_norm is not None for layer in layers]
-    if all(has_norm):
-        return SandwichNormInsertion(decoder, layers)
-    if any(has_norm):
-        raise ModelError("Some of the edited layers have a norm after the MLP and some have none.")
-    return StreamInsertion(decoder, layers)
+    """The insertion that fits the layers' structure: as published where all of them add to the stream directly."""
+    kind = StreamInsertion if all(layer.direct for layer in layers) else SandwichNormInsertion
+    return kind(decoder, layers)

@@ -45,11 +45,11 @@ def read_states(decoder: Decoder, prompts: Sequence[Prompt], layers: Collection[
     for start in range(0, len(prompts), BATCH):
         batch = prompts[start : start + BATCH]
         suffixes = _suffixes(decoder, batch, layers)
-        passed = _run(suffixes, suffixes.hidden, layers)
-        rows = torch.arange(len(batch))
-        objects = passed[-1][rows, _last_columns(batch)]
+        passed = _run(suffixes, suffixes.whole(suffixes.hidden), layers)
+        rows, column = torch.arange(len(batch)), suffixes.column
+        objects = passed[-1][rows, column + _last_columns(batch)]
         said = decoder.logits(decoder.final_norm(objects)).argmax(dim=-1)
-        parts.append(([passed[layer][:, 0].cpu() for layer in layers], objects.cpu(), said.cpu()))
+        parts.append(([passed[layer][:, column].cpu() for layer in layers], objects.cpu(), said.cpu()))
     return RelationStates(
         {layer: torch.cat([part[0][n] for part in parts]) for n, layer in enumerate(layers)},
         torch.cat([part[1] for part in parts]),
@@ -71,10 +71,10 @@ def jacobians(decoder: Decoder, prompt: Prompt, layers: Collection[int]) -> dict
     rows = min(ROWS, width)
     one = _suffixes(decoder, [prompt], layers)
     suffixes = one.select(torch.zeros(rows, dtype=torch.long))
-    entered = suffixes.hidden.detach().clone().requires_grad_()
+    entered = suffixes.whole(suffixes.hidden).detach().clone().requires_grad_()
     with torch.enable_grad():
         passed = _run(suffixes, entered, layers)
-        objects = passed[-1][:, len(prompt.ids) - 1 - prompt.lookup]
+        objects = passed[-1][:, suffixes.column + len(prompt.ids) - 1 - prompt.lookup]
     states = [passed[layer] for layer in layers]
     found = {layer: torch.empty(width, width, dtype=entered.dtype) for layer in layers}
     for start in range(0, width, rows):
@@ -82,7 +82,7 @@ def jacobians(decoder: Decoder, prompt: Prompt, layers: Collection[int]) -> dict
         chosen = objects[torch.arange(count), torch.arange(start, start + count)].sum()
         gradients = torch.autograd.grad(chosen, states, retain_graph=start + rows < width)
         for layer, gradient in zip(layers, gradients, strict=True):
-            found[layer][start : start + count] = gradient[:count, 0]
+            found[layer][start : start + count] = gradient[:count, suffixes.column]
     return found
 
 

@@ -20,6 +20,7 @@ from transformers import PreTrainedTokenizerFast
 from kbsync.editing.common.prompts import Unlocatable, locate
 from kbsync.editing.tracing.effects import FactTrace, State, roles
 from kbsync.model.decoder import Decoder, DecoderLayer, first_tensor
+from kbsync.model.hooks import by_row
 from kbsync.model.suffix import Suffixes, longest_row, prepare_suffixes
 from kbsync.model.tokens import encode
 
@@ -175,14 +176,15 @@ class _NoisyRuns:
         rows = self._samples * self._places
         self._all = prepare_suffixes(decoder, [(prompt.ids, prompt.first)] * rows, 0)
         self._rows = torch.arange(rows, device=self._all.hidden.device)
-        self._place = torch.tensor(restored, device=self._rows.device)[self._rows // self._samples]
+        column = self._all.column
+        self._place = column + torch.tensor(restored, device=self._rows.device)[self._rows // self._samples]
         one_place = self._all.select(self._rows[: self._samples])
         with self._recording() as outputs:
-            clean_states = self._run(one_place, one_place.hidden)
-        self._clean_outputs = {state: [o[0] for o in by_layer] for state, by_layer in outputs.items()}
+            clean_states = self._run(one_place, one_place.whole(one_place.hidden))
+        self._clean_outputs = {state: [by_row(o, self._samples)[0] for o in by_layer] for state, by_layer in outputs.items()}
         self._clean_outputs[State.RESIDUAL] = [s[0] for s in clean_states[1:]]
-        noisy = one_place.hidden.clone()
-        noisy[:, : noise.shape[1]] += noise.to(noisy)
+        noisy = one_place.whole(one_place.hidden).clone()
+        noisy[:, column : column + noise.shape[1]] += noise.to(noisy)
         self._corrupted_states = self._run(one_place, noisy)
         self._clean = self._answer_probability(clean_states[-1])[0]
 
@@ -244,7 +246,7 @@ class _NoisyRuns:
         def hook(_module: nn.Module, _args: tuple[Any, ...], output: Any) -> Any:
             plain = first_tensor(output)
             patched = plain.clone()
-            patched[self._rows, self._place] = clean[self._place]
+            by_row(patched, len(self._rows))[self._rows, self._place] = clean[self._place]
             return patched if output is plain else (patched, *output[1:])
 
         handle = module.register_forward_hook(hook)

@@ -56,7 +56,7 @@ class TorchLayerTracer(LayerTracer):
             facts=len(traces),
             layers=len(decoder.layers),
             suggested=suggest(profile),
-            bounded=any(layer.post_mlp_norm is not None for layer in decoder.layers),
+            bounded=not all(layer.direct for layer in decoder.layers),
         )
 
     def _traced(
