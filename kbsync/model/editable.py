@@ -31,7 +31,9 @@ def editable(model: PreTrainedModel) -> Decoder:
         with torch.no_grad():
             suffixes = prepare_suffixes(decoder, rows, first)
             scale = suffixes.hidden.abs().mean()
-            change = torch.randn(suffixes.hidden.shape[-1], generator=torch.Generator().manual_seed(0)).to(scale) * scale
+            change = (
+                torch.randn(suffixes.hidden.shape[-1], generator=torch.Generator().manual_seed(0)).to(scale) * scale
+            )
             for added in (torch.zeros_like(change), change):
                 hidden = suffixes.hidden.clone()
                 hidden[:, 0] += added
@@ -49,7 +51,9 @@ def editable(model: PreTrainedModel) -> Decoder:
 def _own_logits(decoder: Decoder, first: int, ids: list[int], lookup: int, change: Tensor) -> Tensor:
     """What the whole model says (length, vocabulary), with ``change`` (d,) added to what enters a layer."""
 
-    def add(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def add(
+        _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         hidden = (args[0] if args else kwargs["hidden_states"]).clone()
         hidden[:, lookup] += change
         return ((hidden, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": hidden})

@@ -82,7 +82,9 @@ def expert_like(module: nn.Module) -> bool:
 
 def _dense_parts(modules: list[nn.Module], width: int, calls: Mapping[int, Call]) -> list[nn.Module]:
     """The outermost parts that are MLPs, no mixtures, no experts of one, and that every token passes."""
-    experts = {id(m) for one in modules for many in one.modules() if isinstance(many, nn.ModuleList) for m in many.modules()}
+    experts = {
+        id(m) for one in modules for many in one.modules() if isinstance(many, nn.ModuleList) for m in many.modules()
+    }
     found = []
     for part in (p for one in modules for p in one.modules() if id(p) in calls and id(p) not in experts):
         maps = linear_maps_in(part)
@@ -95,7 +97,9 @@ def _dense_parts(modules: list[nn.Module], width: int, calls: Mapping[int, Call]
 
 def _for_every_token(linear: nn.Module, width: int, calls: Mapping[int, Call]) -> bool:
     """Whether a map put out ``width`` numbers for each token of the pass."""
-    whole = max(call.output.numel() for call in calls.values() if call.output.shape[-1] == width and call.output.ndim > 2)
+    whole = max(
+        call.output.numel() for call in calls.values() if call.output.shape[-1] == width and call.output.ndim > 2
+    )
     output = calls[id(linear)].output
     return output.shape[-1] == width and output.numel() == whole
 

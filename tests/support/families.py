@@ -9,19 +9,25 @@ from typing import Any
 import torch
 from transformers import (
     AutoModelForCausalLM,
+    DeepseekV3Config,
     Gemma2Config,
     Gemma3TextConfig,
     GPT2Config,
     GPTJConfig,
     GPTNeoXConfig,
+    GraniteConfig,
+    Lfm2Config,
     LlamaConfig,
     MistralConfig,
+    MixtralConfig,
     Olmo2Config,
     PhiConfig,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerFast,
     Qwen2Config,
+    Qwen2MoeConfig,
+    Qwen3_5TextConfig,
     Qwen3Config,
 )
 
@@ -62,6 +68,11 @@ def _configs(vocabulary: int) -> dict[str, PreTrainedConfig]:
         "max_position_embeddings": 96,
     }
     grouped = {**llama, "num_key_value_heads": 2}
+    experts = {"num_experts_per_tok": 2, "moe_intermediate_size": M, "shared_expert_intermediate_size": M}
+    latent = {"q_lora_rank": 8, "kv_lora_rank": 8, "qk_rope_head_dim": 4, "qk_nope_head_dim": 4, "v_head_dim": 8}
+    routed = {"n_routed_experts": 4, "n_shared_experts": 1, "first_k_dense_replace": 2, "n_group": 1, "topk_group": 1}
+    linear = {f"linear_{kind}": 2 for kind in ("num_value_heads", "num_key_heads")}
+    linear |= {f"linear_{kind}_head_dim": 8 for kind in ("key", "value")}
     gemma = {**grouped, "head_dim": 8, "query_pre_attn_scalar": 8, "sliding_window": 90}
     return {
         "gpt2": GPT2Config(**gpt, **ends),
@@ -80,11 +91,25 @@ def _configs(vocabulary: int) -> dict[str, PreTrainedConfig]:
         ),
         "olmo2": Olmo2Config(**grouped, **ends),
         "phi": PhiConfig(**llama, **ends),
+        "granite": GraniteConfig(**grouped, **ends, residual_multiplier=0.4, logits_scaling=0.5),
+        "qwen2-moe": Qwen2MoeConfig(**grouped, **ends, **experts, num_experts=4),
+        "deepseek-v3": DeepseekV3Config(**llama, **ends, **experts, **latent, **routed, head_dim=4),
+        "mixtral": MixtralConfig(**grouped, **ends, num_local_experts=4),
+        "qwen3.5": Qwen3_5TextConfig(
+            **grouped, **ends, **linear, head_dim=8, layer_types=["linear_attention", "full_attention"] * 2
+        ),
+        "lfm2": Lfm2Config(**grouped, **ends, layer_types=["conv", "full_attention"] * 2),
     }
 
 
-FAMILIES = tuple(_configs(300))
+GRANITE, EXPERTS, HYBRIDS = "granite", ("qwen2-moe", "deepseek-v3", "mixtral"), ("qwen3.5", "lfm2")
+OTHERS = (GRANITE, *EXPERTS, *HYBRIDS)
+"""Scaled residuals and logits; a gated shared expert, one that is added as it is, none at all; recurrent and
+convolutional layers."""
+FAMILIES = tuple(family for family in _configs(300) if family not in OTHERS)
 SANDWICH = ("gemma2", "gemma3", "olmo2")
+OWN_SITES = (*SANDWICH, GRANITE, "qwen2-moe", "mixtral")
+"""Families whose edited maps don't add to the residual stream directly: each edited layer has a site of its own."""
 CONV1D = ("gpt2",)
 
 
@@ -111,6 +136,8 @@ def random_model(family: str, dtype: torch.dtype = torch.float32, *, tied: bool 
             if parameter.ndim == 1:
                 parameter.data += 0.1 * torch.randn_like(parameter)
     group_queries(model)
+    if family in EXPERTS and dtype == torch.float64:
+        model.set_experts_implementation("eager")  # the quick one knows no float64
     return model.to(dtype).eval()
 
 

@@ -181,7 +181,9 @@ class _NoisyRuns:
         one_place = self._all.select(self._rows[: self._samples])
         with self._recording() as outputs:
             clean_states = self._run(one_place, one_place.whole(one_place.hidden))
-        self._clean_outputs = {state: [by_row(o, self._samples)[0] for o in by_layer] for state, by_layer in outputs.items()}
+        self._clean_outputs = {
+            state: [by_row(o, self._samples)[0] for o in by_layer] for state, by_layer in outputs.items()
+        }
         self._clean_outputs[State.RESIDUAL] = [s[0] for s in clean_states[1:]]
         noisy = one_place.whole(one_place.hidden).clone()
         noisy[:, column : column + noise.shape[1]] += noise.to(noisy)

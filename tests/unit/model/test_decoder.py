@@ -5,6 +5,8 @@ import torch
 from torch import nn
 from transformers import (
     AutoModelForCausalLM,
+    GraniteMoeSharedConfig,
+    Llama4TextConfig,
     LlamaConfig,
     MixtralConfig,
     OlmoeConfig,
@@ -16,8 +18,9 @@ from transformers.pytorch_utils import Conv1D
 
 from kbsync.domain.errors import ModelError
 from kbsync.model.decoder import discover
-from tests.support.families import CONV1D, FAMILIES, LAYERS, SANDWICH, D, M, random_model
+from tests.support.families import CONV1D, FAMILIES, LAYERS, OTHERS, SANDWICH, D, M, random_model
 
+ROUTED = {"moe_intermediate_size": M, "shared_expert_intermediate_size": M, "num_experts": 2, "num_experts_per_tok": 1}
 IDS = torch.tensor([[0, 17, 300, 41, 9]])
 DOWN = {
     "gpt2": "transformer.h.{}.mlp.c_proj.weight",
@@ -81,23 +84,64 @@ def test_layers_that_are_not_there_are_refused(wrong):
 
 
 EXPERTS = {
-    MixtralConfig: {"intermediate_size": M, "num_local_experts": 2},
-    OlmoeConfig: {"intermediate_size": M, "num_experts": 2, "num_experts_per_tok": 1},
-    Qwen2MoeConfig: {"moe_intermediate_size": M, "num_experts": 2, "num_experts_per_tok": 1},
-    Qwen3MoeConfig: {"moe_intermediate_size": M, "num_experts": 2, "num_experts_per_tok": 1},
+    MixtralConfig: ({"intermediate_size": M, "num_local_experts": 2}, "self_attn.o_proj"),
+    OlmoeConfig: ({"intermediate_size": M, "num_experts": 2, "num_experts_per_tok": 1}, "self_attn.o_proj"),
+    Qwen2MoeConfig: (ROUTED, "mlp.shared_expert.down_proj"),
+    Qwen3MoeConfig: ({**ROUTED, "head_dim": 8}, "self_attn.o_proj"),
+    Llama4TextConfig: ({"intermediate_size": M, "num_local_experts": 2}, "feed_forward.shared_expert.down_proj"),
+    GraniteMoeSharedConfig: ({"shared_intermediate_size": M, "num_local_experts": 2}, "shared_mlp.output_linear"),
 }
 
 
 @pytest.mark.parametrize("kind", EXPERTS, ids=lambda kind: kind.__name__)
-def test_mixture_of_experts_is_refused_by_name(kind):
-    heads = {"num_attention_heads": 4, "num_key_value_heads": 2}
-    config = kind(vocab_size=50, hidden_size=D, num_hidden_layers=2, **heads, **EXPERTS[kind])
-    with pytest.raises(ModelError, match=r"model\.layers\.0\.mlp is a mixture of experts"):
-        discover(AutoModelForCausalLM.from_config(config))
+def test_in_a_mixture_of_experts_the_map_that_every_token_passes_is_edited(kind):
+    shape, expected = EXPERTS[kind]
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "pad_token_id": 1}
+    config = kind(vocab_size=50, hidden_size=D, num_hidden_layers=2, **heads, **shape)
+    decoder = discover(AutoModelForCausalLM.from_config(config))
+    assert [layer.down.name for layer in decoder.layers] == [f"model.layers.{i}.{expected}.weight" for i in range(2)]
+    assert all(layer.down.module in set(layer.module.modules()) for layer in decoder.layers)
+
+
+def test_dense_layers_among_sparse_ones_are_edited_in_their_mlp():
+    names = [layer.down.name for layer in discover(random_model("deepseek-v3")).layers]
+    assert names[1] == "model.layers.1.mlp.down_proj.weight"
+    assert names[2] == "model.layers.2.mlp.shared_experts.down_proj.weight"
+
+
+def test_an_expert_that_happens_to_get_every_token_is_not_taken_for_a_shared_one():
+    class Routed(nn.Module):
+        """As mixtures were written before their weights were stacked; one expert gets everything."""
+
+        def __init__(self):
+            super().__init__()
+            self.experts = nn.ModuleList(random_model("llama").model.layers[0].mlp for _ in range(2))
+
+        def forward(self, hidden):
+            return self.experts[1](hidden)
+
+    model = random_model("llama")
+    for layer in model.model.layers:
+        layer.mlp = Routed()
+    assert {layer.down.module for layer in discover(model).layers} == {x.self_attn.o_proj for x in model.model.layers}
+
+
+def test_a_map_whose_output_reaches_no_token_is_refused():
+    model = random_model("llama")
+    model.model.layers[1].mlp.register_forward_hook(lambda _m, _a, out: torch.zeros_like(out))
+    with pytest.raises(ModelError, match="Layer 1 takes in nothing of what its last linear map puts out"):
+        discover(model)
+
+
+def test_pictures_are_none_of_the_decoders_layers():
+    """A wrapper whose layers for pictures are as many as those for text."""
+    model = random_model("llama")
+    model.model.vision = nn.ModuleList(nn.Linear(D, D) for _ in range(LAYERS))
+    assert discover(model).layers[0].module is model.model.layers[0]
 
 
 @pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, *OTHERS])
 def test_tied_and_untied_heads(family, tied):
     model = random_model(family, tied=tied)
     decoder = discover(model)
@@ -139,7 +183,10 @@ def test_logits_that_discovery_can_not_explain_are_refused():
     model = AutoModelForCausalLM.from_config(
         LlamaConfig(vocab_size=50, hidden_size=D, intermediate_size=M, num_hidden_layers=2, num_attention_heads=4)
     )
-    model.register_forward_hook(lambda _m, _a, out: out.__class__(logits=out.logits * 2))
+    handle = model.register_forward_hook(lambda _m, _a, out: out.__class__(logits=out.logits * 2))
+    assert discover(model).logit_factor == pytest.approx(2)
+    handle.remove()
+    model.register_forward_hook(lambda _m, _a, out: out.__class__(logits=out.logits.sinh()))
     with pytest.raises(ModelError, match="logits are not head"):
         discover(model)
 

@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 from kbsync.domain.errors import ModelError
 from kbsync.model.attention import group_queries
 from kbsync.model.editable import editable
-from tests.support.families import FAMILIES, random_model
+from tests.support.families import FAMILIES, OTHERS, random_model
 
 PART: dict[str, Any] = {
     "vocab_size": 99,
@@ -26,23 +26,24 @@ PART: dict[str, Any] = {
 PART |= {"pad_token_id": 1}
 WHOLE: dict[str, Any] = {**PART, "intermediate_size": 48, "num_attention_heads": 4, "num_key_value_heads": 2}
 WHOLE |= {"max_position_embeddings": 64}
-LINEAR = {f"linear_{name}": n for name, n in (("num_value_heads", 4), ("num_key_heads", 2))}
-LINEAR |= {"linear_key_head_dim": 16, "linear_value_head_dim": 16, "head_dim": 16}
 REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "mamba": ("MambaConfig", {**PART, "state_size": 8}, "attention modules and 0 MLP"),
     "mamba2": ("Mamba2Config", {**PART, "state_size": 8, "num_heads": 8, "head_dim": 8, "n_groups": 1}, "0 MLP"),
     "rwkv": ("RwkvConfig", {k: v for k, v in PART.items() if k != "pad_token_id"}, "0 attention modules"),
-    "lfm2": ("Lfm2Config", {**WHOLE, "layer_types": ["conv", "full_attention"]}, "layer 0 keeps no keys and values"),
-    "qwen 3.5": (
-        "Qwen3_5TextConfig",
-        {**WHOLE, **LINEAR, "layer_types": ["linear_attention", "full_attention"]},
-        "layer 0 keeps no keys and values",
+    "recurrent gemma": ("RecurrentGemmaConfig", WHOLE, "upper layers can't be run alone"),
+    "gemma 3n": (
+        "Gemma3nTextConfig",
+        {
+            **WHOLE,
+            "hidden_size_per_layer_input": 8,
+            "vocab_size_per_layer_input": 99,
+            "num_kv_shared_layers": 0,
+            "layer_types": ["full_attention"] * 2,
+            "intermediate_size": [48] * 2,
+            "activation_sparsity_pattern": [0.0] * 2,
+        },
+        "5 MLP modules",
     ),
-    "recurrent gemma": ("RecurrentGemmaConfig", WHOLE, "keeps no keys and values"),
-    "granite": ("GraniteConfig", {**WHOLE, "residual_multiplier": 0.22}, r"arrives multiplied by 0\.22"),
-    "granite's logits": ("GraniteConfig", {**WHOLE, "logits_scaling": 8.0}, "logits are not head"),
-    "cohere": ("CohereConfig", {**WHOLE, "logit_scale": 0.06}, "logits are not head"),
-    "mixtral": ("MixtralConfig", {**WHOLE, "num_local_experts": 2}, "mixture of experts"),
     "openai-gpt": ("OpenAIGPTConfig", {"vocab_size": 99, "n_embd": 32, "n_layer": 2, "n_head": 4}, "is not a decoder"),
 }
 
@@ -65,18 +66,69 @@ def test_what_can_not_be_edited_rightly_is_refused_by_a_sentence(kind: str) -> N
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, *OTHERS])
 def test_what_can_be_edited_is_found(family: str, dtype: torch.dtype) -> None:
     assert editable(random_model(family, dtype)).layers
 
 
 def test_multipliers_that_touch_no_mlp_change_nothing() -> None:
     shape = {**WHOLE, "embedding_multiplier": 12.0, "attention_multiplier": 0.1}
-    assert editable(built("GraniteConfig", shape)).layers
+    decoder = editable(built("GraniteConfig", shape))
+    assert all(layer.direct for layer in decoder.layers)
+    assert decoder.logit_factor == 1
 
 
-def scaled(model: Any) -> None:
-    model.model.layers[1].mlp.register_forward_hook(lambda _m, _a, out: out * 1.5)
+def test_scaled_residuals_and_logits_are_seen() -> None:
+    decoder = editable(built("GraniteConfig", {**WHOLE, "residual_multiplier": 0.22, "logits_scaling": 8.0}))
+    assert not any(layer.direct for layer in decoder.layers)
+    assert decoder.logit_factor == pytest.approx(1 / 8)
+    assert editable(built("CohereConfig", {**WHOLE, "logit_scale": 0.06})).logit_factor == pytest.approx(0.06)
+
+
+MORE: dict[str, tuple[str, dict[str, Any]]] = {
+    "jamba": (
+        "JambaConfig",
+        {
+            "num_experts": 1,
+            "attn_layer_period": 2,
+            "attn_layer_offset": 1,
+            "mamba_d_state": 8,
+            "use_mamba_kernels": False,
+            "mamba_dt_rank": 8,
+        },
+    ),
+    "falcon h1": (
+        "FalconH1Config",
+        {"mamba_d_ssm": 32, "mamba_n_heads": 4, "mamba_d_head": 8, "mamba_d_state": 8, "mamba_n_groups": 1},
+    ),
+    "bamba": (
+        "BambaConfig",
+        {"mamba_n_heads": 8, "mamba_d_head": 8, "mamba_d_state": 8, "mamba_n_groups": 1, "attn_layer_indices": [1]},
+    ),
+    "gemma 4": (
+        "Gemma4TextConfig",
+        {
+            "hidden_size_per_layer_input": 8,
+            "vocab_size_per_layer_input": 99,
+            "head_dim": 8,
+            "global_head_dim": 8,
+            "num_kv_shared_layers": 0,
+            "layer_types": ["sliding_attention", "full_attention"],
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", MORE)
+def test_layers_of_two_kinds_and_layers_with_more_beside_their_mlp_are_found(kind: str) -> None:
+    config, shape = MORE[kind]
+    decoder = editable(built(config, {**WHOLE, **shape}))
+    assert all(name in decoder.layers[0].down.name for name in (".0.", "down_proj"))
+    assert decoder.splits == (kind == "gemma 4")
+
+
+def dropping(model: Any) -> None:
+    model.model.layers[1].mlp.register_forward_hook(lambda _m, _a, out: out * 0)
 
 
 def failing(model: Any) -> None:
@@ -103,7 +155,7 @@ def absolute(model: Any) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (scaled, r"arrives multiplied by 1\.5"),
+        (dropping, "takes in nothing of what its last linear map puts out"),
         (failing, "ZeroDivisionError: odd"),
         (absolute, "predictions then differ"),
     ],

@@ -7,10 +7,10 @@ from kbsync.domain.errors import ModelError
 from kbsync.model.decoder import discover
 from kbsync.model.hooks import add_to_output, frozen
 from kbsync.model.suffix import longest_row, prepare_suffixes, record_calls
-from tests.support.families import FAMILIES, LAYERS, SANDWICH, D, random_model
+from tests.support.families import FAMILIES, HYBRIDS, LAYERS, OTHERS, SANDWICH, D, random_model
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, *OTHERS])
 @pytest.mark.parametrize("first", [0, 2, LAYERS])
 def test_the_suffix_alone_gives_what_the_whole_pass_gives(family, first):
     """Rows of different lengths in one batch; one of them has no prefix at all."""
@@ -28,12 +28,13 @@ def test_the_suffix_alone_gives_what_the_whole_pass_gives(family, first):
             torch.testing.assert_close(
                 decoder.logits(normed[i, : len(ids) - lookup]), whole, rtol=0, atol=1e-5 * float(whole.abs().max())
             )
-    torch.testing.assert_close(normed[[0, 2]], again)
-    torch.testing.assert_close(normed[[2, 0], :2], beginnings)
-    torch.testing.assert_close(normed[0, :3], suffixes.normed[0, :3])
+    near = {"rtol": 1e-5, "atol": 1e-6} if family == "deepseek-v3" else {}  # its router works in float32
+    torch.testing.assert_close(normed[[0, 2]], again, **near)
+    torch.testing.assert_close(normed[[2, 0], :2], beginnings, **near)
+    torch.testing.assert_close(normed[0, :3], suffixes.normed[0, :3], **near)
 
 
-@pytest.mark.parametrize("family", ["llama", *SANDWICH])
+@pytest.mark.parametrize("family", ["llama", *SANDWICH, *OTHERS])
 def test_a_change_in_the_suffix_equals_the_change_in_the_whole_pass(family):
     model = random_model(family, torch.float64)
     decoder = discover(model)
@@ -42,7 +43,8 @@ def test_a_change_in_the_suffix_equals_the_change_in_the_whole_pass(family):
     down = decoder.layers[1].down.module
     with frozen(model), torch.no_grad():
         suffixes = prepare_suffixes(decoder, [(ids, lookup)], 1)
-        with add_to_output(down, 0, shift):
+        assert suffixes.column == (lookup if family in HYBRIDS else 0)
+        with add_to_output(down, suffixes.column, shift):
             part = decoder.logits(suffixes.run(suffixes.hidden))[0]
         with add_to_output(down, lookup, shift):
             whole = model(input_ids=torch.tensor([ids])).logits[0, lookup:]

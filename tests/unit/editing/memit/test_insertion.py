@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import torch
 
-from kbsync.domain.errors import ModelError
 from kbsync.editing.common.prompts import tokenise
 from kbsync.editing.memit.insertion import Insertion, SandwichNormInsertion, StreamInsertion, insertion_for
 from kbsync.editing.memit.layerwise_forward import LayerwiseForward
 from kbsync.model.decoder import Decoder, DecoderLayer, discover, first_tensor
-from tests.support.families import FAMILIES, REWRITES, SANDWICH, random_model, recipe, tokenizer
+from kbsync.model.hooks import by_row
+from tests.support.families import FAMILIES, OTHERS, OWN_SITES, REWRITES, random_model, recipe, tokenizer
 
 DTYPE = torch.float64
 
@@ -26,13 +26,13 @@ def prepared(family: str) -> tuple[Any, Decoder, Insertion, list[tuple[tuple[int
 
 
 def site_module(layer: DecoderLayer, family: str) -> torch.nn.Module:
-    return layer.down.module if family in SANDWICH else layer.module
+    return layer.down.module if family in OWN_SITES else layer.module
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, *OTHERS])
 def test_a_change_at_the_sites_gives_what_whole_passes_with_hooks_give(family: str) -> None:
     model, decoder, insertion, rows = prepared(family)
-    layers = insertion.layers if family in SANDWICH else insertion.layers[-1:]
+    layers = insertion.layers if family in OWN_SITES else insertion.layers[-1:]
     assert insertion.sites == len(layers)
     with torch.no_grad():
         suffixes, init = insertion.prepare(rows)
@@ -64,8 +64,8 @@ def whole_pass(
     def adding(site: int) -> Any:
         def hook(_module: Any, _args: Any, out: Any) -> Any:
             moved = first_tensor(out).clone()
-            moved[0, lookup] += delta[site]
-            seen[site] = moved[0, lookup]
+            by_row(moved, 1)[0, lookup] += delta[site]
+            seen[site] = by_row(moved, 1)[0, lookup]
             return (moved, *out[1:]) if isinstance(out, tuple) else moved
 
         return hook
@@ -78,7 +78,7 @@ def whole_pass(
     return logits, torch.stack([seen[site] for site in range(len(modules))])
 
 
-@pytest.mark.parametrize("family", ["llama", "gemma3"])
+@pytest.mark.parametrize("family", ["llama", "gemma3", "qwen2-moe"])
 def test_the_layers_share_the_residual_or_each_has_its_own(family: str) -> None:
     _, decoder, insertion, _ = prepared(family)
     facts = [tokenise(tokenizer(), rewrite, recipe().contexts).prompts for rewrite in REWRITES]
@@ -89,20 +89,21 @@ def test_the_layers_share_the_residual_or_each_has_its_own(family: str) -> None:
         for position in range(2):
             keys, distance, residual = insertion.residual(z, forward)
             assert keys.shape == (3, 48)
-            share = 1 if family in SANDWICH else 2 - position
+            share = 1 if family in OWN_SITES else 2 - position
             torch.testing.assert_close(residual, distance / share)
             torch.testing.assert_close(insertion.pass_layer(z, forward), distance)
     assert forward.position == 2
 
 
 def test_the_structure_chooses_the_insertion() -> None:
-    for family, kind in (("llama", StreamInsertion), ("olmo2", SandwichNormInsertion)):
+    for family in (*FAMILIES, *OTHERS):
         insertion = prepared(family)[2]
-        assert type(insertion) is kind
+        assert type(insertion) is (SandwichNormInsertion if family in OWN_SITES else StreamInsertion), family
     assert (StreamInsertion.name, SandwichNormInsertion.name) == ("stream", "pre-norm"), "part of stored keys"
 
 
-def test_layers_of_two_kinds_are_refused() -> None:
+def test_layers_of_two_kinds_have_a_site_each() -> None:
     plain, sandwich = discover(random_model("llama")), discover(random_model("gemma3"))
-    with pytest.raises(ModelError, match="a norm after the MLP and some have none"):
-        insertion_for(plain, [plain.layers[1], sandwich.layers[2]])
+    insertion = insertion_for(plain, [plain.layers[1], sandwich.layers[2]])
+    assert type(insertion) is SandwichNormInsertion
+    assert insertion.sites == 2

@@ -13,7 +13,7 @@ from kbsync.editing.memit import layerwise_forward
 from kbsync.editing.memit.layerwise_forward import LayerwiseForward
 from kbsync.model.decoder import Decoder, discover
 from kbsync.model.delta import FactorDelta, applied
-from tests.support.families import REWRITES, random_model, recipe, tokenizer
+from tests.support.families import OTHERS, OWN_SITES, REWRITES, SANDWICH, random_model, recipe, tokenizer
 
 FAMILIES = ("llama", "gpt2", "gptj", "gemma3", "olmo2")
 
@@ -40,7 +40,7 @@ def walk(model: Any, decoder: Decoder, kept: int, monkeypatch: pytest.MonkeyPatc
     return results
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, *OTHERS])
 def test_it_is_the_same_as_running_the_layer_again(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = random_model(family, torch.float64)
     decoder = discover(model)
@@ -52,7 +52,8 @@ def test_it_is_the_same_as_running_the_layer_again(family: str, monkeypatch: pyt
     handle.remove()
     for one, two in zip(quick, plain, strict=True):
         torch.testing.assert_close(one, two, rtol=1e-7, atol=1e-7)
-    assert counted < len(passes) - counted
+    runs_again = family in OWN_SITES and family not in SANDWICH
+    assert counted >= len(passes) - counted if runs_again else counted < len(passes) - counted
     assert not torch.equal(quick[2], quick[3]), "the weights did change"
 
 
@@ -65,7 +66,7 @@ def test_a_layer_that_scales_its_mlp_is_run_again(monkeypatch: pytest.MonkeyPatc
         assert torch.equal(one, two)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, *OTHERS])
 def test_a_restart_runs_nothing_below_the_first_edited_layer(family: str) -> None:
     model, r = random_model(family, torch.float64), recipe()
     decoder = discover(model)

@@ -25,8 +25,9 @@ from kbsync.model.load import LoadedModel
 from tests.support.editing_world import delta_of, same_factors
 from tests.support.families import (
     FAMILIES,
+    OTHERS,
+    OWN_SITES,
     REWRITES,
-    SANDWICH,
     MemoryArtifacts,
     Silent,
     random_model,
@@ -47,7 +48,7 @@ def editor(model: Any, artifacts: MemoryArtifacts | None = None, corpus: Sequenc
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, *OTHERS])
 def test_the_edited_model_holds_what_was_searched_for_and_the_base_stays_bit_for_bit(family: str) -> None:
     model, artifacts = random_model(family), MemoryArtifacts()
     before = weights(model)
@@ -64,16 +65,16 @@ def test_the_edited_model_holds_what_was_searched_for_and_the_base_stays_bit_for
         plain, edited = (at_sites(model, decoder, prompt, family, delta) for delta in (None, delta_of(edit)))
         assert (edited - z).norm() < 2e-2 * (plain - z).norm()
     assert [layer.layer for layer in edit.report.layers] == [1, 2]
-    for layer in edit.report.layers[-1 if family not in SANDWICH else 0 :]:
+    for layer in edit.report.layers[-1 if family not in OWN_SITES else 0 :]:
         assert layer.residual_after < 2e-2 * layer.residual_before
     assert all(layer.delta_ratio > 0 and layer.condition >= 1 and layer.ridge == 0 for layer in edit.report.layers)
 
 
 def at_sites(model: Any, decoder: Decoder, prompt: Prompt, family: str, delta: FactorDelta | None) -> Tensor:
-    """What stands at the sites: both down projections' outputs, or the residual stream after the last edited layer."""
+    """What stands at the sites: both edited maps' outputs, or the residual stream after the last edited layer."""
     inputs = {"input_ids": torch.tensor([prompt.ids])}
     with torch.no_grad(), applied(model, delta) if delta else nullcontext():
-        if family in SANDWICH:
+        if family in OWN_SITES:
             seen = activations(decoder, inputs, downs=[1, 2])
             return torch.stack([seen.downs[i][0, prompt.lookup] for i in (1, 2)])
         return activations(decoder, inputs, outputs=[2]).outputs[2][:, prompt.lookup]

@@ -27,7 +27,7 @@ from kbsync.editing.tracing.causal_trace import (
 from kbsync.editing.tracing.effects import Role, State
 from kbsync.model.decoder import Decoder, discover, first_tensor
 from kbsync.model.hooks import frozen
-from tests.support.families import FAMILIES, random_model, same_weights, tokenizer, weights
+from tests.support.families import FAMILIES, OTHERS, random_model, same_weights, tokenizer, weights
 
 ASKED = ("The head of government of {} is", "Norway", "Anna Berg")
 SEED, SIGMA = 5, 0.4
@@ -80,7 +80,7 @@ def clean_outputs(model: Any, decoder: Decoder, q: TracePrompt) -> dict[torch.nn
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, *OTHERS])
 def test_effects_are_those_of_whole_passes(family: str) -> None:
     model = random_model(family, torch.float64)
     decoder, q = discover(model), asked()
