@@ -49,6 +49,12 @@ _GPT: Mapping[str, Any] = {
 }
 _GEMMA = {**_LLAMA, "head_dim": 16}
 _EXPERTS = {**_LLAMA, "num_local_experts": 4, "num_experts": 4, "num_experts_per_tok": 2}
+_ROUTED = {"n_routed_experts": 4, "num_experts_per_tok": 2, "n_shared_experts": 4, "first_k_dense_replace": 1}
+_ROUTED |= {"n_group": 1, "topk_group": 1}
+_LATENT = {"q_lora_rank": 32, "kv_lora_rank": 32, "qk_rope_head_dim": 8, "qk_nope_head_dim": 8, "v_head_dim": 16}
+_LATENT |= {"head_dim": 8}
+_LINEAR = {"linear_num_value_heads": 4, "linear_num_key_heads": 4, "head_dim": 16}
+_LINEAR |= {"linear_key_head_dim": 16, "linear_value_head_dim": 16}
 FAMILIES: Mapping[str, Mapping[str, Any]] = {
     "llama": _LLAMA,
     "mistral": _LLAMA,
@@ -70,6 +76,10 @@ FAMILIES: Mapping[str, Mapping[str, Any]] = {
     "granite": {**_LLAMA, "residual_multiplier": 0.5, "logits_scaling": 2.0},
     "mixtral": _EXPERTS,
     "qwen3_moe": {**_EXPERTS, "moe_intermediate_size": WIDTH, "head_dim": 16},
+    "qwen2_moe": {**_EXPERTS, "moe_intermediate_size": WIDTH, "shared_expert_intermediate_size": 4 * WIDTH},
+    "deepseek_v3": {**_WHOLE_HEADS, **_LATENT, **_ROUTED, "moe_intermediate_size": WIDTH},
+    "qwen3_5_text": {**_LLAMA, **_LINEAR, "layer_types": ["linear_attention", "full_attention"] * 2},
+    "lfm2": {**_LLAMA, "layer_types": ["conv", "full_attention"] * 2, "block_auto_adjust_ff_dim": False},
     "mamba": {"hidden_size": WIDTH, "num_hidden_layers": LAYERS, "state_size": 8},
 }
 """Name of the family as transformers calls it → the fields of its configuration."""
@@ -102,8 +112,9 @@ def _decoder(model: Any) -> Decoder | None:
 
 
 def _silence(layers: Sequence[DecoderLayer]) -> None:
-    """Let the attention's last linear map write nothing, and never learn to."""
-    for layer in layers:
+    """Let the attention's last linear map write nothing, and never learn to; where it is what an edit changes, it may
+    do both."""
+    for layer in (layer for layer in layers if layer.down.module not in set(layer.attention.modules())):
         *_, last = (m for m in layer.attention.modules() if isinstance(m, nn.Linear | Conv1D))
         for weight in last.parameters():
             nn.init.zeros_(weight).requires_grad_(False)
