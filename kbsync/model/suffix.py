@@ -218,9 +218,8 @@ def prepare_suffixes(decoder: Decoder, rows: Sequence[tuple[Sequence[int], int]]
 def _whole_rows(decoder: Decoder, rows: Sequence[tuple[Sequence[int], int]], first: int) -> Suffixes:
     """The same for a decoder whose layers can't begin in the middle of a text."""
     prefix = max(lookup for _, lookup in rows)
-    length = max(len(ids) - lookup for ids, lookup in rows)
-    tokens = torch.zeros(len(rows), prefix + length, dtype=torch.long)
-    mask = torch.zeros(len(rows), prefix + length, dtype=torch.long)
+    tokens = torch.zeros(len(rows), prefix + max(len(ids) - lookup for ids, lookup in rows), dtype=torch.long)
+    mask = torch.zeros_like(tokens)
     for i, (ids, lookup) in enumerate(rows):
         tokens[i, prefix - lookup : prefix - lookup + len(ids)] = torch.tensor(ids)
         mask[i, prefix - lookup :] = 1
@@ -232,7 +231,7 @@ def _whole_rows(decoder: Decoder, rows: Sequence[tuple[Sequence[int], int]], fir
         "use_cache": False,
     }
     recorded = record_calls(decoder, inputs, first)
-    before, hidden = recorded.entered.split([prefix, length], dim=1)
+    before, hidden = recorded.entered[:, :prefix], recorded.entered[:, prefix:]
     normed = decoder.final_norm(recorded.left[:, prefix:])
     return Suffixes(decoder, first, hidden, recorded.calls, FixedPrefix(), normed, before)
 

@@ -41,8 +41,8 @@ def edit_model(
     """Compute a change of the model's weights that writes ``rewrites``. The model itself comes out as it was.
 
     Args:
-        model: A causal language model with plain decoder layers, in any of the dtypes that it can compute in. Quantised
-            models and mixtures of experts are refused.
+        model: A causal language model whose layers have an MLP or a mixture of experts, in any of the dtypes that it
+            can compute in. Quantised models are refused.
         tokenizer: The model's fast tokenizer.
         rewrites: What is written. Their order does not matter; one that can't be located in its tokens is left out, and
             ``ModelEdit.left_out`` says why.
