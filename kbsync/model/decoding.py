@@ -45,7 +45,7 @@ class Continuation:
 
     def select(self, rows: Tensor) -> None:
         """Go on with these rows only; keys and values of the others are dropped. ``rows`` is int64, ascending."""
-        self._cache.batch_select_indices(rows)
+        self._cache.reorder_cache(rows)  # ``batch_select_indices`` leaves out what recurrent layers keep
         self._ids, self._mask = self._ids[rows], self._mask[rows]
 
 

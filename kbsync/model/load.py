@@ -12,8 +12,17 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
-from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
+)
 
 from kbsync.domain.errors import ModelError
 from kbsync.model.attention import group_queries
@@ -22,6 +31,7 @@ from kbsync.model.checks import require_complete
 from kbsync.model.config_checks import require_loadable
 from kbsync.model.digests import digests_in
 from kbsync.model.fingerprint import fingerprint
+from kbsync.model.model_files import read_json
 from kbsync.model.quiet import quiet
 from kbsync.model.reference import model_directory
 from kbsync.model.spread import Spread
@@ -30,6 +40,10 @@ from kbsync.ports import UNWATCHED, Work
 from kbsync.system.memory import map_large_blocks
 from kbsync.system.messages import first_line
 
+CAUSAL = frozenset(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())
+WRAPPERS = frozenset(MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES.values()) - CAUSAL
+"""Classes that hold a text decoder beside encoders of pictures (Qwen VL, Llama 4, LLaVA). They are loaded whole, so that
+an export is a model of the same kind."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -88,10 +102,12 @@ def load(
 
 def _model(directory: Path, dtype: torch.dtype, placing: Mapping[str, Any]) -> PreTrainedModel:
     """Read the weights; a parameter that is missing is an error. ``placing``: arguments that say where they go."""
-    tensors = require_loadable(directory, frozenset(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()))
+    tensors = require_loadable(directory, CAUSAL | WRAPPERS)
+    wrapped = not WRAPPERS.isdisjoint(read_json(directory / "config.json").get("architectures") or [])
+    auto: Any = AutoModelForImageTextToText if wrapped else AutoModelForCausalLM
     try:
         with quiet(), bounded_build(str(directory), len(tensors), sum(t.numbers for t in tensors)):
-            loaded: Any = AutoModelForCausalLM.from_pretrained(
+            loaded: Any = auto.from_pretrained(
                 directory,
                 dtype=dtype,
                 use_safetensors=True,

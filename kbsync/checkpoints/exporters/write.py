@@ -108,5 +108,5 @@ def _shape(base: GgufLayout | None, loaded: LoadedModel) -> tuple[str, int]:
 
     if base is not None:
         return base.architecture, base.blocks
-    config = loaded.model.config
+    config = loaded.model.config.get_text_config()
     return architecture_of(config.model_type), int(config.num_hidden_layers)

@@ -10,7 +10,7 @@ import torch
 from kbsync.model.decoder import discover
 from kbsync.model.decoding import greedy
 from kbsync.model.shared_start import LEAST, by_start, shared_start, states_behind
-from tests.support.families import random_model
+from tests.support.families import OTHERS, random_model
 
 SAME = list(range(3, 3 + LEAST + 4))
 ROWS = [[*SAME, 40, 41, 42], [*SAME, 50], [*SAME, 60, 61]]
@@ -52,8 +52,8 @@ def test_states_and_gradients_are_those_of_whole_rows(family: str) -> None:
         torch.testing.assert_close(behind, whole, rtol=1e-4, atol=1e-6)  # norms compute in float32
 
 
-@pytest.mark.parametrize("family", ["llama", "gemma3", "gpt2", "qwen2"])
+@pytest.mark.parametrize("family", ["llama", "gemma3", "gpt2", "qwen2", *OTHERS])
 def test_answers_are_those_of_each_row_alone(family: str) -> None:
-    model: Any = random_model(family).double()
+    model: Any = random_model(family, torch.float64)
     alone = [greedy(model, [row], 6, lambda _: False, set())[0] for row in ROWS]
     assert greedy(model, ROWS, 6, lambda _: False, set()) == alone

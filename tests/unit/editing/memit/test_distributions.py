@@ -56,7 +56,7 @@ def test_the_order_of_texts_of_other_lengths_changes_nothing() -> None:
     torch.testing.assert_close(one, other.flip(0), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("family", ["llama", "gemma3"])
+@pytest.mark.parametrize("family", ["llama", "gemma3", "qwen3.5"])
 def test_a_start_that_some_texts_share_is_run_once_and_changes_no_loss(family: str) -> None:
     """As behind the system prompt of a chat template; the other texts stand between."""
     start = tuple(range(3, 3 + LEAST + 5))
