@@ -42,8 +42,8 @@ from kbsync.system.messages import first_line
 
 CAUSAL = frozenset(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())
 WRAPPERS = frozenset(MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES.values()) - CAUSAL
-"""Classes that hold a text decoder beside encoders of pictures (Qwen VL, Llama 4, LLaVA). They are loaded whole, so that
-an export is a model of the same kind."""
+"""Classes that hold a text decoder beside encoders of pictures (Qwen VL, Llama 4, LLaVA). They are loaded whole, so
+that an export is a model of the same kind."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 

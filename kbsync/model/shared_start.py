@@ -37,7 +37,7 @@ def shared_start(rows: Sequence[Sequence[int]], most: int | None = None) -> int:
 
 
 def is_repeatable(cache: Cache) -> bool:
-    """Whether every layer of the cache is one of attention alone, whose keys and values can be repeated for many rows."""
+    """Whether every layer of the cache is attention and nothing else, so that it can be repeated for many rows."""
     return all(
         getattr(layer, "keys", None) is not None and not hasattr(layer, "recurrent_states") for layer in cache.layers
     )

@@ -5,7 +5,7 @@ takes for granted that an MLP's output enters the stream unchanged. In models wi
 2) a norm stands between, so an output can turn but not grow, and no change of weights reaches an arbitrary δ. There δ
 is one vector for each edited layer, added before the norm, and all of them are optimised together: every point of that
 space can be reached, and what each layer must put out is known without inverting the norm (ADR 0004). The same is done
-where an output is multiplied or gated, or is the attention's, so that the MLP of the layer reads it, too (ADR 0032).
+where an output is multiplied or gated, or is the attention's, so that the MLP of the layer reads it, too (ADR 0034).
 """
 
 from __future__ import annotations
