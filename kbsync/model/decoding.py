@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -45,7 +46,8 @@ class Continuation:
 
     def select(self, rows: Tensor) -> None:
         """Go on with these rows only; keys and values of the others are dropped. ``rows`` is int64, ascending."""
-        self._cache.reorder_cache(rows)  # ``batch_select_indices`` leaves out what recurrent layers keep
+        cache: Any = self._cache  # its annotation wants a kind of tensor that no function returns
+        cache.reorder_cache(rows)  # ``batch_select_indices`` leaves out what recurrent layers keep
         self._ids, self._mask = self._ids[rows], self._mask[rows]
 
 
