@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 
 from kbsync.editing.common.edited_weights import edited_weights
@@ -10,6 +12,7 @@ from kbsync.editing.editor import AlgorithmResult, EditJob, TorchEditor, survivo
 from kbsync.editing.memit.columns import mean_columns, prefix_columns, reweighted, weights_of
 from kbsync.editing.memit.distributions import Expected, expected
 from kbsync.editing.memit.insertion import insertion_for
+from kbsync.editing.memit.kept_passes import KeptPasses
 from kbsync.editing.memit.layerwise_forward import LayerwiseForward
 from kbsync.editing.memit.preserved import PreservedKeys, preserved_prompts
 from kbsync.editing.memit.refinement import Refinement
@@ -94,6 +97,7 @@ class MemitEditor(TorchEditor):
                 + with_answers(decoder, preserved_frames(self._tokenizer, job.preserved, most), recipe.seed),
                 self._ordinary_text(recipe.seed),
                 practised_prompts(self._tokenizer, rewrites, most),
+                partial(KeptPasses, job.artifacts, job.base, recipe),
             )
 
         return AlgorithmResult(

@@ -14,7 +14,7 @@ the key covariance, R C Rᵀ = I, so that a step of a given length disturbs ordi
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import torch
@@ -23,6 +23,7 @@ from torch import Tensor
 from kbsync.domain.recipe import Recipe
 from kbsync.editing.common.prompts import Prompt
 from kbsync.editing.memit.distributions import Expected, expected, kl_to, target_nll
+from kbsync.editing.memit.kept_passes import KeptPasses, Pass
 from kbsync.editing.memit.served_views import Factors, practised_views
 from kbsync.model.decoder import Decoder, DecoderLayer
 from kbsync.model.delta import FactorDelta
@@ -41,6 +42,7 @@ CHECK_ROWS = 64
 
 
 Row = TypeVar("Row", Prompt, Expected)
+Keeping = Callable[[FactorDelta, Sequence[Sequence[Prompt]]], KeptPasses | None]
 
 
 def whitened(left: Tensor, right: Tensor, covariance: Tensor, rank: int) -> Factors:
@@ -86,6 +88,7 @@ class Refinement:
         preserved: Sequence[Prompt],
         ordinary: Sequence[Expected],
         practised: Sequence[Prompt] = (),
+        keeping: Keeping = lambda _delta, _rows: None,
     ) -> FactorDelta:
         """Refine ``delta``. The model must be frozen and hold the base's weights.
 
@@ -95,6 +98,8 @@ class Refinement:
             ordinary: Ordinary text, and what the base says there, which stays at every token that is looked at.
             practised: The same targets after other prompts. Where there are any, each pass but the last draws as many
                 prompts as there are written ones from both together; the last one is over the written ones.
+            keeping: Given the change and all prompts and texts, says where finished passes are kept. By default they
+                are not.
 
         Returns:
             A change of at most the recipe's rank. Where all prompts are answered, it is ``delta`` in other factors.
@@ -105,10 +110,17 @@ class Refinement:
         optimiser = _Adam(factors, recipe.refine_rate)
         written, pool = _ordered(prompts), _ordered([*prompts, *practised])
         views = practised_views(decoder.model, self._layers, recipe.refine_as)
-        draw = random.Random(recipe.seed)
+        rows = [prompts, practised, [row.prompt for row in kept], [row.prompt for row in ordinary]]
+        passes = keeping(delta, rows)
+        last = None if passes is None else passes.last(recipe.refine_epochs)
+        draw = random.Random(recipe.seed) if last is None else last.draw
+        done = 0 if last is None else last.number
+        if last is not None:
+            optimiser.go_on(last)
         self._work.start(REFINEMENT, recipe.refine_epochs)
+        self._work.advance(done)
         count = 0
-        for epoch in range(recipe.refine_epochs):
+        for epoch in range(done, recipe.refine_epochs):
             is_last = epoch == recipe.refine_epochs - 1
             drawn = written if is_last else some_of(draw, pool, len(written))
             steps = []
@@ -132,6 +144,8 @@ class Refinement:
                 with view.in_place(factors):
                     gradients = self._gradients(factors, batch, *beside)
                 optimiser.step(gradients)
+            if passes is not None:
+                passes.drop(epoch) if is_last else passes.put(optimiser.state(epoch + 1, draw))
             self._work.advance()
         asked = len(written) * len(views)
         self._work.finish(f"{count} of {asked} prompts were not answered before the last pass")
@@ -184,6 +198,19 @@ class _Adam:
         self._square = [torch.zeros_like(left) for left in self._lefts]
         self._steps = 0
         self.share = 1.0  # of the first step's length
+
+    def state(self, number: int, draw: random.Random) -> Pass:
+        """What is kept after the pass ``number``."""
+        return Pass(number, self._lefts, self._mean, self._square, self._steps, draw)
+
+    @torch.no_grad()
+    def go_on(self, last: Pass) -> None:
+        """Go on after a pass that was kept."""
+        self._steps = last.steps
+        parts = ((self._lefts, last.lefts), (self._mean, last.means), (self._square, last.squares))
+        for mine, kept in parts:
+            for tensor, value in zip(mine, kept, strict=True):
+                tensor.copy_(value)
 
     @torch.no_grad()
     def step(self, gradients: Sequence[Tensor]) -> None:
