@@ -151,7 +151,8 @@ def figures_of(line: Written, is_chat: bool) -> list[Figure]:
     figures += [
         Figure(f"prompts.{name.removeprefix('edited.')}", metric.samples, "prompts") for name, metric in shares.items()
     ]
-    return [*figures, *_growth(metrics), Figure("edit_seconds", line.report.seconds, "s")]
+    whole = line.report.targets_reused == 0  # nothing of it was done by a run that was killed
+    return [*figures, *_growth(metrics), *([Figure("edit_seconds", line.report.seconds, "s")] if whole else [])]
 
 
 def _chat(outcomes: Sequence[PromptOutcome]) -> Figure:

@@ -17,7 +17,7 @@ from kbsync.domain.fact import FactKey
 from kbsync.domain.recipe import Recipe
 from kbsync.operations.evidence import Figure
 from kbsync.research.stopwatch import Seconds
-from kbsync.research.written_facts import Site, Variant
+from kbsync.research.written_facts import FreshTargets, Site, Variant
 
 FIRST = "first"
 HOW = (
@@ -107,4 +107,5 @@ def chunks(keys: Sequence[FactKey], most: int) -> list[list[FactKey]]:
 def _searched(site: Site, variant: Variant, keys: Sequence[FactKey]) -> Seconds:
     wanted = set(keys)
     requests = tuple(request for request in variant.requests if request.key in wanted)
-    return site.edit(replace(variant, requests=requests, guards=())).searched
+    narrowed = replace(variant, requests=requests, guards=())
+    return site.edit(narrowed, FreshTargets(site.session.artifacts)).searched

@@ -129,9 +129,9 @@ class Site:
         return Variant(name=name, recipe=recipe, requests=planned.requests, guards=planned.guards)
 
     def edit(self, variant: Variant, targets: FreshTargets | None = None) -> Edited:
-        """Edit the base. Target vectors that are not in ``targets`` are searched anew."""
+        """Edit the base. Target vectors that are not in ``targets`` (None: among the session's files) are searched."""
         app, watch = self.app, Stopwatch(self.app.work.progress)
-        artifacts = FreshTargets(self.session.artifacts) if targets is None else targets
+        artifacts = self.session.artifacts if targets is None else targets
         editor = app.editor(variant.recipe, artifacts, list(app.corpus))
         edit = editor.edit(variant.requests, variant.recipe, app.work.shown_by(watch), guards=variant.guards)
         return Edited(edit=edit, searched=watch.seconds.get(SEARCH, Seconds()))

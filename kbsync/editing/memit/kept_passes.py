@@ -89,7 +89,9 @@ def _digest(delta: FactorDelta) -> str:
 
 def _packed(finished: Pass) -> bytes:
     groups = {"left": finished.lefts, "mean": finished.means, "square": finished.squares}
-    tensors = {f"{name}.{n}": t.detach().cpu().contiguous() for name, some in groups.items() for n, t in enumerate(some)}
+    tensors = {
+        f"{name}.{n}": t.detach().cpu().contiguous() for name, some in groups.items() for n, t in enumerate(some)
+    }
     version, state, _ = finished.draw.getstate()
     return save(tensors | {"steps": torch.tensor(finished.steps), "draw": torch.tensor([version, *state])})
 
@@ -102,7 +104,7 @@ def _read(number: int, blob: bytes) -> Pass | None:
         version, *state = found["draw"].tolist()
         draw = random.Random()
         draw.setstate((version, tuple(state), None))
-        parts = ([found[f"{name}.{n}"] for n in range(count)] for name in ("left", "mean", "square"))
-        return Pass(number, *parts, steps=int(found["steps"]), draw=draw)
+        lefts, means, squares = ([found[f"{name}.{n}"] for n in range(count)] for name in ("left", "mean", "square"))
+        return Pass(number, lefts, means, squares, int(found["steps"]), draw)
     except (SafetensorError, KeyError, ValueError):
         return None

@@ -17,6 +17,7 @@ import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
+import structlog
 import torch
 from torch import Tensor
 
@@ -24,7 +25,7 @@ from kbsync.domain.recipe import Recipe
 from kbsync.editing.common.prompts import Prompt
 from kbsync.editing.memit.distributions import Expected, expected, kl_to, target_nll
 from kbsync.editing.memit.kept_passes import KeptPasses, Pass
-from kbsync.editing.memit.served_views import Factors, practised_views
+from kbsync.editing.memit.served_views import Factors, View, practised_views
 from kbsync.model.decoder import Decoder, DecoderLayer
 from kbsync.model.delta import FactorDelta
 from kbsync.ports import Work
@@ -104,7 +105,7 @@ class Refinement:
         Returns:
             A change of at most the recipe's rank. Where all prompts are answered, it is ``delta`` in other factors.
         """
-        recipe, decoder = self._recipe, self._decoder
+        recipe, decoder, log = self._recipe, self._decoder, structlog.get_logger(__name__)
         kept = expected(decoder, preserved)
         factors = self._factors(delta)
         optimiser = _Adam(factors, recipe.refine_rate)
@@ -123,17 +124,10 @@ class Refinement:
         for epoch in range(done, recipe.refine_epochs):
             is_last = epoch == recipe.refine_epochs - 1
             drawn = written if is_last else some_of(draw, pool, len(written))
-            steps = []
-            for view in views:
-                with view.in_place(factors):
-                    unanswered = self._unanswered(drawn)
-                draw.shuffle(unanswered)
-                size = recipe.refine_batch
-                steps += [(view, unanswered[begin : begin + size]) for begin in range(0, len(unanswered), size)]
-            count = sum(len(batch) for _, batch in steps)
-            if len(views) > 1:
-                draw.shuffle(steps)  # so that no form has the last word
             optimiser.share = 1 - (1 - LAST_RATE) * epoch / recipe.refine_epochs
+            steps = self._steps(drawn, views, factors, draw)
+            count = sum(len(batch) for _, batch in steps)
+            log.info("pass of the refinement", number=epoch + 1, unanswered=count, of=len(drawn) * len(views))
             for view, some in steps:
                 self._work.checkpoint()
                 batch = _ordered(some)
@@ -145,11 +139,25 @@ class Refinement:
                     gradients = self._gradients(factors, batch, *beside)
                 optimiser.step(gradients)
             if passes is not None:
-                passes.drop(epoch) if is_last else passes.put(optimiser.state(epoch + 1, draw))
+                passes.drop(epoch) if is_last else passes.put(optimiser.after(epoch + 1, draw))
             self._work.advance()
         asked = len(written) * len(views)
         self._work.finish(f"{count} of {asked} prompts were not answered before the last pass")
         return FactorDelta({name: (f.left.detach().clone().cpu(), f.right.cpu()) for name, f in factors.items()})
+
+    def _steps(
+        self, drawn: Sequence[Prompt], views: Sequence[View], factors: Mapping[str, Factors], draw: random.Random
+    ) -> list[tuple[View, list[Prompt]]]:
+        """What a pass over ``drawn`` trains: batches of the prompts that are not answered, in each form's weights."""
+        size, steps = self._recipe.refine_batch, []
+        for view in views:
+            with view.in_place(factors):
+                unanswered = self._unanswered(drawn)
+            draw.shuffle(unanswered)
+            steps += [(view, unanswered[begin : begin + size]) for begin in range(0, len(unanswered), size)]
+        if len(views) > 1:
+            draw.shuffle(steps)  # so that no form has the last word
+        return steps
 
     def _factors(self, delta: FactorDelta) -> dict[str, Factors]:
         rank = self._recipe.rank
@@ -199,7 +207,7 @@ class _Adam:
         self._steps = 0
         self.share = 1.0  # of the first step's length
 
-    def state(self, number: int, draw: random.Random) -> Pass:
+    def after(self, number: int, draw: random.Random) -> Pass:
         """What is kept after the pass ``number``."""
         return Pass(number, self._lefts, self._mean, self._square, self._steps, draw)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from kbsync.domain.gate import Metric
 from kbsync.domain.phrasing import Form
 from kbsync.domain.recipe import Recipe
@@ -51,6 +53,12 @@ def test_figures_are_named_by_form_with_their_prompts_and_the_base_s_own_share()
         "perplexity_growth": 0.1,
         "edit_seconds": 9.0,
     }
+
+
+def test_an_edit_of_which_a_killed_run_had_done_a_part_has_no_seconds() -> None:
+    line = written(metric("efficacy", 0.9))
+    resumed = replace(line, report=replace(line.report, targets_reused=1))
+    assert "edit_seconds" not in {figure.name for figure in figures_of(resumed, is_chat=False)}
 
 
 def test_what_goes_through_the_chat_template_is_a_figure_of_its_own() -> None:

@@ -6,23 +6,26 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import structlog
 import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from kbsync.domain.errors import Stopped
 from kbsync.domain.phrasing import FramedPhrasing
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.rewrite import Preserved, Rewrite
 from kbsync.editing.common.prompts import Prompt, locate, tokenise
 from kbsync.editing.memit.distributions import Expected, expected, target_nll
+from kbsync.editing.memit.kept_passes import KIND
 from kbsync.editing.memit.memit import MemitEditor
-from kbsync.editing.memit.refinement import BETAS, EPSILON, Refinement, whitened
+from kbsync.editing.memit.refinement import BETAS, EPSILON, REFINEMENT, Refinement, whitened
 from kbsync.editing.memit.served_views import Factors
 from kbsync.model.decoder import Decoder, discover
 from kbsync.model.delta import FactorDelta, applied
 from kbsync.model.hooks import frozen
 from kbsync.model.rounding import in_place, rounded_weights
-from kbsync.ports import UNWATCHED
+from kbsync.ports import UNWATCHED, Progress, Work
 from tests.support.editing_world import delta_of
 from tests.support.families import (
     IN_MANY_PHRASINGS,
@@ -153,10 +156,14 @@ def test_prompts_that_are_answered_leave_the_change_as_it_is() -> None:
     decoder = discover(model)
     layers = decoder.edited_layers(r.layers)
     delta = FactorDelta({layer.down.name: factors(n) for n, layer in enumerate(layers)})
-    with frozen(model):
+    with frozen(model), structlog.testing.capture_logs() as lines:
         refined = Refinement(decoder, layers, {1: covariance(1), 2: covariance(2)}, r, UNWATCHED).run(
             delta, *given(decoder)
         )
+    prompts = len(given(decoder)[0])
+    assert [(line["number"], line["unanswered"], line["of"]) for line in lines] == [
+        (number, 0, prompts) for number in range(1, 6)
+    ]
     for name, (left, right) in refined.factors.items():
         torch.testing.assert_close(left @ right, delta.factors[name][0] @ delta.factors[name][1])
 
@@ -266,3 +273,57 @@ def test_what_is_practised_is_learned_beside_what_is_written_and_order_does_not_
     one, two, unpractised = edit(practising()), edit(practising(reverse=True)), edit(list(IN_MANY_PHRASINGS))
     assert all(torch.equal(a, b) for n in one.parameters for a, b in zip(one.factors[n], two.factors[n], strict=True))
     assert cost(one) < cost(unpractised) - 0.1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stop_at", [1, 2, 3])
+def test_a_refinement_that_was_stopped_goes_on_after_its_last_pass_and_ends_the_same(stop_at: int) -> None:
+    model = random_model("llama")
+    r = recipe(
+        contexts=(),
+        context_count=0,
+        phrasings="all",
+        refine_epochs=4,
+        refine_rate=0.3,
+        refine_batch=4,
+        refine_preserved=1.0,
+        refine_frames=True,
+    )
+
+    def edit(artifacts: MemoryArtifacts, work: Work) -> FactorDelta:
+        return delta_of(MemitEditor(model, tokenizer(), "base", artifacts, texts()).edit(practising(), r, work))
+
+    whole, artifacts, passes = edit(MemoryArtifacts(), Silent()), MemoryArtifacts(), _Passes(stop_at)
+    with pytest.raises(Stopped):
+        edit(artifacts, Work(passes, [passes.check]))
+    again = _Passes()
+    resumed = edit(artifacts, Work(again, [again.check]))
+    assert again.begun == stop_at, "the passes that were finished are not run again"
+    assert all(
+        torch.equal(a, b) for n in whole.parameters for a, b in zip(whole.factors[n], resumed.factors[n], strict=True)
+    )
+    assert artifacts.kinds(KIND) == [], "nothing is kept after the end"
+
+
+class _Passes(Progress):
+    """Counts the passes of a refinement, and asks to stop in the one after ``stop_at`` of them."""
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        self._stop_at, self._step = stop_at, ""
+        self.begun, self.done = 0, 0
+
+    def start(self, step: str, total: int | None) -> None:
+        self._step = step
+
+    def advance(self, count: int = 1) -> None:
+        if self._step == REFINEMENT:
+            self.begun, self.done = (count if self.done == 0 else self.begun), self.done + count
+
+    def finish(self, note: str = "") -> None:
+        self._step = ""
+
+    def abandon(self) -> None: ...
+
+    def check(self) -> None:
+        if self._step == REFINEMENT and self.done == self._stop_at:
+            raise Stopped("A stop was asked for.")
