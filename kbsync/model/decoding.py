@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from kbsync.model.forward import Forward, not_finite
-from kbsync.model.shared_start import is_repeatable, shared_start
+from kbsync.model.shared_start import attention_only, shared_start
 
 
 class Continuation:
@@ -26,12 +26,9 @@ class Continuation:
 
     def _run_shared(self, rows: Sequence[Sequence[int]]) -> int:
         """Run once the tokens with which all rows begin; returns how many those are."""
-        start = shared_start(rows)
+        start = shared_start(rows) if attention_only(self._cache) else 0
         if start:
             self._forward.logits(*self._forward.padded([rows[0][:start]]), self._cache, keep=1)
-            if not is_repeatable(self._cache):
-                self._cache = self._forward.cache()
-                return 0
             self._cache.batch_repeat_interleave(len(rows))
         return start
 

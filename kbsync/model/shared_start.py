@@ -36,11 +36,10 @@ def shared_start(rows: Sequence[Sequence[int]], most: int | None = None) -> int:
     return count if count >= LEAST else 0
 
 
-def is_repeatable(cache: Cache) -> bool:
-    """Whether every layer of the cache is attention and nothing else, so that it can be repeated for many rows."""
-    return all(
-        getattr(layer, "keys", None) is not None and not hasattr(layer, "recurrent_states") for layer in cache.layers
-    )
+def attention_only(cache: Cache) -> bool:
+    """Whether every layer of the cache keeps keys and values and nothing else, so that they can be repeated for many
+    rows. Recurrent layers, and those that are both, keep states of another kind."""
+    return all(hasattr(layer, "keys") and not hasattr(layer, "conv_states") for layer in cache.layers)
 
 
 def by_start(rows: Sequence[Sequence[int]]) -> list[list[int]]:
@@ -60,6 +59,8 @@ def states_behind(decoder: Decoder, rows: Sequence[Sequence[int]], start: int) -
         rows: Token ids, padded here on the right; the first ``start`` of them are the same in all rows.
         start: As ``shared_start`` found it; 0: every row is run from its first token.
     """
+    if start and not attention_only(DynamicCache(config=decoder.model.config)):
+        return states_behind(decoder, rows, 0)[:, start:]
     device = decoder.model.device
     length = max(len(row) for row in rows) - start
     tokens, mask = torch.zeros(len(rows), length, dtype=torch.long), torch.ones(len(rows), start + length)
@@ -68,16 +69,15 @@ def states_behind(decoder: Decoder, rows: Sequence[Sequence[int]], start: int) -
         mask[index, len(row) :] = 0
     inputs: dict[str, Any] = {"input_ids": tokens.to(device), "attention_mask": mask.long().to(device)}
     if start:
-        inputs["past_key_values"] = repeated(decoder, rows[0][:start], len(rows))
+        inputs["past_key_values"] = _repeated(decoder, rows[0][:start], len(rows))
         inputs["position_ids"] = torch.arange(start, start + length, device=device)[None]
     states: Tensor = decoder.model.base_model(**inputs, use_cache=bool(start)).last_hidden_state
     return states
 
 
-def repeated(decoder: Decoder, start: Sequence[int], count: int) -> DynamicCache:
-    """Attention's keys and values of the shared start, for ``count`` rows; empty where there is no start."""
+def _repeated(decoder: Decoder, start: Sequence[int], count: int) -> DynamicCache:
+    """Attention's keys and values of the shared start, for ``count`` rows."""
     filled = DynamicCache()
-    if start:
-        ids = torch.tensor([list(start)], device=decoder.model.device)
-        decoder.model.base_model(input_ids=ids, past_key_values=filled, use_cache=True)
+    ids = torch.tensor([list(start)], device=decoder.model.device)
+    decoder.model.base_model(input_ids=ids, past_key_values=filled, use_cache=True)
     return DynamicCache([tuple(kv.expand(count, -1, -1, -1) for kv in pair) for pair in keys_and_values(filled)])

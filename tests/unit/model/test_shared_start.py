@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import DynamicCache
 
 from kbsync.model.decoder import discover
 from kbsync.model.decoding import greedy
-from kbsync.model.shared_start import LEAST, by_start, shared_start, states_behind
-from tests.support.families import OTHERS, random_model
+from kbsync.model.shared_start import LEAST, attention_only, by_start, shared_start, states_behind
+from tests.support.families import HYBRIDS, OTHERS, random_model
 
 SAME = list(range(3, 3 + LEAST + 4))
 ROWS = [[*SAME, 40, 41, 42], [*SAME, 50], [*SAME, 60, 61]]
@@ -36,7 +37,7 @@ def test_rows_that_begin_alike_are_found_among_others() -> None:
     assert by_start([other]) == [[0]] and by_start([]) == []
 
 
-@pytest.mark.parametrize("family", ["llama", "gemma3", "gpt2", "qwen2"])
+@pytest.mark.parametrize("family", ["llama", "gemma3", "gpt2", "qwen2", *HYBRIDS])
 def test_states_and_gradients_are_those_of_whole_rows(family: str) -> None:
     model: Any = random_model(family).double()
     decoder = discover(model)
@@ -57,3 +58,10 @@ def test_answers_are_those_of_each_row_alone(family: str) -> None:
     model: Any = random_model(family, torch.float64)
     alone = [greedy(model, [row], 6, lambda _: False, set())[0] for row in ROWS]
     assert greedy(model, ROWS, 6, lambda _: False, set()) == alone
+
+
+@pytest.mark.parametrize("family", HYBRIDS)
+def test_what_recurrent_layers_keep_is_not_repeated(family: str) -> None:
+    model: Any = random_model(family)
+    assert not attention_only(DynamicCache(config=model.config))
+    assert attention_only(DynamicCache(config=random_model("llama").config))
