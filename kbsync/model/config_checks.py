@@ -31,6 +31,8 @@ MOST_REPEATED = 3_000
 """Largest number in a list inside a list: ``[["global", "local"], 6]`` repeats what stands before it."""
 MOST_VALUES = 20_000
 """More values than any configuration has."""
+UNPACKED = "FP8, MXFP4, GPTQ, AWQ, bitsandbytes, and compressed-tensors of floats and integers"
+"""What ``kbsync.model.packings`` reads, for people."""
 _QUANTISED = ("quantization_config", "compression_config", "quantization")
 _QUANTISED_FILES = ("hf_quant_config.json", "quantize_config.json", "quant_config.json")
 _ELSEWHERE = ("transformers_weights",)
@@ -175,7 +177,8 @@ def _entries(value: Any) -> Iterator[tuple[str, Any]]:
 def _quantised(directory: Path, how: str) -> ModelError:
     return ModelError(
         f"The weights of {directory} are quantised ({how}), and an edit needs them in full precision.",
-        next_step="Name the model that they were quantised from.",
+        next_step="Name the model that they were quantised from. kbsync takes weights back to full precision where "
+        f"quantization_config names one of these forms: {UNPACKED}.",
     )
 
 

@@ -1,6 +1,6 @@
 """From what a user writes for a model to the directory that holds it as safetensors.
 
-Nothing here loads torch or transformers, unless a GGUF file must be converted.
+Nothing here loads torch or transformers, unless a GGUF file or quantised weights must be converted.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from kbsync.domain.errors import ModelError
 from kbsync.model import gguf
+from kbsync.model.dequantised import full_precision
 from kbsync.model.digests import Digests
 from kbsync.model.model_files import ADAPTER, OTHER_TEMPLATES, SINGLE_WEIGHTS, WEIGHTS_INDEX, shards_in
 from kbsync.ports import UNWATCHED, Work
@@ -30,12 +31,12 @@ _NOT = [
 
 
 def model_directory(reference: str, cache_dir: Path, digests: Digests, work: Work = UNWATCHED) -> Path:
-    """Find the model, fetch it from the hub or convert it from GGUF where that was not done yet.
+    """Find the model; fetch it from the hub, and convert GGUF and quantised weights, where that was not done yet.
 
     Args:
         reference: As ``load`` takes it.
-        cache_dir: Keeps converted GGUF files.
-        digests: Those of GGUF files name their converted directories.
+        cache_dir: Keeps what was converted.
+        digests: Those of files name the directories that they were converted into.
         work: Shows a conversion.
 
     Raises:
@@ -49,7 +50,7 @@ def model_directory(reference: str, cache_dir: Path, digests: Digests, work: Wor
             raise ModelError(f"There is no file {path}.", next_step="Name a GGUF file that exists.")
         return gguf.from_file(path, cache_dir, digests, work)
     if path.is_dir():
-        return path
+        return full_precision(path, cache_dir, digests, work)
     if path.exists():
         raise ModelError(
             f"{path} is neither a directory nor a .gguf file.", next_step="Name the directory that holds config.json."
@@ -59,7 +60,7 @@ def model_directory(reference: str, cache_dir: Path, digests: Digests, work: Wor
             f"There is no directory {path}.",
             next_step="Name a directory, a .gguf file, package:<name>, or <owner>/<name> on the hub.",
         )
-    return _from_hub(reference)
+    return full_precision(_from_hub(reference), cache_dir, digests, work)
 
 
 def _from_hub(reference: str) -> Path:
