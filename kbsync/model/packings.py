@@ -107,7 +107,7 @@ def _awq(parts: Parts, settings: Settings) -> Tensor:
 
     def unpacked(packed: Tensor) -> Tensor:
         numbers = _bits_of(packed, bits, 1)
-        return numbers.unflatten(1, (-1, len(order)))[:, :, order].flatten(1)
+        return numbers.reshape(len(numbers), -1, len(order))[:, :, order].flatten(1)
 
     scales = parts[".scales"].float()
     numbers, zeros = unpacked(parts[".qweight"]), unpacked(parts[".qzeros"])

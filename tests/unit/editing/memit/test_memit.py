@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from contextlib import nullcontext
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -161,6 +162,23 @@ def test_bfloat16_models_can_be_edited() -> None:
     edit = editor(model).edit(REWRITES, recipe(dtype="bfloat16", **EXACT), Silent())
     assert edit.report.layers[-1].residual_after < 0.1 * edit.report.layers[0].residual_before
     assert same_weights(model, before)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("family", ["llama", "gemma3"])
+def test_what_is_written_into_a_short_dtype_is_answered_in_that_dtype(family: str, dtype: str) -> None:
+    """The weights that hold the change are rounded, and so is everything that is computed with them."""
+    pair = [(REWRITES[0].template.replace("{}", REWRITES[0].subject), f" {REWRITES[0].target}")]
+    model = random_model(family, getattr(torch, dtype))
+    delta = delta_of(editor(model).edit(REWRITES[:1], recipe(dtype=dtype, steps=12, **EXACT), Silent()))
+    gains = []
+    for served in (model, deepcopy(model).float()):
+        before = TorchLanguageModel(served, tokenizer(), "base").scores(pair)[0].logprob
+        with applied(served, delta):
+            gains.append(TorchLanguageModel(served, tokenizer(), "edited").scores(pair)[0].logprob - before)
+    rounded, unrounded = gains
+    assert unrounded > 0
+    assert rounded == pytest.approx(unrounded, rel=0.15, abs=0.05)
 
 
 def test_layers_that_the_model_lacks_are_refused() -> None:
