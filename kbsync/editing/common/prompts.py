@@ -60,6 +60,17 @@ class TokenisedRewrite:
         return self.prompts[0]
 
     @property
+    def keyed(self) -> tuple[Prompt, ...]:
+        """The prompts whose keys say which subject is meant: not those in which the subject is the first token that the
+        model reads.
+
+        A model without BOS gives the first token of every text nearly the same state, whose norm may be a hundred times
+        that of others (Sun et al. 2024, arXiv:2402.17762). An edit at that key changes how every text begins, and one
+        such column is enough to ruin a model (Yang et al. 2024, arXiv:2406.11263).
+        """
+        return tuple(prompt for prompt in self.prompts if prompt.lookup > 0)
+
+    @property
     def suffix_length(self) -> int:
         """Positions that a step of the target search recomputes: from the subject's last token to the last but one of
         the target, in the longest prompt."""
@@ -94,6 +105,8 @@ def tokenise_all(
             if length > max_tokens:
                 raise Unlocatable(f"prompt and target are {length} tokens long, and {max_tokens} is the most")
             largest = max(max(prompt.ids) for prompt in one.prompts)
+            if phrasings and not one.keyed:
+                raise Unlocatable("its subject is the first token that the model reads, in every phrasing")
             if vocabulary is not None and largest >= vocabulary:
                 raise Unlocatable(f"it holds token {largest}, and the model has {vocabulary} tokens")
             tokenised.append(one)

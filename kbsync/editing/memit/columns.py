@@ -40,20 +40,21 @@ def mean_columns(rewrites: Sequence[TokenisedRewrite], targets: Mapping[str, Tar
 
 def prefix_columns(rewrites: Sequence[TokenisedRewrite], targets: Mapping[str, Target]) -> list[Column]:
     """A column for each distinct key; its weight is the share of the fact's prompts that have it, so that facts with
-    many keys count no more than others. Facts with a key in common share its column, and they share δ."""
+    many keys count no more than others. Facts with a key in common share its column, and they share δ. Prompts whose
+    key does not say which subject is meant have none (``TokenisedRewrite.keyed``)."""
     by_key: dict[tuple[int, ...], list[tuple[TokenisedRewrite, int]]] = {}
     for rewrite in rewrites:
-        for index, prompt in enumerate(rewrite.prompts):
+        for index, prompt in enumerate(rewrite.keyed):
             by_key.setdefault(prompt.key_ids, []).append((rewrite, index))
     columns = []
     for members in by_key.values():
         rewrite, index = members[0]
         columns.append(
             Column(
-                prompts=(rewrite.prompts[index],),
+                prompts=(rewrite.keyed[index],),
                 z=targets[rewrite.id].z[index],
-                weight=sum(1 / len(r.prompts) for r, _ in members),
-                checked=tuple(r.prompts[i] for r, i in members),
+                weight=sum(1 / len(r.keyed) for r, _ in members),
+                checked=tuple(r.keyed[i] for r, i in members),
                 rewrites=frozenset(r.id for r, _ in members),
             )
         )

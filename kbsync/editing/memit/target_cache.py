@@ -112,6 +112,8 @@ class TargetCache:
         further = [["all", ROWS_PER_STEP, *beside]] if recipe.phrasings == "all" else []
         if recipe.search_prompts:
             further.append([str(recipe.search_prompts)])
+        if recipe.phrasings == "all" and len(rewrite.keyed) < len(rewrite.prompts):
+            further.append(["keyed"])
         return content_hash(["target", FORMAT, *model, rewrite.rewrite.search_id, inputs, *further])
 
 

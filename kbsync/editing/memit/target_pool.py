@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from kbsync.domain.recipe import Recipe
-from kbsync.editing.common.prompts import TokenisedRewrite
+from kbsync.editing.common.prompts import Prompt, TokenisedRewrite
 from kbsync.editing.common.target_positions import target_positions
 from kbsync.editing.common.vocabulary_head import VocabularyHead
 from kbsync.editing.memit.delta_optimiser import DeltaOptimiser
@@ -66,7 +66,7 @@ class TargetPool:
         self._recipe, self._insertion, self._head = recipe, insertion, head
         self._groups = list(groups)
         self._asked = {rewrite.id: asked(rewrite, recipe) for group in groups for rewrite in group}
-        prompts = [[r.prompts[i] for r in group for i in self._asked[r.id]] for group in groups]
+        prompts = [[written(r, recipe)[i] for r in group for i in self._asked[r.id]] for group in groups]
         counts = torch.tensor([len(p) for p in prompts])
         self._row_group = torch.repeat_interleave(torch.arange(len(groups)), counts)
         self._all_prompts, sites = insertion.prepare([(p.ids[:-1], p.lookup) for ps in prompts for p in ps])
@@ -169,13 +169,13 @@ class TargetPool:
             sites: (asked, sites, d).
             delta: The δ that they were seen with (sites, d).
         """
-        seen = self._asked[rewrite.id]
-        others = [i for i in range(len(rewrite.prompts)) if i not in seen]
+        seen, prompts = self._asked[rewrite.id], written(rewrite, self._recipe)
+        others = [i for i in range(len(prompts)) if i not in seen]
         if not others:
             return sites
-        z = sites.new_empty(len(rewrite.prompts), *sites.shape[1:])
+        z = sites.new_empty(len(prompts), *sites.shape[1:])
         z[seen] = sites
-        z[others] = self._insertion.at_sites([rewrite.prompts[i].key_ids for i in others], delta).to(sites.dtype)
+        z[others] = self._insertion.at_sites([prompts[i].key_ids for i in others], delta).to(sites.dtype)
         return z
 
     def _note_answered(self, nll: Tensor) -> None:
@@ -242,10 +242,15 @@ class TargetPool:
         self._placed_active = self.active.to(self._device)
 
 
+def written(rewrite: TokenisedRewrite, recipe: Recipe) -> tuple[Prompt, ...]:
+    """The prompts that get a z: as published the bare one with its contexts, or all that have a key of their own."""
+    return rewrite.keyed if recipe.phrasings == "all" else rewrite.prompts
+
+
 def asked(rewrite: TokenisedRewrite, recipe: Recipe) -> list[int]:
     """Which of a fact's prompts the search asks: all, or ``search_prompts`` of them, the first one and others that are
     spread evenly over the rest, so that every form has its share."""
-    count, most = len(rewrite.prompts), recipe.search_prompts
+    count, most = len(written(rewrite, recipe)), recipe.search_prompts
     if most == 0 or count <= most:
         return list(range(count))
     return [0, *((count - 1) * n // (most - 1) for n in range(1, most))]

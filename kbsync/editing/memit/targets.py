@@ -75,11 +75,11 @@ def groups(rewrites: Sequence[TokenisedRewrite]) -> list[Group]:
     have to average. Where a prompt begins with the subject, everything that is said of that subject has one key."""
     members: dict[tuple[int, ...], list[TokenisedRewrite]] = {}
     for rewrite in sorted(rewrites, key=lambda r: r.id):
-        keys = {prompt.key_ids for prompt in rewrite.prompts}
+        keys = {prompt.key_ids for prompt in rewrite.keyed}
         joined = {id(members[key]): members[key] for key in keys if key in members}
         group = [*(one for others in joined.values() for one in others), rewrite]
         for one in group:
-            members.update(dict.fromkeys((p.key_ids for p in one.prompts), group))
+            members.update(dict.fromkeys((p.key_ids for p in one.keyed), group))
     distinct = {id(group): group for group in members.values()}
     return [tuple(sorted(group, key=lambda r: r.id)) for group in distinct.values()]
 

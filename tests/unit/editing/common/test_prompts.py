@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from tokenizers import Tokenizer, decoders, models, normalizers, processors
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
+from kbsync.domain.phrasing import FramedPhrasing
 from kbsync.domain.rewrite import Rewrite
 from kbsync.editing.common.prompts import KL_TEMPLATE, Unlocatable, locate, tokenise, tokenise_all
 from tests.support.chat_tokenizer import END, FRAME, TURN, chat_tokenizer
@@ -187,3 +188,18 @@ def test_a_chat_turn_is_located_like_any_prompt() -> None:
     got = locate(chat, FRAME.replace("{}", "Which city is the capital of {}?"), "Norway", "Oslo")
     assert str(chat.decode(list(got.key_ids), skip_special_tokens=False)).endswith("capital of Norway")
     assert chat.decode(list(got.ids[got.target :])) == "Oslo"
+
+
+def test_a_subject_that_is_the_first_token_in_every_phrasing_is_left_out() -> None:
+    """Without BOS, the key of a text's first token is that of any text's beginning."""
+    words = Tokenizer(models.WordLevel({"France": 0, "the": 1, "leads": 2, "in": 3, "Berg": 4, "?": 5}, unk_token="?"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    bare = FAST(tokenizer_object=words, unk_token="?")
+    alone = Rewrite("{} leads", "France", "Berg")
+    among = Rewrite("{} leads", "France", "Berg", phrasings=(FramedPhrasing("in {} leads"),))
+    found, left_out = tokenise_all(bare, [alone, among], (), 99, phrasings=True)
+    assert [one.rewrite for one in found] == [among]
+    assert [p.lookup for p in found[0].prompts] == [0, 1] and found[0].keyed == found[0].prompts[1:]
+    assert left_out == {alone.id: "its subject is the first token that the model reads, in every phrasing"}
+    published, _ = tokenise_all(bare, [alone], (), 99)
+    assert len(published) == 1, "one phrasing is written as published"

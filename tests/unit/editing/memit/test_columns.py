@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from kbsync.domain.phrasing import FramedPhrasing
 from kbsync.domain.rewrite import Rewrite
-from kbsync.editing.common.prompts import TokenisedRewrite, tokenise
+from kbsync.editing.common.prompts import Prompt, TokenisedRewrite, tokenise
 from kbsync.editing.memit.columns import mean_columns, prefix_columns, reweighted, weights_of
 from kbsync.editing.memit.target_pool import Target
 from tests.support.families import tokenizer
@@ -63,3 +65,12 @@ def test_what_was_weighted_up_is_told_by_rewrite() -> None:
     assert reweighted(columns, torch.tensor([1.0, 1.0, 1.0])) == {}
     assert reweighted(columns, torch.tensor([1.0, 4.0, 1.0])) == {birth: 4.0}
     assert reweighted(columns, torch.tensor([16.0, 4.0, 1.0])) == {birth: 16.0, sport: 16.0}
+
+
+def test_a_prompt_whose_subject_is_the_first_token_has_no_column() -> None:
+    (whole,) = tokenised(BIRTH)
+    (rewrite,) = rewrites = [replace(whole, prompts=(Prompt((5, 6, 7), 0, 2), *whole.prompts[1:]))]
+    first, second = prefix_columns(rewrites, targets(rewrites))
+    assert first.prompts == rewrite.prompts[1:2] and bool((first.z == 0).all()), "z is of the prompts with a key"
+    assert second.prompts == rewrite.prompts[2:] and bool((second.z == 1).all())
+    assert weights_of([first, second]).sum() == 1
