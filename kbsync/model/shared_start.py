@@ -63,11 +63,13 @@ def states_behind(decoder: Decoder, rows: Sequence[Sequence[int]], start: int) -
         return states_behind(decoder, rows, 0)[:, start:]
     device = decoder.model.device
     length = max(len(row) for row in rows) - start
-    tokens, mask = torch.zeros(len(rows), length, dtype=torch.long), torch.ones(len(rows), start + length)
+    tokens = torch.zeros(len(rows), start + length, dtype=torch.long)
+    mask = torch.zeros_like(tokens)
     for index, row in enumerate(rows):
-        tokens[index, : len(row) - start] = torch.tensor(row[start:])
-        mask[index, len(row) :] = 0
-    inputs: dict[str, Any] = {"input_ids": tokens.to(device), "attention_mask": mask.long().to(device)}
+        tokens[index, : len(row)] = torch.tensor(row)
+        mask[index, : len(row)] = 1
+    tokens, mask = torch.stack([tokens, mask]).to(device)  # in one transfer
+    inputs: dict[str, Any] = {"input_ids": tokens[:, start:], "attention_mask": mask}
     if start:
         inputs["past_key_values"] = _repeated(decoder, rows[0][:start], len(rows))
         inputs["position_ids"] = torch.arange(start, start + length, device=device)[None]
