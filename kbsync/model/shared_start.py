@@ -59,7 +59,7 @@ def states_behind(decoder: Decoder, rows: Sequence[Sequence[int]], start: int) -
         rows: Token ids, padded here on the right; the first ``start`` of them are the same in all rows.
         start: As ``shared_start`` found it; 0: every row is run from its first token.
     """
-    if start and not attention_only(DynamicCache(config=decoder.model.config)):
+    if start and not decoder.splits:
         return states_behind(decoder, rows, 0)[:, start:]
     device = decoder.model.device
     length = max(len(row) for row in rows) - start

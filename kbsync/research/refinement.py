@@ -11,10 +11,11 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from kbsync.domain.recipe import Recipe
+from kbsync.editing.memit.refinement import REFINEMENT
 from kbsync.operations.evidence import Figure, at_most
 from kbsync.research.bench import Data, Extent, run_lines
 from kbsync.research.grid import Algorithm, Bench
-from kbsync.research.stopwatch import REFINEMENT, SEARCH
+from kbsync.research.stopwatch import SEARCH
 
 COMMAND = "kbsync bench refinement"
 SIZES = (300, 1000)

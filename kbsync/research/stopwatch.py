@@ -9,8 +9,6 @@ from kbsync.ports import Progress
 
 SEARCH = "targets"
 """The step of an edit in which target vectors are searched, and the kind of artifact that keeps them."""
-REFINEMENT = "refinement"
-"""The step of an edit in which all edited layers are trained together."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,7 @@ def _at_targets(
 ) -> Tensor:
     """The final norm's outputs (k, d) before each target token of the prompts of a group."""
     some = [prompts[i] for i in group]
-    start = shared_start([p.ids for p in some], min(p.target for p in some) - 1) if decoder.splits else 0
+    start = shared_start([p.ids for p in some], min(p.target for p in some) - 1)
     states = states_behind(decoder, [p.ids for p in some], start)
     entries = _entries(positions, group)
     row = torch.full((len(prompts),), -1).index_copy(0, torch.tensor(group), torch.arange(len(group)))

@@ -27,7 +27,7 @@ FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
+class FinishedPass:
     """Everything on which the passes after a finished one depend."""
 
     number: int
@@ -60,7 +60,7 @@ class KeptPasses:
         texts = [[[list(p.ids), p.lookup, p.target] for p in some] for some in rows]
         self._inputs = [KIND, FORMAT, base, recipe.fingerprint, _digest(delta), texts]
 
-    def last(self, passes: int) -> Pass | None:
+    def last(self, passes: int) -> FinishedPass | None:
         """The last pass that was finished, of those before pass ``passes``; None where there is none."""
         for number in range(passes - 1, 0, -1):
             blob = self._artifacts.get(KIND, self._key(number))
@@ -68,7 +68,7 @@ class KeptPasses:
                 return found
         return None
 
-    def put(self, finished: Pass) -> None:
+    def put(self, finished: FinishedPass) -> None:
         """Keep a finished pass in place of the one before."""
         self._artifacts.put(KIND, self._key(finished.number), _packed(finished))
         self.drop(finished.number - 1)
@@ -87,7 +87,7 @@ def _digest(delta: FactorDelta) -> str:
     return hashlib.sha256(save(tensors)).hexdigest()
 
 
-def _packed(finished: Pass) -> bytes:
+def _packed(finished: FinishedPass) -> bytes:
     groups = {"left": finished.lefts, "mean": finished.means, "square": finished.squares}
     tensors = {
         f"{name}.{n}": t.detach().cpu().contiguous() for name, some in groups.items() for n, t in enumerate(some)
@@ -96,7 +96,7 @@ def _packed(finished: Pass) -> bytes:
     return save(tensors | {"steps": torch.tensor(finished.steps), "draw": torch.tensor([version, *state])})
 
 
-def _read(number: int, blob: bytes) -> Pass | None:
+def _read(number: int, blob: bytes) -> FinishedPass | None:
     """None for what no pass can be read from: it is made again."""
     try:
         found = load(blob)
@@ -105,6 +105,6 @@ def _read(number: int, blob: bytes) -> Pass | None:
         draw = random.Random()
         draw.setstate((version, tuple(state), None))
         lefts, means, squares = ([found[f"{name}.{n}"] for n in range(count)] for name in ("left", "mean", "square"))
-        return Pass(number, lefts, means, squares, int(found["steps"]), draw)
+        return FinishedPass(number, lefts, means, squares, int(found["steps"]), draw)
     except (SafetensorError, KeyError, ValueError):
         return None

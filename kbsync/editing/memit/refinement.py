@@ -24,7 +24,7 @@ from torch import Tensor
 from kbsync.domain.recipe import Recipe
 from kbsync.editing.common.prompts import Prompt
 from kbsync.editing.memit.distributions import Expected, expected, kl_to, target_nll
-from kbsync.editing.memit.kept_passes import KeptPasses, Pass
+from kbsync.editing.memit.kept_passes import FinishedPass, KeptPasses
 from kbsync.editing.memit.served_views import Factors, View, practised_views
 from kbsync.model.decoder import Decoder, DecoderLayer
 from kbsync.model.delta import FactorDelta
@@ -207,12 +207,12 @@ class _Adam:
         self._steps = 0
         self.share = 1.0  # of the first step's length
 
-    def after(self, number: int, draw: random.Random) -> Pass:
+    def after(self, number: int, draw: random.Random) -> FinishedPass:
         """What is kept after the pass ``number``."""
-        return Pass(number, self._lefts, self._mean, self._square, self._steps, draw)
+        return FinishedPass(number, self._lefts, self._mean, self._square, self._steps, draw)
 
     @torch.no_grad()
-    def go_on(self, last: Pass) -> None:
+    def go_on(self, last: FinishedPass) -> None:
         """Go on after a pass that was kept."""
         self._steps = last.steps
         parts = ((self._lefts, last.lefts), (self._mean, last.means), (self._square, last.squares))

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 
 from kbsync.editing.common.prompts import Prompt
-from kbsync.editing.memit.kept_passes import KIND, KeptPasses, Pass
+from kbsync.editing.memit.kept_passes import KIND, FinishedPass, KeptPasses
 from kbsync.model.delta import FactorDelta
 from tests.support.families import MemoryArtifacts, recipe
 
@@ -23,10 +23,10 @@ def passes(artifacts: MemoryArtifacts) -> KeptPasses:
     return KeptPasses(artifacts, "base", recipe(), delta(), PROMPTS)
 
 
-def finished(number: int) -> Pass:
+def finished(number: int) -> FinishedPass:
     draw = random.Random(number)
     draw.random()
-    return Pass(number, [torch.full((4, 2), float(number))], [torch.ones(4, 2)], [torch.zeros(4, 2)], 7, draw)
+    return FinishedPass(number, [torch.full((4, 2), float(number))], [torch.ones(4, 2)], [torch.zeros(4, 2)], 7, draw)
 
 
 def test_the_last_pass_is_read_as_it_was_and_the_one_before_is_gone() -> None:
