@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDic
 from kbsync.config.edit import EditSettings
 from kbsync.config.gate import POLICY_FILE
 from kbsync.config.problems import describe, dotted, read_toml, suggest
-from kbsync.config.recipe_file import AUTO, read_recipe
+from kbsync.config.recipe_file import AUTO, FLOAT32, read_recipe
 from kbsync.config.relation_file import read_relations
 from kbsync.config.secret_settings import exposure, secret_files, secret_settings, secrets_in, value_at
 from kbsync.config.settings import Settings
@@ -96,7 +96,7 @@ def load_all(path: Path | None = None, overrides: Mapping[str, Any] | None = Non
         relations = read_relations(relations_dir, problems, language, warnings)
     name = layers.recipe()
     if name != AUTO and (recipes_dir := layers.directory("recipes_dir")):
-        recipe = read_recipe(name, recipes_dir, problems)
+        recipe = read_recipe(name, recipes_dir, problems, settings.model.dtype if settings else FLOAT32)
     if settings is not None and relations:
         relations = tuple(replace(relation, probed=settings.probe.phrasings) for relation in relations)
         problems.extend(_unknown_relations(settings, relations))

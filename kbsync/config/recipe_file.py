@@ -18,6 +18,7 @@ from kbsync.domain.errors import ConfigError
 from kbsync.domain.recipe import ALGORITHMS, CONCEPT_STATES, OPTIMISERS, PHRASINGS, Recipe
 from kbsync.domain.served_form import ROUNDED_FORMS
 
+FLOAT32 = "float32"
 AUTO = "auto"
 """Names no file: the recipe is found for the base, and its file is called ``auto-<fingerprint>``."""
 
@@ -75,10 +76,11 @@ _BOUNDED: dict[str, Any] = {
 class _Recipe(Section):
     """What a recipe's file may hold, beside the fields."""
 
-    def recipe(self, name: str) -> Recipe:
-        """The domain's recipe; it is called ``name`` where the file gives no name."""
+    def recipe(self, name: str, dtype: str = FLOAT32) -> Recipe:
+        """The domain's recipe; it is called ``name``, and is for weights of ``dtype``, where the file does not say."""
         values = self.model_dump()
-        return Recipe(**values | {"name": values["name"] or name})
+        given = values["dtype"] if "dtype" in self.model_fields_set else dtype
+        return Recipe(**values | {"name": values["name"] or name, "dtype": given})
 
     @model_validator(mode="after")
     def _one_layer(self) -> Self:
@@ -110,7 +112,7 @@ _LONGEST = 200
 """Bytes of a recipe's name: no file system takes many more."""
 
 
-def read_recipe(name_or_path: str, recipes_dir: Path, problems: list[str]) -> Recipe | None:
+def read_recipe(name_or_path: str, recipes_dir: Path, problems: list[str], dtype: str = FLOAT32) -> Recipe | None:
     """Read one recipe.
 
     Args:
@@ -118,6 +120,7 @@ def read_recipe(name_or_path: str, recipes_dir: Path, problems: list[str]) -> Re
             the working directory.
         recipes_dir: Holds one ``*.toml`` per recipe.
         problems: Gets a line for each mistake.
+        dtype: Of the weights that the recipe is for, where the file names none: what the model is loaded in.
 
     Returns:
         The recipe; None when there is any mistake.
@@ -130,13 +133,13 @@ def read_recipe(name_or_path: str, recipes_dir: Path, problems: list[str]) -> Re
         problems.append(f"{recipes_dir}: holds no recipe {name_or_path[:_LONGEST]!r}{hint}")
         return None
     table = read_model(path, RecipeFile, problems)
-    return None if table is None else table.recipe(path.stem)
+    return None if table is None else table.recipe(path.stem, dtype)
 
 
-def load_recipe(name_or_path: str, recipes_dir: Path) -> Recipe:
+def load_recipe(name_or_path: str, recipes_dir: Path, dtype: str = FLOAT32) -> Recipe:
     """One recipe, found as ``read_recipe`` does. Raises ``ConfigError`` with every mistake in it."""
     problems: list[str] = []
-    recipe = read_recipe(name_or_path, recipes_dir, problems)
+    recipe = read_recipe(name_or_path, recipes_dir, problems, dtype)
     if recipe is None:
         raise ConfigError(problems)
     return recipe

@@ -88,7 +88,7 @@ class Recipe:
     guard_weight: float = 1.0
     """Weight of a preserved key, in units of that of an edited fact's."""
     dtype: str = "float32"
-    """Of the model's weights."""
+    """Of the model's weights. A file that names none is for the dtype that the model is loaded in (`[model] dtype`)."""
     seed: int = 0
     """Of sampled contexts, of sampled text and of the order in which given text is read."""
     batch: int = later(100)

@@ -64,6 +64,7 @@ CHECKS: tuple[_Check, ...] = (
     _Check("relations", source.relations, needs=("source",)),
     _Check("phrasings", phrasings.phrasings),
     _Check("model", model.model, needs=("state directory",)),
+    _Check("dtype", model.dtype, needs=("model",)),
     _Check("chat", model.chat, needs=("model",)),
     _Check("recipe", model.recipe, needs=("model",)),
     _Check("covariance", model.covariance, needs=("model",)),

@@ -86,7 +86,8 @@ class ResearchSession:
             ConfigError: There is no such recipe, or it writes one phrasing only.
             DataError: A file can't be read, or no case has a property.
         """
-        recipe = _recipe(name, self.app.settings.recipes_dir)
+        settings = self.app.settings
+        recipe = _recipe(name, settings.recipes_dir, settings.model.dtype)
         if recipe.phrasings != "all":
             raise ConfigError([f'recipe {name!r} writes one phrasing of each fact; set phrasings = "all" in it'])
         return replace(self.algorithm(recipe, "phrasings"), wording=in_shipped_phrasings(data, properties))
@@ -144,7 +145,8 @@ def research_session(options: SessionOptions, work: Work) -> Iterator[ResearchSe
     """
     settings = load(options.config, _overrides(options))
     configured = START if settings.edit.recipe == AUTO else settings.edit.recipe
-    recipes = [_recipe(name, settings.recipes_dir) for name in options.recipes or (configured,)]
+    dtype = settings.model.dtype
+    recipes = [_recipe(name, settings.recipes_dir, dtype) for name in options.recipes or (configured,)]
     if UNEDITED in {recipe.name for recipe in recipes}:
         raise ConfigError([f"a recipe must not be named {UNEDITED!r}: that is the line of the base"])
     configuration = Configuration(settings=settings, relations=(), recipe=recipes[0])
@@ -184,12 +186,12 @@ def _overrides(options: SessionOptions) -> dict[str, Any]:
     return overrides
 
 
-def _recipe(name: str, directory: Path) -> Recipe:
+def _recipe(name: str, directory: Path, dtype: str) -> Recipe:
     """A configured recipe, or one that is shipped."""
     shipped: Mapping[str, str] = shipped_config()
     text = shipped.get(f"recipes/{name}.toml")
     if text is None or (directory / f"{name}.toml").is_file():
-        return load_recipe(name, directory)
+        return load_recipe(name, directory, dtype)
     with TemporaryDirectory() as place:
         (Path(place) / f"{name}.toml").write_text(text, encoding="utf-8")
-        return load_recipe(name, Path(place))
+        return load_recipe(name, Path(place), dtype)

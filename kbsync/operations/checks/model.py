@@ -12,6 +12,9 @@ from kbsync.views.tuning import goodness
 
 CHAT_ANSWER = 24
 """Tokens in which a chat model mostly comes to the name."""
+BFLOAT16 = "bfloat16"
+MUCH_FASTER = 1.5
+"""Times as fast, from where on another dtype is worth a word."""
 
 
 def model(app: App) -> str:
@@ -26,6 +29,39 @@ def model(app: App) -> str:
         f"{app.loaded.reference}: {len(decoder.layers)} layers, width {decoder.hidden_size}, {decoder.dtype}, "
         f"{edited}; fingerprint {app.loaded.fingerprint[:12]}"
     )
+
+
+def dtype(app: App) -> str:
+    """What the model computes in, and how fast this machine multiplies in bfloat16 beside it."""
+    import torch
+
+    from kbsync.model.arithmetic import multiplication_seconds
+
+    device, configured = app.loaded.model.device, app.settings.model.dtype
+    float32, bfloat16 = (multiplication_seconds(d, device) for d in (torch.float32, torch.bfloat16))
+    return dtype_told(configured, float32 / bfloat16)
+
+
+def dtype_told(configured: str, times: float) -> str:
+    """The same.
+
+    Args:
+        times: The time of a product in float32, in units of the same product's in bfloat16.
+
+    Raises:
+        Doubt: The model computes in bfloat16 on a machine that is slower in it.
+    """
+    if configured == BFLOAT16 and times < 1:
+        raise Doubt(
+            f"bfloat16, in which a product takes {1 / times:.1f} times as long here as in float32",
+            'Set `dtype = "float32"` in [model], if the memory suffices; versions are then built and measured anew.',
+        )
+    if configured != BFLOAT16 and times >= MUCH_FASTER:
+        return (
+            f"{configured}; bfloat16 multiplies {times:.1f} times as fast here and takes half the memory of float32 "
+            "(`[model] dtype`; another dtype is another base, whose versions are built and measured anew)"
+        )
+    return configured
 
 
 def recipe(app: App) -> str:

@@ -29,6 +29,17 @@ def test_recipes_by_name_and_by_path(write: Writer, tmp_path: Path) -> None:
     assert load_all(path, {"edit": {"recipe": "recipes/small.toml"}}).recipe == expected
 
 
+def test_a_recipe_that_names_no_dtype_is_for_the_one_that_the_model_is_loaded_in(write: Writer) -> None:
+    path = write(recipes={"small": "layers = [0]", "wide": 'layers = [0]\ndtype = "float32"'})
+
+    def dtype(recipe: str) -> str:
+        found = load_all(path, {"edit": {"recipe": recipe}, "model": {"dtype": "bfloat16"}}).recipe
+        assert found is not None
+        return found.dtype
+
+    assert (dtype("small"), dtype("wide")) == ("bfloat16", "float32")
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kbsync.operations.checks.doubt import Doubt
-from kbsync.operations.checks.model import chat
+from kbsync.operations.checks.model import chat, dtype, dtype_told
 from tests.support.doctor import check, with_model
 from tests.support.site import Site, with_template
 
@@ -52,3 +52,14 @@ def test_a_chat_model_needs_room_for_the_words_before_the_name(site: Site) -> No
     site.config.write_text(site.config.read_text().replace("[edit]", "base_answer_tokens = 24\n[edit]"))
     with site.app() as app:
         assert chat(app) == "asked through its chat template"
+
+
+def test_what_a_dtype_costs_here(site: Site) -> None:
+    with site.app() as app:
+        assert dtype(app).startswith("float32")
+    assert dtype_told("float32", 1.2) == "float32"
+    assert dtype_told("float32", 4.46).startswith("float32; bfloat16 multiplies 4.5 times as fast here")
+    assert dtype_told("bfloat16", 4.5) == "bfloat16"
+    with pytest.raises(Doubt, match=r"2\.0 times as long here as in float32") as doubt:
+        dtype_told("bfloat16", 0.5)
+    assert 'dtype = "float32"' in doubt.value.next_step
