@@ -233,6 +233,10 @@ def described() -> dict[str, str]:
     }
 
 
+PRODUCTS = ((1, 32, 48), (1, 96, 32), (9, 32, 32), (11, 48, 16), (40, 32, 48), (64, 96, 48))
+"""Rows, inner dimension and columns: those of small models."""
+
+
 def _arithmetic() -> str:
     """Hash of what torch alone makes of fixed numbers: processors of one architecture may still differ in their last
     bits."""
@@ -241,7 +245,13 @@ def _arithmetic() -> str:
     y = torch.nn.functional.gelu(x @ x.T).softmax(-1) + x.exp().log1p() * x.square().mean(-1, keepdim=True).rsqrt()
     normal = y.double() @ y.double().T + torch.eye(70, dtype=torch.float64)
     solved = torch.linalg.cholesky(normal), torch.linalg.eigh(normal)[0], torch.linalg.qr(y.double())[1]
-    return sha256(b"".join(t.contiguous().numpy().tobytes() for t in (x, y, x.cos(), x.tanh(), *solved)))
+    # Libraries choose other kernels for other processors by the shapes, too.
+    a, b = torch.randn(3, 64, 96), torch.randn(3, 96, 48)
+    shapes = [a[:1, :rows, :inner] @ b[:, :inner, :columns] for rows, inner, columns in PRODUCTS]
+    mixed = torch.nn.functional.scaled_dot_product_attention(*torch.randn(3, 2, 2, 9, 8), is_causal=True)
+    return sha256(
+        b"".join(t.contiguous().numpy().tobytes() for t in (x, y, x.cos(), x.tanh(), *solved, a @ b, *shapes, mixed))
+    )
 
 
 def pinned() -> dict[str, Any]:
