@@ -146,6 +146,7 @@ def configure(state: Path, text: Path | None, database_url: str | None, more: Se
         'user_agent = "kbsync demo (https://localhost)"',
         "[model]",
         f'reference = "{MODEL}"',
+        'dtype = "bfloat16"  # in which the model was published; where float32 is faster, `kbsync doctor` says so',
         "base_answer_tokens = 8",
         "[edit]",
         f'recipe = "{RECIPE}"  # the one that people made for this model: the demonstration searches for none',
