@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from kbsync.model.forward import Forward, not_finite
 from kbsync.model.shared_start import attention_only, shared_start
@@ -78,3 +78,11 @@ def greedy(
             batch.select(torch.tensor(on, device=tokens.device))
             going = [going[place] for place in on]
     return new
+
+
+def eos_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> set[int]:
+    """Ids that end a text, by the generation settings and by the tokenizer."""
+    settings = getattr(model, "generation_config", None)
+    configured = getattr(settings, "eos_token_id", None)
+    ids = configured if isinstance(configured, list) else [configured]
+    return {i for i in [*ids, tokenizer.eos_token_id] if i is not None}

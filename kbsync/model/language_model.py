@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from kbsync.model.decoding import greedy
+from kbsync.model.decoding import eos_ids, greedy
 from kbsync.model.forward import Forward, batches, require_finite
 from kbsync.model.perplexity import PerplexityMeter
 from kbsync.model.sampling import Sampler
@@ -45,7 +45,7 @@ class TorchLanguageModel(LanguageModel):
         self._tokenizer = tokenizer
         self._check = check
         self._forward = Forward(model)
-        self._eos = _eos_ids(model, tokenizer)
+        self._eos = eos_ids(model, tokenizer)
         self._newline: dict[int, bool] = {}
 
     def too_long(self, texts: Sequence[str], *, room: int = 0) -> list[bool]:
@@ -178,11 +178,3 @@ def _coarse_kl(reference: Sequence[float], ours: Sequence[float]) -> float:
     if rest > 1e-6:
         total += rest * math.log(rest / max(other, 1e-12))
     return max(0.0, total)
-
-
-def _eos_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> set[int]:
-    """Ids that end a text, by the generation settings and by the tokenizer."""
-    settings = getattr(model, "generation_config", None)
-    configured = getattr(settings, "eos_token_id", None)
-    ids = configured if isinstance(configured, list) else [configured]
-    return {i for i in [*ids, tokenizer.eos_token_id] if i is not None}

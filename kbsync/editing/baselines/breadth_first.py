@@ -52,7 +52,9 @@ class BreadthFirstEditor(TorchEditor):
         written = {r.id: prompts[r.id] for r in rewrites}
         final_losses = training.run(
             [prompt for r in rewrites for prompt in written[r.id]],
-            expected(decoder, with_answers(decoder, kept, recipe.seed)) if recipe.refine_preserved else [],
+            expected(decoder, with_answers(decoder, self._tokenizer, kept, recipe.seed))
+            if recipe.refine_preserved
+            else [],
             expected(decoder, stretches(decoder, self._tokenizer, self._texts, recipe.seed))
             if recipe.refine_text
             else [],

@@ -93,8 +93,10 @@ class MemitEditor(TorchEditor):
             delta = Refinement(decoder, job.layers, covariances.matrices, recipe, job.work).run(
                 delta,
                 [prompt for rewrite in rewrites for prompt in rewrite.prompts],
-                with_answers(decoder, k0_prompts, recipe.seed)
-                + with_answers(decoder, preserved_frames(self._tokenizer, job.preserved, most), recipe.seed),
+                with_answers(decoder, self._tokenizer, k0_prompts, recipe.seed)
+                + with_answers(
+                    decoder, self._tokenizer, preserved_frames(self._tokenizer, job.preserved, most), recipe.seed
+                ),
                 self._ordinary_text(recipe.seed),
                 practised_prompts(self._tokenizer, rewrites, most),
                 partial(KeptPasses, job.artifacts, job.base, recipe),

@@ -12,12 +12,14 @@ from kbsync.domain.rewrite import Preserved
 from kbsync.editing.common.prompts import Prompt, TokenisedRewrite, Unlocatable, locate
 from kbsync.editing.covariance.corpus import corpus
 from kbsync.model.decoder import Decoder
-from kbsync.model.decoding import greedy
+from kbsync.model.decoding import eos_ids, greedy
+from kbsync.model.suffix import longest_row
 
 MOST_PROMPTS = 240
 """Preserved prompts that are drawn."""
-ANSWER_TOKENS = 2
-"""Tokens of the base's answer that are looked at."""
+ANSWER_TOKENS = 10
+"""The most tokens of the base's answer that are looked at. A name has several, and a chat model begins with words of
+the question."""
 BATCH = 32
 STRETCHES, STRETCH_TOKENS = 200, 48
 """Stretches of ordinary text, and their length in tokens."""
@@ -52,14 +54,26 @@ def preserved_frames(
     return [prompt for prompt in found if len(prompt.ids) <= max_tokens]
 
 
-def with_answers(decoder: Decoder, prompts: Sequence[Prompt], seed: int) -> list[Prompt]:
-    """At most ``MOST_PROMPTS`` of the prompts, drawn, with the model's own greedy answer as target."""
-    chosen = random.Random(seed).sample(range(len(prompts)), min(MOST_PROMPTS, len(prompts)))
-    some = sorted((prompts[n] for n in chosen), key=lambda p: (len(p.ids), p.ids))
+def with_answers(
+    decoder: Decoder, tokenizer: PreTrainedTokenizerFast, prompts: Sequence[Prompt], seed: int
+) -> list[Prompt]:
+    """At most ``MOST_PROMPTS`` of the prompts, drawn, with the model's own greedy answer as target.
+
+    The answer ends with its line or with the token that ends a text, which belongs to it.
+    """
+    room = longest_row(decoder) - ANSWER_TOKENS
+    fitting = [prompt for prompt in prompts if len(prompt.ids) <= room]
+    chosen = random.Random(seed).sample(range(len(fitting)), min(MOST_PROMPTS, len(fitting)))
+    some = sorted((fitting[n] for n in chosen), key=lambda p: (len(p.ids), p.ids))
+    eos = eos_ids(decoder.model, tokenizer)
+
+    def ends(token: int) -> bool:
+        return token in eos or "\n" in tokenizer.decode([token])
+
     answered: list[Prompt] = []
     for begin in range(0, len(some), BATCH):
         batch = some[begin : begin + BATCH]
-        answers = greedy(decoder.model, [p.ids for p in batch], ANSWER_TOKENS, lambda _: False, set())
+        answers = greedy(decoder.model, [p.ids for p in batch], ANSWER_TOKENS, ends, set())
         answered += [Prompt((*p.ids, *answer), p.lookup, len(p.ids)) for p, answer in zip(batch, answers, strict=True)]
     return answered
 
