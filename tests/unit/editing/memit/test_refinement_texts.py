@@ -23,7 +23,7 @@ def test_a_preserved_prompt_gets_the_models_own_greedy_answer() -> None:
     assert sorted(row.ids[: row.target] for row in rows) == sorted(p.ids for p in prompts())
     for row in rows:
         answer = row.ids[row.target :]
-        assert len(answer) == ANSWER_TOKENS or "\n" in tokenizer().decode(answer[-1:])
+        assert len(answer) == ANSWER_TOKENS or "\n" in tokenizer().decode([answer[-1]])
         for end in range(row.target, len(row.ids)):
             with torch.no_grad():
                 logits = model(torch.tensor([row.ids[:end]])).logits[0, -1]
