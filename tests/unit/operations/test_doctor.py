@@ -27,6 +27,7 @@ def test_a_model_that_can_not_be_loaded_is_the_only_trouble_here(cli: Any) -> No
         "relations": "ok",
         "phrasings": "warning",
         "model": "failed",
+        "dtype": "skipped",
         "chat": "skipped",
         "covariance": "skipped",
         "recipe": "skipped",
