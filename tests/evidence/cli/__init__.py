@@ -10,6 +10,7 @@ from tests.evidence.cli.hardening import hardening
 from tests.evidence.cli.house import house
 from tests.evidence.cli.images import images
 from tests.evidence.cli.load import ledger, pull
+from tests.evidence.cli.own_model import own_model
 from tests.evidence.cli.reference_data import demo_check, large
 from tests.evidence.cli.scale import scale_offload, scale_plan
 from tests.evidence.cli.serving import serving
@@ -43,6 +44,7 @@ VERBS: tuple[Verb, ...] = (
     families,
     hardening,
     newcomer,
+    own_model,
     serving,
     serving_vllm,
     serving_pressed,

@@ -1,0 +1,137 @@
+"""A model of the reader's own: from an empty directory to a promoted version by ``kbsync init`` and ``kbsync sync``.
+
+The endpoint is a local store with the demonstration's snapshot after its changes, or with real triples of the reference
+data. Nobody names a number: the recipe is found by the first sync, unless the environment names one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from kbsync.demo.changes import apply_changes
+from kbsync.demo.snapshot import snapshot_turtle
+from kbsync.domain.errors import KbsyncError
+from kbsync.operations.evidence import Figure, at_least, at_most, evidence
+from kbsync.wikidata.local import OxigraphServer
+from tests.evidence.large import SUBJECTS, read_table, watch, watched
+
+USER_AGENT = "kbsync evidence (https://localhost)"
+FROM_THE_LIBRARY = ("constellation", "officeholder")
+"""Relations that the demonstration watches beside the shipped ones."""
+WORLD = "world"
+"""The local store, in the directory of the configuration."""
+FEWEST = 100
+"""Facts that the version is to hold, unless a number is asked for."""
+REFUSED = 3
+"""Exit code of a sync whose candidate the gate refused."""
+
+
+def measure_own_model(model: str, state: Path, data: Path | None, facts: int | None) -> dict[str, Any]:
+    """Run both commands; called again after a kill, the sync goes on where it was.
+
+    Args:
+        model: What `kbsync init --model` gets.
+        state: Directory of everything that this leaves.
+        data: Directory of the reference data; None: the demonstration's facts.
+        facts: The most facts of the version, all of which it is to hold; None: no limit, and at least a hundred.
+
+    Returns:
+        The evidence.
+
+    Raises:
+        KbsyncError: A command failed.
+        NotFound: The reference data are missing.
+    """
+    started, begun = datetime.now(UTC), time.monotonic()
+    if not (state / "kbsync.toml").is_file():
+        shutil.rmtree(state, ignore_errors=True)
+        prepare(model, state, data)
+    limit = {} if facts is None else {"KBSYNC_EDIT__MAX_FACTS": str(facts)}
+    run(state, "sync", environment=limit, accepted=(0, REFUSED))
+    versions, trail = (json.loads(run(state, *words, "--json")) for words in (("versions",), ("audit", "log")))
+    if not versions["versions"]:
+        raise KbsyncError(f"No version was made: {trail[-1]['body']}", kept=f"Everything is in {state}.")
+    newest = versions["versions"][-1]
+    document = json.loads(run(state, "evaluate", str(newest["number"]), "--json", accepted=(0, REFUSED)))
+    at = [datetime.fromisoformat(event["at"]) for event in (trail[0], trail[-1])]
+    return evidence(
+        "python -m tests.evidence own-model",
+        figures(newest, document, (at[1] - at[0]).total_seconds(), facts or FEWEST),
+        seed=0,
+        started=started,
+        seconds=time.monotonic() - begun,
+        model=model,
+        recipe=next((event["body"] for event in reversed(trail) if event["kind"] == "tune"), None),
+        settings={name: value for name, value in os.environ.items() if name.startswith("KBSYNC_")} | limit,
+        evaluation=document,
+    )
+
+
+def prepare(model: str, state: Path, data: Path | None) -> None:
+    """Load the store, and run `kbsync init`; the configuration is the last that is written."""
+    beside = state.with_name(f"{state.name}.part")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    run(beside, "init", "--user-agent", USER_AGENT, "--model", model, "--endpoint", f"oxigraph:{WORLD}")
+    table = None
+    if data is None:
+        for name in FROM_THE_LIBRARY:
+            shutil.copy(beside / "library" / f"{name}.toml", beside / "relations")
+    else:
+        table = read_table(data, watched(beside / "relations"), SUBJECTS)
+        watch(beside / "relations", table)
+    now = datetime.now(UTC)
+    with OxigraphServer(beside / WORLD) as server:
+        server.load(snapshot_turtle(now, table))
+        if table is None:
+            apply_changes(server, now)
+    beside.rename(state)
+
+
+def figures(version: Mapping[str, Any], evaluation: Mapping[str, Any], seconds: float, wanted: int) -> list[Figure]:
+    """Figures of the version and of the gate, by the names of the benchmarks."""
+    metrics = {metric["name"]: metric for metric in evaluation["metrics"]}
+    found = [
+        at_least("promoted", float(version["current"]), "yes = 1", 1),
+        at_least("facts", version["facts"], "facts", wanted),
+        Figure("elapsed", seconds, "s, from the first entry of the audit trail to the last"),
+    ]
+    shown = {
+        "edited.prompt": "efficacy",
+        "edited.statement": "generalization_statement",
+        "edited.question": "generalization_question",
+        "edited.dialogue": "generalization_dialogue",
+        "generalization": "generalization",
+        "specificity": "specificity",
+        "known_kept": "known_kept",
+    }
+    found += [Figure(name, metrics[m]["value"], "share") for name, m in shown.items() if m in metrics]
+    perplexity = metrics["perplexity"]
+    found.append(at_most("perplexity_growth", perplexity["value"] / perplexity["base"] - 1, "share", 0.05))
+    return found
+
+
+def run(
+    state: Path, *arguments: str, environment: Mapping[str, str] | None = None, accepted: tuple[int, ...] = (0,)
+) -> str:
+    """The output of a command in the directory of the configuration. Raises ``KbsyncError`` with its exit code."""
+    command = [sys.executable, "-m", "kbsync", *arguments]
+    done = subprocess.run(
+        command, cwd=state, env={**os.environ, **(environment or {})}, stdout=subprocess.PIPE, text=True, check=False
+    )
+    if done.returncode not in accepted:
+        raise KbsyncError(
+            f"`kbsync {' '.join(arguments)}` ended with code {done.returncode}.",
+            kept=f"Everything is in {state}.",
+            next_step="Its last lines above say what to do; then run the same command again.",
+        )
+    return done.stdout

@@ -1,0 +1,41 @@
+"""A model of one's own by two commands: what is prepared, what is told, and what becomes of a command that fails."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kbsync.config import load_relations
+from kbsync.domain.errors import KbsyncError
+from tests.evidence.own_model import FROM_THE_LIBRARY, WORLD, figures, prepare, run
+
+
+def metric(name: str, value: float, base: float = 0.0) -> dict[str, Any]:
+    return {"name": name, "value": value, "base": base}
+
+
+def test_the_commands_directory_is_whole_or_not_there(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    (tmp_path / "state.part").mkdir()
+    prepare("package:nowhere", state, None)
+    assert (state / WORLD).is_dir() and not (tmp_path / "state.part").exists()
+    assert {r.name for r in load_relations(state / "relations")} >= {*FROM_THE_LIBRARY, "capital"}
+    assert 'recipe = "auto"' in (state / "kbsync.toml").read_text(encoding="utf-8")
+    pulled = json.loads(run(state, "pull", "--json"))
+    assert pulled["observed"] > 300, "the store of the configuration answers"
+    with pytest.raises(KbsyncError, match=r"`kbsync sync` ended with code \d+") as failed:
+        run(state, "sync")
+    assert str(state) in str(failed.value), "it says where everything is"
+
+
+def test_a_version_that_was_refused_or_is_too_small_misses_its_targets() -> None:
+    evaluation = {"metrics": [metric("efficacy", 0.95), metric("perplexity", 20.5, 20.0)]}
+    good = {f.name: f for f in figures({"current": True, "facts": 120}, evaluation, 60.0, 100)}
+    assert all(f.holds is not False for f in good.values())
+    assert good["edited.prompt"].value == 0.95 and good["perplexity_growth"].value == pytest.approx(0.025)
+    assert "edited.question" not in good
+    bad = {f.name: f for f in figures({"current": False, "facts": 90}, evaluation, 60.0, 100)}
+    assert bad["promoted"].holds is False and bad["facts"].holds is False
