@@ -1,7 +1,8 @@
 """A model of the reader's own: from an empty directory to a promoted version by ``kbsync init`` and ``kbsync sync``.
 
-The endpoint is a local store with the demonstration's snapshot after its changes, or with real triples of the reference
-data. Nobody names a number: the recipe is found by the first sync, unless the environment names one.
+The endpoint is a local store with the demonstration's snapshot after its changes, and with real triples of the
+reference data where more facts are wanted than that. Nobody names a number of an edit: the recipe is found by the first
+sync, unless the environment names one.
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from kbsync.config import load_relations
 from kbsync.demo.changes import apply_changes
 from kbsync.demo.snapshot import snapshot_turtle
+from kbsync.demo.table import Table, load_table
 from kbsync.domain.errors import KbsyncError
 from kbsync.operations.evidence import Figure, at_least, at_most, evidence
 from kbsync.wikidata.local import OxigraphServer
-from tests.evidence.large import SUBJECTS, read_table, watch, watched
+from tests.evidence.large import RELATIONS, read_table, watch
 
 USER_AGENT = "kbsync evidence (https://localhost)"
-FROM_THE_LIBRARY = ("constellation", "officeholder")
-"""Relations that the demonstration watches beside the shipped ones."""
 WORLD = "world"
 """The local store, in the directory of the configuration."""
 FEWEST = 100
@@ -35,13 +36,14 @@ REFUSED = 3
 """Exit code of a sync whose candidate the gate refused."""
 
 
-def measure_own_model(model: str, state: Path, data: Path | None, facts: int | None) -> dict[str, Any]:
+def measure_own_model(model: str, state: Path, data: Path | None, subjects: int, facts: int | None) -> dict[str, Any]:
     """Run both commands; called again after a kill, the sync goes on where it was.
 
     Args:
         model: What `kbsync init --model` gets.
         state: Directory of everything that this leaves.
-        data: Directory of the reference data; None: the demonstration's facts.
+        data: Directory of the reference data; None: the demonstration's facts alone.
+        subjects: The most subjects of each relation that the reference data add.
         facts: The most facts of the version, all of which it is to hold; None: no limit, and at least a hundred.
 
     Returns:
@@ -54,7 +56,7 @@ def measure_own_model(model: str, state: Path, data: Path | None, facts: int | N
     started, begun = datetime.now(UTC), time.monotonic()
     if not (state / "kbsync.toml").is_file():
         shutil.rmtree(state, ignore_errors=True)
-        prepare(model, state, data)
+        prepare(model, state, data, subjects)
     limit = {} if facts is None else {"KBSYNC_EDIT__MAX_FACTS": str(facts)}
     run(state, "sync", environment=limit, accepted=(0, REFUSED))
     versions, trail = (json.loads(run(state, *words, "--json")) for words in (("versions",), ("audit", "log")))
@@ -76,25 +78,29 @@ def measure_own_model(model: str, state: Path, data: Path | None, facts: int | N
     )
 
 
-def prepare(model: str, state: Path, data: Path | None) -> None:
+def prepare(model: str, state: Path, data: Path | None, subjects: int) -> None:
     """Load the store, and run `kbsync init`; the configuration is the last that is written."""
     beside = state.with_name(f"{state.name}.part")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
     run(beside, "init", "--user-agent", USER_AGENT, "--model", model, "--endpoint", f"oxigraph:{WORLD}")
-    table = None
-    if data is None:
-        for name in FROM_THE_LIBRARY:
-            shutil.copy(beside / "library" / f"{name}.toml", beside / "relations")
-    else:
-        table = read_table(data, watched(beside / "relations"), SUBJECTS)
+    table = load_table()
+    if data is not None:
+        labels = {str(r.property): r.label for r in load_relations(beside / "relations") if r.name in RELATIONS}
+        table = added(table, read_table(data, labels, subjects))
         watch(beside / "relations", table)
     now = datetime.now(UTC)
     with OxigraphServer(beside / WORLD) as server:
         server.load(snapshot_turtle(now, table))
-        if table is None:
-            apply_changes(server, now)
+        apply_changes(server, now)
     beside.rename(state)
+
+
+def added(table: Table, more: Table) -> Table:
+    """Both tables' statements; what the first one says of a subject's property is all that is said of it."""
+    said = {(row.subject, row.property) for row in table.statements}
+    new = [row for row in more.statements if (row.subject, row.property) not in said]
+    return Table(more.items | table.items, table.properties, (*table.statements, *new), table.changes)
 
 
 def figures(version: Mapping[str, Any], evaluation: Mapping[str, Any], seconds: float, wanted: int) -> list[Figure]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kbsync.config import load_relations
+from kbsync.demo.table import Item, Table, load_table
 from kbsync.domain.errors import KbsyncError
-from tests.evidence.own_model import FROM_THE_LIBRARY, WORLD, figures, prepare, run
+from kbsync.domain.statement import ItemId
+from tests.evidence.own_model import WORLD, added, figures, prepare, run
 
 
 def metric(name: str, value: float, base: float = 0.0) -> dict[str, Any]:
@@ -20,15 +23,29 @@ def metric(name: str, value: float, base: float = 0.0) -> dict[str, Any]:
 def test_the_commands_directory_is_whole_or_not_there(tmp_path: Path) -> None:
     state = tmp_path / "state"
     (tmp_path / "state.part").mkdir()
-    prepare("package:nowhere", state, None)
+    prepare("package:nowhere", state, None, 1)
     assert (state / WORLD).is_dir() and not (tmp_path / "state.part").exists()
-    assert {r.name for r in load_relations(state / "relations")} >= {*FROM_THE_LIBRARY, "capital"}
+    assert {r.name for r in load_relations(state / "relations")} >= {"author", "capital"}
     assert 'recipe = "auto"' in (state / "kbsync.toml").read_text(encoding="utf-8")
     pulled = json.loads(run(state, "pull", "--json"))
     assert pulled["observed"] > 300, "the store of the configuration answers"
     with pytest.raises(KbsyncError, match=r"`kbsync sync` ended with code \d+") as failed:
         run(state, "sync")
     assert str(state) in str(failed.value), "it says where everything is"
+
+
+def test_the_reference_data_add_what_the_demonstration_does_not_say() -> None:
+    table = load_table()
+    (first, *_), france = table.statements, next(i for i, item in table.items.items() if item.label == "France")
+    other = replace(first, object=france)
+    new = replace(first, subject=ItemId("Q999999999"))
+    names = {
+        new.subject: Item(id=new.subject, label="Nowhere", aliases=()),
+        france: Item(id=france, label="X", aliases=()),
+    }
+    both = added(table, Table(names, {}, (other, new), ()))
+    assert both.statements == (*table.statements, new)
+    assert both.label(new.subject) == "Nowhere" and both.label(france) == "France"
 
 
 def test_a_version_that_was_refused_or_is_too_small_misses_its_targets() -> None:

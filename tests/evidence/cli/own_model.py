@@ -32,8 +32,11 @@ def own_model(
     ] = Path("own-state"),
     data: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Directory of the reference data. Default: the demonstration's facts."),
+        typer.Option(metavar="DIR", help="Directory of the reference data. Default: the demonstration's facts alone."),
     ] = None,
+    subjects: Annotated[
+        int, typer.Option(min=1, metavar="N", help="The most subjects of each relation that the reference data add.")
+    ] = 60,
     facts: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="Facts of the version. Default: all that the model has wrong."),
@@ -46,13 +49,14 @@ def own_model(
 ) -> None:
     """Bring a model of your own to a promoted version by `kbsync init` and `kbsync sync`.
 
-    The endpoint is a local store with the demonstration's facts or with real ones. The recipe is found by the sync;
-    variables like KBSYNC_MODEL__DTYPE and KBSYNC_EDIT__RECIPE are handed on, and stand in the evidence.
+    The endpoint is a local store with the demonstration's facts, and with those of the reference data where a directory
+    of them is named. The recipe is found by the sync. Variables like KBSYNC_MODEL__DTYPE and KBSYNC_EDIT__RECIPE are
+    handed on, and stand in the evidence.
     """
     from kbsync.research.session import model_name
     from tests.evidence.own_model import measure_own_model
 
     reference = str(Path(model).resolve()) if Path(model).exists() else model
-    document = measure_own_model(reference, state.resolve(), data, facts)
-    kind = "auto" if data is None else f"real-{facts}" if facts else "real"
+    document = measure_own_model(reference, state.resolve(), data, subjects, facts)
+    kind = f"real-{facts}" if facts else "auto"
     conclude(document, output or RESULTS / f"{kind}-{model_name(reference)}.json", json=json)

