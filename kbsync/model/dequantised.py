@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.errors import ModelError
+from kbsync.model.converted import converted
 from kbsync.model.digests import Digests
 from kbsync.model.model_files import SINGLE_WEIGHTS, WEIGHTS_INDEX, other_files, read_json, weight_files
 from kbsync.ports import UNWATCHED, Work
-from kbsync.system.durable import locked, new_directory
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -76,21 +76,13 @@ def full_precision(directory: Path, cache_dir: Path, digests: Digests, work: Wor
         return directory
     identity = [digests.of(path) for path in [directory / "config.json", *weight_files(directory)]]
     target = cache_dir / f"{directory.name}-{content_hash(identity)[:16]}-full"
-    if target.is_dir():
-        return target
-    try:
-        with locked(cache_dir / ".lock"):
-            if not target.is_dir():
-                work.start("convert", len(plan.matrices))
-                with new_directory(target) as unfinished:
-                    _write(plan, directory, unfinished, settings, work)
-                work.finish(f"{target.name}: weights in full precision; serve what is exported from them")
-    except OSError as error:
-        raise ModelError(
-            f"The model can't be converted into {target}: {error.strerror or error}.",
-            next_step="Check the directory (also for links in it) and the room on its disk.",
-        ) from error
-    return target
+    return converted(
+        target,
+        lambda unfinished: _write(plan, directory, unfinished, settings, work),
+        work,
+        steps=len(plan.matrices),
+        told=": weights in full precision; serve what is exported from them",
+    )
 
 
 def _planned(directory: Path, settings: Mapping[str, Any]) -> _Plan:

@@ -14,9 +14,9 @@ from pathlib import Path
 from types import ModuleType
 
 from kbsync.domain.errors import ModelError
+from kbsync.model.converted import converted
 from kbsync.model.digests import Digests
 from kbsync.ports import UNWATCHED, Work
-from kbsync.system.durable import locked, new_directory
 from kbsync.system.messages import first_line
 
 
@@ -88,23 +88,13 @@ def _converted(target: Path, obtain: Callable[[Path], Path], work: Work) -> Path
         )
     from kbsync.model.gguf_conversion import convert  # loads torch and transformers
 
-    try:
-        with locked(target.parent / ".lock"):
-            if target.is_dir():
-                return target
-            work.start("convert", None)
-            with new_directory(target) as unfinished:
-                file = obtain(unfinished)
-                convert(file, unfinished)
-                if file.parent == unfinished:
-                    file.unlink()
-            work.finish(f"{target.name}, kept for the next start")
-    except OSError as error:
-        raise ModelError(
-            f"The model can't be converted into {target}: {error.strerror or error}.",
-            next_step="Check the directory (also for links in it) and the room on its disk.",
-        ) from error
-    return target
+    def write(directory: Path) -> None:
+        file = obtain(directory)
+        convert(file, directory)
+        if file.parent == directory:
+            file.unlink()
+
+    return converted(target, write, work, steps=None, told=", kept for the next start")
 
 
 def _shipped_files(package: str) -> list[Path]:
