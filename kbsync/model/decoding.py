@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -86,3 +87,13 @@ def eos_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> set[i
     configured = getattr(settings, "eos_token_id", None)
     ids = configured if isinstance(configured, list) else [configured]
     return {i for i in [*ids, tokenizer.eos_token_id] if i is not None}
+
+
+def line_ends(tokenizer: PreTrainedTokenizerFast) -> Callable[[int], bool]:
+    """Says of a token whether it holds the end of a line. Each token is decoded once."""
+
+    @cache
+    def ends(token: int) -> bool:
+        return "\n" in tokenizer.decode([token])
+
+    return ends

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from kbsync.model.decoding import eos_ids, greedy
+from kbsync.model.decoding import eos_ids, greedy, line_ends
 from kbsync.model.forward import Forward, batches, require_finite
 from kbsync.model.perplexity import PerplexityMeter
 from kbsync.model.sampling import Sampler
@@ -46,7 +46,7 @@ class TorchLanguageModel(LanguageModel):
         self._check = check
         self._forward = Forward(model)
         self._eos = eos_ids(model, tokenizer)
-        self._newline: dict[int, bool] = {}
+        self._ends_line = line_ends(tokenizer)
 
     def too_long(self, texts: Sequence[str], *, room: int = 0) -> list[bool]:
         """As the tokenizer counts; a text of fewer bytes than there are places is not tokenised, unless the tokenizer
@@ -93,7 +93,7 @@ class TorchLanguageModel(LanguageModel):
         answers = [""] * len(prompts)
         for chosen in self._answer_batches(encoded):
             rows = [encoded[index].ids for index in chosen]
-            new = greedy(self._model, rows, max_new_tokens, ends=self._has_newline, eos=self._eos)
+            new = greedy(self._model, rows, max_new_tokens, ends=self._ends_line, eos=self._eos)
             for index, tokens in zip(chosen, new, strict=True):
                 answers[index] = self._text(encoded[index], tokens)
             work.advance(len(chosen))
@@ -164,11 +164,6 @@ class TorchLanguageModel(LanguageModel):
     def _decode(self, ids: Sequence[int]) -> str:
         text = self._tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return str(text)
-
-    def _has_newline(self, token: int) -> bool:
-        if token not in self._newline:
-            self._newline[token] = "\n" in self._decode([token])
-        return self._newline[token]
 
 
 def _coarse_kl(reference: Sequence[float], ours: Sequence[float]) -> float:

@@ -12,7 +12,7 @@ from kbsync.domain.rewrite import Preserved
 from kbsync.editing.common.prompts import Prompt, TokenisedRewrite, Unlocatable, locate
 from kbsync.editing.covariance.corpus import corpus
 from kbsync.model.decoder import Decoder
-from kbsync.model.decoding import eos_ids, greedy
+from kbsync.model.decoding import eos_ids, greedy, line_ends
 from kbsync.model.suffix import longest_row
 
 MOST_PROMPTS = 240
@@ -65,10 +65,10 @@ def with_answers(
     fitting = [prompt for prompt in prompts if len(prompt.ids) <= room]
     chosen = random.Random(seed).sample(range(len(fitting)), min(MOST_PROMPTS, len(fitting)))
     some = sorted((fitting[n] for n in chosen), key=lambda p: (len(p.ids), p.ids))
-    eos = eos_ids(decoder.model, tokenizer)
+    eos, ends_line = eos_ids(decoder.model, tokenizer), line_ends(tokenizer)
 
     def ends(token: int) -> bool:
-        return token in eos or "\n" in tokenizer.decode([token])
+        return token in eos or ends_line(token)
 
     answered: list[Prompt] = []
     for begin in range(0, len(some), BATCH):
