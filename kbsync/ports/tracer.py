@@ -32,6 +32,8 @@ class LayerTrace:
     """Layers around the peak of the MLPs' effect at the subject's last token; empty where nothing has an effect."""
     bounded: bool
     """Whether a norm bounds what an MLP adds to the residual stream (sandwich norms, ADR 0004)."""
+    key_width: int
+    """Dimension of the widest layer's keys."""
 
 
 class LayerTracer(ABC):

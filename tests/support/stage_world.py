@@ -84,7 +84,7 @@ class FlatTracer(LayerTracer):
     """Six layers; it suggests the third and the fourth."""
 
     def trace(self, facts: Sequence[TracedFact], *, work: Work = UNWATCHED) -> LayerTrace:
-        return LayerTrace(facts=len(facts), layers=6, suggested=(2, 3), bounded=False)
+        return LayerTrace(facts=len(facts), layers=6, suggested=(2, 3), bounded=False, key_width=24)
 
 
 class FixedClock(Clock):

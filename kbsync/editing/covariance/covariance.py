@@ -30,6 +30,8 @@ from kbsync.ports import ArtifactStore, Executor, Work
 FORMAT = 2
 """Of what is stored; part of each key."""
 KIND = "covariance"
+SUMS_BYTES = 4 * 2**30
+"""The most that the sums of layers that are measured together may take (float64). A snapshot takes as much again."""
 
 
 class StoredMatrices(Mapping[int, Tensor]):
@@ -112,15 +114,13 @@ def covariances(
     matrices = StoredMatrices(artifacts, inputs)
     summaries = {layer: matrices.summary(layer) for layer in matrices}
     missing = [layer for layer in recipe.layers if summaries[layer] is None]
-    if missing:
-        sums = _measure(
-            decoder, tokenizer, texts, recipe, missing, [keys[i] for i in missing], artifacts, work, executor
-        )
-        for layer in missing:
+    for some in _together(decoder, missing):
+        sums = _measure(decoder, tokenizer, texts, recipe, some, [keys[i] for i in some], artifacts, work, executor)
+        for layer in some:
             # One matrix may be a third of the model: none is held twice, nor longer than it is needed.
             artifacts.put(KIND, keys[layer], _stored_form(sums.by_layer.pop(layer), sums.count, inputs[layer]))
             summaries[layer] = matrices.summary(layer)
-        Snapshots(artifacts, content_hash([keys[i] for i in missing])).drop()
+        Snapshots(artifacts, content_hash([keys[i] for i in some])).drop()
     stored = {layer: summary for layer, summary in summaries.items() if summary is not None}
     return Covariances(
         matrices,
@@ -140,6 +140,22 @@ def forget(texts: Sequence[str], recipe: Recipe, base: str, artifacts: ArtifactS
     """Drop the recipe's covariances, so that they are measured again."""
     for layer in recipe.layers:
         artifacts.drop(KIND, _key(_inputs(layer, texts, recipe, base)))
+
+
+def _together(decoder: Decoder, layers: Sequence[int]) -> Iterator[list[int]]:
+    """The layers in groups whose sums take at most ``SUMS_BYTES`` together, or one layer each. For each group the text
+    is read again, up to its last layer."""
+    group: list[int] = []
+    held = 0
+    for layer in layers:
+        own = 8 * int(decoder.layers[layer].down.weight.shape[1]) ** 2
+        if group and held + own > SUMS_BYTES:
+            yield group
+            group, held = [], 0
+        group.append(layer)
+        held += own
+    if group:
+        yield group
 
 
 def _inputs(layer: int, texts: Sequence[str], recipe: Recipe, base: str) -> dict[str, Any]:

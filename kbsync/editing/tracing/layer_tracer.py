@@ -57,6 +57,7 @@ class TorchLayerTracer(LayerTracer):
             layers=len(decoder.layers),
             suggested=suggest(profile),
             bounded=not all(layer.direct for layer in decoder.layers),
+            key_width=max(int(layer.down.weight.shape[1]) for layer in decoder.layers),
         )
 
     def _traced(

@@ -74,6 +74,10 @@ SHALLOW_FORCES = (
 """The same for these: they want a much smaller λ, other steps with it, and facts in one phrasing."""
 
 
+ROOM = 4 * 2**30
+"""Bytes of the key covariances of one recipe's layers (float64) beyond which a run of fewer layers is tried first."""
+
+
 @dataclass(frozen=True, slots=True)
 class Trial:
     """A recipe that was written and measured on development facts."""
@@ -115,7 +119,8 @@ def windows(trace: LayerTrace) -> tuple[tuple[int, ...], ...]:
 
     First what the depth says: from the second layer to the middle. Both shipped recipes are of that kind, and MEMIT's
     own layers are (figure 3 of the paper). A model of a few layers keeps its facts in the lower half of them. Then what
-    the trace suggests, and the run that begins at a sixth of the depth.
+    the trace suggests, and the run that begins at a sixth of the depth. The latter comes first where the covariances of
+    the other would take more than ``ROOM``: it has at most five layers.
     """
     last = max(0, trace.layers - 2)
     first, end = (0, trace.layers // 2) if trace.layers <= SHALLOW else (1, trace.layers // 2 + 1)
@@ -123,7 +128,9 @@ def windows(trace: LayerTrace) -> tuple[tuple[int, ...], ...]:
     begin = min(round(trace.layers / 6), max(0, last - 4))
     early = tuple(range(begin, min(last, begin + 4) + 1))
     traced = tuple(layer for layer in trace.suggested if layer <= last)
-    return tuple(dict.fromkeys(window for window in (middle, traced, early) if window))
+    is_large = len(middle) * 8 * trace.key_width**2 > ROOM
+    ordered = (early, traced, middle) if is_large else (middle, traced, early)
+    return tuple(dict.fromkeys(window for window in ordered if window))
 
 
 def recipes(start: Recipe, trace: LayerTrace) -> Iterator[Recipe]:

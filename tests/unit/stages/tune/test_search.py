@@ -10,8 +10,10 @@ from kbsync.stages.tune.search import FORCES, SHALLOW, SHALLOW_FORCES, Search, T
 START = Recipe(name="start", layers=(0,), phrasings="all", refine_epochs=7, refine_frames=True)
 
 
-def trace(layers: int = 18, suggested: tuple[int, ...] = (2, 3, 4, 5), *, bounded: bool = False) -> LayerTrace:
-    return LayerTrace(facts=10, layers=layers, suggested=suggested, bounded=bounded)
+def trace(
+    layers: int = 18, suggested: tuple[int, ...] = (2, 3, 4, 5), *, bounded: bool = False, key_width: int = 2048
+) -> LayerTrace:
+    return LayerTrace(facts=10, layers=layers, suggested=suggested, bounded=bounded, key_width=key_width)
 
 
 def trial(recipe: Recipe, facts: int = 8, score: float = 0.5, short: float = 0.0, growth: float = 0.0) -> Trial:
@@ -21,6 +23,12 @@ def trial(recipe: Recipe, facts: int = 8, score: float = 0.5, short: float = 0.0
 def test_windows_are_the_lower_half_the_trace_s_and_an_early_run() -> None:
     assert windows(trace())[:3] == (tuple(range(1, 10)), (2, 3, 4, 5), (3, 4, 5, 6, 7))
     assert windows(trace(4, (1, 2)))[:2] == ((0, 1), (1, 2)), "few layers: their lower half"
+
+
+def test_a_model_with_wide_keys_begins_with_the_run_of_few_layers() -> None:
+    wide = windows(trace(28, (2, 3, 4), key_width=8960))
+    assert wide == ((5, 6, 7, 8, 9), (2, 3, 4), tuple(range(1, 15)))
+    assert set(windows(trace(28, (2, 3, 4)))) == set(wide), "all are tried in either case"
 
 
 def test_no_window_holds_the_last_layer() -> None:
