@@ -11,6 +11,8 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from kbsync.domain.errors import EditError
+from kbsync.editing.covariance import covariance
+from kbsync.editing.covariance.corpus import corpus
 from kbsync.editing.covariance.covariance import Covariances, covariances, forget, known_layers
 from kbsync.editing.memit.memit import MemitEditor
 from kbsync.model.decoder import discover
@@ -63,6 +65,24 @@ def test_layers_are_stored_one_by_one_and_only_missing_ones_are_measured() -> No
     assert stored.items() <= artifacts.contents.items() and len(artifacts.contents) == 2
     assert both.known == (1,) and set(both.tokens) == {1, 2}
     assert both.fingerprint == measure(model, texts(), layers=(1, 2)).fingerprint
+
+
+def test_layers_that_would_not_fit_together_are_measured_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, read = random_model("llama"), []
+
+    def counted(*given: Any) -> Any:
+        read.append(given)
+        return corpus(*given)
+
+    monkeypatch.setattr(covariance, "corpus", counted)
+    together = measure(model, texts(), layers=(0, 1, 2))
+    assert len(read) == 1
+    monkeypatch.setattr(covariance, "SUMS_BYTES", 2 * 8 * M**2)
+    apart = measure(model, texts(), layers=(0, 1, 2))
+    assert len(read) == 3, "two groups"
+    assert apart.fingerprint == together.fingerprint and apart.known == ()
+    monkeypatch.setattr(covariance, "SUMS_BYTES", 1)
+    assert measure(model, texts(), layers=(0, 1, 2)).fingerprint == together.fingerprint
 
 
 def test_what_is_stored_can_be_asked_for_and_forgotten() -> None:
