@@ -25,7 +25,7 @@ LARGEST_COARSE = 6
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One round of a search: the best ``recipes`` of the round before write ``facts`` facts each."""
+    """One round of a search: so many recipes write ``facts`` facts each."""
 
     recipes: int
     facts: int
@@ -44,16 +44,17 @@ class Extent:
     """The size of a search (successive halving: Jamieson and Talwalkar, AISTATS 2016)."""
 
     recipes: int
-    """So many recipes are tried as drafts; a quarter of them is written as a version would be."""
+    """So many recipes are tried as drafts. The best quarter of them is written as a version would be, each with its own
+    λ and with a larger one."""
     facts: int
     """So many facts are written in each of the latter trials; half of them in the drafts."""
 
     @property
     def rounds(self) -> tuple[Round, ...]:
-        last = Round(max(1, self.recipes // 4), self.facts)
         if self.recipes < 2:
-            return (last,)
-        return (Round(self.recipes, max(FEWEST_FACTS, self.facts // 2), is_draft=True), last)
+            return (Round(1, self.facts),)
+        drafts = Round(self.recipes, max(FEWEST_FACTS, self.facts // 2), is_draft=True)
+        return (drafts, Round(2 * max(1, self.recipes // 4), self.facts))
 
     @property
     def finer(self) -> bool:

@@ -12,6 +12,9 @@ from kbsync.stages.tune.extent import FINER, Extent
 
 REFINEMENT = 10**0.5
 """λ is searched more finely by this factor."""
+GENTLER = 10.0
+"""What a draft's λ is multiplied by for its second trial as a version: a refinement reaches facts by itself, and harms
+less where the closed form wrote them with a larger λ than is best without it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +156,11 @@ def in_first_phrasing(recipe: Recipe) -> Recipe:
     return replace(draft(recipe), phrasings="first", refine_frames=False, loss_threshold=0.05, token_threshold=None)
 
 
+def gentler(recipe: Recipe) -> Recipe:
+    """The same with a larger λ."""
+    return replace(recipe, covariance_weight=GENTLER * recipe.covariance_weight)
+
+
 def draft(recipe: Recipe) -> Recipe:
     """The same by the closed form alone."""
     return replace(recipe, refine_epochs=0)
@@ -174,6 +182,8 @@ class Search:
         left = list(islice(offered, extent.recipes))
         ranked: list[tuple[Trial, Recipe]] = []
         for one in extent.rounds:
+            if ranked:
+                left = [twin for recipe in left[: one.recipes // 2] for twin in (recipe, gentler(recipe))]
             tried = [(self._trial(draft(r) if one.is_draft else r, one.facts), r) for r in left[: one.recipes]]
             ranked = sorted(tried, key=lambda pair: pair[0].rank, reverse=True)
             left = [recipe for _, recipe in ranked]

@@ -10,8 +10,8 @@ from kbsync.stages.tune.extent import EXTENTS, Extent, Round, estimate_for, exte
 
 
 def test_drafts_come_first_and_a_quarter_is_written_as_a_version() -> None:
-    assert Extent(8, 32).rounds == (Round(8, 16, is_draft=True), Round(2, 32))
-    assert Extent(3, 12).rounds == (Round(3, 8, is_draft=True), Round(1, 12))
+    assert Extent(8, 32).rounds == (Round(8, 16, is_draft=True), Round(4, 32))
+    assert Extent(3, 12).rounds == (Round(3, 8, is_draft=True), Round(2, 12))
     assert Extent(1, 8).rounds == (Round(1, 8),)
 
 

@@ -68,9 +68,19 @@ def test_only_the_best_drafts_are_refined() -> None:
     found = search.run(offered, Extent(4, 16))
     drafts = [t for t in search.trials if t.facts == 8]
     assert [t.recipe for t in drafts] == [draft(r) for r in offered]
-    (refined,) = [t for t in search.trials if t not in drafts]
+    refined, twin = [t for t in search.trials if t not in drafts]
     assert found == refined and refined.recipe in offered
-    assert refined.recipe.covariance_weight == 300.0
+    assert (refined.recipe.covariance_weight, twin.recipe.covariance_weight) == (300.0, 3000.0)
+
+
+def test_what_is_refined_may_do_better_with_a_larger_weight_than_as_a_draft() -> None:
+    def measure(recipe: Recipe, facts: int) -> Trial:
+        best = 3000.0 if recipe.refine_epochs else 300.0
+        ratio = max(recipe.covariance_weight / best, best / recipe.covariance_weight)
+        return trial(recipe, facts, score=1 / ratio)
+
+    found = Search(measure, facts=100).run(list(recipes(START, trace())), Extent(4, 16))
+    assert found.recipe.covariance_weight == 3000.0 and found.recipe.refine_epochs
 
 
 def test_a_bounded_model_gets_a_smaller_step() -> None:
@@ -108,7 +118,7 @@ def test_no_trial_is_made_twice() -> None:
     search = best_at(3000.0)
     search.run(list(recipes(START, trace())), Extent(4, 8))
     made = [(t.recipe.fingerprint, t.facts) for t in search.trials]
-    assert len(made) == len(set(made)) == 5, "four drafts, and one recipe as it is"
+    assert len(made) == len(set(made)) == 6, "four drafts, and one recipe with two λ"
 
 
 def test_fewer_facts_than_wanted_are_all_written() -> None:
