@@ -120,8 +120,8 @@ class Recipe:
     refine_rate: float = later(0.01)
     """Length of a step of the refinement, in units of the root mean square of each layer's whitened left factor."""
     refine_frames: bool = later(False)
-    """Whether the refinement also practises every phrasing once in another frame or behind another sentence, so that
-    what it writes does not hang on the words around a question."""
+    """Whether the refinement also practises every phrasing in other frames or behind other sentences, so that what it
+    writes does not hang on the words around a question."""
     refine_batch: int = later(32)
     """Prompts in one step of the refinement. As many preserved prompts are held in it, and a quarter as many stretches
     of text."""

@@ -1,8 +1,8 @@
 """Phrasings in further frames: what a refinement practises beside the phrasings that an edit writes.
 
 A small model learns the words around a question as readily as the question: what is written in one frame only is
-answered in that frame. So every edit phrasing is also practised once behind another sentence and, for questions and
-dialogue, in another frame. Frames and openers differ from those of held-out phrasings.
+answered in that frame. So every edit phrasing is also practised behind other sentences and, for questions and dialogue,
+in other frames. Frames and openers differ from those of held-out phrasings.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from kbsync.domain.canonical import content_hash
 from kbsync.domain.phrasing import PLAIN, SUBJECT, Form, FramedPhrasing, Frames, Phrasing, Use, fill
 
+FRAMES_EACH = 3
+"""Frames of each phrasing. A pass draws from all, so that more of them take no more time."""
 QUESTION_FRAMES = ("Q: {}\nA:", "{}\n", "- {}\n-")
 """Frames without words of any language, whose answers end with the line."""
 ENGLISH_QUESTION_FRAMES = ("User: {}\nAssistant:",)
@@ -38,9 +40,9 @@ LEADS = ("- ", "* ")
 
 
 def reframed(phrasings: Sequence[Phrasing], frames: Frames, language: str, subject: str) -> tuple[FramedPhrasing, ...]:
-    """Each edit phrasing once more in another frame.
+    """Each edit phrasing in some other frames.
 
-    Which one is drawn by the hash of subject and phrasing, so that the facts of a relation are practised in all of
+    Which ones are drawn by the hash of subject and phrasing, so that the facts of a relation are practised in all of
     them and nothing depends on the order of facts.
 
     Args:
@@ -49,14 +51,17 @@ def reframed(phrasings: Sequence[Phrasing], frames: Frames, language: str, subje
         language: The relation's. For others than English there are only frames without words.
         subject: The subject's label.
     """
-    return tuple(_drawn(phrasing, frames, language, subject) for phrasing in phrasings if phrasing.use is Use.EDIT)
+    written = [phrasing for phrasing in phrasings if phrasing.use is Use.EDIT]
+    return tuple(drawn for phrasing in written for drawn in _drawn(phrasing, frames, language, subject))
 
 
-def _drawn(phrasing: Phrasing, frames: Frames, language: str, subject: str) -> FramedPhrasing:
+def _drawn(phrasing: Phrasing, frames: Frames, language: str, subject: str) -> Iterator[FramedPhrasing]:
     own = frames.of(Use.EDIT, phrasing.form)
     others = [one for one in _frames(phrasing.form, frames, language) if one.template != own]
-    frame = others[int(content_hash([subject, phrasing.text])[:8], 16) % len(others)]
-    return FramedPhrasing(fill(frame.template, phrasing.text), frame.end)
+    first, apart = int(content_hash([subject, phrasing.text])[:8], 16), -(-len(others) // FRAMES_EACH)
+    for place in dict.fromkeys((first + n * apart) % len(others) for n in range(FRAMES_EACH)):
+        frame = others[place]
+        yield FramedPhrasing(fill(frame.template, phrasing.text), frame.end)
 
 
 def _frames(form: Form, frames: Frames, language: str) -> Iterator[FramedPhrasing]:

@@ -15,8 +15,8 @@ from kbsync.model.decoder import Decoder
 from kbsync.model.decoding import eos_ids, greedy, line_ends
 from kbsync.model.suffix import longest_row
 
-MOST_PROMPTS = 240
-"""Preserved prompts that are drawn."""
+MOST_PROMPTS = 720
+"""Preserved prompts that are drawn. Each costs the base's answer once; a step looks at a few of them."""
 ANSWER_TOKENS = 10
 """The most tokens of the base's answer that are looked at. A name has several, and a chat model begins with words of
 the question."""

@@ -1,9 +1,9 @@
-"""Phrasings in further frames: each once, never in a held-out frame, drawn by content."""
+"""Phrasings in further frames: each in some, never in a held-out frame, drawn by content."""
 
 from __future__ import annotations
 
 from kbsync.domain.phrasing import PLAIN, Form, Frames, Phrasing, Use, fill
-from kbsync.domain.reframing import reframed
+from kbsync.domain.reframing import FRAMES_EACH, reframed
 
 PHRASINGS = (
     Phrasing("The capital of {} is"),
@@ -18,15 +18,15 @@ CHAT = Frames.chat("<user>{}</user>\n", "</answer>")
 def templates(frames: Frames = PLAIN, language: str = "en") -> list[set[str]]:
     """For each edit phrasing, every template that one of the subjects draws."""
     drawn = [reframed(PHRASINGS, frames, language, subject) for subject in SUBJECTS]
-    return [{one[n].template for one in drawn} for n in range(3)]
+    return [{one.template for some in drawn for one in some if p.text in one.template} for p in PHRASINGS[:3]]
 
 
-def test_each_edit_phrasing_is_practised_once_and_no_other() -> None:
+def test_each_edit_phrasing_is_practised_in_several_frames_and_no_other() -> None:
     for subject in SUBJECTS:
         practised = reframed(PHRASINGS, PLAIN, "en", subject)
-        assert len(practised) == 3
-        for phrasing, one in zip(PHRASINGS, practised, strict=False):
-            assert phrasing.text in one.template
+        assert len({one.template for one in practised}) == len(practised) == 3 * FRAMES_EACH
+        for place, one in enumerate(practised):
+            assert PHRASINGS[place // FRAMES_EACH].text in one.template
             assert one.template.count("{}") == 1 and one.end
 
 
@@ -61,4 +61,4 @@ def test_another_language_gets_frames_without_words() -> None:
 def test_subject_and_wording_alone_decide() -> None:
     one = reframed(PHRASINGS, PLAIN, "en", "Chile")
     assert one == reframed(PHRASINGS, PLAIN, "en", "Chile")
-    assert one[:1] == reframed(PHRASINGS[:1], PLAIN, "en", "Chile")
+    assert one[:FRAMES_EACH] == reframed(PHRASINGS[:1], PLAIN, "en", "Chile")

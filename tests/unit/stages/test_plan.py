@@ -9,6 +9,7 @@ import pytest
 
 from kbsync.domain.errors import KbsyncError
 from kbsync.domain.plan import Change
+from kbsync.domain.reframing import FRAMES_EACH
 from kbsync.domain.suspicion import Suspicion
 from kbsync.stages.cycle import CycleOutcome
 from kbsync.stages.plan import plan
@@ -112,7 +113,7 @@ def test_a_recipe_that_practises_gets_further_frames_with_every_fact_and_guard(w
     assert not any(one.practised for one in (*unpractised.requests, *unpractised.guards))
     assert practised.requests and practised.guards
     for one in practised.requests:
-        assert len(one.practised) == 1 + len(one.phrasings)
+        assert len(one.practised) == FRAMES_EACH * (1 + len(one.phrasings))
         assert not {one.template, *(p.template for p in one.phrasings)} & {p.template for p in one.practised}
-    assert all(len(one.practised) == 1 + len(one.phrasings) for one in practised.guards)
+    assert all(len(one.practised) == FRAMES_EACH * (1 + len(one.phrasings)) for one in practised.guards)
     assert practised.build_hash != unpractised.build_hash
