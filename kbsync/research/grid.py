@@ -139,10 +139,12 @@ class Grid:
 
     def _edited(self, algorithm: Algorithm, cases: Sequence[Case]) -> tuple[Mapping[str, Any], Delta]:
         """The edit's description and its weights, from the store if this very edit was made before."""
-        bench, rewrites = self._bench, [algorithm.wording.rewrite(case) for case in cases]
+        bench, recipe = self._bench, algorithm.recipe
+        is_practised = recipe.refine_frames and recipe.refine_epochs > 0
+        rewrites = [algorithm.wording.rewrite(case, is_practised=is_practised) for case in cases]
         inputs: dict[str, Any] = {
             "base": bench.base.fingerprint,
-            "recipe": algorithm.recipe.fingerprint,
+            "recipe": recipe.fingerprint,
             "editor": algorithm.inputs,
             "requests": [rewrite.id for rewrite in rewrites],
         }
@@ -153,11 +155,11 @@ class Grid:
             return kept, bench.versions.read(kept["version"])[1]
         watch = Stopwatch(bench.work.progress)
         work = bench.work.shown_by(watch)
-        edit = algorithm.editor().edit(rewrites, algorithm.recipe, work, guards=algorithm.guards)
+        edit = algorithm.editor().edit(rewrites, recipe, work, guards=algorithm.guards)
         manifest = Manifest(
             base_fingerprint=bench.base.fingerprint,
             build_hash=content_hash(inputs),
-            recipe=algorithm.recipe,
+            recipe=recipe,
             requests=(),  # requests have a provenance, and a benchmark's case has none; build_hash covers the ids
             factors=bench.versions.factor_hashes(edit.delta),
             targets=dict(edit.targets),

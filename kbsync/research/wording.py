@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from kbsync.config import shipped_relations
 from kbsync.domain.answer_text import normalise
 from kbsync.domain.errors import DataError
-from kbsync.domain.phrasing import PLAIN, Phrasing, Use, fill, framed
+from kbsync.domain.phrasing import PLAIN, FramedPhrasing, Phrasing, Use, fill, framed
+from kbsync.domain.reframing import reframed
 from kbsync.domain.relation import Relation
 from kbsync.domain.rewrite import Rewrite
 from kbsync.domain.statement import PropertyId
@@ -19,9 +21,11 @@ from kbsync.research.records import read_records
 class Wording:
     """Makes an editor's input of a case: here, its published prompt and nothing else."""
 
-    def rewrite(self, case: Case) -> Rewrite:
-        """The case as an editor takes it."""
-        return case.rewrite
+    def rewrite(self, case: Case, *, is_practised: bool = False) -> Rewrite:
+        """The case as an editor takes it; ``is_practised``: also in further frames, for a refinement that trains in
+        them. The answer has no end there either."""
+        practised = reframed((Phrasing(case.template),), PLAIN, "en", case.subject) if is_practised else ()
+        return replace(case.rewrite, practised=tuple(FramedPhrasing(p.template) for p in practised))
 
     def told(self, cases: Sequence[Case]) -> Mapping[str, int]:
         """What the evidence says of how these cases were written; empty: nothing beside what is published."""
@@ -48,10 +52,11 @@ class InAllPhrasings(Wording):
         self._properties = properties
         self._relations = relations
 
-    def rewrite(self, case: Case) -> Rewrite:
-        end = framed(Phrasing(case.template), PLAIN).end
-        phrasings = tuple(framed(p, PLAIN) for p in self._phrasings(case) if not _measured(case, p))
-        return Rewrite(case.template, case.subject, case.target, end, phrasings)
+    def rewrite(self, case: Case, *, is_practised: bool = False) -> Rewrite:
+        prompt, *others = (Phrasing(case.template), *(p for p in self._phrasings(case) if not _measured(case, p)))
+        practised = reframed((prompt, *others), PLAIN, "en", case.subject) if is_practised else ()
+        end, phrasings = framed(prompt, PLAIN).end, tuple(framed(p, PLAIN) for p in others)
+        return Rewrite(case.template, case.subject, case.target, end, phrasings, practised)
 
     def told(self, cases: Sequence[Case]) -> Mapping[str, int]:
         related = [case for case in cases if self._phrasings(case)]

@@ -9,6 +9,7 @@ import pytest
 
 from kbsync.domain.errors import DataError
 from kbsync.domain.phrasing import Form, FramedPhrasing, Phrasing, Use
+from kbsync.domain.reframing import FRAMES_EACH
 from kbsync.domain.relation import Relation
 from kbsync.domain.statement import PropertyId
 from kbsync.research.counterfact import CounterfactCase, read_counterfact
@@ -55,6 +56,17 @@ def worded(case: CounterfactCase = CASE, properties: dict[str, str] | None = Non
 def test_the_published_wording_is_the_case_s_own() -> None:
     assert PUBLISHED.rewrite(CASE) == CASE.rewrite
     assert PUBLISHED.told([CASE]) == {}
+
+
+def test_a_refinement_may_practise_a_case_in_further_frames() -> None:
+    published = PUBLISHED.rewrite(CASE, is_practised=True)
+    assert replace(published, practised=()) == CASE.rewrite
+    assert {one.end for one in published.practised} == {""}, "nor does the published prompt write an end"
+    assert all(one.template.endswith("{} is a city in") for one in published.practised)
+    wording = InAllPhrasings({"7": COUNTRY}, {COUNTRY: RELATION})
+    practised = wording.rewrite(CASE, is_practised=True).practised
+    assert len(practised) == 4 * FRAMES_EACH and all(one.end for one in practised)
+    assert wording.rewrite(CASE).practised == ()
 
 
 def test_the_edit_phrasings_of_the_relation_are_written_and_no_held_out_one() -> None:
