@@ -77,6 +77,8 @@ SHALLOW_FORCES = (
 """The same for these: they want a much smaller λ, other steps with it, and facts in one phrasing."""
 
 
+NOISE = 0.03
+"""Scores on the facts of a trial that differ by less say nothing: one answer in thirty."""
 ROOM = 4 * 2**30
 """Bytes of the key covariances of one recipe's layers (float64) beyond which a run of fewer layers is tried first."""
 
@@ -166,6 +168,17 @@ def draft(recipe: Recipe) -> Recipe:
     return replace(recipe, refine_epochs=0)
 
 
+def chosen(trials: Sequence[Trial]) -> Trial:
+    """Of the trials that can't be told from the best one, that with the largest λ.
+
+    A trial writes a few facts, and a version many times as many. What a smaller λ gains on a few it loses on many:
+    its harm to everything else grows with each of them.
+    """
+    best = max(trials, key=lambda trial: trial.rank)
+    close = [t for t in trials if not t.broken and t.short <= best.short and t.score >= best.score - NOISE]
+    return max(close or [best], key=lambda trial: (trial.recipe.covariance_weight, *trial.rank))
+
+
 @dataclass(slots=True)
 class Search:
     """A search, and what it has measured so far."""
@@ -187,13 +200,13 @@ class Search:
             tried = [(self._trial(draft(r) if one.is_draft else r, one.facts), r) for r in left[: one.recipes]]
             ranked = sorted(tried, key=lambda pair: pair[0].rank, reverse=True)
             left = [recipe for _, recipe in ranked]
-        best = ranked[0][0]
+        last = [trial for trial, _ in ranked]
         if extent.finer:
-            weight = best.recipe.covariance_weight
+            best = chosen(last).recipe
+            weight = best.covariance_weight
             finer = (round(weight * REFINEMENT, 3), round(weight / REFINEMENT, 3))[:FINER]
-            others = [self._trial(replace(best.recipe, covariance_weight=value), extent.facts) for value in finer]
-            best = max([best, *others], key=lambda trial: trial.rank)
-        return best
+            last += [self._trial(replace(best, covariance_weight=value), extent.facts) for value in finer]
+        return chosen(last)
 
     def _trial(self, recipe: Recipe, facts: int) -> Trial:
         size = min(facts, self.facts)

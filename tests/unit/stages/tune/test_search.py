@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from kbsync.domain.recipe import Recipe
 from kbsync.ports import LayerTrace
 from kbsync.stages.tune.extent import Extent
-from kbsync.stages.tune.search import FORCES, SHALLOW, SHALLOW_FORCES, Search, Trial, draft, recipes, windows
+from kbsync.stages.tune.search import (
+    FORCES,
+    SHALLOW,
+    SHALLOW_FORCES,
+    Search,
+    Trial,
+    chosen,
+    draft,
+    recipes,
+    windows,
+)
 
 START = Recipe(name="start", layers=(0,), phrasings="all", refine_epochs=7, refine_frames=True)
 
@@ -94,6 +106,15 @@ def test_bounds_come_before_the_score_and_gentleness_after_it() -> None:
     assert better.rank > good.rank
     assert good.rank > trial(START, score=0.99, short=0.1).rank
     assert trial(START, score=0.9, growth=0.01).rank > trial(START, score=0.903, growth=0.03).rank
+
+
+def test_of_trials_that_can_not_be_told_apart_the_one_with_the_largest_weight_is_chosen() -> None:
+    light, heavy = (trial(replace(START, covariance_weight=w), score=s) for w, s in ((300.0, 0.965), (3000.0, 0.946)))
+    assert chosen([light, heavy]) == chosen([heavy, light]) == heavy
+    assert chosen([light, trial(heavy.recipe, score=0.93)]) == light, "it is worse"
+    assert chosen([light, trial(heavy.recipe, score=0.96, short=0.1)]) == light, "it misses a bound"
+    broken = replace(heavy, broken="not finite")
+    assert chosen([light, broken]) == light and chosen([broken]) == broken
 
 
 def best_at(weight: float) -> Search:
