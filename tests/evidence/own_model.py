@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -28,6 +29,8 @@ from kbsync.wikidata.local import OxigraphServer
 from tests.evidence.large import RELATIONS, read_table, watch
 
 USER_AGENT = "kbsync evidence (https://localhost)"
+ABSOLUTE = re.compile(r"(?<![^\"\s])(?:/[^/\"\s]+)*/([^/\"\s]+)")
+"""A path from the root, alone or in a JSON list, and the name at its end."""
 WORLD = "world"
 """The local store, in the directory of the configuration."""
 FEWEST = 100
@@ -71,9 +74,9 @@ def measure_own_model(model: str, state: Path, data: Path | None, subjects: int,
         seed=0,
         started=started,
         seconds=time.monotonic() - begun,
-        model=model,
+        model=without_directories(model),
         recipe=next((event["body"] for event in reversed(trail) if event["kind"] == "tune"), None),
-        settings={name: value for name, value in os.environ.items() if name.startswith("KBSYNC_")} | limit,
+        settings={n: without_directories(v) for n, v in os.environ.items() if n.startswith("KBSYNC_")} | limit,
         evaluation=document,
     )
 
@@ -94,6 +97,11 @@ def prepare(model: str, state: Path, data: Path | None, subjects: int) -> None:
         server.load(snapshot_turtle(now, table))
         apply_changes(server, now)
     beside.rename(state)
+
+
+def without_directories(text: str) -> str:
+    """The same with the bare names of files: where they lie is no matter of the evidence."""
+    return ABSOLUTE.sub(r"\1", text)
 
 
 def added(table: Table, more: Table) -> Table:

@@ -13,7 +13,7 @@ from kbsync.config import load_relations
 from kbsync.demo.table import Item, Table, load_table
 from kbsync.domain.errors import KbsyncError
 from kbsync.domain.statement import ItemId
-from tests.evidence.own_model import WORLD, added, figures, prepare, run
+from tests.evidence.own_model import WORLD, added, figures, prepare, run, without_directories
 
 
 def metric(name: str, value: float, base: float = 0.0) -> dict[str, Any]:
@@ -46,6 +46,13 @@ def test_the_reference_data_add_what_the_demonstration_does_not_say() -> None:
     both = added(table, Table(names, {}, (other, new), ()))
     assert both.statements == (*table.statements, new)
     assert both.label(new.subject) == "Nowhere" and both.label(france) == "France"
+
+
+def test_the_evidence_names_no_directory() -> None:
+    assert without_directories("/data/models/qwen.gguf") == "qwen.gguf"
+    assert without_directories('["/data/a.txt.gz","/data/text/b.txt"]') == '["a.txt.gz","b.txt"]'
+    assert without_directories("google/gemma-3-270m") == "google/gemma-3-270m"
+    assert without_directories("bfloat16") == "bfloat16"
 
 
 def test_a_version_that_was_refused_or_is_too_small_misses_its_targets() -> None:

@@ -123,7 +123,11 @@ def _environment(place: Path) -> dict[str, str]:
     paths = [p for p in kept.get("PATH", "").split(os.pathsep) if p != own]
     home = place / "home"
     home.mkdir(exist_ok=True)
-    return kept | {"PATH": os.pathsep.join(paths), "HOME": str(home), "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
+    return kept | {
+        "PATH": os.pathsep.join(paths),
+        "HOME": str(home),
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
+    }
 
 
 def _from_wheel(place: Path, environment: Mapping[str, str]) -> bool:
