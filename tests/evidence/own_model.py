@@ -31,6 +31,8 @@ from tests.evidence.large import RELATIONS, read_table, watch
 USER_AGENT = "kbsync evidence (https://localhost)"
 ABSOLUTE = re.compile(r"(?<![^\"\s])(?:/[^/\"\s]+)*/([^/\"\s]+)")
 """A path from the root, alone or in a JSON list, and the name at its end."""
+TOLD = tuple(f"KBSYNC_{part}__" for part in ("MODEL", "PROBE", "EDIT", "TUNE", "TEXT", "GATE"))
+"""Settings that the evidence names. Others may be passwords."""
 WORLD = "world"
 """The local store, in the directory of the configuration."""
 FEWEST = 100
@@ -53,12 +55,13 @@ def measure_own_model(model: str, state: Path, data: Path | None, subjects: int,
         The evidence.
 
     Raises:
-        KbsyncError: A command failed.
+        KbsyncError: A command failed, or ``state`` holds something else.
         NotFound: The reference data are missing.
     """
     started, begun = datetime.now(UTC), time.monotonic()
     if not (state / "kbsync.toml").is_file():
-        shutil.rmtree(state, ignore_errors=True)
+        if state.is_dir() and any(state.iterdir()):
+            raise KbsyncError(f"{state} holds something else.", next_step="Name another directory with --state.")
         prepare(model, state, data, subjects)
     limit = {} if facts is None else {"KBSYNC_EDIT__MAX_FACTS": str(facts)}
     run(state, "sync", environment=limit, accepted=(0, REFUSED))
@@ -76,7 +79,7 @@ def measure_own_model(model: str, state: Path, data: Path | None, subjects: int,
         seconds=time.monotonic() - begun,
         model=without_directories(model),
         recipe=next((event["body"] for event in reversed(trail) if event["kind"] == "tune"), None),
-        settings={n: without_directories(v) for n, v in os.environ.items() if n.startswith("KBSYNC_")} | limit,
+        settings={n: without_directories(v) for n, v in os.environ.items() if n.startswith(TOLD)} | limit,
         evaluation=document,
     )
 

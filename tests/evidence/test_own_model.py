@@ -13,7 +13,16 @@ from kbsync.config import load_relations
 from kbsync.demo.table import Item, Table, load_table
 from kbsync.domain.errors import KbsyncError
 from kbsync.domain.statement import ItemId
-from tests.evidence.own_model import WORLD, added, figures, prepare, run, without_directories
+from tests.evidence.own_model import (
+    TOLD,
+    WORLD,
+    added,
+    figures,
+    measure_own_model,
+    prepare,
+    run,
+    without_directories,
+)
 
 
 def metric(name: str, value: float, base: float = 0.0) -> dict[str, Any]:
@@ -46,6 +55,19 @@ def test_the_reference_data_add_what_the_demonstration_does_not_say() -> None:
     both = added(table, Table(names, {}, (other, new), ()))
     assert both.statements == (*table.statements, new)
     assert both.label(new.subject) == "Nowhere" and both.label(france) == "France"
+
+
+def test_a_directory_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "letters.txt").write_text("Dear Sir")
+    with pytest.raises(KbsyncError, match="holds something else"):
+        measure_own_model("package:nowhere", tmp_path, None, 1, None)
+    assert (tmp_path / "letters.txt").read_text() == "Dear Sir"
+
+
+def test_no_password_is_told() -> None:
+    assert "KBSYNC_MODEL__DTYPE".startswith(TOLD)
+    for name in ("KBSYNC_DATABASE_URL", "KBSYNC_WEB__TOKEN", "KBSYNC_RELEASE__SECRET", "KBSYNC_SERVED__KEY"):
+        assert not name.startswith(TOLD)
 
 
 def test_the_evidence_names_no_directory() -> None:
