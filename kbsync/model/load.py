@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from kbsync.model.quiet import quiet
 from kbsync.model.reference import model_directory
 from kbsync.model.spread import Spread
 from kbsync.model.tokens import require_offsets, without_panic
+from kbsync.model.unmapped import unmapped
 from kbsync.ports import UNWATCHED, Work
 from kbsync.system.memory import map_large_blocks
 from kbsync.system.messages import first_line
@@ -45,6 +47,8 @@ WRAPPERS = frozenset(MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES.values()) - CAUS
 """Classes that hold a text decoder beside encoders of pictures (Qwen VL, Llama 4, LLaVA). They are loaded whole, so
 that an export is a model of the same kind."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+SAFETENSORS_NAMES = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}
+"""What the files call these."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,8 +109,10 @@ def _model(directory: Path, dtype: torch.dtype, placing: Mapping[str, Any]) -> P
     tensors = require_loadable(directory, CAUSAL | WRAPPERS)
     wrapped = not WRAPPERS.isdisjoint(read_json(directory / "config.json").get("architectures") or [])
     auto: Any = AutoModelForImageTextToText if wrapped else AutoModelForCausalLM
+    as_stored = all(tensor.dtype == SAFETENSORS_NAMES[dtype] for tensor in tensors)
+    reading = nullcontext() if as_stored else unmapped()
     try:
-        with quiet(), bounded_build(str(directory), len(tensors), sum(t.numbers for t in tensors)):
+        with quiet(), reading, bounded_build(str(directory), len(tensors), sum(t.numbers for t in tensors)):
             loaded: Any = auto.from_pretrained(
                 directory,
                 dtype=dtype,

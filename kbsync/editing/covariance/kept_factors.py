@@ -29,13 +29,13 @@ def factor_of(covariances: Covariances, layer: int, artifacts: ArtifactStore) ->
         EditError: The covariance is gone or unsound.
     """
     key = covariances.digests[layer]
-    blob = artifacts.get(KIND, key)
+    kept = _kept(artifacts, key)  # both are as large as the key's square: of neither a second copy is held
     matrix = covariances.matrices[layer]
-    if blob is not None and (kept := _read(blob)) is not None and _is_of(kept, matrix):
+    if kept is not None and _is_of(kept, matrix):
         return kept
     made = factorise(matrix)
-    if blob is not None:
-        artifacts.drop(KIND, key)
+    del kept, matrix
+    artifacts.drop(KIND, key)
     artifacts.put(KIND, key, _packed(made))
     return made
 
@@ -69,8 +69,11 @@ def _packed(factor: Factor) -> bytes:
     )
 
 
-def _read(blob: bytes) -> Factor | None:
-    """None for what no factor can be read from: it is made again."""
+def _kept(artifacts: ArtifactStore, key: str) -> Factor | None:
+    """None where there is none, and for what no factor can be read from: it is made again."""
+    blob = artifacts.get(KIND, key)
+    if blob is None:
+        return None
     try:
         found = load(blob)
         return Factor(

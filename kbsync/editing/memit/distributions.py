@@ -21,6 +21,9 @@ TOP = 64
 """Number of a distribution's likeliest tokens that are kept; all others count as one."""
 ROWS = 16
 """Texts in one pass that keeps distributions."""
+HEAD_ROWS = 256
+"""States that are taken to the vocabulary at once, where no gradient is wanted: of 16 texts together, three tensors of
+(states, vocabulary) would be larger than a small model."""
 _LEAST = 1e-6
 """Of the probability that the other tokens have together."""
 
@@ -64,10 +67,12 @@ def nll_of(logprobs: Tensor, positions: TargetPositions) -> TargetNll:
 def expected(decoder: Decoder, prompts: Sequence[Prompt]) -> list[Expected]:
     """What the model says now after the tokens of each text, in the order of the texts."""
     kept: list[Expected] = []
+    most = min(TOP, decoder.head_weight.shape[0])
     for begin in range(0, len(prompts), ROWS):
         some = prompts[begin : begin + ROWS]
-        logprobs, positions = _logprobs(decoder, some)
-        top = logprobs.topk(min(TOP, logprobs.shape[1]), dim=-1)
+        states, positions = _states(decoder, some)
+        parts = [_log_softmax(decoder, part).topk(most, dim=-1) for part in torch.split(states, HEAD_ROWS)]
+        top = [torch.cat(tensors) for tensors in zip(*parts, strict=True)]
         lengths = positions.fact.bincount().tolist()
         for prompt, values, indices in zip(some, *(torch.split(t, lengths) for t in top), strict=True):
             kept.append(Expected(prompt, values.clone(), indices.clone()))
@@ -93,14 +98,24 @@ def kl_of(logprobs: Tensor, rows: Sequence[Expected]) -> Tensor:
 
 def _logprobs(decoder: Decoder, prompts: Sequence[Prompt]) -> tuple[Tensor, TargetPositions]:
     """Log-probabilities (k, vocabulary) before each target token of all prompts, and where they were read."""
+    states, positions = _states(decoder, prompts)
+    return _log_softmax(decoder, states), positions
+
+
+def _log_softmax(decoder: Decoder, states: Tensor) -> Tensor:
+    logits = decoder.logits(states)
+    return logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(dim=-1)
+
+
+def _states(decoder: Decoder, prompts: Sequence[Prompt]) -> tuple[Tensor, TargetPositions]:
+    """The final norm's outputs (k, d) before each target token of all prompts, and where they were read."""
     positions = target_positions([(p,) for p in prompts], from_lookup=False)
     groups = by_start([prompt.ids[: prompt.target] for prompt in prompts])
     states = torch.cat([_at_targets(decoder, prompts, positions, group) for group in groups])
     if len(groups) > 1:
         entries = torch.cat([_entries(positions, group) for group in groups])
         states = states[entries.argsort().to(states.device)]
-    logits = decoder.logits(states)
-    return logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(dim=-1), positions
+    return states, positions
 
 
 def _entries(positions: TargetPositions, group: Sequence[int]) -> Tensor:

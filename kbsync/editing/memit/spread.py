@@ -77,6 +77,7 @@ def spread(
             )
         )
         work.advance()
+        del penalty  # the next one would come beside it
     return LayerEdits(reports, all_keys)
 
 

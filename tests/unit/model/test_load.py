@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import BertConfig, BertForMaskedLM, T5Config, T5ForConditionalGeneration
+from transformers import BertConfig, BertForMaskedLM, T5Config, T5ForConditionalGeneration, modeling_utils
 
 from kbsync.domain.errors import ModelError
 from kbsync.model.load import LoadedModel, load
@@ -57,6 +57,24 @@ def test_other_precisions_can_be_asked_for(original: Path, loaded: Loader) -> No
     found = loaded(original, dtype="bfloat16", device="cpu")
     assert {p.dtype for p in found.model.parameters()} == {torch.bfloat16}
     assert found.fingerprint != loaded(original).fingerprint
+
+
+@pytest.mark.parametrize(("dtype", "backend"), [("float32", "mmap"), ("bfloat16", "pread")])
+def test_a_file_of_another_dtype_is_read_and_not_mapped(
+    original: Path, loaded: Loader, monkeypatch: pytest.MonkeyPatch, dtype: str, backend: str
+) -> None:
+    asked, real = [], modeling_utils.safe_open
+
+    def spy(*args: object, **options: object) -> object:
+        asked.append(options["backend"])
+        return real(*args, **options)
+
+    monkeypatch.setattr(modeling_utils, "safe_open", spy)
+    found = loaded(original, dtype=dtype)
+    assert asked == [backend]
+    assert modeling_utils.safe_open is spy
+    expected = random_model("llama")[0].state_dict()
+    assert all(torch.equal(value, expected[n].to(value.dtype)) for n, value in found.model.state_dict().items())
 
 
 def test_shards_load_like_one_file(original: Path, tmp_path: Path, loaded: Loader) -> None:

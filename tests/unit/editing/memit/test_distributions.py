@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from kbsync.editing.common.prompts import Prompt, tokenise
-from kbsync.editing.memit.distributions import expected, kl_to, target_nll
+from kbsync.editing.memit import distributions
+from kbsync.editing.memit.distributions import HEAD_ROWS, expected, kl_to, target_nll
 from kbsync.model.decoder import discover
 from kbsync.model.shared_start import LEAST
 from tests.support.families import IN_MANY_PHRASINGS, random_model, tokenizer
@@ -26,7 +27,11 @@ def test_the_cost_of_a_target_is_that_of_its_tokens(family: str) -> None:
         assert float(together.largest[n].detach()) == pytest.approx(max(costs), rel=1e-4)
 
 
-def test_what_is_expected_is_the_likeliest_before_each_target_token() -> None:
+@pytest.mark.parametrize("at_once", [HEAD_ROWS, 2])
+def test_what_is_expected_is_the_likeliest_before_each_target_token(
+    monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(distributions, "HEAD_ROWS", at_once)
     model = random_model("llama")
     rows = expected(discover(model), PROMPTS)
     assert [row.prompt for row in rows] == PROMPTS
