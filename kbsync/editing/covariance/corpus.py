@@ -115,13 +115,15 @@ def identity(texts: Sequence[str]) -> str | list[object]:
 
 
 def _places(decoder: Decoder) -> int:
-    """The most tokens that the model can read at once: it has no vectors for further places where it has learned them.
+    """The most tokens that the model can read at once: it has no vectors for further places where it looks them up in a
+    table, learned (GPT-2) or computed when it is built (GPT-J).
 
-    Rotary positions go on, so stretches stay as they are for such a model, and with them the covariance's bits.
+    Other rotary positions go on, so stretches stay as they are for such a model, and with them the covariance's bits.
     """
-    tables = [module for module in decoder.model.modules() if isinstance(module, nn.Embedding)]
     places = getattr(decoder.model.config.get_text_config(), "max_position_embeddings", None)
-    return int(places) if places and len(tables) > 1 else WINDOW
+    learned = sum(isinstance(module, nn.Embedding) for module in decoder.model.modules()) > 1
+    computed = any(b.ndim == 2 and len(b) == places and b.is_floating_point() for b in decoder.model.buffers())
+    return int(places) if places and (learned or computed) else WINDOW
 
 
 def _stretches(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], tokens: int, seed: int, window: int) -> Batch:

@@ -95,10 +95,11 @@ def test_text_is_sampled_where_none_is_given() -> None:
     assert identity(texts(30)) != identity(texts(31)) != identity([])
 
 
+@pytest.mark.parametrize("family", ["gpt2", "gptj"])
 @pytest.mark.parametrize("given_text", [True, False])
-def test_a_model_with_few_places_reads_no_more_at_once(given_text: bool) -> None:
-    """GPT-2 learns its positions, so a longer row would be an index out of range."""
-    decoder = discover(random_model("gpt2"))
+def test_a_model_with_few_places_reads_no_more_at_once(given_text: bool, family: str) -> None:
+    """GPT-2 learns its positions and GPT-J has a table of them, so a longer row would be an index out of range."""
+    decoder = discover(random_model(family))
     places = decoder.model.config.n_positions
     text = ["".join(texts(12))] if given_text else []
     assert places < WINDOW
