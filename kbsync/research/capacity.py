@@ -54,6 +54,7 @@ def run_capacity(
     *,
     sizes: Iterable[int] = SIZES,
     extent: Extent = EXTENT,
+    targets: Sequence[Threshold] = (),
 ) -> dict[str, Any]:
     """Measure one recipe at every size. A size includes the smaller ones' cases, whose target vectors are used again.
 
@@ -64,6 +65,7 @@ def run_capacity(
         policy: The gate's thresholds.
         sizes: Numbers of edits.
         extent: How much is measured.
+        targets: Demands on figures of the table, beside those of the gate.
 
     Returns:
         The evidence document.
@@ -73,7 +75,7 @@ def run_capacity(
         EditError: An edit fails.
         Stopped: A stop was asked for; raised between two parts. What is finished is kept.
     """
-    document = run_lines(bench, data, [algorithm], sorted(set(sizes)), extent, (), "kbsync bench capacity")
+    document = run_lines(bench, data, [algorithm], sorted(set(sizes)), extent, targets, "kbsync bench capacity")
     demanded = demands(policy)
     judged = judge(document, algorithm.name, demanded)
     limit = read_limit(judged)

@@ -18,12 +18,14 @@ from kbsync.cli.research.options import (
     PartOption,
     SeedOption,
     StateOption,
+    TargetsOption,
     TokensOption,
     counts_of,
     data_of,
     require_matplotlib,
     session_of,
     session_options,
+    targets_of,
 )
 
 
@@ -51,6 +53,7 @@ def capacity(
     corpus: CorpusOption = None,
     held_out: HeldOutOption = None,
     state: StateOption = None,
+    target: TargetsOption = None,
     output: OutputOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -69,16 +72,17 @@ def capacity(
     from kbsync.research.plots import plot_capacity
 
     require_matplotlib()
-    counts = counts_of(sizes, "--sizes")
+    counts, targets = counts_of(sizes, "--sizes"), targets_of(target)
     options = session_options(context, model, [recipe] if recipe else None, state, corpus, held_out)
     with session_of(context, options) as session:
         document = run_capacity(
             session.bench(),
             data_of(data, part, seed, known),
-            session.algorithm(session.recipes[0]),
+            session.algorithms()[0],
             session.app.settings.gate.policy,
             sizes=counts,
             extent=Extent(cases=cases, answer_tokens=answer_tokens),
+            targets=targets,
         )
         output = output or RESULTS / f"capacity-{session.model_name}.json"
         name = session.recipes[0].name

@@ -15,12 +15,15 @@ pytestmark = pytest.mark.slow
 
 def test_capacity_reuses_target_vectors_and_says_what_goes_into_the_recipe(bench: Cli, tmp_path: Path) -> None:
     arguments = ["bench", "capacity", "cf.json", "--recipe", "soft", "--sizes", "2,4,8", "--cases", "2", *SMALL]
+    arguments += ["--target", "memit@8.efficacy_strict>=2"]
     shown = bench.good(*arguments)
     path = tmp_path / "docs" / "results" / "capacity-model.json"
     document = json.loads(path.read_text())
-    assert document["command"] == "kbsync bench capacity" and document["recipes"]["soft"]["name"] == "soft"
+    assert document["command"] == "kbsync bench capacity" and document["recipes"]["memit"]["name"] == "soft"
     assert [size["edits"] for size in document["capacity"]["sizes"]] == [2, 4, 8]
     assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    demanded = figure(document, "memit@8.efficacy_strict")
+    assert (demanded["target"], demanded["holds"]) == (">= 2", False)
     limit = document["capacity"]["limit"]
     assert figure(document, "capacity")["value"] == limit
     said = f"capacity = {limit}" if limit else "no size holds the gate's bounds"
