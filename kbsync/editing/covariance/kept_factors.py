@@ -6,6 +6,7 @@ A factor is stored under the SHA-256 of the covariance that it was made from, so
 from __future__ import annotations
 
 import secrets
+from dataclasses import dataclass
 
 import torch
 from safetensors import SafetensorError
@@ -29,31 +30,44 @@ def factor_of(covariances: Covariances, layer: int, artifacts: ArtifactStore) ->
         EditError: The covariance is gone or unsound.
     """
     key = covariances.digests[layer]
-    kept = _kept(artifacts, key)  # both are as large as the key's square: of neither a second copy is held
-    matrix = covariances.matrices[layer]
-    if kept is not None and _is_of(kept, matrix):
+    witness = _witness(covariances.matrices[layer])
+    kept = _kept(artifacts, key)
+    if kept is not None and _is_of(kept, witness):
         return kept
-    made = factorise(matrix)
-    del kept, matrix
+    del kept
+    made = factorise(covariances.matrices[layer])
     artifacts.drop(KIND, key)
     artifacts.put(KIND, key, _packed(made))
     return made
 
 
-def _is_of(factor: Factor, covariance: Tensor) -> bool:
-    """Whether L Lᵀ is the covariance with the ridge, as it acts on a vector that nobody can foretell.
+@dataclass(frozen=True, slots=True)
+class _Witness:
+    """What a covariance (d, d) makes of a vector that nobody can foretell. It tells its factor from another's without
+    both being held: each may be a third of the model."""
+
+    vector: Tensor
+    """(d,)"""
+    product: Tensor
+    """(d,)"""
+
+
+def _witness(covariance: Tensor) -> _Witness:
+    unforeseen = torch.Generator().manual_seed(secrets.randbits(63))
+    vector = torch.randn(len(covariance), generator=unforeseen, dtype=covariance.dtype)
+    return _Witness(vector, covariance @ vector)
+
+
+def _is_of(factor: Factor, witness: _Witness) -> bool:
+    """Whether L Lᵀ is the covariance with the ridge.
 
     A factor is in no version's record, so nothing else would tell another's factor in this one's place.
     """
-    if factor.lower.shape != covariance.shape:
+    x, lower = witness.vector, factor.lower
+    if lower.shape != (len(x), len(x)):
         return False
-    x = torch.randn(len(covariance), generator=_unforeseen(), dtype=covariance.dtype)
-    wanted = covariance @ x + factor.ridge * x
-    return bool((factor.lower @ (factor.lower.T @ x) - wanted).norm() <= TOLERANCE * wanted.norm())
-
-
-def _unforeseen() -> torch.Generator:
-    return torch.Generator().manual_seed(secrets.randbits(63))
+    wanted = witness.product + factor.ridge * x
+    return bool((lower @ (lower.T @ x) - wanted).norm() <= TOLERANCE * wanted.norm())
 
 
 def _packed(factor: Factor) -> bytes:
