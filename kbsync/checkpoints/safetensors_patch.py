@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 
 from kbsync.model.model_files import other_files, weight_files
+from kbsync.model.stored_dtypes import STORED_DTYPES
 from kbsync.system.durable import make_directory, sync
 
-DTYPES = {"F64": torch.float64, "F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
-NAMES = {dtype: name for name, dtype in DTYPES.items()}
+NAMES = {dtype: name for name, dtype in STORED_DTYPES.items()}
 _ALIGNED = 8
 """The header's length is a multiple of it, as safetensors writes it."""
 
@@ -47,9 +47,9 @@ class TensorFile:
     def holds(self, name: str, tensor: Tensor) -> bool:
         """Whether the tensor of this name is ``tensor``, as it is or rounded to the dtype of ``tensor``."""
         entry = self.header[name]
-        if entry["dtype"] not in DTYPES or entry["shape"] != list(tensor.shape) or not tensor.numel():
+        if entry["dtype"] not in STORED_DTYPES or entry["shape"] != list(tensor.shape) or not tensor.numel():
             return False
-        raw = torch.frombuffer(bytearray(self.stored(name)), dtype=DTYPES[entry["dtype"]])
+        raw = torch.frombuffer(bytearray(self.stored(name)), dtype=STORED_DTYPES[entry["dtype"]])
         return torch.equal(raw.to(tensor.dtype), tensor.detach().cpu().flatten())
 
 

@@ -36,6 +36,7 @@ from kbsync.model.model_files import read_json
 from kbsync.model.quiet import quiet
 from kbsync.model.reference import model_directory
 from kbsync.model.spread import Spread
+from kbsync.model.stored_dtypes import STORED_DTYPES
 from kbsync.model.tokens import require_offsets, without_panic
 from kbsync.model.unmapped import unmapped
 from kbsync.ports import UNWATCHED, Work
@@ -47,8 +48,6 @@ WRAPPERS = frozenset(MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES.values()) - CAUS
 """Classes that hold a text decoder beside encoders of pictures (Qwen VL, Llama 4, LLaVA). They are loaded whole, so
 that an export is a model of the same kind."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-SAFETENSORS_NAMES = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}
-"""What the files call these."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +108,7 @@ def _model(directory: Path, dtype: torch.dtype, placing: Mapping[str, Any]) -> P
     tensors = require_loadable(directory, CAUSAL | WRAPPERS)
     wrapped = not WRAPPERS.isdisjoint(read_json(directory / "config.json").get("architectures") or [])
     auto: Any = AutoModelForImageTextToText if wrapped else AutoModelForCausalLM
-    as_stored = all(tensor.dtype == SAFETENSORS_NAMES[dtype] for tensor in tensors)
+    as_stored = all(STORED_DTYPES.get(tensor.dtype) == dtype for tensor in tensors)
     reading = nullcontext() if as_stored else unmapped()
     try:
         with quiet(), reading, bounded_build(str(directory), len(tensors), sum(t.numbers for t in tensors)):
