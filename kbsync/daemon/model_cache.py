@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import gc
 import threading
-import time
 from datetime import timedelta
 
 from kbsync.bootstrap import App
+from kbsync.bootstrap.adapters import SystemClock
 from kbsync.config import Configuration
 from kbsync.daemon.jobs import ACTOR
 from kbsync.ports import Clock, Work
@@ -18,7 +18,7 @@ class ModelCache:
     """Holds at most one application that no job is using, with the model of that application's configuration."""
 
     def __init__(self, clock: Clock | None = None) -> None:
-        self._clock = clock
+        self._clock = clock or SystemClock()
         self._lock = threading.Lock()
         self._app: App | None = None
         self._until = 0.0
@@ -39,7 +39,7 @@ class ModelCache:
             app.close()
             return
         with self._lock:
-            self._app, self._until = app, time.monotonic() + span.total_seconds()
+            self._app, self._until = app, self._clock.monotonic() + span.total_seconds()
 
     def close_expired(self) -> bool:
         """Close the application, and free its model, if its time is over.
@@ -48,7 +48,7 @@ class ModelCache:
             Whether one was closed.
         """
         with self._lock:
-            if self._app is None or time.monotonic() < self._until:
+            if self._app is None or self._clock.monotonic() < self._until:
                 return False
         self.close()
         free_models()

@@ -6,7 +6,7 @@ import dataclasses
 import gc
 import weakref
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,8 +15,9 @@ from kbsync.bootstrap import App
 from kbsync.daemon.model_cache import ModelCache, free_models
 from kbsync.ports import Work
 from tests.support.daemon_service import Service
+from tests.support.stage_world import FixedClock
 
-HOUR, MOMENT = timedelta(hours=1), timedelta(microseconds=1)
+HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
@@ -63,12 +64,14 @@ def test_no_time_means_that_nothing_is_kept(service: Service, closed: list[App])
 
 @pytest.mark.slow
 def test_the_application_is_closed_when_its_time_is_over(service: Service, closed: list[App]) -> None:
-    cache = ModelCache()
+    clock = FixedClock(datetime(2026, 11, 3, tzinfo=UTC))
+    cache = ModelCache(clock)
     assert cache.close_expired() is False, "there is none"
     app = cache.take(service.configuration, Work())
     cache.keep(app, HOUR)
+    clock.sleep(HOUR.total_seconds() - 1)
     assert cache.close_expired() is False
-    cache.keep(app, MOMENT)
+    clock.sleep(1)
     assert cache.close_expired() is True and closed == [app]
     assert cache.close_expired() is False
 
