@@ -11,8 +11,6 @@ from __future__ import annotations
 import gzip
 import json
 import re
-import subprocess
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -27,12 +25,13 @@ from kbsync.demo.run import MODEL, configure, fresh, open_app
 from kbsync.demo.snapshot import snapshot_turtle
 from kbsync.demo.table import Item, Row, Table
 from kbsync.domain.canonical import content_hash
-from kbsync.domain.errors import KbsyncError, NotFound
+from kbsync.domain.errors import NotFound
 from kbsync.domain.statement import ItemId, PropertyId, Rank, item_id
 from kbsync.operations.evidence import Figure, at_least, at_most, evidence, peak_rss_bytes
 from kbsync.ports import Work
 from kbsync.stages.cycle import CycleResult, sync
 from kbsync.wikidata.local import OxigraphServer
+from tests.evidence.command import REFUSED, run
 
 RELATIONS = (
     "author", "capital", "continent", "country", "developer", "director", "headquarters", "manufacturer",
@@ -107,8 +106,10 @@ def measure_large(data: Path, facts: int, state: Path, work: Work) -> dict[str, 
         finally:
             app.close()
     page = state / "report-1.html"
-    _command(config, "report", "1", "--output", str(page))
-    recorded, again = (json.loads(_command(config, "evaluate", "1", *more, "--json")) for more in ([], ["--again"]))
+    run(state, "report", "1", "--output", page.name)
+    recorded, again = (
+        json.loads(run(state, "evaluate", "1", *more, "--json", accepted=(0, REFUSED))) for more in ([], ["--again"])
+    )
     shown = read_page(page.read_text(encoding="utf-8"))
     console.print(f"The report: {page}")
     return evidence(
@@ -207,12 +208,3 @@ def _triples(path: Path) -> Iterator[list[str]]:
     with gzip.open(path, "rt", encoding="utf-8") as stream:
         for line in stream:
             yield line.rstrip("\n").split("\t")
-
-
-def _command(config: Path, *arguments: str) -> str:
-    """The output of a command. Exit code 3 is no failure: the gate refused the version."""
-    command = [sys.executable, "-m", "kbsync", "--config", str(config), *arguments]
-    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
-    if done.returncode not in (0, 3):
-        raise KbsyncError(f"`kbsync {' '.join(arguments)}` ended with code {done.returncode}.")
-    return done.stdout

@@ -11,8 +11,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -26,6 +24,7 @@ from kbsync.demo.table import Table, load_table
 from kbsync.domain.errors import KbsyncError
 from kbsync.operations.evidence import Figure, at_least, at_most, evidence
 from kbsync.wikidata.local import OxigraphServer
+from tests.evidence.command import REFUSED, run
 from tests.evidence.large import RELATIONS, read_table, watch
 
 USER_AGENT = "kbsync evidence (https://localhost)"
@@ -37,8 +36,6 @@ WORLD = "world"
 """The local store, in the directory of the configuration."""
 FEWEST = 100
 """Facts that the version is to hold, unless a number is asked for."""
-REFUSED = 3
-"""Exit code of a sync whose candidate the gate refused."""
 
 
 def measure_own_model(model: str, state: Path, data: Path | None, subjects: int, facts: int | None) -> dict[str, Any]:
@@ -135,20 +132,3 @@ def figures(version: Mapping[str, Any], evaluation: Mapping[str, Any], seconds: 
     perplexity = metrics["perplexity"]
     found.append(at_most("perplexity_growth", perplexity["value"] / perplexity["base"] - 1, "share", 0.05))
     return found
-
-
-def run(
-    state: Path, *arguments: str, environment: Mapping[str, str] | None = None, accepted: tuple[int, ...] = (0,)
-) -> str:
-    """The output of a command in the directory of the configuration. Raises ``KbsyncError`` with its exit code."""
-    command = [sys.executable, "-m", "kbsync", *arguments]
-    done = subprocess.run(
-        command, cwd=state, env={**os.environ, **(environment or {})}, stdout=subprocess.PIPE, text=True, check=False
-    )
-    if done.returncode not in accepted:
-        raise KbsyncError(
-            f"`kbsync {' '.join(arguments)}` ended with code {done.returncode}.",
-            kept=f"Everything is in {state}.",
-            next_step="Its last lines above say what to do; then run the same command again.",
-        )
-    return done.stdout

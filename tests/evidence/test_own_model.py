@@ -13,6 +13,7 @@ from kbsync.config import load_relations
 from kbsync.demo.table import Item, Table, load_table
 from kbsync.domain.errors import KbsyncError
 from kbsync.domain.statement import ItemId
+from tests.evidence.command import run
 from tests.evidence.own_model import (
     TOLD,
     WORLD,
@@ -20,7 +21,6 @@ from tests.evidence.own_model import (
     figures,
     measure_own_model,
     prepare,
-    run,
     without_directories,
 )
 

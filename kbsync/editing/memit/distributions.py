@@ -16,6 +16,7 @@ from kbsync.editing.common.prompts import Prompt
 from kbsync.editing.common.target_positions import TargetPositions, target_positions
 from kbsync.model.decoder import Decoder
 from kbsync.model.shared_start import by_start, shared_start, states_behind
+from kbsync.ports import UNWATCHED, Work
 
 TOP = 64
 """Number of a distribution's likeliest tokens that are kept; all others count as one."""
@@ -64,11 +65,15 @@ def nll_of(logprobs: Tensor, positions: TargetPositions) -> TargetNll:
 
 
 @torch.no_grad()
-def expected(decoder: Decoder, prompts: Sequence[Prompt]) -> list[Expected]:
-    """What the model says now after the tokens of each text, in the order of the texts."""
+def expected(decoder: Decoder, prompts: Sequence[Prompt], work: Work = UNWATCHED) -> list[Expected]:
+    """What the model says now after the tokens of each text, in the order of the texts.
+
+    A request to stop is heard between two passes.
+    """
     kept: list[Expected] = []
     most = min(TOP, decoder.head_weight.shape[0])
     for begin in range(0, len(prompts), ROWS):
+        work.checkpoint()
         some = prompts[begin : begin + ROWS]
         states, positions = _states(decoder, some)
         parts = [_log_softmax(decoder, part).topk(most, dim=-1) for part in torch.split(states, HEAD_ROWS)]

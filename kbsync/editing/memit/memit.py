@@ -23,6 +23,7 @@ from kbsync.editing.memit.spread import spread, with_ratio
 from kbsync.editing.memit.target_cache import TargetCache
 from kbsync.editing.memit.targets import WINDOW
 from kbsync.model.suffix import longest_row
+from kbsync.ports import Work
 from kbsync.system.memory import release_memory
 
 LAYERS = "layers"
@@ -93,11 +94,12 @@ class MemitEditor(TorchEditor):
             delta = Refinement(decoder, job.layers, covariances.matrices, recipe, job.work).run(
                 delta,
                 [prompt for rewrite in rewrites for prompt in rewrite.prompts],
-                with_answers(decoder, self._tokenizer, k0_prompts, recipe.seed)
-                + with_answers(
-                    decoder, self._tokenizer, preserved_frames(self._tokenizer, job.preserved, most), recipe.seed
-                ),
-                self._ordinary_text(recipe.seed),
+                [
+                    answered
+                    for some in (k0_prompts, preserved_frames(self._tokenizer, job.preserved, most))
+                    for answered in with_answers(decoder, self._tokenizer, some, recipe.seed, job.work)
+                ],
+                self._ordinary_text(recipe.seed, job.work),
                 practised_prompts(self._tokenizer, rewrites, most),
                 partial(KeptPasses, job.artifacts, job.base, recipe),
             )
@@ -115,9 +117,9 @@ class MemitEditor(TorchEditor):
             covariance=covariances.fingerprint,
         )
 
-    def _ordinary_text(self, seed: int) -> list[Expected]:
+    def _ordinary_text(self, seed: int, work: Work) -> list[Expected]:
         """The model must hold the base's weights."""
         if self._ordinary is None or self._ordinary[0] != seed:
             drawn = stretches(self._decoder, self._tokenizer, self._texts, seed)
-            self._ordinary = (seed, expected(self._decoder, drawn))
+            self._ordinary = (seed, expected(self._decoder, drawn, work))
         return self._ordinary[1]

@@ -106,7 +106,7 @@ class Refinement:
             A change of at most the recipe's rank. Where all prompts are answered, it is ``delta`` in other factors.
         """
         recipe, decoder, log = self._recipe, self._decoder, structlog.get_logger(__name__)
-        kept = expected(decoder, preserved)
+        kept = expected(decoder, preserved, self._work)
         factors = self._factors(delta)
         optimiser = _Adam(factors, recipe.refine_rate)
         written, pool = _ordered(prompts), _ordered([*prompts, *practised])

@@ -14,7 +14,10 @@ from kbsync.editing.covariance.corpus import corpus
 from kbsync.model.decoder import Decoder
 from kbsync.model.decoding import eos_ids, greedy, line_ends
 from kbsync.model.suffix import longest_row
+from kbsync.ports import UNWATCHED, Work
 
+PRESERVED_ANSWERS = "preserved answers"
+"""The step of an edit that asks the base what it says at preserved prompts, as it is shown."""
 MOST_PROMPTS = 720
 """Preserved prompts that are drawn. Each costs the base's answer once; a step looks at a few of them."""
 ANSWER_TOKENS = 10
@@ -55,26 +58,36 @@ def preserved_frames(
 
 
 def with_answers(
-    decoder: Decoder, tokenizer: PreTrainedTokenizerFast, prompts: Sequence[Prompt], seed: int
+    decoder: Decoder,
+    tokenizer: PreTrainedTokenizerFast,
+    prompts: Sequence[Prompt],
+    seed: int,
+    work: Work = UNWATCHED,
 ) -> list[Prompt]:
     """At most ``MOST_PROMPTS`` of the prompts, drawn, with the model's own greedy answer as target.
 
-    The answer ends with its line or with the token that ends a text, which belongs to it.
+    The answer ends with its line or with the token that ends a text, which belongs to it. A request to stop is heard
+    between two batches.
     """
     room = longest_row(decoder) - ANSWER_TOKENS
     fitting = [prompt for prompt in prompts if len(prompt.ids) <= room]
     chosen = random.Random(seed).sample(range(len(fitting)), min(MOST_PROMPTS, len(fitting)))
     some = sorted((fitting[n] for n in chosen), key=lambda p: (len(p.ids), p.ids))
+    if not some:
+        return []
     eos, ends_line = eos_ids(decoder.model, tokenizer), line_ends(tokenizer)
 
     def ends(token: int) -> bool:
         return token in eos or ends_line(token)
 
     answered: list[Prompt] = []
+    work.start(PRESERVED_ANSWERS, len(some))
     for begin in range(0, len(some), BATCH):
         batch = some[begin : begin + BATCH]
         answers = greedy(decoder.model, [p.ids for p in batch], ANSWER_TOKENS, ends, set())
         answered += [Prompt((*p.ids, *answer), p.lookup, len(p.ids)) for p, answer in zip(batch, answers, strict=True)]
+        work.advance(len(batch))
+    work.finish()
     return answered
 
 

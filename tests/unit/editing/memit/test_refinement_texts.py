@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
+from kbsync.domain.errors import Stopped
 from kbsync.editing.common.prompts import Prompt, locate
-from kbsync.editing.memit import refinement_texts
+from kbsync.editing.memit import distributions, refinement_texts
+from kbsync.editing.memit.distributions import expected
 from kbsync.editing.memit.refinement_texts import ANSWER_TOKENS, LOOKED_AT, STRETCH_TOKENS, stretches, with_answers
 from kbsync.model.decoder import discover
 from kbsync.model.suffix import longest_row
-from tests.support.families import random_model, texts, tokenizer
+from tests.support.families import Silent, random_model, texts, tokenizer
 
 
 def prompts() -> list[Prompt]:
@@ -50,6 +52,20 @@ def test_prompts_beyond_the_most_are_drawn_by_the_seed(monkeypatch: pytest.Monke
     drawn = [with_answers(decoder, tokenizer(), prompts(), seed) for seed in (0, 0, 1, 2, 3)]
     assert all(len(rows) == 2 for rows in drawn)
     assert drawn[0] == drawn[1] and any(rows != drawn[0] for rows in drawn[2:])
+
+
+def test_a_stop_is_heard_while_the_base_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With 1.5 billion parameters the answers and their distributions take minutes."""
+    monkeypatch.setattr(refinement_texts, "BATCH", 1)
+    monkeypatch.setattr(distributions, "ROWS", 1)
+    decoder, stop = discover(random_model("llama")), Stopped("asked to stop")
+    with pytest.raises(Stopped):
+        with_answers(decoder, tokenizer(), prompts(), 0, Silent(stop_at=2, error=stop))
+    answered = with_answers(decoder, tokenizer(), prompts(), 0, Silent(stop_at=4, error=stop))
+    assert len(answered) == 3
+    with pytest.raises(Stopped):
+        expected(decoder, answered, Silent(cut_at=2, error=stop))
+    assert len(expected(decoder, answered, Silent(cut_at=4, error=stop))) == 3
 
 
 def test_stretches_of_text_are_looked_at_near_their_ends() -> None:
