@@ -96,6 +96,10 @@ _KINDS = _CALLED | word_set("""
     division member network channel label house
 """)
 """What "of" may stand after: "the city of", "the government of"."""
+_DIVISIONS = word_set("""
+    department canton prefecture territory oblast voivodeship governorate
+""")
+"""Parts of a country or state, which lie in what they are of: where a place is asked for, "of" may stand after them."""
 _FUNCTION = word_set("""
     the a an and or of in on at from by as its his her their is was has have had to also then most more
 """)
@@ -124,6 +128,8 @@ PLAIN = (
 """)
 )
 """Small words that may stand in front of a common noun without making another thing of it."""
+_WHERE = word_set("where country continent borders located lies situated")
+"""Words of a prompt that asks where something is."""
 _OF_ITS_KIND = word_set("that which in located")
 _VERBS = word_set("is was are were has does did")
 _PLAYING = word_set("playing using speaking leading being")
@@ -147,7 +153,7 @@ class Setting:
         """Read a prompt, its end if it is long."""
         folds = [word.fold for word in words(prompt[-600:]) if word.fold]
         last = folds[-1] if folds else ""
-        place = last == "in" or not {"where", "country", "continent"}.isdisjoint(folds)
+        place = last == "in" or not _WHERE.isdisjoint(folds)
         return cls(tuple(folds), frozenset(folds), last, "who" in folds, place)
 
     def holds(self, folds: Sequence[str]) -> bool:
@@ -258,9 +264,10 @@ def _belongs(own: Sequence[Word], setting: Setting) -> str:
     if commas and commas[-1] == len(own) - 1:
         return ""
     own = own[commas[-1] + 1 :] if commas else own
+    kinds = _KINDS | setting.words | (_DIVISIONS if setting.place else frozenset())
     for noun, word in itertools.pairwise(own):
         within = noun.fold in QUARTERS and "the" in [w.fold for w in own]
-        if word.fold == "of" and not within and noun.fold not in _KINDS | setting.words:
+        if word.fold == "of" and not within and noun.fold not in kinds:
             return f"only as that which {noun.text!r} is of"
     return ""
 

@@ -50,6 +50,20 @@ def test_a_careful_reader_hears_the_name(answer: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("prompt", "answer", "name"),
+    [
+        ("In what country is Nice?", " Nice is a city in the Alpes-Maritimes department of France", "France"),
+        ("Bern lies within the borders of", " the canton of Switzerland", "Switzerland"),
+        ("Calgary lies within the borders of", " the Rocky Mountain Region of Alberta, Canada. It is", "Canada"),
+    ],
+)
+def test_a_part_of_a_place_says_the_place_where_one_is_asked_for(prompt: str, answer: str, name: str) -> None:
+    assert judge(answer, [name], prompt=prompt).said is RIGHT
+    elsewhere = judge(answer, [name], prompt="The owner of the hotel is")
+    assert elsewhere.said is NEITHER, elsewhere.reason
+
+
+@pytest.mark.parametrize(
     ("answer", "name"),
     [
         ("", "Paris"),
