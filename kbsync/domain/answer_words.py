@@ -14,7 +14,7 @@ def _folded(text: str) -> frozenset[str]:
 
 
 ARTICLES = word_set("the a an la le")
-LEGAL = word_set("inc corporation corp company co ltd limited llc ag se gmbh plc sa nv ab oy kg spa")
+LEGAL = word_set("inc corporation corp company co ltd limited llc ag se gmbh plc sa nv ab oy kg spa holding holdings")
 """What ends the name of a company."""
 GENERIC = LEGAL | word_set("""
     fc cf afc sc language river mountains mountain range airport city party industry motor motors systems
@@ -128,7 +128,7 @@ PLAIN = (
 """)
 )
 """Small words that may stand in front of a common noun without making another thing of it."""
-_WHERE = word_set("where country continent borders located lies situated")
+_WHERE = word_set("where country continent born died buried borders located lies situated")
 """Words of a prompt that asks where something is."""
 _OF_ITS_KIND = word_set("that which in located")
 _VERBS = word_set("is was are were has does did")
@@ -247,6 +247,8 @@ def _other_name(own: Sequence[Word], setting: Setting) -> str:
         commas = sum(w.text == "," for w in own)
         listed = setting.place and own[-1].text == "," and (commas == 1 or own[0].fold in setting.words)
         listed = listed and own[0].fold not in NATIONALITIES
+        if [w.fold for w in own[-1:]] == ["by"] and _other_deed(rest, setting):
+            return f"{own[-2].text!r} is not what is asked for"
         role = listed or any(w.fold and not w.capital and w.fold not in _FUNCTION and len(w.fold) > 2 for w in rest)
         titled = own[-1].text == "," and any(w.fold in TITLES for w in own[:place])
         if not (role or titled):
@@ -256,6 +258,12 @@ def _other_name(own: Sequence[Word], setting: Setting) -> str:
     if own and own[-1].fold in ("and", "or") and any(w.capital for w in own):
         return "another name comes first"
     return ""
+
+
+def _other_deed(rest: Sequence[Word], setting: Setting) -> bool:
+    """Whether an answer that ends with "and produced by" goes on with something that is not asked for."""
+    joined = [w.fold for w in rest[-3:-2]] in (["and"], ["but"])
+    return joined and rest[-2].fold not in setting.words
 
 
 def _belongs(own: Sequence[Word], setting: Setting) -> str:

@@ -26,6 +26,7 @@ from kbsync.domain.scripts import bare, may_follow, may_precede, visible
 
 _LONGEST_NAME = 200
 _CONTINENTAL = {"america": "american", "asia": "asian", "africa": "african", "europe": "european"}
+_POLAR = ("antarctic", "antarctica")
 _PLURALS = ("s", "es", "r", "er", "n", "en")
 _BETWEEN = frozenset(".,-'’–/:()・･·=＝")
 
@@ -88,6 +89,8 @@ def _echoes(said: Sequence[Word], found: Found, setting: Setting, *, reduced: bo
     "Canadian Rockies" in an answer about the Canadian Rockies says nothing of the Rockies.
     """
     folds = [w.fold for w in said[found.start : found.end] if w.fold]
+    if reduced and found.start == 0 and not any(w.fold for w in said[found.end :]):
+        return False  # nothing else is said: "Yamagata" is the capital of Yamagata Prefecture
     restated = len(folds) > 1 and [w.fold for w in said[found.end : found.end + 1]] in (["is"], ["was"], ["are"])
     if (reduced or restated) and setting.holds(folds):
         return True
@@ -110,7 +113,8 @@ def _spellings(names: Sequence[str], *, right: bool) -> Iterator[Spelling]:
             continue
         for variant in _variants(folds, name):
             common, noun = not written[0].capital, not written[-1].capital
-            yield Spelling(name, right, variant, reduced=variant != folds, common=common, noun=noun)
+            raw = written[0].text if variant == folds[:1] and len(folds[0]) <= 3 else ""
+            yield Spelling(name, right, variant, raw=raw, reduced=variant != folds, common=common, noun=noun)
         capitals = [w for w in written if w.capital and w.text.isalpha()]
         if len(capitals) >= 3:
             letters = "".join(w.text[0] for w in capitals)
@@ -126,8 +130,10 @@ def _variants(folds: tuple[str, ...], name: str) -> list[tuple[str, ...]]:
     if "(" in name[1:]:
         made.append(tuple(w.fold for w in words(name[: name.index("(", 1)]) if w.fold))
     head, comma, _ = name.partition(", ")
-    if comma and not {"and"} & set(folds) and len(head) >= 4:
+    if comma and "and" not in folds and len(head) >= 4:
         made.append(tuple(w.fold for w in words(head) if w.fold))
+    if folds[0] in _POLAR and len(folds) == 1:
+        made += [(other,) for other in _POLAR]
     if folds[-1] in _CONTINENTAL:
         made.append((*folds[:-1], _CONTINENTAL[folds[-1]], "continent"))
     if 3 <= len(folds) <= 4 and folds[-1] not in GENERIC and not {"of", "and", "the", "for"} & set(folds):

@@ -63,6 +63,27 @@ def test_a_part_of_a_place_says_the_place_where_one_is_asked_for(prompt: str, an
     assert elsewhere.said is NEITHER, elsewhere.reason
 
 
+def test_a_finer_place_is_placed_by_the_answer() -> None:
+    assert judge(" Chiang Mai, Thailand. He is", ["Thailand"], prompt="She was born in the city of").said is RIGHT
+
+
+@pytest.mark.parametrize("pair", [("Antarctica", "Antarctic"), ("Antarctic", "Antarctica")])
+def test_a_continent_may_be_called_either_way(pair: tuple[str, str]) -> None:
+    said, name = pair
+    assert judge(f" {said}. It is a large glacier", [name], prompt="It lies on the continent of").said is RIGHT
+
+
+def test_a_short_name_of_a_company_is_read_as_it_is_written() -> None:
+    assert judge(" ARM and is used in many devices", ["ARM Holdings"], prompt="It was developed by").said is RIGHT
+    assert judge(" an arm of the company", ["ARM Holdings"], prompt="It was developed by").said is NEITHER
+
+
+def test_who_did_something_else_is_not_who_is_asked_for() -> None:
+    answer, names = " Michael Bay and produced by Steven Spielberg.", ["Steven Spielberg"]
+    assert judge(answer, names, prompt="The film was directed by").said is NEITHER
+    assert judge(answer, names, prompt="The film was produced by").said is RIGHT
+
+
 @pytest.mark.parametrize(
     ("answer", "name"),
     [
