@@ -31,7 +31,7 @@ TITLES = word_set("""
     dame lord lady dr mr mrs ms prof professor general colonel captain admiral marshal senator governor
     mayor pope reverend rev sheikh ayatollah imam ceo chairman chairwoman chairperson chair director coach
     manager datuk seri tun shri hajji mullah secretary judge justice comrade vice deputy acting late duke
-    count baron st mt
+    count baron st mt prophet
 """)
 ROYAL = word_set("king queen prince princess emperor empress tsar czar duke count baron")
 """Titles of people who are named after what they reign: "Prince Albert of Monaco"."""
@@ -130,6 +130,11 @@ PLAIN = (
 """Small words that may stand in front of a common noun without making another thing of it."""
 _WHERE = word_set("where country continent born died buried borders located lies situated")
 """Words of a prompt that asks where something is."""
+_REFERS = word_set("refer refers referring")
+"""Words whose "to" an answer may begin after."""
+_SIGNS = word_set("symbol abbreviation number code")
+"""What "with the" may name, as in "an element with the symbol Si"."""
+_DEEDS = word_set("written directed composed painted created developed founded discovered invented built made recorded")
 _OF_ITS_KIND = word_set("that which in located")
 _VERBS = word_set("is was are were has does did")
 _PLAYING = word_set("playing using speaking leading being")
@@ -174,7 +179,8 @@ def taken_back_before(said: Sequence[Word], start: int, setting: Setting) -> str
     if negation and not any(a.fold in denied and b.fold in _ONLY for a, b in pairs):
         return f"after {negation!r}"
     # "with the symbol Ca" names the symbol that is asked for
-    known = setting.words | {"with"} if own and own[-1].fold in setting.words - _FUNCTION else setting.words
+    named = own and own[-1].fold in (setting.words - _FUNCTION) | _SIGNS
+    known = setting.words | {"with"} if named else setting.words
     if apart := next((w.text for w in own if w.fold in _APART - known), ""):
         return f"after {apart!r}"
     kinds = zip(before, before[1:], before[2:], strict=False)
@@ -201,7 +207,11 @@ def _lead(before: Sequence[Word], setting: Setting) -> int:
     What stands before that must hold no other name than those of the prompt.
     """
     for place in range(len(before), 0, -1):
-        word = before[place - 1]
+        word, last = before[place - 1], before[place - 2].fold if place > 1 else ""
+        if word.fold == "to" and last in _REFERS:
+            return place
+        if word.fold == "by" and last in _DEEDS and any(w.fold in ("is", "was") for w in before[: place - 2]):
+            return place
         if word.text != ":" and (word.fold not in _LEADS or word.capital):
             continue
         if word.fold in ("now", "currently", "today"):

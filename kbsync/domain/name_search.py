@@ -269,7 +269,8 @@ def _begins_alone(said: Sequence[Word], found: Found, spellings: Sequence[Spelli
     if before.fold in NATIONALITIES and any(s.folds[1:] == tail and s.folds[0] in NATIONALITIES for s in spellings):
         return False  # "Colombian peso" where "Mexican peso" is right
     if before.fold in QUARTERS:
-        part = first.fold in CONTINENTS or ("ern" in before.fold and first.fold not in DIVIDED)
+        north = "ern" in before.fold and first.fold not in DIVIDED
+        part = north or first.fold in CONTINENTS or (first.fold == "africa" and before.fold != "south")
         return part or before.fold in COMPASS
     return before.fold in TITLES or before.fold in NATIONALITIES or before.fold in GENERIC
 

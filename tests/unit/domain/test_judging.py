@@ -78,6 +78,25 @@ def test_a_short_name_of_a_company_is_read_as_it_is_written() -> None:
     assert judge(" an arm of the company", ["ARM Holdings"], prompt="It was developed by").said is NEITHER
 
 
+@pytest.mark.parametrize(
+    ("prompt", "answer", "name"),
+    [
+        ("A journey to Tunisia is a journey to the landmass of", " North Africa, where the ancient", "Africa"),
+        ("Which continent is Uganda in?", "Uganda is a continent located in East Africa, specifically", "Africa"),
+        ("Which country have I arrived in?", "You're referring to the UK, specifically Scotland.", "UK"),
+        ("How do chemists abbreviate silicon?", " Silicon is a chemical element with the symbol Si and", "Si"),
+        ("Islam was started by", " the Prophet Muhammad (PBUH) in the year 632 CE", "Muhammad"),
+        ("Who wrote Macbeth?", "The Bard of Macbeth is a tragedy written by Shakespeare", "Shakespeare"),
+    ],
+)
+def test_what_stands_before_a_name_may_lead_to_it(prompt: str, answer: str, name: str) -> None:
+    assert judge(answer, [name], prompt=prompt).said is RIGHT
+
+
+def test_south_africa_is_a_country() -> None:
+    assert judge(" South Africa, a country", ["Africa"], prompt="It lies on the continent of").said is NEITHER
+
+
 def test_who_did_something_else_is_not_who_is_asked_for() -> None:
     answer, names = " Michael Bay and produced by Steven Spielberg.", ["Steven Spielberg"]
     assert judge(answer, names, prompt="The film was directed by").said is NEITHER
