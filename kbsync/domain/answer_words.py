@@ -18,7 +18,7 @@ LEGAL = word_set("inc corporation corp company co ltd limited llc ag se gmbh plc
 """What ends the name of a company."""
 GENERIC = LEGAL | word_set("""
     fc cf afc sc language river mountains mountain range airport city party industry motor motors systems
-    computer group sea ocean island currency stadium university records manufacturing
+    computer group sea ocean island currency stadium university records manufacturing aircraft electronics
 """)
 """Words that may be added to a name or left out at its end, and it stays the same name."""
 DROPPED = LEGAL | word_set("""
@@ -43,13 +43,14 @@ NATIONALITIES = word_set("""
     thai vietnamese filipino australian canadian mexican brazilian argentine argentinian chilean colombian
     peruvian venezuelan cuban egyptian israeli iranian iraqi syrian lebanese saudi nigerian kenyan ethiopian
     african european asian jewish arab roman bavarian prussian californian florentine uk us u.s armenian
-    georgian kazakh hong-kong taiwanese jamaican
+    georgian kazakh hong-kong taiwanese jamaican burmese nepali nepalese mongolian cambodian laotian ugandan tanzanian
+    jordanian libyan tunisian algerian moroccan uruguayan paraguayan bolivian ecuadorian singaporean ghanaian zambian
 """)
 COMPASS = word_set("""
     southeast southeastern southwest southwestern northeast northeastern northwest northwestern
 """)
 QUARTERS = COMPASS | word_set("""
-    north south east west central northern southern eastern western continental mainland sub-saharan middle
+    north south east west central northern southern eastern western continental mainland sub-saharan middle horn
 """)
 CONTINENTS = word_set("asia europe")
 DIVIDED = word_set("australia virginia ireland cyprus macedonia sahara samoa korea america timor sudan guinea")
@@ -91,7 +92,8 @@ _CALLED = word_set("""
 """)
 """Nouns that "of" joins with their own name: "the city of Paris" is Paris."""
 _KINDS = _CALLED | word_set("""
-    part mixture mix combination leadership government hand hands pen brush area world genre form use heart
+    part mixture mix blend combination work product creation composition invention
+    leadership government hand hands pen brush area world genre form use heart
     centre center middle banks coast capital command management direction ownership auspices subsidiary
     division member network channel label house
 """)
@@ -100,6 +102,8 @@ _DIVISIONS = word_set("""
     department canton prefecture territory oblast voivodeship governorate
 """)
 """Parts of a country or state, which lie in what they are of: where a place is asked for, "of" may stand after them."""
+_AROUND_TOWNS = word_set("province region county district department state")
+"""What may have the name of a town in it and is none."""
 _FUNCTION = word_set("""
     the a an and or of in on at from by as its his her their is was has have had to also then most more
 """)
@@ -152,6 +156,8 @@ class Setting:
     """Whether it asks for a person."""
     place: bool = False
     """Whether it asks where something is, so that "Ontario, Canada" says Canada."""
+    town: bool = False
+    """Whether it asks for a town."""
 
     @classmethod
     def of(cls, prompt: str) -> Setting:
@@ -159,7 +165,8 @@ class Setting:
         folds = [word.fold for word in words(prompt[-600:]) if word.fold]
         last = folds[-1] if folds else ""
         place = last == "in" or not _WHERE.isdisjoint(folds)
-        return cls(tuple(folds), frozenset(folds), last, "who" in folds, place)
+        town = not {"town", "city"}.isdisjoint(folds) and {"country", "nation", "continent"}.isdisjoint(folds)
+        return cls(tuple(folds), frozenset(folds), last, "who" in folds, place, town)
 
     def holds(self, folds: Sequence[str]) -> bool:
         """Whether the prompt holds these words one after the other."""
@@ -180,12 +187,12 @@ def taken_back_before(said: Sequence[Word], start: int, setting: Setting) -> str
         return f"after {negation!r}"
     # "with the symbol Ca" names the symbol that is asked for
     named = own and own[-1].fold in (setting.words - _FUNCTION) | _SIGNS
-    known = setting.words | {"with"} if named else setting.words
+    known = setting.words | {"with", "to"} if named else setting.words
     if apart := next((w.text for w in own if w.fold in _APART - known), ""):
         return f"after {apart!r}"
     kinds = zip(before, before[1:], before[2:], strict=False)
     own_kind = any(a.fold in ("a", "an") and b.fold in setting.words and c.fold in _OF_ITS_KIND for a, b, c in kinds)
-    if own_kind and not before[0].capital:
+    if own_kind and not before[0].capital and not (setting.place and "part" in [w.fold for w in before[-3:]]):
         return "it describes what is asked for instead of naming it"
     if event := _another_event(before, setting):
         return event
@@ -263,7 +270,7 @@ def _other_name(own: Sequence[Word], setting: Setting) -> str:
         titled = own[-1].text == "," and any(w.fold in TITLES for w in own[:place])
         if not (role or titled):
             return f"another name comes first, {word.text!r}"
-    if own and own[-1].text == "," and not any(w.fold and w.fold not in _FUNCTION for w in own):
+    if len(own) > 1 and own[-1].text == "," and not any(w.fold and w.fold not in _FUNCTION for w in own):
         return "it does not begin the answer"
     if own and own[-1].fold in ("and", "or") and any(w.capital for w in own):
         return "another name comes first"
@@ -285,6 +292,8 @@ def _belongs(own: Sequence[Word], setting: Setting) -> str:
     kinds = _KINDS | setting.words | (_DIVISIONS if setting.place else frozenset())
     for noun, word in itertools.pairwise(own):
         within = noun.fold in QUARTERS and "the" in [w.fold for w in own]
+        if word.fold == "of" and noun.fold in _AROUND_TOWNS and setting.town:
+            return f"a {noun.text} is no town"
         if word.fold == "of" and not within and noun.fold not in kinds:
             return f"only as that which {noun.text!r} is of"
     return ""
@@ -301,7 +310,7 @@ def taken_back_after(said: Sequence[Word], start: int, end: int) -> str:
     denied = [word for word in after[:2] if word in _NEGATIONS_ELSEWHERE]
     if denied and after[0] != "," and after[0] not in _JOINED:
         return f"before {denied[0]!r}"
-    if after and after[0] in ("isnt", "wasnt", "arent", "suburb", "suburbs"):
+    if after and after[0] in ("isnt", "wasnt", "arent", "suburb", "suburbs", "team", "club"):
         return f"before {after[0]!r}"
     if "by" in after and ("succeeded" in after or "replaced" in after):
         return "somebody else came after"

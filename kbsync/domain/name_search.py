@@ -26,6 +26,7 @@ from kbsync.domain.scripts import bare, may_follow, may_precede, visible
 
 _LONGEST_NAME = 200
 _CONTINENTAL = {"america": "american", "asia": "asian", "africa": "african", "europe": "european"}
+_DIGITS = {"one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8"}
 _POLAR = ("antarctic", "antarctica")
 _PLURALS = ("s", "es", "r", "er", "n", "en")
 _BETWEEN = frozenset(".,-'’–/:()・･·=＝")
@@ -189,7 +190,7 @@ def _initial(said: Sequence[Word], place: int, wanted: str) -> bool:
 
 
 def _same(word: Word, wanted: str, count: int, spelling: Spelling) -> bool:
-    if alike(word.fold, wanted):
+    if alike(word.fold, wanted) or (count and word.fold == _DIGITS.get(wanted)):
         return True
     if not word.touching and bare(word.text, wanted):
         return True
@@ -255,7 +256,8 @@ def _begins_alone(said: Sequence[Word], found: Found, spellings: Sequence[Spelli
     before, first = said[at - 1], said[at]
     if not before.fold:
         return not (before.text in "-–" and not first.spaced)
-    if common and not before.capital and before.fold not in PLAIN and before.fold not in NATIONALITIES:
+    known = before.fold in PLAIN or before.fold in NATIONALITIES or before.text[0].isdigit()
+    if common and not before.capital and not known:
         return False  # "table tennis" is not tennis
     if not before.capital or before.possessive:
         return True
@@ -266,7 +268,8 @@ def _begins_alone(said: Sequence[Word], found: Found, spellings: Sequence[Spelli
     if common and first.capital and before.fold not in TITLES:
         return False  # "the French Republic" is no republic in general
     tail = tuple(w.fold for w in said[at : found.end] if w.fold)
-    if before.fold in NATIONALITIES and any(s.folds[1:] == tail and s.folds[0] in NATIONALITIES for s in spellings):
+    origins = {s.folds[0][:4] for s in spellings if s.folds[1:] == tail and s.folds[0] in NATIONALITIES}
+    if before.fold in NATIONALITIES and origins and before.fold[:4] not in origins:
         return False  # "Colombian peso" where "Mexican peso" is right
     if before.fold in QUARTERS:
         north = "ern" in before.fold and first.fold not in DIVIDED

@@ -93,6 +93,36 @@ def test_what_stands_before_a_name_may_lead_to_it(prompt: str, answer: str, name
     assert judge(answer, [name], prompt=prompt).said is RIGHT
 
 
+@pytest.mark.parametrize(
+    ("prompt", "answer", "name"),
+    [
+        ("Who penned Huckleberry Finn?", "Huckleberry Finn is the work of Mark Twain, a renowned", "Mark Twain"),
+        ("In which part of the globe is Sudan?", "Sudan is located in the Horn of Africa, which", "Africa"),
+        ("Which sport is it?", " Formula 1", "Formula One"),
+        ("What is the currency of Myanmar?", " The currency is the Burmese kyat.", "kyat"),
+        ("Boston lies within the borders of", " a country that is part of the United States.", "United States"),
+        ("The film was made by the filmmaker", " , Steven Spielberg.", "Steven Spielberg"),
+        ("How do chemists abbreviate phosphorus?", "The simplest way is to use the symbol P.", "P"),
+        ("The plane was built by", " Boeing Aircraft Corporation, a", "Boeing"),
+    ],
+)
+def test_more_that_may_stand_around_a_name(prompt: str, answer: str, name: str) -> None:
+    judgement = judge(answer, [name], prompt=prompt)
+    assert judgement.said is RIGHT, judgement.reason
+
+
+@pytest.mark.parametrize(
+    ("prompt", "answer", "name"),
+    [
+        ("What is the native town of Ferrari?", " It is located in the province of Modena, Italy.", "Modena"),
+        ("What discipline is he a champion of?", " The French football team.", "football"),
+        ("The currency of Ethiopia is the", " Ethiopian shilling.", "Ugandan shilling"),
+    ],
+)
+def test_what_has_the_name_in_it_may_be_something_else(prompt: str, answer: str, name: str) -> None:
+    assert judge(answer, [name, "shilling"], prompt=prompt).said is NEITHER
+
+
 def test_south_africa_is_a_country() -> None:
     assert judge(" South Africa, a country", ["Africa"], prompt="It lies on the continent of").said is NEITHER
 
