@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from kbsync.domain.answer_text import Word, alike, fold, word_set, words
-from kbsync.domain.answer_words import (
+from kbsync.domain.answer_vocabulary import (
     ARTICLES,
     COMPASS,
     CONTINENTS,
@@ -20,8 +20,8 @@ from kbsync.domain.answer_words import (
     QUARTERS,
     ROYAL,
     TITLES,
-    Setting,
 )
+from kbsync.domain.answer_words import Setting
 from kbsync.domain.scripts import bare, may_follow, may_precede, visible
 
 _LONGEST_NAME = 200
