@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from kbsync.domain.answer_text import Word, alike, fold, word_set, words
+from kbsync.domain.answer_text import Word, alike, word_set
 from kbsync.domain.answer_vocabulary import (
     ARTICLES,
     COMPASS,
     CONTINENTS,
     DIVIDED,
-    DROPPED,
     GENERIC,
     LEGAL,
     NATIONALITIES,
@@ -23,32 +22,11 @@ from kbsync.domain.answer_vocabulary import (
 )
 from kbsync.domain.answer_words import Setting
 from kbsync.domain.scripts import bare, may_follow, may_precede, visible
+from kbsync.domain.spellings import Spelling, spellings_of
 
-_LONGEST_NAME = 200
-_CONTINENTAL = {"america": "american", "asia": "asian", "africa": "african", "europe": "european"}
 _DIGITS = {"one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8"}
-_POLAR = ("antarctic", "antarctica")
 _PLURALS = ("s", "es", "r", "er", "n", "en")
 _BETWEEN = frozenset(".,-'’–/:()・･·=＝")
-
-
-@dataclass(frozen=True, slots=True)
-class Spelling:
-    """One way to say a name: its folded words."""
-
-    name: str
-    right: bool
-    folds: tuple[str, ...]
-    raw: str = ""
-    """Compared as written, where the name is too short to be told from a word otherwise: "He", "US"."""
-    reduced: bool = False
-    """Whether words of the name are left out."""
-    common: bool = False
-    """Whether the name is a common noun, which begins with a small letter."""
-    noun: bool = False
-    """Whether its last word is a common noun, which may be said in the plural."""
-    surname: bool = False
-    """Whether this is the last word of a longer name, which counts for a person only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +41,7 @@ class Found:
 
 def search(said: Sequence[Word], good: Sequence[str], old: Sequence[str], setting: Setting) -> list[Found]:
     """All names that stand in the answer by themselves, in their order; of several at one place the longest."""
-    spellings = [*_spellings(good, right=True), *_spellings(old, right=False)]
+    spellings = [*spellings_of(good, right=True), *spellings_of(old, right=False)]
     surnames = [s for s in spellings if s.surname]
     shared = {s.folds for s in surnames if any(o.folds == s.folds and o.right != s.right for o in surnames)}
     found, at = [], 0
@@ -98,68 +76,6 @@ def _echoes(said: Sequence[Word], found: Found, setting: Setting, *, reduced: bo
     before, after = said[max(0, found.start - 1) : found.start], said[found.end : found.end + 1]
     around = [w for w in (*before, *after) if w.capital and w.fold and w.fold not in ARTICLES]
     return any(setting.holds([w.fold, *folds] if w in before else [*folds, w.fold]) for w in around)
-
-
-def _spellings(names: Sequence[str], *, right: bool) -> Iterator[Spelling]:
-    for name in names:
-        written = [w for w in words(visible(name[:_LONGEST_NAME])) if w.fold]
-        folds = tuple(w.fold for w in written)
-        if not folds:
-            continue
-        if any(w.touching for w in written):
-            yield Spelling(name, right, folds)
-            continue
-        if len(folds) == 1 and len(folds[0]) <= 3:
-            yield Spelling(name, right, folds, raw=written[0].text)
-            continue
-        for variant in _variants(folds, name):
-            common, noun = not written[0].capital, not written[-1].capital
-            raw = written[0].text if variant == folds[:1] and len(folds[0]) <= 3 else ""
-            yield Spelling(name, right, variant, raw=raw, reduced=variant != folds, common=common, noun=noun)
-        capitals = [w for w in written if w.capital and w.text.isalpha()]
-        if len(capitals) >= 3:
-            letters = "".join(w.text[0] for w in capitals)
-            yield Spelling(name, right, (fold(letters),), raw=letters)
-        last = written[-1]
-        if len(folds) > 1 and last in capitals and len(last.fold) >= 4 and last.fold not in GENERIC:
-            yield Spelling(name, right, (last.fold,), reduced=True, surname=True)
-
-
-def _variants(folds: tuple[str, ...], name: str) -> list[tuple[str, ...]]:
-    """The name; without what is in brackets, its article, title, middle names, and a generic word at its end."""
-    made = [folds]
-    if "(" in name[1:]:
-        made.append(tuple(w.fold for w in words(name[: name.index("(", 1)]) if w.fold))
-    head, comma, _ = name.partition(", ")
-    if comma and "and" not in folds and len(head) >= 4:
-        made.append(tuple(w.fold for w in words(head) if w.fold))
-    if folds[0] in _POLAR and len(folds) == 1:
-        made += [(other,) for other in _POLAR]
-    if folds[-1] in _CONTINENTAL:
-        made.append((*folds[:-1], _CONTINENTAL[folds[-1]], "continent"))
-    if 3 <= len(folds) <= 4 and folds[-1] not in GENERIC and not {"of", "and", "the", "for"} & set(folds):
-        made.append((folds[0], folds[-1]))
-    for variant in tuple(made):
-        rest = variant
-        if rest and rest[0] in ARTICLES and len(rest) > 1 and (rest[0] in ("the", "a", "an") or len(rest[1]) > 7):
-            rest = rest[1:]
-            made.append(rest)
-        while len(rest) > 1 and rest[-1] in (DROPPED if len(rest) == 2 else GENERIC | DROPPED):
-            rest = rest[:-1]
-            made.append(rest)
-        if len(rest) > 2 and rest[0] in TITLES:
-            made.append(rest[1:])
-    if name[:1].islower():
-        made += [(*variant[:-1], agent) for variant in tuple(made) if variant for agent in _agents(variant[-1])]
-    return [variant for variant in dict.fromkeys(made) if len(variant) > 1 or (variant and len(variant[0]) > 2)]
-
-
-def _agents(noun: str) -> list[str]:
-    """What somebody is called who does it: "boxing" and "boxer", "football" and "footballer", "piano" and "pianist"."""
-    stem = noun.removesuffix("ing").removesuffix("ics").removesuffix("o")
-    ends = {"ing": ("er", "ist"), "ics": ("", "icist", "ician"), "": ("er", "ist")}
-    kind = next(end for end in ("ing", "ics", "") if noun.endswith(end))
-    return [stem + end for end in ends[kind]] if len(stem) > 2 else []
 
 
 def _match(said: Sequence[Word], at: int, spelling: Spelling) -> int:
@@ -284,7 +200,7 @@ _OPENERS = word_set("in at on by the a an it its is to from of as for yes no wel
 def cut_off(said: Sequence[Word], good: Sequence[str], old: Sequence[str]) -> Found | None:
     """The name that a cut-off answer ends in the middle of; None where there is none, or where it could be several."""
     hits: dict[bool, Found] = {}
-    for spelling in [*_spellings(good, right=True), *_spellings(old, right=False)]:
+    for spelling in [*spellings_of(good, right=True), *spellings_of(old, right=False)]:
         if spelling.surname or spelling.raw or spelling.reduced:
             continue
         for at in range(max(0, len(said) - 2 * len(spelling.folds) - 2), len(said)):

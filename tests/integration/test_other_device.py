@@ -22,7 +22,7 @@ from kbsync.editing.editors import EDITORS
 from kbsync.editing.interface.fact_trace import trace_fact
 from kbsync.editing.memit.distributions import expected
 from kbsync.editing.memit.insertion import insertion_for
-from kbsync.editing.memit.refinement import Refinement
+from kbsync.editing.memit.refinement import REFINEMENT, Refinement
 from kbsync.editing.memit.targets import search
 from kbsync.editing.mend.editor import KIND, network_key
 from kbsync.editing.relations.few_shot import Pair, asked
@@ -180,7 +180,7 @@ def test_a_step_of_the_refinement_waits_for_what_it_reads_and_for_no_result(traf
         ordinary = expected(decoder, [Prompt(tuple(range(5, 25)), 0, 12)] * 3)
         moments = {layer: torch.eye(48) for layer in (1, 2)}
         Refinement(decoder, layers, moments, r, marks).run(FactorDelta(factors), prompts, kept, ordinary)
-    steps = [after.since(before) for before, after in pairwise(marks.at_checkpoint)]
+    steps = [after.since(before) for before, after in pairwise(marks.at_checkpoint[marks.begun[REFINEMENT] :])]
     assert len(steps) > 2
     assert all(step.to_device.total() <= 8 for step in steps), steps
     assert all("at transformers." in place for step in steps for place in step.to_host), steps
@@ -263,6 +263,12 @@ class _Marks(Silent):
         self._traffic = traffic
         self.at_advance: list[Traffic] = []
         self.at_checkpoint: list[Traffic] = []
+        self.begun: dict[str, int] = {}
+        """Checkpoints before each step of the work."""
+
+    def start(self, step: str, total: int | None) -> None:
+        self.begun[step] = len(self.at_checkpoint)
+        super().start(step, total)
 
     def advance(self, count: int = 1) -> None:
         self.at_advance.append(self._traffic.copy())
