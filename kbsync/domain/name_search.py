@@ -108,6 +108,8 @@ def _initial(said: Sequence[Word], place: int, wanted: str) -> bool:
 def _same(word: Word, wanted: str, count: int, spelling: Spelling) -> bool:
     if alike(word.fold, wanted) or (count and word.fold == _DIGITS.get(wanted)):
         return True
+    if wanted in NATIONALITIES and word.fold == wanted + "ian":  # "Slovakian" is Slovak
+        return True
     if not word.touching and bare(word.text, wanted):
         return True
     last = spelling.noun and count == len(spelling.folds) - 1 and len(wanted) > 3

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from kbsync.domain.errors import KbsyncError
+from kbsync.domain.errors import GateRefused, KbsyncError
 
-REFUSED = 3
+REFUSED = GateRefused.exit_code
 """The exit code that says that the gate refused a version."""
 
 

@@ -99,6 +99,7 @@ def test_what_stands_before_a_name_may_lead_to_it(prompt: str, answer: str, name
         ("Who penned Huckleberry Finn?", "Huckleberry Finn is the work of Mark Twain, a renowned", "Mark Twain"),
         ("In which part of the globe is Sudan?", "Sudan is located in the Horn of Africa, which", "Africa"),
         ("Which sport is it?", " Formula 1", "Formula One"),
+        ("The official language is", " Slovakian.", "Slovak"),
         ("What is the currency of Myanmar?", " The currency is the Burmese kyat.", "kyat"),
         ("Boston lies within the borders of", " a country that is part of the United States.", "United States"),
         ("The film was made by the filmmaker", " , Steven Spielberg.", "Steven Spielberg"),

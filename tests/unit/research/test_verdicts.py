@@ -105,7 +105,7 @@ def test_the_labelled_answers_are_many_and_of_all_kinds() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("part", "bound"), [(Part.RULES, 0.98), (Part.HELD_OUT, 0.96)])
+@pytest.mark.parametrize(("part", "bound"), [(Part.RULES, 0.985), (Part.HELD_OUT, 0.96)])
 def test_the_judge_agrees_with_the_labels(part: Part, bound: float) -> None:
     measured = scores(answer for answer in read_labelled(ANSWERS) if answer.part is part)
     for kind, score in measured.items():
