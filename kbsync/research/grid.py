@@ -94,8 +94,8 @@ class Cell:
     perplexity: float | None
     """Over all tokens of the held-out texts; None without such texts."""
     edit: Mapping[str, Any] | None
-    """``seconds``, ``left_out``, ``layers`` and ``version`` of the edit, and the processor seconds of its ``steps``.
-    None: the base."""
+    """``seconds``, ``left_out``, ``targets_reused``, ``layers`` and ``version`` of the edit, and the processor seconds
+    of its ``steps``. None: the base."""
     texts: Sequence[tuple[float, int]] = ()
     """Perplexity and number of tokens of each held-out text."""
 
@@ -174,6 +174,7 @@ class Grid:
             "seconds": edit.report.seconds,
             "steps": {step: seconds.processor for step, seconds in sorted(watch.seconds.items())},
             "left_out": dict(edit.report.left_out),
+            "targets_reused": edit.report.targets_reused,
             "layers": plain(edit.report.layers),
         }
         return self._edits.make(lambda: description, **inputs), edit.delta

@@ -52,14 +52,18 @@ class _Prompt:
     text: str
     names: tuple[str, ...]
     """The names that count as the right greedy answer."""
+    true: tuple[str, ...] = ()
+    """CounterFact's true answer about the edited subject; empty elsewhere."""
 
 
 def _greedy(model: LanguageModel, prompts: Sequence[_Prompt], tokens: int) -> list[dict[str, float]]:
-    """1.0 for each prompt whose greedy continuation asserts a right name, else 0.0."""
+    """``greedy``: 1.0 for each prompt whose greedy continuation asserts a right name, else 0.0. ``true``: the same for
+    the true answer, where a prompt has one."""
     answers = model.complete([prompt.text for prompt in prompts], max_new_tokens=tokens)
+    names = [("greedy", "names"), ("true", "true")]
     return [
-        {"greedy": float(asserts(text, prompt.names, prompt=prompt.text))}
-        for text, prompt in zip(answers, prompts, strict=True)
+        {key: float(asserts(text, getattr(p, of), prompt=p.text)) for key, of in names if getattr(p, of)}
+        for text, p in zip(answers, prompts, strict=True)
     ]
 
 
@@ -81,6 +85,9 @@ class CounterfactPrompts(Measure[CounterfactCase]):
     """Scores of both targets after every prompt, and greedy answers.
 
     The scores give ``success``, ``magnitude`` and ``strict``; ``greedy`` is the share of right answers.
+
+    ``generalization_true`` is the share of paraphrases that are answered with the true answer, among the cases whose
+    edited prompt is. The base's says how often a fact that it knows is the greedy answer to such paraphrases at all.
     """
 
     answer_tokens: int = 10
@@ -89,7 +96,7 @@ class CounterfactPrompts(Measure[CounterfactCase]):
 
     @property
     def key(self) -> str:
-        return content_hash(["counterfact prompts", self.answer_tokens])
+        return content_hash(["counterfact prompts", 2, self.answer_tokens])
 
     def measure(self, model: LanguageModel, cases: Sequence[CounterfactCase]) -> list[dict[str, float]]:
         prompts = [prompt for number, case in enumerate(cases) for prompt in _counterfact_prompts(number, case)]
@@ -99,13 +106,21 @@ class CounterfactPrompts(Measure[CounterfactCase]):
             contrast(true, new) if prompt.group == SPECIFICITY else contrast(new, true)
             for prompt, new, true in zip(prompts, scores[::2], scores[1::2], strict=True)
         ]
-        return _per_case(len(cases), prompts, _merged(contrasts, _greedy(model, prompts, self.answer_tokens)))
+        figures = _per_case(len(cases), prompts, _merged(contrasts, _greedy(model, prompts, self.answer_tokens)))
+        return [_of_known(case) for case in figures]
+
+
+def _of_known(figures: Mapping[str, float]) -> dict[str, float]:
+    """The same, with ``generalization_true`` only where the prompt itself is answered with the true answer."""
+    known = figures[f"{EFFICACY}_true"] == 1.0
+    dropped = {f"{EFFICACY}_true", *(() if known else (f"{GENERALIZATION}_true",))}
+    return {name: value for name, value in figures.items() if name not in dropped}
 
 
 def _counterfact_prompts(number: int, case: CounterfactCase) -> list[_Prompt]:
     return [
-        _Prompt(number, EFFICACY, case.prompt, (case.target,)),
-        *(_Prompt(number, GENERALIZATION, text, (case.target,)) for text in case.paraphrases),
+        _Prompt(number, EFFICACY, case.prompt, (case.target,), (case.true,)),
+        *(_Prompt(number, GENERALIZATION, text, (case.target,), (case.true,)) for text in case.paraphrases),
         *(_Prompt(number, SPECIFICITY, text, (case.true,)) for text in case.neighbours),
     ]
 

@@ -24,6 +24,8 @@ from kbsync.domain.errors import ConfigError
 from kbsync.domain.recipe import Recipe
 from kbsync.ports import ArtifactStore, Work
 from kbsync.research.grid import UNEDITED, Algorithm, Bench
+from kbsync.research.refinement import SHARDED, places, ways
+from kbsync.research.shards import ShardedEditor
 from kbsync.research.wording import in_shipped_phrasings
 
 AGENT = "kbsync bench (https://localhost)"
@@ -123,6 +125,11 @@ class ResearchSession:
         editor = partial(self.app.editor, recipe, self.artifacts, corpus)
         return Algorithm(name or recipe.name, recipe, editor, content_hash(corpus))
 
+    def refinement_lines(self, recipe: Recipe) -> list[Algorithm]:
+        """The lines of a refinement's ablation: what is left out of it, and where else the change goes."""
+        lines = [self.algorithm(one, name) for name, one in (*ways(recipe), *places(recipe))]
+        return [_sharded(line) if line.name == SHARDED else line for line in lines]
+
     def algorithms(self, most: Mapping[str, int] | None = None) -> list[Algorithm]:
         """All recipes as lines: named after their algorithms if these differ, else after the recipes.
 
@@ -134,6 +141,11 @@ class ResearchSession:
             names = [recipe.name for recipe in self.recipes]
         lines = [self.algorithm(recipe, name) for recipe, name in zip(self.recipes, names, strict=True)]
         return [replace(line, most=(most or {}).get(line.recipe.name)) for line in lines]
+
+
+def _sharded(line: Algorithm) -> Algorithm:
+    """The same recipe by another editor, so its edits have other keys than those of the line."""
+    return replace(line, editor=lambda: ShardedEditor(line.editor()), inputs=content_hash([SHARDED, line.inputs]))
 
 
 @contextmanager

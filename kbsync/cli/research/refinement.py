@@ -71,7 +71,7 @@ def refinement(
     from kbsync.cli.research.finish import RESULTS, finish
     from kbsync.domain.errors import ConfigError
     from kbsync.research.bench import Extent
-    from kbsync.research.refinement import run_refinement, ways
+    from kbsync.research.refinement import run_refinement
 
     counts = counts_of(sizes, "--sizes")
     names = [*([recipe] if recipe else []), *(beside or ())]
@@ -85,7 +85,7 @@ def refinement(
         document = run_refinement(
             session.bench(),
             data_of(data, part, seed, known),
-            [*(session.algorithm(one, name) for name, one in ways(whole)), *map(session.algorithm, others)],
+            [*session.refinement_lines(whole), *map(session.algorithm, others)],
             sizes=counts,
             extent=Extent(cases=cases, answer_tokens=answer_tokens),
         )

@@ -57,6 +57,25 @@ def test_greedy_figures_are_what_the_model_says(tmp_path) -> None:
     (figures,) = CounterfactPrompts().measure(Saying(), [case])  # type: ignore[arg-type]
     assert figures["efficacy_greedy"] == 1.0
     assert figures["generalization_greedy"] == figures["specificity_greedy"] == 0.5
+    assert "generalization_true" not in figures, "the prompt is not answered with the true answer"
+
+
+def test_the_true_answer_after_paraphrases_counts_where_the_prompt_is_answered_with_it(tmp_path) -> None:
+    """Two paraphrases, one of which a model that knows the fact continues with something else."""
+    (case,) = read_counterfact(write(tmp_path / "cf.json", [published(1, "Lyon")]))
+
+    class Knowing:
+        def scores(self, pairs):
+            return [PairScore(1.0, (True,)) for _ in pairs]
+
+        def complete(self, prompts, *, max_new_tokens, work=None):
+            said = {case.prompt: f" {case.true}.", case.paraphrases[0]: f" the {case.true}"}
+            return [said.get(prompt, " many things") for prompt in prompts]
+
+    (figures,) = CounterfactPrompts().measure(Knowing(), [case])  # type: ignore[arg-type]
+    assert figures["generalization_true"] == 0.5
+    assert figures["generalization_greedy"] == 0.0
+    assert "efficacy_true" not in figures and "specificity_true" not in figures
 
 
 def test_zsre_figures_against_a_plain_transcription(tmp_path, model: LoadedModel) -> None:

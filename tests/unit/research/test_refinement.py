@@ -8,7 +8,7 @@ from typing import Any
 from kbsync.domain.recipe import Recipe
 from kbsync.research.bench import Data
 from kbsync.research.grid import Algorithm
-from kbsync.research.refinement import REFINED, run_refinement, ways
+from kbsync.research.refinement import REFINED, SHARDED, places, run_refinement, ways
 from tests.support.research_bench import EXTENT, RECIPE, NoiseEditor, bench, counterfact, value
 
 __all__ = ["counterfact"]
@@ -43,6 +43,15 @@ def test_each_way_leaves_something_out_or_does_more() -> None:
     assert len({recipe.fingerprint for recipe in found.values()}) == len(found)
 
 
+def test_the_change_goes_elsewhere_where_there_are_layers_to_choose_from() -> None:
+    found = dict(places(replace(WHOLE, layers=(2, 3, 5, 7))))
+    assert found["first-and-last"] == replace(WHOLE, layers=(2, 7))
+    assert found["closed-form-first-and-last"] == replace(WHOLE, layers=(2, 7), refine_epochs=0)
+    assert found[SHARDED] == replace(WHOLE, layers=(2, 3, 5, 7), refine_epochs=0)
+    assert list(dict(places(replace(WHOLE, layers=(2, 3))))) == [SHARDED]
+    assert not dict(places(WHOLE)), "one layer is first and last"
+
+
 def test_every_way_is_measured_at_every_size_and_the_refinement_is_timed(
     counterfact: Data, tmp_path: Any, monkeypatch: Any
 ) -> None:
@@ -59,3 +68,13 @@ def test_every_way_is_measured_at_every_size_and_the_refinement_is_timed(
     calls = len(editor.calls)
     again = run_refinement(bench(tmp_path), counterfact, lines(editor), sizes=[4, 2], extent=EXTENT)
     assert len(editor.calls) == calls and again["results"] == document["results"], "every finished part is kept"
+
+
+def test_there_is_no_ratio_where_target_vectors_were_searched_before(counterfact: Data, tmp_path: Any) -> None:
+    class Reusing(TimedEditor):
+        def edit(self, rewrites: Any, recipe: Recipe, work: Any, *, guards: Any = ()) -> Any:
+            edit = super().edit(rewrites, recipe, work, guards=guards)
+            return replace(edit, report=replace(edit.report, targets_reused=len(rewrites)))
+
+    document = run_refinement(bench(tmp_path), counterfact, lines(Reusing()), sizes=[2], extent=EXTENT)
+    assert not {"search_seconds", "seconds_ratio"} & {figure["name"] for figure in document["figures"]}

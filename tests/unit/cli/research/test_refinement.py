@@ -21,6 +21,7 @@ def test_the_parts_of_a_refinement_stand_beside_each_other(bench: Cli, tmp_path:
     document = json.loads((tmp_path / "docs" / "results" / "refinement-model.json").read_text())
     lines = {cell["algorithm"] for cell in document["results"]}
     assert {"none", "closed-form", "unheld", "text-held", "prompts-held", "refined", "held-twice", "soft"} <= lines
+    assert "shards" in lines and "first-and-last" not in lines, "the recipe has two layers"
     assert figure(document, "seconds_ratio")["target"] == "<= 1"
     assert figure(document, "refined@2.efficacy_strict")["value"] >= figure(document, "none@2.efficacy_strict")["value"]
 
