@@ -15,10 +15,12 @@ from kbsync.domain.recipe import Recipe
 from kbsync.domain.version import PromptOutcome
 from kbsync.operations.evidence import Figure, evidence
 from kbsync.research.bench import with_targets
+from kbsync.research.rounded_base import rounded_known
 from kbsync.research.search_time import FIRST, compare_searches
 from kbsync.research.session import ResearchSession
 from kbsync.research.written_facts import FreshTargets, PhrasingsExtent, Site, Variant, Written, open_site
 from kbsync.stages.evaluate.question import EDITED_FORMS
+from kbsync.stages.evaluate.served_figures import known_names
 
 COMMAND = "kbsync bench phrasings"
 ALL = "all"
@@ -72,7 +74,14 @@ def run_phrasings(
     with open_site(session, directory, extent) as site:
         whole = site.write(site.variant(session.recipes[0], "given"))
         searches = compare_searches(site, session.recipes[0], extent.compared)
-        figures = [*figures_of(whole, site.is_chat), searches.figure()]
+        rounded = rounded_known(
+            site.app.loaded.model,
+            site.app.base.language_model(),
+            whole.measured.outcomes,
+            known_names(site.facts),
+            answer_tokens=extent.answer_tokens,
+        )
+        figures = [*figures_of(whole, site.is_chat), *rounded, searches.figure()]
         demands = {t.metric: t for t in (*TARGETS, *targets)}
         named = {figure.name for figure in figures}
         demands = {name: t for name, t in demands.items() if name in named or t in targets}
