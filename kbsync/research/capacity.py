@@ -1,8 +1,9 @@
 """How many facts one version holds: the base is edited with more and more facts, and each edit is judged by the gate.
 
 The rule (``docs/explanation/capacity.md``): a size holds if every demand holds. A size fails beyond chance if a demand
-fails even at the better end of the 95 % interval. The limit is the largest size that holds below the first one that
-fails beyond chance.
+fails even at the better end of the 95 % interval (of a share, the wider one of the bootstrap's and Wilson's, which the
+gate takes; of two right answers in ten the bootstrap is too sure). The limit is the largest size that holds below the
+first one that fails beyond chance.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from kbsync.domain.gate import Action, GateDecision, Metric, Threshold, decide
-from kbsync.domain.interval import RESAMPLES
+from kbsync.domain.interval import RESAMPLES, wilson
 from kbsync.operations.evidence import Figure, at_least
 from kbsync.research.bench import Data, Extent, run_lines
 from kbsync.research.grid import UNEDITED, Algorithm, Bench
@@ -138,7 +139,7 @@ def _judge(edits: int, cell: Mapping[str, Any], base: Mapping[str, Any], wanted:
         e, of_base = cell["estimates"][name], base["estimates"][name]["value"]
         metric = Metric(name=name, value=e["value"], base=of_base, samples=e["cases"], low=e["low"], high=e["high"])
         metrics.append(metric)
-        at_best.append(replace(metric, value=e["high"]))
+        at_best.append(replace(metric, value=_better_end(e)))
     start = base[PERPLEXITY]
     value, low, high = (start * (1 + part) for part in growth)
     tokens = sum(count for _, count in cell["texts"])
@@ -150,6 +151,12 @@ def _judge(edits: int, cell: Mapping[str, Any], base: Mapping[str, Any], wanted:
         decision=decide([*metrics, perplexity], wanted),
         surely_fails=not decide([*at_best, replace(perplexity, value=low)], wanted).passed,
     )
+
+
+def _better_end(estimate: Mapping[str, Any]) -> float:
+    """The upper bound of a share's interval."""
+    cases = estimate["cases"]
+    return max(float(estimate["high"]), wilson(round(estimate["value"] * cases), cases)[1])
 
 
 def perplexity_growth(

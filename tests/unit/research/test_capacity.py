@@ -71,6 +71,14 @@ def test_a_size_that_fails_by_chance_ends_nothing_and_one_that_fails_surely_does
     assert limit(cell("memit", 10, efficacy=(0.8, 0.7, 0.89)), cell("memit", 100)) == 0
 
 
+def test_of_ten_cases_two_may_be_half_and_of_a_hundred_twenty_are_not() -> None:
+    """The bootstrap would be sure of both; Wilson's interval of two in ten reaches to 0.51."""
+    few = cell("memit", 10, generalization=(0.2, 0.0, 0.4))
+    few["estimates"]["generalization_success"]["cases"] = 10
+    assert limit(few, cell("memit", 100)) == 100
+    assert limit(cell("memit", 10, generalization=(0.2, 0.12, 0.28)), cell("memit", 100)) == 0
+
+
 def test_the_perplexity_grows_by_its_tokens_and_is_as_sure_as_its_texts_agree() -> None:
     agreed = perplexity_growth([(20.0, 100), (30.0, 50)], [(22.0, 100), (33.0, 50)])
     assert agreed == pytest.approx((0.1, 0.1, 0.1))
