@@ -59,8 +59,7 @@ _BOUNDED: dict[str, Any] = {
     "refine_as": Annotated[tuple[_Form, ...], AfterValidator(unique)],
     "concept_states": _one_of(CONCEPT_STATES),
     **dict.fromkeys(
-        ("steps", "context_tokens", "covariance_tokens", "batch", "refine_batch", "refine_prompts"),
-        Annotated[int, Field(ge=1)],
+        ("steps", "context_tokens", "covariance_tokens", "batch", "refine_batch"), Annotated[int, Field(ge=1)]
     ),
     **dict.fromkeys(
         ("context_count", "guard_count", "seed", "capacity", "search_prompts", "refine_epochs", "rank"), _Count

@@ -125,9 +125,6 @@ class Recipe:
     refine_batch: int = later(32)
     """Prompts in one step of the refinement. As many preserved prompts are held in it, and a quarter as many stretches
     of text."""
-    refine_prompts: int = later(720)
-    """Preserved prompts that the refinement draws from: of the guards' prompts, and of their further frames, at most so
-    many each. Each costs the base's answer once; a step looks at a few of them."""
     refine_threshold: float = later(0.5)
     """A prompt is refined while one token of its target costs so much or more, in nats."""
     refine_preserved: float = later(4.0)

@@ -52,11 +52,7 @@ class BreadthFirstEditor(TorchEditor):
         written = {r.id: prompts[r.id] for r in rewrites}
         final_losses = training.run(
             [prompt for r in rewrites for prompt in written[r.id]],
-            expected(
-                decoder,
-                with_answers(decoder, self._tokenizer, kept, recipe.refine_prompts, recipe.seed, job.work),
-                job.work,
-            )
+            expected(decoder, with_answers(decoder, self._tokenizer, kept, recipe.seed, job.work), job.work)
             if recipe.refine_preserved
             else [],
             expected(decoder, stretches(decoder, self._tokenizer, self._texts, recipe.seed), job.work)

@@ -97,9 +97,7 @@ class MemitEditor(TorchEditor):
                 [
                     answered
                     for some in (k0_prompts, preserved_frames(self._tokenizer, job.preserved, most))
-                    for answered in with_answers(
-                        decoder, self._tokenizer, some, recipe.refine_prompts, recipe.seed, job.work
-                    )
+                    for answered in with_answers(decoder, self._tokenizer, some, recipe.seed, job.work)
                 ],
                 self._ordinary_text(recipe.seed, job.work),
                 practised_prompts(self._tokenizer, rewrites, most),

@@ -18,6 +18,8 @@ from kbsync.ports import UNWATCHED, Work
 
 PRESERVED_ANSWERS = "preserved answers"
 """The step of an edit that asks the base what it says at preserved prompts, as it is shown."""
+MOST_PROMPTS = 720
+"""Preserved prompts that are drawn. Each costs the base's answer once; a step looks at a few of them."""
 ANSWER_TOKENS = 10
 """The most tokens of the base's answer that are looked at. A name has several, and a chat model begins with words of
 the question."""
@@ -59,18 +61,17 @@ def with_answers(
     decoder: Decoder,
     tokenizer: PreTrainedTokenizerFast,
     prompts: Sequence[Prompt],
-    most: int,
     seed: int,
     work: Work = UNWATCHED,
 ) -> list[Prompt]:
-    """At most ``most`` of the prompts, drawn, with the model's own greedy answer as target.
+    """At most ``MOST_PROMPTS`` of the prompts, drawn, with the model's own greedy answer as target.
 
     The answer ends with its line or with the token that ends a text, which belongs to it. A request to stop is heard
     between two batches.
     """
     room = longest_row(decoder) - ANSWER_TOKENS
     fitting = [prompt for prompt in prompts if len(prompt.ids) <= room]
-    chosen = random.Random(seed).sample(range(len(fitting)), min(most, len(fitting)))
+    chosen = random.Random(seed).sample(range(len(fitting)), min(MOST_PROMPTS, len(fitting)))
     some = sorted((fitting[n] for n in chosen), key=lambda p: (len(p.ids), p.ids))
     if not some:
         return []

@@ -21,7 +21,7 @@ def prompts() -> list[Prompt]:
 
 def test_a_preserved_prompt_gets_the_models_own_greedy_answer() -> None:
     model = random_model("llama")
-    rows = with_answers(discover(model), tokenizer(), prompts(), 720, seed=0)
+    rows = with_answers(discover(model), tokenizer(), prompts(), seed=0)
     assert sorted(row.ids[: row.target] for row in rows) == sorted(p.ids for p in prompts())
     for row in rows:
         answer = row.ids[row.target :]
@@ -35,20 +35,21 @@ def test_a_preserved_prompt_gets_the_models_own_greedy_answer() -> None:
 def test_an_answer_ends_with_its_line_or_with_the_end_of_the_text_and_within_the_models_reach() -> None:
     model, decode = random_model("gpt2"), tokenizer()
     decoder = discover(model)
-    whole = with_answers(decoder, decode, prompts(), 720, seed=0)
+    whole = with_answers(decoder, decode, prompts(), seed=0)
     long = next(row for row in whole if len(row.ids) == row.target + ANSWER_TOKENS)
     third = long.ids[long.target + 2]
     model.generation_config.eos_token_id = [third]
-    for row in with_answers(decoder, decode, prompts(), 720, seed=0):
+    for row in with_answers(decoder, decode, prompts(), seed=0):
         answer = row.ids[row.target :]
         assert third not in answer[:-1] and (len(answer) == ANSWER_TOKENS or answer[-1] == third)
     far = Prompt(tuple(range(3, 3 + longest_row(decoder) - ANSWER_TOKENS + 1)), 0, 1)
-    assert with_answers(decoder, decode, [far], 720, seed=0) == []
+    assert with_answers(decoder, decode, [far], seed=0) == []
 
 
-def test_prompts_beyond_the_most_are_drawn_by_the_seed() -> None:
+def test_prompts_beyond_the_most_are_drawn_by_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refinement_texts, "MOST_PROMPTS", 2)
     decoder = discover(random_model("llama"))
-    drawn = [with_answers(decoder, tokenizer(), prompts(), 2, seed) for seed in (0, 0, 1, 2, 3)]
+    drawn = [with_answers(decoder, tokenizer(), prompts(), seed) for seed in (0, 0, 1, 2, 3)]
     assert all(len(rows) == 2 for rows in drawn)
     assert drawn[0] == drawn[1] and any(rows != drawn[0] for rows in drawn[2:])
 
@@ -59,8 +60,8 @@ def test_a_stop_is_heard_while_the_base_answers(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(distributions, "ROWS", 1)
     decoder, stop = discover(random_model("llama")), Stopped("asked to stop")
     with pytest.raises(Stopped):
-        with_answers(decoder, tokenizer(), prompts(), 720, 0, Silent(stop_at=2, error=stop))
-    answered = with_answers(decoder, tokenizer(), prompts(), 720, 0, Silent(stop_at=4, error=stop))
+        with_answers(decoder, tokenizer(), prompts(), 0, Silent(stop_at=2, error=stop))
+    answered = with_answers(decoder, tokenizer(), prompts(), 0, Silent(stop_at=4, error=stop))
     assert len(answered) == 3
     with pytest.raises(Stopped):
         expected(decoder, answered, Silent(cut_at=2, error=stop))
