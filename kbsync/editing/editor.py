@@ -29,7 +29,6 @@ from kbsync.model.hooks import frozen
 from kbsync.model.spread import require_in_place
 from kbsync.model.suffix import longest_row
 from kbsync.ports import ArtifactStore, Edit, Editor, Executor, Work
-from kbsync.system.memory import freed_memory_kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +125,7 @@ class TorchEditor(Editor):
         check(recipe, self._decoder)
         layers = self._decoder.edited_layers(recipe.layers)
         require_in_place(self._decoder, layers)
-        with frozen(self._decoder.model), freed_memory_kept():
+        with frozen(self._decoder.model):
             prefixes = contexts(self._decoder, self._tokenizer, recipe, self._base, self._artifacts)
             distinct = {r.id: r for r in rewrites}
             ordered = [distinct[i] for i in sorted(distinct)]

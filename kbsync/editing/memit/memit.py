@@ -24,7 +24,7 @@ from kbsync.editing.memit.target_cache import TargetCache
 from kbsync.editing.memit.targets import WINDOW
 from kbsync.model.suffix import longest_row
 from kbsync.ports import Work
-from kbsync.system.memory import release_memory
+from kbsync.system.memory import freed_memory_kept, release_memory
 
 LAYERS = "layers"
 """The step of an edit that computes keys and writes the targets, layer by layer, as it is shown."""
@@ -91,18 +91,22 @@ class MemitEditor(TorchEditor):
         if recipe.refine_epochs:
             # Beyond the paper: what the layers' targets did not get across is trained, all layers together (ADR 0020).
             most = longest_row(decoder)
-            delta = Refinement(decoder, job.layers, covariances.matrices, recipe, job.work).run(
-                delta,
-                [prompt for rewrite in rewrites for prompt in rewrite.prompts],
-                [
-                    answered
-                    for some in (k0_prompts, preserved_frames(self._tokenizer, job.preserved, most))
-                    for answered in with_answers(decoder, self._tokenizer, some, recipe.seed, job.work)
-                ],
-                self._ordinary_text(recipe.seed, job.work),
-                practised_prompts(self._tokenizer, rewrites, most),
-                partial(KeptPasses, job.artifacts, job.base, recipe),
-            )
+            kept = [
+                answered
+                for some in (k0_prompts, preserved_frames(self._tokenizer, job.preserved, most))
+                for answered in with_answers(decoder, self._tokenizer, some, recipe.seed, job.work)
+            ]
+            ordinary = self._ordinary_text(recipe.seed, job.work)
+            release_memory()  # what was solved
+            with freed_memory_kept():
+                delta = Refinement(decoder, job.layers, covariances.matrices, recipe, job.work).run(
+                    delta,
+                    [prompt for rewrite in rewrites for prompt in rewrite.prompts],
+                    kept,
+                    ordinary,
+                    practised_prompts(self._tokenizer, rewrites, most),
+                    partial(KeptPasses, job.artifacts, job.base, recipe),
+                )
 
         return AlgorithmResult(
             delta=delta,
