@@ -13,9 +13,10 @@ from kbsync.domain.gate import Metric, Threshold
 from kbsync.domain.phrasing import Form
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.version import PromptOutcome
+from kbsync.model.rounding import require
 from kbsync.operations.evidence import Figure, evidence
 from kbsync.research.bench import with_targets
-from kbsync.research.rounded_base import rounded_known
+from kbsync.research.rounded_base import KINDS, rounded_known
 from kbsync.research.search_time import FIRST, compare_searches
 from kbsync.research.session import ResearchSession
 from kbsync.research.written_facts import FreshTargets, PhrasingsExtent, Site, Variant, Written, open_site
@@ -68,9 +69,12 @@ def run_phrasings(
     Raises:
         DataError: There is no ledger, or it has no fact that the model has wrong.
         EditError: The facts can't be written, or the edited model can't be asked.
+        ModelError: The package is missing by which weights are rounded; raised before anything is done.
         Stopped: A stop was asked for.
     """
     started, begun = session.app.clock.now(), time.monotonic()
+    for kind in KINDS:
+        require(kind)  # what is missing is said now, and not after the edit
     with open_site(session, directory, extent) as site:
         whole = site.write(site.variant(session.recipes[0], "given"))
         searches = compare_searches(site, session.recipes[0], extent.compared)

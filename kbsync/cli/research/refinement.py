@@ -63,8 +63,9 @@ def refinement(
 
     The same CounterFact cases are written by the closed form alone (with three weights of the covariance), refined
     without holding anything, holding text, holding prompts, holding both as the recipe says, and twice as strongly.
-    `seconds_ratio` tells the refinement's processor time beside the search for target vectors. No ledger and no version
-    is touched.
+    Three further lines write elsewhere: into the first and the last layer alone, and a half of the facts into each half
+    of the layers. `seconds_ratio` tells the refinement's processor time beside the search for target vectors. No ledger
+    and no version is touched.
 
     Every finished part is kept: a run that was stopped or killed goes on where it was.
     """
