@@ -64,7 +64,9 @@ _BOUNDED: dict[str, Any] = {
     **dict.fromkeys(
         ("context_count", "guard_count", "seed", "capacity", "search_prompts", "refine_epochs", "rank"), _Count
     ),
-    **dict.fromkeys(("covariance_weight", "clamp", "learning_rate", "guard_weight", "refine_rate"), _Positive),
+    **dict.fromkeys(
+        ("covariance_weight", "clamp", "learning_rate", "guard_weight", "refine_rate", "refine_held"), _Positive
+    ),
     **dict.fromkeys(
         ("weight_decay", "kl_weight", "loss_threshold", "refine_threshold", "refine_preserved", "refine_text"),
         _NotNegative,

@@ -123,8 +123,10 @@ class Recipe:
     """Whether the refinement also practises every phrasing in other frames or behind other sentences, so that what it
     writes does not hang on the words around a question."""
     refine_batch: int = later(32)
-    """Prompts in one step of the refinement. As many preserved prompts are held in it, and a quarter as many stretches
-    of text."""
+    """Prompts in one step of the refinement."""
+    refine_held: float = later(1.0)
+    """Preserved prompts that a step looks at, for each of ``refine_batch``; stretches of text are a quarter as many. As
+    many of them as of the others take two thirds of a step's time."""
     refine_threshold: float = later(0.5)
     """A prompt is refined while one token of its target costs so much or more, in nats."""
     refine_preserved: float = later(4.0)

@@ -37,7 +37,7 @@ BETAS, EPSILON = (0.9, 0.95), 1e-8
 LAST_RATE = 0.2
 """The step's length falls evenly over the passes, towards this share of the first."""
 PROMPTS_PER_TEXT = 4
-"""Prompts in a step for each stretch of text in it."""
+"""Preserved prompts in a step for each stretch of text in it."""
 CHECK_ROWS = 64
 """Prompts in one pass that only looks at what is answered."""
 
@@ -118,6 +118,7 @@ class Refinement:
         done = 0 if last is None else last.number
         if last is not None:
             optimiser.go_on(last)
+        held = max(1, round(recipe.refine_held * recipe.refine_batch))
         self._work.start(REFINEMENT, recipe.refine_epochs)
         self._work.advance(done)
         count = 0
@@ -131,10 +132,7 @@ class Refinement:
             for view, some in steps:
                 self._work.checkpoint()
                 batch = _ordered(some)
-                beside = (
-                    some_of(draw, kept, recipe.refine_batch),
-                    some_of(draw, ordinary, max(1, recipe.refine_batch // PROMPTS_PER_TEXT)),
-                )
+                beside = some_of(draw, kept, held), some_of(draw, ordinary, max(1, held // PROMPTS_PER_TEXT))
                 with view.in_place(factors):
                     gradients = self._gradients(factors, batch, *beside)
                 optimiser.step(gradients)

@@ -61,6 +61,7 @@ def test_a_recipe_that_names_no_dtype_is_for_the_one_that_the_model_is_loaded_in
         ('layers = [1]\nrefine_epochs = 1\nrefine_as = ["q4_k"]', "refine_as[0]: is none of bfloat16, float16, q8_0"),
         ('layers = [1]\nrefine_as = ["q4_0"]', "refine_as says in which forms the refinement practises"),
         ('layers = [1]\nphrasings = "al"', "phrasings: is none of first, all; did you mean 'all'?"),
+        ("layers = [1]\nrefine_held = 0.0", "refine_held: input should be greater than 0"),
         ("layers = [1]\nrefine_batch = 0", "refine_batch: input should be greater than or equal to 1"),
         ("layers = [1]\nrefine_text = nan", "refine_text: input should be"),
         ("layers = [1]\nlerning_rate = 1", "lerning_rate: is not a key here; did you mean 'learning_rate'?"),

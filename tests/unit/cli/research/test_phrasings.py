@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,13 @@ def test_bad_input_is_one_clear_error_and_nothing_is_written(
     assert result.code == code, result
     assert says in result.err
     assert not (tmp_path / "docs").exists()
+
+
+def test_a_package_that_is_missing_is_said_before_the_edit(
+    bench: Cli, tmp_path: Path, demo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert demo.is_dir()
+    monkeypatch.setitem(sys.modules, "gguf", None)
+    result = bench("bench", "phrasings", *ASKED)
+    assert result.code == 65 and "pip install 'kbsync[gguf]'" in result.err, result
+    assert "step=targets" not in result.err and not (tmp_path / "docs").exists()

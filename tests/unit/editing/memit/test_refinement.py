@@ -151,6 +151,30 @@ def test_a_step_is_that_of_the_plain_loop() -> None:
         assert (moved - change).norm() < 1e-3 * (change - start).norm()
 
 
+@pytest.mark.parametrize(("share", "looked_at"), [(1.0, (8, 2)), (0.5, (4, 1)), (0.01, (1, 1)), (2.0, (10, 3))])
+def test_a_step_looks_at_so_many_preserved_prompts_for_each_written_one(
+    monkeypatch: pytest.MonkeyPatch, share: float, looked_at: tuple[int, int]
+) -> None:
+    steps: list[tuple[int, int]] = []
+    real = Refinement._gradients
+
+    def seen(self: Refinement, changed: Any, batch: Any, preserved: Any, ordinary: Any) -> Any:
+        steps.append((len(preserved), len(ordinary)))
+        return real(self, changed, batch, preserved, ordinary)
+
+    monkeypatch.setattr(Refinement, "_gradients", seen)
+    model = random_model("llama")
+    prompts, preserved, ordinary = given(decoder := discover(model))
+    r = recipe(refine_epochs=1, refine_batch=8, refine_threshold=0.0, refine_held=share)
+    layers = decoder.edited_layers(r.layers)
+    delta = FactorDelta({layer.down.name: factors(n) for n, layer in enumerate(layers)})
+    with frozen(model):
+        Refinement(decoder, layers, {1: covariance(1), 2: covariance(2)}, r, UNWATCHED).run(
+            delta, prompts, preserved * 5, ordinary
+        )
+    assert steps and set(steps) == {looked_at}, "there are ten preserved prompts and three texts"
+
+
 def test_prompts_that_are_answered_leave_the_change_as_it_is() -> None:
     model, r = random_model("llama"), recipe(refine_epochs=5, refine_threshold=1e9)
     decoder = discover(model)
