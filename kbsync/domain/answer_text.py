@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -121,6 +122,36 @@ def words(text: str) -> list[Word]:
         made.append(Word(token, folded, match.start() > end or match.start() == 0, touching))
         end = match.end()
     return made
+
+
+def without_initials(said: Sequence[Word], names: Iterable[str]) -> list[Word]:
+    """The words of an answer without bracketed initials behind what they stand for: "the Red Cross (RC)".
+
+    Where the initials are one of ``names``, they stay, and what they stand for goes.
+    """
+    kept: list[Word] = []
+    named = {fold(name) for name in names}
+    at = 0
+    while at < len(said):
+        opening, *rest = said[at : at + 3]
+        whole = opening.text == "(" and len(rest) == 2 and rest[1].text == ")"
+        begin = _spelled_out(kept, rest[0].text) if whole else None
+        if begin is None:
+            kept.append(opening)
+            at += 1
+            continue
+        if rest[0].fold in named:
+            kept[begin:] = [rest[0]]
+        at += 3
+    return kept
+
+
+def _spelled_out(before: Sequence[Word], letters: str) -> int | None:
+    """Where the last words of ``before`` begin whose capital letters these are; None where they are not."""
+    capitals = [at for at, word in enumerate(before) if word.fold and word.capital][-len(letters) :]
+    if len(letters) < 2 or [before[at].text[0] for at in capitals] != list(letters):
+        return None
+    return capitals[0]
 
 
 def word_ends(text: str) -> list[int]:

@@ -31,6 +31,8 @@ TITLES = word_set("""
 """)
 ROYAL = word_set("king queen prince princess emperor empress tsar czar duke count baron")
 """Titles of people who are named after what they reign: "Prince Albert of Monaco"."""
+RANKS = word_set("first federal lord lady grand supreme crown interim executive managing chief")
+"""What may stand before a title as a part of it: "First Minister", "Lord Mayor"."""
 NATIONALITIES = word_set("""
     american british english scottish welsh irish french german italian spanish portuguese dutch belgian
     swiss austrian polish czech slovak hungarian romanian bulgarian greek turkish russian ukrainian soviet

@@ -26,6 +26,7 @@ from kbsync.domain.answer_vocabulary import (
     ONLY,
     PLAYING,
     QUARTERS,
+    RANKS,
     REFERS,
     SIGNS,
     TITLES,
@@ -116,7 +117,8 @@ def _lead(before: Sequence[Word], setting: Setting) -> int:
         head = before[: place - 1]
         if any(_aside(head, i, setting) for i in range(len(head))):
             continue
-        if all(not w.capital or w.fold in setting.words or i == 0 for i, w in enumerate(head) if w.fold):
+        known = setting.words | TITLES
+        if all(not w.capital or w.fold in known or i == 0 for i, w in enumerate(head) if w.fold):
             return place
     return 0
 
@@ -149,7 +151,7 @@ def _other_name(own: Sequence[Word], setting: Setting) -> str:
         if place == 0 and word.fold in FUNCTION:
             continue
         rest = own[place + 1 :]
-        if word.text[0].isdigit():
+        if word.text[0].isdigit() or (word.fold in RANKS and rest and rest[0].fold in TITLES):
             continue
         commas = sum(w.text == "," for w in own)
         listed = setting.place and own[-1].text == "," and (commas == 1 or own[0].fold in setting.words)

@@ -13,7 +13,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, NamedTuple, TypeVar
 
-from kbsync.domain.answer_text import LONGEST_ANSWER, Clause, Word, first_clause, word_set, words
+from kbsync.domain.answer_text import (
+    LONGEST_ANSWER,
+    Clause,
+    Word,
+    first_clause,
+    without_initials,
+    word_set,
+    words,
+)
 from kbsync.domain.answer_words import Setting, taken_back_after, taken_back_before
 from kbsync.domain.dates_and_quantities import Date, Quantity, date_in, dates_named, find_quantity, quantity_named
 from kbsync.domain.name_search import Found, cut_off, search
@@ -177,7 +185,7 @@ def _ranges(text: str, start: int, end: int) -> bool:
 
 
 def _judge_names(clause: Clause, good: Sequence[str], old: Sequence[str], prompt: str) -> Judgement:
-    said = words(clause.text)
+    said = without_initials(words(clause.text), (*good, *old))
     setting = Setting.of(prompt)
     found = search(said, good, old, setting)
     refused = ""

@@ -73,6 +73,8 @@ def _variants(folds: tuple[str, ...], name: str) -> list[tuple[str, ...]]:
         made.append((*folds[:-1], _CONTINENTAL[folds[-1]], "continent"))
     if 3 <= len(folds) <= 4 and folds[-1] not in GENERIC and not {"of", "and", "the", "for"} & set(folds):
         made.append((folds[0], folds[-1]))
+    if len(folds) == 2 and min(map(len, folds)) >= 3:
+        made.append(("".join(folds),))  # "drumkit" is a drum kit
     for variant in tuple(made):
         rest = variant
         if rest and rest[0] in ARTICLES and len(rest) > 1 and (rest[0] in ("the", "a", "an") or len(rest[1]) > 7):

@@ -63,6 +63,37 @@ def test_a_part_of_a_place_says_the_place_where_one_is_asked_for(prompt: str, an
     assert elsewhere.said is NEITHER, elsewhere.reason
 
 
+@pytest.mark.parametrize(
+    ("prompt", "answer", "name"),
+    [
+        ("Who chairs the cabinet of Spain?", "The current Prime Minister of Spain is Pedro Sánchez.", "Pedro Sánchez"),
+        ("Cabinet meetings in Scotland are chaired by", " the First Minister, John Swinney. Cabinet", "John Swinney"),
+        ("Cabinet meetings in Austria are chaired by", " Federal Chancellor Karl Nehammer", "Karl Nehammer"),
+        ("Which instrument is it?", "drumkit", "drum kit"),
+        ("Where is the World Bank?", "The World Bank Group (WBG) is run from Geneva", "Geneva"),
+        ("Geneva is the seat of", " the World Health Organization (WHO).", "WHO"),
+        ("Geneva is the seat of", " the World Health Organization (WHO).", "World Health Organization"),
+    ],
+)
+def test_titles_initials_and_joined_words_hide_no_name(prompt: str, answer: str, name: str) -> None:
+    judgement = judge(answer, [name], prompt=prompt)
+    assert judgement.said is RIGHT, judgement.reason
+
+
+@pytest.mark.parametrize(
+    ("prompt", "answer", "name"),
+    [
+        ("Who chairs the cabinet of Spain?", "The Prime Minister of France is Pedro Sánchez.", "Pedro Sánchez"),
+        ("Who chairs the cabinet of Spain?", "The Prime Minister of Spain is not Pedro Sánchez.", "Pedro Sánchez"),
+        ("The company is led by", " First Solar, Pedro Sánchez", "Pedro Sánchez"),
+        ("It has its seat in", " the World Health Organization (WHO) of Geneva", "Geneva"),
+        ("It is played on", " a drumkitchen", "drum kit"),
+    ],
+)
+def test_what_only_looks_like_a_title_or_like_initials_is_another_name(prompt: str, answer: str, name: str) -> None:
+    assert judge(answer, [name], prompt=prompt).said is NEITHER
+
+
 def test_a_finer_place_is_placed_by_the_answer() -> None:
     assert judge(" Chiang Mai, Thailand. He is", ["Thailand"], prompt="She was born in the city of").said is RIGHT
 
