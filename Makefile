@@ -24,7 +24,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt requirements.lock requirement
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
-demo: $(VENV)/.installed ## one whole synchronisation on real parts: twenty to thirty minutes, 6 GiB of memory
+demo: $(VENV)/.installed ## one whole synchronisation on real parts: some twenty minutes on two cores, 6 GiB of memory
 	$(BIN)/kbsync demo --state $(STATE) $(if $(TEXT),--text $(TEXT))
 
 check: $(VENV)/.installed ## lint, formatting, types, import contracts

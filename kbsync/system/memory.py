@@ -1,4 +1,4 @@
-"""How the process holds memory: what goes back to the operating system when, and when the search for garbage waits."""
+"""How the process holds memory: freed memory goes back to the operating system, and the search for garbage waits."""
 
 from __future__ import annotations
 
@@ -8,17 +8,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-"""``M_TRIM_THRESHOLD`` and ``M_MMAP_THRESHOLD`` of glibc's ``mallopt``."""
+_MMAP_THRESHOLD = -3
+"""``M_MMAP_THRESHOLD`` of glibc's ``mallopt``."""
 LARGE = 1 << 20
 """Bytes from which a block is mapped apart from the heap."""
-_KEPT = 2**31 - 1
-"""The largest threshold: no block is mapped apart, and no free memory goes back by itself."""
-_RAISED = 32 * 2**20
-"""Where glibc ends that raises its threshold by itself as large blocks are freed."""
-
-_are_mapped = False
-"""Whether ``map_large_blocks`` was called."""
 
 
 def release_memory() -> None:
@@ -40,38 +33,10 @@ def map_large_blocks() -> None:
     model that is read from the disk layer by layer would hold several layers there that nobody uses. Without glibc,
     this does nothing.
     """
-    global _are_mapped
-    _are_mapped = True
-    _set(_MMAP_THRESHOLD, LARGE)
-
-
-@contextmanager
-def freed_memory_kept() -> Iterator[None]:
-    """Inside the block the process keeps what it frees; afterwards it goes back.
-
-    glibc maps blocks of more than 32 MiB apart from the heap, and unmaps them when they are freed. A step of a
-    refinement makes some dozens of such tensors (states times vocabulary), and the system hands out and clears their
-    pages again and again: a fifth of the step's time. Without glibc, or after ``map_large_blocks``, this does nothing.
-    """
-    if _are_mapped:
-        yield
-        return
-    _set(_MMAP_THRESHOLD, _KEPT)
-    _set(_TRIM_THRESHOLD, _KEPT)
-    try:
-        yield
-    finally:
-        _set(_MMAP_THRESHOLD, _RAISED)
-        _set(_TRIM_THRESHOLD, 2 * _RAISED)
-        release_memory()
-
-
-def _set(parameter: int, value: int) -> None:
-    """Set a parameter of glibc's heap, where there is one."""
     if sys.platform == "linux":
-        option = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
+        option = getattr(ctypes.CDLL(None), "mallopt", None)
         if option is not None:
-            option(parameter, value)
+            option(_MMAP_THRESHOLD, LARGE)
 
 
 @contextmanager

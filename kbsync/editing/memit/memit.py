@@ -24,7 +24,7 @@ from kbsync.editing.memit.target_cache import TargetCache
 from kbsync.editing.memit.targets import WINDOW
 from kbsync.model.suffix import longest_row
 from kbsync.ports import Work
-from kbsync.system.memory import freed_memory_kept, release_memory
+from kbsync.system.memory import release_memory
 
 LAYERS = "layers"
 """The step of an edit that computes keys and writes the targets, layer by layer, as it is shown."""
@@ -98,15 +98,14 @@ class MemitEditor(TorchEditor):
             ]
             ordinary = self._ordinary_text(recipe.seed, job.work)
             release_memory()  # what was solved
-            with freed_memory_kept():
-                delta = Refinement(decoder, job.layers, covariances.matrices, recipe, job.work).run(
-                    delta,
-                    [prompt for rewrite in rewrites for prompt in rewrite.prompts],
-                    kept,
-                    ordinary,
-                    practised_prompts(self._tokenizer, rewrites, most),
-                    partial(KeptPasses, job.artifacts, job.base, recipe),
-                )
+            delta = Refinement(decoder, job.layers, covariances.matrices, recipe, job.work).run(
+                delta,
+                [prompt for rewrite in rewrites for prompt in rewrite.prompts],
+                kept,
+                ordinary,
+                practised_prompts(self._tokenizer, rewrites, most),
+                partial(KeptPasses, job.artifacts, job.base, recipe),
+            )
 
         return AlgorithmResult(
             delta=delta,

@@ -29,7 +29,6 @@ from kbsync.editing.memit.served_views import Factors, View, practised_views
 from kbsync.model.decoder import Decoder, DecoderLayer
 from kbsync.model.delta import FactorDelta
 from kbsync.ports import Work
-from kbsync.system.memory import release_memory
 
 REFINEMENT = "refinement"
 """The step of an edit that trains L, as it is shown."""
@@ -41,10 +40,6 @@ PROMPTS_PER_TEXT = 4
 """Preserved prompts in a step for each stretch of text in it."""
 CHECK_ROWS = 64
 """Prompts in one pass that only looks at what is answered."""
-STEPS_BETWEEN_RELEASES = 4
-"""After so many steps what is free goes back to the system, which else keeps it for the next one
-(``freed_memory_kept``): batches differ in length, so what one step frees seldom fits another one's tensors. A long
-refinement of a small model came to hold 8 GB, and with 16 steps between two releases it swung by three."""
 
 
 Row = TypeVar("Row", Prompt, Expected)
@@ -141,8 +136,6 @@ class Refinement:
                 with view.in_place(factors):
                     gradients = self._gradients(factors, batch, *beside)
                 optimiser.step(gradients)
-                if optimiser.steps % STEPS_BETWEEN_RELEASES == 0:
-                    release_memory()
             if passes is not None:
                 passes.drop(epoch) if is_last else passes.put(optimiser.after(epoch + 1, draw))
             self._work.advance()
@@ -160,7 +153,6 @@ class Refinement:
                 unanswered = self._unanswered(drawn)
             draw.shuffle(unanswered)
             steps += [(view, unanswered[begin : begin + size]) for begin in range(0, len(unanswered), size)]
-        release_memory()  # tensors of the steps have other shapes
         if len(views) > 1:
             draw.shuffle(steps)  # so that no form has the last word
         return steps
@@ -210,18 +202,17 @@ class _Adam:
         self._rates = [rate * float(left.detach().pow(2).mean().sqrt()) for left in self._lefts]
         self._mean = [torch.zeros_like(left) for left in self._lefts]
         self._square = [torch.zeros_like(left) for left in self._lefts]
-        self.steps = 0
-        """Steps taken."""
+        self._steps = 0
         self.share = 1.0  # of the first step's length
 
     def after(self, number: int, draw: random.Random) -> FinishedPass:
         """What is kept after the pass ``number``."""
-        return FinishedPass(number, self._lefts, self._mean, self._square, self.steps, draw)
+        return FinishedPass(number, self._lefts, self._mean, self._square, self._steps, draw)
 
     @torch.no_grad()
     def go_on(self, last: FinishedPass) -> None:
         """Go on after a pass that was kept."""
-        self.steps = last.steps
+        self._steps = last.steps
         parts = ((self._lefts, last.lefts), (self._mean, last.means), (self._square, last.squares))
         for mine, kept in parts:
             for tensor, value in zip(mine, kept, strict=True):
@@ -229,8 +220,8 @@ class _Adam:
 
     @torch.no_grad()
     def step(self, gradients: Sequence[Tensor]) -> None:
-        self.steps += 1
-        corrections = [1 - beta**self.steps for beta in BETAS]
+        self._steps += 1
+        corrections = [1 - beta**self._steps for beta in BETAS]
         for left, rate, mean, square, gradient in zip(
             self._lefts, self._rates, self._mean, self._square, gradients, strict=True
         ):

@@ -6,13 +6,7 @@ import psutil
 import pytest
 import torch
 
-from kbsync.system.memory import (
-    LARGE,
-    freed_memory_kept,
-    map_large_blocks,
-    release_memory,
-    without_cycle_search,
-)
+from kbsync.system.memory import LARGE, map_large_blocks, release_memory, without_cycle_search
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only glibc's heap is asked")
@@ -53,55 +47,14 @@ def test_large_blocks_go_back_at_once():
     assert freed("as it is") < 12 * 28 * 2**20 / 2
 
 
-_STEPS = """
-import resource, sys, psutil, torch
-from contextlib import nullcontext
-from kbsync.system.memory import freed_memory_kept, map_large_blocks
-if "mapped" in sys.argv:
-    map_large_blocks()
-def faults():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-def step():
-    logits = torch.ones(12 * 2**20)
-    return logits.log_softmax(dim=0).sum() + (logits[: 8 * 2**20] * 2).sum()
-step()
-before, full = faults(), psutil.Process().memory_info().rss
-with freed_memory_kept() if "kept" in sys.argv else nullcontext():
-    for _ in range(20):
-        step()
-    print(faults() - before)
-print(psutil.Process().memory_info().rss - full)
-"""
-"""Twenty steps that each make some tensors of 32 to 48 MiB and free them: the page faults of all, and what is held
-afterwards."""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only glibc's heap is asked")
-def test_freed_memory_is_used_again_and_goes_back_at_the_end():
-    def faults(*how):
-        done = subprocess.run([sys.executable, "-c", _STEPS, *how], capture_output=True, text=True, check=True)
-        count, held = map(int, done.stdout.split())
-        assert held < 24 * 2**20
-        return count
-
-    every = 20 * (48 + 48) * 2**20 // 4096
-    assert faults("kept") < every / 2
-    assert faults("as it is") > every
-    assert faults("kept", "mapped") > every, "who wants little memory goes on having it"
-
-
 def test_a_system_without_such_calls_is_left_alone(monkeypatch):
-    monkeypatch.setattr("kbsync.system.memory._are_mapped", False)
     monkeypatch.setattr("ctypes.CDLL", lambda _name: object())
     release_memory()
-    with freed_memory_kept():
-        map_large_blocks()
-    monkeypatch.setattr("kbsync.system.memory._are_mapped", False)
+    map_large_blocks()
     monkeypatch.setattr("sys.platform", "darwin")
     monkeypatch.delattr("ctypes.CDLL")
     release_memory()
-    with freed_memory_kept():
-        map_large_blocks()
+    map_large_blocks()
 
 
 def test_the_search_for_cycles_waits_and_goes_on():

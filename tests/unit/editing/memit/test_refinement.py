@@ -16,7 +16,6 @@ from kbsync.domain.phrasing import FramedPhrasing
 from kbsync.domain.recipe import Recipe
 from kbsync.domain.rewrite import Preserved, Rewrite
 from kbsync.editing.common.prompts import Prompt, locate, tokenise
-from kbsync.editing.memit import refinement
 from kbsync.editing.memit.distributions import Expected, expected, target_nll
 from kbsync.editing.memit.kept_passes import KIND
 from kbsync.editing.memit.memit import MemitEditor
@@ -174,29 +173,6 @@ def test_a_step_looks_at_so_many_preserved_prompts_for_each_written_one(
             delta, prompts, preserved * 5, ordinary
         )
     assert steps and set(steps) == {looked_at}, "there are ten preserved prompts and three texts"
-
-
-def test_what_is_free_goes_back_between_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    events: list[str] = []
-    real = Refinement._gradients
-
-    def seen(self: Refinement, *given: Any) -> Any:
-        events.append("step")
-        return real(self, *given)
-
-    monkeypatch.setattr(Refinement, "_gradients", seen)
-    monkeypatch.setattr(refinement, "release_memory", lambda: events.append("released"))
-    monkeypatch.setattr(refinement, "STEPS_BETWEEN_RELEASES", 2)
-    model, r = random_model("llama"), recipe(refine_epochs=1, refine_batch=4, refine_threshold=0.0)
-    decoder = discover(model)
-    layers = decoder.edited_layers(r.layers)
-    delta = FactorDelta({layer.down.name: factors(n) for n, layer in enumerate(layers)})
-    prompts, preserved, ordinary = given(decoder)
-    with frozen(model):
-        Refinement(decoder, layers, {1: covariance(1), 2: covariance(2)}, r, UNWATCHED).run(
-            delta, prompts[:12], preserved, ordinary
-        )
-    assert events == ["released", "step", "step", "released", "step"]
 
 
 def test_prompts_that_are_answered_leave_the_change_as_it_is() -> None:
