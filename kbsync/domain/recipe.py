@@ -125,8 +125,8 @@ class Recipe:
     refine_batch: int = later(32)
     """Prompts in one step of the refinement."""
     refine_held: float = later(1.0)
-    """Preserved prompts that a step looks at, for each of ``refine_batch``; stretches of text are a quarter as many. As
-    many of them as of the others take two thirds of a step's time."""
+    """Preserved prompts that a step looks at, for each of ``refine_batch``; stretches of text are a quarter as many.
+    Together they take most of a step's time."""
     refine_threshold: float = later(0.5)
     """A prompt is refined while one token of its target costs so much or more, in nats."""
     refine_preserved: float = later(4.0)
