@@ -148,10 +148,18 @@ def without_initials(said: Sequence[Word], names: Iterable[str]) -> list[Word]:
 
 def _spelled_out(before: Sequence[Word], letters: str) -> int | None:
     """Where the last words of ``before`` begin whose capital letters these are; None where they are not."""
-    capitals = [at for at, word in enumerate(before) if word.fold and word.capital][-len(letters) :]
-    if len(letters) < 2 or [before[at].text[0] for at in capitals] != list(letters):
+    if len(letters) < 2 or not all(letter.isupper() or letter.isdigit() for letter in letters):
         return None
-    return capitals[0]
+    # From the end, and no further than the first capital that differs: many brackets take no longer than the text.
+    missing = list(letters)
+    for at in range(len(before) - 1, -1, -1):
+        if not (before[at].fold and before[at].capital):
+            continue
+        if before[at].text[0] != missing.pop():
+            return None
+        if not missing:
+            return at
+    return None
 
 
 def word_ends(text: str) -> list[int]:

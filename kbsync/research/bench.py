@@ -22,6 +22,9 @@ from kbsync.research.preferred import preferred
 from kbsync.research.records import file_hash
 from kbsync.research.zsre import read_zsre
 
+IN_CONTEXT = "context"
+"""Name of the line of the unedited base that reads each fact before it is asked for it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Data:
@@ -49,6 +52,9 @@ class Extent:
     """The most tokens of a greedy answer."""
     chunk: int = 50
     """Cases in one part, which is kept when it is finished."""
+    in_context: bool = False
+    """Whether the unedited base is also asked with each fact in its context (CounterFact), as a retriever that never
+    errs would put it there. In these cells neighbours are asked as always, and there are no texts."""
 
 
 def run_counterfact(
@@ -119,7 +125,8 @@ def run_lines(
         consistency = None if references is None else Consistency(references)
         measures.append(CounterfactTexts(extent.texts, seed=data.seed, consistency=consistency))
     suite = Suite(measures, _score("success"), extent.cases, extent.chunk)
-    return _document(bench, data, with_guards(algorithms, data), sizes, chosen, suite, targets, command)
+    lines = with_guards(algorithms, data)
+    return _document(bench, data, lines, sizes, chosen, suite, targets, command, in_context=extent.in_context)
 
 
 def with_guards(algorithms: Sequence[Algorithm], data: Data) -> list[Algorithm]:
@@ -159,15 +166,19 @@ def _document(
     suite: Suite,
     targets: Sequence[Threshold],
     command: str,
+    *,
+    in_context: bool = False,
 ) -> dict[str, Any]:
     """Measure the grid; returns its evidence: figures named ``algorithm@edits.figure``, and cells with all details."""
     started, begun = bench.clock.now(), time.monotonic()
-    lines = [f"{name}@{size}" for size in sizes for name in (UNEDITED, *(a.name for a in algorithms if a.takes(size)))]
+    others = (UNEDITED, *((IN_CONTEXT,) if in_context else ()))
+    lines = [f"{name}@{size}" for size in sizes for name in (*others, *(a.name for a in algorithms if a.takes(size)))]
     if len(set(lines)) < len(lines):
         raise ValueError(f"two lines have one name: {', '.join(lines)}")
     if unknown := [t.metric for t in targets if t.metric.rpartition(".")[0] not in lines]:
         raise ValueError(f"no line of this run has {', '.join(unknown)}")
     cells = list(Grid(bench, suite).cells(chosen.cases, algorithms, sizes))
+    cells += _in_context(bench, suite, chosen.cases, sizes) if in_context else []
     told = {a.name: dict(a.wording.told(chosen.cases)) for a in algorithms}
     return evidence(
         command,
@@ -188,6 +199,13 @@ def _document(
         },
         results=plain(cells),
     )
+
+
+def _in_context(bench: Bench, suite: Suite, cases: Sequence[Any], sizes: Sequence[int]) -> list[Cell]:
+    """The base's cells with each fact in the context."""
+    measures = [replace(m, is_told=True) for m in suite.measures if isinstance(m, CounterfactPrompts)]
+    told = Grid(replace(bench, held_out=()), replace(suite, measures=measures))
+    return [replace(cell, algorithm=IN_CONTEXT) for cell in told.cells(cases, (), sizes)]
 
 
 def _figures(cell: Cell, cells: Sequence[Cell]) -> list[Figure]:

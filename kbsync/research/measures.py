@@ -54,12 +54,19 @@ class _Prompt:
     """The names that count as the right greedy answer."""
     true: tuple[str, ...] = ()
     """CounterFact's true answer about the edited subject; empty elsewhere."""
+    before: str = ""
+    """What the model reads before the prompt."""
+
+    @property
+    def read(self) -> str:
+        """All that the model reads."""
+        return self.before + self.text
 
 
 def _greedy(model: LanguageModel, prompts: Sequence[_Prompt], tokens: int) -> list[dict[str, float]]:
     """``greedy``: 1.0 for each prompt whose greedy continuation asserts a right name, else 0.0. ``true``: the same for
     the true answer, where a prompt has one."""
-    answers = model.complete([prompt.text for prompt in prompts], max_new_tokens=tokens)
+    answers = model.complete([prompt.read for prompt in prompts], max_new_tokens=tokens)
     names = [("greedy", "names"), ("true", "true")]
     return [
         {key: float(asserts(text, getattr(p, of), prompt=p.text)) for key, of in names if getattr(p, of)}
@@ -92,15 +99,17 @@ class CounterfactPrompts(Measure[CounterfactCase]):
 
     answer_tokens: int = 10
     cases: int | None = None
+    is_told: bool = False
+    """Whether the model reads the edited fact, as a sentence, before each prompt that asks for it."""
     name: str = "prompts"
 
     @property
     def key(self) -> str:
-        return content_hash(["counterfact prompts", 2, self.answer_tokens])
+        return content_hash(["counterfact prompts", 2, self.answer_tokens, *(["told"] if self.is_told else [])])
 
     def measure(self, model: LanguageModel, cases: Sequence[CounterfactCase]) -> list[dict[str, float]]:
-        prompts = [prompt for number, case in enumerate(cases) for prompt in _counterfact_prompts(number, case)]
-        pairs = [(p.text, answer) for p in prompts for answer in (cases[p.case].target, cases[p.case].true)]
+        prompts = [prompt for number, case in enumerate(cases) for prompt in self._prompts(number, case)]
+        pairs = [(p.read, answer) for p in prompts for answer in (cases[p.case].target, cases[p.case].true)]
         scores = model.scores(pairs)
         contrasts = [
             contrast(true, new) if prompt.group == SPECIFICITY else contrast(new, true)
@@ -109,20 +118,20 @@ class CounterfactPrompts(Measure[CounterfactCase]):
         figures = _per_case(len(cases), prompts, _merged(contrasts, _greedy(model, prompts, self.answer_tokens)))
         return [_of_known(case) for case in figures]
 
+    def _prompts(self, number: int, case: CounterfactCase) -> list[_Prompt]:
+        told = f"{case.prompt} {case.target}. " if self.is_told else ""
+        return [
+            _Prompt(number, EFFICACY, case.prompt, (case.target,), (case.true,), told),
+            *(_Prompt(number, GENERALIZATION, text, (case.target,), (case.true,), told) for text in case.paraphrases),
+            *(_Prompt(number, SPECIFICITY, text, (case.true,)) for text in case.neighbours),
+        ]
+
 
 def _of_known(figures: Mapping[str, float]) -> dict[str, float]:
     """The same, with ``generalization_true`` only where the prompt itself is answered with the true answer."""
     known = figures[f"{EFFICACY}_true"] == 1.0
     dropped = {f"{EFFICACY}_true", *(() if known else (f"{GENERALIZATION}_true",))}
     return {name: value for name, value in figures.items() if name not in dropped}
-
-
-def _counterfact_prompts(number: int, case: CounterfactCase) -> list[_Prompt]:
-    return [
-        _Prompt(number, EFFICACY, case.prompt, (case.target,), (case.true,)),
-        *(_Prompt(number, GENERALIZATION, text, (case.target,), (case.true,)) for text in case.paraphrases),
-        *(_Prompt(number, SPECIFICITY, text, (case.true,)) for text in case.neighbours),
-    ]
 
 
 @dataclass(frozen=True, slots=True)

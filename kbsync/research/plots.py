@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kbsync.domain.errors import DataError
+from kbsync.research.grid import UNEDITED
 
 PANELS = {
     "score": "Editing score",
@@ -67,7 +68,7 @@ def plot_capacity(evidence: Path, image: Path) -> None:
     if not capacity or not capacity.get("sizes"):
         raise DataError(f"{evidence} holds no capacity run.", next_step="`kbsync bench capacity` writes one.")
     cells = [c for c in document["results"] if c["algorithm"] == capacity["algorithm"]]
-    base = [c for c in document["results"] if c["algorithm"] != capacity["algorithm"]]
+    base = [c for c in document["results"] if c["algorithm"] == UNEDITED]
     edits = [cell["edits"] for cell in cells]
     bounds = {demand["metric"]: demand for demand in capacity["demands"]}
     figure = Figure(figsize=(12, 3.6), layout="constrained")

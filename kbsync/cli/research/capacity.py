@@ -12,6 +12,7 @@ from kbsync.cli.research.options import (
     CorpusOption,
     DataArgument,
     HeldOutOption,
+    InContextOption,
     KnownOption,
     ModelOption,
     OutputOption,
@@ -48,6 +49,7 @@ def capacity(
     cases: Annotated[int, typer.Option(min=1, metavar="N", help="Measure N of the facts of each size.")] = 200,
     part: PartOption = "test",
     known: KnownOption = False,
+    in_context: InContextOption = False,
     seed: SeedOption = 0,
     answer_tokens: TokensOption = 5,
     corpus: CorpusOption = None,
@@ -81,7 +83,7 @@ def capacity(
             session.algorithms()[0],
             session.app.settings.gate.policy,
             sizes=counts,
-            extent=Extent(cases=cases, answer_tokens=answer_tokens),
+            extent=Extent(cases=cases, answer_tokens=answer_tokens, in_context=in_context),
             targets=targets,
         )
         output = output or RESULTS / f"capacity-{session.model_name}.json"

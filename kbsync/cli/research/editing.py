@@ -18,6 +18,7 @@ from kbsync.cli.research.options import (
     DataArgument,
     EditsOption,
     HeldOutOption,
+    InContextOption,
     KnownOption,
     ModelOption,
     OutputOption,
@@ -69,6 +70,7 @@ def counterfact(
     ] = None,
     part: PartOption = "test",
     known: KnownOption = False,
+    in_context: InContextOption = False,
     phrasings: Annotated[
         str | None,
         typer.Option(
@@ -106,7 +108,7 @@ def counterfact(
     from kbsync.research.consistency import read_references
 
     options = session_options(context, model, recipe, state, corpus, held_out)
-    extent = Extent(cases=cases, texts=texts, answer_tokens=answer_tokens)
+    extent = Extent(cases=cases, texts=texts, answer_tokens=answer_tokens, in_context=in_context)
     targets = targets_of(target)
     with session_of(context, options) as session:
         lines = session.algorithms()

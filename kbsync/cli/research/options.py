@@ -47,6 +47,14 @@ KnownOption = Annotated[
         help="Only cases that the base has right: every neighbour that is wrong afterwards was broken by the edit.",
     ),
 ]
+InContextOption = Annotated[
+    bool,
+    typer.Option(
+        "--in-context",
+        help="A further line, `context`: the unedited model with each fact before the prompts that ask for it, as a "
+        "retriever that never errs would give it.",
+    ),
+]
 SeedOption = Annotated[int, typer.Option("--seed", metavar="N", help="Draws the cases and the texts.")]
 TokensOption = Annotated[int, typer.Option("--answer-tokens", min=1, metavar="N", help="Length of greedy answers.")]
 CorpusOption = Annotated[

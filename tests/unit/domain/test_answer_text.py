@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kbsync.domain.answer_text import LONGEST_ANSWER, alike, first_clause, fold, words
+from kbsync.domain.answer_text import LONGEST_ANSWER, alike, first_clause, fold, without_initials, words
 
 
 @pytest.mark.parametrize(
@@ -84,3 +84,25 @@ def test_folding(word: str, folded: str) -> None:
 def test_spellings_of_one_name(one: str, other: str, same: bool) -> None:
     assert alike(one, other) is same
     assert alike(other, one) is same
+
+
+@pytest.mark.parametrize(
+    ("said", "left"),
+    [
+        ("the World Health Organization (WHO) of Geneva", "the World Health Organization of Geneva"),
+        ("the Bank (B) of Bern", "the Bank ( B ) of Bern"),
+        ("the bank of bern (bb)", "the bank of bern ( bb )"),
+        ("United Nations Organization (NU)", "United Nations Organization ( NU )"),
+        ("Organization (ON)", "Organization ( ON )"),
+        ("Red Cross (RC) and Red Cross (RC) again", "Red Cross and Red Cross again"),
+        ("Red Cross (RC) (RC) (CR)", "Red Cross ( CR )"),
+        ("World Wide Web 3 (WWW3)", "World Wide Web 3"),
+    ],
+)
+def test_initials_behind_what_they_stand_for_are_left_out(said: str, left: str) -> None:
+    assert " ".join(word.text for word in without_initials(words(said), ())) == left
+
+
+def test_initials_that_are_the_name_stay_and_their_words_go() -> None:
+    kept = without_initials(words("by the World Health Organization (WHO)."), ("WHO",))
+    assert " ".join(word.text for word in kept) == "by the WHO ."

@@ -145,6 +145,23 @@ def test_targets_are_judged_and_unknown_ones_refused(tmp_path: Path, counterfact
         run_counterfact(bench(tmp_path), counterfact, noise(unused) * 2, edits=4)
 
 
+@pytest.mark.slow
+def test_the_base_with_the_facts_in_its_context_is_a_line_of_its_own(tmp_path: Path, counterfact: Data) -> None:
+    place, extent = bench(tmp_path), replace(EXTENT, in_context=True)
+    targets = [Threshold(metric="context@12.generalization_greedy", at_least=1.1)]
+    document = run_counterfact(place, counterfact, [], edits=12, extent=extent, targets=targets)
+    cases = list(read_counterfact(counterfact.path))
+    figures = CounterfactPrompts(answer_tokens=2, is_told=True).measure(place.base.language_model(), cases)
+    for name in ("efficacy_magnitude", "generalization_magnitude", "specificity_magnitude"):
+        assert value(document, f"context@12.{name}") == pytest.approx(sum(f[name] for f in figures) / 12)
+    told, untold = (value(document, f"{line}@12.efficacy_magnitude") for line in ("context", "none"))
+    assert told != untold
+    same = (value(document, f"{line}@12.specificity_magnitude") for line in ("context", "none"))
+    assert next(same) == next(same)
+    assert not any(f["name"].startswith("context@12.perplexity") for f in document["figures"])
+    assert [f["holds"] for f in document["figures"] if f["target"]] == [False]
+
+
 def test_too_few_cases_are_a_data_error(tmp_path: Path, counterfact: Data) -> None:
     with pytest.raises(DataError, match="13 cases were asked for, 12 of 12"):
         run_counterfact(bench(tmp_path), counterfact, [], edits=13)

@@ -43,6 +43,28 @@ def test_counterfact_figures_against_a_plain_transcription(tmp_path, model: Load
             assert figures[f"{group}_strict"] == sum(strict) / len(strict)
 
 
+def test_a_model_that_is_told_the_fact_reads_it_before_what_asks_for_it_and_not_before_neighbours(tmp_path) -> None:
+    (case,) = read_counterfact(write(tmp_path / "cf.json", [published(1, "Lyon")]))
+    told = f"{case.prompt} {case.target}. "
+    read: dict[str, list[str]] = {"scores": [], "complete": []}
+
+    class Reading:
+        def scores(self, pairs):
+            read["scores"] = [prompt for prompt, _ in pairs[::2]]
+            return [PairScore(1.0, (True,)) for _ in pairs]
+
+        def complete(self, prompts, *, max_new_tokens, work=None):
+            read["complete"] = list(prompts)
+            return [f" {case.target}" for _ in prompts]
+
+    asked = CounterfactPrompts(is_told=True)
+    (figures,) = asked.measure(Reading(), [case])  # type: ignore[arg-type]
+    wanted = [told + case.prompt, *(told + text for text in case.paraphrases), *case.neighbours]
+    assert read == {"scores": wanted, "complete": wanted}
+    assert figures["generalization_greedy"] == 1.0
+    assert asked.key != CounterfactPrompts().key
+
+
 def test_greedy_figures_are_what_the_model_says(tmp_path) -> None:
     (case,) = read_counterfact(write(tmp_path / "cf.json", [published(1, "Lyon")]))
 
