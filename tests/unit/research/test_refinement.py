@@ -78,3 +78,18 @@ def test_there_is_no_ratio_where_target_vectors_were_searched_before(counterfact
 
     document = run_refinement(bench(tmp_path), counterfact, lines(Reusing()), sizes=[2], extent=EXTENT)
     assert not {"search_seconds", "seconds_ratio"} & {figure["name"] for figure in document["figures"]}
+
+
+def test_half_of_the_searches_stand_for_all_of_them(counterfact: Data, tmp_path: Any) -> None:
+    class HalfReusing(TimedEditor):
+        def edit(self, rewrites: Any, recipe: Recipe, work: Any, *, guards: Any = ()) -> Any:
+            is_first = not self.calls
+            edit = super().edit(rewrites, recipe, work, guards=guards)
+            reused = len(rewrites) // 2 if is_first else len(rewrites)
+            return replace(edit, report=replace(edit.report, targets_reused=reused))
+
+    document = run_refinement(bench(tmp_path), counterfact, lines(HalfReusing()), sizes=[4], extent=EXTENT)
+    steps = [cell["edit"]["steps"] for cell in document["results"] if cell["edit"] is not None]
+    searched = sum(taken.get("targets", 0.0) for taken in steps)
+    assert value(document, "search_seconds") == searched * 2
+    assert value(document, "seconds_ratio") == value(document, "refinement_seconds") / (searched * 2)
