@@ -24,7 +24,11 @@ def rebuild(
     context: typer.Context,
     number: Annotated[int, typer.Argument(metavar="N", help="The version to build again.", min=1)],
     anew: Annotated[
-        bool, typer.Option("--anew", help="Compute target vectors, covariances and contexts anew, too.")
+        bool,
+        typer.Option(
+            "--anew",
+            help="Take nothing that is kept: compute target vectors, covariances and the like again.",
+        ),
     ] = False,
     repair: Annotated[
         bool, typer.Option("--repair", help="Store the weights again, where they were removed or damaged.")

@@ -8,7 +8,7 @@ from kbsync.ports import Editor
 from kbsync.stages.rebuild import RebuildResult, rebuild
 from kbsync.stages.session import Run
 
-COMPUTED = ("contexts", "covariance", "factor", "targets")
+COMPUTED = ("contexts", "covariance", "expected", "factor", "refinement", "targets")
 """The kinds of artifact that an edit can compute again."""
 
 

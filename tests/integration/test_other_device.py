@@ -175,8 +175,8 @@ def test_a_step_of_the_refinement_waits_for_what_it_reads_and_for_no_result(traf
     }
     r = recipe(refine_epochs=1, refine_batch=2, refine_threshold=1e-3)
     prompts = [p for one in REWRITES for p in tokenise(tokenizer(), one, r.contexts).prompts]
-    kept = [locate(tokenizer(), "{} is", "Italy", "Rome")] * 3
     with frozen(model):
+        kept = expected(decoder, [locate(tokenizer(), "{} is", "Italy", "Rome")] * 3)
         ordinary = expected(decoder, [Prompt(tuple(range(5, 25)), 0, 12)] * 3)
         moments = {layer: torch.eye(48) for layer in (1, 2)}
         Refinement(decoder, layers, moments, r, marks).run(FactorDelta(factors), prompts, kept, ordinary)

@@ -10,20 +10,18 @@ from kbsync.editing.common.edited_weights import edited_weights
 from kbsync.editing.covariance.kept_factors import factor_of
 from kbsync.editing.editor import AlgorithmResult, EditJob, TorchEditor, survivors
 from kbsync.editing.memit.columns import mean_columns, prefix_columns, reweighted, weights_of
-from kbsync.editing.memit.distributions import Expected, expected
 from kbsync.editing.memit.insertion import insertion_for
 from kbsync.editing.memit.kept_passes import KeptPasses
 from kbsync.editing.memit.layerwise_forward import LayerwiseForward
 from kbsync.editing.memit.preserved import PreservedKeys, preserved_prompts
 from kbsync.editing.memit.refinement import Refinement
-from kbsync.editing.memit.refinement_texts import practised_prompts, preserved_frames, stretches, with_answers
+from kbsync.editing.memit.refinement_texts import left_as_it_is, practised_prompts, preserved_frames
 from kbsync.editing.memit.reweighting import unlearned
 from kbsync.editing.memit.solve import Penalty
 from kbsync.editing.memit.spread import spread, with_ratio
 from kbsync.editing.memit.target_cache import TargetCache
 from kbsync.editing.memit.targets import WINDOW
 from kbsync.model.suffix import longest_row
-from kbsync.ports import Work
 from kbsync.system.memory import release_memory
 
 LAYERS = "layers"
@@ -35,9 +33,6 @@ class MemitEditor(TorchEditor):
 
     search_window: int = WINDOW
     """Facts whose target vectors are searched at once: more take more memory, fewer more time."""
-    _ordinary: tuple[int, list[Expected]] | None = None
-    """What the base says on ordinary text, behind the seed that drew it: the same for every edit, and a minute's work
-    for each of a search's trials."""
 
     def _write(self, job: EditJob) -> AlgorithmResult:
         recipe, decoder = job.recipe, self._decoder
@@ -91,12 +86,8 @@ class MemitEditor(TorchEditor):
         if recipe.refine_epochs:
             # Beyond the paper: what the layers' targets did not get across is trained, all layers together (ADR 0020).
             most = longest_row(decoder)
-            kept = [
-                answered
-                for some in (k0_prompts, preserved_frames(self._tokenizer, job.preserved, most))
-                for answered in with_answers(decoder, self._tokenizer, some, recipe.seed, job.work)
-            ]
-            ordinary = self._ordinary_text(recipe.seed, job.work)
+            frames = preserved_frames(self._tokenizer, job.preserved, most)
+            kept, ordinary = left_as_it_is(decoder, job, (k0_prompts, frames), self._texts)
             release_memory()  # what was solved
             delta = Refinement(decoder, job.layers, covariances.matrices, recipe, job.work).run(
                 delta,
@@ -119,10 +110,3 @@ class MemitEditor(TorchEditor):
             reused=found.reused,
             covariance=covariances.fingerprint,
         )
-
-    def _ordinary_text(self, seed: int, work: Work) -> list[Expected]:
-        """The model must hold the base's weights."""
-        if self._ordinary is None or self._ordinary[0] != seed:
-            drawn = stretches(self._decoder, self._tokenizer, self._texts, seed)
-            self._ordinary = (seed, expected(self._decoder, drawn, work))
-        return self._ordinary[1]

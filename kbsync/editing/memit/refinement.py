@@ -23,7 +23,7 @@ from torch import Tensor
 
 from kbsync.domain.recipe import Recipe
 from kbsync.editing.common.prompts import Prompt
-from kbsync.editing.memit.distributions import Expected, expected, kl_to, target_nll
+from kbsync.editing.memit.distributions import Expected, kl_to, target_nll
 from kbsync.editing.memit.kept_passes import FinishedPass, KeptPasses
 from kbsync.editing.memit.served_views import Factors, View, practised_views
 from kbsync.model.decoder import Decoder, DecoderLayer
@@ -86,7 +86,7 @@ class Refinement:
         self,
         delta: FactorDelta,
         prompts: Sequence[Prompt],
-        preserved: Sequence[Prompt],
+        preserved: Sequence[Expected],
         ordinary: Sequence[Expected],
         practised: Sequence[Prompt] = (),
         keeping: Keeping = lambda _delta, _rows: None,
@@ -95,7 +95,8 @@ class Refinement:
 
         Args:
             prompts: What must be answered with its target.
-            preserved: Prompts with the base's own answer as target: the distributions before its tokens stay.
+            preserved: Prompts with the base's own answer as target, and what the base says before its tokens, which
+                stays.
             ordinary: Ordinary text, and what the base says there, which stays at every token that is looked at.
             practised: The same targets after other prompts. Where there are any, each pass but the last draws as many
                 prompts as there are written ones from both together; the last one is over the written ones.
@@ -106,12 +107,11 @@ class Refinement:
             A change of at most the recipe's rank. Where all prompts are answered, it is ``delta`` in other factors.
         """
         recipe, decoder, log = self._recipe, self._decoder, structlog.get_logger(__name__)
-        kept = expected(decoder, preserved, self._work)
         factors = self._factors(delta)
         optimiser = _Adam(factors, recipe.refine_rate)
         written, pool = _ordered(prompts), _ordered([*prompts, *practised])
         views = practised_views(decoder.model, self._layers, recipe.refine_as)
-        rows = [prompts, practised, [row.prompt for row in kept], [row.prompt for row in ordinary]]
+        rows = [prompts, practised, [row.prompt for row in preserved], [row.prompt for row in ordinary]]
         passes = keeping(delta, rows)
         last = None if passes is None else passes.last(recipe.refine_epochs)
         draw = random.Random(recipe.seed) if last is None else last.draw
@@ -132,7 +132,7 @@ class Refinement:
             for view, some in steps:
                 self._work.checkpoint()
                 batch = _ordered(some)
-                beside = some_of(draw, kept, held), some_of(draw, ordinary, max(1, held // PROMPTS_PER_TEXT))
+                beside = some_of(draw, preserved, held), some_of(draw, ordinary, max(1, held // PROMPTS_PER_TEXT))
                 with view.in_place(factors):
                     gradients = self._gradients(factors, batch, *beside)
                 optimiser.step(gradients)

@@ -10,7 +10,10 @@ from transformers import PreTrainedTokenizerFast
 
 from kbsync.domain.rewrite import Preserved
 from kbsync.editing.common.prompts import Prompt, TokenisedRewrite, Unlocatable, locate
-from kbsync.editing.covariance.corpus import corpus
+from kbsync.editing.covariance.corpus import corpus, identity
+from kbsync.editing.editor import EditJob
+from kbsync.editing.memit.distributions import Expected, expected
+from kbsync.editing.memit.kept_expected import KeptExpected
 from kbsync.model.decoder import Decoder
 from kbsync.model.decoding import eos_ids, greedy, line_ends
 from kbsync.model.suffix import longest_row
@@ -55,6 +58,35 @@ def preserved_frames(
             with suppress(Unlocatable):
                 found.append(locate(tokenizer, template, one.subject, None))
     return [prompt for prompt in found if len(prompt.ids) <= max_tokens]
+
+
+def left_as_it_is(
+    decoder: Decoder, job: EditJob, preserved: Sequence[Sequence[Prompt]], texts: Sequence[str]
+) -> tuple[list[Expected], list[Expected]]:
+    """What the base says at drawn preserved prompts, and on ordinary text; the artifact store keeps both.
+
+    The model must hold the base's weights.
+
+    Args:
+        preserved: Prompts without targets, of each kind; so many of each kind are drawn.
+        texts: Ordinary ones; empty: the model samples some.
+    """
+    kept = KeptExpected(job.artifacts, job.base, job.recipe.dtype, decoder.head_weight.device)
+    seed, work = job.recipe.seed, job.work
+
+    def at_prompts() -> list[Expected]:
+        rows = [row for some in preserved for row in with_answers(decoder, job.tokenizer, some, seed, work)]
+        return expected(decoder, rows, work)
+
+    def on_text() -> list[Expected]:
+        return expected(decoder, stretches(decoder, job.tokenizer, texts, seed), work)
+
+    prompts = [[[list(p.ids), p.lookup] for p in some] for some in preserved]
+    lengths = [STRETCHES, STRETCH_TOKENS, LOOKED_AT]
+    return (
+        kept.of(["prompts", seed, MOST_PROMPTS, ANSWER_TOKENS, BATCH, prompts], at_prompts),
+        kept.of(["text", seed, *lengths, identity(texts)], on_text),
+    )
 
 
 def with_answers(

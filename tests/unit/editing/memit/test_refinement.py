@@ -86,10 +86,10 @@ def rows() -> tuple[list[Prompt], list[Prompt], list[Prompt]]:
     return prompts, preserved, ordinary
 
 
-def given(decoder: Decoder) -> tuple[list[Prompt], list[Prompt], list[Expected]]:
-    """The same, with what the model says on the text."""
+def given(decoder: Decoder) -> tuple[list[Prompt], list[Expected], list[Expected]]:
+    """The same, with what the model says at preserved prompts and on the text."""
     prompts, preserved, ordinary = rows()
-    return prompts, preserved, expected(decoder, ordinary)
+    return prompts, expected(decoder, preserved), expected(decoder, ordinary)
 
 
 def plain(model: Any, delta: FactorDelta, C: dict[int, Tensor], r: Recipe, order: list[int]) -> dict[str, Tensor]:
