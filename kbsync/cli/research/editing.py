@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         "kbsync bench counterfact counterfact.json --edits 100",
         "kbsync bench counterfact cf.json.gz --recipe memit --recipe rome --texts 20",
         "kbsync bench counterfact cf.json --edits 100 --known --phrasings gemma-3-270m",
+        "kbsync bench counterfact cf.json --edits 100 --known --base-only --in-context",
     ],
     exits=EXITS,
     prints="kbsync.operations.evidence:Evidence",
@@ -71,6 +72,12 @@ def counterfact(
     part: PartOption = "test",
     known: KnownOption = False,
     in_context: InContextOption = False,
+    base_only: Annotated[
+        bool,
+        typer.Option(
+            "--base-only", help="Edit nothing: what the base says, and with `--in-context` the base that is told."
+        ),
+    ] = False,
     phrasings: Annotated[
         str | None,
         typer.Option(
@@ -107,11 +114,15 @@ def counterfact(
     from kbsync.research.bench import Extent, run_counterfact
     from kbsync.research.consistency import read_references
 
+    if base_only and (recipe or phrasings):
+        raise typer.BadParameter(
+            "it edits nothing, so it takes neither --recipe nor --phrasings", param_hint="--base-only"
+        )
     options = session_options(context, model, recipe, state, corpus, held_out)
     extent = Extent(cases=cases, texts=texts, answer_tokens=answer_tokens, in_context=in_context)
     targets = targets_of(target)
     with session_of(context, options) as session:
-        lines = session.algorithms()
+        lines = [] if base_only else session.algorithms()
         if phrasings:
             lines.append(session.in_all_phrasings(phrasings, data, relation_ids))
         document = run_counterfact(
@@ -123,7 +134,7 @@ def counterfact(
             references=read_references(snippets) if snippets else None,
             targets=targets,
         )
-        output = output or _default("counterfact", session)
+        output = output or _default("counterfact-base" if base_only else "counterfact", session)
     finish(document, output, json=json)
 
 

@@ -52,6 +52,17 @@ def test_a_further_line_writes_each_case_in_its_relation_s_phrasings(bench: Cli,
     assert once.code == 78 and 'set phrasings = "all"' in once.err
 
 
+def test_the_base_alone_is_measured_without_an_edit(bench: Cli, tmp_path: Path) -> None:
+    arguments = ["bench", "counterfact", "cf.json", "--edits", "4", *SMALL, "--base-only"]
+    document = bench.good(*arguments, "--in-context", "--json").json
+    assert [cell["algorithm"] for cell in document["results"]] == ["none", "context"] and document["recipes"] == {}
+    assert (tmp_path / "docs" / "results" / "counterfact-base-model.json").exists()
+    assert [cell["algorithm"] for cell in bench.good(*arguments, "--json").json["results"]] == ["none"]
+    for more in (["--recipe", "memit"], ["--phrasings", "memit"]):
+        refused = bench(*arguments, *more)
+        assert refused.code == 2 and "it edits nothing" in refused.err
+
+
 def test_the_covariance_in_use_is_used_and_not_changed(bench: Cli, tmp_path: Path) -> None:
     bench.good("stats", "build")
     kept = {p: p.read_bytes() for p in (tmp_path / "state" / "artifacts").rglob("*") if p.is_file()}
