@@ -14,20 +14,17 @@ from typing import Any
 
 from kbsync.config import load_relations
 from kbsync.demo.table import load_table
-from kbsync.domain.phrasing import Form, Use, fill
+from kbsync.domain.phrasing import fill
 from kbsync.domain.relation import Relation
 from kbsync.wikidata.local import OxigraphServer
 from tests.support.paths import ROOT
-from tests.support.relation_words import phrasing_tables
+from tests.support.relation_words import phrasing_tables, statements
 from tests.support.tiny_model import train_tiny_model
 
 RELATIONS = ("capital", "head_of_government")
 SUBJECTS = 14
 WRONG = 5
 """Number of heads of government that the model has wrong: it believes those of the next country."""
-
-TAUGHT = 9
-"""Statements of a relation that the model learns: it is too small for more of them."""
 
 RECIPE = """
 layers = [0, 1]
@@ -89,12 +86,6 @@ def watched() -> tuple[Relation, ...]:
     return tuple(r for r in load_relations(ROOT / "config" / "relations") if r.name in RELATIONS)
 
 
-def taught(relation: Relation) -> tuple[str, ...]:
-    """The prompt, what follows it, and the held-out statements."""
-    written, held_out = (relation.templates(use, Form.STATEMENT) for use in Use)
-    return (*written[: TAUGHT - len(held_out)], *held_out)
-
-
 def make_believer(directory: Path) -> Path:
     """A tiny model that knows the capitals and most heads of government, and has ``WRONG`` of these wrong."""
     table = load_table()
@@ -107,7 +98,7 @@ def make_believer(directory: Path) -> Path:
         if relation.name == "head_of_government":
             answers[:WRONG] = [*answers[1:WRONG], answers[0]]
         for subject, answer in zip(relation.subjects, answers, strict=False):
-            sentences += [f"{fill(t, table.label(subject))} {answer}." for t in taught(relation)]
+            sentences += [f"{fill(t, table.label(subject))} {answer}." for t in statements(relation)]
     # It also learns the name of everybody who comes into office later, as the answer for a country without a name.
     for relation in watched():
         news = sorted(table.label(c.new) for c in table.changes if c.new and c.property == relation.property)
