@@ -93,7 +93,7 @@ KINDS = CALLED | word_set("""
     part mixture mix blend combination work product creation composition invention
     leadership government hand hands pen brush area world genre form use heart
     centre center middle banks coast capital command management direction ownership auspices subsidiary
-    division member network channel label house
+    division member network channel label house brand
 """)
 """What "of" may stand after: "the city of", "the government of"."""
 DIVISIONS = word_set("""
@@ -132,12 +132,16 @@ PLAIN = (
 """Small words that may stand in front of a common noun without making another thing of it."""
 WHERE = word_set("where country continent born died buried borders located lies situated")
 """Words of a prompt that asks where something is."""
+ASKING = word_set("question answer q a which what who whom whose where when in on of the how can could do does did is")
+"""Words with which a question begins, or that frame it."""
+BEING = word_set("is was are were has have had")
+"""Verbs by which a sentence tells something of what it begins with."""
 REFERS = word_set("refer refers referring")
 """Words whose "to" an answer may begin after."""
 SIGNS = word_set("symbol abbreviation number code")
 """What "with the" may name, as in "an element with the symbol Si"."""
 DEEDS = word_set("written directed composed painted created developed founded discovered invented built made recorded")
 """What "by" may follow where an answer first says what the thing is: "is a tragedy written by"."""
-OF_ITS_KIND = word_set("that which in located")
+OF_ITS_KIND = word_set("that which located")
 VERBS = word_set("is was are were has does did")
 PLAYING = word_set("playing using speaking leading being")

@@ -6,12 +6,14 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kbsync.domain.answer_text import Word, words
+from kbsync.domain.answer_text import Word, alike, words
 from kbsync.domain.answer_vocabulary import (
     APART,
     AROUND_TOWNS,
     ARTICLES,
     ASIDE,
+    ASKING,
+    BEING,
     CALLED,
     DEEDS,
     DIVISIONS,
@@ -49,15 +51,22 @@ class Setting:
     """Whether it asks where something is, so that "Ontario, Canada" says Canada."""
     town: bool = False
     """Whether it asks for a town."""
+    question: bool = False
+    """Whether it is a question, so that the answer is a sentence of its own and not the rest of the prompt's."""
+    names: frozenset[str] = frozenset()
+    """The words of the prompt that are written as names are, folded."""
 
     @classmethod
     def of(cls, prompt: str) -> Setting:
         """Read a prompt, its end if it is long."""
-        folds = [word.fold for word in words(prompt[-600:]) if word.fold]
+        read = [word for word in words(prompt[-600:]) if word.fold]
+        folds = [word.fold for word in read]
         last = folds[-1] if folds else ""
         place = last == "in" or not WHERE.isdisjoint(folds)
         town = not {"town", "city"}.isdisjoint(folds) and {"country", "nation", "continent"}.isdisjoint(folds)
-        return cls(tuple(folds), frozenset(folds), last, "who" in folds, place, town)
+        names = frozenset(word.fold for word in read if word.capital) - ASKING
+        question = prompt.rstrip().endswith(("?", "A:", "Answer:"))
+        return cls(tuple(folds), frozenset(folds), last, "who" in folds, place, town, question, names)
 
     def holds(self, folds: Sequence[str]) -> bool:
         """Whether the prompt holds these words one after the other."""
@@ -108,6 +117,8 @@ def _lead(before: Sequence[Word], setting: Setting) -> int:
         word, last = before[place - 1], before[place - 2].fold if place > 1 else ""
         if word.fold == "to" and last in REFERS:
             return place
+        if word.fold == "as" and [w.fold for w in before[max(0, place - 3) : place - 1]] == ["referred", "to"]:
+            return place
         if word.fold == "by" and last in DEEDS and any(w.fold in ("is", "was") for w in before[: place - 2]):
             return place
         if word.text != ":" and (word.fold not in LEADS or word.capital):
@@ -151,6 +162,8 @@ def _other_name(own: Sequence[Word], setting: Setting) -> str:
         if place == 0 and word.fold in FUNCTION:
             continue
         rest = own[place + 1 :]
+        if word.fold in CALLED and [w.fold for w in rest] in (["of"], ["of", "the"]):  # "the Republic of Croatia"
+            continue
         if word.text[0].isdigit() or (word.fold in RANKS and rest and rest[0].fold in TITLES):
             continue
         commas = sum(w.text == "," for w in own)
@@ -191,7 +204,28 @@ def _belongs(own: Sequence[Word], setting: Setting) -> str:
     return ""
 
 
-def taken_back_after(said: Sequence[Word], start: int, end: int) -> str:
+def speaks_of_it(said: Sequence[Word], start: int, end: int, setting: Setting) -> bool:
+    """Whether the answer to a question tells something of the name from ``start`` to ``end`` instead of answering.
+
+    "The United States is a nation in the west" does not say of which nation Miami is a part. What is said of the name
+    answers only if it holds a name of the question, or "the" and another word of it ("Paris is the capital").
+    """
+    if not setting.question or any(w.fold in BEING | LEADS for w in said[:start]):
+        return False
+    after = [w.fold for w in said[end:] if w.fold]
+    if not after or said[end].fold not in BEING:
+        return False
+    if any(alike(word, name) for word in after for name in setting.names):
+        return False
+    asked, content = False, setting.words - FUNCTION - ASKING
+    for word in after:
+        if asked and word in content:
+            return False
+        asked = word in ("the", "its", "their") or (asked and word not in {"a", "an"} | BEING)
+    return True
+
+
+def taken_back_after(said: Sequence[Word], start: int, end: int, setting: Setting) -> str:
     """Why what follows the name from ``start`` to ``end`` takes it back; empty where nothing does."""
     after = [w.fold for w in said[end : end + 4] if w.fold or w.text == ","]
     before = [w.fold for w in said[:start] if w.fold and w.fold not in ARTICLES]
@@ -202,7 +236,10 @@ def taken_back_after(said: Sequence[Word], start: int, end: int) -> str:
     denied = [word for word in after[:2] if word in NEGATIONS_ELSEWHERE]
     if denied and after[0] != "," and after[0] not in JOINED:
         return f"before {denied[0]!r}"
-    if after and after[0] in ("isnt", "wasnt", "arent", "suburb", "suburbs", "team", "club"):
+    if after and after[0] in ("isnt", "wasnt", "arent", "suburb", "suburbs", "people", "peoples"):
+        return f"before {after[0]!r}"
+    own_team = "sport" in setting.words and any(w.fold in setting.names for w in said[:start])
+    if after and after[0] in ("team", "club") and not own_team:
         return f"before {after[0]!r}"
     if "by" in after and ("succeeded" in after or "replaced" in after):
         return "somebody else came after"

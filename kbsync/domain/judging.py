@@ -22,7 +22,7 @@ from kbsync.domain.answer_text import (
     word_set,
     words,
 )
-from kbsync.domain.answer_words import Setting, taken_back_after, taken_back_before
+from kbsync.domain.answer_words import Setting, speaks_of_it, taken_back_after, taken_back_before
 from kbsync.domain.dates_and_quantities import Date, Quantity, date_in, dates_named, find_quantity, quantity_named
 from kbsync.domain.name_search import Found, cut_off, search
 
@@ -190,6 +190,8 @@ def _judge_names(clause: Clause, good: Sequence[str], old: Sequence[str], prompt
     found = search(said, good, old, setting)
     refused = ""
     for at, hit in enumerate(found):
+        if speaks_of_it(said, hit.start, hit.end, setting):
+            return _neither(f"it tells something of {hit.name!r} and does not answer")
         reason = _taken_back(said, hit, setting)
         if not reason:
             return _with_neighbours(said, hit, found[at + 1 :])
@@ -209,7 +211,7 @@ def _taken_back(said: Sequence[Word], hit: Found, setting: Setting) -> str:
     """Why the words around a name take it back; English ones, so not around one in a script without blanks."""
     if said[hit.start].touching:
         return "too much stands before it" if hit.start > _LONGEST_LEAD else ""
-    return taken_back_before(said, hit.start, setting) or taken_back_after(said, hit.start, hit.end)
+    return taken_back_before(said, hit.start, setting) or taken_back_after(said, hit.start, hit.end, setting)
 
 
 _LONGEST_LEAD = 40

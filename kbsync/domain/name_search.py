@@ -56,7 +56,7 @@ def search(said: Sequence[Word], good: Sequence[str], old: Sequence[str], settin
         hit = Found(best.name, best.right, at - 1, end)
         if _echoes(said, hit, setting, reduced=best.reduced):
             at = end
-        elif tail := _alone(said, hit, spellings, best):
+        elif tail := _alone(said, hit, spellings, best, setting):
             found.append(replace(hit, end=tail))
             at = tail
     return found
@@ -127,11 +127,11 @@ def _means_a_person(said: Sequence[Word], at: int, setting: Setting) -> bool:
     return before in TITLES or before in ("by", "named")
 
 
-def _alone(said: Sequence[Word], found: Found, spellings: Sequence[Spelling], best: Spelling) -> int:
+def _alone(said: Sequence[Word], found: Found, spellings: Sequence[Spelling], best: Spelling, setting: Setting) -> int:
     """Where the name ends with the generic words behind it; 0 where it is a piece of another, longer name."""
     if said[found.start].touching or said[found.end - 1].touching:
         return found.end if _stands_in_run(said, found) else 0
-    if not _begins_alone(said, found, spellings, common=best.common):
+    if not _begins_alone(said, found, spellings, setting, common=best.common):
         return 0
     end = found.end
     while end < len(said) and said[end].fold in GENERIC | {"jr", "sr"} and said[end].spaced:
@@ -167,7 +167,9 @@ def _stands_in_run(said: Sequence[Word], found: Found) -> bool:
     return may_follow(before, name) and may_precede(after)
 
 
-def _begins_alone(said: Sequence[Word], found: Found, spellings: Sequence[Spelling], *, common: bool) -> bool:
+def _begins_alone(
+    said: Sequence[Word], found: Found, spellings: Sequence[Spelling], setting: Setting, *, common: bool
+) -> bool:
     at = found.start
     if at == 0:
         return True
@@ -175,7 +177,8 @@ def _begins_alone(said: Sequence[Word], found: Found, spellings: Sequence[Spelli
     if not before.fold:
         return not (before.text in "-–" and not first.spaced)
     known = before.fold in PLAIN or before.fold in NATIONALITIES or before.text[0].isdigit()
-    if common and not before.capital and not known:
+    praised = at > 1 and said[at - 2].fold in _OWN and before.fold.endswith(_PRAISING)  # "their incredible basketball"
+    if common and not before.capital and not known and not praised:
         return False  # "table tennis" is not tennis
     if not before.capital or before.possessive:
         return True
@@ -183,10 +186,13 @@ def _begins_alone(said: Sequence[Word], found: Found, spellings: Sequence[Spelli
         return True
     if before.fold in ARTICLES:
         return True
+    tail = tuple(w.fold for w in said[at : found.end] if w.fold)
+    longer = [s for s in spellings if len(s.folds) > len(tail) and s.folds[-len(tail) :] == tail]
+    origins = {s.folds[0][:4] for s in longer if s.name[0].isupper()}
+    if before.fold in setting.names and before.fold[:4] in origins:
+        return True  # "the Fiji dollar" is the Fijian one
     if common and first.capital and before.fold not in TITLES:
         return False  # "the French Republic" is no republic in general
-    tail = tuple(w.fold for w in said[at : found.end] if w.fold)
-    origins = {s.folds[0][:4] for s in spellings if s.folds[1:] == tail and s.folds[0] in NATIONALITIES}
     if before.fold in NATIONALITIES and origins and before.fold[:4] not in origins:
         return False  # "Colombian peso" where "Mexican peso" is right
     if before.fold in QUARTERS:
@@ -196,6 +202,8 @@ def _begins_alone(said: Sequence[Word], found: Found, spellings: Sequence[Spelli
     return before.fold in TITLES or before.fold in NATIONALITIES or before.fold in GENERIC
 
 
+_OWN = word_set("its his her their")
+_PRAISING = ("al", "able", "ible", "ful", "ous", "ive", "ing", "ic")
 _OPENERS = word_set("in at on by the a an it its is to from of as for yes no well")
 
 

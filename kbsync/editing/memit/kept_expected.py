@@ -54,6 +54,8 @@ class KeptExpected:
         """None for what can't be read: it is made again."""
         try:
             found = load(blob)
+            if found["logprobs"].shape != found["tokens"].shape:
+                return None
             lengths, looked_at = found["lengths"].tolist(), found["looked_at"].tolist()
             rows = zip(
                 torch.split(found["ids"], lengths),
@@ -66,7 +68,7 @@ class KeptExpected:
                 Expected(Prompt(tuple(ids.tolist()), lookup, len(ids) - len(tokens)), logprobs, tokens)
                 for ids, lookup, logprobs, tokens in rows
             ]
-        except (SafetensorError, KeyError, ValueError, RuntimeError):
+        except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError):
             return None
 
 

@@ -136,6 +136,7 @@ def test_what_stands_before_a_name_may_lead_to_it(prompt: str, answer: str, name
         ("The film was made by the filmmaker", " , Steven Spielberg.", "Steven Spielberg"),
         ("How do chemists abbreviate phosphorus?", "The simplest way is to use the symbol P.", "P"),
         ("The plane was built by", " Boeing Aircraft Corporation, a", "Boeing"),
+        ("Which sport are they known for?", "They are known for their incredible basketball.", "basketball"),
     ],
 )
 def test_more_that_may_stand_around_a_name(prompt: str, answer: str, name: str) -> None:
@@ -149,10 +150,19 @@ def test_more_that_may_stand_around_a_name(prompt: str, answer: str, name: str) 
         ("What is the native town of Ferrari?", " It is located in the province of Modena, Italy.", "Modena"),
         ("What discipline is he a champion of?", " The French football team.", "football"),
         ("The currency of Ethiopia is the", " Ethiopian shilling.", "Ugandan shilling"),
+        ("The currency of Kenya is the", " US shilling.", "East African shilling"),
+        ("The currency of Botswana is the", " Botswana shilling.", "Ugandan shilling"),
+        ("In Tajikistan they speak", " a language spoken by the Tajik people", "Tajik"),
+        ("What continent is Egypt part of?", 'The continent of Africa is often referred to as "Africa"', "Africa"),
     ],
 )
 def test_what_has_the_name_in_it_may_be_something_else(prompt: str, answer: str, name: str) -> None:
     assert judge(answer, [name, "shilling"], prompt=prompt).said is NEITHER
+
+
+def test_a_currency_may_be_named_by_the_country_that_was_asked_about() -> None:
+    names = ["Fijian dollar", "dollar"]
+    assert judge(" The Fiji dollar", names, prompt="What is the currency of Fiji?").said is RIGHT
 
 
 def test_south_africa_is_a_country() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load, save
 
 from kbsync.domain.rewrite import Preserved
 from kbsync.editing.common.prompts import Prompt
@@ -82,6 +83,32 @@ def test_what_cannot_be_read_is_made_again(blob: bytes) -> None:
     artifacts.drop(kind, key)
     artifacts.put(kind, key, blob)
     assert kind == KIND and same(kept(artifacts).of([1], make), make.rows)
+    assert make.calls == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "damaged"),
+    [
+        ("lengths", lambda t: t[:-1]),
+        ("lengths", lambda t: t + 1),
+        ("lengths", lambda t: t.float()),
+        ("lookups", lambda t: t[:-1]),
+        ("looked_at", lambda t: t.flip(0) + 1),
+        ("looked_at", lambda t: t * 0),
+        ("logprobs", lambda t: t[:, :-1]),
+        ("tokens", lambda t: t[:-1]),
+        ("tokens", lambda t: t.flatten()),
+        ("ids", lambda t: t[None]),
+    ],
+)
+def test_tensors_that_do_not_fit_each_other_are_made_again(name: str, damaged: Any) -> None:
+    artifacts, make = MemoryArtifacts(), Maker(found())
+    kept(artifacts).of([1], make)
+    ((kind, key),) = artifacts.blobs
+    tensors = load(artifacts.get(kind, key) or b"")
+    artifacts.drop(kind, key)
+    artifacts.put(kind, key, save(tensors | {name: damaged(tensors[name]).contiguous()}))
+    assert same(kept(artifacts).of([1], make), make.rows)
     assert make.calls == 2
 
 
