@@ -86,6 +86,11 @@ class Word:
         return self.text[0].isupper() or self.text[0].isdigit()
 
     @property
+    def initials(self) -> bool:
+        """Whether it is several capital letters, as "NASA" is."""
+        return len(self.text) > 1 and self.text.isupper() and self.text.isalpha()
+
+    @property
     def possessive(self) -> bool:
         return self.text.endswith(("'s", "’s"))
 

@@ -54,6 +54,29 @@ CONTINENTS = word_set("asia europe")
 DIVIDED = word_set("australia virginia ireland cyprus macedonia sahara samoa korea america timor sudan guinea")
 """Names that another place has with a point of the compass before it."""
 
+PRAISE = word_set("""
+    renowned legendary incredible exceptional talented brilliant iconic celebrated prominent acclaimed influential
+    successful popular retired former notable gifted accomplished prolific esteemed distinguished remarkable amazing
+    young veteran fellow
+""")
+"""What is said of a person or a skill and makes no other kind of it: "a renowned physicist", "their incredible
+basketball"."""
+TONGUES = word_set("language languages tongue tongues dialect dialects")
+"""What stands behind the name of a language and leaves it one; behind "a Spanish" any other noun makes it an origin."""
+FAITHS = {
+    "catholic": "catholicism",
+    "protestant": "protestantism",
+    "islamic": "islam",
+    "christian": "christianity",
+    "jewish": "judaism",
+    "hindu": "hinduism",
+    "buddhist": "buddhism",
+}
+"""By the adjective in "the Islamic faith", the religion."""
+FAITH = word_set("faith religion church tradition")
+PLACES = word_set("museum gallery arena park hall bank church parliament comics bridge castle palace hotel theatre")
+"""Last words of names that are nobody's surname."""
+
 NEGATIONS = word_set("""
     not never no neither nor isnt wasnt arent werent doesnt dont didnt cannot cant without except unlike
 """)
@@ -93,7 +116,7 @@ KINDS = CALLED | word_set("""
     part mixture mix blend combination work product creation composition invention
     leadership government hand hands pen brush area world genre form use heart
     centre center middle banks coast capital command management direction ownership auspices subsidiary
-    division member network channel label house brand
+    division member network channel label house brand mountain peak dialect
 """)
 """What "of" may stand after: "the city of", "the government of"."""
 DIVISIONS = word_set("""
@@ -126,17 +149,17 @@ PLAIN = (
     | word_set("""
     best greatest top leading professional national international multinational global famous modern called
     into not no never near than like for with about either both word symbol industry sector current new old
-    official main local common plays play playing speak speaks use uses between but
+    official main local common plays play playing speak speaks use uses between but major large big small
 """)
 )
 """Small words that may stand in front of a common noun without making another thing of it."""
-WHERE = word_set("where country continent born died buried borders located lies situated")
+WHERE = word_set("where country continent born died buried borders located lies situated location")
 """Words of a prompt that asks where something is."""
 ASKING = word_set("question answer q a which what who whom whose where when in on of the how can could do does did is")
 """Words with which a question begins, or that frame it."""
 BEING = word_set("is was are were has have had")
 """Verbs by which a sentence tells something of what it begins with."""
-REFERS = word_set("refer refers referring")
+REFERS = word_set("refer refers referring attributed credited")
 """Words whose "to" an answer may begin after."""
 SIGNS = word_set("symbol abbreviation number code")
 """What "with the" may name, as in "an element with the symbol Si"."""

@@ -80,6 +80,8 @@ def taken_back_before(said: Sequence[Word], start: int, setting: Setting) -> str
     if not before:
         return ""
     own = before[_lead(before, setting) :]
+    if own and own[-1].initials and start < len(said) and not said[start].capital:
+        own = own[:-1]  # "an NFL quarterback"
     pairs = list(itertools.pairwise(before))
     denied = NEGATIONS | NEGATIONS_ELSEWHERE
     negation = next((w.text for w, then in [*pairs, (before[-1], None)] if w.fold in denied and not _hyphen(then)), "")
@@ -88,7 +90,9 @@ def taken_back_before(said: Sequence[Word], start: int, setting: Setting) -> str
     # "with the symbol Ca" names the symbol that is asked for
     named = own and own[-1].fold in (setting.words - FUNCTION) | SIGNS
     known = setting.words | {"with", "to"} if named else setting.words
-    if apart := next((w.text for w in own if w.fold in APART - known), ""):
+    if apart := next(
+        (w.text for at, w in enumerate(own) if w.fold in APART - known and not _leads(own, at, setting)), ""
+    ):
         return f"after {apart!r}"
     kinds = zip(before, before[1:], before[2:], strict=False)
     own_kind = any(a.fold in ("a", "an") and b.fold in setting.words and c.fold in OF_ITS_KIND for a, b, c in kinds)
@@ -101,6 +105,15 @@ def taken_back_before(said: Sequence[Word], start: int, setting: Setting) -> str
     if len(own) > 16:
         return "too much stands before it"
     return _other_name(own, setting) or _belongs(own, setting)
+
+
+def _leads(own: Sequence[Word], at: int, setting: Setting) -> bool:
+    """Whether a word that leads elsewhere does not: in "none other than X", and in "the club that plays in X" where the
+    prompt asks what somebody plays in."""
+    if own[at].fold == "than":
+        return at > 0 and own[at - 1].fold == "other"
+    verb = own[at + 1].fold if own[at].fold in ("that", "which", "who") and at + 1 < len(own) else ""
+    return len(verb) > 2 and not {verb, verb.removesuffix("s")}.isdisjoint(setting.words - FUNCTION - LEADS)
 
 
 def _hyphen(word: Word | None) -> bool:
@@ -236,7 +249,7 @@ def taken_back_after(said: Sequence[Word], start: int, end: int, setting: Settin
     denied = [word for word in after[:2] if word in NEGATIONS_ELSEWHERE]
     if denied and after[0] != "," and after[0] not in JOINED:
         return f"before {denied[0]!r}"
-    if after and after[0] in ("isnt", "wasnt", "arent", "suburb", "suburbs", "people", "peoples"):
+    if after and after[0] in ("isnt", "wasnt", "arent", "suburb", "suburbs", "people", "peoples", "style", "styles"):
         return f"before {after[0]!r}"
     own_team = "sport" in setting.words and any(w.fold in setting.names for w in said[:start])
     if after and after[0] in ("team", "club") and not own_team:

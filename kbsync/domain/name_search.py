@@ -7,18 +7,23 @@ from dataclasses import dataclass, replace
 
 from kbsync.domain.answer_text import Word, alike, word_set
 from kbsync.domain.answer_vocabulary import (
+    APART,
     ARTICLES,
     COMPASS,
     CONTINENTS,
     DIVIDED,
+    FAITH,
+    FAITHS,
     GENERIC,
     LEGAL,
     NATIONALITIES,
     PARTICLES,
     PLAIN,
+    PRAISE,
     QUARTERS,
     ROYAL,
     TITLES,
+    TONGUES,
 )
 from kbsync.domain.answer_words import Setting
 from kbsync.domain.scripts import bare, may_follow, may_precede, visible
@@ -83,6 +88,9 @@ def _match(said: Sequence[Word], at: int, spelling: Spelling) -> int:
     if spelling.raw:
         own = visible(said[at].text) in (spelling.raw, spelling.raw + "'s")
         return at + 1 if own or _dialled(said[at], spelling) else 0
+    if spelling.folds == (FAITHS.get(said[at].fold),):  # "the Islamic faith", "whose religion was Protestant"
+        after = [w.fold for w in said[at + 1 : at + 2]]
+        return at + 1 + len(after) if not after or after[0] in FAITH else 0
     place = at
     for count, wanted in enumerate(spelling.folds):
         if count:
@@ -110,12 +118,16 @@ def _same(word: Word, wanted: str, count: int, spelling: Spelling) -> bool:
         return True
     if wanted in NATIONALITIES and word.fold == wanted + "ian":  # "Slovakian" is Slovak
         return True
+    several = len(spelling.folds) > 1
+    if several and count < len(spelling.folds) - 1 and word.fold == wanted + "s":  # "the Yankees Stadium"
+        return True
+    if several and count == len(spelling.folds) - 1 and wanted in GENERIC and wanted == word.fold + "s":
+        return True  # "the Rocky Mountain range"
     if not word.touching and bare(word.text, wanted):
         return True
     last = spelling.noun and count == len(spelling.folds) - 1 and len(wanted) > 3
     if last and word.fold.startswith(wanted) and word.fold[len(wanted) :] in _PLURALS:
         return True
-    several = len(spelling.folds) > 1
     return several and len(wanted) == 1 and count > 0 and word.capital and word.fold.startswith(wanted)
 
 
@@ -137,8 +149,10 @@ def _alone(said: Sequence[Word], found: Found, spellings: Sequence[Spelling], be
     while end < len(said) and said[end].fold in GENERIC | {"jr", "sr"} and said[end].spaced:
         end += 1
     if end < len(said) and said[end].text in "-–" and not said[end].spaced:
-        return 0
+        return end if said[end + 1 : end + 2] and said[end + 1].fold in TONGUES else 0  # "a German-language magazine"
     if said[end - 1].possessive and end < len(said) and said[end].fold:
+        return 0
+    if _is_origin(said, found.start, end):
         return 0
     if end + 1 < len(said) and said[end].fold in PARTICLES:
         return 0
@@ -149,6 +163,15 @@ def _alone(said: Sequence[Word], found: Found, spellings: Sequence[Spelling], be
         whole = any(w.fold in PARTICLES for w in said[found.start : found.end])
         return end if whole or said[end - 1].fold in LEGAL else 0
     return end
+
+
+def _is_origin(said: Sequence[Word], start: int, end: int) -> bool:
+    """Whether the name of a language only says where a thing or somebody comes from, as in "the Spanish writer"."""
+    if end - start != 1 or said[start].fold not in NATIONALITIES or not start or end >= len(said):
+        return False
+    noun, before = said[end], said[start - 1]
+    described = before.fold in _OWN or before.possessive
+    return described and bool(noun.fold) and not noun.capital and noun.fold not in TONGUES | PLAIN | APART
 
 
 def _stands_in_run(said: Sequence[Word], found: Found) -> bool:
@@ -177,7 +200,8 @@ def _begins_alone(
     if not before.fold:
         return not (before.text in "-–" and not first.spaced)
     known = before.fold in PLAIN or before.fold in NATIONALITIES or before.text[0].isdigit()
-    praised = at > 1 and said[at - 2].fold in _OWN and before.fold.endswith(_PRAISING)  # "their incredible basketball"
+    # "their incredible basketball", "a renowned physicist"
+    praised = at > 1 and said[at - 2].fold in _OWN and before.fold in PRAISE
     if common and not before.capital and not known and not praised:
         return False  # "table tennis" is not tennis
     if not before.capital or before.possessive:
@@ -188,7 +212,7 @@ def _begins_alone(
         return True
     tail = tuple(w.fold for w in said[at : found.end] if w.fold)
     longer = [s for s in spellings if len(s.folds) > len(tail) and s.folds[-len(tail) :] == tail]
-    origins = {s.folds[0][:4] for s in longer if s.name[0].isupper()}
+    origins = {s.folds[0][:4] for s in longer if s.folds[0] in NATIONALITIES or (common and s.name[0].isupper())}
     if before.fold in setting.names and before.fold[:4] in origins:
         return True  # "the Fiji dollar" is the Fijian one
     if common and first.capital and before.fold not in TITLES:
@@ -199,11 +223,11 @@ def _begins_alone(
         north = "ern" in before.fold and first.fold not in DIVIDED
         part = north or first.fold in CONTINENTS or (first.fold == "africa" and before.fold != "south")
         return part or before.fold in COMPASS
-    return before.fold in TITLES or before.fold in NATIONALITIES or before.fold in GENERIC
+    short = common and before.initials  # "a NASA astronaut"
+    return short or before.fold in TITLES or before.fold in NATIONALITIES or before.fold in GENERIC
 
 
-_OWN = word_set("its his her their")
-_PRAISING = ("al", "able", "ible", "ful", "ous", "ive", "ing", "ic")
+_OWN = word_set("a an the its his her their")
 _OPENERS = word_set("in at on by the a an it its is to from of as for yes no well")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from kbsync.domain.answer_text import fold, words
-from kbsync.domain.answer_vocabulary import ARTICLES, DROPPED, GENERIC, TITLES
+from kbsync.domain.answer_vocabulary import ARTICLES, DROPPED, GENERIC, PLACES, TITLES
 from kbsync.domain.scripts import visible
 
 _LONGEST_NAME = 200
@@ -55,7 +55,7 @@ def spellings_of(names: Sequence[str], *, right: bool) -> Iterator[Spelling]:
             letters = "".join(w.text[0] for w in capitals)
             yield Spelling(name, right, (fold(letters),), raw=letters)
         last = written[-1]
-        if len(folds) > 1 and last in capitals and len(last.fold) >= 4 and last.fold not in GENERIC:
+        if len(folds) > 1 and last in capitals and len(last.fold) >= 4 and last.fold not in GENERIC | PLACES:
             yield Spelling(name, right, (last.fold,), reduced=True, surname=True)
 
 
@@ -93,6 +93,6 @@ def _variants(folds: tuple[str, ...], name: str) -> list[tuple[str, ...]]:
 def _agents(noun: str) -> list[str]:
     """What somebody is called who does it: "boxing" and "boxer", "football" and "footballer", "piano" and "pianist"."""
     stem = noun.removesuffix("ing").removesuffix("ics").removesuffix("o")
-    ends = {"ing": ("er", "ist"), "ics": ("", "icist", "ician"), "": ("er", "ist")}
+    ends = {"ing": ("er", "ist"), "ics": ("", "icist", "ician", "ist"), "": ("er", "ist")}
     kind = next(end for end in ("ing", "ics", "") if noun.endswith(end))
     return [stem + end for end in ends[kind]] if len(stem) > 2 else []
