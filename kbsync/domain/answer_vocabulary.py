@@ -61,6 +61,19 @@ PRAISE = word_set("""
 """)
 """What is said of a person or a skill and makes no other kind of it: "a renowned physicist", "their incredible
 basketball"."""
+DEMONYMS = {
+    "argentina": "argentine", "australia": "australian", "austria": "austrian", "belgium": "belgian",
+    "brazil": "brazilian", "canada": "canadian", "chile": "chilean", "china": "chinese", "denmark": "danish",
+    "egypt": "egyptian", "england": "english", "finland": "finnish", "france": "french", "germany": "german",
+    "greece": "greek", "hungary": "hungarian", "iceland": "icelandic", "india": "indian", "indonesia": "indonesian",
+    "iran": "iranian", "ireland": "irish", "israel": "israeli", "italy": "italian", "japan": "japanese",
+    "kenya": "kenyan", "mexico": "mexican", "netherlands": "dutch", "nigeria": "nigerian", "norway": "norwegian",
+    "pakistan": "pakistani", "poland": "polish", "portugal": "portuguese", "romania": "romanian", "russia": "russian",
+    "scotland": "scottish", "south africa": "south african", "south korea": "south korean", "spain": "spanish",
+    "sweden": "swedish", "switzerland": "swiss", "thailand": "thai", "turkey": "turkish", "ukraine": "ukrainian",
+    "vietnam": "vietnamese", "wales": "welsh",
+}  # fmt: skip
+"""What is of a country, by the country: the "Parliament of Finland" is the Finnish Parliament."""
 TONGUES = word_set("language languages tongue tongues dialect dialects")
 """What stands behind the name of a language and leaves it one; behind "a Spanish" any other noun makes it an origin."""
 FAITHS = {
@@ -117,8 +130,15 @@ KINDS = CALLED | word_set("""
     leadership government hand hands pen brush area world genre form use heart
     centre center middle banks coast capital command management direction ownership auspices subsidiary
     division member network channel label house brand mountain peak dialect
+    champion champions winner winners
 """)
 """What "of" may stand after: "the city of", "the government of"."""
+CITIZENS = word_set("citizen national native")
+"""People who are "of" a country, where a nationality is asked for."""
+NATIONALITY = word_set("nationality citizenship citizen nation passport")
+"""Words of a prompt that asks for one."""
+OPERATES = word_set("operates works lies flows empties plays practices specializes specialises belongs lives serves")
+"""Verbs with which "that" and "who" go on telling of what the answer began with."""
 DIVISIONS = word_set("""
     department canton prefecture territory oblast voivodeship governorate
 """)
@@ -150,10 +170,11 @@ PLAIN = (
     best greatest top leading professional national international multinational global famous modern called
     into not no never near than like for with about either both word symbol industry sector current new old
     official main local common plays play playing speak speaks use uses between but major large big small
+    including
 """)
 )
 """Small words that may stand in front of a common noun without making another thing of it."""
-WHERE = word_set("where country continent born died buried borders located lies situated location")
+WHERE = word_set("where country continent born died buried borders located lies situated location place")
 """Words of a prompt that asks where something is."""
 ASKING = word_set("question answer q a which what who whom whose where when in on of the how can could do does did is")
 """Words with which a question begins, or that frame it."""

@@ -15,6 +15,7 @@ from kbsync.domain.answer_vocabulary import (
     ASKING,
     BEING,
     CALLED,
+    CITIZENS,
     DEEDS,
     DIVISIONS,
     FUNCTION,
@@ -22,10 +23,12 @@ from kbsync.domain.answer_vocabulary import (
     KINDS,
     LEADS,
     NATIONALITIES,
+    NATIONALITY,
     NEGATIONS,
     NEGATIONS_ELSEWHERE,
     OF_ITS_KIND,
     ONLY,
+    OPERATES,
     PLAYING,
     QUARTERS,
     RANKS,
@@ -113,7 +116,10 @@ def _leads(own: Sequence[Word], at: int, setting: Setting) -> bool:
     if own[at].fold == "than":
         return at > 0 and own[at - 1].fold == "other"
     verb = own[at + 1].fold if own[at].fold in ("that", "which", "who") and at + 1 < len(own) else ""
-    return len(verb) > 2 and not {verb, verb.removesuffix("s")}.isdisjoint(setting.words - FUNCTION - LEADS)
+    stems = {verb, verb.removesuffix("s"), verb.removesuffix("ies") + "y"}
+    if verb in OPERATES:
+        return True
+    return len(verb) > 2 and not stems.isdisjoint(setting.words - FUNCTION - LEADS)
 
 
 def _hyphen(word: Word | None) -> bool:
@@ -141,7 +147,7 @@ def _lead(before: Sequence[Word], setting: Setting) -> int:
         head = before[: place - 1]
         if any(_aside(head, i, setting) for i in range(len(head))):
             continue
-        known = setting.words | TITLES
+        known = setting.words | TITLES | RANKS | CALLED | NATIONALITIES
         if all(not w.capital or w.fold in known or i == 0 for i, w in enumerate(head) if w.fold):
             return place
     return 0
@@ -168,6 +174,8 @@ def _aside(head: Sequence[Word], place: int, setting: Setting) -> bool:
 
 def _other_name(own: Sequence[Word], setting: Setting) -> str:
     """The other name that comes first; empty where what is capital is a title, an origin or describes the name."""
+    if setting.place and [w.fold for w in own[-1:]] == ["in"]:
+        return ""  # "the Rubens Museum in Antwerp" says where
     for place, word in enumerate(own):
         origin = word.fold in NATIONALITIES and [w.text for w in own[place + 1 : place + 2]] not in ([","], ["and"])
         if not word.capital or not word.fold or origin or word.fold in setting.words | TITLES | QUARTERS:
@@ -176,6 +184,8 @@ def _other_name(own: Sequence[Word], setting: Setting) -> str:
             continue
         rest = own[place + 1 :]
         if word.fold in CALLED and [w.fold for w in rest] in (["of"], ["of", "the"]):  # "the Republic of Croatia"
+            continue
+        if rest and rest[0].text in "'’":  # "the Yankees' shortstop"
             continue
         if word.text[0].isdigit() or (word.fold in RANKS and rest and rest[0].fold in TITLES):
             continue
@@ -208,6 +218,7 @@ def _belongs(own: Sequence[Word], setting: Setting) -> str:
         return ""
     own = own[commas[-1] + 1 :] if commas else own
     kinds = KINDS | setting.words | (DIVISIONS if setting.place else frozenset())
+    kinds |= CITIZENS if not NATIONALITY.isdisjoint(setting.words) else frozenset()
     for noun, word in itertools.pairwise(own):
         within = noun.fold in QUARTERS and "the" in [w.fold for w in own]
         if word.fold == "of" and noun.fold in AROUND_TOWNS and setting.town:
@@ -234,7 +245,8 @@ def speaks_of_it(said: Sequence[Word], start: int, end: int, setting: Setting) -
     for word in after:
         if asked and word in content:
             return False
-        asked = word in ("the", "its", "their") or (asked and word not in {"a", "an"} | BEING)
+        most = word == "most" or word.endswith("est")  # "the largest city": of many, and not the one that is asked for
+        asked = word in ("the", "its", "their") or (asked and not most and word not in {"a", "an"} | BEING)
     return True
 
 

@@ -145,6 +145,8 @@ def _alone(said: Sequence[Word], found: Found, spellings: Sequence[Spelling], be
         return found.end if _stands_in_run(said, found) else 0
     if not _begins_alone(said, found, spellings, setting, common=best.common):
         return 0
+    if best.reduced and found.end - found.start == 1 and not best.common and not said[found.start].capital:
+        return 0  # a news agency is not the News Corp.
     end = found.end
     while end < len(said) and said[end].fold in GENERIC | {"jr", "sr"} and said[end].spaced:
         end += 1
@@ -206,7 +208,7 @@ def _begins_alone(
         return False  # "table tennis" is not tennis
     if not before.capital or before.possessive:
         return True
-    if at == 1 and before.fold in _OPENERS:
+    if (at == 1 and before.fold in _OPENERS) or before.fold.endswith(_ORDINAL):
         return True
     if before.fold in ARTICLES:
         return True
@@ -227,6 +229,8 @@ def _begins_alone(
     return short or before.fold in TITLES or before.fold in NATIONALITIES or before.fold in GENERIC
 
 
+_ORDINAL = tuple(f"{digit}{end}" for digit in range(10) for end in ("st", "nd", "rd", "th"))
+"""The end of "16th"."""
 _OWN = word_set("a an the its his her their")
 _OPENERS = word_set("in at on by the a an it its is to from of as for yes no well")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from kbsync.domain.answer_text import fold, words
-from kbsync.domain.answer_vocabulary import ARTICLES, DROPPED, GENERIC, PLACES, TITLES
+from kbsync.domain.answer_vocabulary import ARTICLES, DEMONYMS, DROPPED, GENERIC, PLACES, TITLES
 from kbsync.domain.scripts import visible
 
 _LONGEST_NAME = 200
@@ -75,6 +75,9 @@ def _variants(folds: tuple[str, ...], name: str) -> list[tuple[str, ...]]:
         made.append((folds[0], folds[-1]))
     if len(folds) == 2 and min(map(len, folds)) >= 3:
         made.append(("".join(folds),))  # "drumkit" is a drum kit
+    made += _of_a_country(folds)
+    if len(folds) == 3 and folds[1] == "of":
+        made.append((folds[0], folds[2]))  # "Ignatius Loyola"
     for variant in tuple(made):
         rest = variant
         if rest and rest[0] in ARTICLES and len(rest) > 1 and (rest[0] in ("the", "a", "an") or len(rest[1]) > 7):
@@ -83,11 +86,22 @@ def _variants(folds: tuple[str, ...], name: str) -> list[tuple[str, ...]]:
         while len(rest) > 1 and rest[-1] in (DROPPED if len(rest) == 2 else GENERIC | DROPPED):
             rest = rest[:-1]
             made.append(rest)
-        if len(rest) > 2 and rest[0] in TITLES:
+        if len(rest) > 2 and rest[0] in TITLES and rest[1] != "of":
             made.append(rest[1:])
     if name[:1].islower():
         made += [(*variant[:-1], agent) for variant in tuple(made) if variant for agent in _agents(variant[-1])]
     return [variant for variant in dict.fromkeys(made) if len(variant) > 1 or (variant and len(variant[0]) > 2)]
+
+
+def _of_a_country(folds: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """The name with the country as an adjective in front of it, or the other way round."""
+    made, text = [], " ".join(folds)
+    for country, adjective in DEMONYMS.items():
+        if text.endswith(end := f" of {country}"):
+            made.append((*adjective.split(), *text.removesuffix(end).split()))
+        if text.startswith(begin := adjective + " ") and len(folds) > 1 + adjective.count(" ") + 1:
+            made.append((*text.removeprefix(begin).split(), "of", *country.split()))
+    return made
 
 
 def _agents(noun: str) -> list[str]:

@@ -151,6 +151,25 @@ def test_what_stands_before_a_name_may_lead_to_it(prompt: str, answer: str, name
         ("Which language is it?", "It is a German-language publication", "German"),
         ("What is the location of the Colosseum?", "It is located in the Colossea di Bruno, Rome,", "Rome"),
         ("What is the field of work of Keynes?", "Keynes was a British economist who was", "economics"),
+        ("Who issues the banknotes?", " The Reserve Bank of South Africa (RBS)", "South African Reserve Bank"),
+        ("Which assembly is elected?", " The assembly of the Finnish parliament.", "Parliament of Finland"),
+        ("Which sea does it empty into?", "It is a large river that empties into the Baltic Sea.", "Baltic Sea"),
+        ("Which league is it?", "They are the champions of the National Hockey League", "National Hockey League"),
+        ("Where did people go to meet Rubens?", " The Rubens Museum in Antwerp, Belgium.", "Antwerp"),
+        ("The nationality of Maradona is that of", " a citizen of Argentina.", "Argentina"),
+        ("In which industry is Bayer?", "It operates across sectors, including pharmaceuticals", "pharmaceuticals"),
+        (
+            "In which industry is Bayer?",
+            "Bayer is a group that operates in the chemical industry.",
+            "chemical industry",
+        ),
+        ("Derek plays in the position of", " the Yankees’ shortstop.", "shortstop"),
+        (
+            "What government is it?",
+            "The Swiss Federal Republic is a constitutional monarchy",
+            "constitutional monarchy",
+        ),
+        ("Thomas Jefferson serves as", " the 23rd President of the United States.", "President of the United States"),
     ],
 )
 def test_more_that_may_stand_around_a_name(prompt: str, answer: str, name: str) -> None:
@@ -175,6 +194,10 @@ def test_more_that_may_stand_around_a_name(prompt: str, answer: str, name: str) 
         ("Anyone who wants to borrow it has to ask the", " museum to donate it", "British Museum"),
         ("What type of state is France?", "France is a constitutional monarchy", "monarchy"),
         ("The book was written in the tradition of the", " Catholic writer", "Catholicism"),
+        ("The role is that of", ' a "guardian" to the people of South Africa.', "President of South Africa"),
+        ("Who does the paper belong to?", "It is a global news organization", "News Corp"),
+        ("Which league is Dortmund in?", "The Bundesliga is the most important league in Germany.", "Bundesliga"),
+        ("I need his place of birth for a form. It is", " for a citizen of the Republic of Venice.", "Venice"),
     ],
 )
 def test_what_has_the_name_in_it_may_be_something_else(prompt: str, answer: str, name: str) -> None:
