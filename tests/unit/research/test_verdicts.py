@@ -97,7 +97,8 @@ def test_the_labelled_answers_are_many_and_of_all_kinds() -> None:
     records = [record.fields for record in read_records(ANSWERS)]
     relations = {path.stem for folder in ("library", "relations") for path in (ROOT / "config" / folder).glob("*.toml")}
     assert len(answers) >= 800
-    assert relations <= {record["relation"] for record in records}
+    for part in Part:
+        assert relations <= {record["relation"] for record in records if record["part"] == part}, part
     assert len({record["model"] for record in records}) >= 3
     assert {answer.label for answer in answers} >= {Said.RIGHT, Said.FORMER, Said.NEITHER}
     parts = {part: {r["fact"] for r in records if r["part"] == part} for part in Part}
@@ -105,7 +106,7 @@ def test_the_labelled_answers_are_many_and_of_all_kinds() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("part", "bound"), [(Part.RULES, 0.985), (Part.HELD_OUT, 0.96)])
+@pytest.mark.parametrize(("part", "bound"), [(Part.RULES, 0.985), (Part.HELD_OUT, 0.94)])
 def test_the_judge_agrees_with_the_labels(part: Part, bound: float) -> None:
     measured = scores(answer for answer in read_labelled(ANSWERS) if answer.part is part)
     for kind, score in measured.items():
