@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
+from torch import Tensor
 
 from kbsync.domain.canonical import content_hash
 from kbsync.editing.common.prompts import Prompt
@@ -49,6 +50,23 @@ class KeptExpected:
         if made:
             self._artifacts.put(KIND, key, _packed(made))
         return made
+
+    def answered(self, inputs: Sequence[object], make: Callable[[], list[Prompt]]) -> list[Prompt]:
+        """The same for prompts with the base's own answers as targets.
+
+        They are found before the distributions, so an edit that is stopped between the two does not ask the base again.
+        """
+
+        def bare() -> list[Expected]:
+            return [Expected(prompt, *self._nothing(len(prompt.ids) - prompt.target)) for prompt in make()]
+
+        return [row.prompt for row in self.of(["answers", *inputs], bare)]
+
+    def _nothing(self, tokens: int) -> tuple[Tensor, Tensor]:
+        """Of each distribution no token: log-probabilities and token ids, both (tokens, 0)."""
+        return torch.zeros(tokens, 0, device=self._device), torch.zeros(
+            tokens, 0, dtype=torch.long, device=self._device
+        )
 
     def _read(self, blob: bytes) -> list[Expected] | None:
         """None for what can't be read: it is made again."""

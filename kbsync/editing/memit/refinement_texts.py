@@ -73,18 +73,24 @@ def left_as_it_is(
     """
     kept = KeptExpected(job.artifacts, job.base, job.recipe.dtype, decoder.head_weight.device)
     seed, work = job.recipe.seed, job.work
+    drawn = [seed, MOST_PROMPTS, ANSWER_TOKENS, BATCH]
 
     def at_prompts() -> list[Expected]:
-        rows = [row for some in preserved for row in with_answers(decoder, job.tokenizer, some, seed, work)]
+        rows = [row for some in preserved for row in answers(some)]
         return expected(decoder, rows, work)
+
+    def answers(some: Sequence[Prompt]) -> list[Prompt]:
+        return kept.answered([*drawn, told(some)], lambda: with_answers(decoder, job.tokenizer, some, seed, work))
+
+    def told(some: Sequence[Prompt]) -> list[list[object]]:
+        return [[list(p.ids), p.lookup] for p in some]
 
     def on_text() -> list[Expected]:
         return expected(decoder, stretches(decoder, job.tokenizer, texts, seed), work)
 
-    prompts = [[[list(p.ids), p.lookup] for p in some] for some in preserved]
     lengths = [STRETCHES, STRETCH_TOKENS, LOOKED_AT]
     return (
-        kept.of(["prompts", seed, MOST_PROMPTS, ANSWER_TOKENS, BATCH, prompts], at_prompts),
+        kept.of(["prompts", *drawn, [told(some) for some in preserved]], at_prompts),
         kept.of(["text", seed, *lengths, identity(texts)], on_text),
     )
 

@@ -10,12 +10,15 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
+from kbsync.domain.errors import Stopped
 from kbsync.domain.rewrite import Preserved
-from kbsync.editing.common.prompts import Prompt
+from kbsync.editing.common.prompts import Prompt, locate
+from kbsync.editing.editor import EditJob
+from kbsync.editing.memit import refinement_texts
 from kbsync.editing.memit.distributions import Expected, expected
 from kbsync.editing.memit.kept_expected import KIND, KeptExpected
 from kbsync.editing.memit.memit import MemitEditor
-from kbsync.editing.memit.refinement_texts import PRESERVED_ANSWERS
+from kbsync.editing.memit.refinement_texts import PRESERVED_ANSWERS, left_as_it_is
 from kbsync.model.decoder import discover
 from tests.support.editing_world import delta_of
 from tests.support.families import (
@@ -115,6 +118,48 @@ def test_tensors_that_do_not_fit_each_other_are_made_again(name: str, damaged: A
 def test_nothing_is_not_kept() -> None:
     artifacts = MemoryArtifacts()
     assert kept(artifacts).of([1], Maker([])) == [] and not artifacts.blobs
+
+
+def test_the_base_s_answers_are_kept_before_their_distributions() -> None:
+    artifacts, made = MemoryArtifacts(), [[row.prompt for row in found()]]
+    first = kept(artifacts).answered([1], made.pop)
+    assert first == kept(artifacts).answered([1], made.pop) == [row.prompt for row in found()]
+    with pytest.raises(IndexError):
+        kept(artifacts).answered([2], made.pop)
+    with pytest.raises(IndexError):
+        kept(artifacts, base="other").answered([1], made.pop)
+
+
+def test_an_edit_that_is_stopped_after_the_answers_does_not_ask_for_them_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoder, artifacts = discover(random_model("llama")), MemoryArtifacts()
+    asked = [[locate(tokenizer(), "{} is a", name, None) for name in ("Oslo", "Rome")]]
+
+    def job(work: Silent) -> EditJob:
+        return EditJob(
+            rewrites=(),
+            preserved=(),
+            contexts=(),
+            layers=(),
+            recipe=recipe(),
+            base="base",
+            artifacts=artifacts,
+            work=work,
+            tokenizer=tokenizer(),
+        )
+
+    def stopped(*_: Any) -> list[Expected]:
+        raise Stopped("between the answers and their distributions")
+
+    monkeypatch.setattr(refinement_texts, "expected", stopped)
+    first = Silent()
+    with pytest.raises(Stopped):
+        left_as_it_is(decoder, job(first), asked, texts(20))
+    monkeypatch.undo()
+    again, fresh = Silent(), Silent()
+    rows, _ = left_as_it_is(decoder, job(again), asked, texts(20))
+    assert PRESERVED_ANSWERS in first.stages and PRESERVED_ANSWERS not in again.stages
+    artifacts = MemoryArtifacts()
+    assert same(rows, left_as_it_is(decoder, job(fresh), asked, texts(20))[0]) and PRESERVED_ANSWERS in fresh.stages
 
 
 @pytest.mark.slow
