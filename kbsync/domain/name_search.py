@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from kbsync.domain.answer_text import Word, alike, word_set
+from kbsync.domain.answer_text import Word, alike, fold, word_set
 from kbsync.domain.answer_vocabulary import (
     APART,
     ARTICLES,
@@ -145,7 +145,8 @@ def _alone(said: Sequence[Word], found: Found, spellings: Sequence[Spelling], be
         return found.end if _stands_in_run(said, found) else 0
     if not _begins_alone(said, found, spellings, setting, common=best.common):
         return 0
-    if best.reduced and found.end - found.start == 1 and not best.common and not said[found.start].capital:
+    company = best.reduced and fold(best.name.split()[-1]) in LEGAL
+    if company and found.end - found.start == 1 and not said[found.start].capital:
         return 0  # a news agency is not the News Corp.
     end = found.end
     while end < len(said) and said[end].fold in GENERIC | {"jr", "sr"} and said[end].spaced:

@@ -204,6 +204,10 @@ def test_what_has_the_name_in_it_may_be_something_else(prompt: str, answer: str,
     assert judge(answer, [name, "shilling"], prompt=prompt).said is NEITHER
 
 
+def test_a_party_may_be_said_with_a_small_letter() -> None:
+    assert judge(" He was a republican.", ["Republican Party"], prompt="What was his party?").said is RIGHT
+
+
 def test_a_currency_may_be_named_by_the_country_that_was_asked_about() -> None:
     names = ["Fijian dollar", "dollar"]
     assert judge(" The Fiji dollar", names, prompt="What is the currency of Fiji?").said is RIGHT
