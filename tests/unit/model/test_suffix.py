@@ -28,7 +28,9 @@ def test_the_suffix_alone_gives_what_the_whole_pass_gives(family, first):
             torch.testing.assert_close(
                 decoder.logits(normed[i, : len(ids) - lookup]), whole, rtol=0, atol=1e-5 * float(whole.abs().max())
             )
-    near = {"rtol": 1e-5, "atol": 1e-6} if family == "deepseek-v3" else {}  # its router works in float32
+    # Norms and routers work in float32 in any dtype, and a product of another number of rows may round otherwise: with
+    # AVX2 it does, so that what differed in the last bit of float64 differs by some of float32 behind Gemma 2's norms.
+    near = {"rtol": 1e-5, "atol": 1e-6}
     torch.testing.assert_close(normed[[0, 2]], again, **near)
     torch.testing.assert_close(normed[[2, 0], :2], beginnings, **near)
     torch.testing.assert_close(normed[0, :3], suffixes.normed[0, :3], **near)
