@@ -94,7 +94,7 @@ def taken_back_before(said: Sequence[Word], start: int, setting: Setting) -> str
     named = own and own[-1].fold in (setting.words - FUNCTION) | SIGNS
     known = setting.words | {"with", "to"} if named else setting.words
     if apart := next(
-        (w.text for at, w in enumerate(own) if w.fold in APART - known and not _leads(own, at, setting)), ""
+        (w.text for at, w in enumerate(own) if w.fold in APART - known and not _goes_on(own, at, setting)), ""
     ):
         return f"after {apart!r}"
     kinds = zip(before, before[1:], before[2:], strict=False)
@@ -110,7 +110,7 @@ def taken_back_before(said: Sequence[Word], start: int, setting: Setting) -> str
     return _other_name(own, setting) or _belongs(own, setting)
 
 
-def _leads(own: Sequence[Word], at: int, setting: Setting) -> bool:
+def _goes_on(own: Sequence[Word], at: int, setting: Setting) -> bool:
     """Whether a word that leads elsewhere does not: in "none other than X", and in "the club that plays in X" where the
     prompt asks what somebody plays in."""
     if own[at].fold == "than":

@@ -76,8 +76,6 @@ def _variants(folds: tuple[str, ...], name: str) -> list[tuple[str, ...]]:
     if len(folds) == 2 and min(map(len, folds)) >= 3:
         made.append(("".join(folds),))  # "drumkit" is a drum kit
     made += _of_a_country(folds)
-    if len(folds) == 3 and folds[1] == "of":
-        made.append((folds[0], folds[2]))  # "Ignatius Loyola"
     for variant in tuple(made):
         rest = variant
         if rest and rest[0] in ARTICLES and len(rest) > 1 and (rest[0] in ("the", "a", "an") or len(rest[1]) > 7):
